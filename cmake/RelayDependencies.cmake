@@ -1,0 +1,29 @@
+# Debian's libraries, each as one target. Found here once, linked only by the folder that uses it.
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+
+function(relay_pkg name module)
+	pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+	add_library(relay_${name} INTERFACE)
+	target_link_libraries(relay_${name} INTERFACE PkgConfig::${name})
+	if(${name}_INCLUDE_DIRS)
+		target_include_directories(relay_${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIRS})
+	endif()
+endfunction()
+
+relay_pkg(json json-c)
+relay_pkg(sqlite sqlite3)
+relay_pkg(microhttpd libmicrohttpd)
+
+# Debian ships libev without a .pc file.
+find_library(RELAY_EV_LIBRARY ev REQUIRED)
+find_path(RELAY_EV_INCLUDE ev.h REQUIRED)
+add_library(relay_ev INTERFACE)
+target_link_libraries(relay_ev INTERFACE "${RELAY_EV_LIBRARY}")
+target_include_directories(relay_ev SYSTEM INTERFACE "${RELAY_EV_INCLUDE}")
+# Only the names of libev 4.
+target_compile_definitions(relay_ev INTERFACE EV_COMPAT3=0)
+
+if(RELAY_TESTS)
+	relay_pkg(cmocka cmocka)
+endif()
