@@ -13,7 +13,8 @@
 #include "spoe/writer.h"
 
 enum {
-	SPOE_REASON_MAX = 255, /* bytes in a message: HAProxy refuses longer ones */
+	SPOE_REASON_MAX = 255,	    /* bytes in a message that we take, as HAProxy does */
+	SPOE_REASON_SENT_MAX = 200, /* bytes in ours: so it fits in a frame of SPOE_FRAME_MIN */
 };
 
 /* What HAProxy said. `message` borrows from the frame and is the peer's text: escape it. */
@@ -31,10 +32,10 @@ enum spoe_status spoe_disconnect_decode(
 	struct slice payload, struct spoe_disconnect *ret_disconnect);
 
 /*
- * Writes an AGENT-DISCONNECT frame with the code's own text, or `message` when it is not empty,
- * cut to SPOE_REASON_MAX. 0 or -ENOSPC. The caller closes once it is sent.
+ * Writes an AGENT-DISCONNECT frame with `message`, cut to SPOE_REASON_SENT_MAX, or with the code's
+ * own text when that is empty. `code` is an enum spoe_status, or a number that it does not assign
+ * (SPOE.txt 3.5 allows our own). 0 or -ENOSPC. The caller closes once it is sent.
  */
-int spoe_disconnect_encode(
-	struct spoe_writer *writer, enum spoe_status status, struct slice message);
+int spoe_disconnect_encode(struct spoe_writer *writer, uint32_t code, struct slice message);
 
 #endif

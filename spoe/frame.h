@@ -74,8 +74,9 @@ size_t spoe_frame_begin(struct spoe_writer *writer, enum spoe_frame_type type, u
 	uint64_t frame_id);
 
 /*
- * Sets the length of the frame that began at `mark`. 0; -ENOSPC when the buffer was too small;
- * -EMSGSIZE when the frame is above `frame_max`. On error the writer is back at `mark`.
+ * Sets the length of the frame that began at `mark`. 0; -EMSGSIZE when it is above `frame_max`;
+ * -ENOSPC when the buffer had no room, which a buffer that is empty and holds SPOE_LENGTH_SIZE +
+ * `frame_max` never answers. On error the writer is back at `mark`.
  */
 int spoe_frame_end(struct spoe_writer *writer, size_t mark, size_t frame_max);
 

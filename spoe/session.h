@@ -77,7 +77,7 @@ int spoe_session_hello(const struct spoe_session *session, struct spoe_writer *w
 
 /*
  * AGENT-DISCONNECT with the session's own status: NORMAL after HAProxy's DISCONNECT, the reason
- * after SPOE_BAD. To close for a reason of the caller's, use spoe_disconnect_encode(). 0 or -ENOSPC.
+ * after SPOE_BAD. A caller with a reason of its own uses spoe_disconnect_encode(). 0 or -ENOSPC.
  */
 int spoe_session_disconnect(const struct spoe_session *session, struct spoe_writer *writer);
 

@@ -41,19 +41,20 @@ struct spoe_value {
 /* Reads one value: 0, or -EBADMSG for a reserved type, a cut value, a number out of its type. */
 int spoe_value_decode(struct spoe_reader *reader, struct spoe_value *ret_value);
 
-/* Moves over one value without looking at it. Same errors, but for the range of numbers. */
-int spoe_value_skip(struct spoe_reader *reader);
-
 /* Writes one value; the writer tells whether it fitted. */
 void spoe_value_encode(struct spoe_writer *writer, const struct spoe_value *value);
 
+/* The same for <KV-NAME> <KV-VALUE> (SPOE.txt 3.2): an argument or a K/V item. */
+int spoe_value_decode_named(
+	struct spoe_reader *reader, struct slice *ret_name, struct spoe_value *ret_value);
+void spoe_value_encode_named(
+	struct spoe_writer *writer, struct slice name, const struct spoe_value *value);
+
 /*
- * What callers mostly ask, whatever integer type the peer chose: the number when it is an integer
- * that int64_t holds (0), else -EINVAL.
+ * What callers mostly ask. The number of any integer type, if int64_t holds it; the bytes of a
+ * STRING or BINARY. 0; -ENOENT for NULL, HAProxy's "not there"; -EINVAL for any other value.
  */
 int spoe_value_get_int(const struct spoe_value *value, int64_t *ret_number);
-
-/* The bytes of a STRING or BINARY (0), else -EINVAL. NULL, HAProxy's "not there", is -ENOENT. */
 int spoe_value_get_bytes(const struct spoe_value *value, struct slice *ret_bytes);
 
 #endif
