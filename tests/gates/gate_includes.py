@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""A folder includes only the folders below it, by their full name from the root.
+
+common <- spoe <- agent, common <- haproxy <- admin. spoe/ and agent/decide/ must stay free of I/O,
+clock and log, so the headers of those are refused there.
+"""
+
+import re
+
+import tree
+
+ALLOWED = {
+    "common": {"common"},
+    "spoe": {"common", "spoe"},
+    "agent": {"common", "spoe", "agent"},
+    "haproxy": {"common", "haproxy"},
+    "admin": {"common", "haproxy", "admin"},
+}
+GENERATED = {"relay_version.h": "common"}
+PURE = ("spoe/", "agent/decide/")
+IMPURE = {
+    "common/clock.h", "common/log.h", "ev.h", "netinet/in.h", "poll.h", "sys/epoll.h",
+    "sys/socket.h", "sys/time.h", "sys/uio.h", "syslog.h", "time.h",
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def refuse(path, kind, target, top):
+    """Why this include is forbidden, or None."""
+    folder = path.parts[0]
+    if path.as_posix().startswith(PURE) and target in IMPURE:
+        return f"{path.parent}/ does no I/O and has no clock and no log, but includes {target}"
+    if kind == "<":
+        return None
+    if target in GENERATED:
+        if folder == GENERATED[target]:
+            return None
+        return f"only {GENERATED[target]}/ includes {target}"
+    if ".." in target.split("/") or not (top / target).is_file():
+        return f'"{target}" is no path from the root of the tree'
+    if target.split("/")[0] not in ALLOWED[folder]:
+        return f"{folder}/ must not include {target}"
+    return None
+
+
+def main():
+    top = tree.parser(__doc__).parse_args().top.resolve()
+    findings = []
+    paths = [path for path in tree.sources(top, ".c", ".h") if path.parts[0] in ALLOWED]
+    for path in paths:
+        for number, line in enumerate((tree.text(top, path) or "").splitlines(), 1):
+            found = INCLUDE.match(line)
+            reason = refuse(path, *found.groups(), top) if found else None
+            if reason:
+                findings.append(f"{path}:{number}: {reason}")
+    tree.report("includes", findings, len(paths))
+
+
+if __name__ == "__main__":
+    main()
