@@ -1,0 +1,50 @@
+/*
+ * Messages between keeper, control and agent: SOCK_SEQPACKET pairs, one fixed struct a message,
+ * descriptors beside it. Both ends are of one build; still, a message of a wrong size or type is
+ * refused, because control and agent do not trust each other.
+ */
+#ifndef RELAY_COMMON_CHANNEL_H
+#define RELAY_COMMON_CHANNEL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define CHANNEL_FDS_MAX 2
+#define CHANNEL_TEXT_MAX 200
+
+enum channel_type {
+	CHANNEL_SNAPSHOT = 1,  /* control -> agent: version; fds = snapshot, key base */
+	CHANNEL_SNAPSHOT_ACK,  /* agent -> control: version, error (0 or -errno), text */
+	CHANNEL_SNAPSHOT_KEEP, /* agent -> keeper: version; fds = snapshot, key base it accepted */
+	CHANNEL_PEER,	       /* keeper -> child: fds[0] = the new channel to the other child */
+	CHANNEL_RELOAD,	       /* keeper -> child: fds[0] = the configuration's text, checked */
+	CHANNEL_DRAIN,	       /* keeper -> child: finish what is under way, then exit 0 */
+	CHANNEL_READY,	       /* child -> keeper: it serves */
+	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
+};
+
+struct channel_process {
+	int32_t pid;	    /* 0 = not running */
+	uint32_t restarts;
+	int64_t started_ms; /* Unix time */
+};
+
+struct channel_message {
+	uint32_t type; /* enum channel_type */
+	int32_t error;
+	uint64_t version;
+	struct channel_process processes[3]; /* by enum child_role */
+	char text[CHANNEL_TEXT_MAX];	     /* NUL-terminated */
+};
+
+/* A close-on-exec, non-blocking pair. 0 or -errno. */
+int channel_pair(int ret_fds[2]);
+/* 0, -EAGAIN (queue full: the caller keeps the message), -EPIPE (peer gone), -errno. Keeps the fds open. */
+int channel_send(int fd, const struct channel_message *m, const int *fds, size_t nfds);
+/*
+ * One message; received descriptors become the caller's, unused places are -1.
+ * 0, -EAGAIN (nothing there), -EPIPE (peer gone), -EBADMSG (not a message; its fds were closed).
+ */
+int channel_receive(int fd, struct channel_message *ret, int ret_fds[CHANNEL_FDS_MAX]);
+
+#endif

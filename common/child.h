@@ -1,0 +1,52 @@
+/* What the keeper hands to a child at fork. Descriptors are the child's to keep. */
+#ifndef RELAY_COMMON_CHILD_H
+#define RELAY_COMMON_CHILD_H
+
+#include "common/address.h"
+#include "common/config.h"
+
+#include <stdint.h>
+
+#define CHILD_LISTENERS_MAX (ADDRESS_LIST_MAX + 4)
+
+enum child_role {
+	CHILD_KEEPER,
+	CHILD_CONTROL,
+	CHILD_AGENT,
+	CHILD_ROLE_COUNT,
+};
+
+const char *child_role_name(enum child_role r); /* "keeper", "control", "agent" */
+
+enum child_socket {
+	CHILD_SOCKET_SPOP,    /* agent; several */
+	CHILD_SOCKET_EVENTS,  /* agent; datagrams */
+	CHILD_SOCKET_ADMIN,   /* control; Unix */
+	CHILD_SOCKET_METRICS, /* control; TCP */
+};
+
+struct child_listener {
+	enum child_socket what;
+	struct address address;
+	int fd;
+};
+
+struct child_start {
+	const struct config *config;
+	const char *config_path; /* for messages */
+	int keeper_fd;		 /* channel to the keeper */
+	int peer_fd;		 /* channel to the other child */
+	int statefile_fd;
+	int board_fd;
+	int snapshot_fd; /* agent: the last accepted snapshot, -1 = none yet */
+	int keybase_fd;
+	uint64_t snapshot_version;
+	struct child_listener listeners[CHILD_LISTENERS_MAX];
+	uint32_t listener_count;
+};
+
+/* The two mains; they return the exit code. */
+int agent_main(const struct child_start *start);
+int control_main(const struct child_start *start);
+
+#endif

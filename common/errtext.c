@@ -1,0 +1,34 @@
+#include "common/errtext.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int errtext_set(struct errtext *e, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (!e)
+		return code;
+	va_start(args, format);
+	vsnprintf(e->text, sizeof(e->text), format, args);
+	va_end(args);
+	return code;
+}
+
+int errtext_prefix(struct errtext *e, int code, const char *format, ...)
+{
+	char old[ERRTEXT_SIZE];
+	va_list args;
+
+	if (!e)
+		return code;
+	memcpy(old, e->text, sizeof(old));
+	old[sizeof(old) - 1] = '\0';
+	va_start(args, format);
+	int n = vsnprintf(e->text, sizeof(e->text), format, args);
+	va_end(args);
+	if (n >= 0 && (size_t)n < sizeof(e->text))
+		snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", old);
+	return code;
+}

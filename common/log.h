@@ -1,0 +1,52 @@
+/*
+ * Log lines on stderr: one JSON object a line, or text on a terminal. The sink is the only global
+ * of the product. Fields never hold keys, tokens or bodies; see O3.
+ *
+ *   log_event(LOG_LEVEL_INFO, "snapshot accepted", LOG_INT("version", v), LOG_STR("from", s));
+ */
+#ifndef RELAY_COMMON_LOG_H
+#define RELAY_COMMON_LOG_H
+
+#include "common/slice.h"
+
+#include <stdint.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+enum log_field_type {
+	LOG_FIELD_END,
+	LOG_FIELD_STR,
+	LOG_FIELD_SLICE,
+	LOG_FIELD_INT,
+	LOG_FIELD_ERRNO,
+};
+
+struct log_field {
+	enum log_field_type type;
+	const char *name;
+	struct slice text;
+	int64_t number;
+};
+
+#define LOG_STR(name, s) ((struct log_field){LOG_FIELD_STR, (name), slice_from_str(s), 0})
+#define LOG_SLICE(name, s) ((struct log_field){LOG_FIELD_SLICE, (name), (s), 0})
+#define LOG_INT(name, n) ((struct log_field){LOG_FIELD_INT, (name), {NULL, 0}, (int64_t)(n)})
+/* A positive or negative errno value, written as its text. */
+#define LOG_ERROR_CODE(e) ((struct log_field){LOG_FIELD_ERRNO, "error", {NULL, 0}, (int64_t)(e)})
+
+/* `role` is "keeper", "control", "agent" or a tool's name; kept by pointer. */
+void log_init(const char *role, enum log_level level);
+void log_set_level(enum log_level level);
+/* 0 or -EINVAL. Names: error, warning, info, debug. */
+int log_level_parse(struct slice name, enum log_level *ret);
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields);
+#define log_event(level, message, ...)                                                             \
+	log_write((level), (message), (const struct log_field[]){__VA_ARGS__, {0}})
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The end-of-request record: one datagram, HAProxy's log line of a frontend of ours, written in
+ * `format raw`. Fields are separated by single spaces and stand in the order of RECORD_FIELDS; the
+ * last one runs to the end of the line. A value that is absent is `-`.
+ */
+#ifndef RELAY_COMMON_RECORD_H
+#define RELAY_COMMON_RECORD_H
+
+#include "common/slice.h"
+
+#include <stdint.h>
+
+#define RECORD_MAGIC "relay1"
+#define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
+
+/* id, HAProxy log-format expression; the secret and gen expressions are given by the renderer */
+#define RECORD_FIELDS(X)                                                                           \
+	X(MAGIC, RECORD_MAGIC)                                                                     \
+	X(SECRET, NULL)                                                                            \
+	X(GEN, NULL)                                                                               \
+	X(ID, "%[unique-id]")                                                                      \
+	X(TRACK, "%[var(txn.relay.track)]")                                                        \
+	X(BACKEND, "%b")                                                                           \
+	X(SERVER, "%s")                                                                            \
+	X(STATUS, "%ST")                                                                           \
+	X(BYTES_IN, "%U")                                                                          \
+	X(BYTES_OUT, "%B")                                                                         \
+	X(T_REQUEST, "%TR")                                                                        \
+	X(T_QUEUE, "%Tw")                                                                          \
+	X(T_CONNECT, "%Tc")                                                                        \
+	X(T_RESPONSE, "%Tr")                                                                       \
+	X(T_ACTIVE, "%Ta")                                                                         \
+	X(TERMINATION, "%ts")                                                                      \
+	X(RETRIES, "%rc")                                                                          \
+	X(CODE, "%[var(txn.rly.code)]")                                                            \
+	X(LABEL, "%[var(txn.rly.label)]")                                                          \
+	X(LIMITS, "%[var(txn.relay.lim)]")
+
+enum record_field {
+#define X(id, expression) RECORD_FIELD_##id,
+	RECORD_FIELDS(X)
+#undef X
+	RECORD_FIELD_COUNT,
+};
+
+struct record {
+	uint64_t gen;
+	uint8_t id[16];	       /* the UUID of the request */
+	uint32_t tenant;       /* ids of `track`; 0 = not known */
+	uint32_t key;
+	uint32_t account;
+	struct slice backend;  /* into the datagram, as all slices here */
+	struct slice server;   /* empty when the request was never sent on */
+	unsigned status;       /* 0 when no answer was made */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	int32_t ttfb_ms;       /* queue + connect + response; -1 when no answer began */
+	int32_t duration_ms;   /* of the whole request; -1 when unknown */
+	char termination[3];   /* HAProxy's two letters; "--" is a normal end */
+	unsigned retries;
+	struct slice code;     /* refusal code, empty for none */
+	struct slice label;    /* the client's own request id or traceparent, empty for none */
+	struct slice limits;
+};
+
+enum record_result {
+	RECORD_OK,
+	RECORD_BAD,    /* not of this form */
+	RECORD_FORGED, /* of this form, but not with this secret */
+};
+
+/* `secret` empty means that none is asked for (Unix sockets). Constant time in the secret. */
+enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret);
+
+/* The log-format string for HAProxy. 0 or -ENOSPC. */
+int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size);
+
+/* "8-4-4-4-12" hex digits of either case. 0 or -EINVAL. */
+int record_parse_id(struct slice text, uint8_t ret_id[16]);
+#define RECORD_ID_TEXT_SIZE 37
+const char *record_format_id(const uint8_t id[16], char *out);
+
+/* `tenant|key|account` in decimal. */
+#define RECORD_TRACK_SIZE 36
+const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account, char *out);
+int record_parse_track(struct slice text, uint32_t *ret_tenant, uint32_t *ret_key,
+		       uint32_t *ret_account);
+
+#endif

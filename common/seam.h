@@ -1,0 +1,94 @@
+/*
+ * The names that HAProxy's rendered files and the agent share (SEAM.md). The renderer writes them,
+ * the agent looks them up; a name stands nowhere else.
+ */
+#ifndef RELAY_COMMON_SEAM_H
+#define RELAY_COMMON_SEAM_H
+
+#define SEAM_ENGINE "relay"
+#define SEAM_ENGINE_WAIT "relay-wait"
+#define SEAM_VAR_PREFIX "relay" /* txn.relay.NAME */
+#define SEAM_SECRET_ENV "SPOA_RELAY_SECRET"
+#define SEAM_SECRET_MAX 128
+
+/* messages of issue-spanning use; group names equal message names */
+#define SEAM_MSG_DECIDE "decide"
+#define SEAM_MSG_DECIDE2 "decide2"
+
+/*
+ * Arguments of decide and decide2: id, name, longest value in bytes (0 = not a string). The renderer
+ * cuts at longest + 1, so that the agent can tell a value that was too long: `bad_request`.
+ */
+#define SEAM_DECIDE_ARGS(X)                                                                        \
+	X(GEN, "gen", 0)	  /* int: number of the rendered configuration */                  \
+	X(SECRET, "secret", SEAM_SECRET_MAX) /* TCP listeners only */                              \
+	X(ID, "id", 64)		  /* unique-id: a UUID */                                          \
+	X(KEY, "key", 256)	  /* x-api-key */                                                  \
+	X(AUTH, "auth", 256)	  /* authorization, only if it starts with `Bearer rk_` */         \
+	X(NKEYS, "nkeys", 0)	  /* int: lines of x-api-key */                                    \
+	X(NAUTH, "nauth", 0)	  /* int: lines of authorization */                                \
+	X(STICKY, "sticky", 256)  /* first present conversation header */                          \
+	X(HARD, "hard", 0)	  /* bool: x-codex-turn-state present */                           \
+	X(METHOD, "method", 32)                                                                    \
+	X(PATH, "path", 1024)	  /* without the query */                                          \
+	X(HOST, "host", 256)                                                                       \
+	X(SRC, "src", 0)	  /* ipv4 or ipv6 */                                               \
+	X(LEN, "len", 0)	  /* int: content-length; absent without one */                    \
+	X(WS, "ws", 0)		  /* bool: a WebSocket upgrade */
+
+enum seam_arg {
+#define X(id, name, max) SEAM_ARG_##id,
+	SEAM_DECIDE_ARGS(X)
+#undef X
+	SEAM_ARG_COUNT
+};
+
+/* Variables the agent sets, scope txn, under SEAM_VAR_PREFIX. */
+#define SEAM_VARS(X)                                                                               \
+	X(ACTION, "action")   /* SEAM_ACTION_* */                                                  \
+	X(STATUS, "status")   /* int: deny, answer */                                              \
+	X(CODE, "code")	      /* deny */                                                           \
+	X(TYPE, "type")	      /* deny */                                                           \
+	X(MSG, "msg")	      /* deny: plain ASCII, safe in a JSON string */                       \
+	X(RETRYABLE, "retryable") /* bool: deny */                                                     \
+	X(RETRY, "retry")     /* int: Retry-After seconds; unset when there is none */             \
+	X(RESETS, "resets")   /* int: epoch seconds; unset when there is none */                   \
+	X(BODY, "body")	      /* answer: the JSON body */                                          \
+	X(TENANT, "tenant")   /* name */                                                           \
+	X(ACCOUNT, "account") /* name */                                                           \
+	X(TRACK, "track")     /* `tenant|key|account`, numeric ids, 0 = none; see record.h */      \
+	X(BE, "be")	      /* backend name */                                                   \
+	X(PATH, "path")	      /* the path for the upstream; unset when it stays as it is */        \
+	X(BEARER, "bearer")   /* Authorization: Bearer; unset for other ways to authenticate */    \
+	X(APIKEY, "apikey")   /* x-api-key; unset for other ways */                                \
+	X(BETA, "beta")	      /* value to append to anthropic-beta; unset when there is none */
+
+enum seam_var {
+#define X(id, name) SEAM_VAR_##id,
+	SEAM_VARS(X)
+#undef X
+	SEAM_VAR_COUNT
+};
+
+const char *seam_arg_name(enum seam_arg a);
+unsigned seam_arg_max(enum seam_arg a); /* 0 = not a string */
+const char *seam_var_name(enum seam_var v);
+
+#define SEAM_ACTION_ALLOW "allow"
+#define SEAM_ACTION_DENY "deny"
+#define SEAM_ACTION_ANSWER "answer"
+
+/* `h_` + eight hex digits of FNV-1a over the lower-case header name; `out` needs the size below. */
+#define SEAM_HEADER_VAR_SIZE 11
+const char *seam_header_var(const char *header, char *out);
+
+/* Bounds of what one decision can say, so that 20 ACKs fit in one buffer (HAPROXY.md 4). */
+#define SEAM_CREDENTIAL_MAX 4096   /* bearer or API key */
+#define SEAM_HEADERS_MAX 8	   /* extra headers of one account and its upstream together */
+#define SEAM_HEADER_NAME_MAX 64
+#define SEAM_HEADER_VALUE_MAX 512
+#define SEAM_HEADERS_TOTAL_MAX 1536 /* all extra header values of one account together */
+#define SEAM_PREFIX_MAX 256	    /* path prefix of an upstream's URL */
+#define SEAM_ACK_MAX 8000
+
+#endif

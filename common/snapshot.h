@@ -1,0 +1,270 @@
+/*
+ * The snapshot: configuration and accounts as the agent needs them, immutable, in one flat block that
+ * control builds, seals in a memfd and hands over; and the key table, the same in a block of its own.
+ *
+ * Rows are fixed-size and refer to each other by index; keys refer by id, because the key base
+ * outlives snapshots. snapshot_open() checks every reference once, so that readers need no checks.
+ * Ids are the store's; they are never reused. All integers are in host order: a snapshot never
+ * leaves the machine.
+ */
+#ifndef RELAY_COMMON_SNAPSHOT_H
+#define RELAY_COMMON_SNAPSHOT_H
+
+#include "common/buffer.h"
+#include "common/errtext.h"
+#include "common/ip.h"
+#include "common/relaykey.h"
+#include "common/slice.h"
+
+#include <stdint.h>
+
+#define SNAPSHOT_FORMAT 1
+#define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
+
+struct snapshot_text {
+	uint32_t offset; /* into SNAPSHOT_TEXT */
+	uint32_t len;
+};
+
+/* `count` consecutive rows of another section, from index `first` */
+struct snapshot_range {
+	uint32_t first;
+	uint32_t count;
+};
+
+/* 0 = unlimited everywhere (L8) */
+struct snapshot_limits {
+	uint32_t rps, rpm, rph, concurrency;
+	uint32_t daily, monthly;
+};
+
+enum snapshot_wait {
+	SNAPSHOT_WAIT_REFUSE,
+	SNAPSHOT_WAIT_BOUNDED,
+	SNAPSHOT_WAIT_FOREVER,
+};
+
+#define SNAPSHOT_TENANT_ENABLED 1u
+#define SNAPSHOT_TENANT_SHADOW 2u
+
+struct snapshot_tenant {
+	uint32_t id;
+	uint32_t flags;
+	uint32_t pool_id; /* 0 = none */
+	uint32_t wait;	  /* enum snapshot_wait */
+	uint64_t wait_ms;
+	struct snapshot_text name;
+	struct snapshot_range networks; /* allow list in SNAPSHOT_NETWORK; empty = all */
+	struct snapshot_limits limits;
+};
+
+enum snapshot_strategy {
+	SNAPSHOT_STRATEGY_STICKY,
+	SNAPSHOT_STRATEGY_LEAST_LOADED,
+	SNAPSHOT_STRATEGY_ROUND_ROBIN,
+};
+
+struct snapshot_pool {
+	uint32_t id;
+	uint32_t strategy; /* enum snapshot_strategy */
+	uint32_t hard;	   /* sticky: 0 soft, 1 hard */
+	uint32_t upstream; /* index */
+	uint64_t wait_ms;
+	struct snapshot_text name;
+	struct snapshot_range members; /* of SNAPSHOT_MEMBER: account indexes */
+};
+
+enum snapshot_auth {
+	SNAPSHOT_AUTH_BEARER,
+	SNAPSHOT_AUTH_X_API_KEY,
+	SNAPSHOT_AUTH_ANTHROPIC_OAUTH, /* bearer, and a value appended to anthropic-beta */
+};
+
+#define SNAPSHOT_ACCOUNT_SUSPENDED 1u
+#define SNAPSHOT_ACCOUNT_NO_CREDENTIAL 2u
+
+struct snapshot_account {
+	uint32_t id;
+	uint32_t flags;
+	uint32_t upstream; /* index */
+	uint32_t auth;	   /* enum snapshot_auth */
+	uint32_t weight;   /* 1..1000 */
+	uint32_t max_consecutive;
+	uint32_t pace_min_ms, pace_max_ms;
+	int64_t expires_ms; /* of the credential, Unix time; 0 = never */
+	struct snapshot_text name;
+	struct snapshot_text region;
+	struct snapshot_text credential;
+	struct snapshot_range exits;   /* of SNAPSHOT_EXIT, in order of preference */
+	struct snapshot_range headers; /* of SNAPSHOT_HEADER */
+	struct snapshot_limits limits;
+};
+
+/* One way out of an account: an egress, and the backends that were ever made for it, newest first. */
+struct snapshot_exit {
+	uint32_t egress; /* index */
+	uint32_t pad;
+	struct snapshot_range backends;
+};
+
+/* A HAProxy backend for one (upstream, egress), known to the generations first_gen..last_gen. */
+struct snapshot_backend {
+	uint32_t id;
+	uint32_t egress; /* index */
+	uint64_t first_gen;
+	uint64_t last_gen; /* UINT64_MAX while it is current */
+	struct snapshot_text name;
+	struct snapshot_text prefix; /* put before the path; empty or starts with '/', no '/' at its end */
+	struct snapshot_text strip;  /* taken off the path first; likewise */
+};
+
+/* An extra header with its value; the slot's variable is known to first_gen..last_gen. */
+struct snapshot_header {
+	struct snapshot_text variable; /* h_XXXXXXXX */
+	struct snapshot_text value;
+	uint64_t first_gen;
+	uint64_t last_gen;
+};
+
+struct snapshot_egress {
+	uint32_t id;
+	uint32_t flags;
+	struct snapshot_text name;
+	struct snapshot_text region;
+};
+
+struct snapshot_upstream {
+	uint32_t id;
+	uint32_t provider; /* row of provider.h */
+	struct snapshot_text name;
+};
+
+#define SNAPSHOT_KEY_REVOKED 1u
+
+struct snapshot_key {
+	uint8_t hash[RELAYKEY_HASH_LEN];
+	uint32_t id;
+	uint32_t tenant_id;
+	uint32_t pool_id; /* 0 = the tenant's */
+	uint32_t flags;
+	int64_t expires_ms;		/* Unix time; 0 = never */
+	struct snapshot_range networks; /* of the key table's own networks */
+	struct snapshot_limits limits;
+};
+
+/* section, row type */
+#define SNAPSHOT_SECTIONS(X)                                                                       \
+	X(TEXT, char)                                                                              \
+	X(NETWORK, struct cidr)                                                                    \
+	X(TENANT, struct snapshot_tenant) /* sorted by id */                                       \
+	X(POOL, struct snapshot_pool)	  /* sorted by id */                                       \
+	X(MEMBER, uint32_t)                                                                        \
+	X(ACCOUNT, struct snapshot_account)                                                        \
+	X(EXIT, struct snapshot_exit)                                                              \
+	X(BACKEND, struct snapshot_backend)                                                        \
+	X(HEADER, struct snapshot_header)                                                          \
+	X(EGRESS, struct snapshot_egress)                                                          \
+	X(UPSTREAM, struct snapshot_upstream)                                                      \
+	X(KEYLOG, char) /* one key table: keys made or changed since the base */
+
+enum snapshot_section {
+#define X(id, type) SNAPSHOT_##id,
+	SNAPSHOT_SECTIONS(X)
+#undef X
+	SNAPSHOT_SECTION_COUNT
+};
+
+#define SNAPSHOT_SITE_ENABLED 1u
+
+struct snapshot_head {
+	char magic[8];
+	uint32_t format;
+	uint32_t flags;	      /* SNAPSHOT_SITE_* */
+	uint64_t size;	      /* of the whole block */
+	uint64_t version;     /* rises with every change of the store */
+	uint64_t keybase;     /* id of the key base that goes with it */
+	uint64_t max_body;    /* bytes; 0 = unlimited */
+	int64_t created_ms;
+	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
+	struct {
+		uint64_t offset; /* multiple of 8 */
+		uint64_t count;	 /* rows */
+	} sections[SNAPSHOT_SECTION_COUNT];
+};
+
+/* A checked key table, in a snapshot or in a base of its own. */
+struct keytable {
+	const struct snapshot_key *keys;
+	const uint32_t *buckets; /* open addressing; index + 1, 0 = empty */
+	const struct cidr *networks;
+	uint32_t count;
+	uint32_t bucket_mask;
+	uint64_t id;
+};
+
+/* A checked snapshot with its key base. Points into the two blocks, which outlive it. */
+struct snapshot {
+	const struct snapshot_head *head;
+	const void *sections[SNAPSHOT_SECTION_COUNT];
+	uint32_t counts[SNAPSHOT_SECTION_COUNT];
+	struct keytable log;
+	struct keytable base;
+	struct relaykey_hasher hasher;
+};
+
+/* Checks both blocks whole. 0 or -EBADMSG with what is wrong. */
+int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
+		  struct snapshot *ret, struct errtext *e);
+/* Checks a key table alone. */
+int keytable_open(const void *block, size_t size, struct keytable *ret, struct errtext *e);
+
+struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t);
+const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id);
+const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id);
+/* By linear search: for reports, not for decisions. NULL when there is none. */
+const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
+/* The newest word on a key: the log, else the base. `ret_table` owns its networks. */
+const struct snapshot_key *snapshot_key(const struct snapshot *s,
+					const uint8_t hash[RELAYKEY_HASH_LEN],
+					const struct keytable **ret_table);
+
+#define SNAPSHOT_ROWS(s, SECTION, type) ((const type *)(s)->sections[SNAPSHOT_##SECTION])
+
+/* --- sealed memory --- */
+
+/* A sealed memfd with these bytes: descriptor or -errno. */
+int snapshot_seal(const char *name, struct slice block);
+struct snapshot_map {
+	const void *block;
+	size_t size;
+};
+/* Maps a memfd read-only after checking its seals, so that nobody can change or cut it below us. */
+int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e);
+void snapshot_map_close(struct snapshot_map *m);
+
+/* --- building --- */
+
+struct snapshot_builder;
+
+/* NULL when out of memory. */
+struct snapshot_builder *snapshot_builder_new(void);
+void snapshot_builder_free(struct snapshot_builder *b);
+/* Errors stick and are returned by snapshot_builder_finish(). Equal texts are stored once only when adjacent. */
+struct snapshot_text snapshot_builder_text(struct snapshot_builder *b, struct slice s);
+/* Appends one row of `section` (any but TEXT and KEYLOG); returns its index. */
+uint32_t snapshot_builder_add(struct snapshot_builder *b, enum snapshot_section section,
+			      const void *row);
+uint32_t snapshot_builder_count(const struct snapshot_builder *b, enum snapshot_section section);
+void snapshot_builder_set_keylog(struct snapshot_builder *b, struct slice keytable);
+/* `head` gives flags, version, keybase, max_body, created_ms, hash_secret. Appends the block to `out`. */
+int snapshot_builder_finish(struct snapshot_builder *b, const struct snapshot_head *head,
+			    struct buffer *out);
+
+/*
+ * Appends a key table to `out`. Ranges of `keys` index `networks`. Of two keys with one hash the
+ * later wins. 0, -ENOMEM, -EFBIG.
+ */
+int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
+		   const struct cidr *networks, uint32_t network_count, struct buffer *out);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * HAProxy's runtime and master sockets, and its binary: check, reload, questions. Blocking, each call
+ * with its own time limit; for control, never for the agent.
+ */
+#ifndef RELAY_HAPROXY_RUNTIME_H
+#define RELAY_HAPROXY_RUNTIME_H
+
+#include "common/buffer.h"
+#include "common/errtext.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RUNTIME_ANSWER_MAX ((size_t)16 << 20)
+
+/* One command, its whole answer appended. 0, -ETIMEDOUT, -ECONNREFUSED, -errno. */
+int runtime_command(const char *socket_path, const char *command, int timeout_ms,
+		    struct buffer *answer, struct errtext *e);
+
+/* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's own first complaint; -ETIMEDOUT; -ENOENT. */
+int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e);
+
+/*
+ * Asks the master to reload and waits until the new worker serves or the reload has failed (2.6
+ * answers at once and must be watched through `show proc`; 2.7 and later report). 0; -EPROTO with
+ * the reason when the new configuration was not taken; -ETIMEDOUT.
+ */
+int runtime_reload(const char *master_socket, int timeout_ms, struct errtext *e);
+
+struct runtime_status {
+	char version[64];
+	int64_t uptime_s;
+	uint32_t workers; /* current and old */
+	uint64_t connections;
+	uint64_t requests;
+	uint64_t dropped_logs;
+};
+int runtime_status(const char *admin_socket, const char *master_socket, int timeout_ms,
+		   struct runtime_status *ret, struct errtext *e);
+
+#endif
