@@ -186,6 +186,8 @@ struct snapshot_head {
 	uint64_t max_body;    /* bytes; 0 = unlimited */
 	int64_t created_ms;
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
+	char secret[136];     /* of records on UDP and decides on TCP; NUL-terminated */
+	char node_id[64];     /* NUL-terminated */
 	struct {
 		uint64_t offset; /* multiple of 8 */
 		uint64_t count;	 /* rows */

@@ -1,0 +1,249 @@
+#include "common/record.h"
+
+#include "common/num.h"
+#include "common/seam.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static bool is_dash_place(size_t i)
+{
+	return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+int record_parse_id(struct slice text, uint8_t ret_id[16])
+{
+	uint8_t id[16] = {0};
+	size_t digits = 0;
+
+	if (text.n != RECORD_ID_TEXT_SIZE - 1)
+		return -EINVAL;
+	for (size_t i = 0; i < text.n; i++) {
+		if (is_dash_place(i)) {
+			if (text.p[i] != '-')
+				return -EINVAL;
+			continue;
+		}
+		int value = hex_value(text.p[i]);
+		if (value < 0)
+			return -EINVAL;
+		id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | value);
+		digits++;
+	}
+	memcpy(ret_id, id, sizeof(id));
+	return 0;
+}
+
+const char *record_format_id(const uint8_t id[16], char *out)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t digits = 0;
+
+	for (size_t i = 0; i < RECORD_ID_TEXT_SIZE - 1; i++) {
+		if (is_dash_place(i)) {
+			out[i] = '-';
+			continue;
+		}
+		unsigned value = id[digits / 2];
+		out[i] = hex[digits % 2 ? value & 15 : value >> 4];
+		digits++;
+	}
+	out[RECORD_ID_TEXT_SIZE - 1] = '\0';
+	return out;
+}
+
+static char *format_u32(uint32_t n, char *out)
+{
+	char digits[10];
+	size_t len = 0;
+
+	do {
+		digits[len++] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	while (len)
+		*out++ = digits[--len];
+	return out;
+}
+
+const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account, char *out)
+{
+	char *p = format_u32(tenant, out);
+
+	*p++ = '|';
+	p = format_u32(key, p);
+	*p++ = '|';
+	p = format_u32(account, p);
+	*p = '\0';
+	return out;
+}
+
+int record_parse_track(struct slice text, uint32_t *ret_tenant, uint32_t *ret_key,
+		       uint32_t *ret_account)
+{
+	uint64_t values[3];
+	struct slice rest = text;
+	struct slice part;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (!slice_next(&rest, '|', &part) || num_parse_u64(part, UINT32_MAX, &values[i]))
+			return -EINVAL;
+	}
+	if (rest.p)
+		return -EINVAL;
+	*ret_tenant = (uint32_t)values[0];
+	*ret_key = (uint32_t)values[1];
+	*ret_account = (uint32_t)values[2];
+	return 0;
+}
+
+/* `-` stands for what HAProxy does not have. */
+static struct slice present(struct slice field)
+{
+	return slice_eq_str(field, "-") ? (struct slice){NULL, 0} : field;
+}
+
+/* HAProxy writes -1 for a phase that was not reached, and a leading + when it was logged early. */
+static int parse_time(struct slice s, int32_t *ret)
+{
+	int64_t value;
+
+	if (s.n && s.p[0] == '+')
+		s = slice_skip(s, 1);
+	int error = num_parse_i64(s, &value);
+	if (error)
+		return error;
+	if (value < -1 || value > INT32_MAX)
+		return -ERANGE;
+	*ret = (int32_t)value;
+	return 0;
+}
+
+static int parse_count(struct slice s, uint64_t max, uint64_t *ret)
+{
+	if (s.n && s.p[0] == '+')
+		s = slice_skip(s, 1);
+	return num_parse_u64(s, max, ret);
+}
+
+static bool split(struct slice line, struct slice fields[RECORD_FIELD_COUNT])
+{
+	struct slice rest = line;
+
+	for (size_t i = 0; i + 1 < RECORD_FIELD_COUNT; i++) {
+		if (!slice_next(&rest, ' ', &fields[i]))
+			return false;
+	}
+	fields[RECORD_FIELD_COUNT - 1] = rest;
+	return rest.p != NULL;
+}
+
+static int parse_times(const struct slice *fields, struct record *r)
+{
+	int32_t queue;
+	int32_t connect;
+	int32_t response;
+
+	if (parse_time(fields[RECORD_FIELD_T_QUEUE], &queue) ||
+	    parse_time(fields[RECORD_FIELD_T_CONNECT], &connect) ||
+	    parse_time(fields[RECORD_FIELD_T_RESPONSE], &response) ||
+	    parse_time(fields[RECORD_FIELD_T_ACTIVE], &r->duration_ms))
+		return -EINVAL;
+	r->ttfb_ms = -1;
+	if (response >= 0) {
+		int64_t sum = (int64_t)(queue > 0 ? queue : 0) + (connect > 0 ? connect : 0) + response;
+		r->ttfb_ms = sum > INT32_MAX ? INT32_MAX : (int32_t)sum;
+	}
+	return 0;
+}
+
+static int parse_numbers(const struct slice *fields, struct record *r)
+{
+	uint64_t retries;
+	int64_t status;
+
+	if (num_parse_u64(fields[RECORD_FIELD_GEN], UINT64_MAX, &r->gen) ||
+	    num_parse_i64(fields[RECORD_FIELD_STATUS], &status) || status < -1 || status > 999 ||
+	    parse_count(fields[RECORD_FIELD_BYTES_IN], UINT64_MAX, &r->bytes_in) ||
+	    parse_count(fields[RECORD_FIELD_BYTES_OUT], UINT64_MAX, &r->bytes_out) ||
+	    parse_count(fields[RECORD_FIELD_RETRIES], 1000, &retries))
+		return -EINVAL;
+	r->status = status > 0 ? (unsigned)status : 0;
+	r->retries = (unsigned)retries;
+	return parse_times(fields, r);
+}
+
+static int parse_fields(const struct slice *fields, struct record *r)
+{
+	struct slice track = present(fields[RECORD_FIELD_TRACK]);
+	struct slice ends = fields[RECORD_FIELD_TERMINATION];
+
+	if (record_parse_id(fields[RECORD_FIELD_ID], r->id) || ends.n != 2)
+		return -EINVAL;
+	if (track.n && record_parse_track(track, &r->tenant, &r->key, &r->account))
+		return -EINVAL;
+	memcpy(r->termination, ends.p, 2);
+	r->backend = present(fields[RECORD_FIELD_BACKEND]);
+	r->server = present(fields[RECORD_FIELD_SERVER]);
+	if (slice_has_prefix(r->server, SLICE_LITERAL("<")))
+		r->server = (struct slice){NULL, 0}; /* <NOSRV>, <STATS>, <PROMEX> */
+	r->code = present(fields[RECORD_FIELD_CODE]);
+	r->label = present(fields[RECORD_FIELD_LABEL]);
+	r->limits = present(fields[RECORD_FIELD_LIMITS]);
+	return parse_numbers(fields, r);
+}
+
+enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret)
+{
+	struct slice fields[RECORD_FIELD_COUNT];
+	struct record r = {0};
+
+	while (datagram.n && (datagram.p[datagram.n - 1] == '\n' || datagram.p[datagram.n - 1] == '\0'))
+		datagram.n--;
+	if (!split(datagram, fields) || !slice_eq_str(fields[RECORD_FIELD_MAGIC], RECORD_MAGIC))
+		return RECORD_BAD;
+	if (secret.n && !slice_eq_secret(fields[RECORD_FIELD_SECRET], secret))
+		return RECORD_FORGED;
+	if (parse_fields(fields, &r))
+		return RECORD_BAD;
+	*ret = r;
+	return RECORD_OK;
+}
+
+int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size)
+{
+	static const char *const expressions[] = {
+#define X(id, expression) expression,
+		RECORD_FIELDS(X)
+#undef X
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < RECORD_FIELD_COUNT; i++) {
+		char text[64];
+		const char *expression = expressions[i];
+		if (i == RECORD_FIELD_SECRET) {
+			expression = with_secret ? "%[env(" SEAM_SECRET_ENV ")]" : "-";
+		} else if (i == RECORD_FIELD_GEN) {
+			snprintf(text, sizeof(text), "%" PRIu64, gen);
+			expression = text;
+		}
+		int written = snprintf(out + n, size - n, "%s%s", i ? " " : "", expression);
+		if (written < 0 || (size_t)written >= size - n)
+			return -ENOSPC;
+		n += (size_t)written;
+	}
+	return 0;
+}

@@ -1,0 +1,312 @@
+#include "common/snapshot.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+
+#include "common/snapshot_layout.h"
+
+static const size_t row_sizes[SNAPSHOT_SECTION_COUNT] = {
+#define X(id, type) sizeof(type),
+	SNAPSHOT_SECTIONS(X)
+#undef X
+};
+
+size_t snapshot_row_size(enum snapshot_section section)
+{
+	return row_sizes[section];
+}
+
+static int bad(struct errtext *e, const char *what)
+{
+	return errtext_set(e, -EBADMSG, "snapshot: %s", what);
+}
+
+/* --- key tables --- */
+
+static bool range_fits(struct snapshot_range r, uint32_t count)
+{
+	return r.first <= count && r.count <= count - r.first;
+}
+
+static bool is_power_of_two(uint32_t n)
+{
+	return n && (n & (n - 1)) == 0;
+}
+
+static bool part_fits(uint64_t offset, uint64_t rows, size_t row_size, size_t size)
+{
+	return offset % 8 == 0 && offset <= size && rows <= (size - offset) / row_size;
+}
+
+static bool keytable_parts_fit(const struct keytable_head *h, size_t size)
+{
+	return h->size == size && part_fits(h->keys_offset, h->count, sizeof(struct snapshot_key), size) &&
+	       part_fits(h->buckets_offset, h->buckets, sizeof(uint32_t), size) &&
+	       part_fits(h->networks_offset, h->networks, sizeof(struct cidr), size) &&
+	       is_power_of_two(h->buckets) && h->count < h->buckets;
+}
+
+static bool keytable_rows_valid(const struct keytable *t, uint32_t buckets, uint32_t networks)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < buckets; i++) {
+		if (t->buckets[i] > t->count)
+			return false;
+		used += t->buckets[i] != 0;
+	}
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (!range_fits(t->keys[i].networks, networks))
+			return false;
+	}
+	/* an empty bucket must exist, or a look-up of an unknown key would not end */
+	return used < buckets;
+}
+
+int keytable_open(const void *block, size_t size, struct keytable *ret, struct errtext *e)
+{
+	const struct keytable_head *h = block;
+	const char *base = block;
+
+	if (size < sizeof(*h) || (uintptr_t)block % 8 || memcmp(h->magic, KEYTABLE_MAGIC, 8) != 0 ||
+	    h->format != SNAPSHOT_FORMAT)
+		return bad(e, "not a key table of this version");
+	if (!keytable_parts_fit(h, size))
+		return bad(e, "a part of the key table lies outside");
+	struct keytable t = {
+		.keys = (const void *)(base + h->keys_offset),
+		.buckets = (const void *)(base + h->buckets_offset),
+		.networks = (const void *)(base + h->networks_offset),
+		.count = h->count,
+		.bucket_mask = h->buckets - 1,
+		.id = h->id,
+	};
+	if (!keytable_rows_valid(&t, h->buckets, h->networks))
+		return bad(e, "a row of the key table points outside");
+	*ret = t;
+	return 0;
+}
+
+static const struct snapshot_key *keytable_find(const struct keytable *t,
+						const uint8_t hash[RELAYKEY_HASH_LEN])
+{
+	uint32_t at = keytable_bucket(hash) & t->bucket_mask;
+
+	for (; t->buckets[at]; at = (at + 1) & t->bucket_mask) {
+		const struct snapshot_key *key = &t->keys[t->buckets[at] - 1];
+		/* hashes under a secret: the time of a comparison tells nothing about a key */
+		if (memcmp(key->hash, hash, RELAYKEY_HASH_LEN) == 0)
+			return key;
+	}
+	return NULL;
+}
+
+const struct snapshot_key *snapshot_key(const struct snapshot *s,
+					const uint8_t hash[RELAYKEY_HASH_LEN],
+					const struct keytable **ret_table)
+{
+	const struct snapshot_key *key = keytable_find(&s->log, hash);
+
+	*ret_table = &s->log;
+	if (!key) {
+		key = keytable_find(&s->base, hash);
+		*ret_table = &s->base;
+	}
+	return key;
+}
+
+/* --- the checks of every reference --- */
+
+#define ROWS(s, SECTION, type) SNAPSHOT_ROWS(s, SECTION, type)
+
+static bool text_fits(const struct snapshot *s, struct snapshot_text t)
+{
+	uint32_t size = s->counts[SNAPSHOT_TEXT];
+
+	return t.offset <= size && t.len <= size - t.offset;
+}
+
+static bool in_section(const struct snapshot *s, struct snapshot_range r, enum snapshot_section in)
+{
+	return range_fits(r, s->counts[in]);
+}
+
+static bool tenants_valid(const struct snapshot *s)
+{
+	const struct snapshot_tenant *t = ROWS(s, TENANT, struct snapshot_tenant);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_TENANT]; i++) {
+		if (!text_fits(s, t[i].name) || !in_section(s, t[i].networks, SNAPSHOT_NETWORK) ||
+		    (i && t[i].id <= t[i - 1].id))
+			return false;
+	}
+	return true;
+}
+
+static bool pools_valid(const struct snapshot *s)
+{
+	const struct snapshot_pool *p = ROWS(s, POOL, struct snapshot_pool);
+	const uint32_t *members = ROWS(s, MEMBER, uint32_t);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_POOL]; i++) {
+		if (!text_fits(s, p[i].name) || !in_section(s, p[i].members, SNAPSHOT_MEMBER) ||
+		    p[i].upstream >= s->counts[SNAPSHOT_UPSTREAM] || (i && p[i].id <= p[i - 1].id))
+			return false;
+	}
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_MEMBER]; i++) {
+		if (members[i] >= s->counts[SNAPSHOT_ACCOUNT])
+			return false;
+	}
+	return true;
+}
+
+static bool accounts_valid(const struct snapshot *s)
+{
+	const struct snapshot_account *a = ROWS(s, ACCOUNT, struct snapshot_account);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
+		if (!text_fits(s, a[i].name) || !text_fits(s, a[i].region) ||
+		    !text_fits(s, a[i].credential) || a[i].weight == 0 ||
+		    !in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
+		    !in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
+		    a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
+			return false;
+	}
+	return true;
+}
+
+static bool exits_valid(const struct snapshot *s)
+{
+	const struct snapshot_exit *x = ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_backend *b = ROWS(s, BACKEND, struct snapshot_backend);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_EXIT]; i++) {
+		if (x[i].egress >= s->counts[SNAPSHOT_EGRESS] ||
+		    !in_section(s, x[i].backends, SNAPSHOT_BACKEND))
+			return false;
+		/* fail closed: a backend of another egress would be another account's IP */
+		for (uint32_t k = 0; k < x[i].backends.count; k++) {
+			if (b[x[i].backends.first + k].egress != x[i].egress)
+				return false;
+		}
+	}
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_BACKEND]; i++) {
+		if (!text_fits(s, b[i].name) || !text_fits(s, b[i].prefix) ||
+		    !text_fits(s, b[i].strip) || b[i].egress >= s->counts[SNAPSHOT_EGRESS])
+			return false;
+	}
+	return true;
+}
+
+static bool names_valid(const struct snapshot *s)
+{
+	const struct snapshot_header *h = ROWS(s, HEADER, struct snapshot_header);
+	const struct snapshot_egress *g = ROWS(s, EGRESS, struct snapshot_egress);
+	const struct snapshot_upstream *u = ROWS(s, UPSTREAM, struct snapshot_upstream);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_HEADER]; i++) {
+		if (!text_fits(s, h[i].variable) || !text_fits(s, h[i].value))
+			return false;
+	}
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_EGRESS]; i++) {
+		if (!text_fits(s, g[i].name) || !text_fits(s, g[i].region))
+			return false;
+	}
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_UPSTREAM]; i++) {
+		if (!text_fits(s, u[i].name))
+			return false;
+	}
+	return true;
+}
+
+static int open_sections(const char *block, size_t size, struct snapshot *s, struct errtext *e)
+{
+	const struct snapshot_head *h = s->head;
+
+	for (size_t i = 0; i < SNAPSHOT_SECTION_COUNT; i++) {
+		if (h->sections[i].count > UINT32_MAX ||
+		    !part_fits(h->sections[i].offset, h->sections[i].count, row_sizes[i], size))
+			return bad(e, "a section lies outside the block");
+		s->sections[i] = block + h->sections[i].offset;
+		s->counts[i] = (uint32_t)h->sections[i].count;
+	}
+	return 0;
+}
+
+int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
+		  struct snapshot *ret, struct errtext *e)
+{
+	const struct snapshot_head *h = block;
+	struct snapshot s = {.head = h};
+
+	if (size < sizeof(*h) || (uintptr_t)block % 8 || memcmp(h->magic, SNAPSHOT_MAGIC, 8) != 0 ||
+	    h->format != SNAPSHOT_FORMAT || h->size != size)
+		return bad(e, "not a snapshot of this version");
+	if (!memchr(h->secret, '\0', sizeof(h->secret)) || !memchr(h->node_id, '\0', sizeof(h->node_id)))
+		return bad(e, "a text of the head has no end");
+	int error = open_sections(block, size, &s, e);
+	if (error)
+		return error;
+	error = keytable_open(s.sections[SNAPSHOT_KEYLOG], s.counts[SNAPSHOT_KEYLOG], &s.log, e);
+	if (!error)
+		error = keytable_open(base, base_size, &s.base, e);
+	if (error)
+		return error;
+	if (s.base.id != h->keybase)
+		return bad(e, "the key base is another one");
+	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) || !exits_valid(&s) ||
+	    !names_valid(&s))
+		return bad(e, "a row points outside its section");
+	relaykey_hasher_init(&s.hasher, h->hash_secret);
+	*ret = s;
+	return 0;
+}
+
+struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t)
+{
+	return (struct slice){ROWS(s, TEXT, char) + t.offset, t.len};
+}
+
+const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id)
+{
+	const struct snapshot_tenant *rows = ROWS(s, TENANT, struct snapshot_tenant);
+	uint32_t low = 0;
+	uint32_t high = s->counts[SNAPSHOT_TENANT];
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (rows[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->counts[SNAPSHOT_TENANT] && rows[low].id == id ? &rows[low] : NULL;
+}
+
+const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id)
+{
+	const struct snapshot_pool *rows = ROWS(s, POOL, struct snapshot_pool);
+	uint32_t low = 0;
+	uint32_t high = s->counts[SNAPSHOT_POOL];
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (rows[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->counts[SNAPSHOT_POOL] && rows[low].id == id ? &rows[low] : NULL;
+}
+
+const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id)
+{
+	const struct snapshot_account *rows = ROWS(s, ACCOUNT, struct snapshot_account);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
+		if (rows[i].id == id)
+			return &rows[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,194 @@
+#include "common/statefile.h"
+
+#include "common/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define MAGIC "RLYSTATE"
+#define PAGE 4096
+
+static_assert(sizeof(struct statefile_lease) == 64, "a lease is one cache line");
+static_assert(sizeof(struct statefile_head) <= PAGE, "the head has a page of its own");
+
+struct table_shape {
+	uint32_t row_size;
+	uint32_t rows;
+};
+
+static const struct table_shape shapes[STATEFILE_TABLE_COUNT] = {
+	[STATEFILE_LEASE] = {sizeof(struct statefile_lease), STATEFILE_LEASES},
+};
+
+static uint32_t head_crc(const struct statefile_head *h)
+{
+	return (uint32_t)crc32(0, (const Bytef *)h, offsetof(struct statefile_head, crc));
+}
+
+static struct statefile_head make_head(void)
+{
+	struct statefile_head h = {.format = STATEFILE_FORMAT, .head_size = sizeof(h)};
+	uint64_t offset = PAGE;
+
+	memcpy(h.magic, MAGIC, sizeof(h.magic));
+	for (size_t i = 0; i < STATEFILE_TABLE_COUNT; i++) {
+		uint64_t size = (uint64_t)shapes[i].row_size * shapes[i].rows;
+		h.tables[i].offset = offset;
+		h.tables[i].row_size = shapes[i].row_size;
+		h.tables[i].rows = shapes[i].rows;
+		offset += (size + PAGE - 1) / PAGE * PAGE;
+	}
+	h.size = offset;
+	h.crc = head_crc(&h);
+	return h;
+}
+
+static int check(int fd, struct errtext *e)
+{
+	struct statefile_head expected = make_head();
+	struct statefile_head h;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return errtext_set(e, -errno, "cannot be examined: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return errtext_set(e, -EBADMSG, "is not a regular file");
+	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || memcmp(h.magic, MAGIC, 8) != 0)
+		return errtext_set(e, -EBADMSG, "is not a state file of spoa-relay");
+	if (h.crc != head_crc(&h))
+		return errtext_set(e, -EBADMSG, "has a damaged head");
+	if (h.format != expected.format)
+		return errtext_set(e, -EBADMSG, "is of format %u, this program writes %u", h.format,
+				   expected.format);
+	if (memcmp(&h, &expected, sizeof(h)) != 0 || (uint64_t)st.st_size != h.size)
+		return errtext_set(e, -EBADMSG, "has another size than its head says");
+	return 0;
+}
+
+/* Blocks are reserved now: a full disk must not become a SIGBUS in the agent later. */
+static int make(int fd)
+{
+	struct statefile_head h = make_head();
+	int error = posix_fallocate(fd, 0, (off_t)h.size);
+
+	if (error)
+		return -error;
+	if (pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+		return -EIO;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int open_locked(const char *path, int flags, struct errtext *e)
+{
+	int fd = open(path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return errtext_set(e, -EADDRINUSE,
+				   "%s: another spoa-relay runs with this state_dir", path);
+	}
+	return fd;
+}
+
+static int set_aside(const char *path, struct errtext *e)
+{
+	char name[PATH_MAX];
+
+	if ((size_t)snprintf(name, sizeof(name), "%s.bad-%lld", path,
+			     (long long)clock_wall_ms()) >= sizeof(name))
+		return errtext_set(e, -ENAMETOOLONG, "%s: the name is too long", path);
+	if (rename(path, name) < 0)
+		return errtext_set(e, -errno, "%s: cannot be set aside: %s", path, strerror(errno));
+	return errtext_prefix(e, 0, "%s was set aside as %s", path, name);
+}
+
+static int create(const char *path, struct errtext *e)
+{
+	int fd = open_locked(path, O_CREAT | O_EXCL, e);
+
+	if (fd < 0)
+		return fd;
+	int error = make(fd);
+	if (error) {
+		unlink(path);
+		close(fd);
+		return errtext_set(e, error, "%s: cannot be written: %s", path, strerror(-error));
+	}
+	return fd;
+}
+
+static int open_or_create(const char *path, int *ret_set_aside, struct errtext *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 && errno == ENOENT)
+		return create(path, e);
+	int fd = open_locked(path, 0, e);
+	if (fd < 0)
+		return fd;
+	if (check(fd, e) == 0)
+		return fd;
+	close(fd);
+	int error = set_aside(path, e);
+	if (error)
+		return error;
+	*ret_set_aside = 1;
+	return create(path, e);
+}
+
+int statefile_open(const char *path, unsigned uid, unsigned gid, int *ret_set_aside,
+		   struct errtext *e)
+{
+	*ret_set_aside = 0;
+	int fd = open_or_create(path, ret_set_aside, e);
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0600) < 0 || (uid != (unsigned)-1 && fchown(fd, uid, gid) < 0)) {
+		int error = -errno;
+		close(fd);
+		return errtext_set(e, error, "%s: %s", path, strerror(-error));
+	}
+	return fd;
+}
+
+int statefile_map(int fd, struct statefile *ret, struct errtext *e)
+{
+	struct statefile_head h = make_head();
+	int error = check(fd, e);
+
+	if (error)
+		return errtext_prefix(e, error, "the state file");
+	void *block = mmap(NULL, (size_t)h.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			   fd, 0);
+	if (block == MAP_FAILED)
+		return errtext_set(e, -errno, "the state file cannot be mapped: %s",
+				   strerror(errno));
+	*ret = (struct statefile){block, (size_t)h.size};
+	return 0;
+}
+
+void statefile_unmap(struct statefile *f)
+{
+	if (f->block)
+		munmap(f->block, f->size);
+	*f = (struct statefile){0};
+}
+
+void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows)
+{
+	const struct statefile_head *h = f->block;
+
+	*ret_rows = h->tables[t].rows;
+	return (char *)f->block + h->tables[t].offset;
+}
