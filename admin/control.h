@@ -1,0 +1,56 @@
+/*
+ * The control process: store, vault, secrets, everything slow, the admin API. It decides nothing about
+ * a request; what the agent must know goes out as a snapshot after every change.
+ */
+#ifndef RELAY_ADMIN_CONTROL_H
+#define RELAY_ADMIN_CONTROL_H
+
+#include "admin/credential.h"
+#include "admin/haproxy_sync.h"
+#include "admin/secrets.h"
+#include "admin/store.h"
+#include "admin/vault.h"
+#include "common/board.h"
+#include "common/channel.h"
+#include "common/child.h"
+#include "common/config.h"
+#include "common/errtext.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ev_loop;
+struct publish;
+struct server;
+
+struct control {
+	struct ev_loop *loop;
+	const struct child_start *start;
+	struct config config; /* the one in force */
+	struct store *store;
+	struct vault *vault;
+	struct secrets secrets;
+	const struct board *board;
+	struct publish *publish;
+	struct haproxy_sync *haproxy;
+	int64_t started_ms;				    /* Unix time */
+	struct channel_process processes[CHILD_ROLE_COUNT]; /* as the keeper last said */
+};
+
+struct control_outcome {
+	enum haproxy_outcome haproxy;
+	bool acknowledged;	      /* the agent has the change in force */
+	struct errtext haproxy_error; /* empty: nothing failed */
+	struct errtext warning; /* empty, or what the user should know: not acknowledged, ... */
+};
+
+/*
+ * To be called after the commit of a change, once for a bulk of changes: publishes, waits for the
+ * agent's acknowledgement (bounded), and, when HAProxy may have to know, renders and reloads.
+ * `no_reload` leaves the reload pending. 0, or negative when the snapshot could not be built: the
+ * change is stored but not in force.
+ */
+int control_changed(struct control *c, bool haproxy_may_care, bool no_reload,
+	struct control_outcome *ret, struct errtext *e);
+
+#endif
