@@ -15,11 +15,33 @@ static_assert((BOARD_ROWS & (BOARD_ROWS - 1)) == 0, "rows wrap by a mask");
 static_assert(BOARD_UPSTREAM_BUCKETS <= BOARD_DECISION_BUCKETS, "one histogram serves both");
 
 const double board_upstream_bounds[BOARD_UPSTREAM_BUCKETS - 1] = {
-	0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+	0.01,
+	0.05,
+	0.1,
+	0.25,
+	0.5,
+	1,
+	2.5,
+	5,
+	10,
+	30,
+	60,
+	300,
 };
 
 static const uint64_t upstream_bounds_ms[BOARD_UPSTREAM_BUCKETS - 1] = {
-	10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000,
+	10,
+	50,
+	100,
+	250,
+	500,
+	1000,
+	2500,
+	5000,
+	10000,
+	30000,
+	60000,
+	300000,
 };
 
 int board_create(void)
@@ -30,7 +52,7 @@ int board_create(void)
 		return -errno;
 	struct board *b = MAP_FAILED;
 	if (ftruncate(fd, sizeof(*b)) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		b = mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (b == MAP_FAILED) {
 		int error = -errno;

@@ -27,29 +27,29 @@ typedef _Atomic uint64_t board_counter;
 
 /* Single counters: id, metric or note */
 #define BOARD_COUNTERS(X)                                                                          \
-	X(ALLOWED)	      /* relay_decisions_total{action="allow"} */                          \
-	X(ANSWERED)	      /* relay_decisions_total{action="answer"} */                         \
-	X(REPEATED)	      /* decisions asked again and answered from their lease */            \
-	X(SPOP_CONNECTIONS)   /* gauge */                                                          \
-	X(SPOP_REFUSED)	      /* connections refused: too many, wrong peer */                      \
-	X(SPOP_STALLED)	      /* connections closed because the peer did not read */               \
-	X(EVENTS)	      /* end records taken */                                              \
-	X(EVENTS_LOST)	      /* dropped by the kernel before we read them */                      \
-	X(EVENTS_BAD)	      /* not an end record */                                              \
-	X(EVENTS_FORGED)      /* wrong secret or unknown peer */                                   \
-	X(EVENTS_UNMATCHED)   /* for no lease: repeated, late, or refused requests' own */         \
-	X(LEASES)	      /* gauge: requests in progress */                                    \
-	X(LEASES_RECLAIMED)   /* too old, given up */                                              \
-	X(LEASES_FULL)	      /* refused because the table was full */                             \
-	X(BOARD_FULL)	      /* a labelled row had no place */                                    \
-	X(SNAPSHOT_VERSION)   /* gauge: the snapshot in force */                                   \
-	X(SNAPSHOT_REFUSED)   /* snapshots that did not pass the check */
+	X(ALLOWED)	    /* relay_decisions_total{action="allow"} */                            \
+	X(ANSWERED)	    /* relay_decisions_total{action="answer"} */                           \
+	X(REPEATED)	    /* decisions asked again and answered from their lease */              \
+	X(SPOP_CONNECTIONS) /* gauge */                                                            \
+	X(SPOP_REFUSED)	    /* connections refused: too many, wrong peer */                        \
+	X(SPOP_STALLED)	    /* connections closed because the peer did not read */                 \
+	X(EVENTS)	    /* end records taken */                                                \
+	X(EVENTS_LOST)	    /* dropped by the kernel before we read them */                        \
+	X(EVENTS_BAD)	    /* not an end record */                                                \
+	X(EVENTS_FORGED)    /* wrong secret or unknown peer */                                     \
+	X(EVENTS_UNMATCHED) /* for no lease: repeated, late, or refused requests' own */           \
+	X(LEASES)	    /* gauge: requests in progress */                                      \
+	X(LEASES_RECLAIMED) /* too old, given up */                                                \
+	X(LEASES_FULL)	    /* refused because the table was full */                               \
+	X(BOARD_FULL)	    /* a labelled row had no place */                                      \
+	X(SNAPSHOT_VERSION) /* gauge: the snapshot in force */                                     \
+	X(SNAPSHOT_REFUSED) /* snapshots that did not pass the check */
 
 enum board_counter_id {
 #define X(id) BOARD_##id,
 	BOARD_COUNTERS(X)
 #undef X
-	BOARD_COUNTER_COUNT
+		BOARD_COUNTER_COUNT
 };
 
 /* Decision times: upper bounds 1 us, 2, 4, ... 2^15 us, +Inf. */
@@ -67,7 +67,7 @@ struct board_histogram {
 struct board_tenant {
 	_Atomic uint32_t id;
 	uint32_t pad;
-	board_counter active;	      /* gauge: requests in progress */
+	board_counter active;	       /* gauge: requests in progress */
 	board_counter status_class[6]; /* index = hundreds; 0 = ended without an answer */
 };
 
@@ -125,8 +125,8 @@ void board_unmap(struct board *b);
 
 static inline void board_add(board_counter *c, uint64_t n)
 {
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
-			      memory_order_relaxed);
+	atomic_store_explicit(
+		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static inline void board_set(board_counter *c, uint64_t n)

@@ -86,8 +86,10 @@ int channel_receive(int fd, struct channel_message *ret, int ret_fds[CHANNEL_FDS
 {
 	union control_space c;
 	struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.space,
-			     .msg_controllen = sizeof(c)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = c.space,
+		.msg_controllen = sizeof(c)};
 	ssize_t n;
 
 	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)

@@ -24,7 +24,7 @@ enum channel_type {
 };
 
 struct channel_process {
-	int32_t pid;	    /* 0 = not running */
+	int32_t pid; /* 0 = not running */
 	uint32_t restarts;
 	int64_t started_ms; /* Unix time */
 };

@@ -86,7 +86,7 @@ int config_load(struct config *c, const char *path, struct errtext *e);
 void config_print(const struct config *c, struct buffer *out);
 /* For the manual: the same as troff/markdown-neutral rows. Calls `row` for each option. */
 typedef void config_row_fn(void *context, const char *section, const char *key,
-			   const char *default_text, bool reloadable, const char *help);
+	const char *default_text, bool reloadable, const char *help);
 void config_describe(config_row_fn *row, void *context);
 /* Names of options that differ and that only a restart can change, comma-separated, into `out`. */
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out);

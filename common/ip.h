@@ -11,8 +11,8 @@ struct ip {
 };
 
 struct cidr {
-	struct ip ip;  /* host bits are zero */
-	uint8_t bits;  /* 0..128, of the 16-byte form: 10.0.0.0/8 has 104 */
+	struct ip ip; /* host bits are zero */
+	uint8_t bits; /* 0..128, of the 16-byte form: 10.0.0.0/8 has 104 */
 	uint8_t pad[3];
 };
 

@@ -103,7 +103,8 @@ static void put_value(struct line *l, const struct log_field *f)
 		put_str(l, number);
 		break;
 	case LOG_FIELD_ERRNO:
-		put_quoted(l, slice_from_str(strerror((int)(f->number < 0 ? -f->number : f->number))));
+		put_quoted(
+			l, slice_from_str(strerror((int)(f->number < 0 ? -f->number : f->number))));
 		break;
 	}
 }

@@ -66,8 +66,13 @@ static int parse_with_unit(struct slice s, const struct unit *units, uint64_t ma
 int num_parse_duration(struct slice s, uint64_t max_ms, uint64_t *ret_ms)
 {
 	static const struct unit units[] = {
-		{"ms", 1},	   {"s", 1000},	       {"", 1000}, {"m", 60000},
-		{"h", 3600 * 1000}, {"d", 86400 * 1000}, {NULL, 0},
+		{"ms", 1},
+		{"s", 1000},
+		{"", 1000},
+		{"m", 60000},
+		{"h", 3600 * 1000},
+		{"d", 86400 * 1000},
+		{NULL, 0},
 	};
 	return parse_with_unit(s, units, max_ms, ret_ms);
 }
@@ -75,8 +80,14 @@ int num_parse_duration(struct slice s, uint64_t max_ms, uint64_t *ret_ms)
 int num_parse_size(struct slice s, uint64_t max, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{"", 1},	  {"k", 1 << 10}, {"K", 1 << 10}, {"m", 1 << 20},
-		{"M", 1 << 20}, {"g", 1 << 30}, {"G", 1 << 30}, {NULL, 0},
+		{"", 1},
+		{"k", 1 << 10},
+		{"K", 1 << 10},
+		{"m", 1 << 20},
+		{"M", 1 << 20},
+		{"g", 1 << 30},
+		{"G", 1 << 30},
+		{NULL, 0},
 	};
 	return parse_with_unit(s, units, max, ret);
 }
@@ -107,7 +118,11 @@ int num_parse_fraction(struct slice s, uint32_t *ret_ppm)
 const char *num_format_duration(uint64_t ms, char *out)
 {
 	static const struct unit units[] = {
-		{"d", 86400 * 1000}, {"h", 3600 * 1000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
+		{"d", 86400 * 1000},
+		{"h", 3600 * 1000},
+		{"m", 60000},
+		{"s", 1000},
+		{"ms", 1},
 	};
 	if (ms == 0)
 		return strcpy(out, "0");

@@ -15,10 +15,11 @@ enum provider {
 
 struct provider_row {
 	const char *name;
-	const char *oauth_token_prefix; /* a credential that starts so is an OAuth token; NULL = none do */
-	enum snapshot_auth auth;	/* of an API key */
-	enum snapshot_auth oauth_auth;	/* of an OAuth token */
-	const char *account_header;	/* carries the account id of an auth.json; NULL = none */
+	const char *
+		oauth_token_prefix; /* a credential that starts so is an OAuth token; NULL = none do */
+	enum snapshot_auth auth;    /* of an API key */
+	enum snapshot_auth oauth_auth; /* of an OAuth token */
+	const char *account_header;    /* carries the account id of an auth.json; NULL = none */
 };
 
 const struct provider_row *provider_row(enum provider p);

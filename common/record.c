@@ -90,8 +90,8 @@ const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account,
 	return out;
 }
 
-int record_parse_track(struct slice text, uint32_t *ret_tenant, uint32_t *ret_key,
-		       uint32_t *ret_account)
+int record_parse_track(
+	struct slice text, uint32_t *ret_tenant, uint32_t *ret_key, uint32_t *ret_account)
 {
 	uint64_t values[3];
 	struct slice rest = text;
@@ -157,13 +157,14 @@ static int parse_times(const struct slice *fields, struct record *r)
 	int32_t response;
 
 	if (parse_time(fields[RECORD_FIELD_T_QUEUE], &queue) ||
-	    parse_time(fields[RECORD_FIELD_T_CONNECT], &connect) ||
-	    parse_time(fields[RECORD_FIELD_T_RESPONSE], &response) ||
-	    parse_time(fields[RECORD_FIELD_T_ACTIVE], &r->duration_ms))
+		parse_time(fields[RECORD_FIELD_T_CONNECT], &connect) ||
+		parse_time(fields[RECORD_FIELD_T_RESPONSE], &response) ||
+		parse_time(fields[RECORD_FIELD_T_ACTIVE], &r->duration_ms))
 		return -EINVAL;
 	r->ttfb_ms = -1;
 	if (response >= 0) {
-		int64_t sum = (int64_t)(queue > 0 ? queue : 0) + (connect > 0 ? connect : 0) + response;
+		int64_t sum =
+			(int64_t)(queue > 0 ? queue : 0) + (connect > 0 ? connect : 0) + response;
 		r->ttfb_ms = sum > INT32_MAX ? INT32_MAX : (int32_t)sum;
 	}
 	return 0;
@@ -175,10 +176,11 @@ static int parse_numbers(const struct slice *fields, struct record *r)
 	int64_t status;
 
 	if (num_parse_u64(fields[RECORD_FIELD_GEN], UINT64_MAX, &r->gen) ||
-	    num_parse_i64(fields[RECORD_FIELD_STATUS], &status) || status < -1 || status > 999 ||
-	    parse_count(fields[RECORD_FIELD_BYTES_IN], UINT64_MAX, &r->bytes_in) ||
-	    parse_count(fields[RECORD_FIELD_BYTES_OUT], UINT64_MAX, &r->bytes_out) ||
-	    parse_count(fields[RECORD_FIELD_RETRIES], 1000, &retries))
+		num_parse_i64(fields[RECORD_FIELD_STATUS], &status) || status < -1 ||
+		status > 999 ||
+		parse_count(fields[RECORD_FIELD_BYTES_IN], UINT64_MAX, &r->bytes_in) ||
+		parse_count(fields[RECORD_FIELD_BYTES_OUT], UINT64_MAX, &r->bytes_out) ||
+		parse_count(fields[RECORD_FIELD_RETRIES], 1000, &retries))
 		return -EINVAL;
 	r->status = status > 0 ? (unsigned)status : 0;
 	r->retries = (unsigned)retries;
@@ -210,7 +212,8 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 	struct slice fields[RECORD_FIELD_COUNT];
 	struct record r = {0};
 
-	while (datagram.n && (datagram.p[datagram.n - 1] == '\n' || datagram.p[datagram.n - 1] == '\0'))
+	while (datagram.n &&
+		(datagram.p[datagram.n - 1] == '\n' || datagram.p[datagram.n - 1] == '\0'))
 		datagram.n--;
 	if (!split(datagram, fields) || !slice_eq_str(fields[RECORD_FIELD_MAGIC], RECORD_MAGIC))
 		return RECORD_BAD;

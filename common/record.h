@@ -40,26 +40,26 @@ enum record_field {
 #define X(id, expression) RECORD_FIELD_##id,
 	RECORD_FIELDS(X)
 #undef X
-	RECORD_FIELD_COUNT,
+		RECORD_FIELD_COUNT,
 };
 
 struct record {
 	uint64_t gen;
-	uint8_t id[16];	       /* the UUID of the request */
-	uint32_t tenant;       /* ids of `track`; 0 = not known */
+	uint8_t id[16];	 /* the UUID of the request */
+	uint32_t tenant; /* ids of `track`; 0 = not known */
 	uint32_t key;
 	uint32_t account;
-	struct slice backend;  /* into the datagram, as all slices here */
-	struct slice server;   /* empty when the request was never sent on */
-	unsigned status;       /* 0 when no answer was made */
+	struct slice backend; /* into the datagram, as all slices here */
+	struct slice server;  /* empty when the request was never sent on */
+	unsigned status;      /* 0 when no answer was made */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	int32_t ttfb_ms;       /* queue + connect + response; -1 when no answer began */
-	int32_t duration_ms;   /* of the whole request; -1 when unknown */
-	char termination[3];   /* HAProxy's two letters; "--" is a normal end */
+	int32_t ttfb_ms;     /* queue + connect + response; -1 when no answer began */
+	int32_t duration_ms; /* of the whole request; -1 when unknown */
+	char termination[3]; /* HAProxy's two letters; "--" is a normal end */
 	unsigned retries;
-	struct slice code;     /* refusal code, empty for none */
-	struct slice label;    /* the client's own request id or traceparent, empty for none */
+	struct slice code;  /* refusal code, empty for none */
+	struct slice label; /* the client's own request id or traceparent, empty for none */
 	struct slice limits;
 };
 
@@ -83,7 +83,7 @@ const char *record_format_id(const uint8_t id[16], char *out);
 /* `tenant|key|account` in decimal. */
 #define RECORD_TRACK_SIZE 36
 const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account, char *out);
-int record_parse_track(struct slice text, uint32_t *ret_tenant, uint32_t *ret_key,
-		       uint32_t *ret_account);
+int record_parse_track(
+	struct slice text, uint32_t *ret_tenant, uint32_t *ret_key, uint32_t *ret_account);
 
 #endif

@@ -2,8 +2,7 @@
 
 #include <stddef.h>
 
-static const struct refusal_row rows[REFUSAL_COUNT] = {
-	[REFUSAL_NONE] = {200, "", "", false, 0, ""},
+static const struct refusal_row rows[REFUSAL_COUNT] = {[REFUSAL_NONE] = {200, "", "", false, 0, ""},
 #define X(id, status, code, type, retryable, retry_after, message)                                 \
 	[REFUSAL_##id] = {status, code, type, retryable, retry_after, message},
 	REFUSAL_ROWS(X)

@@ -89,8 +89,8 @@ void relaykey_hasher_init(struct relaykey_hasher *h, const uint8_t secret[RELAYK
 	absorb_pad(h->state[1], secret, 0x5c);
 }
 
-void relaykey_hash(const struct relaykey_hasher *h, struct slice key,
-		   uint8_t ret_hash[RELAYKEY_HASH_LEN])
+void relaykey_hash(
+	const struct relaykey_hasher *h, struct slice key, uint8_t ret_hash[RELAYKEY_HASH_LEN])
 {
 	SHA256_CTX ctx;
 	uint8_t inner[RELAYKEY_HASH_LEN];

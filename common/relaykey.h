@@ -25,7 +25,7 @@ int relaykey_generate(char *out);
 bool relaykey_is_well_formed(struct slice key);
 
 void relaykey_hasher_init(struct relaykey_hasher *h, const uint8_t secret[RELAYKEY_SECRET_LEN]);
-void relaykey_hash(const struct relaykey_hasher *h, struct slice key,
-		   uint8_t ret_hash[RELAYKEY_HASH_LEN]);
+void relaykey_hash(
+	const struct relaykey_hasher *h, struct slice key, uint8_t ret_hash[RELAYKEY_HASH_LEN]);
 
 #endif

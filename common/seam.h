@@ -20,54 +20,54 @@
  * cuts at longest + 1, so that the agent can tell a value that was too long: `bad_request`.
  */
 #define SEAM_DECIDE_ARGS(X)                                                                        \
-	X(GEN, "gen", 0)	  /* int: number of the rendered configuration */                  \
+	X(GEN, "gen", 0)		     /* int: number of the rendered configuration */       \
 	X(SECRET, "secret", SEAM_SECRET_MAX) /* TCP listeners only */                              \
-	X(ID, "id", 64)		  /* unique-id: a UUID */                                          \
-	X(KEY, "key", 256)	  /* x-api-key */                                                  \
-	X(AUTH, "auth", 256)	  /* authorization, only if it starts with `Bearer rk_` */         \
-	X(NKEYS, "nkeys", 0)	  /* int: lines of x-api-key */                                    \
-	X(NAUTH, "nauth", 0)	  /* int: lines of authorization */                                \
-	X(STICKY, "sticky", 256)  /* first present conversation header */                          \
-	X(HARD, "hard", 0)	  /* bool: x-codex-turn-state present */                           \
+	X(ID, "id", 64)			     /* unique-id: a UUID */                               \
+	X(KEY, "key", 256)		     /* x-api-key */                                       \
+	X(AUTH, "auth", 256)	 /* authorization, only if it starts with `Bearer rk_` */          \
+	X(NKEYS, "nkeys", 0)	 /* int: lines of x-api-key */                                     \
+	X(NAUTH, "nauth", 0)	 /* int: lines of authorization */                                 \
+	X(STICKY, "sticky", 256) /* first present conversation header */                           \
+	X(HARD, "hard", 0)	 /* bool: x-codex-turn-state present */                            \
 	X(METHOD, "method", 32)                                                                    \
-	X(PATH, "path", 1024)	  /* without the query */                                          \
+	X(PATH, "path", 1024) /* without the query */                                              \
 	X(HOST, "host", 256)                                                                       \
-	X(SRC, "src", 0)	  /* ipv4 or ipv6 */                                               \
-	X(LEN, "len", 0)	  /* int: content-length; absent without one */                    \
-	X(WS, "ws", 0)		  /* bool: a WebSocket upgrade */
+	X(SRC, "src", 0) /* ipv4 or ipv6 */                                                        \
+	X(LEN, "len", 0) /* int: content-length; absent without one */                             \
+	X(WS, "ws", 0)	 /* bool: a WebSocket upgrade */
 
 enum seam_arg {
 #define X(id, name, max) SEAM_ARG_##id,
 	SEAM_DECIDE_ARGS(X)
 #undef X
-	SEAM_ARG_COUNT
+		SEAM_ARG_COUNT
 };
 
 /* Variables the agent sets, scope txn, under SEAM_VAR_PREFIX. */
 #define SEAM_VARS(X)                                                                               \
-	X(ACTION, "action")   /* SEAM_ACTION_* */                                                  \
-	X(STATUS, "status")   /* int: deny, answer */                                              \
-	X(CODE, "code")	      /* deny */                                                           \
-	X(TYPE, "type")	      /* deny */                                                           \
-	X(MSG, "msg")	      /* deny: plain ASCII, safe in a JSON string */                       \
-	X(RETRYABLE, "retryable") /* bool: deny */                                                     \
-	X(RETRY, "retry")     /* int: Retry-After seconds; unset when there is none */             \
-	X(RESETS, "resets")   /* int: epoch seconds; unset when there is none */                   \
-	X(BODY, "body")	      /* answer: the JSON body */                                          \
-	X(TENANT, "tenant")   /* name */                                                           \
-	X(ACCOUNT, "account") /* name */                                                           \
-	X(TRACK, "track")     /* `tenant|key|account`, numeric ids, 0 = none; see record.h */      \
-	X(BE, "be")	      /* backend name */                                                   \
-	X(PATH, "path")	      /* the path for the upstream; unset when it stays as it is */        \
-	X(BEARER, "bearer")   /* Authorization: Bearer; unset for other ways to authenticate */    \
-	X(APIKEY, "apikey")   /* x-api-key; unset for other ways */                                \
-	X(BETA, "beta")	      /* value to append to anthropic-beta; unset when there is none */
+	X(ACTION, "action")	  /* SEAM_ACTION_* */                                              \
+	X(STATUS, "status")	  /* int: deny, answer */                                          \
+	X(CODE, "code")		  /* deny */                                                       \
+	X(TYPE, "type")		  /* deny */                                                       \
+	X(MSG, "msg")		  /* deny: plain ASCII, safe in a JSON string */                   \
+	X(RETRYABLE, "retryable") /* bool: deny */                                                 \
+	X(RETRY, "retry")	  /* int: Retry-After seconds; unset when there is none */         \
+	X(RESETS, "resets")	  /* int: epoch seconds; unset when there is none */               \
+	X(BODY, "body")		  /* answer: the JSON body */                                      \
+	X(TENANT, "tenant")	  /* name */                                                       \
+	X(ACCOUNT, "account")	  /* name */                                                       \
+	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */  \
+	X(BE, "be")		  /* backend name */                                               \
+	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */    \
+	X(BEARER, "bearer") /* Authorization: Bearer; unset for other ways to authenticate */      \
+	X(APIKEY, "apikey") /* x-api-key; unset for other ways */                                  \
+	X(BETA, "beta")	    /* value to append to anthropic-beta; unset when there is none */
 
 enum seam_var {
 #define X(id, name) SEAM_VAR_##id,
 	SEAM_VARS(X)
 #undef X
-	SEAM_VAR_COUNT
+		SEAM_VAR_COUNT
 };
 
 const char *seam_arg_name(enum seam_arg a);
@@ -83,8 +83,8 @@ const char *seam_var_name(enum seam_var v);
 const char *seam_header_var(const char *header, char *out);
 
 /* Bounds of what one decision can say, so that 20 ACKs fit in one buffer (HAPROXY.md 4). */
-#define SEAM_CREDENTIAL_MAX 4096   /* bearer or API key */
-#define SEAM_HEADERS_MAX 8	   /* extra headers of one account and its upstream together */
+#define SEAM_CREDENTIAL_MAX 4096 /* bearer or API key */
+#define SEAM_HEADERS_MAX 8	 /* extra headers of one account and its upstream together */
 #define SEAM_HEADER_NAME_MAX 64
 #define SEAM_HEADER_VALUE_MAX 512
 #define SEAM_HEADERS_TOTAL_MAX 1536 /* all extra header values of one account together */

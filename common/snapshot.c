@@ -41,10 +41,11 @@ static bool part_fits(uint64_t offset, uint64_t rows, size_t row_size, size_t si
 
 static bool keytable_parts_fit(const struct keytable_head *h, size_t size)
 {
-	return h->size == size && part_fits(h->keys_offset, h->count, sizeof(struct snapshot_key), size) &&
-	       part_fits(h->buckets_offset, h->buckets, sizeof(uint32_t), size) &&
-	       part_fits(h->networks_offset, h->networks, sizeof(struct cidr), size) &&
-	       is_power_of_two(h->buckets) && h->count < h->buckets;
+	return h->size == size &&
+		part_fits(h->keys_offset, h->count, sizeof(struct snapshot_key), size) &&
+		part_fits(h->buckets_offset, h->buckets, sizeof(uint32_t), size) &&
+		part_fits(h->networks_offset, h->networks, sizeof(struct cidr), size) &&
+		is_power_of_two(h->buckets) && h->count < h->buckets;
 }
 
 static bool keytable_rows_valid(const struct keytable *t, uint32_t buckets, uint32_t networks)
@@ -70,7 +71,7 @@ int keytable_open(const void *block, size_t size, struct keytable *ret, struct e
 	const char *base = block;
 
 	if (size < sizeof(*h) || (uintptr_t)block % 8 || memcmp(h->magic, KEYTABLE_MAGIC, 8) != 0 ||
-	    h->format != SNAPSHOT_FORMAT)
+		h->format != SNAPSHOT_FORMAT)
 		return bad(e, "not a key table of this version");
 	if (!keytable_parts_fit(h, size))
 		return bad(e, "a part of the key table lies outside");
@@ -88,8 +89,8 @@ int keytable_open(const void *block, size_t size, struct keytable *ret, struct e
 	return 0;
 }
 
-static const struct snapshot_key *keytable_find(const struct keytable *t,
-						const uint8_t hash[RELAYKEY_HASH_LEN])
+static const struct snapshot_key *keytable_find(
+	const struct keytable *t, const uint8_t hash[RELAYKEY_HASH_LEN])
 {
 	uint32_t at = keytable_bucket(hash) & t->bucket_mask;
 
@@ -103,8 +104,7 @@ static const struct snapshot_key *keytable_find(const struct keytable *t,
 }
 
 const struct snapshot_key *snapshot_key(const struct snapshot *s,
-					const uint8_t hash[RELAYKEY_HASH_LEN],
-					const struct keytable **ret_table)
+	const uint8_t hash[RELAYKEY_HASH_LEN], const struct keytable **ret_table)
 {
 	const struct snapshot_key *key = keytable_find(&s->log, hash);
 
@@ -138,7 +138,7 @@ static bool tenants_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_TENANT]; i++) {
 		if (!text_fits(s, t[i].name) || !in_section(s, t[i].networks, SNAPSHOT_NETWORK) ||
-		    (i && t[i].id <= t[i - 1].id))
+			(i && t[i].id <= t[i - 1].id))
 			return false;
 	}
 	return true;
@@ -151,7 +151,8 @@ static bool pools_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_POOL]; i++) {
 		if (!text_fits(s, p[i].name) || !in_section(s, p[i].members, SNAPSHOT_MEMBER) ||
-		    p[i].upstream >= s->counts[SNAPSHOT_UPSTREAM] || (i && p[i].id <= p[i - 1].id))
+			p[i].upstream >= s->counts[SNAPSHOT_UPSTREAM] ||
+			(i && p[i].id <= p[i - 1].id))
 			return false;
 	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_MEMBER]; i++) {
@@ -167,10 +168,10 @@ static bool accounts_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
 		if (!text_fits(s, a[i].name) || !text_fits(s, a[i].region) ||
-		    !text_fits(s, a[i].credential) || a[i].weight == 0 ||
-		    !in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
-		    !in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
-		    a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
+			!text_fits(s, a[i].credential) || a[i].weight == 0 ||
+			!in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
+			!in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
+			a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
 			return false;
 	}
 	return true;
@@ -183,7 +184,7 @@ static bool exits_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_EXIT]; i++) {
 		if (x[i].egress >= s->counts[SNAPSHOT_EGRESS] ||
-		    !in_section(s, x[i].backends, SNAPSHOT_BACKEND))
+			!in_section(s, x[i].backends, SNAPSHOT_BACKEND))
 			return false;
 		/* fail closed: a backend of another egress would be another account's IP */
 		for (uint32_t k = 0; k < x[i].backends.count; k++) {
@@ -193,7 +194,7 @@ static bool exits_valid(const struct snapshot *s)
 	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_BACKEND]; i++) {
 		if (!text_fits(s, b[i].name) || !text_fits(s, b[i].prefix) ||
-		    !text_fits(s, b[i].strip) || b[i].egress >= s->counts[SNAPSHOT_EGRESS])
+			!text_fits(s, b[i].strip) || b[i].egress >= s->counts[SNAPSHOT_EGRESS])
 			return false;
 	}
 	return true;
@@ -226,7 +227,7 @@ static int open_sections(const char *block, size_t size, struct snapshot *s, str
 
 	for (size_t i = 0; i < SNAPSHOT_SECTION_COUNT; i++) {
 		if (h->sections[i].count > UINT32_MAX ||
-		    !part_fits(h->sections[i].offset, h->sections[i].count, row_sizes[i], size))
+			!part_fits(h->sections[i].offset, h->sections[i].count, row_sizes[i], size))
 			return bad(e, "a section lies outside the block");
 		s->sections[i] = block + h->sections[i].offset;
 		s->counts[i] = (uint32_t)h->sections[i].count;
@@ -235,15 +236,16 @@ static int open_sections(const char *block, size_t size, struct snapshot *s, str
 }
 
 int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
-		  struct snapshot *ret, struct errtext *e)
+	struct snapshot *ret, struct errtext *e)
 {
 	const struct snapshot_head *h = block;
 	struct snapshot s = {.head = h};
 
 	if (size < sizeof(*h) || (uintptr_t)block % 8 || memcmp(h->magic, SNAPSHOT_MAGIC, 8) != 0 ||
-	    h->format != SNAPSHOT_FORMAT || h->size != size)
+		h->format != SNAPSHOT_FORMAT || h->size != size)
 		return bad(e, "not a snapshot of this version");
-	if (!memchr(h->secret, '\0', sizeof(h->secret)) || !memchr(h->node_id, '\0', sizeof(h->node_id)))
+	if (!memchr(h->secret, '\0', sizeof(h->secret)) ||
+		!memchr(h->node_id, '\0', sizeof(h->node_id)))
 		return bad(e, "a text of the head has no end");
 	int error = open_sections(block, size, &s, e);
 	if (error)
@@ -256,7 +258,7 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 	if (s.base.id != h->keybase)
 		return bad(e, "the key base is another one");
 	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) || !exits_valid(&s) ||
-	    !names_valid(&s))
+		!names_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
 	*ret = s;

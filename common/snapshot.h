@@ -114,8 +114,9 @@ struct snapshot_backend {
 	uint64_t first_gen;
 	uint64_t last_gen; /* UINT64_MAX while it is current */
 	struct snapshot_text name;
-	struct snapshot_text prefix; /* put before the path; empty or starts with '/', no '/' at its end */
-	struct snapshot_text strip;  /* taken off the path first; likewise */
+	struct snapshot_text
+		prefix; /* put before the path; empty or starts with '/', no '/' at its end */
+	struct snapshot_text strip; /* taken off the path first; likewise */
 };
 
 /* An extra header with its value; the slot's variable is known to first_gen..last_gen. */
@@ -171,7 +172,7 @@ enum snapshot_section {
 #define X(id, type) SNAPSHOT_##id,
 	SNAPSHOT_SECTIONS(X)
 #undef X
-	SNAPSHOT_SECTION_COUNT
+		SNAPSHOT_SECTION_COUNT
 };
 
 #define SNAPSHOT_SITE_ENABLED 1u
@@ -179,15 +180,15 @@ enum snapshot_section {
 struct snapshot_head {
 	char magic[8];
 	uint32_t format;
-	uint32_t flags;	      /* SNAPSHOT_SITE_* */
-	uint64_t size;	      /* of the whole block */
-	uint64_t version;     /* rises with every change of the store */
-	uint64_t keybase;     /* id of the key base that goes with it */
-	uint64_t max_body;    /* bytes; 0 = unlimited */
+	uint32_t flags;	   /* SNAPSHOT_SITE_* */
+	uint64_t size;	   /* of the whole block */
+	uint64_t version;  /* rises with every change of the store */
+	uint64_t keybase;  /* id of the key base that goes with it */
+	uint64_t max_body; /* bytes; 0 = unlimited */
 	int64_t created_ms;
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
-	char secret[136];     /* of records on UDP and decides on TCP; NUL-terminated */
-	char node_id[64];     /* NUL-terminated */
+	char secret[136]; /* of records on UDP and decides on TCP; NUL-terminated */
+	char node_id[64]; /* NUL-terminated */
 	struct {
 		uint64_t offset; /* multiple of 8 */
 		uint64_t count;	 /* rows */
@@ -216,7 +217,7 @@ struct snapshot {
 
 /* Checks both blocks whole. 0 or -EBADMSG with what is wrong. */
 int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
-		  struct snapshot *ret, struct errtext *e);
+	struct snapshot *ret, struct errtext *e);
 /* Checks a key table alone. */
 int keytable_open(const void *block, size_t size, struct keytable *ret, struct errtext *e);
 
@@ -227,8 +228,7 @@ const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id)
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
 /* The newest word on a key: the log, else the base. `ret_table` owns its networks. */
 const struct snapshot_key *snapshot_key(const struct snapshot *s,
-					const uint8_t hash[RELAYKEY_HASH_LEN],
-					const struct keytable **ret_table);
+	const uint8_t hash[RELAYKEY_HASH_LEN], const struct keytable **ret_table);
 
 #define SNAPSHOT_ROWS(s, SECTION, type) ((const type *)(s)->sections[SNAPSHOT_##SECTION])
 
@@ -254,19 +254,19 @@ void snapshot_builder_free(struct snapshot_builder *b);
 /* Errors stick and are returned by snapshot_builder_finish(). Equal texts are stored once only when adjacent. */
 struct snapshot_text snapshot_builder_text(struct snapshot_builder *b, struct slice s);
 /* Appends one row of `section` (any but TEXT and KEYLOG); returns its index. */
-uint32_t snapshot_builder_add(struct snapshot_builder *b, enum snapshot_section section,
-			      const void *row);
+uint32_t snapshot_builder_add(
+	struct snapshot_builder *b, enum snapshot_section section, const void *row);
 uint32_t snapshot_builder_count(const struct snapshot_builder *b, enum snapshot_section section);
 void snapshot_builder_set_keylog(struct snapshot_builder *b, struct slice keytable);
 /* `head` gives flags, version, keybase, max_body, created_ms, hash_secret. Appends the block to `out`. */
-int snapshot_builder_finish(struct snapshot_builder *b, const struct snapshot_head *head,
-			    struct buffer *out);
+int snapshot_builder_finish(
+	struct snapshot_builder *b, const struct snapshot_head *head, struct buffer *out);
 
 /*
  * Appends a key table to `out`. Ranges of `keys` index `networks`. Of two keys with one hash the
  * later wins. 0, -ENOMEM, -EFBIG.
  */
 int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
-		   const struct cidr *networks, uint32_t network_count, struct buffer *out);
+	const struct cidr *networks, uint32_t network_count, struct buffer *out);
 
 #endif

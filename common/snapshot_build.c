@@ -37,8 +37,8 @@ struct snapshot_text snapshot_builder_text(struct snapshot_builder *b, struct sl
 	return t;
 }
 
-uint32_t snapshot_builder_add(struct snapshot_builder *b, enum snapshot_section section,
-			      const void *row)
+uint32_t snapshot_builder_add(
+	struct snapshot_builder *b, enum snapshot_section section, const void *row)
 {
 	uint32_t index = snapshot_builder_count(b, section);
 
@@ -62,8 +62,8 @@ static void align(struct buffer *out)
 	buffer_extend(out, (8 - out->len % 8) % 8);
 }
 
-int snapshot_builder_finish(struct snapshot_builder *b, const struct snapshot_head *head,
-			    struct buffer *out)
+int snapshot_builder_finish(
+	struct snapshot_builder *b, const struct snapshot_head *head, struct buffer *out)
 {
 	struct snapshot_head h = *head;
 
@@ -88,23 +88,26 @@ int snapshot_builder_finish(struct snapshot_builder *b, const struct snapshot_he
 	return 0;
 }
 
-static void fill_buckets(uint32_t *buckets, uint32_t mask, const struct snapshot_key *keys,
-			 uint32_t count)
+static void fill_buckets(
+	uint32_t *buckets, uint32_t mask, const struct snapshot_key *keys, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = keytable_bucket(keys[i].hash) & mask;
 		while (buckets[at] &&
-		       memcmp(keys[buckets[at] - 1].hash, keys[i].hash, RELAYKEY_HASH_LEN) != 0)
+			memcmp(keys[buckets[at] - 1].hash, keys[i].hash, RELAYKEY_HASH_LEN) != 0)
 			at = (at + 1) & mask;
 		buckets[at] = i + 1;
 	}
 }
 
 int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
-		   const struct cidr *networks, uint32_t network_count, struct buffer *out)
+	const struct cidr *networks, uint32_t network_count, struct buffer *out)
 {
-	struct keytable_head h = {.format = SNAPSHOT_FORMAT, .count = count, .id = id,
-				  .networks = network_count, .buckets = 8};
+	struct keytable_head h = {.format = SNAPSHOT_FORMAT,
+		.count = count,
+		.id = id,
+		.networks = network_count,
+		.buckets = 8};
 
 	if (count > UINT32_MAX / 4)
 		return -EFBIG;

@@ -47,8 +47,8 @@ int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e)
 	if (fstat(fd, &st) < 0)
 		return errtext_set(e, -errno, "snapshot: %s", strerror(errno));
 	if (st.st_size <= 0 || (uint64_t)st.st_size > SNAPSHOT_SIZE_MAX)
-		return errtext_set(e, -EBADMSG, "snapshot: a size of %lld bytes",
-				   (long long)st.st_size);
+		return errtext_set(
+			e, -EBADMSG, "snapshot: a size of %lld bytes", (long long)st.st_size);
 	void *block = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (block == MAP_FAILED)
 		return errtext_set(e, -errno, "snapshot: cannot be mapped: %s", strerror(errno));

@@ -68,7 +68,7 @@ static int check(int fd, struct errtext *e)
 		return errtext_set(e, -EBADMSG, "has a damaged head");
 	if (h.format != expected.format)
 		return errtext_set(e, -EBADMSG, "is of format %u, this program writes %u", h.format,
-				   expected.format);
+			expected.format);
 	if (memcmp(&h, &expected, sizeof(h)) != 0 || (uint64_t)st.st_size != h.size)
 		return errtext_set(e, -EBADMSG, "has another size than its head says");
 	return 0;
@@ -95,8 +95,8 @@ static int open_locked(const char *path, int flags, struct errtext *e)
 		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		close(fd);
-		return errtext_set(e, -EADDRINUSE,
-				   "%s: another spoa-relay runs with this state_dir", path);
+		return errtext_set(
+			e, -EADDRINUSE, "%s: another spoa-relay runs with this state_dir", path);
 	}
 	return fd;
 }
@@ -105,8 +105,8 @@ static int set_aside(const char *path, struct errtext *e)
 {
 	char name[PATH_MAX];
 
-	if ((size_t)snprintf(name, sizeof(name), "%s.bad-%lld", path,
-			     (long long)clock_wall_ms()) >= sizeof(name))
+	if ((size_t)snprintf(name, sizeof(name), "%s.bad-%lld", path, (long long)clock_wall_ms()) >=
+		sizeof(name))
 		return errtext_set(e, -ENAMETOOLONG, "%s: the name is too long", path);
 	if (rename(path, name) < 0)
 		return errtext_set(e, -errno, "%s: cannot be set aside: %s", path, strerror(errno));
@@ -147,8 +147,8 @@ static int open_or_create(const char *path, int *ret_set_aside, struct errtext *
 	return create(path, e);
 }
 
-int statefile_open(const char *path, unsigned uid, unsigned gid, int *ret_set_aside,
-		   struct errtext *e)
+int statefile_open(
+	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e)
 {
 	*ret_set_aside = 0;
 	int fd = open_or_create(path, ret_set_aside, e);
@@ -169,11 +169,11 @@ int statefile_map(int fd, struct statefile *ret, struct errtext *e)
 
 	if (error)
 		return errtext_prefix(e, error, "the state file");
-	void *block = mmap(NULL, (size_t)h.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-			   fd, 0);
+	void *block = mmap(
+		NULL, (size_t)h.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (block == MAP_FAILED)
-		return errtext_set(e, -errno, "the state file cannot be mapped: %s",
-				   strerror(errno));
+		return errtext_set(
+			e, -errno, "the state file cannot be mapped: %s", strerror(errno));
 	*ret = (struct statefile){block, (size_t)h.size};
 	return 0;
 }

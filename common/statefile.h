@@ -41,8 +41,8 @@ struct statefile_lease {
 	uint32_t egress;
 	uint32_t upstream;
 	uint32_t backend;
-	uint32_t attempt; /* 1 = first */
-	int64_t decided_ms; /* Unix time */
+	uint32_t attempt;      /* 1 = first */
+	int64_t decided_ms;    /* Unix time */
 	uint64_t conversation; /* keyed hash, 0 = none */
 };
 
@@ -70,8 +70,8 @@ struct statefile {
  * instance runs here). `ret_set_aside` tells that a bad file was renamed, `e` then says why.
  * Returns a descriptor or -errno.
  */
-int statefile_open(const char *path, unsigned uid, unsigned gid, int *ret_set_aside,
-		   struct errtext *e);
+int statefile_open(
+	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 void statefile_unmap(struct statefile *f);
 /* First row of a table; the number of rows in `ret_rows`. */

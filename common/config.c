@@ -1,0 +1,467 @@
+#include "common/config_rows.h"
+
+#include "common/num.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define DURATION_MAX_MS ((uint64_t)3650 * 86400 * 1000)
+
+struct parser {
+	struct config *config;
+	const char *name;
+	unsigned line;
+	char section[32];
+	struct errtext *e;
+	bool seen[64]; /* by row: a key twice is a mistake, not a choice */
+};
+
+static int fail(const struct parser *p, const char *what, struct slice where)
+{
+	return errtext_set(p->e, -EINVAL, "%s:%u: %s '%.*s'", p->name, p->line, what, (int)where.n,
+		where.n ? where.p : "");
+}
+
+static void *field(const struct config_row *row, struct config *c)
+{
+	return (char *)c + row->offset;
+}
+
+static const void *field_const(const struct config_row *row, const struct config *c)
+{
+	return (const char *)c + row->offset;
+}
+
+static int set_text(const struct config_row *row, struct slice value, struct config *c)
+{
+	struct config_text *text = field(row, c);
+
+	if (value.n >= sizeof(text->s) || (value.n && memchr(value.p, '\0', value.n)))
+		return -ERANGE;
+	if (row->type == CONFIG_PATH && value.n && value.p[0] != '/')
+		return -EINVAL;
+	memset(text, 0, sizeof(*text));
+	if (value.n)
+		memcpy(text->s, value.p, value.n);
+	return 0;
+}
+
+static int set_value(const struct config_row *row, struct slice value, struct config *c)
+{
+	switch (row->type) {
+	case CONFIG_TEXT:
+	case CONFIG_SECRET:
+	case CONFIG_PATH:
+		return set_text(row, value, c);
+	case CONFIG_LEVEL:
+		return log_level_parse(value, field(row, c));
+	case CONFIG_NUMBER:
+		return num_parse_u64(value, UINT32_MAX, field(row, c));
+	case CONFIG_SIZE:
+		return num_parse_size(value, INT64_MAX, field(row, c));
+	case CONFIG_DURATION:
+		return num_parse_duration(value, DURATION_MAX_MS, field(row, c));
+	}
+	return -EINVAL;
+}
+
+static const char *expected(const struct config_row *row)
+{
+	switch (row->type) {
+	case CONFIG_TEXT:
+	case CONFIG_SECRET:
+		return "a text of at most 1023 characters";
+	case CONFIG_PATH:
+		return "an absolute path";
+	case CONFIG_LEVEL:
+		return "error, warning, info or debug";
+	case CONFIG_NUMBER:
+		return "a number from 0 to 4294967295";
+	case CONFIG_SIZE:
+		return "a number of bytes such as 4096, 64k, 10m";
+	case CONFIG_DURATION:
+		return "a duration such as 250ms, 10s, 5m, 24h, 30d";
+	}
+	return "";
+}
+
+void config_init(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < config_row_count; i++)
+		set_value(&config_rows[i], slice_from_str(config_rows[i].fallback), c);
+}
+
+/* --- ${NAME} --- */
+
+static int expand_one(struct parser *p, struct slice name, struct buffer *out)
+{
+	char text[128];
+
+	if (name.n == 0 || name.n >= sizeof(text))
+		return fail(p, "a bad name in ${...}:", name);
+	memcpy(text, name.p, name.n);
+	text[name.n] = '\0';
+	const char *value = getenv(text);
+	if (!value)
+		return fail(p, "the environment has no variable", name);
+	buffer_append_str(out, value);
+	return 0;
+}
+
+static int expand(struct parser *p, struct slice value, struct buffer *out)
+{
+	while (value.n) {
+		const char *start = memmem(value.p, value.n, "${", 2);
+		if (!start) {
+			buffer_append_slice(out, value);
+			break;
+		}
+		size_t before = (size_t)(start - value.p);
+		const char *end = memchr(start, '}', value.n - before);
+		if (!end)
+			return fail(p, "${ without }:", value);
+		buffer_append(out, value.p, before);
+		int error =
+			expand_one(p, (struct slice){start + 2, (size_t)(end - start) - 2}, out);
+		if (error)
+			return error;
+		value = slice_skip(value, (size_t)(end + 1 - value.p));
+	}
+	return buffer_error(out);
+}
+
+/* --- lines --- */
+
+static bool section_exists(struct slice name)
+{
+	for (size_t i = 0; i < config_row_count; i++) {
+		if (slice_eq_str(name, config_rows[i].section))
+			return true;
+	}
+	return false;
+}
+
+static int parse_section(struct parser *p, struct slice line)
+{
+	if (line.p[line.n - 1] != ']')
+		return fail(p, "a section without its ']':", line);
+	struct slice name = slice_trim((struct slice){line.p + 1, line.n - 2});
+	if (!section_exists(name))
+		return fail(p, "unknown section", name);
+	memcpy(p->section, name.p, name.n);
+	p->section[name.n] = '\0';
+	return 0;
+}
+
+static const struct config_row *find_row(const char *section, struct slice key)
+{
+	for (size_t i = 0; i < config_row_count; i++) {
+		if (strcmp(config_rows[i].section, section) == 0 &&
+			slice_eq_str(key, config_rows[i].key))
+			return &config_rows[i];
+	}
+	return NULL;
+}
+
+static int parse_pair(struct parser *p, struct slice line)
+{
+	struct slice rest = line;
+	struct slice key;
+	struct buffer value = {0};
+
+	if (!memchr(line.p, '=', line.n))
+		return fail(p, "neither [section] nor key = value:", line);
+	slice_next(&rest, '=', &key);
+	key = slice_trim(key);
+	const struct config_row *row = find_row(p->section, key);
+	if (!row)
+		return errtext_set(p->e, -EINVAL, "%s:%u: unknown key '%.*s' in section [%s]",
+			p->name, p->line, (int)key.n, key.n ? key.p : "", p->section);
+	if (p->seen[row - config_rows])
+		return fail(p, "given twice:", key);
+	p->seen[row - config_rows] = true;
+	int error = expand(p, slice_trim(rest), &value);
+	if (!error && set_value(row, buffer_slice(&value), p->config))
+		error = errtext_set(p->e, -EINVAL, "%s:%u: %s: %s is expected", p->name, p->line,
+			row->key, expected(row));
+	buffer_fini(&value);
+	return error;
+}
+
+static int parse_line(struct parser *p, struct slice line)
+{
+	line = slice_trim(line);
+	if (line.n == 0 || line.p[0] == '#' || line.p[0] == ';')
+		return 0;
+	if (line.p[0] == '[')
+		return parse_section(p, line);
+	if (!p->section[0])
+		return fail(p, "a key before the first [section]:", line);
+	return parse_pair(p, line);
+}
+
+/* --- what belongs together --- */
+
+static int check_listeners(struct config *c, const char *name, struct errtext *e)
+{
+	struct address addresses[ADDRESS_LIST_MAX];
+	struct slice rest = slice_from_str(c->spop_listen.s);
+	struct slice one;
+	size_t n = 0;
+
+	while (c->spop_listen.s[0] && slice_next(&rest, ',', &one)) {
+		if (n == ADDRESS_LIST_MAX)
+			return errtext_set(e, -EINVAL, "%s: [spop] listen: at most %d addresses",
+				name, ADDRESS_LIST_MAX);
+		if (address_parse(slice_trim(one), &addresses[n], e))
+			return errtext_prefix(e, -EINVAL, "%s: [spop] listen", name);
+		if (address_is_datagram(&addresses[n++]))
+			return errtext_set(
+				e, -EINVAL, "%s: [spop] listen: udp cannot carry SPOP", name);
+	}
+	if (config_spop_has_tcp(c) && !c->spop_secret.s[0])
+		return errtext_set(
+			e, -EINVAL, "%s: [spop] secret is required with a tcp listener", name);
+	if (strlen(c->spop_secret.s) > 128)
+		return errtext_set(e, -EINVAL, "%s: [spop] secret: at most 128 characters", name);
+	if (strpbrk(c->spop_secret.s, " \t\"'\\"))
+		return errtext_set(
+			e, -EINVAL, "%s: [spop] secret: no blanks, quotes or backslashes", name);
+	return 0;
+}
+
+static int check_address(
+	const char *name, const char *option, const char *value, bool datagram, struct errtext *e)
+{
+	struct address a;
+
+	if (!value[0])
+		return 0;
+	if (address_parse(slice_from_str(value), &a, e))
+		return errtext_prefix(e, -EINVAL, "%s: %s", name, option);
+	bool fits =
+		datagram ? a.kind == ADDRESS_UDP || a.kind == ADDRESS_UNIX : a.kind == ADDRESS_TCP;
+	if (!fits)
+		return errtext_set(e, -EINVAL, "%s: %s: %s is expected", name, option,
+			datagram ? "udp:HOST:PORT or unix:PATH" : "tcp:HOST:PORT");
+	return 0;
+}
+
+/* Settings of later versions of the product are refused rather than silently ignored. */
+static int check_unserved(const struct config *c, const char *name, struct errtext *e)
+{
+	static const char message[] = "%s: %s: not available in this version; leave it empty";
+
+	if (c->redis_url.s[0])
+		return errtext_set(e, -EINVAL, message, name, "[redis] url");
+	if (c->admin_http.s[0])
+		return errtext_set(e, -EINVAL, message, name, "[admin] http");
+	if (c->check_listen.s[0])
+		return errtext_set(e, -EINVAL, message, name, "[check] listen");
+	if (c->store_url.s[0] && strncmp(c->store_url.s, "sqlite:/", 8) != 0)
+		return errtext_set(
+			e, -EINVAL, "%s: [store] url: sqlite:/ABSOLUTE/PATH is expected", name);
+	return 0;
+}
+
+static int check_whole(struct config *c, const char *name, struct errtext *e)
+{
+	int error = check_listeners(c, name, e);
+
+	if (!error && !c->events_listen.s[0])
+		error = errtext_set(e, -EINVAL, "%s: [events] listen must not be empty", name);
+	if (!error)
+		error = check_address(name, "[events] listen", c->events_listen.s, true, e);
+	if (!error)
+		error = check_address(name, "[check] listen", c->check_listen.s, false, e);
+	if (!error)
+		error = check_address(name, "[admin] metrics", c->admin_metrics.s, false, e);
+	if (!error && (!c->state_dir.s[0] || !c->run_dir.s[0]))
+		error = errtext_set(
+			e, -EINVAL, "%s: [relay] state_dir and run_dir must not be empty", name);
+	if (!error && (!c->user.s[0] || strcmp(c->user.s, c->agent_user.s) == 0))
+		error = errtext_set(
+			e, -EINVAL, "%s: [relay] user and agent_user must differ", name);
+	return error ? error : check_unserved(c, name, e);
+}
+
+/* --- empty means derived --- */
+
+static void set_derived(struct config_text *text, const char *directory, const char *name)
+{
+	if (!text->s[0])
+		snprintf(text->s, sizeof(text->s), "%.900s/%s", directory, name);
+}
+
+/* abns names are global in a network namespace: two instances must not meet (HAPROXY.md 27). */
+static void derive(struct config *c)
+{
+	if (!c->spop_listen.s[0]) {
+		uLong crc = crc32(0, (const Bytef *)c->run_dir.s, (uInt)strlen(c->run_dir.s));
+		snprintf(c->spop_listen.s, sizeof(c->spop_listen.s), "abns:spoa-relay-%08lx", crc);
+	}
+	if (!c->node_id.s[0] && gethostname(c->node_id.s, 63) < 0)
+		strcpy(c->node_id.s, "node");
+	set_derived(&c->admin_socket, c->run_dir.s, "admin.sock");
+	set_derived(&c->key_file, c->state_dir.s, "vault.key");
+	if (!c->store_url.s[0])
+		snprintf(c->store_url.s, sizeof(c->store_url.s), "sqlite:%.900s/relay.db",
+			c->state_dir.s);
+}
+
+int config_parse(struct config *c, const char *name, struct slice text, struct errtext *e)
+{
+	struct config fresh;
+	struct parser p = {.config = &fresh, .name = name, .e = e};
+	struct slice rest = text;
+	struct slice line;
+
+	config_init(&fresh);
+	while (text.n && slice_next(&rest, '\n', &line)) {
+		p.line++;
+		int error = parse_line(&p, line);
+		if (error)
+			return error;
+	}
+	int error = check_whole(&fresh, name, e);
+	if (error)
+		return error;
+	derive(&fresh);
+	*c = fresh;
+	return 0;
+}
+
+int config_load(struct config *c, const char *path, struct errtext *e)
+{
+	struct buffer text = {0};
+	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
+
+	if (error)
+		error = errtext_set(e, error, "%s: %s", path, strerror(-error));
+	else
+		error = config_parse(c, path, buffer_slice(&text), e);
+	buffer_fini(&text);
+	return error;
+}
+
+int config_spop_listeners(const struct config *c, struct address out[ADDRESS_LIST_MAX])
+{
+	struct slice rest = slice_from_str(c->spop_listen.s);
+	struct slice one;
+	int n = 0;
+
+	while (slice_next(&rest, ',', &one)) {
+		if (n == ADDRESS_LIST_MAX || address_parse(slice_trim(one), &out[n], NULL))
+			return -EINVAL;
+		n++;
+	}
+	return n;
+}
+
+bool config_spop_has_tcp(const struct config *c)
+{
+	struct slice rest = slice_from_str(c->spop_listen.s);
+	struct slice one;
+
+	while (slice_next(&rest, ',', &one)) {
+		if (slice_has_prefix(slice_trim(one), SLICE_LITERAL("tcp:")))
+			return true;
+	}
+	return false;
+}
+
+static int join(const char *directory, const char *name, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s/%s", directory, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int config_state_path(const struct config *c, const char *name, char *out, size_t size)
+{
+	return join(c->state_dir.s, name, out, size);
+}
+
+int config_run_path(const struct config *c, const char *name, char *out, size_t size)
+{
+	return join(c->run_dir.s, name, out, size);
+}
+
+/* --- showing --- */
+
+static void format_value(const struct config_row *row, const struct config *c, struct buffer *out)
+{
+	static const char *const levels[] = {"error", "warning", "info", "debug"};
+	const struct config_text *text = field_const(row, c);
+	const uint64_t *number = field_const(row, c);
+	char duration[NUM_DURATION_SIZE];
+
+	switch (row->type) {
+	case CONFIG_SECRET:
+		buffer_append_str(out, text->s[0] ? "***" : "");
+		break;
+	case CONFIG_TEXT:
+	case CONFIG_PATH:
+		buffer_append_str(out, text->s);
+		break;
+	case CONFIG_LEVEL:
+		buffer_append_str(out, levels[c->log_level]);
+		break;
+	case CONFIG_NUMBER:
+	case CONFIG_SIZE:
+		buffer_printf(out, "%" PRIu64, *number);
+		break;
+	case CONFIG_DURATION:
+		buffer_append_str(out, num_format_duration(*number, duration));
+		break;
+	}
+}
+
+void config_print(const struct config *c, struct buffer *out)
+{
+	const char *section = "";
+
+	for (size_t i = 0; i < config_row_count; i++) {
+		const struct config_row *row = &config_rows[i];
+		if (strcmp(section, row->section) != 0)
+			buffer_printf(out, "%s[%s]\n", i ? "\n" : "", row->section);
+		section = row->section;
+		buffer_printf(out, "# %s\n# default: %s; changed by: %s\n%s = ", row->help,
+			row->fallback[0] ? row->fallback : "(empty)",
+			row->reloadable ? "reload" : "restart", row->key);
+		format_value(row, c, out);
+		buffer_append_str(out, "\n");
+	}
+}
+
+void config_describe(config_row_fn *row, void *context)
+{
+	for (size_t i = 0; i < config_row_count; i++)
+		row(context, config_rows[i].section, config_rows[i].key, config_rows[i].fallback,
+			config_rows[i].reloadable, config_rows[i].help);
+}
+
+void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out)
+{
+	struct buffer a = {0};
+	struct buffer b = {0};
+
+	for (size_t i = 0; i < config_row_count; i++) {
+		const struct config_row *row = &config_rows[i];
+		buffer_clear(&a);
+		buffer_clear(&b);
+		format_value(row, old, &a);
+		format_value(row, new, &b);
+		if (!row->reloadable && !slice_eq(buffer_slice(&a), buffer_slice(&b)))
+			buffer_printf(out, "%s%s.%s", out->len ? ", " : "", row->section, row->key);
+	}
+	buffer_fini(&a);
+	buffer_fini(&b);
+}
