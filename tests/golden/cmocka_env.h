@@ -1,0 +1,12 @@
+/* The headers that cmocka wants before its own. */
+#ifndef RELAY_TESTS_GOLDEN_CMOCKA_ENV_H
+#define RELAY_TESTS_GOLDEN_CMOCKA_ENV_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif
