@@ -39,7 +39,8 @@ int64_t store_last_id(struct store *s);
 int64_t store_changed_rows(struct store *s);
 
 void store_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL binds NULL; copied */
-void store_bind_slice(sqlite3_stmt *st, int at, struct slice s);
+void store_bind_slice(sqlite3_stmt *st, int at, struct slice s); /* as text; copied */
+void store_bind_blob(sqlite3_stmt *st, int at, struct slice s);
 struct slice store_column(sqlite3_stmt *st, int column); /* text or blob, valid until the next step */
 
 /*
