@@ -338,6 +338,32 @@ int config_parse(struct config *c, const char *name, struct slice text, struct e
 	return 0;
 }
 
+static size_t field_size(const struct config_row *row)
+{
+	switch (row->type) {
+	case CONFIG_TEXT:
+	case CONFIG_SECRET:
+	case CONFIG_PATH:
+		return sizeof(struct config_text);
+	case CONFIG_LEVEL:
+		return sizeof(enum log_level);
+	case CONFIG_NUMBER:
+	case CONFIG_SIZE:
+	case CONFIG_DURATION:
+		return sizeof(uint64_t);
+	}
+	return 0;
+}
+
+void config_reload(struct config *c, const struct config *fresh)
+{
+	for (size_t i = 0; i < config_row_count; i++) {
+		const struct config_row *row = &config_rows[i];
+		if (row->reloadable)
+			memcpy(field(row, c), field_const(row, fresh), field_size(row));
+	}
+}
+
 int config_load(struct config *c, const char *path, struct errtext *e)
 {
 	struct buffer text = {0};

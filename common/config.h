@@ -91,6 +91,9 @@ void config_describe(config_row_fn *row, void *context);
 /* Names of options that differ and that only a restart can change, comma-separated, into `out`. */
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out);
 
+/* Takes over from `fresh` what a reload can change. */
+void config_reload(struct config *c, const struct config *fresh);
+
 /* Derived values. Counts, or a negative errno that config_parse() has excluded. */
 int config_spop_listeners(const struct config *c, struct address out[ADDRESS_LIST_MAX]);
 bool config_spop_has_tcp(const struct config *c);
