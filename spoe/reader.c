@@ -39,12 +39,14 @@ int spoe_reader_bytes(struct spoe_reader *reader, size_t n, struct slice *ret_by
 
 int spoe_reader_string(struct spoe_reader *reader, struct slice *ret_string)
 {
-	struct spoe_reader at = *reader;
+	const uint8_t *start = reader->p;
 	uint64_t n;
 
-	if (spoe_reader_varint(&at, &n) < 0 || n > spoe_reader_left(&at))
+	if (spoe_reader_varint(reader, &n) < 0 || n > spoe_reader_left(reader)) {
+		reader->p = start;
 		return -EBADMSG;
-	*ret_string = (struct slice){(const char *)at.p, (size_t)n};
-	reader->p = at.p + n;
+	}
+	*ret_string = (struct slice){(const char *)reader->p, (size_t)n};
+	reader->p += n;
 	return 0;
 }

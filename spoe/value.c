@@ -23,17 +23,17 @@ static int sint32_from_wire(uint64_t wire, int64_t *ret_number)
 	return 0;
 }
 
-static int integer_decode(struct spoe_reader *reader, struct spoe_value *value)
+static int integer_decode(struct spoe_reader *reader, int type, struct spoe_value *value)
 {
 	uint64_t wire;
 
 	if (spoe_reader_varint(reader, &wire) < 0)
 		return -EBADMSG;
-	if (value->type == SPOE_TYPE_INT32)
+	if (type == SPOE_TYPE_INT32)
 		return sint32_from_wire(wire, &value->sint);
-	if (value->type == SPOE_TYPE_UINT32 && wire > UINT32_MAX)
+	if (type == SPOE_TYPE_UINT32 && wire > UINT32_MAX)
 		return -EBADMSG;
-	if (value->type == SPOE_TYPE_INT64)
+	if (type == SPOE_TYPE_INT64)
 		value->sint = (int64_t)wire;
 	else
 		value->uint = wire;
@@ -50,9 +50,9 @@ static int address_decode(struct spoe_reader *reader, struct spoe_value *value, 
 	return 0;
 }
 
+/* Sets what belongs to the type, and only on success. */
 static int body_decode(struct spoe_reader *reader, uint8_t head, struct spoe_value *value)
 {
-	value->type = (enum spoe_type)(head & TYPE_MASK);
 	switch (head & TYPE_MASK) {
 	case SPOE_TYPE_NULL:
 		return 0;
@@ -63,7 +63,7 @@ static int body_decode(struct spoe_reader *reader, uint8_t head, struct spoe_val
 	case SPOE_TYPE_UINT32:
 	case SPOE_TYPE_INT64:
 	case SPOE_TYPE_UINT64:
-		return integer_decode(reader, value);
+		return integer_decode(reader, head & TYPE_MASK, value);
 	case SPOE_TYPE_IPV4:
 		return address_decode(reader, value, IPV4_SIZE);
 	case SPOE_TYPE_IPV6:
@@ -77,26 +77,27 @@ static int body_decode(struct spoe_reader *reader, uint8_t head, struct spoe_val
 
 int spoe_value_decode(struct spoe_reader *reader, struct spoe_value *ret_value)
 {
-	struct spoe_reader at = *reader;
-	struct spoe_value value;
+	const uint8_t *start = reader->p;
 	uint8_t head;
 
-	if (spoe_reader_u8(&at, &head) < 0 || body_decode(&at, head, &value) < 0)
+	if (spoe_reader_u8(reader, &head) < 0 || body_decode(reader, head, ret_value) < 0) {
+		reader->p = start;
 		return -EBADMSG;
-	*reader = at;
-	*ret_value = value;
+	}
+	ret_value->type = (enum spoe_type)(head & TYPE_MASK);
 	return 0;
 }
 
 int spoe_value_decode_named(
 	struct spoe_reader *reader, struct slice *ret_name, struct spoe_value *ret_value)
 {
-	struct spoe_reader at = *reader;
+	const uint8_t *start = reader->p;
 	struct slice name;
 
-	if (spoe_reader_string(&at, &name) < 0 || spoe_value_decode(&at, ret_value) < 0)
+	if (spoe_reader_string(reader, &name) < 0 || spoe_value_decode(reader, ret_value) < 0) {
+		reader->p = start;
 		return -EBADMSG;
-	*reader = at;
+	}
 	*ret_name = name;
 	return 0;
 }
