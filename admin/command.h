@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define COMMAND_SOCKET "/run/spoa-relay/admin.sock"
 #define COMMAND_NAME_MAX 63		     /* [a-z0-9][a-z0-9._-]{0,62} */
 #define COMMAND_TEXT_MAX 1024		     /* of one plain value */
 #define COMMAND_LIST_MAX 1024		     /* values of one list */
@@ -194,7 +195,9 @@ int command_value_check(const struct command_option *o, json_object *value, stru
  * A whole body: no unknown field, every type right, required ones there, groups kept. 0 or -EINVAL.
  */
 int command_body_check(const struct command *c, json_object *body, struct errtext *e);
-/* The same without required fields and groups: a part of a document. */
+/* Only the required fields and groups. */
+int command_presence_check(const struct command *c, json_object *body, struct errtext *e);
+/* Only the fields that are there: a part of a document. */
 int command_fields_check(const struct command *c, json_object *body, struct errtext *e);
 
 #endif

@@ -78,6 +78,16 @@ static int add_switch(const struct command_option *o, struct slice text, const c
 	return 0;
 }
 
+/* No value on the command line; in a query "true". */
+static int add_flag(const struct command_option *o, struct slice text, const char *field,
+	json_object *body, struct errtext *e)
+{
+	if (text.n && !slice_eq_str(text, "true"))
+		return errtext_set(e, -EINVAL, "%s: takes no value but true", o->name);
+	json_object_object_add(body, field, json_object_new_boolean(true));
+	return 0;
+}
+
 int command_text_add(
 	const struct command_option *o, struct slice text, json_object *body, struct errtext *e)
 {
@@ -90,8 +100,7 @@ int command_text_add(
 	case COMMAND_SWITCH:
 		return add_switch(o, text, field, body, e);
 	case COMMAND_FLAG:
-		json_object_object_add(body, field, json_object_new_boolean(true));
-		return 0;
+		return add_flag(o, text, field, body, e);
 	case COMMAND_NAMES:
 	case COMMAND_NETWORKS:
 		json_object_object_add(body, field, list_of(text));

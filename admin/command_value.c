@@ -336,9 +336,16 @@ static int check_groups(const struct command *c, json_object *body, struct errte
 	return 0;
 }
 
+int command_presence_check(const struct command *c, json_object *body, struct errtext *e)
+{
+	int error = check_required(c, body, e);
+
+	return error ? error : check_groups(c, body, e);
+}
+
 int command_body_check(const struct command *c, json_object *body, struct errtext *e)
 {
-	if (command_fields_check(c, body, e) || check_required(c, body, e))
-		return -EINVAL;
-	return check_groups(c, body, e);
+	int error = command_fields_check(c, body, e);
+
+	return error ? error : command_presence_check(c, body, e);
 }

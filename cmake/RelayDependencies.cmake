@@ -14,6 +14,7 @@ endfunction()
 relay_pkg(json json-c)
 relay_pkg(sqlite sqlite3)
 relay_pkg(microhttpd libmicrohttpd)
+relay_pkg(curl libcurl)
 
 # Debian ships libev without a .pc file.
 find_library(RELAY_EV_LIBRARY ev REQUIRED)
