@@ -31,11 +31,12 @@ struct render_backend {
 	const char *host; /* of the upstream's URL: a name or a numeric address without brackets */
 	uint16_t port;
 	bool tls;
-	const char *ca_file; /* path; NULL = the system's */
+	const char *ca_file;	 /* path; NULL = the system's */
 	const char *host_header; /* host, with the port when it is not the scheme's own */
 	enum render_egress egress;
 	const char *egress_address;
-	uint64_t first_byte_timeout_ms; /* `timeout server`; 0 = the default of E5 in HAPROXY.md 39 */
+	uint64_t
+		first_byte_timeout_ms; /* `timeout server`; 0 = the default of E5 in HAPROXY.md 39 */
 };
 
 /* What `relayadm haproxy render` was told (kept by control for its own renders). */
@@ -46,7 +47,8 @@ struct render_options {
 	bool accept_proxy;
 	const char *trusted[RENDER_TRUSTED_MAX]; /* CIDRs whose X-Forwarded-For is believed */
 	size_t trusted_count;
-	const char *stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */
+	const char
+		*stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */
 };
 
 struct render_model {

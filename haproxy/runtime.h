@@ -15,7 +15,7 @@
 
 /* One command, its whole answer appended. 0, -ETIMEDOUT, -ECONNREFUSED, -errno. */
 int runtime_command(const char *socket_path, const char *command, int timeout_ms,
-		    struct buffer *answer, struct errtext *e);
+	struct buffer *answer, struct errtext *e);
 
 /* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's own first complaint; -ETIMEDOUT; -ENOENT. */
 int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e);
@@ -36,6 +36,6 @@ struct runtime_status {
 	uint64_t dropped_logs;
 };
 int runtime_status(const char *admin_socket, const char *master_socket, int timeout_ms,
-		   struct runtime_status *ret, struct errtext *e);
+	struct runtime_status *ret, struct errtext *e);
 
 #endif

@@ -1,0 +1,154 @@
+#include "haproxy/render.h"
+
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <inttypes.h>
+
+/* Added to the longest time an upstream may be silent, so that it, not the client, ends the stream. */
+#define CLIENT_TIMEOUT_EXTRA_MS 30000u
+
+static void append_head(const struct render_model *m, struct buffer *b)
+{
+	buffer_printf(
+		b, "# Rendered by spoa-relay, generation %" PRIu64 ". Changes are lost.\n", m->gen);
+	buffer_printf(b,
+		"#\n"
+		"# To load it beside a configuration of your own, as the last file:\n"
+		"#   haproxy -W -f /etc/haproxy/haproxy.cfg -f %s/" RENDER_CFG_NAME "\n"
+		"# Always with -W (master-worker): without it HAProxy 2.6 cuts the streams of the old process\n"
+		"# when it is reloaded. With systemd add the second -f to EXTRAOPTS in /etc/default/haproxy.\n"
+		"#\n"
+		"# HAProxy merges `global` sections. What stays yours, in your own file: user, group, chroot,\n"
+		"# maxconn, nbthread, ssl-default-bind-*, ca-base, a `stats socket` for relayadm (mode 660).\n"
+		"# A socket path of the agent must lie inside your chroot; abns@ and TCP need no care.\n"
+		"# A file loaded after this one must name its `defaults` by `from`.\n",
+		m->output_dir);
+}
+
+/* 2.6 takes `@system-ca` for a file below the user's ca-base. */
+static void append_system_ca(const struct render_model *m, struct buffer *b)
+{
+	bool needed = false;
+
+	for (size_t i = 0; i < m->backend_count; i++)
+		needed |= m->backends[i].tls && !m->backends[i].ca_file;
+	if (!needed)
+		return;
+	buffer_append_str(b,
+		"\t# The system's CAs; set the variable where HAProxy starts for others.\n"
+		".if version_before(3.0)\n"
+		"\tpresetenv " RENDER_SYSTEM_CA_ENV " /etc/ssl/certs/ca-certificates.crt\n"
+		".else\n"
+		"\tpresetenv " RENDER_SYSTEM_CA_ENV " @system-ca\n"
+		".endif\n");
+}
+
+static void append_global(const struct render_model *m, struct buffer *b)
+{
+	buffer_printf(b,
+		"\nglobal\n"
+		"\t# Requests up to about %d KB are held whole before they are sent; a credential of\n"
+		"\t# 4 KB needs the reserve. A request in progress holds up to two such buffers\n"
+		"\t# (%d KB) while data waits in them, an idle connection none.\n"
+		"\ttune.bufsize %d\n"
+		"\ttune.maxrewrite %d\n",
+		(RENDER_BUFSIZE - RENDER_MAXREWRITE) / 1024, 2 * RENDER_BUFSIZE / 1024,
+		RENDER_BUFSIZE, RENDER_MAXREWRITE);
+	append_system_ca(m, b);
+	if (m->secret) {
+		buffer_append_str(b, "\tsetenv " SEAM_SECRET_ENV " ");
+		render_word(b, m->secret);
+		buffer_append_str(b, "\n");
+	}
+	if (m->admin_socket && m->admin_socket[0]) {
+		buffer_append_str(b, "\tstats socket ");
+		render_word(b, m->admin_socket);
+		buffer_append_str(b, " mode 660 level admin\n");
+	}
+}
+
+static uint64_t client_timeout_ms(const struct render_model *m)
+{
+	uint64_t longest = RENDER_SERVER_TIMEOUT_MS;
+
+	for (size_t i = 0; i < m->backend_count; i++) {
+		uint64_t timeout = render_backend_timeout_ms(&m->backends[i]);
+		if (timeout > longest)
+			longest = timeout;
+	}
+	return longest + CLIENT_TIMEOUT_EXTRA_MS;
+}
+
+static void append_defaults(const struct render_model *m, struct buffer *b)
+{
+	buffer_printf(b,
+		"\ndefaults " RENDER_DEFAULTS "\n"
+		"\tmode http\n"
+		"\ttimeout connect 7s\n"
+		"\t# First byte and silence in one (HAPROXY.md 39); longer at the client, so that a silent\n"
+		"\t# upstream is what ends a stream.\n"
+		"\ttimeout server %ums\n"
+		"\ttimeout client %" PRIu64 "ms\n"
+		"\ttimeout http-request 30s\n"
+		"\ttimeout http-keep-alive 90s\n"
+		"\ttimeout queue 10s\n"
+		"\ttimeout tunnel 1h\n"
+		"\t# Events of a stream leave at once; a client that left ends its upstream request.\n"
+		"\toption http-no-delay\n"
+		"\toption abortonclose\n"
+		"\toption dontlognull\n"
+		"\toption clitcpka\n"
+		"\toption srvtcpka\n"
+		"\tclitcpka-idle 30s\n"
+		"\tsrvtcpka-idle 30s\n"
+		"\t# One more try, and only where no byte of the request was sent.\n"
+		"\tretries 1\n"
+		"\tretry-on conn-failure\n"
+		"\t# Any idle connection serves any request: there is one upstream behind a backend, every\n"
+		"\t# request carries its own credential, and HAProxy sees a close of the upstream at once.\n"
+		"\thttp-reuse always\n",
+		RENDER_SERVER_TIMEOUT_MS, client_timeout_ms(m));
+}
+
+static void append_resolvers(const struct render_model *m, struct buffer *b)
+{
+	bool needed = false;
+
+	for (size_t i = 0; i < m->backend_count; i++)
+		needed |= render_backend_needs_dns(&m->backends[i]);
+	if (!needed)
+		return;
+	buffer_append_str(b,
+		"\n# Names of upstreams are looked up while HAProxy runs, and it starts without "
+		"DNS.\n"
+		"resolvers " RENDER_RESOLVERS "\n"
+		"\tparse-resolv-conf\n"
+		"\taccepted_payload_size 8192\n"
+		"\tresolve_retries 3\n"
+		"\ttimeout resolve 1s\n"
+		"\ttimeout retry 1s\n"
+		"\thold valid 10s\n"
+		"\thold obsolete 30s\n");
+}
+
+int render_config(const struct render_model *m, struct buffer *cfg, struct errtext *e)
+{
+	int error = render_check_model(m, e);
+
+	if (error)
+		return error;
+	append_head(m, cfg);
+	append_global(m, cfg);
+	append_resolvers(m, cfg);
+	render_agent_backend(m, cfg);
+	append_defaults(m, cfg);
+	render_frontend(m, cfg);
+	render_black_hole(cfg);
+	render_track(cfg);
+	for (size_t i = 0; i < m->backend_count; i++)
+		render_backend(&m->backends[i], cfg);
+	render_stats(m, cfg);
+	return buffer_error(cfg) ? errtext_set(e, buffer_error(cfg), "out of memory") : 0;
+}

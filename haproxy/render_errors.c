@@ -1,0 +1,177 @@
+/*
+ * The uniform errors (CONTRACT.md "Errors"). One body serves both shapes: an opening, the fields, a
+ * closing. Opening and closing are variables chosen by the path; their defaults stand in the
+ * expressions, so that an answer made before any rule has run is valid JSON too.
+ */
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#define OPENING "%[var(txn.rly.open,\"{\\\"error\\\":{\")]"
+#define CLOSING "%[var(txn.rly.close,}})]"
+#define ANTHROPIC_PATHS "if { path /v1/messages } || { path_beg /v1/messages/ }"
+#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+
+void render_error_shapes(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# The shape of errors, before anything can fail (HAPROXY.md 40).\n"
+		"\ttcp-request content set-var-fmt(txn.rly.open) '{\"error\":{'\n"
+		"\ttcp-request content set-var-fmt(txn.rly.close) "
+		"',\"param\":null,\"request_id\":\"%[unique-id]\"}}'\n"
+		"\ttcp-request content set-var-fmt(txn.rly.open) "
+		"'{\"type\":\"error\",\"error\":{' " ANTHROPIC_PATHS "\n"
+		"\ttcp-request content set-var-fmt(txn.rly.close) "
+		"'},\"request_id\":\"%[unique-id]\"}' " ANTHROPIC_PATHS "\n");
+}
+
+/* A refusal whose facts are known when the file is rendered. */
+static void append_fixed(struct buffer *b, const struct refusal_row *row)
+{
+	struct buffer fields = {0};
+
+	buffer_append_str(b, "content-type application/json lf-string ");
+	buffer_append_str(&fields, OPENING);
+	buffer_printf(&fields,
+		"\"type\":\"%s\",\"code\":\"%s\",\"message\":\"%s\",\"retryable\":%s,"
+		"\"resets_at\":null",
+		row->type, row->code, row->message, row->retryable ? "true" : "false");
+	buffer_append_str(&fields, CLOSING);
+	render_word(b, buffer_str(&fields));
+	if (buffer_error(&fields))
+		b->error = buffer_error(&fields);
+	buffer_fini(&fields);
+	buffer_printf(b, " hdr X-Relay-Error %s", row->code);
+	if (row->retry_after)
+		buffer_printf(b, " hdr Retry-After %d", row->retry_after);
+}
+
+void render_refusal(struct buffer *b, enum refusal r, const char *condition)
+{
+	const struct refusal_row *row = refusal_row(r);
+
+	buffer_printf(b, "\thttp-request return status %d ", row->status);
+	append_fixed(b, row);
+	buffer_printf(b, "%s%s\n", condition[0] ? " " : "", condition);
+}
+
+/* Statuses HAProxy uses by itself, and what each means here. */
+static const struct own_error {
+	int status;
+	enum refusal refusal;
+} own_errors[] = {
+	{400, REFUSAL_BAD_REQUEST},
+	{408, REFUSAL_REQUEST_TIMEOUT},
+	{413, REFUSAL_REQUEST_TOO_LARGE},
+	{500, REFUSAL_OVERLOADED},
+	{501, REFUSAL_BAD_REQUEST},
+	{502, REFUSAL_UPSTREAM_INVALID},
+	{503, REFUSAL_UPSTREAM_UNREACHABLE},
+	{504, REFUSAL_UPSTREAM_TIMEOUT},
+};
+
+#define OWN_ERROR_COUNT (sizeof(own_errors) / sizeof(own_errors[0]))
+
+void render_own_errors(struct buffer *b)
+{
+	buffer_append_str(b, "\n\t# What HAProxy answers by itself.\n");
+	for (size_t i = 0; i < OWN_ERROR_COUNT; i++) {
+		buffer_printf(b, "\thttp-error status %d ", own_errors[i].status);
+		append_fixed(b, refusal_row(own_errors[i].refusal));
+		buffer_append_str(b, "\n");
+	}
+}
+
+static void append_deny(struct buffer *b, int status)
+{
+	buffer_printf(b, "\thttp-request return status %d content-type application/json lf-string ",
+		status);
+	buffer_append_str(b,
+		"'" OPENING "\"type\":\"%[" RELAY_VAR(
+			"type") ",json(utf8s)]\","
+				"\"code\":\"%[" RELAY_VAR(
+					"code") ",json(utf8s)]\","
+						"\"message\":\"%[" RELAY_VAR(
+							"msg") ",json(utf8s)]\","
+							       "\"retryable\":%[var(txn.rly.retryable,false)],"
+							       "\"resets_at\":%[var(txn." SEAM_VAR_PREFIX
+							       ".resets,null)]" CLOSING "'"
+							       " hdr X-Relay-Error %[" RELAY_VAR(
+								       "code") "]");
+	buffer_printf(b,
+		" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_DENY
+					     " } { " RELAY_VAR("status") " -m int %d }\n",
+		status);
+}
+
+static void append_answer(struct buffer *b, int status)
+{
+	buffer_printf(b,
+		"\thttp-request return status %d content-type application/json lf-string "
+		"'%%[" RELAY_VAR("body") "]' hdr Cache-Control no-store if { " RELAY_VAR(
+			"action") " -m str " SEAM_ACTION_ANSWER
+				  " } { " RELAY_VAR("status") " -m int %d }\n",
+		status, status);
+}
+
+static bool is_first_of_its_status(int refusal)
+{
+	for (int other = REFUSAL_NONE + 1; other < refusal; other++) {
+		if (refusal_row((enum refusal)other)->status ==
+			refusal_row((enum refusal)refusal)->status)
+			return false;
+	}
+	return true;
+}
+
+void render_agent_answers(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# The agent's own answers and refusals: a status is static, so one "
+		"rule for each.\n");
+	append_answer(b, 200);
+	append_answer(b, 503);
+	buffer_append_str(b,
+		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RELAY_VAR(
+			"retryable") " -m bool }\n");
+	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
+		if (is_first_of_its_status(r))
+			append_deny(b, refusal_row((enum refusal)r)->status);
+	}
+	buffer_append_str(b, "\t# No decision that can be followed: nothing is forwarded.\n");
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
+		"unless { " RELAY_VAR("action") " -m str " SEAM_ACTION_ALLOW " }");
+}
+
+/* Which of HAProxy's own statuses are another one in the contract: 500 and 503. */
+static void append_status_fixes(struct buffer *b)
+{
+	for (size_t i = 0; i < OWN_ERROR_COUNT; i++) {
+		const struct refusal_row *row = refusal_row(own_errors[i].refusal);
+		if (row->status == own_errors[i].status)
+			continue;
+		buffer_printf(b,
+			"\thttp-after-response set-status %d if { status %d } "
+			"{ res.fhdr(x-relay-error) -m str %s }\n",
+			row->status, own_errors[i].status, row->code);
+	}
+}
+
+void render_after_response(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# Every answer, whoever made it. X-Relay-Error is the relay's own "
+		"here: an upstream's is gone.\n");
+	append_status_fixes(b);
+	buffer_append_str(b,
+		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
+		"\thttp-after-response set-header Retry-After %[" RELAY_VAR(
+			"retry") "]"
+				 " if { " RELAY_VAR(
+					 "retry") " -m found } { res.fhdr(x-relay-error) -m found }\n");
+	buffer_printf(b,
+		"\thttp-after-response set-header X-Circuit-Breaker open"
+		" if { res.fhdr(x-relay-error) -m str %s }\n",
+		refusal_row(REFUSAL_CIRCUIT_OPEN)->code);
+	buffer_append_str(b, "\thttp-after-response set-header X-Request-Id %[unique-id]\n");
+}

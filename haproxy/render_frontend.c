@@ -1,0 +1,170 @@
+/* The client frontend: ask the agent, do what it says, forward nothing without its word. */
+#include "common/record.h"
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+
+static void append_binds(const struct render_options *o, struct buffer *b)
+{
+	for (size_t i = 0; i < o->bind_count; i++) {
+		buffer_printf(b, "\tbind %s", o->binds[i]);
+		if (o->accept_proxy)
+			buffer_append_str(b, " accept-proxy");
+		if (o->cert) {
+			buffer_append_str(b, " ssl crt ");
+			render_word(b, o->cert);
+			buffer_append_str(b, " alpn h2,http/1.1");
+		}
+		buffer_append_str(b, "\n");
+	}
+}
+
+static void append_log(const struct render_model *m, struct buffer *b)
+{
+	char format[RECORD_MAX];
+	char address[ADDRESS_HAPROXY_SIZE];
+
+	if (record_log_format(m->gen, m->records_have_secret, format, sizeof(format))) {
+		b->error = -EFBIG;
+		return;
+	}
+	address_format_haproxy(&m->records, address);
+	buffer_append_str(b,
+		"\n\t# One datagram per request, sent at its very end (HAPROXY.md 14, 15).\n"
+		"\tlog ");
+	render_word(b, address);
+	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
+	render_word(b, format);
+	buffer_append_str(b, "\n\tunique-id-format %[uuid()]\n");
+}
+
+static void append_client_address(const struct render_options *o, struct buffer *b)
+{
+	if (o->trusted_count == 0)
+		return;
+	buffer_append_str(b,
+		"\n\t# The client's address, as the last load balancer that we trust saw it.\n"
+		"\thttp-request set-src req.hdr(x-forwarded-for,-1) if { src");
+	for (size_t i = 0; i < o->trusted_count; i++)
+		buffer_printf(b, " %s", o->trusted[i]);
+	buffer_append_str(b, " } { req.hdr(x-forwarded-for) -m found }\n");
+}
+
+void render_captures(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# What the agent is told beside the headers themselves: the first "
+		"conversation header,\n\t# a relay key in Authorization, a WebSocket upgrade; "
+		"and the client's own label for the record.\n");
+	for (size_t i = 0; i < m->sticky_count; i++)
+		buffer_printf(b,
+			"\thttp-request set-var(txn.rly.sticky) req.fhdr(%s),bytes(0,%u)"
+			" if !{ var(txn.rly.sticky) -m len ge 1 }\n",
+			m->sticky[i], seam_arg_max(SEAM_ARG_STICKY) + 1);
+	buffer_printf(b,
+		"\thttp-request set-var(txn.rly.auth) req.fhdr(authorization),bytes(0,%u)\n",
+		seam_arg_max(SEAM_ARG_AUTH) + 1);
+	buffer_append_str(b,
+		"\thttp-request unset-var(txn.rly.auth) unless"
+		" { var(txn.rly.auth) -i -m beg 'Bearer rk_' }\n"
+		"\thttp-request set-var(txn.rly.ws) bool(true)"
+		" if { req.hdr(upgrade) -i -m beg websocket }\n"
+		"\t# Checked after it is set: of several lines the condition would see any, the value is "
+		"the last.\n"
+		"\thttp-request set-var(txn.rly.label) req.fhdr(x-request-id)\n"
+		"\tacl relay_label_ok var(txn.rly.label) -m reg '^[A-Za-z0-9._-]{1,64}$'\n"
+		"\thttp-request set-var(txn.rly.label) req.fhdr(traceparent) unless relay_label_ok\n"
+		"\thttp-request unset-var(txn.rly.label) unless relay_label_ok\n");
+}
+
+void render_request_limits(const struct render_model *m, struct buffer *b)
+{
+	char condition[128];
+
+	buffer_append_str(b,
+		"\n\t# TRACE would show the client what was injected; CONNECT is for "
+		"forward proxies.\n");
+	render_refusal(b, REFUSAL_BAD_REQUEST, "if { method TRACE CONNECT }");
+	if (!m->max_body)
+		return;
+	buffer_printf(b,
+		"\n\t# Bodies above %" PRIu64 " bytes. One of unknown length streams past HAProxy "
+		"uncounted, so it passes\n\t# only while it can be measured: whole in the buffer, at "
+		"most %d bytes beside a head of %d.\n",
+		m->max_body, RENDER_UNSIZED_BODY_MAX, RENDER_UNSIZED_HEAD_MAX);
+	snprintf(condition, sizeof(condition), "if { req.body_size gt %" PRIu64 " }", m->max_body);
+	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
+	snprintf(condition, sizeof(condition),
+		"if !{ req.fhdr(content-length) -m found } { req.body_size gt %d }",
+		RENDER_UNSIZED_BODY_MAX);
+	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
+	snprintf(condition, sizeof(condition),
+		"if !{ req.fhdr(content-length) -m found } { req.body_size gt 0 }"
+		" { req.hdrs,length gt %d }",
+		RENDER_UNSIZED_HEAD_MAX);
+	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
+}
+
+static void append_question(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32).\n"
+		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE "\n"
+		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE2
+		" unless { " RELAY_VAR("action") " -m found }\n");
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RELAY_VAR("action") " -m found }");
+}
+
+static void append_forward(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# Origin form, whatever the client sent: the Host above all is the upstream's.\n"
+		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
+		"\thttp-request set-path %[" RELAY_VAR("path") "] if { " RELAY_VAR(
+			"path") " -m found }\n"
+				"\t# Ground truth of what is in progress (HAPROXY.md 16).\n"
+				"\thttp-request track-sc0 " RELAY_VAR(
+					"track") " table " RENDER_TRACK
+						 " if { " RELAY_VAR("track") " -m found }\n");
+}
+
+void render_frontend(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(b, "\nfrontend " RENDER_FRONTEND " from " RENDER_DEFAULTS "\n");
+	append_binds(&m->options, b);
+	buffer_append_str(b, "\toption http-buffer-request\n");
+	append_log(m, b);
+	buffer_append_str(b, "\tfilter spoe engine " SEAM_ENGINE " config ");
+	struct buffer path = {0};
+	buffer_printf(&path, "%s/" RENDER_SPOE_NAME, m->output_dir);
+	render_word(b, buffer_str(&path));
+	buffer_fini(&path);
+	buffer_append_str(b, "\n");
+	render_error_shapes(b);
+	render_own_errors(b);
+	buffer_append_str(b,
+		"\n\t# Internal headers are ours alone.\n"
+		"\thttp-request del-header x-relay- -m beg\n");
+	render_request_limits(m, b);
+	append_client_address(&m->options, b);
+	render_captures(m, b);
+	append_question(b);
+	render_agent_answers(b);
+	render_request_headers(m, b);
+	render_credentials(m, b);
+	append_forward(b);
+	render_response_headers(m, b);
+	render_after_response(b);
+	buffer_append_str(b,
+		"\n\tuse_backend %[" RELAY_VAR("be") "] if { " RELAY_VAR(
+			"action") " -m str " SEAM_ACTION_ALLOW
+				  " } { " RELAY_VAR("be") " -m found }\n"
+							  "\tdefault_backend " RENDER_BLACK_HOLE
+							  "\n");
+}

@@ -1,0 +1,246 @@
+/*
+ * The header policy, both ways (S4, C5): lists built in, more by the operator, exceptions by the
+ * operator. Credentials and the relay's own headers know no exception.
+ */
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+
+#include <strings.h>
+
+#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+
+struct policy_row {
+	const char *name; /* lower case; `*` at the end: all that begin so */
+	bool fixed;	  /* no exception */
+};
+
+static const struct policy_row request_rows[] = {
+	/* credentials: what goes up is the account's, never the client's */
+	{"x-api-key", true},
+	{"authorization", true},
+	{"x-relay-*", true},
+	{"api-key", false},
+	{"x-goog-api-key", false},
+	{"cookie", false},
+	{"openai-organization", false},
+	{"openai-project", false},
+	/* of one hop (RFC 9110, section 7.6.1); HAProxy writes its own Connection */
+	{"connection", true},
+	{"keep-alive", true},
+	{"proxy-connection", true},
+	{"proxy-authorization", true},
+	{"proxy-authenticate", true},
+	{"te", true},
+	{"upgrade", true},
+	{"http2-settings", true},
+	/* HAProxy has taken the body in and answered this one itself */
+	{"expect", true},
+	/* where the client is */
+	{"forwarded", false},
+	{"x-forwarded-*", false},
+	{"x-real-ip", false},
+	{"x-client-ip", false},
+	{"x-cluster-client-ip", false},
+	{"true-client-ip", false},
+	{"cf-connecting-ip", false},
+	{"fastly-client-ip", false},
+	{"via", false},
+};
+
+static const struct policy_row response_rows[] = {
+	{"x-relay-*", true},
+	{"x-request-id", true},
+	/* a session of the account, or who the account is */
+	{"set-cookie", false},
+	{"openai-organization", false},
+	{"openai-project", false},
+	{"anthropic-organization-id", false},
+	/* of one hop */
+	{"keep-alive", true},
+	{"proxy-connection", true},
+	{"proxy-authenticate", true},
+	{"upgrade", true},
+	/* promises about another host than ours */
+	{"alt-svc", false},
+	{"strict-transport-security", false},
+};
+
+/* Set by accounts everywhere; a client's own must never pass, even where no account sets it yet. */
+static const char *const account_headers[] = {
+	"ChatGPT-Account-ID",
+	"OpenAI-Organization",
+	"OpenAI-Project",
+};
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+struct names {
+	const char *const *p;
+	size_t count;
+};
+
+static bool has_name(struct names list, const char *name)
+{
+	for (size_t i = 0; i < list.count; i++) {
+		if (strcasecmp(list.p[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Does an exception begin with this stem? */
+static bool has_exception(struct names allow, const char *stem, size_t len)
+{
+	for (size_t i = 0; i < allow.count; i++) {
+		if (strlen(allow.p[i]) > len && strncasecmp(allow.p[i], stem, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void append_lower(struct buffer *b, const char *text, bool quote_dots)
+{
+	for (; *text; text++) {
+		char c = *text;
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c == '.' && quote_dots)
+			buffer_append(b, "\\", 1);
+		buffer_append(b, &c, 1);
+	}
+}
+
+/* All names that begin with the stem but for the exceptions; HAProxy holds names in lower case. */
+static void append_prefix_but(
+	struct buffer *b, const char *direction, const char *stem, size_t len, struct names allow)
+{
+	const char *separator = "";
+
+	buffer_printf(b, "\t%s del-header '^%.*s(?!(", direction, (int)len, stem);
+	for (size_t i = 0; i < allow.count; i++) {
+		if (strlen(allow.p[i]) <= len || strncasecmp(allow.p[i], stem, len) != 0)
+			continue;
+		buffer_append_str(b, separator);
+		append_lower(b, allow.p[i] + len, true);
+		separator = "|";
+	}
+	buffer_append_str(b, ")$)' -m reg\n");
+}
+
+static void append_del(
+	struct buffer *b, const char *direction, const char *name, struct names allow)
+{
+	size_t len = strlen(name);
+
+	if (name[len - 1] != '*') {
+		buffer_printf(b, "\t%s del-header ", direction);
+		append_lower(b, name, false);
+		buffer_append_str(b, "\n");
+	} else if (has_exception(allow, name, len - 1)) {
+		append_prefix_but(b, direction, name, len - 1, allow);
+	} else {
+		buffer_printf(b, "\t%s del-header ", direction);
+		append_lower(b, name, false);
+		b->len -= b->error ? 0 : 1; /* the star */
+		buffer_append_str(b, " -m beg\n");
+	}
+}
+
+static void append_rows(struct buffer *b, const char *direction, const struct policy_row *rows,
+	size_t count, struct names allow)
+{
+	const struct names none = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].fixed || !has_name(allow, rows[i].name))
+			append_del(b, direction, rows[i].name, rows[i].fixed ? none : allow);
+	}
+}
+
+/* The operator's own additions win over the operator's exceptions. */
+static void append_names(struct buffer *b, const char *direction, struct names list)
+{
+	const struct names none = {0};
+
+	for (size_t i = 0; i < list.count; i++)
+		append_del(b, direction, list.p[i], none);
+}
+
+static void append_slot(struct buffer *b, const char *name)
+{
+	char variable[SEAM_HEADER_VAR_SIZE];
+
+	seam_header_var(name, variable);
+	buffer_printf(b, "\thttp-request del-header %s\n", name);
+	buffer_printf(b,
+		"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
+		" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
+		name, variable, variable);
+}
+
+static void append_slots(const struct render_model *m, struct buffer *b)
+{
+	const struct names known = {account_headers, COUNT(account_headers)};
+
+	buffer_append_str(
+		b, "\n\t# Extra headers of accounts and upstreams; a client's own never pass.\n");
+	for (size_t i = 0; i < known.count; i++)
+		append_slot(b, known.p[i]);
+	for (size_t i = 0; i < m->header_count; i++) {
+		const struct names before = {m->headers, i};
+		if (!has_name(known, m->headers[i]) && !has_name(before, m->headers[i]))
+			append_slot(b, m->headers[i]);
+	}
+}
+
+void render_request_headers(const struct render_model *m, struct buffer *b)
+{
+	const struct names allow = {m->request_allow, m->request_allow_count};
+	const struct names deny = {m->request_deny, m->request_deny_count};
+
+	buffer_append_str(
+		b, "\n\t# Nothing of the client's that names it, its keys or its hops goes up.\n");
+	append_rows(b, "http-request", request_rows, COUNT(request_rows), allow);
+	append_names(b, "http-request", deny);
+}
+
+void render_credentials(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# The account's credential.\n"
+		"\thttp-request set-header Authorization 'Bearer %[" RELAY_VAR(
+			"bearer") "]'"
+				  " if { " RELAY_VAR(
+					  "bearer") " -m found }\n"
+						    "\thttp-request set-header x-api-key %[" RELAY_VAR(
+							    "apikey") "]"
+								      " if { " RELAY_VAR(
+									      "apikey") " -m found }\n"
+											"\t# Appended to the client's anthropic-beta, unless it is there.\n"
+											"\tacl relay_has_beta req.hdr(anthropic-beta),strcmp(txn." SEAM_VAR_PREFIX
+											".beta) eq 0\n"
+											"\thttp-request set-var(txn.rly.nbeta) req.fhdr_cnt(anthropic-beta)\n"
+											"\thttp-request set-header anthropic-beta '%[req.fhdr(anthropic-beta)],%[" RELAY_VAR(
+												"beta") "]'"
+													" if { " RELAY_VAR(
+														"beta") " -m found } { var(txn.rly.nbeta) -m int 1 }"
+															" !relay_has_beta\n"
+															"\thttp-request add-header anthropic-beta %[" RELAY_VAR(
+																"beta") "]"
+																	" if { " RELAY_VAR(
+																		"beta") " -m found } !{ var(txn.rly.nbeta) -m int 1 }"
+																			" !relay_has_beta\n");
+	append_slots(m, b);
+}
+
+void render_response_headers(const struct render_model *m, struct buffer *b)
+{
+	const struct names allow = {m->response_allow, m->response_allow_count};
+	const struct names deny = {m->response_deny, m->response_deny_count};
+
+	buffer_append_str(
+		b, "\n\t# Answers of upstreams only: HAProxy runs these rules for no other.\n");
+	append_rows(b, "http-response", response_rows, COUNT(response_rows), allow);
+	append_names(b, "http-response", deny);
+	buffer_append_str(b, "\thttp-response set-header X-Relay-Upstream 1\n");
+}

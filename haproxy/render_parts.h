@@ -1,0 +1,68 @@
+/* The parts of the rendered files, one function a section, in the order in which they stand. */
+#ifndef RELAY_HAPROXY_RENDER_PARTS_H
+#define RELAY_HAPROXY_RENDER_PARTS_H
+
+#include "common/refusal.h"
+#include "haproxy/render.h"
+
+/* Names of our proxies and sections. */
+#define RENDER_DEFAULTS "relay-defaults"
+#define RENDER_DEFAULTS_AGENT "relay-agent-defaults"
+#define RENDER_RESOLVERS "relay-dns"
+#define RENDER_FRONTEND "relay-in"
+#define RENDER_BLACK_HOLE "relay-closed"
+#define RENDER_AGENT "relay-agent"
+#define RENDER_TRACK "relay-track"
+#define RENDER_STATS "relay-stats"
+#define RENDER_SERVER "out"
+#define RENDER_SYSTEM_CA_ENV "SPOA_RELAY_CA"
+
+/* Buffers that hold the whole of most requests (HAPROXY.md 19), and room to write credentials (21). */
+#define RENDER_BUFSIZE 163840
+#define RENDER_MAXREWRITE 16384
+/* A body of unknown length passes only while it can be measured in one buffer beside its head. */
+#define RENDER_UNSIZED_BODY_MAX 65536
+#define RENDER_UNSIZED_HEAD_MAX 65536
+
+#define RENDER_SERVER_TIMEOUT_MS 600000u
+
+/* 0 or -EINVAL: every text of the model can stand in the files. */
+int render_check_model(const struct render_model *m, struct errtext *e);
+/* The same for what the SPOE file holds. */
+int render_check_spoe_model(const struct render_model *m, struct errtext *e);
+
+void render_frontend(const struct render_model *m, struct buffer *b);
+/* Conversation, label and the other facts that the agent is told, into txn.rly.*. */
+void render_captures(const struct render_model *m, struct buffer *b);
+/* Size of the body, methods that would show what was injected. */
+void render_request_limits(const struct render_model *m, struct buffer *b);
+
+void render_request_headers(const struct render_model *m, struct buffer *b);
+void render_credentials(const struct render_model *m, struct buffer *b);
+void render_response_headers(const struct render_model *m, struct buffer *b);
+
+/* Opening and closing of the two shapes, chosen by the path before anything else can fail. */
+void render_error_shapes(struct buffer *b);
+/* `http-error` for what HAProxy answers by itself. */
+void render_own_errors(struct buffer *b);
+/* The agent's own answers and refusals; one rule per status, because a status is static. */
+void render_agent_answers(struct buffer *b);
+/* `http-request return` of one refusal; `condition` is "if ..." or empty. */
+void render_refusal(struct buffer *b, enum refusal r, const char *condition);
+/* What is put right on every answer after its maker. */
+void render_after_response(struct buffer *b);
+
+void render_backend(const struct render_backend *backend, struct buffer *b);
+bool render_backend_needs_dns(const struct render_backend *backend);
+uint64_t render_backend_timeout_ms(const struct render_backend *backend);
+void render_black_hole(struct buffer *b);
+void render_track(struct buffer *b);
+
+void render_agent_backend(const struct render_model *m, struct buffer *b);
+/* Local listeners are used alone where there are any; decides then carry no secret. */
+bool render_spop_uses(const struct render_model *m, const struct address *listener);
+bool render_spop_has_secret(const struct render_model *m);
+
+void render_stats(const struct render_model *m, struct buffer *b);
+
+#endif

@@ -1,0 +1,126 @@
+/* relay-spoe.conf, and the backend that leads to the agent. */
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <inttypes.h>
+
+static bool has_local(const struct render_model *m)
+{
+	for (size_t i = 0; i < m->spop_count; i++) {
+		if (address_is_local(&m->spop[i]))
+			return true;
+	}
+	return false;
+}
+
+bool render_spop_uses(const struct render_model *m, const struct address *listener)
+{
+	return address_is_local(listener) || !has_local(m);
+}
+
+bool render_spop_has_secret(const struct render_model *m)
+{
+	return !has_local(m);
+}
+
+/* Where each argument comes from; those without a row here are built in append_args(). */
+static const char *const sources[SEAM_ARG_COUNT] = {
+	[SEAM_ARG_SECRET] = "env(" SEAM_SECRET_ENV ")",
+	[SEAM_ARG_ID] = "unique-id",
+	[SEAM_ARG_KEY] = "req.fhdr(x-api-key)",
+	[SEAM_ARG_AUTH] = "var(txn.rly.auth)",
+	[SEAM_ARG_NKEYS] = "req.fhdr_cnt(x-api-key)",
+	[SEAM_ARG_NAUTH] = "req.fhdr_cnt(authorization)",
+	[SEAM_ARG_STICKY] = "var(txn.rly.sticky)",
+	[SEAM_ARG_HARD] = "req.fhdr_cnt(x-codex-turn-state),bool",
+	[SEAM_ARG_METHOD] = "method",
+	[SEAM_ARG_PATH] = "path",
+	[SEAM_ARG_HOST] = "req.fhdr(host)",
+	[SEAM_ARG_SRC] = "src",
+	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
+	[SEAM_ARG_WS] = "var(txn.rly.ws)",
+};
+
+static void append_args(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(b, "\targs");
+	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
+		enum seam_arg arg = (enum seam_arg)i;
+		if (arg == SEAM_ARG_SECRET && !render_spop_has_secret(m))
+			continue;
+		if (arg == SEAM_ARG_GEN) {
+			buffer_printf(b, " %s=int(%" PRIu64 ")", seam_arg_name(arg), m->gen);
+			continue;
+		}
+		buffer_printf(b, " %s=%s", seam_arg_name(arg), sources[arg]);
+		if (seam_arg_max(arg))
+			buffer_printf(b, ",bytes(0,%u)", seam_arg_max(arg) + 1);
+	}
+	buffer_append_str(b, "\n");
+}
+
+static void append_message(const struct render_model *m, const char *name, struct buffer *b)
+{
+	buffer_printf(b, "\nspoe-message %s\n", name);
+	append_args(m, b);
+	buffer_printf(b, "\nspoe-group %s\n\tmessages %s\n", name, name);
+}
+
+/*
+ * `option async` stays on although the agent never announces it: its offer tells the versions in
+ * which pipelining is always safe (HAPROXY.md 4).
+ */
+int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtext *e)
+{
+	int error = render_check_spoe_model(m, e);
+
+	if (error)
+		return error;
+	buffer_printf(spoe,
+		"# Rendered by spoa-relay, generation %" PRIu64 "; " RENDER_CFG_NAME
+		" names this file. Changes are lost.\n"
+		"[" SEAM_ENGINE "]\n\n"
+		"# Two questions of a second each bound what a client waits for a dead agent.\n"
+		"spoe-agent relay-agent\n"
+		"\tgroups " SEAM_MSG_DECIDE " " SEAM_MSG_DECIDE2 "\n"
+		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
+		"\toption set-on-error error\n"
+		"\toption continue-on-error\n"
+		"\tno option send-frag-payload\n"
+		"\ttimeout hello 1s\n"
+		"\ttimeout idle 30s\n"
+		"\ttimeout processing 1s\n"
+		"\tuse-backend " RENDER_AGENT "\n",
+		m->gen);
+	append_message(m, SEAM_MSG_DECIDE, spoe);
+	append_message(m, SEAM_MSG_DECIDE2, spoe);
+	return buffer_error(spoe) ? errtext_set(e, buffer_error(spoe), "out of memory") : 0;
+}
+
+void render_agent_backend(const struct render_model *m, struct buffer *b)
+{
+	char address[ADDRESS_HAPROXY_SIZE];
+
+	buffer_append_str(b,
+		"\n# The agent. Two servers to one socket: a question that met a dying agent goes to the\n"
+		"# other at once (HAPROXY.md 32). Never a maxconn here (11).\n"
+		"defaults " RENDER_DEFAULTS_AGENT "\n"
+		"\tmode tcp\n"
+		"\ttimeout connect 200ms\n"
+		"\ttimeout server 3m\n"
+		"\tretries 3\n"
+		"\toption redispatch 1\n"
+		"\nbackend " RENDER_AGENT " from " RENDER_DEFAULTS_AGENT "\n"
+		"\tbalance roundrobin\n");
+	for (size_t i = 0; i < m->spop_count; i++) {
+		if (!render_spop_uses(m, &m->spop[i]))
+			continue;
+		address_format_haproxy(&m->spop[i], address);
+		for (int twin = 'a'; twin <= 'b'; twin++) {
+			buffer_printf(b, "\tserver agent%zu%c ", i + 1, twin);
+			render_word(b, address);
+			buffer_append_str(b, "\n");
+		}
+	}
+}
