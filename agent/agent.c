@@ -1,0 +1,296 @@
+#include "agent/agent.h"
+
+#include "agent/events.h"
+#include "agent/peer.h"
+#include "agent/slot.h"
+#include "common/channel.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define DRAIN_QUIET_MS 1000 /* no question for so long: HAProxy has gone elsewhere */
+#define DRAIN_LOOK_S 0.1
+#define EXIT_BROKEN 1
+
+/* The process around the agent: its channels. */
+struct process {
+	struct agent agent;
+	struct snapshot_slot slot;
+	struct peers *peers;
+	struct events *events;
+	ev_io keeper_io;
+	ev_io control_io;
+	ev_timer drain_timer;
+	int64_t drain_began_ms;
+	struct config config; /* as reloads change it */
+};
+
+static void close_fds(const int fds[CHANNEL_FDS_MAX])
+{
+	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+/* --- snapshots --- */
+
+static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, struct errtext *e)
+{
+	struct agent *a = &p->agent;
+	int error = slot_load(&p->slot, snapshot_fd, keybase_fd, e);
+
+	if (error) {
+		board_add(&a->board->counters[BOARD_SNAPSHOT_REFUSED], 1);
+		log_event(LOG_LEVEL_ERROR, "a snapshot was refused", LOG_STR("error", e->text));
+		return error;
+	}
+	a->snapshot = &p->slot.snapshot;
+	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
+	log_event(LOG_LEVEL_DEBUG, "snapshot in force",
+		LOG_INT("version", a->snapshot->head->version));
+	return 0;
+}
+
+static void take_snapshot(struct process *p, const struct channel_message *m, const int *fds)
+{
+	struct errtext e = {""};
+	struct channel_message ack = {.type = CHANNEL_SNAPSHOT_ACK, .version = m->version};
+	struct channel_message keep = {.type = CHANNEL_SNAPSHOT_KEEP, .version = m->version};
+
+	ack.error = load_snapshot(p, fds[0], fds[1], &e);
+	snprintf(ack.text, sizeof(ack.text), "%.*s", (int)sizeof(ack.text) - 1, e.text);
+	if (!ack.error) {
+		int error = channel_send(p->keeper_io.fd, &keep, fds, 2);
+		if (error)
+			log_event(LOG_LEVEL_WARNING, "the keeper was not given the snapshot",
+				LOG_ERROR_CODE(error));
+	}
+	int error = channel_send(p->control_io.fd, &ack, NULL, 0);
+	if (error)
+		log_event(LOG_LEVEL_WARNING, "control was not told", LOG_ERROR_CODE(error));
+}
+
+/* --- control --- */
+
+static void on_control(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct process *p = io->data;
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+
+	(void)events;
+	for (;;) {
+		int error = channel_receive(io->fd, &m, fds);
+		if (error == -EAGAIN)
+			return;
+		if (error == -EPIPE) {
+			/* control died: go on with what is there; the keeper sends a new channel */
+			ev_io_stop(loop, io);
+			return;
+		}
+		if (!error && m.type == CHANNEL_SNAPSHOT)
+			take_snapshot(p, &m, fds);
+		close_fds(fds);
+	}
+}
+
+static void use_control_channel(struct process *p, int fd)
+{
+	ev_io_stop(p->agent.loop, &p->control_io);
+	if (p->control_io.fd >= 0)
+		close(p->control_io.fd);
+	ev_io_set(&p->control_io, fd, EV_READ);
+	ev_io_start(p->agent.loop, &p->control_io);
+}
+
+/* --- keeper --- */
+
+static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct process *p = timer->data;
+	int64_t now = clock_monotonic_ns() / 1000000;
+	int64_t last = p->agent.last_question_ms > p->drain_began_ms ? p->agent.last_question_ms
+								     : p->drain_began_ms;
+
+	(void)events;
+	if (peers_count(p->peers) == 0 || now - last >= DRAIN_QUIET_MS)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void start_draining(struct process *p)
+{
+	p->agent.state.draining = true;
+	p->drain_began_ms = clock_monotonic_ns() / 1000000;
+	ev_timer_start(p->agent.loop, &p->drain_timer);
+}
+
+static void reload(struct process *p, int fd)
+{
+	struct buffer text = {0};
+	struct config fresh;
+	struct errtext e = {""};
+	char path[32];
+
+	/* the descriptor's offset is shared with the other child: read it by its own opening */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
+	if (!error)
+		error = config_parse(&fresh, p->agent.start->config_path, buffer_slice(&text), &e);
+	buffer_fini(&text);
+	if (error) {
+		log_event(LOG_LEVEL_ERROR, "the configuration was not taken",
+			LOG_STR("error", e.text));
+		return;
+	}
+	config_reload(&p->config, &fresh);
+	log_set_level(p->config.log_level);
+}
+
+static void handle_keeper(
+	struct process *p, const struct channel_message *m, int fds[CHANNEL_FDS_MAX])
+{
+	if (m->type == CHANNEL_PEER && fds[0] >= 0) {
+		use_control_channel(p, fds[0]);
+		fds[0] = -1;
+	} else if (m->type == CHANNEL_RELOAD && fds[0] >= 0) {
+		reload(p, fds[0]);
+	} else if (m->type == CHANNEL_DRAIN) {
+		start_draining(p);
+	}
+}
+
+static void on_keeper(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct process *p = io->data;
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+
+	(void)events;
+	for (;;) {
+		int error = channel_receive(io->fd, &m, fds);
+		if (error == -EAGAIN)
+			return;
+		if (error == -EPIPE) {
+			ev_break(loop, EVBREAK_ALL);
+			return;
+		}
+		if (!error)
+			handle_keeper(p, &m, fds);
+		close_fds(fds);
+	}
+}
+
+/* --- start --- */
+
+static uint64_t load_of(void *context, uint32_t account_id)
+{
+	struct agent *a = context;
+	struct board_account *row = board_account(a->board, account_id);
+
+	return row ? board_get(&row->active) : 0;
+}
+
+static void count_found(void *context, const struct statefile_lease *lease)
+{
+	agent_count_lease(context, lease, true);
+}
+
+/* The board outlives us and still shows what the last agent had in progress. */
+static void reset_gauges(struct board *b)
+{
+	board_set(&b->counters[BOARD_LEASES], 0);
+	for (size_t i = 0; i < BOARD_ROWS; i++) {
+		board_set(&b->tenants[i].active, 0);
+		board_set(&b->accounts[i].active, 0);
+	}
+}
+
+static int open_state(struct agent *a, struct errtext *e)
+{
+	uint32_t rows;
+
+	a->board = board_map(a->start->board_fd, true, e);
+	if (!a->board)
+		return -EBADMSG;
+	int error = statefile_map(a->start->statefile_fd, &a->statefile, e);
+	if (error)
+		return error;
+	reset_gauges(a->board);
+	struct statefile_lease *leases = statefile_table(&a->statefile, STATEFILE_LEASE, &rows);
+	error = leases_init(&a->leases, leases, rows, count_found, a);
+	if (error)
+		return errtext_set(e, error, "%s", strerror(-error));
+	a->state = (struct decide_state){.leases = &a->leases, .load = load_of, .load_context = a};
+	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
+		? 0
+		: errtext_set(e, -EIO, "no randomness");
+}
+
+static void watch_channels(struct process *p)
+{
+	const struct child_start *start = p->agent.start;
+
+	ev_io_init(&p->keeper_io, on_keeper, start->keeper_fd, EV_READ);
+	ev_io_init(&p->control_io, on_control, start->peer_fd, EV_READ);
+	ev_timer_init(&p->drain_timer, on_drain_timer, DRAIN_LOOK_S, DRAIN_LOOK_S);
+	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p;
+	ev_io_start(p->agent.loop, &p->keeper_io);
+	ev_io_start(p->agent.loop, &p->control_io);
+}
+
+static int process_start(struct process *p, const struct child_start *start, struct errtext *e)
+{
+	struct agent *a = &p->agent;
+	struct errtext refused = {""};
+
+	p->config = *start->config;
+	a->start = start;
+	a->slot = &p->slot;
+	int error = open_state(a, e);
+	if (error)
+		return error;
+	a->loop = ev_loop_new(EVFLAG_AUTO);
+	if (!a->loop)
+		return errtext_set(e, -ENOMEM, "no event loop");
+	if (start->snapshot_fd >= 0)
+		load_snapshot(p, start->snapshot_fd, start->keybase_fd, &refused);
+	watch_channels(p);
+	p->peers = peers_new(a);
+	p->events = events_new(a);
+	return p->peers && p->events ? 0 : errtext_set(e, -ENOMEM, "out of memory");
+}
+
+static void process_stop(struct process *p)
+{
+	peers_free(p->peers);
+	events_free(p->events);
+	leases_fini(&p->agent.leases);
+	slot_fini(&p->slot);
+	statefile_unmap(&p->agent.statefile);
+	board_unmap(p->agent.board);
+	ev_loop_destroy(p->agent.loop);
+}
+
+int agent_main(const struct child_start *start)
+{
+	static struct process p; /* large, and one per process */
+	struct channel_message ready = {.type = CHANNEL_READY};
+	struct errtext e = {""};
+
+	prctl(PR_SET_NAME, "relay-agent");
+	if (process_start(&p, start, &e)) {
+		log_event(LOG_LEVEL_ERROR, "the agent cannot start", LOG_STR("error", e.text));
+		return EXIT_BROKEN;
+	}
+	channel_send(start->keeper_fd, &ready, NULL, 0);
+	ev_run(p.agent.loop, 0);
+	process_stop(&p);
+	return 0;
+}

@@ -1,0 +1,132 @@
+#include "agent/answer.h"
+
+#include "common/provider.h"
+#include "common/record.h"
+#include "common/seam.h"
+
+#include <stdio.h>
+
+#define HEALTH_BODY_MAX 256
+
+static void set_str(struct spoe_ack *ack, enum seam_var var, struct slice value)
+{
+	spoe_ack_set_str(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
+}
+
+static void set_text(struct spoe_ack *ack, enum seam_var var, const char *text)
+{
+	set_str(ack, var, slice_from_str(text));
+}
+
+static void set_int(struct spoe_ack *ack, enum seam_var var, int64_t value)
+{
+	spoe_ack_set_int(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
+}
+
+void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack)
+{
+	const struct refusal_row *row = refusal_row(refusal);
+
+	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_DENY);
+	set_int(ack, SEAM_VAR_STATUS, row->status);
+	set_text(ack, SEAM_VAR_CODE, row->code);
+	set_text(ack, SEAM_VAR_TYPE, row->type);
+	set_text(ack, SEAM_VAR_MSG, row->message);
+	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(SEAM_VAR_RETRYABLE)),
+		row->retryable);
+	if (row->retry_after)
+		set_int(ack, SEAM_VAR_RETRY, row->retry_after);
+}
+
+static void write_track(const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	char track[RECORD_TRACK_SIZE];
+
+	if (!v->key)
+		return;
+	record_format_track(v->key->tenant_id, v->key->id, v->account ? v->account->id : 0, track);
+	set_text(ack, SEAM_VAR_TRACK, track);
+}
+
+static void write_credential(
+	const struct snapshot *s, const struct snapshot_account *a, struct spoe_ack *ack)
+{
+	struct slice credential = snapshot_text(s, a->credential);
+
+	switch ((enum snapshot_auth)a->auth) {
+	case SNAPSHOT_AUTH_BEARER:
+		set_str(ack, SEAM_VAR_BEARER, credential);
+		break;
+	case SNAPSHOT_AUTH_X_API_KEY:
+		set_str(ack, SEAM_VAR_APIKEY, credential);
+		break;
+	case SNAPSHOT_AUTH_ANTHROPIC_OAUTH:
+		set_str(ack, SEAM_VAR_BEARER, credential);
+		set_text(ack, SEAM_VAR_BETA, PROVIDER_ANTHROPIC_OAUTH_BETA);
+		break;
+	}
+}
+
+static void write_headers(
+	const struct snapshot *s, const struct snapshot_account *a, struct spoe_ack *ack)
+{
+	const struct snapshot_header *h =
+		SNAPSHOT_ROWS(s, HEADER, struct snapshot_header) + a->headers.first;
+
+	for (uint32_t i = 0; i < a->headers.count; i++)
+		spoe_ack_set_str(ack, SPOE_SCOPE_TXN, snapshot_text(s, h[i].variable),
+			snapshot_text(s, h[i].value));
+}
+
+static void write_path(const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	char path[SEAM_PREFIX_MAX + 1024 + 1];
+
+	if (!v->path_changed || v->path_prefix.n + v->path_rest.n > sizeof(path))
+		return;
+	memcpy(path, v->path_prefix.p, v->path_prefix.n);
+	memcpy(path + v->path_prefix.n, v->path_rest.p, v->path_rest.n);
+	set_str(ack, SEAM_VAR_PATH, (struct slice){path, v->path_prefix.n + v->path_rest.n});
+}
+
+static void write_allow(
+	const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ALLOW);
+	set_str(ack, SEAM_VAR_TENANT, snapshot_text(s, v->tenant->name));
+	set_str(ack, SEAM_VAR_ACCOUNT, snapshot_text(s, v->account->name));
+	set_str(ack, SEAM_VAR_BE, snapshot_text(s, v->backend->name));
+	write_track(v, ack);
+	write_path(v, ack);
+	write_credential(s, v->account, ack);
+	write_headers(s, v->account, ack);
+}
+
+static void write_health(
+	const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	char body[HEALTH_BODY_MAX];
+	const char *status = v->healthy ? "ok" : "unavailable";
+
+	snprintf(body, sizeof(body), "{\"status\":\"%s\",\"mode\":\"single\",\"node\":\"%s\"}",
+		status, s->head->node_id);
+	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ANSWER);
+	set_int(ack, SEAM_VAR_STATUS, v->healthy ? 200 : 503);
+	set_text(ack, SEAM_VAR_BODY, body);
+}
+
+void answer_write(const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	switch (v->action) {
+	case DECIDE_ALLOW:
+		write_allow(s, v, ack);
+		break;
+	case DECIDE_ANSWER:
+		write_health(s, v, ack);
+		break;
+	case DECIDE_DENY:
+		answer_write_refusal(v->refusal, ack);
+		write_track(v, ack);
+		break;
+	}
+}

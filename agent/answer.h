@@ -1,0 +1,12 @@
+/* The answer: from a verdict to the variables that HAProxy's rules read (SEAM.md "Variables"). */
+#ifndef RELAY_AGENT_ANSWER_H
+#define RELAY_AGENT_ANSWER_H
+
+#include "agent/decide/decide.h"
+#include "spoe/ack.h"
+
+void answer_write(const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack);
+/* A refusal made without a snapshot or a verdict. */
+void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack);
+
+#endif

@@ -1,0 +1,38 @@
+#include "agent/decide/decide.h"
+
+/* The order of DESIGN.md "Deciding"; ban list, rules and limits have their places in it later. */
+static decide_stage_fn *const stages[] = {
+	decide_wellformed,
+	decide_switches,
+	decide_key,
+	decide_tenant,
+	decide_networks,
+	decide_route,
+	decide_account,
+	decide_reserve,
+};
+
+static bool is_health(const struct decide_request *r)
+{
+	return !r->malformed && slice_eq_str(r->path, "/relay/health") &&
+		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
+}
+
+void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
+	int64_t now_ms, uint64_t random, struct decide_verdict *ret)
+{
+	struct decide_context c = {s, state, r, now_ms, random, ret};
+
+	*ret = (struct decide_verdict){.action = DECIDE_DENY};
+	if (is_health(r)) {
+		ret->action = DECIDE_ANSWER;
+		ret->healthy = !state->draining && s->head->flags & SNAPSHOT_SITE_ENABLED;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		ret->refusal = stages[i](&c);
+		if (ret->refusal != REFUSAL_NONE)
+			return;
+	}
+	ret->action = DECIDE_ALLOW;
+}

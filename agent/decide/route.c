@@ -1,0 +1,28 @@
+#include "agent/decide/decide.h"
+
+/* After the key, so that a stranger learns nothing but that a key is wanted. */
+static enum refusal never_forwarded(const struct decide_context *c)
+{
+	const struct decide_request *r = c->request;
+	uint64_t max_body = c->snapshot->head->max_body;
+
+	if (r->websocket)
+		return REFUSAL_WEBSOCKET_UNSUPPORTED;
+	if (max_body && r->length > max_body)
+		return REFUSAL_REQUEST_TOO_LARGE;
+	if (slice_has_prefix(r->path, SLICE_LITERAL("/relay/")))
+		return REFUSAL_NO_ROUTE;
+	return REFUSAL_NONE;
+}
+
+enum refusal decide_route(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	enum refusal refusal = never_forwarded(c);
+
+	if (refusal != REFUSAL_NONE)
+		return refusal;
+	uint32_t pool_id = v->key->pool_id ? v->key->pool_id : v->tenant->pool_id;
+	v->pool = pool_id ? snapshot_pool(c->snapshot, pool_id) : NULL;
+	return v->pool ? REFUSAL_NONE : REFUSAL_NO_ROUTE;
+}

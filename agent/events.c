@@ -1,0 +1,264 @@
+#include "agent/events.h"
+
+#include "agent/allowed.h"
+#include "agent/quiet.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define BATCHES_PER_WAKE 8
+
+union control_space {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+struct events {
+	struct agent *agent;
+	ev_io io;
+	bool is_local;
+	struct allowed allowed;
+	uint32_t overflow; /* the kernel's count of dropped datagrams, as last seen */
+	struct quiet forged_quiet, bad_quiet, lost_quiet;
+	struct mmsghdr messages[EVENTS_BATCH];
+	struct iovec iovs[EVENTS_BATCH];
+	union control_space controls[EVENTS_BATCH];
+	char buffers[EVENTS_BATCH][RECORD_MAX];
+};
+
+static board_counter *counter(const struct events *e, enum board_counter_id id)
+{
+	return &e->agent->board->counters[id];
+}
+
+static void complain(struct quiet *q, const char *message, uint64_t n)
+{
+	if (!quiet_may_speak(q, clock_monotonic_ns() / 1000000))
+		return;
+	log_event(LOG_LEVEL_WARNING, message, LOG_INT("count", n),
+		LOG_INT("suppressed", q->suppressed));
+	q->suppressed = 0;
+}
+
+/* --- one record --- */
+
+static void copy_text(char *out, size_t size, struct slice s)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+}
+
+static void put_in_ring(struct board *b, const struct record *r,
+	const struct statefile_lease *lease, int64_t now_ms)
+{
+	struct board_request row = {
+		.started_ms = now_ms - (r->duration_ms > 0 ? r->duration_ms : 0),
+		.tenant = r->tenant,
+		.key = r->key,
+		.account = r->account,
+		.egress = lease ? lease->egress : 0,
+		.upstream = lease ? lease->upstream : 0,
+		.ttfb_ms = r->ttfb_ms,
+		.duration_ms = r->duration_ms,
+		.status = (uint16_t)r->status,
+		.retries = (uint16_t)r->retries,
+		.bytes_in = r->bytes_in,
+		.bytes_out = r->bytes_out,
+	};
+	memcpy(row.id, r->id, sizeof(row.id));
+	memcpy(row.termination, r->termination, sizeof(r->termination));
+	copy_text(row.code, sizeof(row.code), r->code);
+	copy_text(row.label, sizeof(row.label), r->label);
+	board_put_request(b, &row);
+}
+
+static void count_result(
+	struct board *b, const struct record *r, const struct statefile_lease *lease)
+{
+	struct board_tenant *tenant = board_tenant(b, r->tenant);
+	unsigned class = r->status / 100;
+
+	if (tenant)
+		board_add(&tenant->status_class[class < 6 ? class : 0], 1);
+	struct board_upstream *upstream = lease ? board_upstream(b, lease->upstream) : NULL;
+	if (!upstream || r->server.n == 0)
+		return;
+	if (r->ttfb_ms >= 0)
+		board_observe_upstream(&upstream->ttfb, (uint64_t)r->ttfb_ms);
+	if (r->duration_ms >= 0)
+		board_observe_upstream(&upstream->duration, (uint64_t)r->duration_ms);
+}
+
+/* A record closes the lease of its own account only: what a client can forge is nothing. */
+static struct statefile_lease *lease_of(struct agent *a, const struct record *r)
+{
+	struct statefile_lease *lease = lease_find(&a->leases, r->id);
+
+	return lease && lease->account == r->account && lease->key == r->key ? lease : NULL;
+}
+
+static void take_record(struct events *e, const struct record *r)
+{
+	struct agent *a = e->agent;
+	struct statefile_lease *lease = lease_of(a, r);
+
+	board_add(counter(e, BOARD_EVENTS), 1);
+	if (!lease && r->account)
+		board_add(counter(e, BOARD_EVENTS_UNMATCHED), 1);
+	count_result(a->board, r, lease);
+	put_in_ring(a->board, r, lease, clock_wall_ms());
+	if (!lease)
+		return;
+	agent_count_lease(a, lease, false);
+	lease_end(&a->leases, lease);
+}
+
+static void refuse(struct events *e, enum board_counter_id id, struct quiet *q, const char *message)
+{
+	board_add(counter(e, id), 1);
+	complain(q, message, board_get(counter(e, id)));
+}
+
+static void take_datagram(struct events *e, struct slice datagram)
+{
+	struct slice secret = e->is_local ? (struct slice){NULL, 0} : agent_secret(e->agent);
+	struct record record;
+
+	/* over UDP without a secret everybody would be believed */
+	if (!e->is_local && secret.n == 0) {
+		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
+			"an end record came before any secret");
+		return;
+	}
+	switch (record_parse(datagram, secret, &record)) {
+	case RECORD_OK:
+		take_record(e, &record);
+		break;
+	case RECORD_BAD:
+		refuse(e, BOARD_EVENTS_BAD, &e->bad_quiet, "a datagram is no end record");
+		break;
+	case RECORD_FORGED:
+		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
+			"an end record had a wrong secret");
+		break;
+	}
+}
+
+/* --- the socket --- */
+
+static void count_lost(struct events *e, uint32_t overflow)
+{
+	uint32_t lost = overflow - e->overflow;
+
+	e->overflow = overflow;
+	if (lost == 0)
+		return;
+	board_add(counter(e, BOARD_EVENTS_LOST), lost);
+	complain(&e->lost_quiet, "end records were lost", lost);
+}
+
+/* What the kernel says beside a datagram: who sent it, how many were dropped before it. */
+static bool sender_allowed(struct events *e, struct msghdr *msg)
+{
+	bool allowed = !e->is_local;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SO_RXQ_OVFL) {
+			uint32_t overflow;
+			memcpy(&overflow, CMSG_DATA(c), sizeof(overflow));
+			count_lost(e, overflow);
+		} else if (c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred sender;
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+			allowed = allowed_uid(&e->allowed, sender.uid);
+		}
+	}
+	return allowed;
+}
+
+static void prepare(struct events *e)
+{
+	for (size_t i = 0; i < EVENTS_BATCH; i++) {
+		e->iovs[i] = (struct iovec){e->buffers[i], sizeof(e->buffers[i])};
+		e->messages[i].msg_hdr = (struct msghdr){
+			.msg_iov = &e->iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = e->controls[i].space,
+			.msg_controllen = sizeof(e->controls[i].space),
+		};
+	}
+}
+
+static void on_events(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct events *e = io->data;
+
+	(void)loop;
+	(void)revents;
+	for (int batch = 0; batch < BATCHES_PER_WAKE; batch++) {
+		prepare(e);
+		int n = recvmmsg(io->fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
+		for (int i = 0; i < n; i++) {
+			if (sender_allowed(e, &e->messages[i].msg_hdr))
+				take_datagram(
+					e, (struct slice){e->buffers[i], e->messages[i].msg_len});
+			else
+				refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
+					"an end record came from a user that may not send them");
+		}
+		if (n < EVENTS_BATCH)
+			return;
+	}
+}
+
+static void set_options(const struct events *e, int fd)
+{
+	int on = 1;
+	int size = EVENTS_RECEIVE_BUFFER;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	if (e->is_local)
+		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+}
+
+struct events *events_new(struct agent *a)
+{
+	struct events *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->agent = a;
+	allowed_init(&e->allowed, a->start->config);
+	for (uint32_t i = 0; i < a->start->listener_count; i++) {
+		const struct child_listener *l = &a->start->listeners[i];
+		if (l->what != CHILD_SOCKET_EVENTS)
+			continue;
+		e->is_local = address_is_local(&l->address);
+		set_options(e, l->fd);
+		ev_io_init(&e->io, on_events, l->fd, EV_READ);
+		e->io.data = e;
+		ev_io_start(a->loop, &e->io);
+	}
+	return e;
+}
+
+void events_free(struct events *e)
+{
+	if (!e)
+		return;
+	ev_io_stop(e->agent->loop, &e->io);
+	free(e);
+}

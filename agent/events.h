@@ -1,0 +1,16 @@
+/*
+ * Events: HAProxy's end-of-request records. They close leases, feed the board and its ring of
+ * requests. A record that comes twice, late, or not at all is normal.
+ */
+#ifndef RELAY_AGENT_EVENTS_H
+#define RELAY_AGENT_EVENTS_H
+
+#include "agent/agent.h"
+
+#define EVENTS_BATCH 32
+#define EVENTS_RECEIVE_BUFFER (16 << 20) /* bytes asked of the kernel */
+
+struct events *events_new(struct agent *a);
+void events_free(struct events *e);
+
+#endif

@@ -1,0 +1,151 @@
+#include "agent/lease.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECLAIM_LOOKS 64
+
+static enum lease_state state_of(const struct statefile_lease *lease)
+{
+	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
+}
+
+/* Ids are random (UUID version 4), so that any of their bytes spread well. */
+static uint32_t bucket_of(const struct leases *l, const uint8_t id[16])
+{
+	uint32_t n;
+
+	memcpy(&n, id, sizeof(n));
+	return n & l->index_mask;
+}
+
+static void index_insert(struct leases *l, uint32_t row)
+{
+	uint32_t at = bucket_of(l, l->rows[row].id);
+
+	while (l->index[at])
+		at = (at + 1) & l->index_mask;
+	l->index[at] = row + 1;
+}
+
+static bool index_find(const struct leases *l, const uint8_t id[16], uint32_t *ret_at)
+{
+	for (uint32_t at = bucket_of(l, id); l->index[at]; at = (at + 1) & l->index_mask) {
+		if (memcmp(l->rows[l->index[at] - 1].id, id, 16) == 0) {
+			*ret_at = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Moves back what would not be found any more past the new hole: no tombstones. */
+static void index_remove(struct leases *l, uint32_t hole)
+{
+	for (uint32_t at = (hole + 1) & l->index_mask; l->index[at];
+		at = (at + 1) & l->index_mask) {
+		uint32_t home = bucket_of(l, l->rows[l->index[at] - 1].id);
+		if (((at - home) & l->index_mask) < ((at - hole) & l->index_mask))
+			continue;
+		l->index[hole] = l->index[at];
+		hole = at;
+	}
+	l->index[hole] = 0;
+}
+
+static void take_over_rows(struct leases *l, lease_fn *each, void *context)
+{
+	uint32_t at;
+	uint32_t free_count = 0;
+
+	for (uint32_t i = l->count; i-- > 0;) {
+		struct statefile_lease *row = &l->rows[i];
+		bool valid = state_of(row) == LEASE_DECIDED && !index_find(l, row->id, &at);
+		if (!valid) {
+			atomic_store_explicit(&row->state, LEASE_FREE, memory_order_relaxed);
+			l->free_rows[free_count++] = i;
+			continue;
+		}
+		index_insert(l, i);
+		l->used++;
+		each(context, row);
+	}
+}
+
+int leases_init(struct leases *l, struct statefile_lease *rows, uint32_t count, lease_fn *each,
+	void *context)
+{
+	uint32_t buckets = 8;
+
+	while (buckets < count * 2)
+		buckets *= 2;
+	*l = (struct leases){.rows = rows, .count = count, .index_mask = buckets - 1};
+	l->index = calloc(buckets, sizeof(*l->index));
+	l->free_rows = calloc(count, sizeof(*l->free_rows));
+	if (!l->index || !l->free_rows) {
+		leases_fini(l);
+		return -ENOMEM;
+	}
+	take_over_rows(l, each, context);
+	return 0;
+}
+
+void leases_fini(struct leases *l)
+{
+	free(l->index);
+	free(l->free_rows);
+	*l = (struct leases){0};
+}
+
+struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16])
+{
+	uint32_t at;
+
+	return index_find(l, id, &at) ? &l->rows[l->index[at] - 1] : NULL;
+}
+
+static void reclaim_one(struct leases *l, int64_t now_ms, struct statefile_lease *ret_reclaimed)
+{
+	for (uint32_t i = 0; i < RECLAIM_LOOKS; i++) {
+		struct statefile_lease *row = &l->rows[l->sweep];
+		l->sweep = (l->sweep + 1) % l->count;
+		if (now_ms - row->decided_ms < LEASE_RECLAIM_MS)
+			continue;
+		memcpy(ret_reclaimed, row, sizeof(*row));
+		lease_end(l, row);
+		return;
+	}
+}
+
+struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16], int64_t now_ms,
+	struct statefile_lease *ret_reclaimed)
+{
+	atomic_store_explicit(&ret_reclaimed->state, LEASE_FREE, memory_order_relaxed);
+	if (l->used == l->count)
+		reclaim_one(l, now_ms, ret_reclaimed);
+	if (l->used == l->count)
+		return NULL;
+	uint32_t row = l->free_rows[l->count - l->used - 1];
+	l->used++;
+	memcpy(l->rows[row].id, id, 16);
+	index_insert(l, row);
+	return &l->rows[row];
+}
+
+void lease_commit(struct statefile_lease *lease)
+{
+	atomic_store_explicit(&lease->state, LEASE_DECIDED, memory_order_release);
+}
+
+void lease_end(struct leases *l, struct statefile_lease *lease)
+{
+	uint32_t at;
+
+	if (!index_find(l, lease->id, &at))
+		return;
+	index_remove(l, at);
+	atomic_store_explicit(&lease->state, LEASE_FREE, memory_order_release);
+	l->free_rows[l->count - l->used] = (uint32_t)(lease - l->rows);
+	l->used--;
+}

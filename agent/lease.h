@@ -1,0 +1,44 @@
+/*
+ * Leases: one row of the state file for every admitted request, found by its id. The rows are the
+ * truth and survive a crash; the index and the list of free rows live in memory and are made anew
+ * from them. All operations are O(1) and allocate nothing.
+ */
+#ifndef RELAY_AGENT_LEASE_H
+#define RELAY_AGENT_LEASE_H
+
+#include "common/statefile.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A lease whose end record never came may be given up at this age when its place is needed. */
+#define LEASE_RECLAIM_MS ((int64_t)3600 * 1000)
+
+struct leases {
+	struct statefile_lease *rows; /* of the state file */
+	uint32_t count;		      /* rows in all */
+	uint32_t used;
+	uint32_t *index; /* open addressing; row + 1, 0 = empty */
+	uint32_t index_mask;
+	uint32_t *free_rows; /* a stack */
+	uint32_t sweep;	     /* where the search for an old lease goes on */
+};
+
+/* Calls `each` for every lease found in the rows. 0 or -ENOMEM. */
+typedef void lease_fn(void *context, const struct statefile_lease *lease);
+int leases_init(struct leases *l, struct statefile_lease *rows, uint32_t count, lease_fn *each,
+	void *context);
+void leases_fini(struct leases *l);
+
+/* NULL when there is none. */
+struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
+/*
+ * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL when all are taken
+ * and none of the few looked at is old enough; the one given up is copied to `ret_reclaimed`, whose state says whether there was one.
+ */
+struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16], int64_t now_ms,
+	struct statefile_lease *ret_reclaimed);
+void lease_commit(struct statefile_lease *lease);
+void lease_end(struct leases *l, struct statefile_lease *lease);
+
+#endif

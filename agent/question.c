@@ -1,0 +1,149 @@
+#include "agent/question.h"
+
+#include "common/record.h"
+#include "common/seam.h"
+
+#include <errno.h>
+
+static bool find_arg(struct slice name, enum seam_arg *ret)
+{
+	for (unsigned i = 0; i < SEAM_ARG_COUNT; i++) {
+		if (slice_eq_str(name, seam_arg_name((enum seam_arg)i))) {
+			*ret = (enum seam_arg)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Absent is fine and leaves the field as it is; anything else must fit. */
+static void take_number(struct decide_request *r, const struct spoe_value *value, uint64_t *ret)
+{
+	int64_t number;
+	int error = spoe_value_get_int(value, &number);
+
+	if (error == -ENOENT)
+		return;
+	if (error || number < 0)
+		r->malformed = true;
+	else
+		*ret = (uint64_t)number;
+}
+
+static void take_bytes(struct decide_request *r, enum seam_arg arg, const struct spoe_value *value,
+	struct slice *ret)
+{
+	int error = spoe_value_get_bytes(value, ret);
+
+	if (error == -ENOENT)
+		return;
+	if (error || ret->n > seam_arg_max(arg)) {
+		r->malformed = true;
+		*ret = (struct slice){NULL, 0};
+	}
+}
+
+static void take_flag(struct decide_request *r, const struct spoe_value *value, bool *ret)
+{
+	if (value->type == SPOE_TYPE_BOOL)
+		*ret = value->flag;
+	else if (value->type != SPOE_TYPE_NULL)
+		r->malformed = true;
+}
+
+static void take_src(struct decide_request *r, const struct spoe_value *value)
+{
+	r->has_src = true;
+	if (value->type == SPOE_TYPE_IPV4)
+		r->src = ip_from_v4(value->ip);
+	else if (value->type == SPOE_TYPE_IPV6)
+		r->src = ip_from_v6(value->ip);
+	else
+		r->has_src = false;
+}
+
+static void take_id(struct decide_request *r, const struct spoe_value *value, bool *ret_found)
+{
+	struct slice text = {NULL, 0};
+
+	if (spoe_value_get_bytes(value, &text) == 0 && record_parse_id(text, r->id) == 0)
+		*ret_found = true;
+}
+
+struct needed {
+	bool id;
+	bool gen;
+};
+
+static void take(
+	struct question *q, enum seam_arg arg, const struct spoe_value *value, struct needed *found)
+{
+	struct decide_request *r = &q->request;
+	struct slice ignored = {NULL, 0};
+
+	switch (arg) {
+	case SEAM_ARG_GEN:
+		found->gen = value->type != SPOE_TYPE_NULL;
+		take_number(r, value, &r->gen);
+		break;
+	case SEAM_ARG_SECRET:
+		take_bytes(r, arg, value, &q->secret);
+		break;
+	case SEAM_ARG_ID:
+		take_id(r, value, &found->id);
+		break;
+	case SEAM_ARG_KEY:
+		take_bytes(r, arg, value, &r->key);
+		break;
+	case SEAM_ARG_AUTH:
+		take_bytes(r, arg, value, &r->auth);
+		break;
+	case SEAM_ARG_NKEYS:
+		take_number(r, value, &r->key_lines);
+		break;
+	case SEAM_ARG_NAUTH:
+		take_number(r, value, &r->auth_lines);
+		break;
+	case SEAM_ARG_STICKY:
+		take_bytes(r, arg, value, &r->sticky);
+		break;
+	case SEAM_ARG_HARD:
+		take_flag(r, value, &r->hard);
+		break;
+	case SEAM_ARG_METHOD:
+		take_bytes(r, arg, value, &r->method);
+		break;
+	case SEAM_ARG_PATH:
+		take_bytes(r, arg, value, &r->path);
+		break;
+	case SEAM_ARG_HOST:
+		take_bytes(r, arg, value, &ignored);
+		break;
+	case SEAM_ARG_SRC:
+		take_src(r, value);
+		break;
+	case SEAM_ARG_LEN:
+		take_number(r, value, &r->length);
+		break;
+	case SEAM_ARG_WS:
+		take_flag(r, value, &r->websocket);
+		break;
+	case SEAM_ARG_COUNT:
+		break;
+	}
+}
+
+void question_read(struct spoe_notify_walk *walk, struct question *ret)
+{
+	struct needed found = {false, false};
+	struct spoe_arg arg;
+	enum seam_arg which;
+
+	*ret = (struct question){.secret = {NULL, 0}};
+	while (spoe_notify_next_arg(walk, &arg)) {
+		if (find_arg(arg.name, &which))
+			take(ret, which, &arg.value, &found);
+	}
+	if (!found.id || !found.gen || ret->request.path.n == 0 || ret->request.path.p[0] != '/')
+		ret->request.malformed = true;
+}
