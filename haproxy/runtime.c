@@ -1,0 +1,68 @@
+#include "haproxy/runtime.h"
+
+#include "haproxy/runtime_socket.h"
+#include "haproxy/runtime_text.h"
+
+#include <errno.h>
+
+int runtime_command(const char *socket_path, const char *command, int timeout_ms,
+	struct buffer *answer, struct errtext *e)
+{
+	if (strchr(command, '\n'))
+		return errtext_set(e, -EINVAL, "a command for HAProxy holds a line feed");
+	return runtime_exchange(
+		socket_path, command, true, runtime_now_ms() + timeout_ms, answer, e);
+}
+
+static bool is_given(const char *path)
+{
+	return path && path[0];
+}
+
+static int read_info(const char *socket_path, const char *command, int64_t deadline_ms,
+	struct runtime_status *ret, struct errtext *e)
+{
+	struct buffer answer = {0};
+	int error = runtime_exchange(socket_path, command, true, deadline_ms, &answer, e);
+
+	if (!error && runtime_parse_info(buffer_slice(&answer), ret))
+		error = errtext_set(e, -EPROTO, "%s does not answer like HAProxy", socket_path);
+	buffer_fini(&answer);
+	return error;
+}
+
+static int read_workers(
+	const char *master_socket, int64_t deadline_ms, uint32_t *ret_workers, struct errtext *e)
+{
+	struct runtime_processes processes;
+	struct buffer answer = {0};
+	int error = runtime_exchange(master_socket, "show proc", true, deadline_ms, &answer, e);
+
+	if (!error && runtime_parse_processes(buffer_slice(&answer), &processes))
+		error = errtext_set(
+			e, -EPROTO, "%s is not the socket of a HAProxy master", master_socket);
+	if (!error)
+		*ret_workers = processes.workers;
+	buffer_fini(&answer);
+	return error;
+}
+
+int runtime_status(const char *admin_socket, const char *master_socket, int timeout_ms,
+	struct runtime_status *ret, struct errtext *e)
+{
+	int64_t deadline = runtime_now_ms() + timeout_ms;
+	struct runtime_status status = {.workers = 1};
+	int error;
+
+	if (!is_given(admin_socket) && !is_given(master_socket))
+		return errtext_set(e, -EINVAL, "no socket of HAProxy is configured");
+	if (is_given(admin_socket))
+		error = read_info(admin_socket, "show info", deadline, &status, e);
+	else
+		error = read_info(master_socket, "@1 show info", deadline, &status, e);
+	if (!error && is_given(master_socket))
+		error = read_workers(master_socket, deadline, &status.workers, e);
+	if (!error)
+		*ret = status;
+	return error;
+}
