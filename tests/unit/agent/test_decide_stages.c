@@ -1,0 +1,343 @@
+/* One request and one change at a time: which stage refuses, and with which code. */
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* A snapshot of one tenant, key, pool, account and backend, to be changed before it is opened. */
+struct small {
+	struct snapshot_head head;
+	struct snapshot_tenant tenant;
+	struct snapshot_key key;
+	struct snapshot_account account;
+	struct snapshot_backend backend;
+	struct snapshot_header header;
+	const char *prefix, *strip, *tenant_networks, *key_networks;
+	struct decide_request request;
+	char key_text[RELAYKEY_LEN + 1];
+	bool draining;
+};
+
+static struct small small_world(void)
+{
+	struct small s = {
+		.head = {.flags = SNAPSHOT_SITE_ENABLED, .keybase = 3, .version = 1},
+		.tenant = {.id = 4, .flags = SNAPSHOT_TENANT_ENABLED, .pool_id = 6},
+		.key = {.id = 5, .tenant_id = 4},
+		.account = {.id = 7, .weight = 1, .exits = {0, 1}, .headers = {0, 1}},
+		.backend = {.id = 8, .first_gen = 2, .last_gen = 4},
+		.header = {.first_gen = 1, .last_gen = UINT64_MAX},
+		.prefix = "",
+		.strip = "",
+		.tenant_networks = "",
+		.key_networks = "",
+		.request = {.gen = 3, .id = {1}, .key_lines = 1, .has_src = true},
+	};
+	s.request.method = SLICE_LITERAL("POST");
+	s.request.path = SLICE_LITERAL("/v1/responses");
+	assert_int_equal(relaykey_generate(s.key_text), 0);
+	return s;
+}
+
+static void build(struct small *s, struct buffer *block, struct buffer *base)
+{
+	struct cidr networks[8];
+	size_t n;
+	struct snapshot_builder *b = snapshot_builder_new();
+	struct snapshot_upstream upstream = {.id = 1};
+	struct snapshot_egress egress = {.id = 2};
+	struct snapshot_exit way = {.egress = 0, .backends = {0, 1}};
+	struct snapshot_pool pool = {.id = 6, .members = {0, 1}};
+	struct buffer log = {0};
+	struct relaykey_hasher hasher;
+	uint32_t member = 0;
+
+	relaykey_hasher_init(&hasher, s->head.hash_secret);
+	relaykey_hash(&hasher, slice_from_str(s->key_text), s->key.hash);
+	assert_int_equal(cidr_parse_list(slice_from_str(s->tenant_networks), networks, 8, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		snapshot_builder_add(b, SNAPSHOT_NETWORK, &networks[i]);
+	s->tenant.networks.count = (uint32_t)n;
+	s->backend.name = snapshot_builder_text(b, SLICE_LITERAL("b8"));
+	s->backend.prefix = snapshot_builder_text(b, slice_from_str(s->prefix));
+	s->backend.strip = snapshot_builder_text(b, slice_from_str(s->strip));
+	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
+	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
+	snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+	snapshot_builder_add(b, SNAPSHOT_BACKEND, &s->backend);
+	snapshot_builder_add(b, SNAPSHOT_HEADER, &s->header);
+	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &s->account);
+	snapshot_builder_add(b, SNAPSHOT_MEMBER, &member);
+	snapshot_builder_add(b, SNAPSHOT_POOL, &pool);
+	snapshot_builder_add(b, SNAPSHOT_TENANT, &s->tenant);
+	assert_int_equal(cidr_parse_list(slice_from_str(s->key_networks), networks, 8, &n), 0);
+	s->key.networks.count = (uint32_t)n;
+	assert_int_equal(keytable_build(3, &s->key, 1, networks, (uint32_t)n, base), 0);
+	assert_int_equal(keytable_build(4, NULL, 0, NULL, 0, &log), 0);
+	snapshot_builder_set_keylog(b, buffer_slice(&log));
+	assert_int_equal(snapshot_builder_finish(b, &s->head, block), 0);
+	snapshot_builder_free(b);
+	buffer_fini(&log);
+}
+
+static void no_lease(void *context, const struct statefile_lease *lease)
+{
+	(void)context;
+	(void)lease;
+}
+
+/* Decides and hands the path over, which the verdict only borrows. */
+static enum refusal decide_small(struct small *s, struct decide_verdict *v, char *ret_path)
+{
+	struct statefile_lease rows[4] = {0};
+	struct buffer block = {0};
+	struct buffer base = {0};
+	struct snapshot snapshot;
+	struct leases leases;
+	struct errtext e;
+
+	build(s, &block, &base);
+	assert_int_equal(
+		snapshot_open(block.data, block.len, base.data, base.len, &snapshot, &e), 0);
+	assert_int_equal(leases_init(&leases, rows, 4, no_lease, NULL), 0);
+	struct decide_state state = {.leases = &leases, .draining = s->draining};
+	decide(&snapshot, &state, &s->request, WORLD_NOW_MS, 1, v);
+	ret_path[0] = '\0';
+	strncat(ret_path, v->path_prefix.p ? v->path_prefix.p : "", v->path_prefix.n);
+	strncat(ret_path, v->path_rest.p ? v->path_rest.p : "", v->path_rest.n);
+	leases_fini(&leases);
+	buffer_fini(&block);
+	buffer_fini(&base);
+	return v->refusal;
+}
+
+static enum refusal refusal_of(struct small *s)
+{
+	struct decide_verdict v;
+	char path[2048];
+
+	if (!s->request.key.p && !s->request.auth.p)
+		s->request.key = slice_from_str(s->key_text);
+	return decide_small(s, &v, path);
+}
+
+static void allows_what_nothing_speaks_against(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+}
+
+static void takes_the_key_from_authorization_when_there_is_no_other(void **state)
+{
+	struct small s = small_world();
+	char auth[64] = "bearer ";
+
+	(void)state;
+	strcat(auth, s.key_text);
+	s.request.auth = slice_from_str(auth);
+	s.request.key_lines = 0;
+	s.request.auth_lines = 1;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.request.auth_lines = 2;
+	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
+}
+
+static void an_x_api_key_wins_over_authorization(void **state)
+{
+	struct small s = small_world();
+	char auth[64] = "Bearer ";
+
+	(void)state;
+	strcat(auth, s.key_text);
+	s.request.auth = slice_from_str(auth);
+	s.request.key = SLICE_LITERAL("sk-something-else");
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+}
+
+static void names_what_is_wrong_with_a_key(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.request.key = SLICE_LITERAL("");
+	assert_int_equal(refusal_of(&s), REFUSAL_MISSING_API_KEY);
+	s = small_world();
+	char flipped[RELAYKEY_LEN + 1];
+	memcpy(flipped, s.key_text, sizeof(flipped));
+	flipped[10] = flipped[10] == 'a' ? 'b' : 'a';
+	s.request.key = slice_from_str(flipped);
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+	s = small_world();
+	struct small other = small_world();
+	s.request.key = slice_from_str(other.key_text);
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+	s = small_world();
+	s.key.flags = SNAPSHOT_KEY_REVOKED;
+	assert_int_equal(refusal_of(&s), REFUSAL_REVOKED_API_KEY);
+	s = small_world();
+	s.key.expires_ms = WORLD_NOW_MS;
+	assert_int_equal(refusal_of(&s), REFUSAL_EXPIRED_API_KEY);
+	s.key.expires_ms = WORLD_NOW_MS + 1;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s = small_world();
+	s.request.key_lines = 2;
+	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
+}
+
+static void refuses_a_tenant_that_is_off_or_gone(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.tenant.flags = 0;
+	assert_int_equal(refusal_of(&s), REFUSAL_TENANT_DISABLED);
+	s = small_world();
+	s.key.tenant_id = 99;
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+}
+
+static void both_allow_lists_must_allow(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	assert_int_equal(ip_parse(SLICE_LITERAL("10.1.2.3"), &s.request.src), 0);
+	s.tenant_networks = "10.0.0.0/8,::1";
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.key_networks = "10.1.0.0/16";
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.key_networks = "10.2.0.0/16";
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_NOT_ALLOWED);
+	s.tenant_networks = "192.168.0.0/16";
+	s.key_networks = "";
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_NOT_ALLOWED);
+	s.tenant_networks = "::/0";
+	s.request.has_src = false;
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_NOT_ALLOWED);
+}
+
+static void some_requests_are_never_forwarded(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.request.websocket = true;
+	assert_int_equal(refusal_of(&s), REFUSAL_WEBSOCKET_UNSUPPORTED);
+	s = small_world();
+	s.head.max_body = 100;
+	s.request.length = 101;
+	assert_int_equal(refusal_of(&s), REFUSAL_REQUEST_TOO_LARGE);
+	s.request.length = 100;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s = small_world();
+	s.request.path = SLICE_LITERAL("/relay/secrets");
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ROUTE);
+	s = small_world();
+	s.tenant.pool_id = 0;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ROUTE);
+	s = small_world();
+	s.head.flags = 0;
+	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
+	s = small_world();
+	s.request.malformed = true;
+	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
+}
+
+static void an_account_must_be_usable_by_the_asking_generation(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.request.gen = 1;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s.request.gen = 5;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s.request.gen = 4;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.header.first_gen = 5;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s = small_world();
+	s.account.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s.account.flags = SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s = small_world();
+	s.account.expires_ms = WORLD_NOW_MS;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+}
+
+struct path_case {
+	const char *prefix, *strip, *path, *expected;
+	bool changed;
+};
+
+static void paths_are_rewritten_on_segment_boundaries(void **state)
+{
+	static const struct path_case cases[] = {
+		{"", "", "/v1/x", "/v1/x", false},
+		{"/api", "", "/v1/x", "/api/v1/x", true},
+		{"", "/v1", "/v1/x", "/x", true},
+		{"/api", "/v1", "/v1/x", "/api/x", true},
+		{"", "/v1", "/v1", "/", true},
+		{"", "/v1", "/v1beta/x", "/v1beta/x", false},
+		{"/api", "/v1", "/v2/x", "/api/v2/x", true},
+	};
+	struct decide_verdict v;
+	char path[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct small s = small_world();
+		s.request.key = slice_from_str(s.key_text);
+		s.prefix = cases[i].prefix;
+		s.strip = cases[i].strip;
+		s.request.path = slice_from_str(cases[i].path);
+		assert_int_equal(decide_small(&s, &v, path), REFUSAL_NONE);
+		assert_string_equal(path, cases[i].expected);
+		assert_int_equal(v.path_changed, cases[i].changed);
+	}
+}
+
+static void health_is_public_and_says_when_we_stop(void **state)
+{
+	struct small s = small_world();
+	struct decide_verdict v;
+	char path[2048];
+
+	(void)state;
+	s.request.path = SLICE_LITERAL("/relay/health");
+	s.request.method = SLICE_LITERAL("GET");
+	decide_small(&s, &v, path);
+	assert_int_equal(v.action, DECIDE_ANSWER);
+	assert_true(v.healthy);
+	s.draining = true;
+	decide_small(&s, &v, path);
+	assert_int_equal(v.action, DECIDE_ANSWER);
+	assert_false(v.healthy);
+	s.request.method = SLICE_LITERAL("POST");
+	decide_small(&s, &v, path);
+	assert_int_equal(v.refusal, REFUSAL_MISSING_API_KEY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(allows_what_nothing_speaks_against),
+		cmocka_unit_test(takes_the_key_from_authorization_when_there_is_no_other),
+		cmocka_unit_test(an_x_api_key_wins_over_authorization),
+		cmocka_unit_test(names_what_is_wrong_with_a_key),
+		cmocka_unit_test(refuses_a_tenant_that_is_off_or_gone),
+		cmocka_unit_test(both_allow_lists_must_allow),
+		cmocka_unit_test(some_requests_are_never_forwarded),
+		cmocka_unit_test(an_account_must_be_usable_by_the_asking_generation),
+		cmocka_unit_test(paths_are_rewritten_on_segment_boundaries),
+		cmocka_unit_test(health_is_public_and_says_when_we_stop),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
