@@ -35,6 +35,10 @@ struct control {
 	struct haproxy_sync *haproxy;
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* as the keeper last said */
+	int keeper_fd;					    /* -1 = none (tests) */
+	int reload_fd;	  /* a new configuration's text, to be taken; -1 = none */
+	bool keeper_gone; /* nothing is left to serve for */
+	bool draining;
 };
 
 struct control_outcome {
@@ -43,6 +47,9 @@ struct control_outcome {
 	struct errtext haproxy_error; /* empty: nothing failed */
 	struct errtext warning; /* empty, or what the user should know: not acknowledged, ... */
 };
+
+/* Builds the snapshot, sends it, waits (bounded). As control_changed() without HAProxy. */
+int control_publish(struct control *c, struct control_outcome *ret, struct errtext *e);
 
 /*
  * To be called after the commit of a change, once for a bulk of changes: publishes, waits for the

@@ -34,7 +34,9 @@ void publish_set_peer(struct publish *p, int fd);
 /* Reads what the agent has said. */
 void publish_receive(struct publish *p);
 
-int publish_fd(const struct publish *p);		/* -1 = no agent */
+int publish_fd(const struct publish *p); /* -1 = no agent */
+/* Differs whenever the channel is another one, though its descriptor may have the same number. */
+uint32_t publish_peer_number(const struct publish *p);
 uint64_t publish_version(const struct publish *p);	/* built last; 0 = none */
 uint64_t publish_acknowledged(const struct publish *p); /* 0 = none */
 

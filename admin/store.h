@@ -39,9 +39,10 @@ int64_t store_last_id(struct store *s);
 int64_t store_changed_rows(struct store *s);
 
 void store_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL binds NULL; copied */
-void store_bind_slice(sqlite3_stmt *st, int at, struct slice s); /* as text; copied */
+void store_bind_slice(sqlite3_stmt *st, int at, struct slice s);  /* as text; copied */
 void store_bind_blob(sqlite3_stmt *st, int at, struct slice s);
-struct slice store_column(sqlite3_stmt *st, int column); /* text or blob, valid until the next step */
+struct slice store_column(
+	sqlite3_stmt *st, int column); /* text or blob, valid until the next step */
 
 /*
  * The version of the configuration: raised inside the transaction of every change that the agent
@@ -50,7 +51,8 @@ struct slice store_column(sqlite3_stmt *st, int column); /* text or blob, valid 
 int store_bump_version(struct store *s, struct errtext *e);
 uint64_t store_version(struct store *s);
 
-int store_get_setting(struct store *s, const char *name, char **ret_text, struct errtext *e); /* malloc'd; NULL when unset */
+int store_get_setting(struct store *s, const char *name, char **ret_text,
+	struct errtext *e); /* malloc'd; NULL when unset */
 int store_set_setting(struct store *s, const char *name, const char *text, struct errtext *e);
 
 /* A consistent copy into a new file (SQLite's backup API). -EEXIST when it is there already. */

@@ -1,0 +1,46 @@
+#include "admin/control.h"
+
+#include "admin/publish.h"
+#include "common/log.h"
+
+static void note_unacknowledged(struct control *c, struct control_outcome *ret)
+{
+	if (ret->acknowledged)
+		return;
+	log_event(LOG_LEVEL_WARNING, "change is not in force yet",
+		LOG_INT("version", publish_version(c->publish)),
+		LOG_STR("reason", ret->warning.text));
+}
+
+int control_publish(struct control *c, struct control_outcome *ret, struct errtext *e)
+{
+	*ret = (struct control_outcome){.haproxy = HAPROXY_UNCHANGED};
+	int error = publish_build(c->publish, e);
+
+	if (error)
+		return error;
+	ret->acknowledged = publish_send_and_wait(c->publish, PUBLISH_ACK_MS, &ret->warning) == 0;
+	note_unacknowledged(c, ret);
+	return 0;
+}
+
+/*
+ * New backends and slots go into the snapshot before HAProxy is told of them: a new HAProxy process
+ * then never asks for a generation that the agent does not know (SEAM.md).
+ */
+int control_changed(struct control *c, bool haproxy_may_care, bool no_reload,
+	struct control_outcome *ret, struct errtext *e)
+{
+	struct haproxy_report report = {.outcome = HAPROXY_UNCHANGED};
+
+	if (haproxy_may_care)
+		haproxy_sync_prepare(c->haproxy, &report);
+	int error = control_publish(c, ret, e);
+	if (error)
+		return error;
+	if (haproxy_may_care)
+		haproxy_sync_finish(c->haproxy, !no_reload, &report);
+	ret->haproxy = report.outcome;
+	ret->haproxy_error = report.error;
+	return 0;
+}

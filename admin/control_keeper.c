@@ -1,0 +1,61 @@
+#include "admin/control_keeper.h"
+
+#include "admin/control.h"
+#include "admin/publish.h"
+#include "common/channel.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Takes the descriptor out of the message. */
+static int take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+static void take_message(struct control *c, const struct channel_message *m, int *fd)
+{
+	switch (m->type) {
+	case CHANNEL_PEER:
+		if (*fd >= 0)
+			publish_set_peer(c->publish, take(fd));
+		break;
+	case CHANNEL_RELOAD:
+		if (c->reload_fd >= 0)
+			close(c->reload_fd);
+		c->reload_fd = take(fd);
+		break;
+	case CHANNEL_DRAIN:
+		c->draining = true;
+		break;
+	case CHANNEL_PROCESSES:
+		memcpy(c->processes, m->processes, sizeof(c->processes));
+		break;
+	default:
+		log_event(LOG_LEVEL_WARNING, "unknown message from the keeper",
+			LOG_INT("type", m->type));
+	}
+}
+
+void control_keeper_receive(struct control *c)
+{
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+	int error = 0;
+
+	while (!c->keeper_gone) {
+		error = channel_receive(c->keeper_fd, &m, fds);
+		if (error)
+			break;
+		take_message(c, &m, &fds[0]);
+		for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+	}
+	if (error == -EPIPE)
+		c->keeper_gone = true;
+}

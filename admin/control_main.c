@@ -1,0 +1,269 @@
+#include "admin/control.h"
+
+#include "admin/control_keeper.h"
+#include "admin/publish.h"
+#include "admin/server.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define EXIT_CONFIG 78 /* EX_CONFIG: nothing that a restart would mend */
+#define EXIT_FAILED 1
+#define SYNC_S 1.0   /* DESIGN.md: a power cut loses at most a second of the state file */
+#define RETRY_S 30.0 /* what is pending at HAProxy */
+
+struct runner {
+	struct control control;
+	struct server *server;
+	ev_prepare before;
+	ev_io keeper;
+	ev_io peer;
+	ev_timer sync;
+	ev_timer retry;
+	uint32_t peer_number; /* the one `peer` watches */
+};
+
+/* --- configuration --- */
+
+/* The descriptor is shared with the agent, so its offset is nobody's. */
+static int read_text(int fd, struct buffer *out)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = pread(fd, chunk, sizeof(chunk), (off_t)out->len)) > 0 &&
+		out->len <= CONFIG_FILE_MAX)
+		buffer_append(out, chunk, (size_t)n);
+	return n < 0 ? -errno : buffer_error(out);
+}
+
+static void take_config(struct control *c, struct slice text)
+{
+	struct control_outcome outcome;
+	struct config fresh;
+	struct errtext e = {""};
+
+	config_init(&fresh);
+	if (config_parse(&fresh, c->start->config_path, text, &e) < 0) {
+		log_event(
+			LOG_LEVEL_ERROR, "configuration was not taken", LOG_STR("reason", e.text));
+		return;
+	}
+	config_reload(&c->config, &fresh);
+	log_set_level(c->config.log_level);
+	/* a version of its own, so that the agent tells the new snapshot from the old one */
+	if (store_bump_version(c->store, &e) < 0 ||
+		control_changed(c, true, false, &outcome, &e) < 0)
+		log_event(LOG_LEVEL_ERROR, "configuration is not in force",
+			LOG_STR("reason", e.text));
+}
+
+static void reload_config(struct control *c)
+{
+	struct buffer text = {0};
+	int fd = c->reload_fd;
+
+	c->reload_fd = -1;
+	int error = read_text(fd, &text);
+	close(fd);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "configuration was not taken", LOG_ERROR_CODE(error));
+	else
+		take_config(c, buffer_slice(&text));
+	buffer_fini(&text);
+}
+
+/* --- the loop --- */
+
+static void watch_peer(struct runner *r)
+{
+	struct publish *p = r->control.publish;
+
+	if (r->peer_number == publish_peer_number(p))
+		return;
+	r->peer_number = publish_peer_number(p);
+	ev_io_stop(r->control.loop, &r->peer);
+	if (publish_fd(p) < 0)
+		return;
+	ev_io_set(&r->peer, publish_fd(p), EV_READ);
+	ev_io_start(r->control.loop, &r->peer);
+}
+
+/* Runs before the loop sleeps: whatever happened, acts on what it left behind. */
+static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct runner *r = w->data;
+	struct control *c = &r->control;
+
+	(void)events;
+	if (c->reload_fd >= 0)
+		reload_config(c);
+	publish_send(c->publish);
+	watch_peer(r);
+	if (c->draining || c->keeper_gone)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_keeper(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)loop;
+	(void)events;
+	control_keeper_receive(&r->control);
+}
+
+static void on_peer(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)loop;
+	(void)events;
+	publish_receive(r->control.publish);
+}
+
+static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)loop;
+	(void)events;
+	if (fdatasync(r->control.start->statefile_fd) < 0)
+		log_event(LOG_LEVEL_ERROR, "state file cannot be synced", LOG_ERROR_CODE(errno));
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)loop;
+	(void)events;
+	haproxy_sync_retry(r->control.haproxy);
+}
+
+static void start_watchers(struct runner *r)
+{
+	struct ev_loop *loop = r->control.loop;
+
+	ev_prepare_init(&r->before, on_before);
+	ev_io_init(&r->keeper, on_keeper, r->control.keeper_fd, EV_READ);
+	ev_io_init(&r->peer, on_peer, -1, EV_READ);
+	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
+	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
+	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
+	ev_prepare_start(loop, &r->before);
+	ev_io_start(loop, &r->keeper);
+	if (r->control.start->statefile_fd >= 0)
+		ev_timer_start(loop, &r->sync);
+	ev_timer_start(loop, &r->retry);
+}
+
+/* --- start and end --- */
+
+static int listener_of(const struct child_start *start, enum child_socket what)
+{
+	for (uint32_t i = 0; i < start->listener_count; i++)
+		if (start->listeners[i].what == what)
+			return start->listeners[i].fd;
+	return -1;
+}
+
+static int open_state(struct control *c, struct errtext *e)
+{
+	c->board = board_map(c->start->board_fd, false, e);
+	if (!c->board)
+		return -EIO;
+	int error = store_open(c->config.store_url.s, &c->store, e);
+	if (!error)
+		error = vault_open(c->store, c->config.key_file.s, &c->vault, e);
+	if (!error)
+		error = secrets_load(c->store, c->vault, c->config.spop_secret.s, &c->secrets, e);
+	return error;
+}
+
+static int open_links(struct control *c, struct errtext *e)
+{
+	c->publish = publish_new(c);
+	c->haproxy = haproxy_sync_new(c, e);
+	c->loop = ev_default_loop(EVFLAG_AUTO);
+	if (!c->publish || !c->haproxy || !c->loop)
+		return errtext_set(e, -ENOMEM, "out of memory");
+	publish_set_peer(c->publish, c->start->peer_fd);
+	return 0;
+}
+
+static int start_all(struct runner *r, struct errtext *e)
+{
+	struct control *c = &r->control;
+	int error = open_state(c, e);
+
+	if (!error)
+		error = open_links(c, e);
+	/* files that a crash has kept from being written, or an upgrade renders otherwise */
+	struct haproxy_report report;
+	if (!error)
+		haproxy_sync_prepare(c->haproxy, &report);
+	if (!error)
+		error = publish_build(c->publish, e);
+	if (error)
+		return error;
+	publish_send(c->publish);
+	haproxy_sync_retry(c->haproxy);
+	start_watchers(r);
+	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
+		listener_of(c->start, CHILD_SOCKET_METRICS), &r->server, e);
+}
+
+static void stop_all(struct runner *r)
+{
+	struct control *c = &r->control;
+
+	server_stop(r->server);
+	if (c->loop)
+		ev_loop_destroy(c->loop);
+	haproxy_sync_free(c->haproxy);
+	publish_free(c->publish);
+	secrets_wipe(&c->secrets);
+	vault_close(c->vault);
+	store_close(c->store);
+	if (c->board)
+		board_unmap((struct board *)(uintptr_t)c->board);
+}
+
+static int exit_code(int error)
+{
+	return error == -ENOMEM || error == -EIO || error == -EBUSY ? EXIT_FAILED : EXIT_CONFIG;
+}
+
+int control_main(const struct child_start *start)
+{
+	struct errtext e = {""};
+	const struct channel_message ready = {.type = CHANNEL_READY};
+	struct runner r = {.control = {
+				   .start = start,
+				   .config = *start->config,
+				   .started_ms = clock_wall_ms(),
+				   .keeper_fd = start->keeper_fd,
+				   .reload_fd = -1,
+			   }};
+
+	prctl(PR_SET_NAME, "relay-control");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+	signal(SIGPIPE, SIG_IGN);
+	int error = start_all(&r, &e);
+	if (error) {
+		log_event(LOG_LEVEL_ERROR, "control cannot start", LOG_STR("reason", e.text));
+		stop_all(&r);
+		return exit_code(error);
+	}
+	channel_send(start->keeper_fd, &ready, NULL, 0);
+	ev_run(r.control.loop, 0);
+	stop_all(&r);
+	return 0;
+}

@@ -1,0 +1,286 @@
+#include "admin/haproxy_model.h"
+
+#include "admin/control.h"
+#include "admin/hex.h"
+#include "admin/url.h"
+
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A copy that lives as long as the model; NULL when out of memory. */
+static const char *keep(struct haproxy_model *m, struct slice s)
+{
+	char *copy = strndup(s.n ? s.p : "", s.n);
+
+	if (!copy)
+		return NULL;
+	buffer_append(&m->texts, &copy, sizeof(copy));
+	if (!buffer_error(&m->texts))
+		return copy;
+	free(copy);
+	return NULL;
+}
+
+void haproxy_model_fini(struct haproxy_model *m)
+{
+	char **texts = (char **)(void *)m->texts.data;
+
+	for (size_t i = 0; i < m->texts.len / sizeof(*texts); i++)
+		free(texts[i]);
+	buffer_fini(&m->texts);
+	buffer_fini(&m->backends);
+	buffer_fini(&m->ca_files);
+}
+
+static int no_memory(struct errtext *e)
+{
+	return errtext_set(e, -ENOMEM, "HAProxy's files: out of memory");
+}
+
+/* --- lists of the configuration --- */
+
+static int add_item(
+	struct haproxy_model *m, struct haproxy_list *l, struct slice s, struct errtext *e)
+{
+	if (l->count == HAPROXY_MODEL_LIST_MAX)
+		return errtext_set(
+			e, -E2BIG, "more than %d names in one list", HAPROXY_MODEL_LIST_MAX);
+	l->items[l->count] = keep(m, s);
+	return l->items[l->count++] ? 0 : no_memory(e);
+}
+
+static int split(
+	struct haproxy_model *m, struct haproxy_list *l, const char *text, struct errtext *e)
+{
+	struct slice rest = slice_from_str(text);
+	struct slice field;
+	int error = 0;
+
+	while (!error && slice_next(&rest, ',', &field)) {
+		field = slice_trim(field);
+		if (field.n)
+			error = add_item(m, l, field, e);
+	}
+	return error;
+}
+
+static int take_config(struct haproxy_model *m, struct control *c, struct errtext *e)
+{
+	const struct config *config = &c->config;
+	struct render_model *r = &m->render;
+	int count = config_spop_listeners(config, m->spop);
+	int error = count < 0 ? errtext_set(e, count, "[spop] listen is malformed") : 0;
+
+	if (!error)
+		error = address_parse(slice_from_str(config->events_listen.s), &r->records, e);
+	if (!error)
+		error = split(m, &m->sticky, config->sticky_headers.s, e);
+	if (!error)
+		error = split(m, &m->request_deny, config->headers_request_deny.s, e);
+	if (!error)
+		error = split(m, &m->request_allow, config->headers_request_allow.s, e);
+	if (!error)
+		error = split(m, &m->response_deny, config->headers_response_deny.s, e);
+	if (!error)
+		error = split(m, &m->response_allow, config->headers_response_allow.s, e);
+	if (error)
+		return error;
+	r->spop = m->spop;
+	r->spop_count = (size_t)count;
+	r->secret = c->secrets.record_is_ours ? c->secrets.record_secret : NULL;
+	r->records_have_secret = r->records.kind == ADDRESS_UDP;
+	r->admin_socket = config->haproxy_admin_socket.s;
+	r->max_body = config->requests_max_body;
+	return 0;
+}
+
+/* --- options of `haproxy render` --- */
+
+static const char *option_text(struct json_object *options, const char *name)
+{
+	struct json_object *o;
+
+	if (!json_object_object_get_ex(options, name, &o) ||
+		!json_object_is_type(o, json_type_string))
+		return NULL;
+	return *json_object_get_string(o) ? json_object_get_string(o) : NULL;
+}
+
+/* An array of texts into `out`. */
+static int option_list(struct haproxy_model *m, struct json_object *options, const char *name,
+	const char **out, size_t max, size_t *ret_count, struct errtext *e)
+{
+	struct json_object *o;
+
+	if (!json_object_object_get_ex(options, name, &o) ||
+		!json_object_is_type(o, json_type_array))
+		return 0;
+	size_t n = json_object_array_length(o);
+	if (n > max)
+		return errtext_set(e, -E2BIG, "more than %zu values for %s", max, name);
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_object_get_string(json_object_array_get_idx(o, i));
+		out[i] = keep(m, slice_from_str(text));
+		if (!out[i])
+			return no_memory(e);
+	}
+	*ret_count = n;
+	return 0;
+}
+
+static int take_options(struct haproxy_model *m, struct json_object *options, struct errtext *e)
+{
+	struct render_options *r = &m->render.options;
+	struct json_object *flag;
+	const char *cert = option_text(options, "cert");
+	const char *stats = option_text(options, "stats");
+	const char *out = option_text(options, "out");
+	int error = option_list(m, options, "bind", r->binds, RENDER_BINDS_MAX, &r->bind_count, e);
+
+	if (!error)
+		error = option_list(m, options, "trust_forwarded", r->trusted, RENDER_TRUSTED_MAX,
+			&r->trusted_count, e);
+	if (error)
+		return error;
+	r->cert = cert ? keep(m, slice_from_str(cert)) : NULL;
+	r->stats = stats ? keep(m, slice_from_str(stats)) : NULL;
+	r->accept_proxy = json_object_object_get_ex(options, "accept_proxy", &flag) &&
+		json_object_get_boolean(flag);
+	m->render.output_dir = keep(m, slice_from_str(out));
+	if (!m->render.output_dir || (cert && !r->cert) || (stats && !r->stats))
+		return no_memory(e);
+	return 0;
+}
+
+/* --- rows of the store --- */
+
+/* CA files are named by their content, so that an old HAProxy's files stay as they are. */
+static int take_ca(
+	struct haproxy_model *m, struct slice pem, struct render_backend *b, struct errtext *e)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	struct buffer path = {0};
+
+	if (!pem.n)
+		return 0;
+	SHA256((const uint8_t *)pem.p, pem.n, digest);
+	buffer_printf(&path, "%s/ca-", m->render.output_dir);
+	hex_format((struct slice){(const char *)digest, 12}, &path);
+	buffer_append_str(&path, ".pem");
+	struct haproxy_ca_file f = {keep(m, buffer_slice(&path)), keep(m, pem)};
+	buffer_fini(&path);
+	if (!f.path || !f.pem)
+		return no_memory(e);
+	buffer_append(&m->ca_files, &f, sizeof(f));
+	b->ca_file = f.path;
+	return 0;
+}
+
+static enum render_egress egress_kind(struct slice kind)
+{
+	if (slice_eq_str(kind, "source"))
+		return RENDER_EGRESS_SOURCE;
+	return slice_eq_str(kind, "socks4") ? RENDER_EGRESS_SOCKS4 : RENDER_EGRESS_DIRECT;
+}
+
+static int take_backend(struct haproxy_model *m, sqlite3_stmt *st, struct errtext *e)
+{
+	struct url url;
+	int error = url_parse(store_column(st, 1), &url, e);
+
+	if (error)
+		return error;
+	struct render_backend b = {
+		.name = keep(m, store_column(st, 0)),
+		.host = keep(m, slice_from_str(url.host)),
+		.port = url.port,
+		.tls = url.tls,
+		.host_header = keep(m, slice_from_str(url.host_header)),
+		.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3),
+		.egress = egress_kind(store_column(st, 4)),
+		.egress_address = keep(m, store_column(st, 5)),
+	};
+	if (!b.name || !b.host || !b.host_header || !b.egress_address)
+		return no_memory(e);
+	error = take_ca(m, store_column(st, 2), &b, e);
+	if (!error)
+		buffer_append(&m->backends, &b, sizeof(b));
+	return error;
+}
+
+static int take_backends(struct haproxy_model *m, struct store *s, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s,
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address"
+		" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
+		e);
+	int rc = -EIO;
+
+	if (!st)
+		return rc;
+	while ((rc = store_step(s, st, e)) == 1) {
+		rc = take_backend(m, st, e);
+		if (rc)
+			break;
+	}
+	sqlite3_reset(st);
+	return rc;
+}
+
+static int take_slots(struct haproxy_model *m, struct store *s, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(
+		s, "SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name", e);
+	int rc = -EIO;
+
+	if (!st)
+		return rc;
+	while ((rc = store_step(s, st, e)) == 1) {
+		rc = add_item(m, &m->headers, store_column(st, 0), e);
+		if (rc)
+			break;
+	}
+	sqlite3_reset(st);
+	return rc;
+}
+
+static void point_to_lists(struct haproxy_model *m)
+{
+	struct render_model *r = &m->render;
+
+	r->sticky = m->sticky.items;
+	r->sticky_count = m->sticky.count;
+	r->headers = m->headers.items;
+	r->header_count = m->headers.count;
+	r->request_deny = m->request_deny.items;
+	r->request_deny_count = m->request_deny.count;
+	r->request_allow = m->request_allow.items;
+	r->request_allow_count = m->request_allow.count;
+	r->response_deny = m->response_deny.items;
+	r->response_deny_count = m->response_deny.count;
+	r->response_allow = m->response_allow.items;
+	r->response_allow_count = m->response_allow.count;
+	r->backends = (const struct render_backend *)(const void *)m->backends.data;
+	r->backend_count = m->backends.len / sizeof(struct render_backend);
+}
+
+int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_object *options,
+	uint64_t gen, struct errtext *e)
+{
+	*m = (struct haproxy_model){.render = {.gen = gen}};
+	int error = take_config(m, c, e);
+
+	if (!error)
+		error = take_options(m, options, e);
+	if (!error)
+		error = take_backends(m, c->store, e);
+	if (!error)
+		error = take_slots(m, c->store, e);
+	point_to_lists(m);
+	if (error)
+		haproxy_model_fini(m);
+	return error;
+}

@@ -1,0 +1,386 @@
+#include "admin/metrics.h"
+
+#include "admin/control.h"
+#include "admin/names.h"
+#include "common/board.h"
+#include "common/version.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The store's names, and beside each its row on the board; NULL = nothing was counted for it yet. */
+struct labelled {
+	struct names names;
+	const void **rows;
+};
+
+/* What one scrape works on. */
+struct scrape {
+	struct control *control;
+	const struct board *board;
+	struct labelled tenants, accounts, upstreams;
+	bool store_up;
+	struct buffer *out;
+};
+
+typedef void metric_fn(const struct scrape *s, const char *name);
+
+/* --- labelled rows of the board --- */
+
+/* Rows of all kinds begin with their id, which is written first; 0 = free. */
+static void join_rows(struct labelled *l, const void *rows, size_t row_size)
+{
+	size_t count;
+	const struct name_row *names = names_rows(&l->names, &count);
+
+	for (size_t i = 0; i < BOARD_ROWS && l->rows; i++) {
+		const _Atomic uint32_t *id =
+			(const _Atomic uint32_t *)(const void *)((const char *)rows + i * row_size);
+		uint32_t value = atomic_load_explicit(id, memory_order_acquire);
+		const struct name_row *row = value ? names_find(&l->names, value) : NULL;
+		if (row)
+			l->rows[row - names] = id;
+	}
+}
+
+static bool labelled_load(
+	struct labelled *l, struct store *store, const char *sql, const void *rows, size_t row_size)
+{
+	size_t count;
+	bool ok = names_load(&l->names, store, sql, NULL) == 0;
+
+	names_rows(&l->names, &count);
+	l->rows = calloc(count + 1, sizeof(*l->rows));
+	if (!l->rows)
+		return false;
+	join_rows(l, rows, row_size);
+	return ok;
+}
+
+static void labelled_fini(struct labelled *l)
+{
+	names_fini(&l->names);
+	free(l->rows);
+}
+
+static const struct name_row *labelled_rows(const struct labelled *l, size_t *ret_count)
+{
+	const struct name_row *rows = names_rows(&l->names, ret_count);
+
+	if (!l->rows)
+		*ret_count = 0;
+	return rows;
+}
+
+static void put_line(const struct scrape *s, const char *name, const char *labels, uint64_t value)
+{
+	buffer_printf(s->out, "%s%s %" PRIu64 "\n", name, labels, value);
+}
+
+/* --- histograms --- */
+
+/* `bound_of` gives the upper bound of a bucket in seconds; the last one is +Inf. */
+typedef double bound_fn(size_t bucket);
+
+static double decision_bound(size_t bucket)
+{
+	return (double)(1u << bucket) / 1e6;
+}
+
+static double upstream_bound(size_t bucket)
+{
+	return board_upstream_bounds[bucket];
+}
+
+/* `label` is empty, or like `upstream="a"`. */
+static void put_histogram(const struct scrape *s, const char *name, const char *label,
+	const struct board_histogram *h, size_t buckets, bound_fn *bound_of)
+{
+	const char *comma = *label ? "," : "";
+	const char *open = *label ? "{" : "";
+	const char *close = *label ? "}" : "";
+	uint64_t count = 0;
+
+	for (size_t i = 0; i + 1 < buckets; i++) {
+		count += h ? board_get(&h->buckets[i]) : 0;
+		buffer_printf(s->out, "%s_bucket{%s%sle=\"%.6g\"} %" PRIu64 "\n", name, label,
+			comma, bound_of(i), count);
+	}
+	count += h ? board_get(&h->buckets[buckets - 1]) : 0;
+	buffer_printf(
+		s->out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, count);
+	buffer_printf(s->out, "%s_sum%s%s%s %.6f\n", name, open, label, close,
+		h ? (double)board_get(&h->sum_us) / 1e6 : 0.0);
+	buffer_printf(s->out, "%s_count%s%s%s %" PRIu64 "\n", name, open, label, close, count);
+}
+
+static void put_upstreams(const struct scrape *s, const char *name, bool ttfb)
+{
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->upstreams, &count);
+	char label[NAMES_SIZE + 16];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_upstream *u = s->upstreams.rows[i];
+		const struct board_histogram *h = u ? (ttfb ? &u->ttfb : &u->duration) : NULL;
+		snprintf(label, sizeof(label), "upstream=\"%s\"", rows[i].name);
+		put_histogram(s, name, label, h, BOARD_UPSTREAM_BUCKETS, upstream_bound);
+	}
+}
+
+/* --- the metrics --- */
+
+static void put_decisions(const struct scrape *s, const char *name)
+{
+	char labels[96];
+
+	put_line(s, name, "{action=\"allow\",code=\"\"}",
+		board_get(&s->board->counters[BOARD_ALLOWED]));
+	put_line(s, name, "{action=\"answer\",code=\"\"}",
+		board_get(&s->board->counters[BOARD_ANSWERED]));
+	for (size_t i = 1; i < REFUSAL_COUNT; i++) {
+		snprintf(labels, sizeof(labels), "{action=\"deny\",code=\"%s\"}",
+			refusal_row((enum refusal)i)->code);
+		put_line(s, name, labels, board_get(&s->board->refused[i]));
+	}
+}
+
+static void put_decision_times(const struct scrape *s, const char *name)
+{
+	put_histogram(s, name, "", &s->board->decision, BOARD_DECISION_BUCKETS, decision_bound);
+}
+
+static void put_requests(const struct scrape *s, const char *name)
+{
+	static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->tenants, &count);
+	char labels[NAMES_SIZE + 48];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_tenant *t = s->tenants.rows[i];
+		for (size_t k = 0; k < sizeof(classes) / sizeof(classes[0]); k++) {
+			snprintf(labels, sizeof(labels), "{tenant=\"%s\",status_class=\"%s\"}",
+				rows[i].name, classes[k]);
+			put_line(s, name, labels, t ? board_get(&t->status_class[k]) : 0);
+		}
+	}
+}
+
+static void put_ttfb(const struct scrape *s, const char *name)
+{
+	put_upstreams(s, name, true);
+}
+
+static void put_durations(const struct scrape *s, const char *name)
+{
+	put_upstreams(s, name, false);
+}
+
+static void put_streams(const struct scrape *s, const char *name)
+{
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->tenants, &count);
+	char labels[NAMES_SIZE + 16];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_tenant *t = s->tenants.rows[i];
+		snprintf(labels, sizeof(labels), "{tenant=\"%s\"}", rows[i].name);
+		put_line(s, name, labels, t ? board_get(&t->active) : 0);
+	}
+}
+
+/* The flags of an account are those of its query: see metrics_render(). */
+#define ACCOUNT_SUSPENDED 1u
+#define ACCOUNT_HAS_CREDENTIAL 2u
+
+static const char *account_state(uint32_t flags)
+{
+	if (flags & ACCOUNT_SUSPENDED)
+		return "suspended";
+	return flags & ACCOUNT_HAS_CREDENTIAL ? "active" : "no_credential";
+}
+
+static void put_account_states(const struct scrape *s, const char *name)
+{
+	static const char *const states[] = {"active", "suspended", "no_credential"};
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->accounts, &count);
+	char labels[NAMES_SIZE + 48];
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
+			snprintf(labels, sizeof(labels), "{account=\"%s\",state=\"%s\"}",
+				rows[i].name, states[k]);
+			put_line(s, name, labels,
+				strcmp(account_state(rows[i].flags), states[k]) == 0);
+		}
+	}
+}
+
+static void put_inflight(const struct scrape *s, const char *name)
+{
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->accounts, &count);
+	char labels[NAMES_SIZE + 16];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_account *a = s->accounts.rows[i];
+		snprintf(labels, sizeof(labels), "{account=\"%s\"}", rows[i].name);
+		put_line(s, name, labels, a ? board_get(&a->active) : 0);
+	}
+}
+
+static void put_frames(const struct scrape *s, const char *name)
+{
+	static const char *const types[BOARD_FRAME_TYPES] = {
+		"hello", "notify", "disconnect", "other"};
+	char labels[32];
+
+	for (size_t i = 0; i < BOARD_FRAME_TYPES; i++) {
+		snprintf(labels, sizeof(labels), "{type=\"%s\"}", types[i]);
+		put_line(s, name, labels, board_get(&s->board->frames[i]));
+	}
+}
+
+/* Only codes that have occurred: there are many, and most never do. */
+static void put_disconnects(const struct scrape *s, const char *name)
+{
+	char labels[32];
+
+	for (size_t i = 0; i < BOARD_STATUS_MAX; i++) {
+		uint64_t n = board_get(&s->board->disconnects[i]);
+		if (!n && i)
+			continue;
+		snprintf(labels, sizeof(labels), "{code=\"%zu\"}", i);
+		put_line(s, name, labels, n);
+	}
+}
+
+static void put_store_up(const struct scrape *s, const char *name)
+{
+	put_line(s, name, "", s->store_up);
+}
+
+static void put_build_info(const struct scrape *s, const char *name)
+{
+	char labels[128];
+
+	snprintf(labels, sizeof(labels), "{version=\"%s\"}", version_text());
+	put_line(s, name, labels, 1);
+}
+
+static void put_event_faults(const struct scrape *s, const char *name)
+{
+	const struct board *b = s->board;
+
+	put_line(s, name, "{reason=\"bad\"}", board_get(&b->counters[BOARD_EVENTS_BAD]));
+	put_line(s, name, "{reason=\"forged\"}", board_get(&b->counters[BOARD_EVENTS_FORGED]));
+	put_line(
+		s, name, "{reason=\"unmatched\"}", board_get(&b->counters[BOARD_EVENTS_UNMATCHED]));
+}
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+#define NO_COUNTER BOARD_COUNTER_COUNT
+
+/* One row a metric: either a single counter of the board, or a function. */
+static const struct {
+	const char *name;
+	enum metric_type type;
+	enum board_counter_id counter;
+	metric_fn *put;
+	const char *help;
+} metrics[] = {
+	{"relay_decisions_total", METRIC_COUNTER, NO_COUNTER, put_decisions,
+		"Decisions by what was decided and the code of a refusal."},
+	{"relay_decision_duration_seconds", METRIC_HISTOGRAM, NO_COUNTER, put_decision_times,
+		"Time the agent took to decide."},
+	{"relay_decisions_repeated_total", METRIC_COUNTER, BOARD_REPEATED, NULL,
+		"Decisions asked again and answered from their lease."},
+	{"relay_requests_total", METRIC_COUNTER, NO_COUNTER, put_requests,
+		"Finished requests by tenant and class of status."},
+	{"relay_upstream_ttfb_seconds", METRIC_HISTOGRAM, NO_COUNTER, put_ttfb,
+		"Time to the first byte of the upstream's answer."},
+	{"relay_upstream_duration_seconds", METRIC_HISTOGRAM, NO_COUNTER, put_durations,
+		"Time of the whole request."},
+	{"relay_streams_active", METRIC_GAUGE, NO_COUNTER, put_streams,
+		"Requests in progress by tenant."},
+	{"relay_account_state", METRIC_GAUGE, NO_COUNTER, put_account_states,
+		"1 for the state an account is in."},
+	{"relay_account_inflight", METRIC_GAUGE, NO_COUNTER, put_inflight,
+		"Requests in progress by account."},
+	{"relay_spop_frames_total", METRIC_COUNTER, NO_COUNTER, put_frames,
+		"SPOP frames from HAProxy by type."},
+	{"relay_spop_connections", METRIC_GAUGE, BOARD_SPOP_CONNECTIONS, NULL,
+		"SPOP connections that are open."},
+	{"relay_spop_connections_refused_total", METRIC_COUNTER, BOARD_SPOP_REFUSED, NULL,
+		"SPOP connections refused: too many, or a wrong peer."},
+	{"relay_spop_stalled_total", METRIC_COUNTER, BOARD_SPOP_STALLED, NULL,
+		"SPOP connections closed because the peer did not read."},
+	{"relay_spop_disconnects_total", METRIC_COUNTER, NO_COUNTER, put_disconnects,
+		"SPOP disconnects by status code."},
+	{"relay_events_total", METRIC_COUNTER, BOARD_EVENTS, NULL, "End-of-request records taken."},
+	{"relay_events_lost_total", METRIC_COUNTER, BOARD_EVENTS_LOST, NULL,
+		"End-of-request records that the kernel dropped."},
+	{"relay_events_refused_total", METRIC_COUNTER, NO_COUNTER, put_event_faults,
+		"Datagrams that were no valid record, or for no request in progress."},
+	{"relay_leases_outstanding", METRIC_GAUGE, BOARD_LEASES, NULL,
+		"Requests in progress on this node."},
+	{"relay_leases_reclaimed_total", METRIC_COUNTER, BOARD_LEASES_RECLAIMED, NULL,
+		"Requests given up because no record ever came."},
+	{"relay_leases_full_total", METRIC_COUNTER, BOARD_LEASES_FULL, NULL,
+		"Requests refused because the table was full."},
+	{"relay_snapshot_version", METRIC_GAUGE, BOARD_SNAPSHOT_VERSION, NULL,
+		"Version of the configuration in force in the agent."},
+	{"relay_snapshots_refused_total", METRIC_COUNTER, BOARD_SNAPSHOT_REFUSED, NULL,
+		"Snapshots that did not pass the agent's check."},
+	{"relay_board_full_total", METRIC_COUNTER, BOARD_BOARD_FULL, NULL,
+		"Counts lost because a table of labels was full."},
+	{"relay_store_up", METRIC_GAUGE, NO_COUNTER, put_store_up, "1 when the store answers."},
+	{"relay_build_info", METRIC_GAUGE, NO_COUNTER, put_build_info, "The running version."},
+};
+
+static void put_metric(const struct scrape *s, size_t i)
+{
+	static const char *const types[] = {"counter", "gauge", "histogram"};
+
+	buffer_printf(s->out, "# HELP %s %s\n# TYPE %s %s\n", metrics[i].name, metrics[i].help,
+		metrics[i].name, types[metrics[i].type]);
+	if (metrics[i].put)
+		metrics[i].put(s, metrics[i].name);
+	else
+		put_line(
+			s, metrics[i].name, "", board_get(&s->board->counters[metrics[i].counter]));
+}
+
+static bool load_names(struct scrape *s)
+{
+	struct store *store = s->control->store;
+	const struct board *b = s->board;
+	bool tenants = labelled_load(&s->tenants, store,
+		"SELECT id, name, 0 FROM tenants ORDER BY id", b->tenants, sizeof(b->tenants[0]));
+	bool accounts = labelled_load(&s->accounts, store,
+		"SELECT id, name, suspended + 2 * EXISTS (SELECT 1 FROM credentials c"
+		" WHERE c.account_id = accounts.id AND c.field = 'access_token')"
+		" FROM accounts ORDER BY id",
+		b->accounts, sizeof(b->accounts[0]));
+	bool upstreams =
+		labelled_load(&s->upstreams, store, "SELECT id, name, 0 FROM upstreams ORDER BY id",
+			b->upstreams, sizeof(b->upstreams[0]));
+
+	return tenants && accounts && upstreams;
+}
+
+void metrics_render(struct control *c, struct buffer *out)
+{
+	struct scrape s = {.control = c, .board = c->board, .out = out};
+
+	s.store_up = load_names(&s);
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		put_metric(&s, i);
+	labelled_fini(&s.tenants);
+	labelled_fini(&s.accounts);
+	labelled_fini(&s.upstreams);
+}
