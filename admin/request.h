@@ -19,9 +19,9 @@ struct request {
 	const struct command *command;
 	const char *name;      /* what stands for {} in the path; NULL = nothing */
 	json_object *body;     /* an object, never NULL */
+	struct slice document; /* of a COMMAND_DOCUMENT argument, not parsed yet */
 	json_object *answer;   /* an object, never NULL; the handler fills it */
 	struct buffer bytes;   /* the answer of ANSWER_FILE */
-	bool haproxy_may_care; /* set by a handler when HAProxy may have to know */
 	bool unchanged;	       /* set by a handler of a change that changed nothing */
 	uid_t uid;
 	struct errtext error;
