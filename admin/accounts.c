@@ -305,7 +305,7 @@ int accounts_del(struct request *r)
 	int error = noun_subject(r, &noun_account, &id);
 
 	if (!error)
-		error = noun_refuse_if_used(r, &noun_account, "pools",
+		error = noun_refuse_if_used(r, &noun_account, "pool",
 			"SELECT p.name FROM pool_members m JOIN pools p ON p.id = m.pool_id"
 			" WHERE m.account_id = ?1 ORDER BY p.name",
 			id);

@@ -328,7 +328,7 @@ static int check_groups(const struct command *c, json_object *body, struct errte
 			continue;
 		struct buffer names = {0};
 		name_group(c, o->group, &names);
-		errtext_set(e, -EINVAL, "%s of %s", n ? "only one" : "one is missing",
+		errtext_set(e, -EINVAL, "%s of %s", n ? "give only one" : "give one",
 			buffer_str(&names));
 		buffer_fini(&names);
 		return -EINVAL;

@@ -186,7 +186,7 @@ int egress_del(struct request *r)
 	if (!error)
 		error = refuse_built_in(r);
 	if (!error)
-		error = noun_refuse_if_used(r, &noun_egress, "accounts",
+		error = noun_refuse_if_used(r, &noun_egress, "account",
 			"SELECT a.name FROM account_egresses e JOIN accounts a ON a.id = e.account_id"
 			" WHERE e.egress_id = ?1 ORDER BY a.name",
 			id);

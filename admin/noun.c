@@ -132,14 +132,14 @@ int noun_show(struct request *r, const struct noun *n, const char *name, json_ob
 }
 
 int noun_refuse_if_used(
-	struct request *r, const struct noun *n, const char *users, const char *sql, int64_t id)
+	struct request *r, const struct noun *n, const char *user, const char *sql, int64_t id)
 {
 	struct buffer names = {0};
 	int count = query_names(r, &names, USERS_NAMED, sql, "i", id);
 
 	if (count > 0)
-		count = errtext_set(&r->error, -EBUSY, "%s \"%s\" is in use by %s %s", n->what,
-			r->name, users, buffer_str(&names));
+		count = errtext_set(&r->error, -EBUSY, "%s \"%s\" is in use by %s%s %s", n->what,
+			r->name, user, count > 1 ? "s" : "", buffer_str(&names));
 	buffer_fini(&names);
 	return count;
 }

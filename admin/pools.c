@@ -179,7 +179,7 @@ int pools_del(struct request *r)
 	int error = noun_subject(r, &noun_pool, &id);
 
 	if (!error)
-		error = noun_refuse_if_used(r, &noun_pool, "tenants",
+		error = noun_refuse_if_used(r, &noun_pool, "tenant",
 			"SELECT name FROM tenants WHERE pool_id = ?1 ORDER BY name", id);
 	if (!error)
 		error = release_keys(r, id);

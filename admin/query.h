@@ -69,10 +69,10 @@ int noun_insert_error(struct request *r, const struct noun *n, int error);
 int noun_check_region(struct request *r);
 
 /*
- * -EBUSY with "tenant x is in use by <users> a, b" when the query finds any; ?1 is the id.
+ * -EBUSY with "tenant x is in use by <user>s a, b" when the query finds any; ?1 is the id.
  */
 int noun_refuse_if_used(
-	struct request *r, const struct noun *n, const char *users, const char *sql, int64_t id);
+	struct request *r, const struct noun *n, const char *user, const char *sql, int64_t id);
 
 /* What `add` and `apply` share; the body has been checked. */
 int tenant_insert(struct request *r, const char *name, int64_t *ret_id);

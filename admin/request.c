@@ -79,7 +79,8 @@ static unsigned fail(struct request *r, int error)
 /* What was done, by whom, to what; never with what values. */
 static void log_change(const struct request *r)
 {
-	const char *target = r->name ? r->name : request_text(r, "name");
+	const char *field = r->command->arguments[0].field;
+	const char *target = r->name ? r->name : request_text(r, field ? field : "tenant");
 
 	log_event(LOG_LEVEL_INFO, "change", LOG_STR("noun", r->command->noun),
 		LOG_STR("verb", r->command->verb ? r->command->verb : ""),

@@ -145,10 +145,10 @@ int upstreams_del(struct request *r)
 	int error = noun_subject(r, &noun_upstream, &id);
 
 	if (!error)
-		error = noun_refuse_if_used(r, &noun_upstream, "accounts",
+		error = noun_refuse_if_used(r, &noun_upstream, "account",
 			"SELECT name FROM accounts WHERE upstream_id = ?1 ORDER BY name", id);
 	if (!error)
-		error = noun_refuse_if_used(r, &noun_upstream, "pools",
+		error = noun_refuse_if_used(r, &noun_upstream, "pool",
 			"SELECT name FROM pools WHERE upstream_id = ?1 ORDER BY name", id);
 	return error ? error : query_run(r, "DELETE FROM upstreams WHERE id = ?1", "i", id);
 }
