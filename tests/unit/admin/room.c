@@ -1,0 +1,187 @@
+#include "tests/unit/admin/room.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void remove_tree(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	char path[ROOM_PATH_MAX * 2];
+
+	while (d && (entry = readdir(d))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		if (unlink(path) < 0)
+			remove_tree(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+static void open_control(struct room *r)
+{
+	struct control *c = &r->control;
+	int pair[2];
+
+	config_init(&c->config);
+	c->keeper_fd = c->reload_fd = -1;
+	assert_int_equal(store_open(r->url, &c->store, &r->e), 0);
+	assert_int_equal(vault_open(c->store, r->key_file, &c->vault, &r->e), 0);
+	assert_int_equal(secrets_load(c->store, c->vault, "", &c->secrets, &r->e), 0);
+	r->board_fd = board_create();
+	assert_true(r->board_fd >= 0);
+	r->board = board_map(r->board_fd, true, &r->e);
+	assert_non_null(r->board);
+	c->board = r->board;
+	c->publish = publish_new(c);
+	assert_non_null(c->publish);
+	c->haproxy = haproxy_sync_new(c, &r->e);
+	assert_non_null(c->haproxy);
+	assert_int_equal(channel_pair(pair), 0);
+	publish_set_peer(c->publish, pair[0]);
+	r->agent_fd = pair[1];
+}
+
+struct room *room_new(void)
+{
+	struct room *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	snprintf(r->dir, sizeof(r->dir), "/tmp/relay-room-XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	snprintf(r->db, sizeof(r->db), "%s/relay.db", r->dir);
+	snprintf(r->url, sizeof(r->url), "sqlite:%s/relay.db", r->dir);
+	snprintf(r->key_file, sizeof(r->key_file), "%s/vault.key", r->dir);
+	open_control(r);
+	return r;
+}
+
+void room_free(struct room *r)
+{
+	haproxy_sync_free(r->control.haproxy);
+	publish_free(r->control.publish);
+	vault_close(r->control.vault);
+	store_close(r->control.store);
+	board_unmap(r->board);
+	close(r->board_fd);
+	close(r->agent_fd);
+	remove_tree(r->dir);
+	free(r);
+}
+
+int room_setup(void **state)
+{
+	*state = room_new();
+	return 0;
+}
+
+int room_teardown(void **state)
+{
+	room_free(*state);
+	return 0;
+}
+
+void room_run(struct room *r, const char *sql)
+{
+	char *copy = strdup(sql);
+	char *rest = copy;
+	char *one;
+
+	while ((one = strsep(&rest, ";"))) {
+		if (!*one)
+			continue;
+		sqlite3_stmt *st = store_statement(r->control.store, one, &r->e);
+		if (!st || store_run(r->control.store, st, &r->e) < 0)
+			fail_msg("%s: %s", one, r->e.text);
+	}
+	free(copy);
+}
+
+int64_t room_number(struct room *r, const char *sql)
+{
+	sqlite3_stmt *st = store_statement(r->control.store, sql, &r->e);
+
+	assert_non_null(st);
+	assert_int_equal(store_step(r->control.store, st, &r->e), 1);
+	int64_t n = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return n;
+}
+
+void room_put_token(struct room *r, int64_t account, const char *token)
+{
+	assert_int_equal(credential_put(r->control.store, r->control.vault, account,
+				 CREDENTIAL_ACCESS_TOKEN, slice_from_str(token), 0, &r->e),
+		0);
+}
+
+static void hash_of(const struct room *r, const char *text, uint8_t hash[RELAYKEY_HASH_LEN])
+{
+	relaykey_hash(&r->control.secrets.hasher, slice_from_str(text), hash);
+}
+
+void room_add_key(struct room *r, const char *text)
+{
+	struct store *s = r->control.store;
+	uint8_t hash[RELAYKEY_HASH_LEN];
+
+	hash_of(r, text, hash);
+	assert_int_equal(store_bump_version(s, &r->e), 0);
+	sqlite3_stmt *st = store_statement(s,
+		"INSERT INTO keys (tenant_id, hash, last4, created_ms, version, allow_ip)"
+		" VALUES (1, ?1, 'abcd', 0, ?2, '10.0.0.0/8')",
+		&r->e);
+	assert_non_null(st);
+	store_bind_blob(st, 1, (struct slice){(const char *)hash, sizeof(hash)});
+	sqlite3_bind_int64(st, 2, (int64_t)store_version(s));
+	/* store_version() does not touch this statement */
+	assert_int_equal(store_run(s, st, &r->e), 0);
+}
+
+void room_take(struct room *r, struct room_seen *ret)
+{
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+
+	assert_int_equal(channel_receive(r->agent_fd, &m, fds), 0);
+	assert_int_equal(m.type, CHANNEL_SNAPSHOT);
+	ret->version = m.version;
+	assert_int_equal(snapshot_map_open(fds[0], &ret->snapshot_map, &r->e), 0);
+	assert_int_equal(snapshot_map_open(fds[1], &ret->base_map, &r->e), 0);
+	if (snapshot_open(ret->snapshot_map.block, ret->snapshot_map.size, ret->base_map.block,
+		    ret->base_map.size, &ret->snapshot, &r->e) < 0)
+		fail_msg("%s", r->e.text);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+void room_acknowledge(struct room *r, uint64_t version, int error)
+{
+	struct channel_message m = {
+		.type = CHANNEL_SNAPSHOT_ACK, .version = version, .error = error};
+
+	snprintf(m.text, sizeof(m.text), "%s", error ? "a row points outside" : "");
+	assert_int_equal(channel_send(r->agent_fd, &m, NULL, 0), 0);
+}
+
+void room_seen_fini(struct room_seen *s)
+{
+	snapshot_map_close(&s->snapshot_map);
+	snapshot_map_close(&s->base_map);
+}
+
+const struct snapshot_key *room_find_key(
+	const struct room *r, const struct room_seen *s, const char *text)
+{
+	uint8_t hash[RELAYKEY_HASH_LEN];
+	const struct keytable *table;
+
+	hash_of(r, text, hash);
+	return snapshot_key(&s->snapshot, hash, &table);
+}

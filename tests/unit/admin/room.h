@@ -1,0 +1,58 @@
+/* A directory of its own with a store, a vault and a control that has no keeper and no loop. */
+#ifndef RELAY_TESTS_UNIT_ADMIN_ROOM_H
+#define RELAY_TESTS_UNIT_ADMIN_ROOM_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "admin/control.h"
+#include "admin/publish.h"
+#include "common/channel.h"
+#include "common/snapshot.h"
+
+#define ROOM_PATH_MAX 256
+
+struct room {
+	char dir[64];
+	char url[ROOM_PATH_MAX];
+	char db[ROOM_PATH_MAX];
+	char key_file[ROOM_PATH_MAX];
+	int board_fd;
+	struct board *board; /* writable */
+	struct control control;
+	int agent_fd; /* the agent's end of the channel */
+	struct errtext e;
+};
+
+/* What an agent sees of one publication. */
+struct room_seen {
+	uint64_t version;
+	struct snapshot_map snapshot_map, base_map;
+	struct snapshot snapshot;
+};
+
+struct room *room_new(void);
+void room_free(struct room *r);
+/* cmocka's setup and teardown. */
+int room_setup(void **state);
+int room_teardown(void **state);
+
+/* Runs SQL on the room's store, one statement after the other; fails the test when it fails. */
+void room_run(struct room *r, const char *sql);
+int64_t room_number(struct room *r, const char *sql);
+void room_put_token(struct room *r, int64_t account, const char *token);
+/* Adds a key of tenant 1; the hash is that of `text`. */
+void room_add_key(struct room *r, const char *text);
+
+/* Takes the publication that waits in the channel. */
+void room_take(struct room *r, struct room_seen *ret);
+void room_acknowledge(struct room *r, uint64_t version, int error);
+void room_seen_fini(struct room_seen *s);
+const struct snapshot_key *room_find_key(
+	const struct room *r, const struct room_seen *s, const char *text);
+
+#endif

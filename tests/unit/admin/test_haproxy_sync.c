@@ -1,0 +1,238 @@
+#include "tests/unit/admin/room.h"
+
+#include "admin/generation.h"
+#include "common/buffer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BASE                                                                                       \
+	"INSERT INTO upstreams (name, url, provider, created_ms)"                                  \
+	" VALUES ('chat', 'http://127.0.0.1:9/api', 'openai', 0);"                                 \
+	"INSERT INTO egresses (name, kind, address, created_ms)"                                   \
+	" VALUES ('east', 'source', '127.0.0.9', 0);"                                              \
+	"INSERT INTO accounts (name, upstream_id, source, created_ms) VALUES ('a', 1, 'token', 0)"
+
+static struct json_object *options_of(const struct room *r)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *binds = json_object_new_array();
+	char out[128];
+
+	snprintf(out, sizeof(out), "%s/haproxy", r->dir);
+	json_object_array_add(binds, json_object_new_string("127.0.0.1:8080"));
+	json_object_object_add(o, "out", json_object_new_string(out));
+	json_object_object_add(o, "bind", binds);
+	return o;
+}
+
+static int configure(void **state)
+{
+	static const char text[] = "[spop]\nlisten = abns:relay-unit-test\n";
+	struct room *r;
+
+	room_setup(state);
+	r = *state;
+	assert_int_equal(
+		config_parse(&r->control.config, "test.conf", slice_from_str(text), &r->e), 0);
+	/* nobody answers here, and nobody will */
+	r->control.keeper_gone = true;
+	close(r->agent_fd);
+	r->agent_fd = -1;
+	room_run(r, BASE);
+	return 0;
+}
+
+static int render(struct room *r, struct haproxy_report *report)
+{
+	struct json_object *o = options_of(r);
+	int error = haproxy_sync_render(r->control.haproxy, o, true, report, &r->e);
+
+	json_object_put(o);
+	return error;
+}
+
+static bool file_has(const struct room *r, const char *name, const char *word)
+{
+	char path[ROOM_PATH_MAX];
+	struct buffer text = {0};
+
+	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, name);
+	assert_int_equal(buffer_read_file(&text, path, 1 << 20), 0);
+	bool found = strstr(buffer_str(&text), word) != NULL;
+	buffer_fini(&text);
+	return found;
+}
+
+static size_t count_files(const struct room *r)
+{
+	char path[ROOM_PATH_MAX];
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/haproxy", r->dir);
+	DIR *d = opendir(path);
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));)
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return n;
+}
+
+static struct control_outcome change(struct room *r, const char *sql)
+{
+	struct control_outcome outcome;
+
+	room_run(r, sql);
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	assert_int_equal(control_changed(&r->control, true, false, &outcome, &r->e), 0);
+	return outcome;
+}
+
+static void nothing_is_written_before_the_first_render(void **state)
+{
+	struct room *r = *state;
+	struct control_outcome outcome = change(r, "UPDATE accounts SET weight = 5");
+	struct haproxy_state s;
+
+	assert_int_equal(outcome.haproxy, HAPROXY_UNCHANGED);
+	assert_int_equal(generation_current(r->control.store), 0);
+	assert_int_equal(haproxy_sync_check(r->control.haproxy, &r->e), -EINVAL);
+	haproxy_sync_state(r->control.haproxy, &s);
+	assert_string_equal(s.output_dir, "");
+}
+
+static void renders_checks_and_keeps_its_options(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+	struct stat st;
+	char path[ROOM_PATH_MAX];
+
+	if (render(r, &report) < 0)
+		fail_msg("%s", r->e.text);
+	assert_int_equal(report.outcome, HAPROXY_PENDING);
+	assert_non_null(strstr(report.error.text, "master_socket"));
+	assert_int_equal(count_files(r), 2);
+	assert_true(file_has(r, RENDER_CFG_NAME, "b1-chat-direct"));
+	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, RENDER_CFG_NAME);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(haproxy_sync_check(r->control.haproxy, &r->e), 0);
+	/* a control that starts anew knows them */
+	haproxy_sync_free(r->control.haproxy);
+	r->control.haproxy = haproxy_sync_new(&r->control, &r->e);
+	struct control_outcome outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_int_equal(generation_current(r->control.store), 2);
+	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
+	assert_false(file_has(r, RENDER_CFG_NAME, "b1-chat-direct"));
+	assert_true(file_has(r, RENDER_CFG_NAME, "127.0.0.1:8080"));
+}
+
+static void what_haproxy_need_not_know_makes_no_generation(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+
+	assert_int_equal(render(r, &report), 0);
+	change(r, "UPDATE accounts SET weight = 7");
+	assert_int_equal(generation_current(r->control.store), 1);
+	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(generation_current(r->control.store), 1);
+}
+
+static void a_refused_render_changes_nothing(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+	struct json_object *o;
+
+	assert_int_equal(render(r, &report), 0);
+	o = options_of(r);
+	json_object_object_add(o, "cert", json_object_new_string("/nowhere/cert.pem"));
+	assert_true(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e) < 0);
+	assert_non_null(strstr(r->e.text, "/nowhere/cert.pem"));
+	json_object_put(o);
+	assert_int_equal(generation_current(r->control.store), 1);
+	assert_false(file_has(r, RENDER_CFG_NAME, "/nowhere"));
+	assert_int_equal(count_files(r), 2);
+	/* and later changes use the options of before */
+	change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
+}
+
+static void a_binary_that_fails_keeps_the_change_waiting(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+	struct control_outcome outcome;
+	struct haproxy_state s;
+
+	assert_int_equal(render(r, &report), 0);
+	snprintf(r->control.config.haproxy_binary.s, sizeof(r->control.config.haproxy_binary.s),
+		"/nowhere/haproxy");
+	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_non_null(strstr(outcome.haproxy_error.text, "/nowhere/haproxy"));
+	assert_int_equal(generation_current(r->control.store), 1);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM backends"), 1);
+	haproxy_sync_state(r->control.haproxy, &s);
+	assert_true(s.pending);
+	/* mended: the retry does it */
+	config_init(&r->control.config);
+	assert_int_equal(config_parse(&r->control.config, "test.conf",
+				 SLICE_LITERAL("[spop]\nlisten = abns:relay-unit-test\n"), &r->e),
+		0);
+	haproxy_sync_retry(r->control.haproxy);
+	assert_int_equal(generation_current(r->control.store), 2);
+	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
+}
+
+static void files_that_were_lost_are_written_again(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+	char path[ROOM_PATH_MAX];
+
+	assert_int_equal(render(r, &report), 0);
+	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, RENDER_CFG_NAME);
+	assert_int_equal(unlink(path), 0);
+	change(r, "UPDATE accounts SET weight = 9");
+	assert_true(file_has(r, RENDER_CFG_NAME, "b1-chat-direct"));
+	assert_int_equal(generation_current(r->control.store), 1);
+}
+
+static void the_output_directory_is_checked(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+	struct json_object *o = options_of(r);
+
+	json_object_object_add(o, "out", json_object_new_string("relative"));
+	assert_int_equal(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e), -EINVAL);
+	json_object_object_add(o, "out", json_object_new_string("/nowhere/at/all"));
+	assert_int_equal(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e), -EINVAL);
+	assert_non_null(strstr(r->e.text, "/nowhere/at/all"));
+	json_object_put(o);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, configure, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nothing_is_written_before_the_first_render),
+		TEST(renders_checks_and_keeps_its_options),
+		TEST(what_haproxy_need_not_know_makes_no_generation),
+		TEST(a_refused_render_changes_nothing),
+		TEST(a_binary_that_fails_keeps_the_change_waiting),
+		TEST(files_that_were_lost_are_written_again),
+		TEST(the_output_directory_is_checked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+#include "tests/unit/admin/room.h"
+
+#include "admin/metrics.h"
+#include "admin/recent.h"
+#include "common/clock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMES                                                                                      \
+	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
+	" ('chat', 'https://h', 'openai', 0);"                                                     \
+	"INSERT INTO accounts (name, upstream_id, source, suspended, created_ms) VALUES"           \
+	" ('a', 1, 'token', 0, 0), ('b', 1, 'token', 1, 0);"                                       \
+	"INSERT INTO tenants (name, created_ms) VALUES ('acme', 0), ('zeta', 0)"
+
+static bool is_name(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)s[i]) && s[i] != '_')
+			return false;
+	return n > 0 && !isdigit((unsigned char)s[0]);
+}
+
+/* `name="value",...` */
+static bool is_labels(const char *s, const char *end)
+{
+	while (s < end) {
+		const char *equals = memchr(s, '=', (size_t)(end - s));
+		if (!equals || !is_name(s, (size_t)(equals - s)) || equals[1] != '"')
+			return false;
+		s = memchr(equals + 2, '"', (size_t)(end - equals - 2));
+		if (!s)
+			return false;
+		s++;
+		if (s < end && *s++ != ',')
+			return false;
+	}
+	return true;
+}
+
+static bool is_sample(const char *line)
+{
+	size_t n = strcspn(line, "{ ");
+	const char *value = line + n;
+	char *end;
+
+	if (!is_name(line, n))
+		return false;
+	if (*value == '{') {
+		const char *close = strrchr(line, '}');
+		if (!close || !is_labels(value + 1, close))
+			return false;
+		value = close + 1;
+	}
+	if (*value != ' ')
+		return false;
+	strtod(value + 1, &end);
+	return end != value + 1 && !*end;
+}
+
+/* Every line parses, every sample belongs to the metric announced before it. */
+static void check_format(const char *text)
+{
+	char *copy = strdup(text);
+	char *rest = copy;
+	char metric[96] = "";
+	char *line;
+
+	assert_true(text[strlen(text) - 1] == '\n');
+	copy[strlen(copy) - 1] = '\0';
+	while ((line = strsep(&rest, "\n"))) {
+		if (strncmp(line, "# HELP ", 7) == 0) {
+			snprintf(metric, sizeof(metric), "%.*s", (int)strcspn(line + 7, " "),
+				line + 7);
+		} else if (strncmp(line, "# TYPE ", 7) == 0) {
+			assert_true(strncmp(line + 7, metric, strlen(metric)) == 0);
+		} else {
+			if (!is_sample(line) || strncmp(line, metric, strlen(metric)) != 0)
+				fail_msg("not a sample of %s: %s", metric, line);
+		}
+	}
+	free(copy);
+}
+
+static bool has_line(const struct buffer *text, const char *line)
+{
+	size_t n = strlen(line);
+
+	for (const char *at = text->data; (at = strstr(at, line)); at += n)
+		if (at[n] == '\n' && (at == text->data || at[-1] == '\n'))
+			return true;
+	return false;
+}
+
+static void is_valid_before_anything_was_counted(void **state)
+{
+	struct room *r = *state;
+	struct buffer text = {0};
+
+	room_run(r, NAMES);
+	metrics_render(&r->control, &text);
+	check_format(buffer_str(&text));
+	assert_true(has_line(&text, "relay_store_up 1"));
+	assert_true(has_line(&text, "relay_decision_duration_seconds_count 0"));
+	assert_true(has_line(
+		&text, "relay_upstream_ttfb_seconds_bucket{upstream=\"chat\",le=\"+Inf\"} 0"));
+	assert_true(
+		has_line(&text, "relay_account_state{account=\"a\",state=\"no_credential\"} 1"));
+	assert_true(has_line(&text, "relay_account_state{account=\"b\",state=\"suspended\"} 1"));
+	assert_true(has_line(&text, "relay_account_state{account=\"b\",state=\"active\"} 0"));
+	buffer_fini(&text);
+}
+
+static void shows_what_the_agent_has_counted(void **state)
+{
+	struct room *r = *state;
+	struct board *b = r->board;
+	struct buffer text = {0};
+
+	room_run(r, NAMES);
+	board_set(&b->counters[BOARD_LEASES], 3);
+	board_add(&b->counters[BOARD_ALLOWED], 5);
+	board_add(&b->refused[REFUSAL_INVALID_API_KEY], 2);
+	board_add(&board_tenant(b, 2)->status_class[2], 9);
+	board_set(&board_tenant(b, 2)->active, 4);
+	board_set(&board_account(b, 1)->active, 6);
+	board_tenant(b, 777); /* of no name: not shown */
+	board_observe_decision(b, 1500);
+	board_observe_decision(b, 900);
+	board_observe_upstream(&board_upstream(b, 1)->ttfb, 70);
+	metrics_render(&r->control, &text);
+	check_format(buffer_str(&text));
+	assert_true(has_line(&text, "relay_leases_outstanding 3"));
+	assert_true(has_line(&text, "relay_decisions_total{action=\"allow\",code=\"\"} 5"));
+	assert_true(has_line(
+		&text, "relay_decisions_total{action=\"deny\",code=\"invalid_api_key\"} 2"));
+	assert_true(
+		has_line(&text, "relay_requests_total{tenant=\"zeta\",status_class=\"2xx\"} 9"));
+	assert_true(
+		has_line(&text, "relay_requests_total{tenant=\"acme\",status_class=\"2xx\"} 0"));
+	assert_true(has_line(&text, "relay_streams_active{tenant=\"zeta\"} 4"));
+	assert_true(has_line(&text, "relay_account_inflight{account=\"a\"} 6"));
+	assert_true(has_line(&text, "relay_decision_duration_seconds_bucket{le=\"1e-06\"} 1"));
+	assert_true(has_line(&text, "relay_decision_duration_seconds_bucket{le=\"2e-06\"} 2"));
+	assert_true(has_line(&text, "relay_decision_duration_seconds_bucket{le=\"+Inf\"} 2"));
+	assert_true(has_line(
+		&text, "relay_upstream_ttfb_seconds_bucket{upstream=\"chat\",le=\"0.05\"} 0"));
+	assert_true(has_line(
+		&text, "relay_upstream_ttfb_seconds_bucket{upstream=\"chat\",le=\"0.1\"} 1"));
+	assert_true(has_line(&text, "relay_upstream_ttfb_seconds_sum{upstream=\"chat\"} 0.070000"));
+	buffer_fini(&text);
+}
+
+static void answers_quickly(void **state)
+{
+	struct room *r = *state;
+	struct buffer text = {0};
+	char sql[96];
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 500; i++) {
+		snprintf(sql, sizeof(sql),
+			"INSERT INTO tenants (name, created_ms) VALUES ('t%d', 0)", i);
+		room_run(r, sql);
+		board_tenant(r->board, (uint32_t)i + 1);
+	}
+	for (int i = 0; i < 5; i++) {
+		int64_t start = clock_monotonic_ns();
+		buffer_clear(&text);
+		metrics_render(&r->control, &text);
+		int64_t took = clock_monotonic_ns() - start;
+		best = took < best ? took : best;
+	}
+	print_message("500 tenants: %lld us\n", (long long)(best / 1000));
+	assert_true(best < 50000000);
+	buffer_fini(&text);
+}
+
+static void put(struct room *r, uint32_t tenant, uint32_t account, uint16_t status)
+{
+	struct board_request request = {
+		.tenant = tenant, .account = account, .egress = 1, .status = status};
+
+	board_put_request(r->board, &request);
+}
+
+static void lists_the_newest_requests_by_name(void **state)
+{
+	struct room *r = *state;
+	struct recent_row *rows;
+	size_t count;
+
+	room_run(r, NAMES);
+	put(r, 1, 1, 200);
+	put(r, 2, 99, 503);
+	put(r, 1, 0, 401);
+	assert_int_equal(recent_list(&r->control, 10, NULL, &rows, &count, &r->e), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(rows[0].request.status, 401);
+	assert_string_equal(rows[0].account, "");
+	assert_string_equal(rows[1].tenant, "zeta");
+	assert_string_equal(rows[1].account, "#99");
+	assert_string_equal(rows[2].account, "a");
+	assert_string_equal(rows[2].egress, "direct");
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 10, "acme", &rows, &count, &r->e), 0);
+	assert_int_equal(count, 2);
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 1, "acme", &rows, &count, &r->e), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(rows[0].request.status, 401);
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 1, "nobody", &rows, &count, &r->e), -ENOENT);
+}
+
+static void an_overwritten_ring_gives_what_it_has(void **state)
+{
+	struct room *r = *state;
+	struct recent_row *rows;
+	size_t count;
+
+	for (int i = 0; i < BOARD_REQUESTS + 10; i++)
+		put(r, 1, 1, (uint16_t)(i % 600));
+	assert_int_equal(recent_list(&r->control, RECENT_MAX + 5, NULL, &rows, &count, &r->e), 0);
+	assert_int_equal(count, BOARD_REQUESTS);
+	assert_int_equal(rows[0].request.status, (BOARD_REQUESTS + 9) % 600);
+	free(rows);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(is_valid_before_anything_was_counted),
+		TEST(shows_what_the_agent_has_counted),
+		TEST(answers_quickly),
+		TEST(lists_the_newest_requests_by_name),
+		TEST(an_overwritten_ring_gives_what_it_has),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,349 @@
+#include "tests/unit/admin/room.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define SMALL                                                                                        \
+	"INSERT INTO upstreams (name, url, provider, headers, created_ms)"                           \
+	" VALUES ('chat', 'https://chat.example/api', 'codex', '{\"X-One\":\"1\"}', 0);"             \
+	"INSERT INTO egresses (name, kind, address, created_ms)"                                     \
+	" VALUES ('east', 'source', '127.0.0.9', 0);"                                                \
+	"INSERT INTO accounts (name, upstream_id, source, headers, created_ms)"                      \
+	" VALUES ('a', 1, 'token', '{\"x-one\":\"2\"}', 0), ('b', 1, 'token', '{}', 0);"             \
+	"INSERT INTO account_egresses VALUES (2, 2, 1), (2, 1, 2);"                                  \
+	"INSERT INTO pools (name, upstream_id, strategy, created_ms)"                                \
+	" VALUES ('p', 1, 'round-robin', 0);"                                                        \
+	"INSERT INTO pool_members VALUES (1, 2, 1), (1, 1, 2);"                                      \
+	"INSERT INTO tenants (name, pool_id, rpm, wait, allow_ip, created_ms)"                       \
+	" VALUES ('acme', 1, 60, '1500', '10.0.0.0/8,::1', 0);"                                      \
+	"INSERT INTO backends (upstream_id, egress_id, fingerprint, name, prefix, strip, first_gen," \
+	" last_gen) VALUES (1, 1, 'f', 'b1', '/api', '', 1, 3), (1, 2, 'f', 'b2', '/api', '/v1', 1," \
+	" NULL), (1, 1, 'g', 'b3', '', '', 4, NULL);"                                                \
+	"INSERT INTO header_slots VALUES ('h_x', 'X-One', 2, NULL)"
+
+static void publish(struct room *r, struct room_seen *seen)
+{
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	if (publish_build(r->control.publish, &r->e) < 0)
+		fail_msg("%s", r->e.text);
+	publish_send(r->control.publish);
+	room_take(r, seen);
+}
+
+static void carries_the_whole_configuration(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_put_token(r, 1, "sk-a");
+	assert_int_equal(credential_put(r->control.store, r->control.vault, 1,
+				 CREDENTIAL_ACCOUNT_ID, SLICE_LITERAL("acct-1"), 0, &r->e),
+		0);
+	publish(r, &seen);
+	const struct snapshot *s = &seen.snapshot;
+	const struct snapshot_tenant *t = snapshot_tenant(s, 1);
+	assert_non_null(t);
+	assert_int_equal(t->limits.rpm, 60);
+	assert_int_equal(t->wait, SNAPSHOT_WAIT_BOUNDED);
+	assert_int_equal(t->wait_ms, 1500);
+	assert_int_equal(t->networks.count, 2);
+	const struct snapshot_pool *p = snapshot_pool(s, t->pool_id);
+	assert_int_equal(p->strategy, SNAPSHOT_STRATEGY_ROUND_ROBIN);
+	const uint32_t *members = SNAPSHOT_ROWS(s, MEMBER, uint32_t) + p->members.first;
+	const struct snapshot_account *accounts =
+		SNAPSHOT_ROWS(s, ACCOUNT, struct snapshot_account);
+	assert_int_equal(accounts[members[0]].id, 2);
+	assert_int_equal(accounts[members[1]].id, 1);
+	assert_int_equal(accounts[1].flags, SNAPSHOT_ACCOUNT_NO_CREDENTIAL);
+	assert_int_equal(accounts[0].flags, 0);
+	assert_true(slice_eq_str(snapshot_text(s, accounts[0].credential), "sk-a"));
+	assert_memory_equal(
+		s->head->hash_secret, r->control.secrets.hash_secret, sizeof(s->head->hash_secret));
+	assert_string_equal(s->head->secret, r->control.secrets.record_secret);
+	room_seen_fini(&seen);
+}
+
+static void exits_follow_the_account_and_backends_the_pair(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_put_token(r, 1, "sk-a");
+	room_put_token(r, 2, "sk-b");
+	publish(r, &seen);
+	const struct snapshot *s = &seen.snapshot;
+	const struct snapshot_account *a = snapshot_account_by_id(s, 1);
+	const struct snapshot_account *b = snapshot_account_by_id(s, 2);
+	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_backend *backends =
+		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
+	const struct snapshot_egress *egresses = SNAPSHOT_ROWS(s, EGRESS, struct snapshot_egress);
+	/* without an egress of its own: direct, newest backend first */
+	assert_int_equal(a->exits.count, 1);
+	struct snapshot_range range = exits[a->exits.first].backends;
+	assert_int_equal(egresses[exits[a->exits.first].egress].id, 1);
+	assert_int_equal(range.count, 2);
+	assert_int_equal(backends[range.first].id, 3);
+	assert_true(backends[range.first].last_gen == UINT64_MAX);
+	assert_int_equal(backends[range.first + 1].id, 1);
+	assert_int_equal(backends[range.first + 1].last_gen, 3);
+	/* in the order of preference */
+	assert_int_equal(b->exits.count, 2);
+	assert_int_equal(egresses[exits[b->exits.first].egress].id, 2);
+	range = exits[b->exits.first].backends;
+	assert_int_equal(range.count, 1);
+	assert_true(slice_eq_str(snapshot_text(s, backends[range.first].strip), "/v1"));
+	room_seen_fini(&seen);
+}
+
+static void headers_are_merged_and_unknown_slots_wait(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_put_token(r, 1, "sk-a");
+	assert_int_equal(credential_put(r->control.store, r->control.vault, 1,
+				 CREDENTIAL_ACCOUNT_ID, SLICE_LITERAL("acct-1"), 0, &r->e),
+		0);
+	publish(r, &seen);
+	const struct snapshot *s = &seen.snapshot;
+	const struct snapshot_account *a = snapshot_account_by_id(s, 1);
+	const struct snapshot_header *h = SNAPSHOT_ROWS(s, HEADER, struct snapshot_header);
+	char variable[SEAM_HEADER_VAR_SIZE];
+	assert_int_equal(a->headers.count, 2);
+	h += a->headers.first;
+	assert_true(slice_eq_str(snapshot_text(s, h[0].value), "2"));
+	assert_true(
+		slice_eq_str(snapshot_text(s, h[0].variable), seam_header_var("x-one", variable)));
+	assert_int_equal(h[0].first_gen, 2);
+	assert_true(slice_eq_str(snapshot_text(s, h[1].value), "acct-1"));
+	assert_true(h[1].first_gen == UINT64_MAX);
+	room_seen_fini(&seen);
+}
+
+static void an_account_whose_token_does_not_open_has_no_exit(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_put_token(r, 1, "sk-a");
+	room_put_token(r, 2, "sk-b");
+	/* the token of another account */
+	room_run(r,
+		"UPDATE credentials SET sealed = (SELECT sealed FROM credentials WHERE"
+		" account_id = 2) WHERE account_id = 1");
+	publish(r, &seen);
+	const struct snapshot_account *a = snapshot_account_by_id(&seen.snapshot, 1);
+	assert_int_equal(a->flags, SNAPSHOT_ACCOUNT_NO_CREDENTIAL);
+	assert_int_equal(a->exits.count, 0);
+	assert_int_equal(a->credential.len, 0);
+	assert_int_equal(snapshot_account_by_id(&seen.snapshot, 2)->flags, 0);
+	room_seen_fini(&seen);
+}
+
+static void a_revoked_key_is_seen_in_the_log(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+	struct room_seen later;
+
+	room_run(r, SMALL);
+	room_add_key(r, "one");
+	room_add_key(r, "two");
+	publish(r, &seen);
+	assert_int_equal(seen.snapshot.base.count, 2);
+	assert_int_equal(seen.snapshot.log.count, 0);
+	assert_int_equal(room_find_key(r, &seen, "one")->flags, 0);
+	assert_int_equal(room_find_key(r, &seen, "one")->networks.count, 1);
+	assert_null(room_find_key(r, &seen, "three"));
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	room_run(r,
+		"UPDATE keys SET revoked_ms = 5, version = (SELECT CAST(value AS INTEGER) FROM"
+		" settings WHERE name = 'version') WHERE id = 1");
+	room_add_key(r, "three");
+	publish(r, &later);
+	assert_true(later.version > seen.version);
+	assert_true(later.snapshot.base.id == seen.snapshot.base.id);
+	assert_int_equal(later.snapshot.log.count, 2);
+	assert_int_equal(room_find_key(r, &later, "one")->flags, SNAPSHOT_KEY_REVOKED);
+	assert_int_equal(room_find_key(r, &later, "two")->flags, 0);
+	assert_non_null(room_find_key(r, &later, "three"));
+	room_seen_fini(&seen);
+	room_seen_fini(&later);
+}
+
+static void add_keys(struct room *r, int first, int count)
+{
+	char text[32];
+
+	assert_int_equal(store_begin(r->control.store, &r->e), 0);
+	for (int i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "key-%d", first + i);
+		room_add_key(r, text);
+	}
+	assert_int_equal(store_commit(r->control.store, &r->e), 0);
+}
+
+static void a_long_log_becomes_a_new_base(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	publish(r, &seen);
+	uint64_t first = seen.snapshot.base.id;
+	room_seen_fini(&seen);
+	add_keys(r, 0, PUBLISH_LOG_MAX);
+	publish(r, &seen);
+	assert_true(seen.snapshot.base.id == first);
+	assert_int_equal(seen.snapshot.log.count, PUBLISH_LOG_MAX);
+	room_seen_fini(&seen);
+	add_keys(r, PUBLISH_LOG_MAX, 1);
+	publish(r, &seen);
+	assert_true(seen.snapshot.base.id > first);
+	assert_int_equal(seen.snapshot.base.count, PUBLISH_LOG_MAX + 1);
+	assert_int_equal(seen.snapshot.log.count, 0);
+	assert_non_null(room_find_key(r, &seen, "key-4096"));
+	room_seen_fini(&seen);
+}
+
+static void a_deleted_key_leaves_the_base(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_add_key(r, "one");
+	room_add_key(r, "two");
+	publish(r, &seen);
+	room_seen_fini(&seen);
+	room_run(r, "DELETE FROM keys WHERE id = 1");
+	publish(r, &seen);
+	assert_null(room_find_key(r, &seen, "one"));
+	assert_non_null(room_find_key(r, &seen, "two"));
+	room_seen_fini(&seen);
+}
+
+static void returns_when_the_agent_has_acknowledged(void **state)
+{
+	struct room *r = *state;
+	struct publish *p = r->control.publish;
+	struct control_outcome outcome;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	publish(r, &seen);
+	room_acknowledge(r, seen.version, 0);
+	assert_int_equal(publish_send_and_wait(p, 1000, &r->e), 0);
+	assert_true(publish_acknowledged(p) == seen.version);
+	room_seen_fini(&seen);
+	/* the next one is refused */
+	publish(r, &seen);
+	room_acknowledge(r, seen.version, -EBADMSG);
+	assert_int_equal(publish_send_and_wait(p, 1000, &r->e), -EBADMSG);
+	assert_non_null(strstr(r->e.text, "a row points outside"));
+	room_seen_fini(&seen);
+	/* and an agent that has gone is no failure of the change */
+	close(r->agent_fd);
+	r->agent_fd = -1;
+	r->control.keeper_gone = true; /* nobody will bring another */
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	assert_int_equal(control_publish(&r->control, &outcome, &r->e), 0);
+	assert_false(outcome.acknowledged);
+	assert_non_null(strstr(outcome.warning.text, "not running"));
+}
+
+static void a_new_agent_gets_what_the_old_one_had(void **state)
+{
+	struct room *r = *state;
+	struct publish *p = r->control.publish;
+	struct room_seen seen;
+	int pair[2];
+
+	room_run(r, SMALL);
+	publish(r, &seen);
+	uint64_t version = seen.version;
+	room_seen_fini(&seen);
+	close(r->agent_fd);
+	assert_int_equal(channel_pair(pair), 0);
+	r->agent_fd = pair[1];
+	publish_set_peer(p, pair[0]);
+	assert_int_equal(publish_acknowledged(p), 0);
+	publish_send(p);
+	room_take(r, &seen);
+	assert_true(seen.version == version);
+	room_seen_fini(&seen);
+}
+
+static void fill_large(struct room *r)
+{
+	char sql[256];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(sql, sizeof(sql),
+			"INSERT INTO tenants (name, pool_id, created_ms) VALUES"
+			" ('t%d', 1, 0)",
+			i);
+		room_run(r, sql);
+	}
+	for (int i = 3; i <= 50; i++) {
+		snprintf(sql, sizeof(sql),
+			"INSERT INTO accounts (id, name, upstream_id, source,"
+			" created_ms) VALUES (%d, 'a%d', 1, 'token', 0)",
+			i, i);
+		room_run(r, sql);
+		room_put_token(r, i, "sk-0123456789");
+	}
+	add_keys(r, 0, 10000);
+}
+
+/* A generous bound: what is meant is that a change costs no rebuild of the key base. */
+static void a_change_among_ten_thousand_keys_is_quick(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+	int64_t best = INT64_MAX;
+
+	room_run(r, SMALL);
+	fill_large(r);
+	publish(r, &seen);
+	room_seen_fini(&seen);
+	for (int i = 0; i < 5; i++) {
+		room_add_key(r, i == 0 ? "p" : i == 1 ? "q" : i == 2 ? "r" : i == 3 ? "s" : "t");
+		int64_t start = clock_monotonic_ns();
+		publish(r, &seen);
+		int64_t took = clock_monotonic_ns() - start;
+		best = took < best ? took : best;
+		assert_int_equal(seen.snapshot.log.count, i + 1);
+		room_seen_fini(&seen);
+	}
+	print_message("build, send, open: %lld us\n", (long long)(best / 1000));
+	assert_true(best < 100000000);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(carries_the_whole_configuration),
+		TEST(exits_follow_the_account_and_backends_the_pair),
+		TEST(headers_are_merged_and_unknown_slots_wait),
+		TEST(an_account_whose_token_does_not_open_has_no_exit),
+		TEST(a_revoked_key_is_seen_in_the_log),
+		TEST(a_long_log_becomes_a_new_base),
+		TEST(a_deleted_key_leaves_the_base),
+		TEST(returns_when_the_agent_has_acknowledged),
+		TEST(a_new_agent_gets_what_the_old_one_had),
+		TEST(a_change_among_ten_thousand_keys_is_quick),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

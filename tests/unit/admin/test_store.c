@@ -1,0 +1,223 @@
+#include "tests/unit/admin/room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void reopen_fails(struct room *r, int code, const char *word)
+{
+	struct store *s = NULL;
+
+	assert_int_equal(store_open(r->url, &s, &r->e), code);
+	assert_null(s);
+	assert_non_null(strstr(r->e.text, word));
+	assert_non_null(strstr(r->e.text, r->db));
+}
+
+/* Closes the room's own store, so that the file can be spoiled. */
+static void shut(struct room *r)
+{
+	vault_close(r->control.vault);
+	store_close(r->control.store);
+	r->control.vault = NULL;
+	r->control.store = NULL;
+}
+
+static void write_at(const char *path, off_t at, const char *text, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, text, n, at), (ssize_t)n);
+	close(fd);
+}
+
+static void opens_again_what_it_has_written(void **state)
+{
+	struct room *r = *state;
+	struct stat st;
+
+	room_run(r, "INSERT INTO tenants (name, created_ms) VALUES ('acme', 0)");
+	shut(r);
+	assert_int_equal(stat(r->db, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(store_open(r->url, &r->control.store, &r->e), 0);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM tenants"), 1);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM egresses"), 1);
+	assert_int_equal(room_number(r, "PRAGMA foreign_keys"), 1);
+	assert_int_equal(room_number(r, "PRAGMA synchronous"), 2);
+}
+
+static void refuses_a_file_that_is_no_database(void **state)
+{
+	struct room *r = *state;
+	char text[4096];
+
+	memset(text, 'x', sizeof(text));
+	shut(r);
+	unlink(r->db);
+	write_at(r->db, 0, text, sizeof(text));
+	reopen_fails(r, -EBADMSG, "not a database");
+}
+
+static void refuses_a_damaged_database(void **state)
+{
+	struct room *r = *state;
+	char text[512];
+
+	room_run(r, "INSERT INTO tenants (name, created_ms) VALUES ('acme', 0)");
+	for (int i = 0; i < 300; i++)
+		room_add_key(r, (snprintf(text, sizeof(text), "key-%d", i), text));
+	shut(r);
+	memset(text, 0xee, sizeof(text));
+	struct stat st;
+	assert_int_equal(stat(r->db, &st), 0);
+	for (off_t at = 4096 * 2; at < st.st_size; at += 4096)
+		write_at(r->db, at, text, sizeof(text));
+	reopen_fails(r, -EBADMSG, "damaged");
+}
+
+static void refuses_a_database_of_another_program(void **state)
+{
+	struct room *r = *state;
+	sqlite3 *db;
+
+	shut(r);
+	unlink(r->db);
+	assert_int_equal(sqlite3_open(r->db, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE other (a)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(chmod(r->db, 0600), 0);
+	reopen_fails(r, -EBADMSG, "another program");
+	/* and has left it as it was */
+	assert_int_equal(sqlite3_open(r->db, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT a FROM other", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void refuses_a_newer_schema(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, "PRAGMA user_version = 4711");
+	shut(r);
+	reopen_fails(r, -EBADMSG, "newer");
+}
+
+static void refuses_a_file_that_others_can_read(void **state)
+{
+	struct room *r = *state;
+
+	shut(r);
+	assert_int_equal(chmod(r->db, 0644), 0);
+	reopen_fails(r, -EPERM, "chmod");
+}
+
+static void names_a_directory_that_is_missing(void **state)
+{
+	struct room *r = *state;
+	struct store *s;
+
+	assert_int_equal(store_open("sqlite:/nowhere/at/all.db", &s, &r->e), -ENOENT);
+	assert_non_null(strstr(r->e.text, "/nowhere/at/all.db"));
+	assert_int_equal(store_open("postgresql://db", &s, &r->e), -EINVAL);
+}
+
+static int run(struct room *r, const char *sql)
+{
+	sqlite3_stmt *st = store_statement(r->control.store, sql, &r->e);
+
+	assert_non_null(st);
+	return store_run(r->control.store, st, &r->e);
+}
+
+static void tells_what_a_constraint_means(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r,
+		"INSERT INTO upstreams (name, url, provider, created_ms)"
+		" VALUES ('u', 'https://h', 'openai', 0);"
+		"INSERT INTO pools (name, upstream_id, created_ms) VALUES ('p', 1, 0)");
+	assert_int_equal(
+		run(r, "INSERT INTO pools (name, upstream_id, created_ms) VALUES ('p', 1, 0)"),
+		-EEXIST);
+	assert_int_equal(run(r, "DELETE FROM upstreams"), -EBUSY);
+	assert_int_equal(
+		run(r, "INSERT INTO pools (name, upstream_id, created_ms) VALUES ('q', 9, 0)"),
+		-EBUSY);
+	assert_int_equal(run(r, "UPDATE pools SET strategy = 'magic'"), -EINVAL);
+	/* the statement that failed can be run again */
+	assert_int_equal(run(r, "DELETE FROM upstreams"), -EBUSY);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM pools"), 1);
+}
+
+static void rolls_back_what_was_not_committed(void **state)
+{
+	struct room *r = *state;
+	struct store *s = r->control.store;
+	uint64_t before = store_version(s);
+
+	assert_int_equal(store_begin(s, &r->e), 0);
+	assert_int_equal(store_bump_version(s, &r->e), 0);
+	assert_int_equal((int)store_version(s), (int)before + 1);
+	assert_true(store_begin(s, &r->e) < 0);
+	store_rollback(s);
+	assert_int_equal((int)store_version(s), (int)before);
+}
+
+static void keeps_more_texts_than_it_caches(void **state)
+{
+	struct room *r = *state;
+	char sql[64];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(sql, sizeof(sql), "SELECT %d", i);
+		assert_int_equal(room_number(r, sql), i);
+	}
+	assert_int_equal(room_number(r, "SELECT 7"), 7);
+}
+
+static void copies_itself_while_it_is_open(void **state)
+{
+	struct room *r = *state;
+	char path[ROOM_PATH_MAX];
+	char url[ROOM_PATH_MAX + 16];
+	struct store *copy;
+
+	room_run(r, "INSERT INTO tenants (name, created_ms) VALUES ('acme', 0)");
+	snprintf(path, sizeof(path), "%s/copy.db", r->dir);
+	snprintf(url, sizeof(url), "sqlite:%s", path);
+	assert_int_equal(store_backup(r->control.store, path, &r->e), 0);
+	assert_int_equal(store_backup(r->control.store, path, &r->e), -EEXIST);
+	assert_int_equal(store_open(url, &copy, &r->e), 0);
+	sqlite3_stmt *st = store_statement(copy, "SELECT name FROM tenants", &r->e);
+	assert_int_equal(store_step(copy, st, &r->e), 1);
+	assert_true(slice_eq_str(store_column(st, 0), "acme"));
+	store_close(copy);
+	assert_int_equal(store_backup(r->control.store, "/nowhere/copy.db", &r->e), -ENOENT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(opens_again_what_it_has_written),
+		TEST(refuses_a_file_that_is_no_database),
+		TEST(refuses_a_damaged_database),
+		TEST(refuses_a_database_of_another_program),
+		TEST(refuses_a_newer_schema),
+		TEST(refuses_a_file_that_others_can_read),
+		TEST(names_a_directory_that_is_missing),
+		TEST(tells_what_a_constraint_means),
+		TEST(rolls_back_what_was_not_committed),
+		TEST(keeps_more_texts_than_it_caches),
+		TEST(copies_itself_while_it_is_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

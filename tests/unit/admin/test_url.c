@@ -1,0 +1,131 @@
+#include "tests/unit/admin/room.h"
+
+#include "admin/headerset.h"
+#include "admin/url.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void parses_what_an_upstream_may_be(void **state)
+{
+	static const struct {
+		const char *text, *host, *header, *prefix;
+		uint16_t port;
+		bool tls;
+	} rows[] = {
+		{"https://api.openai.com", "api.openai.com", "api.openai.com", "", 443, true},
+		{"HTTPS://Api.Example/v1/", "api.example", "api.example", "/v1", 443, true},
+		{"http://127.0.0.1:9000/a/b", "127.0.0.1", "127.0.0.1:9000", "/a/b", 9000, false},
+		{"http://[::1]:80/", "::1", "[::1]", "", 80, false},
+		{"https://[2001:db8::1]:8443", "2001:db8::1", "[2001:db8::1]:8443", "", 8443, true},
+	};
+	struct url u;
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(url_parse(slice_from_str(rows[i].text), &u, &e), 0);
+		assert_string_equal(u.host, rows[i].host);
+		assert_string_equal(u.host_header, rows[i].header);
+		assert_string_equal(u.prefix, rows[i].prefix);
+		assert_int_equal(u.port, rows[i].port);
+		assert_int_equal(u.tls, rows[i].tls);
+	}
+}
+
+static void refuses_other_urls(void **state)
+{
+	static const char *const rows[] = {"", "api.openai.com", "ftp://h", "https://",
+		"https:///x", "https://user:pw@h", "https://h:0", "https://h:65536",
+		"https://h:", "https://h:8x", "https://h/?q=1", "https://h#f", "https://h/a b",
+		"https://h/\"", "https://h/../x", "https://h//x", "https://-h", "https://h_x",
+		"https://[::1", "https://[127.0.0.1]", "https://[]", "https://h\n",
+		"https://\xc3\xa4.example"};
+	struct url u;
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (url_parse(slice_from_str(rows[i]), &u, &e) != -EINVAL)
+			fail_msg("accepted: %s", rows[i]);
+}
+
+static void a_header_is_added_or_replaced(void **state)
+{
+	struct headerset h = {.count = 0};
+	struct headerset back;
+	struct errtext e;
+	struct buffer json = {0};
+
+	(void)state;
+	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("X-One:  a \"b\" "), &e), 0);
+	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("x-one: c"), &e), 0);
+	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("X-Two: d\\e"), &e), 0);
+	assert_int_equal(h.count, 2);
+	headerset_format(&h, &json);
+	assert_int_equal(headerset_parse(buffer_slice(&json), &back, &e), 0);
+	assert_int_equal(back.count, 2);
+	assert_string_equal(back.rows[0].value, "c");
+	assert_string_equal(back.rows[1].value, "d\\e");
+	buffer_fini(&json);
+}
+
+static void refuses_what_cannot_be_a_header(void **state)
+{
+	static const char *const rows[] = {"X", ": v", "X-A:", "X A: v", "X-A: a\rb", "Host: h",
+		"authorization: Bearer x", "X-API-Key: k", "X-Relay-Code: 1", "Content-Length: 3",
+		"X\xc3: v"};
+	struct headerset h = {.count = 0};
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (headerset_put_line(&h, slice_from_str(rows[i]), &e) != -EINVAL)
+			fail_msg("accepted: %s", rows[i]);
+	assert_int_equal(h.count, 0);
+	assert_int_equal(headerset_parse(SLICE_LITERAL("[1]"), &h, &e), -EINVAL);
+	assert_int_equal(headerset_parse(SLICE_LITERAL("{\"X-A\":1}"), &h, &e), -EINVAL);
+	assert_int_equal(headerset_parse(SLICE_LITERAL("{\"X-A\":\"v\""), &h, &e), -EINVAL);
+}
+
+static void a_set_is_bounded(void **state)
+{
+	struct headerset h = {.count = 0};
+	struct errtext e;
+	char value[SEAM_HEADER_VALUE_MAX + 1];
+	char name[32];
+
+	(void)state;
+	memset(value, 'v', sizeof(value));
+	struct slice longest = {value, SEAM_HEADER_VALUE_MAX};
+	struct slice longer = {value, SEAM_HEADER_VALUE_MAX + 1};
+	assert_int_equal(headerset_put(&h, SLICE_LITERAL("X-L"), longer, &e), -EINVAL);
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "X-%d", i);
+		assert_int_equal(headerset_put(&h, slice_from_str(name), longest, &e), 0);
+	}
+	assert_int_equal(
+		headerset_put(&h, SLICE_LITERAL("X-More"), SLICE_LITERAL("v"), &e), -E2BIG);
+	/* replacing one is no growth */
+	assert_int_equal(headerset_put(&h, SLICE_LITERAL("X-1"), SLICE_LITERAL("v"), &e), 0);
+	for (int i = 3; i < SEAM_HEADERS_MAX; i++) {
+		snprintf(name, sizeof(name), "X-%d", i);
+		assert_int_equal(
+			headerset_put(&h, slice_from_str(name), SLICE_LITERAL("v"), &e), 0);
+	}
+	assert_int_equal(
+		headerset_put(&h, SLICE_LITERAL("X-Ninth"), SLICE_LITERAL("v"), &e), -E2BIG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parses_what_an_upstream_may_be),
+		cmocka_unit_test(refuses_other_urls),
+		cmocka_unit_test(a_header_is_added_or_replaced),
+		cmocka_unit_test(refuses_what_cannot_be_a_header),
+		cmocka_unit_test(a_set_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
