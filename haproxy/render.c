@@ -18,7 +18,7 @@ static void append_head(const struct render_model *m, struct buffer *b)
 		"# To load it beside a configuration of your own, as the last file:\n"
 		"#   haproxy -W -f /etc/haproxy/haproxy.cfg -f %s/" RENDER_CFG_NAME "\n"
 		"# Always with -W (master-worker): without it HAProxy 2.6 cuts the streams of the old process\n"
-		"# when it is reloaded. With systemd add the second -f to EXTRAOPTS in /etc/default/haproxy.\n"
+		"# when it is reloaded. With systemd the drop-in spoa-relay.conf adds the second -f.\n"
 		"#\n"
 		"# HAProxy merges `global` sections. What stays yours, in your own file: user, group, chroot,\n"
 		"# maxconn, nbthread, ssl-default-bind-*, ca-base, a `stats socket` for relayadm (mode 660).\n"
@@ -65,7 +65,10 @@ static void append_global(const struct render_model *m, struct buffer *b)
 	if (m->admin_socket && m->admin_socket[0]) {
 		buffer_append_str(b, "\tstats socket ");
 		render_word(b, m->admin_socket);
-		buffer_append_str(b, " mode 660 level admin\n");
+		buffer_append_str(b, " mode 660 level admin");
+		if (m->admin_group && m->admin_group[0])
+			buffer_printf(b, " group %s", m->admin_group);
+		buffer_append_str(b, "\n");
 	}
 }
 

@@ -61,6 +61,7 @@ struct render_model {
 	const char *secret; /* rendered by setenv; NULL = it comes from HAProxy's own environment */
 	bool records_have_secret;
 	const char *admin_socket;  /* `stats socket` path; NULL or empty = none rendered */
+	const char *admin_group;   /* group of that socket; NULL or empty = HAProxy's own */
 	const char *const *sticky; /* header names in order */
 	size_t sticky_count;
 	const char *const *headers; /* extra headers: every slot of every account and upstream */

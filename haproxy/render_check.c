@@ -204,6 +204,8 @@ static int check_sockets(const struct render_model *m, struct errtext *e)
 		error = render_check_word("records socket", m->records.text, e);
 	if (!error && m->admin_socket && m->admin_socket[0])
 		error = render_check_path("admin socket", m->admin_socket, e);
+	if (!error && m->admin_group && m->admin_group[0])
+		error = render_check_name("group", m->admin_group, e);
 	return error;
 }
 

@@ -103,10 +103,13 @@ static int read_all(int fd, int64_t deadline_ms, struct buffer *answer)
 static int exchange(
 	int fd, const char *command, bool close_write, int64_t deadline_ms, struct buffer *answer)
 {
-	int error = send_all(fd, slice_from_str(command), deadline_ms);
+	struct buffer line = {0};
 
+	buffer_printf(&line, "%s\n", command);
+	int error = buffer_error(&line);
 	if (!error)
-		error = send_all(fd, SLICE_LITERAL("\n"), deadline_ms);
+		error = send_all(fd, buffer_slice(&line), deadline_ms);
+	buffer_fini(&line);
 	if (!error && close_write && shutdown(fd, SHUT_WR) < 0)
 		error = -errno;
 	return error ? error : read_all(fd, deadline_ms, answer);

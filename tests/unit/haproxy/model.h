@@ -1,0 +1,34 @@
+/* A model with one of everything, for the tests of the renderer, and cmocka with what it wants first. */
+#ifndef RELAY_TESTS_UNIT_HAPROXY_MODEL_H
+#define RELAY_TESTS_UNIT_HAPROXY_MODEL_H
+
+#include "haproxy/render.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define MODEL_BACKENDS 8
+
+struct model {
+	struct render_model m;
+	struct render_backend backends[MODEL_BACKENDS];
+	struct address spop;
+};
+
+/*
+ * Plain HTTP, a local agent socket, two backends that need no name. Widen makes it hold TLS, trusted
+ * networks, a secret, stats, policies, and backends of every kind. Points into itself.
+ */
+void model_init(struct model *model);
+void model_widen(struct model *model);
+
+/* The rendered text of both files, one after the other; fails the test on an error. */
+char *model_render(const struct model *model); /* free() it */
+/* The reason why the model cannot be rendered; fails the test when it can. */
+const char *model_refusal(const struct model *model);
+
+#endif

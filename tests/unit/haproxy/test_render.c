@@ -1,0 +1,288 @@
+#include "tests/unit/haproxy/model.h"
+
+#include "common/refusal.h"
+#include "common/seam.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static size_t count_of(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+		n++;
+	return n;
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("lacks: %s", part);
+}
+
+static void assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("has: %s", part);
+}
+
+static void assert_before(const char *text, const char *first, const char *second)
+{
+	const char *one = strstr(text, first);
+	const char *other = strstr(text, second);
+
+	if (!one || !other || one > other)
+		fail_msg("not in this order: %s | %s", first, second);
+}
+
+static void is_pure(void **state)
+{
+	struct model one;
+	struct model other;
+
+	(void)state;
+	model_init(&one);
+	model_init(&other);
+	model_widen(&one);
+	model_widen(&other);
+	char *a = model_render(&one);
+	char *b = model_render(&other);
+	assert_string_equal(a, b);
+	free(a);
+	free(b);
+}
+
+static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model_widen(&model);
+	char *text = model_render(&model);
+	assert_before(text, "del-header x-relay- -m beg", "send-spoe-group");
+	assert_before(text, "set-src", "send-spoe-group");
+	assert_before(text, "send-spoe-group relay decide\n", "send-spoe-group relay decide2");
+	assert_before(text, "send-spoe-group relay decide2", "-m str deny");
+	assert_before(
+		text, "unless { var(txn.relay.action) -m str allow }", "del-header authorization");
+	assert_before(text, "del-header authorization", "set-header Authorization");
+	assert_before(text, "del-header x-api-key", "set-header x-api-key");
+	assert_before(text, "set-header Authorization", "use_backend");
+	free(text);
+}
+
+static void asks_for_every_argument_one_byte_beyond_its_bound(void **state)
+{
+	struct model model;
+	char part[64];
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
+		enum seam_arg arg = (enum seam_arg)i;
+		snprintf(part, sizeof(part), " %s=", seam_arg_name(arg));
+		assert_int_equal(count_of(text, part), arg == SEAM_ARG_SECRET ? 0 : 2);
+	}
+	snprintf(part, sizeof(part), "key=req.fhdr(x-api-key),bytes(0,%u)",
+		seam_arg_max(SEAM_ARG_KEY) + 1);
+	assert_int_equal(count_of(text, part), 2);
+	assert_has(text, "gen=int(7)");
+	free(text);
+}
+
+static void sends_the_secret_only_where_no_local_socket_is(void **state)
+{
+	struct model model;
+	struct address both[2];
+	struct errtext e;
+
+	(void)state;
+	model_init(&model);
+	both[0] = model.spop;
+	assert_int_equal(address_parse(SLICE_LITERAL("tcp:127.0.0.1:9002"), &both[1], &e), 0);
+	model.m.spop = both;
+	model.m.spop_count = 2;
+	char *text = model_render(&model);
+	assert_lacks(text, "secret=");
+	assert_lacks(text, "9002");
+	assert_int_equal(count_of(text, "'abns@relay-test'"), 2);
+	free(text);
+	model.m.spop = &both[1];
+	model.m.spop_count = 1;
+	text = model_render(&model);
+	assert_has(text, "secret=env(" SEAM_SECRET_ENV "),bytes(0,129)");
+	assert_int_equal(count_of(text, "'127.0.0.1:9002'"), 2);
+	free(text);
+}
+
+static void refuses_with_every_status_of_the_table(void **state)
+{
+	struct model model;
+	char part[96];
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
+		snprintf(part, sizeof(part), "-m str deny } { var(txn.relay.status) -m int %d }",
+			refusal_row((enum refusal)r)->status);
+		assert_int_equal(count_of(text, part), 1);
+	}
+	free(text);
+}
+
+static void never_lets_a_credential_header_pass(void **state)
+{
+	static const char *const allowed[] = {"x-api-key", "Authorization", "x-relay-*", "cookie"};
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.m.request_allow = allowed;
+	model.m.request_allow_count = 2;
+	char *text = model_render(&model);
+	assert_has(text, "http-request del-header x-api-key\n");
+	assert_has(text, "http-request del-header authorization\n");
+	assert_has(text, "http-request del-header cookie\n");
+	free(text);
+	model.m.request_allow = &allowed[3];
+	model.m.request_allow_count = 1;
+	text = model_render(&model);
+	assert_lacks(text, "del-header cookie\n");
+	free(text);
+}
+
+static void keeps_an_exception_out_of_a_prefix(void **state)
+{
+	static const char *const allowed[] = {"X-Forwarded-For", "x-forwarded-Proto"};
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_has(text, "http-request del-header x-forwarded- -m beg\n");
+	free(text);
+	model.m.request_allow = allowed;
+	model.m.request_allow_count = 2;
+	text = model_render(&model);
+	assert_has(text, "http-request del-header '^x-forwarded-(?!(for|proto)$)' -m reg\n");
+	free(text);
+}
+
+static void deletes_before_it_sets_every_slot_once(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model_widen(&model);
+	char *text = model_render(&model);
+	assert_int_equal(count_of(text, "set-header ChatGPT-Account-ID "), 1);
+	assert_int_equal(count_of(text, "set-header chatgpt-account-id "), 0);
+	assert_int_equal(count_of(text, "set-header X-Extra "), 1);
+	assert_int_equal(count_of(text, "set-header x-extra "), 0);
+	assert_before(text, "del-header X-Extra", "set-header X-Extra");
+	free(text);
+}
+
+static void never_balances_to_the_server_of_an_egress(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model_widen(&model);
+	char *text = model_render(&model);
+	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 5);
+	assert_int_equal(count_of(text, "\tserver out "), 5);
+	assert_int_equal(count_of(text, " weight 0"), 5);
+	assert_has(text, "server out 127.0.0.1:9000 weight 0 source 127.0.0.5 ");
+	assert_has(text, "server out [::1]:9443 weight 0 source [::1] ssl verify required");
+	assert_has(text, " socks4 127.0.0.1:1080 ssl verify required");
+	assert_int_equal(count_of(text, "ssl verify required"), 3);
+	assert_has(text, "default_backend relay-closed\n");
+	free(text);
+}
+
+static void looks_names_up_in_the_family_of_the_egress(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_lacks(text, "resolvers");
+	free(text);
+	model.backends[0].host = "api.example";
+	model.backends[1].host = "api.example";
+	model.backends[1].egress_address = "2001:db8::5";
+	text = model_render(&model);
+	assert_int_equal(count_of(text, "\nresolvers relay-dns\n"), 1);
+	assert_has(text,
+		"server out api.example:9000 weight 0 resolvers relay-dns "
+		"init-addr last,libc,none resolve-prefer ipv4");
+	assert_has(text,
+		"source [2001:db8::5] resolvers relay-dns "
+		"init-addr last,libc,none resolve-prefer ipv6");
+	free(text);
+}
+
+static void checks_the_name_in_a_certificate_where_haproxy_can(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.backends[0].tls = true;
+	char *text = model_render(&model);
+	assert_has(text, "ca-file \"${SPOA_RELAY_CA}\" verifyhost 127.0.0.1");
+	free(text);
+	model.backends[0].ca_file = "/etc/ca file.pem";
+	text = model_render(&model);
+	assert_has(text, "ca-file '/etc/ca file.pem' pool-");
+	assert_lacks(text, "SPOA_RELAY_CA");
+	free(text);
+	model.backends[0].host = "api.example";
+	text = model_render(&model);
+	assert_has(text, "ca-file '/etc/ca file.pem' sni str(api.example) verifyhost api.example");
+	free(text);
+}
+
+static void lets_the_client_wait_longer_than_any_upstream(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_has(text, "\ttimeout server 600000ms\n\ttimeout client 630000ms\n");
+	assert_has(text, "\ttimeout server 2000ms\n");
+	free(text);
+	model_widen(&model);
+	text = model_render(&model);
+	assert_has(text, "\ttimeout client 3630000ms\n");
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(is_pure),
+		cmocka_unit_test(asks_before_it_injects_and_injects_before_it_forwards),
+		cmocka_unit_test(asks_for_every_argument_one_byte_beyond_its_bound),
+		cmocka_unit_test(sends_the_secret_only_where_no_local_socket_is),
+		cmocka_unit_test(refuses_with_every_status_of_the_table),
+		cmocka_unit_test(never_lets_a_credential_header_pass),
+		cmocka_unit_test(keeps_an_exception_out_of_a_prefix),
+		cmocka_unit_test(deletes_before_it_sets_every_slot_once),
+		cmocka_unit_test(never_balances_to_the_server_of_an_egress),
+		cmocka_unit_test(looks_names_up_in_the_family_of_the_egress),
+		cmocka_unit_test(checks_the_name_in_a_certificate_where_haproxy_can),
+		cmocka_unit_test(lets_the_client_wait_longer_than_any_upstream),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
