@@ -208,6 +208,9 @@ static int start_all(struct runner *r, struct errtext *e)
 	struct haproxy_report report;
 	if (!error)
 		haproxy_sync_prepare(c->haproxy, &report);
+	/* a version of its own: the configuration may be another one than the last control had */
+	if (!error)
+		error = store_bump_version(c->store, e);
 	if (!error)
 		error = publish_build(c->publish, e);
 	if (error)

@@ -19,7 +19,8 @@
 #define SETTING_HASH "haproxy.hash"	  /* of the texts of settings.gen */
 #define SETTING_LOADED "haproxy.loaded"	  /* the generation that HAProxy was seen to have */
 #define RELOAD_MS 10000
-#define STATUS_MS 1000
+#define STATUS_MS 500
+#define PROBE_MS 500 /* a HAProxy that hangs must not hold up what it need not know */
 
 struct haproxy_sync {
 	struct control *control;
@@ -302,6 +303,15 @@ static bool has_started_since(struct haproxy_sync *h)
 	return clock_wall_ms() - (status.uptime_s + 1) * 1000 >= h->written_ms;
 }
 
+static int probe(const char *master, struct errtext *e)
+{
+	struct buffer answer = {.max = RUNTIME_ANSWER_MAX};
+	int error = runtime_command(master, "show proc", PROBE_MS, &answer, e);
+
+	buffer_fini(&answer);
+	return error;
+}
+
 static int reload(struct haproxy_sync *h, struct errtext *e)
 {
 	const char *master = h->control->config.haproxy_master_socket.s;
@@ -309,7 +319,9 @@ static int reload(struct haproxy_sync *h, struct errtext *e)
 	if (!*master)
 		return errtext_set(
 			e, -ENOTSUP, "[haproxy] master_socket is not set: reload HAProxy yourself");
-	int error = runtime_reload(master, RELOAD_MS, e);
+	int error = probe(master, e);
+	if (!error)
+		error = runtime_reload(master, RELOAD_MS, e);
 	if (!error) {
 		mark_loaded(h);
 		log_event(LOG_LEVEL_INFO, "haproxy reloaded",
