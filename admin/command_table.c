@@ -262,9 +262,9 @@ static void put_uptime(int64_t s, char *out, size_t size)
 {
 	if (s < 120)
 		snprintf(out, size, "%" PRId64 "s", s);
-	else if (s < 7200)
+	else if (s < 3600)
 		snprintf(out, size, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
-	else if (s < 172800)
+	else if (s < 86400)
 		snprintf(out, size, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
 	else
 		snprintf(out, size, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
