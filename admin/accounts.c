@@ -136,7 +136,7 @@ static int insert_row(struct request *r, const char *name, const struct upstream
 
 int account_insert(struct request *r, const char *name, int64_t *ret_id)
 {
-	struct upstream_choice upstream;
+	struct upstream_choice upstream = {0};
 	int error = find_upstream(r, &upstream);
 
 	if (!error)
@@ -152,7 +152,7 @@ int account_insert(struct request *r, const char *name, int64_t *ret_id)
 
 static int add_egress(struct request *r, int64_t id, const char *name, int64_t position)
 {
-	int64_t egress_id;
+	int64_t egress_id = 0;
 	int error = noun_reference(r, &noun_egress, name, &egress_id);
 
 	if (!error)
@@ -242,7 +242,7 @@ int account_update(struct request *r, int64_t id)
 int accounts_add(struct request *r)
 {
 	const char *name = request_text(r, "name");
-	int64_t id;
+	int64_t id = 0;
 	int error = account_insert(r, name, &id);
 
 	if (!error)
@@ -252,7 +252,7 @@ int accounts_add(struct request *r)
 
 int accounts_set(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
 	if (!error)
@@ -281,7 +281,7 @@ int account_suspend(struct request *r, int64_t id, bool suspended, const char *r
 static int suspend_subject(struct request *r, bool suspended)
 {
 	const char *reason = request_text(r, "reason");
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
 	if (!error)
@@ -301,7 +301,7 @@ int accounts_resume(struct request *r)
 
 int accounts_del(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
 	if (!error)

@@ -61,7 +61,7 @@ static int take_global(struct parse *p, const char *word)
 		{"--generate-man", ARGS_MAN},
 		{"--generate-completion", ARGS_COMPLETION},
 	};
-	struct slice value;
+	struct slice value = {NULL, 0};
 
 	for (size_t i = 0; i < sizeof(wants) / sizeof(wants[0]); i++) {
 		if (strcmp(word, wants[i].name) == 0) {
@@ -83,7 +83,7 @@ static int take_global(struct parse *p, const char *word)
 static bool was_given(const struct command_args *a, const char *name)
 {
 	for (size_t i = 0; i < a->given_count; i++) {
-		if (strcmp(a->given[i].option.name, name) == 0)
+		if (slice_eq_str(slice_from_str(a->given[i].option.name), name))
 			return true;
 	}
 	return false;

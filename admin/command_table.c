@@ -155,7 +155,7 @@ static void put_cell(const char *text, size_t width, bool is_last, struct buffer
 void command_table_list(
 	const struct command_column *columns, json_object *items, struct buffer *out)
 {
-	size_t widths[COMMAND_COLUMNS_MAX];
+	size_t widths[COMMAND_COLUMNS_MAX] = {0};
 	struct buffer cell = {0};
 
 	for (size_t c = 0; columns[c].field; c++) {

@@ -148,7 +148,7 @@ static int refuse_built_in(struct request *r)
 int egress_add(struct request *r)
 {
 	const char *name = request_text(r, "name");
-	int64_t id;
+	int64_t id = 0;
 	int error = egress_insert(r, name, &id);
 
 	if (!error)
@@ -158,7 +158,7 @@ int egress_add(struct request *r)
 
 int egress_set(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_egress, &id);
 
 	if (!error)
@@ -180,7 +180,7 @@ int egress_show(struct request *r)
 
 int egress_del(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_egress, &id);
 
 	if (!error)

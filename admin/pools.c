@@ -50,7 +50,7 @@ static const char *member_name(struct request *r, size_t i)
 static int find_upstream(struct request *r, int64_t *ret_id)
 {
 	json_object *list = request_value(r, "accounts");
-	int64_t account;
+	int64_t account = 0;
 
 	if (!list || json_object_array_length(list) == 0)
 		return errtext_set(&r->error, -EINVAL, "accounts: at least one");
@@ -78,7 +78,7 @@ int pool_insert(struct request *r, const char *name, int64_t *ret_id)
 static int add_member(struct request *r, int64_t pool, int64_t upstream, size_t position)
 {
 	const char *name = member_name(r, position);
-	int64_t account;
+	int64_t account = 0;
 	int64_t same = 0;
 	int error = noun_reference(r, &noun_account, name, &account);
 
@@ -136,7 +136,7 @@ static int reset_pool(struct request *r, int64_t id)
 
 int pools_set(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_find(r, &noun_pool, r->name, &id);
 
 	if (error)
@@ -175,7 +175,7 @@ static int release_keys(struct request *r, int64_t id)
 
 int pools_del(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_pool, &id);
 
 	if (!error)

@@ -3,29 +3,29 @@
 #include <errno.h>
 #include <stdarg.h>
 
-static void bind_all(sqlite3_stmt *st, const char *types, va_list args)
+static void bind_all(sqlite3_stmt *st, const char *types, va_list *args)
 {
 	for (int at = 1; *types; types++, at++) {
 		switch (*types) {
 		case 'i':
-			sqlite3_bind_int64(st, at, va_arg(args, int64_t));
+			sqlite3_bind_int64(st, at, va_arg(*args, int64_t));
 			break;
 		case 's':
-			store_bind_slice(st, at, *va_arg(args, struct slice *));
+			store_bind_slice(st, at, *va_arg(*args, struct slice *));
 			break;
 		case 'b': {
-			struct slice *s = va_arg(args, struct slice *);
+			struct slice *s = va_arg(*args, struct slice *);
 			sqlite3_bind_blob64(st, at, s->n ? s->p : "", s->n, SQLITE_TRANSIENT);
 			break;
 		}
 		default:
-			store_bind_text(st, at, va_arg(args, const char *));
+			store_bind_text(st, at, va_arg(*args, const char *));
 			break;
 		}
 	}
 }
 
-static sqlite3_stmt *prepare(struct request *r, const char *sql, const char *types, va_list args)
+static sqlite3_stmt *prepare(struct request *r, const char *sql, const char *types, va_list *args)
 {
 	sqlite3_stmt *st = store_statement(r->control->store, sql, &r->error);
 
@@ -39,7 +39,7 @@ int query_run(struct request *r, const char *sql, const char *types, ...)
 	va_list args;
 
 	va_start(args, types);
-	sqlite3_stmt *st = prepare(r, sql, types, args);
+	sqlite3_stmt *st = prepare(r, sql, types, &args);
 	va_end(args);
 	return st ? store_run(r->control->store, st, &r->error) : -EIO;
 }
@@ -49,7 +49,7 @@ int query_number(struct request *r, int64_t *ret, const char *sql, const char *t
 	va_list args;
 
 	va_start(args, types);
-	sqlite3_stmt *st = prepare(r, sql, types, args);
+	sqlite3_stmt *st = prepare(r, sql, types, &args);
 	va_end(args);
 	if (!st)
 		return -EIO;
@@ -70,7 +70,7 @@ int query_names(
 	int rc;
 
 	va_start(args, types);
-	sqlite3_stmt *st = prepare(r, sql, types, args);
+	sqlite3_stmt *st = prepare(r, sql, types, &args);
 	va_end(args);
 	if (!st)
 		return -EIO;
@@ -104,7 +104,7 @@ int query_each(
 	va_list args;
 
 	va_start(args, types);
-	sqlite3_stmt *st = prepare(r, sql, types, args);
+	sqlite3_stmt *st = prepare(r, sql, types, &args);
 	va_end(args);
 	return st ? each_row(r, st, fn, context) : -EIO;
 }

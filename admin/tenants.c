@@ -84,7 +84,7 @@ int tenant_insert(struct request *r, const char *name, int64_t *ret_id)
 static int update_pool(struct request *r, int64_t id)
 {
 	const char *pool = request_text(r, "pool");
-	int64_t pool_id;
+	int64_t pool_id = 0;
 
 	if (!pool)
 		return 0;
@@ -127,7 +127,7 @@ int tenant_update(struct request *r, int64_t id)
 int tenants_add(struct request *r)
 {
 	const char *name = request_text(r, "name");
-	int64_t id;
+	int64_t id = 0;
 	int error = tenant_insert(r, name, &id);
 
 	if (!error)
@@ -137,7 +137,7 @@ int tenants_add(struct request *r)
 
 int tenants_set(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_tenant, &id);
 
 	if (!error)
@@ -163,7 +163,7 @@ int tenant_enable(struct request *r, int64_t id, bool enabled)
 
 static int switch_subject(struct request *r, bool enabled)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_tenant, &id);
 
 	if (!error)
@@ -198,7 +198,7 @@ static int refuse_live_keys(struct request *r, int64_t id)
 
 int tenants_del(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_tenant, &id);
 
 	if (!error)

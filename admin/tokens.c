@@ -109,7 +109,7 @@ static int show_key(struct request *r, int64_t id)
 
 int tokens_show(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = subject_id(r, &id);
 
 	return error ? error : show_key(r, id);
@@ -324,7 +324,7 @@ static int take_key(struct request *r, sqlite3_stmt *row, void *context)
 
 static int find_key(struct request *r, struct found_key *ret)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = subject_id(r, &id);
 
 	if (!error)
@@ -368,21 +368,22 @@ static int retire_key(struct request *r, const struct found_key *k, int64_t now)
 	return touch_key(r, k->id, 0, end);
 }
 
-static int rotate_key(struct request *r, struct found_key *k)
+static int rotate_key(struct request *r, const struct found_key *k)
 {
 	int64_t now = clock_wall_ms();
 	const char *state = state_of(k->revoked_ms, k->expires_ms, now);
 	struct pool_choice pool = {0};
+	struct draft d = k->draft;
 
 	if (strcmp(state, "active") != 0)
 		return errtext_set(&r->error, -EBUSY,
 			"key %" PRId64 " is %s: issue a new one in its place", k->id, state);
 	if (k->expires_ms)
-		k->draft.expires_ms = now + (k->expires_ms - k->created_ms);
-	int error = choose_pool(r, &k->draft, &pool);
+		d.expires_ms = now + (k->expires_ms - k->created_ms);
+	int error = choose_pool(r, &d, &pool);
 	if (!error)
 		error = retire_key(r, k, now);
-	return error ? error : insert_key(r, &k->draft, r->answer);
+	return error ? error : insert_key(r, &d, r->answer);
 }
 
 int tokens_rotate(struct request *r)

@@ -111,7 +111,7 @@ int upstream_update(struct request *r, int64_t id)
 int upstreams_add(struct request *r)
 {
 	const char *name = request_text(r, "name");
-	int64_t id;
+	int64_t id = 0;
 	int error = upstream_insert(r, name, &id);
 
 	if (!error)
@@ -121,7 +121,7 @@ int upstreams_add(struct request *r)
 
 int upstreams_set(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_upstream, &id);
 
 	if (!error)
@@ -141,7 +141,7 @@ int upstreams_show(struct request *r)
 
 int upstreams_del(struct request *r)
 {
-	int64_t id;
+	int64_t id = 0;
 	int error = noun_subject(r, &noun_upstream, &id);
 
 	if (!error)
