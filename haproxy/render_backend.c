@@ -7,15 +7,14 @@
 
 #include <inttypes.h>
 
-bool render_backend_needs_dns(const struct render_backend *backend)
+bool render_backend_needs_dns(const struct render_backend *k)
 {
-	return !render_host_is_numeric(backend->host) && !render_host_is_loopback(backend->host);
+	return !render_host_is_numeric(k->host) && !render_host_is_loopback(k->host);
 }
 
-uint64_t render_backend_timeout_ms(const struct render_backend *backend)
+uint64_t render_backend_timeout_ms(const struct render_backend *k)
 {
-	return backend->first_byte_timeout_ms ? backend->first_byte_timeout_ms
-					      : RENDER_SERVER_TIMEOUT_MS;
+	return k->first_byte_timeout_ms ? k->first_byte_timeout_ms : RENDER_SERVER_TIMEOUT_MS;
 }
 
 /* The family that can be reached from this egress. SOCKS4 knows IPv4 only. */

@@ -52,9 +52,9 @@ void render_refusal(struct buffer *b, enum refusal r, const char *condition);
 /* What is put right on every answer after its maker. */
 void render_after_response(struct buffer *b);
 
-void render_backend(const struct render_backend *backend, struct buffer *b);
-bool render_backend_needs_dns(const struct render_backend *backend);
-uint64_t render_backend_timeout_ms(const struct render_backend *backend);
+void render_backend(const struct render_backend *k, struct buffer *b);
+bool render_backend_needs_dns(const struct render_backend *k);
+uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);
 void render_track(struct buffer *b);
 

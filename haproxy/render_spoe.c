@@ -26,7 +26,7 @@ bool render_spop_has_secret(const struct render_model *m)
 
 /* Where each argument comes from; those without a row here are built in append_args(). */
 static const char *const sources[SEAM_ARG_COUNT] = {
-	[SEAM_ARG_SECRET] = "env(" SEAM_SECRET_ENV ")",
+	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
 	[SEAM_ARG_ID] = "unique-id",
 	[SEAM_ARG_KEY] = "req.fhdr(x-api-key)",
 	[SEAM_ARG_AUTH] = "var(txn.rly.auth)",

@@ -58,6 +58,7 @@ static void loads(struct model *model, const char *before)
 	snprintf(path, sizeof(path), "%s/" RENDER_SPOE_NAME, dir);
 	unlink(path);
 	rmdir(dir);
+	model->m.output_dir = NULL;
 }
 
 static void loads_alone(void **state)
@@ -108,10 +109,15 @@ static struct address address_of(const char *text)
 	return address;
 }
 
+static uint16_t port_of(const char *text)
+{
+	return (uint16_t)strtoul(text, NULL, 10);
+}
+
 static void take_tls(struct model *model, char **args)
 {
 	for (size_t i = 2; i < model->m.backend_count; i++) {
-		model->backends[i].port = (uint16_t)atoi(args[0]);
+		model->backends[i].port = port_of(args[0]);
 		model->backends[i].ca_file = args[1];
 	}
 	model->backends[4].host = "other.localhost";
@@ -129,7 +135,7 @@ static int write_sample(int argc, char **argv)
 	model.m.options.binds[0] = argv[1];
 	model.spop = address_of(argv[2]);
 	model.m.records = address_of(argv[3]);
-	model.backends[0].port = model.backends[1].port = (uint16_t)atoi(argv[4]);
+	model.backends[0].port = model.backends[1].port = port_of(argv[4]);
 	if (argc == 7)
 		take_tls(&model, argv + 5);
 	model.backends[5] = model.backends[0];

@@ -1,0 +1,521 @@
+"""The rendered files in real HAProxys of every version, against an agent that says what a test wants.
+
+The real agent has its own end-to-end tests. Here it is the files that must hold, whatever an agent
+says and also when there is none: fail closed, both error shapes, header policy, credentials, records.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+import spoa_probe
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", TOP / "build" / "release"))
+ACCOUNT_SLOT, EXTRA_SLOT = "h_04383a50", "h_869294f4"  # ChatGPT-Account-ID, X-Extra
+OPENAI, ANTHROPIC = "/v1/responses", "/v1/messages/count_tokens"
+
+
+def versions():
+    done = subprocess.run([TOP / "scripts" / "haproxy-versions"], capture_output=True, text=True,
+                          check=True)
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+class Upstream:
+    """Keeps every request it receives; `reply` is bytes, or is called with the connection."""
+
+    def __init__(self, tls=None):
+        self.requests, self.connections, self.tls = [], 0, tls
+        self.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, peer = self.listener.accept()
+                self.connections += 1
+                threading.Thread(target=self.serve, args=(sock, peer[0]), daemon=True).start()
+
+    def serve(self, sock, source):
+        with contextlib.suppress(OSError):
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            stream = sock.makefile("rb")
+            while self.answer(sock, stream, source):
+                pass
+        sock.close()
+
+    def answer(self, sock, stream, source):
+        head = b"".join(iter(stream.readline, b"\r\n")) if stream.peek(1) else b""
+        if not head:
+            return False
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        body = stream.read(int(length[1])) if length else b""
+        self.requests.append((head.decode("latin1"), body, source))
+        if callable(self.reply):
+            return self.reply(sock)
+        sock.sendall(self.reply)
+        return True
+
+    def close(self):
+        spoa_probe.stop_accepting(self.listener, self.acceptor)
+
+
+class Answer:
+    def __init__(self, raw):
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin1").split("\r\n")
+        self.status = int(lines[0].split()[1])
+        self.headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
+
+    def header(self, name):
+        found = [value for key, value in self.headers if key.lower() == name]
+        assert len(found) < 2, f"{name} twice"
+        return found[0] if found else None
+
+
+class World:
+    """One HAProxy with the sample of test_load, an agent to be told, an upstream, the records."""
+
+    def __init__(self, command, place, agent=True, tls=None, **options):
+        self.upstream, self.secure = Upstream(), Upstream(tls) if tls else None
+        self.records = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.records.bind(("127.0.0.1", 0))
+        self.records.settimeout(5)
+        self.name = f"relay-e2e-{os.getpid()}-{id(self)}"
+        self.say, self.probe = (lambda message, args: None), None
+        if agent:
+            self.start_agent()
+        self.port = free_port()
+        self.files = place
+        self.write(options)
+        self.log = open(place / "haproxy.log", "wb")
+        self.process = subprocess.Popen([command, "-W", "-f", place / "relay.cfg"],
+                                        stdout=self.log, stderr=self.log)
+        wait_until(self.is_listening)
+
+    def start_agent(self):
+        self.probe = spoa_probe.Probe(spoa_probe.listen_abns(self.name),
+                                      lambda message, args: self.say(message, args))
+
+    def write(self, options):
+        records = f"udp:127.0.0.1:{self.records.getsockname()[1]}"
+        command = [BUILD / "tests" / "haproxy_test_load", "--write", self.files,
+                   f"127.0.0.1:{self.port}", f"abns:{self.name}", records, str(self.upstream.port)]
+        if self.secure:
+            command += [str(self.secure.port), self.files / "cert.pem"]
+        subprocess.run(command, check=True, timeout=20, env={**os.environ, **{
+            f"SAMPLE_{key.upper()}": str(value) for key, value in options.items()}})
+
+    def is_listening(self):
+        assert self.process.poll() is None, (self.files / "haproxy.log").read_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def allow(self, **more):
+        variables = {"action": "allow", "be": "b1-demo-direct", "track": "1|2|3",
+                     "bearer": "account-token", **more}
+        kept = {key: value for key, value in variables.items() if value is not None}
+        self.say = lambda message, args: kept
+
+    def deny(self, status, code, **more):
+        variables = {"action": "deny", "status": status, "code": code, "type": "some_error",
+                     "msg": "Some text", "retryable": False, **more}
+        self.say = lambda message, args: variables
+
+    def ask(self, path=OPENAI, headers="", method="GET", body=b"", first=b""):
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        request = f"{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n{length}{headers}\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+            sock.sendall(first + request.encode("latin1") + body)
+            return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
+
+    def record(self, answer):
+        """The record of the request that got this answer; others are passed over."""
+        while True:
+            fields = self.records.recv(8192).decode().split()
+            if len(fields) > 3 and fields[3] == answer.header("x-request-id"):
+                return fields
+
+    def sent(self):
+        return self.upstream.requests[-1]
+
+    def asked(self):
+        return self.probe.asked[-1][1]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+        for part in (self.probe, self.upstream, self.secure, self.records, self.log):
+            if part:
+                part.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="module", params=versions(), ids=lambda row: row[0])
+def haproxy(request):
+    return request.param[1]
+
+
+@pytest.fixture(scope="module")
+def world(haproxy, tmp_path_factory):
+    world = World(haproxy, tmp_path_factory.mktemp("render"))
+    yield world
+    world.close()
+
+
+def assert_error(answer, status, code, path):
+    """The uniform error of the contract, in the shape of the path."""
+    assert (answer.status, answer.header("x-relay-error")) == (status, code)
+    assert answer.header("content-type") == "application/json"
+    assert answer.header("x-relay-upstream") is None
+    identity, body = answer.header("x-request-id"), json.loads(answer.body)
+    common = {"type", "code", "message", "retryable", "resets_at"}
+    if path.startswith("/v1/messages"):
+        assert set(body) == {"type", "error", "request_id"} and body["type"] == "error"
+        assert set(body["error"]) == common and body["request_id"] == identity
+    else:
+        assert set(body) == {"error"} and set(body["error"]) == common | {"param", "request_id"}
+        assert body["error"]["request_id"] == identity and body["error"]["param"] is None
+    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identity)
+    assert body["error"]["code"] == code
+    return body["error"]
+
+
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+def test_forwards_nothing_without_an_agent(haproxy, tmp_path, path):
+    world = World(haproxy, tmp_path, agent=False)
+    try:
+        start = time.monotonic()
+        answer = world.ask(path, "X-API-Key: rk_x\r\n", "POST", b"{}")
+        assert time.monotonic() - start < 3
+        assert assert_error(answer, 503, "agent_unavailable", path)["retryable"] is True
+        assert answer.header("retry-after") == "1"
+        assert world.record(answer)[17] == "agent_unavailable"
+        assert world.upstream.requests == []
+    finally:
+        world.close()
+
+
+def test_asks_a_second_time_and_then_refuses(world):
+    seen = len(world.probe.asked)
+    world.say = lambda message, args: None
+    assert_error(world.ask(), 503, "agent_unavailable", OPENAI)
+    assert [message for message, _ in world.probe.asked[seen:]] == ["decide", "decide2"]
+    allowed = {"action": "allow", "be": "b1-demo-direct", "bearer": "t"}
+    world.say = lambda message, args: allowed if message == "decide2" else None
+    assert world.ask().status == 200
+
+
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+@pytest.mark.parametrize("status, code", (
+    (401, "invalid_api_key"), (403, "ip_banned"), (404, "no_route"), (400, "bad_request"),
+    (413, "request_too_large"), (426, "websocket_unsupported"), (408, "request_timeout"),
+    (429, "quota_exceeded"), (503, "circuit_open"), (502, "upstream_unreachable"),
+    (504, "upstream_timeout")))
+def test_refuses_as_the_agent_says(world, path, status, code):
+    forwarded = len(world.upstream.requests)
+    world.deny(status, code, type='a "type\\', msg='quotes " and \\ and \x01')
+    error = assert_error(world.ask(path), status, code, path)
+    assert error["type"] == 'a "type\\' and error["message"].startswith('quotes " and \\ and')
+    assert error["retryable"] is False and error["resets_at"] is None
+    world.deny(status, code, retryable=True, retry=7, resets=1800000000)
+    answer = world.ask(path)
+    error = assert_error(answer, status, code, path)
+    assert error["retryable"] is True and error["resets_at"] == 1800000000
+    assert answer.header("retry-after") == "7"
+    assert answer.header("x-circuit-breaker") == ("open" if code == "circuit_open" else None)
+    assert len(world.upstream.requests) == forwarded
+
+
+@pytest.mark.parametrize("variables", (
+    {"action": "wait"}, {"action": "Allow"}, {"action": "deny", "status": 418, "code": "tea"},
+    {"action": 1}, {"be": "b1-demo-direct", "bearer": "t"}, {"action": "answer", "status": 302}))
+def test_refuses_what_it_does_not_understand(world, variables):
+    forwarded = len(world.upstream.requests)
+    world.say = lambda message, args: variables
+    assert_error(world.ask(), 503, "agent_unavailable", OPENAI)
+    assert len(world.upstream.requests) == forwarded
+
+
+def test_gives_the_agents_own_answers(world):
+    world.say = lambda message, args: {"action": "answer", "status": 200, "body": '{"a":"%[src]"}'}
+    answer = world.ask("/relay/me")
+    assert (answer.status, answer.body) == (200, b'{"a":"%[src]"}')
+    assert answer.header("content-type") == "application/json" and answer.header("x-request-id")
+
+
+def test_tells_the_agent_what_it_needs(world):
+    world.allow()
+    answer = world.ask("/v1/x?q=1", "X-API-Key: rk_a\r\nAuthorization: Bearer own\r\nThread-Id: t\r\n"
+                       "Session-Id: s\r\nX-Codex-Turn-State: z\r\nX-Forwarded-For: 9.9.9.9\r\n",
+                       "POST", b"12345")
+    args = world.asked()
+    assert args.pop("id").decode() == world.record(answer)[3]
+    assert str(args.pop("src")) == "127.0.0.1"
+    assert args == {"gen": 7, "key": b"rk_a", "auth": None, "nkeys": 1, "nauth": 1, "sticky": b"s",
+                    "hard": True, "method": b"POST", "path": b"/v1/x", "host": b"relay", "len": 5,
+                    "ws": None}
+    world.ask(headers=f"X-API-Key: {'k' * 5000}\r\nX-API-Key: {'k' * 5000}\r\n")
+    assert (len(world.asked()["key"]), world.asked()["nkeys"]) == (257, 2)
+    world.ask(headers="authorization: bearer rk_b\r\nSession-Id: \r\nThread-Id: t\r\n")
+    assert (world.asked()["auth"], world.asked()["sticky"]) == (b"bearer rk_b", b"t")
+
+
+def test_lets_nothing_of_the_clients_identity_pass(world):
+    world.allow(path="/prefix/v1/x")
+    world.ask("/v1/x?q=%20", "X-API-Key: rk_client\r\nAuthorization: Bearer client\r\n"
+              "Cookie: client\r\nForwarded: for=client\r\nX-Forwarded-Client: client\r\n"
+              "X-Real-IP: client\r\nTE: trailers\r\nProxy-Authorization: client\r\n"
+              "X-Relay-Bearer: client\r\nChatGPT-Account-ID: client\r\nchatgpt-account-id: client\r\n"
+              "OpenAI-Organization: client\r\nX-Extra: client\r\nX-Internal-A: client\r\n"
+              "anthropic-version: 2023-06-01\r\ntraceparent: 00-ab-cd-01\r\nVia: kept\r\n"
+              "X-Forwarded-For: 192.0.2.1\r\nContent-Encoding: zstd\r\n", "POST", b"body")
+    head, body, _ = world.sent()
+    lines = head.lower().splitlines()
+    assert lines[0] == "post /prefix/v1/x?q=%20 http/1.1" and body == b"body"
+    assert "client" not in head and "te: trailers" not in lines
+    assert {"authorization: bearer account-token", "host: 127.0.0.1:9000", "via: kept",
+            "anthropic-version: 2023-06-01", "traceparent: 00-ab-cd-01",
+            "x-forwarded-for: 192.0.2.1", "content-encoding: zstd"} <= set(lines)
+
+
+def test_injects_what_the_account_needs(world):
+    world.allow(**{ACCOUNT_SLOT: "acct", EXTRA_SLOT: 'a "b" %[src]'})
+    world.ask(headers="chatgpt-account-id: own\r\n")
+    lines = world.sent()[0].splitlines()
+    assert {"chatgpt-account-id: acct", 'x-extra: a "b" %[src]'} <= set(lines)
+    world.allow(bearer=None, apikey="account-key")
+    world.ask(headers="X-API-Key: rk_x\r\nAuthorization: Bearer own\r\n")
+    lines = world.sent()[0].splitlines()
+    assert "x-api-key: account-key" in lines and not re.search("rk_x|own", world.sent()[0])
+    world.allow(bearer="B" * 4096)
+    world.ask(method="POST", body=b"z" * 300000)
+    assert "Bearer " + "B" * 4096 in world.sent()[0] and len(world.sent()[1]) == 300000
+
+
+@pytest.mark.parametrize("own, sent", (
+    ("", ["anthropic-beta: oauth"]),
+    ("anthropic-beta: a, b\r\n", ["anthropic-beta: a, b,oauth"]),
+    ("anthropic-beta: a, oauth\r\n", ["anthropic-beta: a, oauth"]),
+    ("anthropic-beta: a\r\nanthropic-beta: b\r\n",
+     ["anthropic-beta: a", "anthropic-beta: b", "anthropic-beta: oauth"])))
+def test_appends_to_the_clients_beta_header(world, own, sent):
+    world.allow(beta="oauth")
+    world.ask(ANTHROPIC, own)
+    assert [line for line in world.sent()[0].splitlines() if "beta" in line] == sent
+
+
+def test_strips_what_tells_on_the_account(world):
+    world.upstream.reply = (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nX-Relay-Error: fake\r\n"
+                            b"X-Request-Id: fake\r\nSet-Cookie: s\r\nOpenAI-Organization: acme\r\n"
+                            b"Server-Timing: x\r\nAlt-Svc: h3\r\nx-codex-kept: 1\r\n\r\nno")
+    world.allow()
+    answer = world.ask()
+    world.upstream.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    assert (answer.status, answer.body, answer.header("x-relay-upstream")) == (503, b"no", "1")
+    names = {key.lower() for key, _ in answer.headers}
+    assert names - {"connection"} == {"content-length", "x-codex-kept", "x-relay-upstream",
+                                      "x-request-id"}
+    assert answer.header("x-request-id") != "fake"
+
+
+def test_leaves_from_the_accounts_address(world):
+    world.allow(be="b2-demo-five")
+    world.ask()
+    assert world.sent()[2] == "127.0.0.5" and "host: up.example" in world.sent()[0]
+
+
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+def test_says_what_is_wrong_with_an_upstream(world, path):
+    world.allow(be="b6-refused")
+    assert_error(world.ask(path), 502, "upstream_unreachable", path)
+    world.allow()
+    normal = world.upstream.reply
+    try:
+        world.upstream.reply = b"garbage\r\n\r\n"
+        assert_error(world.ask(path), 502, "upstream_invalid", path)
+        world.upstream.reply = lambda sock: False
+        received = len(world.upstream.requests)
+        assert_error(world.ask(path, method="POST", body=b"{}"), 502, "upstream_invalid", path)
+        assert len(world.upstream.requests) == received + 1, "a request was sent twice"
+        world.allow(be="b2-demo-five")
+        over = threading.Event()
+        world.upstream.reply = lambda sock: over.wait(10) and False
+        assert_error(world.ask(path), 504, "upstream_timeout", path)
+        over.set()
+    finally:
+        world.upstream.reply = normal
+
+
+def test_sends_an_unknown_backend_nowhere(world):
+    forwarded = len(world.upstream.requests)
+    for backend in ("b999-gone", None, ""):
+        world.allow(be=backend)
+        assert_error(world.ask(), 503, "no_account", OPENAI)
+    assert len(world.upstream.requests) == forwarded
+
+
+def test_refuses_methods_that_would_show_a_credential(world):
+    forwarded = len(world.upstream.requests)
+    world.allow()
+    assert_error(world.ask(method="TRACE"), 400, "bad_request", OPENAI)
+    assert len(world.upstream.requests) == forwarded
+
+
+def test_records_the_clients_label_only_when_it_is_one_word(world):
+    world.allow()
+    for headers, label in (("X-Request-Id: my.id-1\r\n", "my.id-1"), ("", "-"),
+                           ("X-Request-Id: two words\r\n", "-"),
+                           ("X-Request-Id: good\r\nX-Request-Id: two words\r\n", "-"),
+                           ("X-Request-Id: bad id\r\ntraceparent: 00-ab-01\r\n", "00-ab-01"),
+                           (f"X-Request-Id: {'x' * 65}\r\n", "-")):
+        fields = world.record(world.ask(headers=headers))
+        assert fields[4:8] == ["1|2|3", "b1-demo-direct", "out", "200"] and len(fields) == 20
+        assert fields[15] == "--" and fields[18] == label
+
+
+def test_reuses_upstream_connections(world):
+    world.allow()
+    before = world.upstream.connections
+    for _ in range(50):
+        assert world.ask().status == 200
+    assert world.upstream.connections - before <= 5
+
+
+@pytest.mark.parametrize("begun", (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"))
+def test_hangs_up_when_the_client_has_left(world, begun):
+    reached, closed = threading.Event(), threading.Event()
+
+    def reply(sock):
+        sock.sendall(begun)
+        reached.set()
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+        closed.set()
+        return False
+
+    normal, world.upstream.reply = world.upstream.reply, reply
+    world.allow()
+    try:
+        with socket.create_connection(("127.0.0.1", world.port)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+            assert reached.wait(5)
+        assert closed.wait(1)
+    finally:
+        world.upstream.reply = normal
+
+
+@pytest.fixture(scope="module")
+def guarded(haproxy, tmp_path_factory):
+    """With a trusted load balancer, a limit on bodies, an upstream with TLS, a secret, stats."""
+    place = tmp_path_factory.mktemp("guarded")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", place / "key.pem", "-out", place / "cert.pem"],
+                   check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(place / "cert.pem", place / "key.pem")
+    stats = f"127.0.0.1:{free_port()}"
+    world = World(haproxy, place, tls=tls, proxy=1, trust="10.9.0.0/16", max_body=100000,
+                  secret="a$#{secret}%", stats=stats)
+    world.stats = stats
+    yield world
+    world.close()
+
+
+def through(address):
+    return f"PROXY TCP4 {address} 127.0.0.1 5000 80\r\n".encode()
+
+
+@pytest.mark.parametrize("peer, forwarded, source", (
+    ("192.0.2.9", "X-Forwarded-For: 203.0.113.1\r\n", "192.0.2.9"),
+    ("10.9.1.1", "X-Forwarded-For: 198.51.100.1, 203.0.113.1\r\n", "203.0.113.1"),
+    ("10.9.1.1", "X-Forwarded-For: 2001:db8::1\r\n", "2001:db8::1"),
+    ("10.9.1.1", "X-Forwarded-For: rubbish\r\n", "10.9.1.1"),
+    ("10.9.1.1", "", "10.9.1.1")))
+def test_believes_trusted_load_balancers_alone(guarded, peer, forwarded, source):
+    guarded.allow()
+    answer = guarded.ask(headers=forwarded, first=through(peer))
+    assert answer.status == 200 and str(guarded.asked()["src"]) == source
+    assert guarded.record(answer)[1] == "a$#{secret}%"
+
+
+@pytest.mark.parametrize("size, sized, status", (
+    (100000, True, 200), (100001, True, 413), (60000, False, 200), (65537, False, 413)))
+def test_bounds_bodies(guarded, size, sized, status):
+    guarded.allow()
+    body = b"x" * size
+    if sized:
+        answer = guarded.ask(method="POST", body=body, first=through("192.0.2.9"))
+    else:
+        chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+        with_body = Chunked(chunk)
+        answer = guarded.ask(method="POST", headers="Transfer-Encoding: chunked\r\n",
+                             body=with_body, first=through("192.0.2.9"))
+    assert answer.status == status
+    if status == 413:
+        assert_error(answer, 413, "request_too_large", OPENAI)
+
+
+class Chunked(bytes):
+    """A body that brings its own framing: false, so that ask() adds no length."""
+
+    def __bool__(self):
+        return False
+
+
+def test_checks_the_certificate_of_an_upstream(guarded):
+    guarded.allow(be="b3-tls-direct")
+    assert guarded.ask(first=through("192.0.2.9")).status == 200
+    assert "authorization: Bearer account-token" in guarded.secure.requests[-1][0]
+    received = len(guarded.secure.requests)
+    guarded.allow(be="b5-tls-socks")  # the same server under a name its certificate lacks
+    assert_error(guarded.ask(first=through("192.0.2.9")), 502, "upstream_unreachable", OPENAI)
+    assert len(guarded.secure.requests) == received
+
+
+def test_shows_stats_and_metrics(guarded):
+    for path, part in (("/", "b3-tls-direct"), ("/metrics", "haproxy_process_uptime_seconds")):
+        done = subprocess.run(["curl", "-sf", f"http://{guarded.stats}{path}"], capture_output=True,
+                              text=True, check=True, timeout=20)
+        assert part in done.stdout
+
+
+def test_loads_without_a_warning(haproxy, world, guarded, tmp_path):
+    debian = pathlib.Path("/etc/haproxy/haproxy.cfg")
+    for source in (world, guarded):
+        place = tmp_path / source.name
+        shutil.copytree(source.files, place, ignore=shutil.ignore_patterns("*.log"))
+        for files in ((), (debian,)):
+            command = [haproxy, "-c", "-dW"]
+            for path in (*files, place / "relay.cfg"):
+                command += ["-f", path]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, done.stderr
