@@ -137,7 +137,7 @@ static int collect_headers(struct assemble *a, sqlite3_stmt *st, const struct as
 static int add_headers(struct assemble *a, sqlite3_stmt *st, const struct assemble_upstream *u,
 	struct snapshot_range *ret, struct errtext *e)
 {
-	struct headerset all;
+	struct headerset all = {.count = 0};
 	int error = collect_headers(a, st, u, &all, e);
 
 	if (error)

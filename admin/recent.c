@@ -88,6 +88,20 @@ static size_t read_ring(const struct board *b, uint32_t tenant, struct recent_ro
 	return count;
 }
 
+static int list(struct control *c, const struct directory *d, size_t max, uint32_t tenant,
+	struct recent_row **ret_rows, size_t *ret_count, struct errtext *e)
+{
+	struct recent_row *rows = calloc(max + 1, sizeof(*rows));
+
+	if (!rows)
+		return errtext_set(e, -ENOMEM, "requests: out of memory");
+	*ret_count = read_ring(c->board, tenant, rows, max);
+	for (size_t i = 0; i < *ret_count; i++)
+		fill_row(d, &rows[i]);
+	*ret_rows = rows;
+	return 0;
+}
+
 int recent_list(struct control *c, size_t max, const char *tenant, struct recent_row **ret_rows,
 	size_t *ret_count, struct errtext *e)
 {
@@ -99,15 +113,8 @@ int recent_list(struct control *c, size_t max, const char *tenant, struct recent
 		max = RECENT_MAX;
 	if (!error)
 		error = directory_load(&d, c->store, e);
-	struct recent_row *rows = error ? NULL : calloc(max ? max : 1, sizeof(*rows));
-	if (!error && !rows)
-		error = errtext_set(e, -ENOMEM, "requests: out of memory");
-	if (!error) {
-		*ret_count = read_ring(c->board, tenant_id, rows, max);
-		for (size_t i = 0; i < *ret_count; i++)
-			fill_row(&d, &rows[i]);
-		*ret_rows = rows;
-	}
+	if (!error)
+		error = list(c, &d, max, tenant_id, ret_rows, ret_count, e);
 	directory_fini(&d);
 	return error;
 }

@@ -133,7 +133,8 @@ static int check_whole(const struct opening *o)
 /* Looks before it changes anything: a file of another program stays as it is. */
 static int check_ours(const struct opening *o, int64_t *ret_version)
 {
-	int64_t id, tables;
+	int64_t id = 0;
+	int64_t tables = 0;
 	size_t known;
 	int error = ask_number(o, "PRAGMA application_id", &id);
 
@@ -192,7 +193,7 @@ static int migrate(const struct opening *o, int64_t version)
 
 static int set_up(const struct opening *o)
 {
-	int64_t version;
+	int64_t version = 0;
 
 	sqlite3_extended_result_codes(o->db, 1);
 	sqlite3_busy_timeout(o->db, BUSY_TIMEOUT_MS);

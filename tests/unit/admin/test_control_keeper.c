@@ -1,0 +1,105 @@
+#include "tests/unit/admin/room.h"
+
+#include "admin/control_keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct hall {
+	struct room *room;
+	int keeper_fd; /* the keeper's end */
+};
+
+static int hall_setup(void **state)
+{
+	static struct hall h;
+	int pair[2];
+
+	h.room = room_new();
+	assert_int_equal(channel_pair(pair), 0);
+	h.room->control.keeper_fd = pair[0];
+	h.keeper_fd = pair[1];
+	*state = &h;
+	return 0;
+}
+
+static int hall_teardown(void **state)
+{
+	struct hall *h = *state;
+
+	if (h->keeper_fd >= 0)
+		close(h->keeper_fd);
+	close(h->room->control.keeper_fd);
+	room_free(h->room);
+	return 0;
+}
+
+static void tell(struct hall *h, enum channel_type type, int fd)
+{
+	struct channel_message m = {.type = (uint32_t)type};
+
+	m.processes[CHILD_AGENT].pid = 4711;
+	assert_int_equal(channel_send(h->keeper_fd, &m, &fd, fd >= 0 ? 1 : 0), 0);
+}
+
+/* The agent dies before it acknowledges; the change waits for the next one and returns with its word. */
+static void a_change_outlives_the_agent_it_was_sent_to(void **state)
+{
+	struct hall *h = *state;
+	struct room *r = h->room;
+	struct control_outcome outcome;
+	struct room_seen seen;
+	int pair[2];
+
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	close(r->agent_fd);
+	assert_int_equal(channel_pair(pair), 0);
+	r->agent_fd = pair[1];
+	tell(h, CHANNEL_PEER, pair[0]);
+	close(pair[0]);
+	/* it will be there when the snapshot has gone out */
+	room_acknowledge(r, store_version(r->control.store), 0);
+	assert_int_equal(control_publish(&r->control, &outcome, &r->e), 0);
+	assert_true(outcome.acknowledged);
+	room_take(r, &seen);
+	assert_true(seen.version == store_version(r->control.store));
+	room_seen_fini(&seen);
+}
+
+static void notes_what_the_keeper_says(void **state)
+{
+	struct hall *h = *state;
+	struct control *c = &h->room->control;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	tell(h, CHANNEL_PROCESSES, -1);
+	tell(h, CHANNEL_RELOAD, fd);
+	tell(h, CHANNEL_RELOAD, fd); /* the newer one counts */
+	close(fd);
+	control_keeper_receive(c);
+	assert_int_equal(c->processes[CHILD_AGENT].pid, 4711);
+	assert_true(c->reload_fd >= 0);
+	close(c->reload_fd);
+	assert_false(c->draining);
+	tell(h, CHANNEL_DRAIN, -1);
+	control_keeper_receive(c);
+	assert_true(c->draining);
+	assert_false(c->keeper_gone);
+	close(h->keeper_fd);
+	h->keeper_fd = -1;
+	control_keeper_receive(c);
+	assert_true(c->keeper_gone);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, hall_setup, hall_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_change_outlives_the_agent_it_was_sent_to),
+		TEST(notes_what_the_keeper_says),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
