@@ -1,0 +1,401 @@
+"""relayadm and the admin API on a daemon of their own: what is done, what is refused, what is never told."""
+import base64
+import http.client
+import json
+import os
+import re
+import socket
+import sqlite3
+import statistics
+import subprocess
+import time
+
+import pytest
+
+from relay import BUILD, Refused, Relay
+
+TOKEN = "sk-canary-7f3a9"
+RELAYADM = BUILD / "relayadm"
+
+
+@pytest.fixture
+def relay(tmp_path):
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    r = Relay(tmp_path, ["/usr/sbin/haproxy"])
+    for name in ("state", "run"):
+        (tmp_path / name).mkdir(mode=0o755)
+    if os.geteuid() == 0:
+        for name in ("state", "run"):
+            subprocess.run(["chown", "daemon", tmp_path / name], check=True)
+    r.start()
+    try:
+        yield r
+    finally:
+        r.stop()
+
+
+@pytest.fixture
+def furnished(relay):
+    relay.adm("upstreams", "add", "u", "--url", "http://127.0.0.1:9/api", "--provider", "openai")
+    relay.adm("upstreams", "add", "codex", "--url", "https://codex.invalid/x", "--provider", "codex")
+    relay.adm("egress", "add", "e", "--source", "127.0.0.2")
+    relay.adm("accounts", "add", "a", "--upstream", "u", "--egress", "e", "--token-stdin", stdin=TOKEN + "\n")
+    relay.adm("accounts", "add", "b", "--upstream", "u", "--token-stdin", stdin=TOKEN + "-b")
+    relay.adm("accounts", "add", "c", "--upstream", "codex", "--token-stdin", stdin=TOKEN + "-c")
+    relay.adm("pools", "set", "p", "a", "b")
+    relay.adm("tenants", "add", "t", "--pool", "p")
+    return relay
+
+
+def jwt(claims):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+    return f"{part({'alg': 'none'})}.{part(claims)}.sig"
+
+
+def auth_json(path, **tokens):
+    tokens = {"id_token": "id", "refresh_token": "rt-canary-51", "account_id": "acct-1", **tokens}
+    path.write_text(json.dumps({"OPENAI_API_KEY": None, "tokens": tokens}))
+    return path
+
+
+def human(relay, *words):
+    run = subprocess.run([RELAYADM, "--socket", relay.socket, *words], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+# --- refusals ---
+
+REFUSED = [
+    # words, exit code, what the message names
+    (["tenants", "add", "t"], 1, 'tenant "t" exists already'),
+    (["upstreams", "add", "u", "--url", "http://x"], 1, 'upstream "u" exists already'),
+    (["tenants", "add", "UPPER"], 1, "not a name"),
+    (["tenants", "add", "x", "--pool", "nope"], 1, 'no pool named "nope"'),
+    (["tenants", "set", "nobody", "--rpm", "1"], 1, 'no tenant named "nobody"'),
+    (["tenants", "set", "t", "--allow-ip", "10.0.0.1/8"], 1, "10.0.0.1/8"),
+    (["pools", "set", "p", "a", "ghost"], 1, 'no account named "ghost"'),
+    (["pools", "set", "p", "a", "c"], 1, "one upstream"),
+    (["accounts", "del", "a"], 1, "in use by pool p"),
+    (["egress", "del", "e"], 1, "in use by account a"),
+    (["upstreams", "del", "u"], 1, "in use by accounts a, b"),
+    (["pools", "del", "p"], 1, "in use by tenant t"),
+    (["upstreams", "add", "x", "--url", "http://user:pw@x"], 1, "user name"),
+    (["upstreams", "add", "x", "--url", "http://x", "--header", "Authorization: y"], 1, "authorization"),
+    (["egress", "add", "x", "--source", "300.0.0.1"], 1, "not an IP address"),
+    (["tokens", "issue", "--tenant", "nobody"], 1, 'no tenant named "nobody"'),
+    (["tokens", "revoke", "999"], 1, "no key with id 999"),
+    (["accounts", "set", "a", "--weight", "0"], 1, "weight"),
+    (["accounts", "set", "a", "--token-file", "/nonexistent"], 1, "/nonexistent"),
+    (["apply", "/nonexistent"], 1, "/nonexistent"),
+    (["egress", "add", "x"], 2, "--source, --socks4, --node"),
+    (["upstreams", "add", "x"], 2, "--url is missing"),
+    (["tenants", "add", "x", "--rpm", "many"], 2, "whole number"),
+    (["tenants", "add", "x", "--colour", "red"], 2, "--colour"),
+    (["tenants", "add"], 2, "NAME is missing"),
+    (["accounts", "refresh", "a"], 2, 'unknown verb "refresh"'),
+    (["frobnicate"], 2, 'unknown noun "frobnicate"'),
+]
+
+
+def test_a_refusal_is_clear_and_changes_nothing(furnished):
+    before = furnished.adm("export")
+    version = furnished.adm("status")["store"]["version"]
+    for words, code, message in REFUSED:
+        run = furnished.adm_run(*words)
+        assert run.returncode == code, (words, run)
+        assert run.stderr.startswith("relayadm: ") and message in run.stderr, (words, run.stderr)
+        assert run.stdout == ""
+    assert furnished.adm("export") == before
+    assert furnished.adm("status")["store"]["version"] == version
+
+
+def test_a_malformed_auth_json_is_named_and_changes_nothing(furnished, tmp_path):
+    bad = {
+        "{": "not JSON",
+        "[]": "not a JSON object",
+        "{}": "neither tokens nor OPENAI_API_KEY",
+        '{"tokens": {"access_token": "secret-canary", "account_id": "x"}}': "access_token: it is not a JWT",
+        '{"tokens": {"access_token": "%s"}}' % jwt({"exp": 2000000000}): "account_id is missing",
+        '{"tokens": {"access_token": "%s", "account_id": "x"}}' % jwt({}): "has no exp",
+        '{"OPENAI_API_KEY": "%s"}' % ("x" * 4097): "4097 bytes long; at most 4096",
+        '{"OPENAI_API_KEY": "a\\nb"}': "line break",
+    }
+    before = furnished.adm("accounts", "list")
+    for text, message in bad.items():
+        (tmp_path / "auth.json").write_text(text)
+        with pytest.raises(Refused) as refused:
+            furnished.adm("accounts", "add", "x", "--upstream", "codex", "--auth-json", tmp_path / "auth.json")
+        assert refused.value.code == 1 and message in refused.value.stderr
+        assert "canary" not in refused.value.stderr
+    assert furnished.adm("accounts", "list") == before
+
+
+def test_a_key_needs_a_pool_whose_accounts_have_credentials(furnished, tmp_path):
+    furnished.adm("tenants", "add", "poor")
+    with pytest.raises(Refused, match="has no pool"):
+        furnished.adm("tokens", "issue", "--tenant", "poor")
+    furnished.adm("accounts", "add", "old", "--upstream", "codex", "--auth-json",
+                  auth_json(tmp_path / "old.json", access_token=jwt({"exp": 1000})))
+    assert furnished.adm("accounts", "show", "old")["state"] == "expired"
+    furnished.adm("pools", "set", "q", "c", "old")
+    with pytest.raises(Refused, match="no usable credential for old"):
+        furnished.adm("tokens", "issue", "--tenant", "t", "--pool", "q")
+
+
+def test_a_daemon_that_is_not_there_is_exit_3(tmp_path):
+    run = subprocess.run([RELAYADM, "--socket", tmp_path / "none.sock", "status"], capture_output=True, text=True)
+    assert run.returncode == 3 and "none.sock" in run.stderr
+    run = subprocess.run([RELAYADM, "status"], capture_output=True, text=True,
+                         env={**os.environ, "RELAYADM_SOCKET": str(tmp_path / "env.sock")})
+    assert run.returncode == 3 and "env.sock" in run.stderr
+
+
+def test_a_stranger_may_not_use_the_socket(relay):
+    if os.geteuid() != 0:
+        pytest.fail("needs root, to become another user")
+    run = subprocess.run([RELAYADM, "--socket", relay.socket, "status"], capture_output=True, text=True,
+                         user="nobody", group="nogroup", extra_groups=[])
+    assert run.returncode == 3, run
+    run = subprocess.run([RELAYADM, "--socket", relay.socket, "tenants", "list"], capture_output=True, text=True,
+                         user="nobody", group="daemon", extra_groups=[])
+    assert run.returncode == 0, run
+
+
+# --- what is done ---
+
+def test_a_codex_login_brings_account_id_expiry_and_limits(furnished, tmp_path):
+    expires = int(time.time()) + 86400
+    path = auth_json(tmp_path / "auth.json", access_token=jwt({"exp": expires}))
+    account = furnished.adm("accounts", "add", "login", "--upstream", "codex", "--auth-json", path)
+    assert account["state"] == "ok" and account["refreshable"] is True
+    assert account["credential_expires_at"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires))
+    assert (account["rpm"], account["rph"], account["concurrency"], account["max_consecutive"]) == (10, 200, 2, 5)
+    assert furnished.adm("accounts", "show", "a")["rpm"] == 0
+
+
+def test_tokens_have_the_promised_shape(furnished):
+    issued = furnished.adm("tokens", "issue", "--tenant", "t", "--ttl", "30d", "--name", "laptop")
+    assert {"id", "token", "tenant", "pool", "expires_at"} <= set(issued)
+    assert re.fullmatch(r"rk_[0-9A-Za-z]{36}", issued["token"])
+    shown = furnished.adm("tokens", "show", issued["id"])
+    assert (shown["last4"], shown["state"], shown["rpm"]) == (issued["token"][-4:], "active", 30)
+    assert issued["token"] not in json.dumps(furnished.adm("tokens", "list"))
+    fresh = furnished.adm("tokens", "rotate", issued["id"], "--grace", "1h")
+    assert fresh["token"] != issued["token"]
+    assert furnished.adm("tokens", "show", issued["id"])["state"] == "active"
+    furnished.adm("tokens", "revoke", issued["id"])
+    assert furnished.adm("tokens", "show", issued["id"])["state"] == "revoked"
+    many = furnished.adm("tokens", "issue", "--tenant", "t", "--count", "500")["items"]
+    assert len({one["token"] for one in many}) == 500
+    assert human(furnished, "tokens", "issue", "--tenant", "t").startswith("rk_")
+
+
+def test_an_account_can_be_suspended_and_resumed(furnished):
+    furnished.adm("accounts", "suspend", "a", "--reason", "bill not paid")
+    shown = furnished.adm("accounts", "show", "a")
+    assert (shown["state"], shown["suspend_reason"]) == ("suspended", "bill not paid")
+    furnished.adm("accounts", "resume", "a")
+    assert furnished.adm("accounts", "show", "a")["state"] == "ok"
+
+
+def test_options_of_later_use_are_kept_and_shown(furnished):
+    furnished.adm("tenants", "set", "t", "--rps", "1", "--rpm", "2", "--rph", "3", "--concurrency", "4", "--daily", "5",
+                  "--monthly", "6", "--wait", "2m", "--shadow", "on", "--allow-ip", "10.0.0.0/8,::1")
+    t = furnished.adm("tenants", "show", "t")
+    assert [t[k] for k in ("rps", "rpm", "rph", "concurrency", "daily", "monthly")] == [1, 2, 3, 4, 5, 6]
+    assert (t["wait"], t["shadow"], t["allow_ip"]) == ("2m", True, ["10.0.0.0/8", "::1"])
+    furnished.adm("accounts", "set", "a", "--pace", "500ms-3s", "--region", "eu-1", "--weight", "7", "--header", "X-A: b")
+    a = furnished.adm("accounts", "show", "a")
+    assert (a["pace"], a["region"], a["weight"], a["headers"]) == ("500ms-3s", "eu-1", 7, {"X-A": "b"})
+    furnished.adm("pools", "set", "p", "b", "a", "--strategy", "round-robin", "--sticky", "hard", "--wait", "5s")
+    p = furnished.adm("pools", "show", "p")
+    assert (p["accounts"], p["strategy"], p["sticky"], p["wait"]) == (["b", "a"], "round-robin", "hard", "5s")
+    furnished.adm("upstreams", "set", "codex", "--token-url", "https://auth.invalid/token", "--client-id", "app_1")
+    assert furnished.adm("upstreams", "show", "codex")["client_id"] == "app_1"
+
+
+def test_export_and_apply_are_each_other(furnished):
+    document = furnished.adm("export")
+    assert TOKEN not in json.dumps(document)
+    assert furnished.adm("apply", "-", stdin=json.dumps(document))["changes"] == []
+    document["tenants"].append({"name": "new", "pool": "p"})
+    document["accounts"][0]["weight"] = 9
+    changed = human_apply(furnished, document)
+    assert changed == ["~ accounts a: weight", "+ tenants new"]
+    assert human_apply(furnished, document) == []
+    document["tenants"].append({"name": "newer"})
+    document["pools"].append({"name": "bad", "accounts": ["ghost"]})
+    with pytest.raises(Refused, match="pools bad: there is no account named"):
+        furnished.adm("apply", "-", stdin=json.dumps(document))
+    assert [t["name"] for t in furnished.adm("tenants", "list")["items"]] == ["new", "t"]
+
+
+def human_apply(relay, document):
+    run = subprocess.run([RELAYADM, "--socket", relay.socket, "apply", "-"], input=json.dumps(document),
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_a_backup_is_a_whole_store_without_clear_secrets(furnished, tmp_path):
+    key = furnished.adm("tokens", "issue", "--tenant", "t")["token"]
+    path = tmp_path / "copy.db"
+    human(furnished, "backup", str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert [row[0] for row in db.execute("SELECT name FROM accounts ORDER BY name")] == ["a", "b", "c"]
+    db.close()
+    content = path.read_bytes()
+    assert TOKEN.encode() not in content and key.encode() not in content
+    with pytest.raises(Refused, match="File exists"):
+        furnished.adm("backup", path)
+    assert path.read_bytes() == content
+
+
+def test_no_secret_is_in_logs_store_or_command_lines(furnished, tmp_path):
+    auth = auth_json(tmp_path / "auth.json", access_token=jwt({"exp": 2000000000, "canary": "at-canary-52"}))
+    furnished.adm("accounts", "add", "login", "--upstream", "codex", "--auth-json", auth)
+    key = furnished.adm("tokens", "issue", "--tenant", "t")["token"]
+    secrets = [TOKEN, key, "rt-canary-51", json.loads(auth.read_text())["tokens"]["access_token"]]
+    auth.unlink()
+    places = [p for p in furnished.dir.rglob("*") if p.is_file()]
+    assert any(p.suffix == ".db" for p in places) and any(p.name == "relay.log" for p in places)
+    for place in places:
+        content = place.read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in content, place
+    log = furnished.process.text()
+    assert '"noun":"tokens","verb":"issue","target":"t"' in log
+
+
+def test_a_change_returns_within_100_ms(furnished):
+    times = []
+    for n in range(100):
+        begin = time.monotonic()
+        furnished.adm("tenants", "set", "t", "--rpm", n)
+        times.append(time.monotonic() - begin)
+    status = furnished.adm("status")["snapshot"]
+    assert status["published"] == status["acknowledged"]
+    assert statistics.median(times) < 0.05, times
+    assert sorted(times)[-5] < 0.1, times
+
+
+def test_tables_and_status_are_for_people(furnished):
+    lines = human(furnished, "accounts", "list").splitlines()
+    assert lines[0].split() == ["NAME", "UPSTREAM", "STATE", "EGRESS", "WEIGHT", "REGION", "RPM", "RPH", "CONC",
+                                "CONSEC", "PACE", "POOLS", "EXPIRES"]
+    assert [line.split()[0] for line in lines[1:]] == ["a", "b", "c"]
+    assert all(line.index(word) == lines[0].index("UPSTREAM") for line, word in zip(lines[1:], ("u", "u", "codex")))
+    assert "url: http://127.0.0.1:9/api\n" in human(furnished, "upstreams", "show", "u")
+    screen = human(furnished, "status")
+    for word in ("mode: single", "keeper", "control", "agent", "POOL", "ACCOUNT"):
+        assert word in screen
+    processes = furnished.adm("status")["processes"]
+    assert set(processes) == {"keeper", "control", "agent"}
+    assert all(p["pid"] > 0 and p["restarts"] == 0 and p["uptime_s"] >= 0 for p in processes.values())
+
+
+# --- HTTP ---
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("relay", timeout=10)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(relay, method, path, body=None):
+    c = UnixConnection(relay.socket)
+    c.request(method, path, body)
+    answer = c.getresponse()
+    document = json.loads(answer.read())
+    c.close()
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer, document
+
+
+def test_http_errors_are_json_with_the_right_status(furnished):
+    for method, path, body, status in [
+        ("GET", "/", None, 404), ("GET", "/v1/nothing", None, 404), ("GET", "/v1/tenants/", None, 404),
+        ("PUT", "/v1/tenants", "{}", 405), ("POST", "/v1/tenants", "{", 400), ("POST", "/v1/tenants", "[]", 400),
+        ("POST", "/v1/tenants", '{"name": "x"} y', 400), ("POST", "/v1/tenants", '{"name": "x", "rpm": "5"}', 400),
+        ("POST", "/v1/tenants", '{"name": "x", "no": 1}', 400), ("POST", "/v1/tenants", '{"name": "t"}', 409),
+        ("POST", "/v1/tenants", '{"a":' * 40, 400), ("POST", "/v1/tenants", " " * 1100000, 413),
+        ("GET", "/v1/tenants/none", None, 404), ("GET", "/v1/tenants/BAD", None, 400),
+        ("GET", "/v1/tokens?tenant=t&tenant=t", None, 400), ("GET", "/v1/tokens?x=1", None, 400),
+        ("GET", "/v1/requests?last=abc", None, 400), ("DELETE", "/v1/egress/e", None, 409),
+    ]:
+        answer, document = ask(furnished, method, path, body)
+        assert answer.status == status, (method, path, body and body[:50], document)
+        assert document["error"]["code"] and document["error"]["message"]
+        if status == 405:
+            assert answer.headers["Allow"] == "GET, POST"
+    assert [t["name"] for t in ask(furnished, "GET", "/v1/tenants")[1]["items"]] == ["t"]
+
+
+def test_many_connections_at_once_do_not_lock_anybody_out(furnished):
+    idle = []
+    for _ in range(100):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(str(furnished.socket))
+        s.sendall(b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        idle.append(s)
+    try:
+        furnished.adm("tenants", "set", "t", "--rpm", "5")
+    finally:
+        for s in idle:
+            s.close()
+
+
+# --- what comes from the rows ---
+
+def test_help_is_there_for_every_command():
+    out = subprocess.run([RELAYADM, "help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+ [a-z]+)(?: |$)", out, re.M)
+    assert len(commands) > 35
+    for command in commands:
+        noun, verb = command.split()
+        text = subprocess.run([RELAYADM, noun, verb, "--help"], capture_output=True, text=True, check=True).stdout
+        assert text.startswith(f"usage: relayadm {noun} {verb}"), text
+
+
+def complete(words):
+    script = subprocess.run([RELAYADM, "--generate-completion"], capture_output=True, text=True, check=True).stdout
+    line = " ".join(f"'{w}'" for w in words)
+    script += f"\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _relayadm; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_completion_knows_nouns_verbs_options_and_choices():
+    assert {"tenants", "accounts", "--json"} <= set(complete(["relayadm", ""]))
+    assert complete(["relayadm", "tok"]) == ["tokens"]
+    assert set(complete(["relayadm", "pools", ""])) == {"set", "list", "show", "del"}
+    assert complete(["relayadm", "--socket", "/x", "tokens", "iss"]) == ["issue"]
+    assert complete(["relayadm", "tokens", "issue", "--ten"]) == ["--tenant"]
+    assert complete(["relayadm", "upstreams", "add", "u", "--provider", "co"]) == ["codex"]
+
+
+def test_the_man_page_is_troff():
+    page = subprocess.run([RELAYADM, "--generate-man"], capture_output=True, text=True, check=True).stdout
+    assert page.startswith(".TH RELAYADM 1")
+    for line in page.splitlines():
+        assert not line.startswith(".") or re.match(r"\.(TH|SH|SS|TP|RS|RE|BR)\b", line), line
+
+
+# --- the daemon's own configuration ---
+
+def test_a_typo_in_the_configuration_is_named_with_file_and_line(tmp_path):
+    path = tmp_path / "relay.conf"
+    path.write_text("[relay]\nlog_level = info\n\n[spop]\nlissten = abns:x\n")
+    run = subprocess.run([BUILD / "spoa-relay", "--check-config", "--config", path], capture_output=True, text=True)
+    assert run.returncode != 0
+    assert f"{path}:5" in run.stderr and "lissten" in run.stderr
