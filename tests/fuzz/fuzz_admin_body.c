@@ -1,0 +1,32 @@
+/* Bodies of the admin API against every row's check, and the same bytes as an auth.json. */
+#include "admin/authjson.h"
+#include "admin/command.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_as_body(const char *text, size_t size)
+{
+	struct json_tokener *t = json_tokener_new_ex(COMMAND_JSON_DEPTH);
+	struct errtext e;
+
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_object *body = json_tokener_parse_ex(t, text, (int)size);
+	for (int i = 0; json_object_is_type(body, json_type_object) && i < COMMAND_COUNT; i++)
+		command_body_check(command_row((enum command_id)i), body, &e);
+	json_object_put(body);
+	json_tokener_free(t);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice text = {(const char *)data, size};
+	struct authjson a;
+	struct errtext e;
+	int64_t ms;
+
+	if (authjson_parse(text, &a, &e) == 0)
+		authjson_fini(&a);
+	authjson_jwt_expiry(text, &ms, &e);
+	check_as_body(text.p, size);
+	return 0;
+}
