@@ -22,7 +22,7 @@ enum exit_code {
 #define JSON_PRETTY                                                                                \
 	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-static int complain(enum exit_code code, const char *text)
+static int complain(int code, const char *text)
 {
 	fprintf(stderr, "relayadm: %s\n", text);
 	return code;
