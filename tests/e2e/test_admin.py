@@ -29,8 +29,8 @@ def relay(tmp_path):
     if os.geteuid() == 0:
         for name in ("state", "run"):
             subprocess.run(["chown", "daemon", tmp_path / name], check=True)
-    r.start()
     try:
+        r.start()
         yield r
     finally:
         r.stop()
