@@ -65,8 +65,6 @@ static void count(struct agent *a, const struct decide_verdict *v)
 		break;
 	case DECIDE_DENY:
 		board_add(&a->board->refused[v->refusal], 1);
-		if (v->refusal == REFUSAL_OVERLOADED)
-			board_add(&a->board->counters[BOARD_LEASES_FULL], 1);
 		break;
 	}
 }

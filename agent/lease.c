@@ -105,27 +105,27 @@ struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16])
 	return index_find(l, id, &at) ? &l->rows[l->index[at] - 1] : NULL;
 }
 
-static void reclaim_one(struct leases *l, int64_t now_ms, struct statefile_lease *ret_reclaimed)
+/* The oldest of a few: good enough, and bounded. */
+static void reclaim_one(struct leases *l, struct statefile_lease *ret_reclaimed)
 {
+	struct statefile_lease *oldest = &l->rows[l->sweep];
+
 	for (uint32_t i = 0; i < RECLAIM_LOOKS; i++) {
 		struct statefile_lease *row = &l->rows[l->sweep];
 		l->sweep = (l->sweep + 1) % l->count;
-		if (now_ms - row->decided_ms < LEASE_RECLAIM_MS)
-			continue;
-		memcpy(ret_reclaimed, row, sizeof(*row));
-		lease_end(l, row);
-		return;
+		if (row->decided_ms < oldest->decided_ms)
+			oldest = row;
 	}
+	memcpy(ret_reclaimed, oldest, sizeof(*oldest));
+	lease_end(l, oldest);
 }
 
-struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16], int64_t now_ms,
-	struct statefile_lease *ret_reclaimed)
+struct statefile_lease *lease_new(
+	struct leases *l, const uint8_t id[16], struct statefile_lease *ret_reclaimed)
 {
 	atomic_store_explicit(&ret_reclaimed->state, LEASE_FREE, memory_order_relaxed);
 	if (l->used == l->count)
-		reclaim_one(l, now_ms, ret_reclaimed);
-	if (l->used == l->count)
-		return NULL;
+		reclaim_one(l, ret_reclaimed);
 	uint32_t row = l->free_rows[l->count - l->used - 1];
 	l->used++;
 	memcpy(l->rows[row].id, id, 16);

@@ -11,9 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A lease whose end record never came may be given up at this age when its place is needed. */
-#define LEASE_RECLAIM_MS ((int64_t)3600 * 1000)
-
 struct leases {
 	struct statefile_lease *rows; /* of the state file */
 	uint32_t count;		      /* rows in all */
@@ -33,11 +30,12 @@ void leases_fini(struct leases *l);
 /* NULL when there is none. */
 struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
 /*
- * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL when all are taken
- * and none of the few looked at is old enough; the one given up is copied to `ret_reclaimed`, whose state says whether there was one.
+ * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). When
+ * all rows are taken (records do not arrive), an old lease is given up rather than the request
+ * refused; it is copied to `ret_reclaimed`, whose state says whether there was one.
  */
-struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16], int64_t now_ms,
-	struct statefile_lease *ret_reclaimed);
+struct statefile_lease *lease_new(
+	struct leases *l, const uint8_t id[16], struct statefile_lease *ret_reclaimed);
 void lease_commit(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);
 

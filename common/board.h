@@ -39,8 +39,7 @@ typedef _Atomic uint64_t board_counter;
 	X(EVENTS_FORGED)    /* wrong secret or unknown peer */                                     \
 	X(EVENTS_UNMATCHED) /* for no lease: repeated, late, or refused requests' own */           \
 	X(LEASES)	    /* gauge: requests in progress */                                      \
-	X(LEASES_RECLAIMED) /* too old, given up */                                                \
-	X(LEASES_FULL)	    /* refused because the table was full */                               \
+	X(LEASES_RECLAIMED) /* given up because all places were taken */                           \
 	X(BOARD_FULL)	    /* a labelled row had no place */                                      \
 	X(SNAPSHOT_VERSION) /* gauge: the snapshot in force */                                     \
 	X(SNAPSHOT_REFUSED) /* snapshots that did not pass the check */

@@ -24,11 +24,14 @@ int errtext_prefix(struct errtext *e, int code, const char *format, ...)
 	if (!e)
 		return code;
 	memcpy(old, e->text, sizeof(old));
-	old[sizeof(old) - 1] = '\0';
 	va_start(args, format);
 	int n = vsnprintf(e->text, sizeof(e->text), format, args);
 	va_end(args);
-	if (n >= 0 && (size_t)n < sizeof(e->text))
-		snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", old);
+	if (n >= 0 && (size_t)n + 3 < sizeof(e->text)) {
+		size_t room = sizeof(e->text) - (size_t)n - 3;
+		memcpy(e->text + n, ": ", 2);
+		memcpy(e->text + n + 2, old, room);
+		e->text[sizeof(e->text) - 1] = '\0';
+	}
 	return code;
 }

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define BROKEN_CONNECTIONS 8 /* questions more for connections that a dead agent left */
+
 #define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 
 static void append_binds(const struct render_options *o, struct buffer *b)
@@ -111,13 +113,24 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
 }
 
+/*
+ * An agent that died leaves several broken connections behind, and HAProxy 2.6 finds out about each by
+ * losing a question on it, at once and with error 255 or 257 (SPOE.txt 2.5). A question that ran into
+ * its time limit is not asked a third time.
+ */
 static void append_question(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32).\n"
+		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32), and again\n"
+		"\t# for each further connection that turns out to be broken (errors 255 and 257 come at once).\n"
 		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE "\n"
 		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE2
 		" unless { " RELAY_VAR("action") " -m found }\n");
+	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
+		buffer_append_str(b,
+			"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE2
+			" if !{ " RELAY_VAR("action") " -m found } { " RELAY_VAR(
+				"error") " -m int 255 257 }\n");
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RELAY_VAR("action") " -m found }");
 }
 

@@ -22,9 +22,7 @@ enum refusal decide_reserve(struct decide_context *c)
 	struct statefile_lease *lease = v->lease;
 
 	if (!lease)
-		lease = lease_new(c->state->leases, c->request->id, c->now_ms, &v->reclaimed);
-	if (!lease)
-		return REFUSAL_OVERLOADED;
+		lease = lease_new(c->state->leases, c->request->id, &v->reclaimed);
 	lease->tenant = v->tenant->id;
 	lease->key = v->key->id;
 	lease->account = v->account->id;

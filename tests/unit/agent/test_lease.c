@@ -69,14 +69,19 @@ static void behaves_as_a_set_over_any_sequence(void **state)
 			present[n] = false;
 			count--;
 		} else {
-			struct statefile_lease *lease = lease_new(&l, id, 0, &reclaimed);
-			assert_int_equal(lease != NULL, count < ROWS);
-			if (lease) {
-				lease->decided_ms = 0;
-				lease_commit(lease);
-				present[n] = true;
-				count++;
+			struct statefile_lease *lease = lease_new(&l, id, &reclaimed);
+			assert_int_equal(reclaimed.state == LEASE_DECIDED, count == ROWS);
+			if (count == ROWS) {
+				uint32_t gone;
+				memcpy(&gone, reclaimed.id + 8, sizeof(gone));
+				assert_true(present[gone]);
+				present[gone] = false;
+				count--;
 			}
+			lease->decided_ms = i;
+			lease_commit(lease);
+			present[n] = true;
+			count++;
 		}
 		if (i % 1000 == 0)
 			agrees(&l, present, count);
@@ -100,7 +105,7 @@ static void a_lease_not_committed_is_gone_after_a_crash(void **state)
 
 	(void)state;
 	assert_int_equal(leases_init(&l, rows, ROWS, count_found, NULL), 0);
-	assert_non_null(lease_new(&l, id, 0, &reclaimed));
+	assert_non_null(lease_new(&l, id, &reclaimed));
 	leases_fini(&l);
 	assert_int_equal(leases_init(&l, rows, ROWS, count_found, NULL), 0);
 	assert_null(lease_find(&l, id));

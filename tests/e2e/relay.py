@@ -1,0 +1,270 @@
+"""The stack under test: real HAProxy, real spoa-relay, the demo upstream. Everything on free loopback ports."""
+import http.client
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", ROOT / "build" / "release"))
+VERSIONS = ("2.6", "3.0", "3.2")
+
+
+def haproxy_command(version):
+    """The command of that version; a version that cannot be had fails the test."""
+    run = subprocess.run([ROOT / "scripts" / "haproxy-versions"], capture_output=True, text=True, timeout=600)
+    for line in run.stdout.splitlines():
+        number, _, command = line.partition(" ")
+        if number.startswith(version + "."):
+            return command.split()
+    raise AssertionError(f"HAProxy {version} cannot be had: {run.stdout}{run.stderr}")
+
+
+_given = set()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port that nobody holds and that was not given out before in this run."""
+    while True:
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+def wait_until(what, condition, seconds=10.0, step=0.02):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(step)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Process:
+    """A program with its output in a file; stopped by pid, and checked to be gone."""
+
+    def __init__(self, name, command, log, **options):
+        self.name, self.log = name, pathlib.Path(log)
+        self.out = open(self.log, "ab")
+        self.popen = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=self.out,
+                                      stderr=self.out, start_new_session=True, **options)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def stop(self, seconds=10, sig=signal.SIGTERM):
+        if self.popen.poll() is None:
+            self.popen.send_signal(sig)
+        try:
+            code = self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
+            raise AssertionError(f"{self.name} did not stop within {seconds} s:\n{self.text()[-3000:]}") from None
+        finally:
+            self.out.close()
+        return code
+
+
+class Upstream(Process):
+    def __init__(self, directory):
+        log = directory / "upstream.log"
+        super().__init__("upstream", ["/usr/bin/python3", ROOT / "tests/demo/upstream.py",
+                                      "--control", "127.0.0.1:0"], log)
+        lines = wait_until("the upstream listens", lambda: (t := self.text()).count("\n") >= 2 and t.splitlines())
+        self.port, self.control = (int(line.split()[1]) for line in lines[:2])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _ask(self, method, path):
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
+        c.request(method, path)
+        rows = json.loads(c.getresponse().read())
+        c.close()
+        return rows
+
+    def requests(self, since=0):
+        return self._ask("GET", f"/requests?since={since}")
+
+    def clear(self):
+        self._ask("DELETE", "/requests")
+
+
+def header(row, name):
+    values = [v for k, v in row["headers"] if k.lower() == name.lower()]
+    return values[0] if values else None
+
+
+class Refused(Exception):
+    def __init__(self, code, stderr):
+        super().__init__(f"exit {code}: {stderr}")
+        self.code, self.stderr = code, stderr
+
+
+class Relay:
+    """spoa-relay with a directory of its own."""
+
+    def __init__(self, directory, haproxy, extra=""):
+        self.dir = pathlib.Path(directory)
+        self.haproxy_binary = haproxy[0]
+        self.events_port = free_port(socket.SOCK_DGRAM)
+        self.metrics_port = free_port()
+        self.socket = self.dir / "run" / "admin.sock"
+        self.process = None
+        self.write_config(extra)
+
+    def write_config(self, extra=""):
+        users = ""
+        if os.geteuid() == 0:
+            users = "user = daemon\nagent_user = nobody\ngroup = daemon\n"
+        self.config = self.dir / "relay.conf"
+        self.config.write_text(
+            f"[relay]\nstate_dir = {self.dir}/state\nrun_dir = {self.dir}/run\n{users}"
+            f"[events]\nlisten = udp:127.0.0.1:{self.events_port}\n"
+            f"[admin]\nmetrics = tcp:127.0.0.1:{self.metrics_port}\n"
+            f"[haproxy]\noutput_dir = {self.dir}/haproxy\nbinary = {shutil.which(self.haproxy_binary)}\n"
+            f"master_socket = {self.dir}/master.sock\nadmin_socket = {self.dir}/haproxy.sock\n{extra}")
+
+    def start(self):
+        self.process = Process("spoa-relay", [BUILD / "spoa-relay", "--config", self.config], self.dir / "relay.log")
+        wait_until("spoa-relay answers", self._answers, 15)
+
+    def _answers(self):
+        assert self.process.popen.poll() is None, f"spoa-relay ended:\n{self.process.text()[-3000:]}"
+        return self.adm_run("status").returncode == 0
+
+    def stop(self):
+        if self.process:
+            code = self.process.stop(40)
+            self.process = None
+            assert code == 0, f"spoa-relay exited {code}"
+
+    def adm_run(self, *words, stdin=None):
+        command = [BUILD / "relayadm", "--socket", self.socket, "--json", *words]
+        return subprocess.run([str(c) for c in command], input=stdin, capture_output=True, text=True, timeout=60)
+
+    def adm(self, *words, stdin=None):
+        run = self.adm_run(*words, stdin=stdin)
+        if run.returncode:
+            raise Refused(run.returncode, run.stderr)
+        return json.loads(run.stdout) if run.stdout.strip() else None
+
+    def pid_of(self, role):
+        return self.adm("status")["processes"][role]["pid"]
+
+    def metric(self, name):
+        c = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
+        c.request("GET", "/metrics")
+        text = c.getresponse().read().decode()
+        c.close()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                   if line.startswith((name + " ", name + "{")))
+
+    def issue(self, tenant, *options):
+        return self.adm("tokens", "issue", "--tenant", tenant, "--rpm", "0", *options)["token"]
+
+
+class Stack:
+    """Upstream, relay and HAProxy of one version."""
+
+    def __init__(self, version, extra="", render=()):
+        self.version = version
+        self.command = haproxy_command(version)
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="relay-e2e-"))
+        self.dir.chmod(0o755)
+        self.port, self.stats_port = free_port(), free_port()
+        self.upstream = Upstream(self.dir)
+        self.relay = Relay(self.dir, self.command, extra)
+        self.haproxy = None
+        self.render = render
+        self.keys = {}
+
+    def start(self):
+        self.relay.start()
+        self.relay.adm("upstreams", "add", "demo", "--url", self.upstream.url, "--provider", "openai")
+        self.account("demo", "demo", "token-of-demo")
+        self.relay.adm("pools", "set", "demo", "demo")
+        self.relay.adm("tenants", "add", "demo", "--pool", "demo", "--daily", "0", "--monthly", "0")
+        self.key = self.relay.issue("demo")
+        self.relay.adm("haproxy", "render", "--out", str(self.dir / "haproxy"), "--bind", f"127.0.0.1:{self.port}",
+                       "--stats", f"127.0.0.1:{self.stats_port}", *self.render)
+        self.start_haproxy()
+        return self
+
+    def account(self, name, upstream, token, *options):
+        return self.relay.adm("accounts", "add", name, "--upstream", upstream, "--token-stdin", *options, stdin=token)
+
+    def start_haproxy(self):
+        cfg = self.dir / "haproxy.cfg"
+        cfg.write_text("global\n    maxconn 4000\n    nbthread 2\n")
+        self.haproxy = Process("haproxy", [*self.command, "-W", "-S", f"{self.dir}/master.sock,mode,666",
+                                           "-f", cfg, "-f", self.dir / "haproxy" / "relay.cfg"],
+                               self.dir / "haproxy.log")
+        wait_until("HAProxy serves", self._serves, 10)
+
+    def _serves(self):
+        assert self.haproxy.popen.poll() is None, self.haproxy.text()
+        try:
+            return self.get("/relay/health").status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        problems = []
+        for part in (self.haproxy, self.relay, self.upstream):
+            try:
+                if part:
+                    part.stop()
+            except AssertionError as e:
+                problems.append(str(e))
+        left = subprocess.run(["pgrep", "-af", str(self.dir) + "/"], capture_output=True, text=True).stdout
+        if not problems and not left:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        assert not problems and not left, f"{problems}\nleft over: {left}"
+
+    # --- as a client ---
+    def request(self, method, path, body=None, key=None, headers=(), timeout=30):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        c.putrequest(method, path, skip_accept_encoding=True)
+        if key:
+            c.putheader("X-API-Key", key)
+        if body is not None:
+            c.putheader("Content-Length", str(len(body)))
+        for name, value in headers:
+            c.putheader(name, value)
+        c.endheaders(body)
+        answer = c.getresponse()
+        answer.body = answer.read()
+        c.close()
+        return answer
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, body=b"{}", **options):
+        return self.request("POST", path, body=body, **options)
+
+    def connect(self):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def send(self, s, method, path, headers=(), body=b"", key=None):
+        head = f"{method} {path} HTTP/1.1\r\nHost: relay\r\n"
+        head += f"X-API-Key: {key or self.key}\r\n"
+        head += "".join(f"{k}: {v}\r\n" for k, v in headers)
+        s.sendall(head.encode() + b"\r\n" + body)

@@ -1,0 +1,98 @@
+"""The agent or control dies under load: nothing fails, nothing goes out undecided, streams do not notice."""
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from relay import VERSIONS, Refused, header, wait_until
+from test_streams import read_chunks
+
+
+class Load:
+    """Threads that send requests one after the other until told to stop."""
+
+    def __init__(self, stack, threads=8):
+        self.stack, self.on, self.results = stack, True, []
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def run(self):
+        while self.on:
+            began = time.monotonic()
+            try:
+                status = self.stack.post("/v1/x", key=self.stack.key, timeout=15).status
+            except OSError as e:
+                status = repr(e)
+            self.results.append((status, time.monotonic() - began))
+
+    def stop(self):
+        self.on = False
+        for t in self.threads:
+            t.join(30)
+        return self.results
+
+
+def stream(stack, events, into):
+    s = stack.connect()
+    stack.send(s, "GET", f"/sse?n={events}&ms=50")
+    into.extend(data for _, data in read_chunks(s))
+    s.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_agent_killed_twenty_times(fresh, version):
+    s = fresh(version)
+    s.upstream.clear()
+    events = []
+    streaming = threading.Thread(target=stream, args=(s, 160, events))
+    streaming.start()
+    wait_until("the stream runs", s.upstream.requests)
+    load = Load(s)
+    for _ in range(20):
+        pid = s.relay.pid_of("agent")
+        os.kill(pid, signal.SIGKILL)
+        wait_until("another agent", lambda: s.relay.pid_of("agent") not in (0, pid), 5)
+        time.sleep(0.2)  # the pace of the killing, not a wait for anything
+    results = load.stop()
+    streaming.join(30)
+    assert len(events) == 160
+    bad = [r for r in results if r[0] != 200]
+    print(f"HAProxy {version}: {len(results)} requests, slowest {max(t for _, t in results) * 1000:.1f} ms")
+    assert bad == [] and len(results) > 500
+    for row in s.upstream.requests():
+        assert header(row, "authorization") == "Bearer token-of-demo"
+    assert s.relay.adm("status")["processes"]["agent"]["restarts"] == 20
+
+
+def test_control_killed_under_load(fresh):
+    s = fresh()
+    load = Load(s)
+    pid = s.relay.pid_of("control")
+    os.kill(pid, signal.SIGKILL)
+
+    def control_is_back():
+        try:
+            return s.relay.pid_of("control") != pid
+        except Refused:
+            return False
+    wait_until("another control process", control_is_back, 10)
+    made = s.relay.adm("tokens", "issue", "--tenant", "demo")
+    assert s.post("/v1/x", key=made["token"]).status == 200
+    assert {r[0] for r in load.stop()} == {200}
+
+
+def test_a_revoked_key_is_refused_within_100_ms(stack):
+    worst = 0
+    for _ in range(5):
+        made = stack.relay.adm("tokens", "issue", "--tenant", "demo")
+        assert stack.post("/v1/x", key=made["token"]).status == 200
+        began = time.monotonic()
+        stack.relay.adm("tokens", "revoke", str(made["id"]))
+        answer = stack.post("/v1/x", key=made["token"])
+        worst = max(worst, time.monotonic() - began)
+        assert answer.getheader("X-Relay-Error") == "revoked_api_key"
+    print(f"refused after {worst * 1000:.1f} ms at worst")
+    assert worst < 0.1

@@ -1,0 +1,133 @@
+"""Every refusal that can occur, as a client sees it, with the real agent behind HAProxy."""
+import json
+import subprocess
+import time
+
+import pytest
+
+from relay import free_port, wait_until
+
+SHAPES = {"/v1/chat/completions": "openai", "/v1/messages": "anthropic"}
+
+
+def check(answer, status, code, path):
+    assert answer.status == status, answer.body
+    body = json.loads(answer.body)
+    error = body["error"]
+    assert error["code"] == code and answer.getheader("X-Relay-Error") == code
+    assert answer.getheader("Content-Type") == "application/json"
+    assert answer.getheader("X-Relay-Upstream") is None
+    request_id = answer.getheader("X-Request-Id")
+    assert len(request_id) == 36
+    if SHAPES.get(path) == "anthropic":
+        assert body["type"] == "error" and body["request_id"] == request_id
+    else:
+        assert error["param"] is None and error["request_id"] == request_id
+    assert isinstance(error["message"], str) and isinstance(error["retryable"], bool) and "resets_at" in error
+    if error["retryable"] and status != 408:
+        assert int(answer.getheader("Retry-After")) >= 1
+    return error
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_refusals_of_the_agent(stack, path):
+    r = stack.relay
+    name = "x" + path.replace("/", "-")
+    check(stack.post(path), 401, "missing_api_key", path)
+    check(stack.post(path, key="rk_nonsense"), 401, "invalid_api_key", path)
+    check(stack.post(path, key="sk-ant-something"), 401, "invalid_api_key", path)
+    made = r.adm("tokens", "issue", "--tenant", "demo")
+    assert stack.post(path, key=made["token"]).status == 200
+    r.adm("tokens", "revoke", str(made["id"]))
+    check(stack.post(path, key=made["token"]), 401, "revoked_api_key", path)
+    soon = r.adm("tokens", "issue", "--tenant", "demo", "--ttl", "1s")
+    wait_until("the key expires", lambda: stack.post(path, key=soon["token"]).status == 401)
+    check(stack.post(path, key=soon["token"]), 401, "expired_api_key", path)
+    r.adm("tenants", "add", name, "--pool", "demo", "--allow-ip", "10.0.0.0/8")
+    key = r.issue(name)
+    check(stack.post(path, key=key), 403, "ip_not_allowed", path)
+    r.adm("tenants", "disable", name)
+    check(stack.post(path, key=key), 403, "tenant_disabled", path)
+    r.adm("accounts", "suspend", "demo")
+    check(stack.post(path, key=stack.key), 503, "no_account", path)
+    r.adm("accounts", "resume", "demo")
+    assert stack.post(path, key=stack.key).status == 200
+
+
+def test_requests_that_are_never_forwarded(stack):
+    before = len(stack.upstream.requests())
+    two = stack.post("/v1/x", headers=[("X-API-Key", stack.key), ("X-API-Key", stack.key)])
+    check(two, 400, "bad_request", "/v1/x")
+    check(stack.post("/" + "y" * 1030, key=stack.key), 400, "bad_request", "/v1/x")
+    ws = stack.get("/v1/responses", key=stack.key, headers=[
+        ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+    check(ws, 426, "websocket_unsupported", "/v1/responses")
+    check(stack.post("/relay/other", key=stack.key), 404, "no_route", "/relay/other")
+    assert len(stack.upstream.requests()) == before
+
+
+def test_health_is_public(stack):
+    answer = stack.get("/relay/health")
+    assert answer.status == 200 and json.loads(answer.body)["status"] == "ok"
+
+
+def test_upstream_failures(stack):
+    r = stack.relay
+    for path in SHAPES:
+        name = "gone" + path.replace("/", "-")
+        r.adm("upstreams", "add", name, "--url", f"http://127.0.0.1:{free_port()}")
+        stack.account(name, name, "t")
+        r.adm("pools", "set", name, name)
+        check(stack.post(path, key=r.issue("demo", "--pool", name)), 502, "upstream_unreachable", path)
+    r.adm("upstreams", "add", "slow", "--url", stack.upstream.url, "--first-byte-timeout", "1s")
+    stack.account("slow", "slow", "t")
+    r.adm("pools", "set", "slow", "slow")
+    key = r.issue("demo", "--pool", "slow")
+    check(stack.post("/slow?headers=5", key=key), 504, "upstream_timeout", "/slow")
+    check(stack.post("/rubbish", key=stack.key), 502, "upstream_invalid", "/rubbish")
+
+
+def test_an_upstreams_own_error_passes_through(stack):
+    for code in (400, 401, 403, 404, 429, 500, 503, 529):
+        answer = stack.post(f"/status?code={code}", key=stack.key)
+        assert answer.status == code
+        assert json.loads(answer.body)["error"]["code"] == "demo"
+        assert answer.getheader("X-Relay-Upstream") == "1" and answer.getheader("X-Relay-Error") is None
+        assert len(answer.getheader("X-Request-Id")) == 36
+        assert answer.getheader("X-Upstream-Says") == "hello" and answer.getheader("Set-Cookie") is None
+
+
+def test_body_limit_and_slow_head(fresh):
+    s = fresh(extra="[requests]\nmax_body = 1000\n")
+    check(s.post("/v1/x", body=b"x" * 1001, key=s.key), 413, "request_too_large", "/v1/x")
+    assert s.post("/v1/x", body=b"x" * 1000, key=s.key).status == 200
+
+
+def test_no_decision_no_forwarding(fresh):
+    """All processes of the relay gone: 503 at once, both shapes, and nothing reaches the upstream."""
+    s = fresh()
+    s.upstream.clear()
+    s.relay.stop()
+    for path in SHAPES:
+        began = time.monotonic()
+        check(s.post(path, key=s.key), 503, "agent_unavailable", path)
+        assert time.monotonic() - began < 4
+    assert s.upstream.requests() == []
+    s.relay.start()
+    wait_until("it serves again", lambda: s.post("/v1/x", key=s.key).status == 200)
+
+
+def test_an_agent_that_stands_still(fresh):
+    s = fresh()
+    pid = s.relay.pid_of("agent")
+    s.upstream.clear()
+    subprocess.run(["kill", "-STOP", str(pid)], check=True)
+    try:
+        began = time.monotonic()
+        check(s.post("/v1/x", key=s.key), 503, "agent_unavailable", "/v1/x")
+        assert time.monotonic() - began < 6
+    finally:
+        subprocess.run(["kill", "-CONT", str(pid)], check=True)
+    assert s.upstream.requests() == []
+    wait_until("it serves again", lambda: s.post("/v1/x", key=s.key).status == 200)

@@ -1,0 +1,111 @@
+"""Streams pass byte for byte and at once; a client that leaves frees its upstream."""
+import hashlib
+import json
+import os
+import subprocess
+import time
+
+from relay import wait_until
+
+
+def read_chunks(s):
+    """Yields (time, data) for each piece of a chunked answer, as it comes."""
+    buffer = b""
+
+    def more():
+        nonlocal buffer
+        data = s.recv(65536)
+        assert data, "closed early"
+        buffer += data
+
+    while b"\r\n\r\n" not in buffer:
+        more()
+    head, buffer = buffer.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 200"), head
+    while True:
+        while b"\r\n" not in buffer:
+            more()
+        line, rest = buffer.split(b"\r\n", 1)
+        size = int(line, 16)
+        while len(rest) < size + 2:
+            more()
+            rest = buffer.split(b"\r\n", 1)[1]
+        now = time.monotonic_ns()
+        if size == 0:
+            return
+        yield now, rest[:size]
+        buffer = rest[size + 2:]
+
+
+def sse_delays(stack):
+    s = stack.connect()
+    stack.send(s, "GET", "/sse?n=50&ms=20")
+    delays = []
+    for i, (now, data) in enumerate(read_chunks(s)):
+        event = json.loads(data.removeprefix(b"data: "))
+        assert event["i"] == i and data == b'data: {"i": %d, "t": %d}\n\n' % (i, event["t"])
+        delays.append((now - event["t"]) / 1e6)
+    s.close()
+    assert len(delays) == 50
+    return delays
+
+
+def test_each_event_at_once(stack):
+    delays = sse_delays(stack)
+    print(f"HAProxy {stack.version}: median {sorted(delays)[25]:.2f} ms, worst {max(delays):.2f} ms")
+    assert max(delays) < 5
+
+
+def test_large_answer(stack):
+    answer = stack.get("/bytes?n=5242880", key=stack.key)
+    direct = subprocess.run(["curl", "-s", f"{stack.upstream.url}/bytes?n=5242880"], capture_output=True, check=True)
+    assert len(answer.body) == 5242880 and answer.body == direct.stdout
+
+
+def test_large_body_also_compressed(stack):
+    body = os.urandom(2 << 20)
+    for data, headers in ((body, []), (zstd(body), [("Content-Encoding", "zstd")])):
+        answer = stack.post("/v1/x", body=data, key=stack.key, headers=headers)
+        assert answer.status == 200
+        row = stack.upstream.requests()[-1]
+        assert row["body_len"] == len(data) and row["body_sha256"] == hashlib.sha256(data).hexdigest()
+        assert (["Content-Encoding", "zstd"] in [[k.title(), v] for k, v in row["headers"]]) == bool(headers)
+
+
+def zstd(data):
+    return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
+
+
+def leaves(stack, path, ready):
+    """Leaves at the moment that `ready` says; returns how long the upstream took to see it."""
+    stack.upstream.clear()
+    s = stack.connect()
+    stack.send(s, "GET", path)
+    ready(s)
+    left = time.monotonic()
+    s.close()
+    row = wait_until("the upstream sees the close", lambda: [
+        r for r in stack.upstream.requests() if r["closed_at"]], 3)[0]
+    return row["closed_at"] - left
+
+
+def test_leaving_before_the_headers(stack):
+    def ready(_):
+        wait_until("the upstream has it", stack.upstream.requests)
+    assert leaves(stack, "/slow?headers=30", ready) < 1
+
+
+def test_leaving_between_events(stack):
+    def ready(s):
+        chunks = read_chunks(s)
+        for _ in range(3):
+            next(chunks)
+    assert leaves(stack, "/sse?n=1000&ms=50", ready) < 1
+
+
+def test_leaving_in_a_silence(stack):
+    def ready(s):
+        next(read_chunks(s))
+        wait_until("ten seconds of silence", lambda: time.monotonic() > silent_until, 12)
+    silent_until = time.monotonic() + 10
+    assert leaves(stack, "/silence?before=60", ready) < 1
