@@ -1,0 +1,95 @@
+"""Start, reload, stop, start again."""
+import signal
+import subprocess
+
+import pytest
+
+from relay import BUILD, Process, Refused, wait_until
+
+
+def test_a_restart_keeps_keys_and_a_stop_leaves_nothing(fresh):
+    s = fresh()
+    socket_path = s.relay.socket
+    assert socket_path.exists()
+    s.relay.stop()
+    assert not socket_path.exists()
+    s.relay.start()
+    wait_until("the same key is served", lambda: s.post("/v1/x", key=s.key).status == 200)
+
+
+def test_health_says_503_while_it_stops(fresh):
+    s = fresh()
+    s.relay.process.popen.send_signal(signal.SIGTERM)
+    wait_until("health says 503", lambda: s.get("/relay/health").status == 503, 5)
+    s.relay.stop()
+
+
+def test_sighup_takes_what_it_can_and_refuses_mistakes(fresh):
+    s = fresh()
+    s.relay.write_config("[requests]\nmax_body = 10\n")
+    s.relay.process.popen.send_signal(signal.SIGHUP)
+    wait_until("the new limit is in force", lambda: s.post("/v1/x", body=b"x" * 11, key=s.key).status == 413)
+    good = s.relay.config.read_text()
+    s.relay.config.write_text(good + "[relay]\nlog_levle = debug\n")
+    s.relay.process.popen.send_signal(signal.SIGHUP)
+    wait_until("the mistake is named", lambda: "log_levle" in s.relay.process.text())
+    assert s.post("/v1/x", body=b"x", key=s.key).status == 200
+
+
+def test_a_second_instance_is_refused(fresh):
+    s = fresh()
+    run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 1 and "another spoa-relay runs" in run.stderr
+    assert s.post("/v1/x", key=s.key).status == 200
+
+
+def test_occupied_sockets_are_named(fresh):
+    s = fresh()
+    other = s.dir / "other.conf"
+    other.write_text(s.relay.config.read_text().replace(f"{s.dir}/state", f"{s.dir}/state2")
+                     .replace(f"{s.dir}/run", f"{s.dir}/run2"))
+    run = subprocess.run([BUILD / "spoa-relay", "--config", other], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 1 and f"udp:127.0.0.1:{s.relay.events_port}: the address is in use" in run.stderr
+
+
+@pytest.mark.parametrize("damage", ["database", "key file"])
+def test_damage_is_named_and_nothing_is_changed(fresh, damage):
+    s = fresh()
+    s.relay.stop()
+    path = s.dir / "state" / ("relay.db" if damage == "database" else "vault.key")
+    good = path.read_bytes()
+    if damage == "database":
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        bad = good[:4096] + b"\xff" * 4096 + good[8192:]
+    else:
+        bad = b"0" * 64 + b"\n"
+    path.chmod(0o600)
+    path.write_bytes(bad)
+    path.chmod(0o600 if damage == "database" else 0o400)
+    process = Process("spoa-relay", [BUILD / "spoa-relay", "--config", s.relay.config], s.dir / "damaged.log")
+    try:
+        assert process.popen.wait(20) == 1
+    finally:
+        process.stop()
+    assert str(path) in process.text()
+    assert path.read_bytes() == bad
+    path.chmod(0o600)
+    path.write_bytes(good)
+    path.chmod(0o600 if damage == "database" else 0o400)
+    s.relay.start()
+    wait_until("repaired, it serves", lambda: s.post("/v1/x", key=s.key).status == 200)
+
+
+def test_a_haproxy_that_does_not_answer(fresh):
+    s = fresh()
+    subprocess.run(["kill", "-STOP", str(s.haproxy.pid)], check=True)
+    try:
+        s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
+        change = s.account("late", "demo", "t", "--egress", "new")
+        assert change["haproxy"] == "pending reload" and change["haproxy_error"]
+    finally:
+        subprocess.run(["kill", "-CONT", str(s.haproxy.pid)], check=True)
+    assert s.relay.adm("haproxy", "reload")["haproxy"] in ("reloaded", "unchanged")
+    with pytest.raises(Refused):
+        s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")

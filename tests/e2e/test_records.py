@@ -1,0 +1,75 @@
+"""End-of-request records: shown, counted when lost, refused when forged."""
+import os
+import signal
+import socket
+import uuid
+
+from relay import wait_until
+from test_streams import read_chunks
+
+
+def listed(stack, request_id):
+    for row in stack.relay.adm("requests", "list", "--last", "500")["items"]:
+        if row["id"] == request_id:
+            return row
+    return None
+
+
+def test_what_a_request_became_is_shown(stack):
+    answer = stack.post("/v1/x", body=b"x" * 1000, key=stack.key, headers=[("X-Request-Id", "of-the-client-1")])
+    request_id = answer.getheader("X-Request-Id")
+    assert request_id != "of-the-client-1"
+    row = wait_until("the record", lambda: listed(stack, request_id))
+    assert (row["tenant"], row["account"], row["egress"], row["status"]) == ("demo", "demo", "direct", 200)
+    assert row["bytes_in"] > 1000 and row["bytes_out"] > len(answer.body)
+    assert row["ttfb_ms"] >= 0 and row["duration_ms"] >= row["ttfb_ms"]
+    assert row["time"].endswith("Z") and row["ended"] == "normal" and row["termination"] == "--"
+    assert row["label"] == "of-the-client-1"
+
+
+def test_refusals_and_clients_that_leave_are_shown(stack):
+    refused = stack.post("/v1/x", key="rk_bad").getheader("X-Request-Id")
+    row = wait_until("the refusal", lambda: listed(stack, refused))
+    assert (row["status"], row["code"], row["ended"]) == (401, "invalid_api_key", "refused")
+    s = stack.connect()
+    stack.send(s, "GET", "/sse?n=1000&ms=50")
+    next(read_chunks(s))
+    s.close()
+    wait_until("the end", lambda: any(row["ended"] not in ("normal", "refused") and row["status"] == 200
+                                      for row in stack.relay.adm("requests", "list", "--last", "5")["items"]))
+
+
+def send_record(stack, text):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(text.encode(), ("127.0.0.1", stack.relay.events_port))
+
+
+def test_forged_records_are_refused_and_counted(stack):
+    s = stack.connect()
+    stack.send(s, "GET", "/sse?n=1000&ms=20")
+    next(read_chunks(s))
+    wait_until("a lease", lambda: stack.relay.metric("relay_leases_outstanding") == 1)
+    before = stack.relay.metric("relay_events_refused_total")
+    secret = "wrong" * 8
+    for n in range(5):
+        send_record(stack, f"relay1 {secret} 1 {uuid.uuid4()} 1|1|1 b out 200 1 1 0 0 0 0 0 -- 0 - - -")
+    send_record(stack, "\x00rubbish" * 500)
+    wait_until("they are counted", lambda: stack.relay.metric("relay_events_refused_total") >= before + 6)
+    assert stack.relay.metric("relay_leases_outstanding") == 1
+    s.close()
+    wait_until("the lease ends", lambda: stack.relay.metric("relay_leases_outstanding") == 0)
+
+
+def test_lost_records_are_counted(fresh):
+    s = fresh()
+    pid = s.relay.pid_of("agent")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        text = "x" * 8000
+        for _ in range(20000):
+            send_record(s, text)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until("losses are counted", lambda: s.relay.metric("relay_events_lost_total") > 0 or
+               send_record(s, "one more tells"), 10)
+    assert s.post("/v1/x", key=s.key).status == 200
