@@ -43,6 +43,15 @@ static int open_spop(const struct config *c, struct listeners *l, struct errtext
 	return error;
 }
 
+/* The path belongs to control's user; its group may use it too. */
+static int give_to_group(
+	const struct child_listener *l, const struct identities *ids, struct errtext *e)
+{
+	if (!ids->drop || chown(l->address.u.un.sun_path, ids->control.uid, ids->admin_group) == 0)
+		return 0;
+	return errtext_set(e, -errno, "%s: %s", l->address.text, strerror(errno));
+}
+
 static int open_admin(const struct config *c, const struct identities *ids, struct listeners *l,
 	struct errtext *e)
 {
@@ -50,9 +59,7 @@ static int open_admin(const struct config *c, const struct identities *ids, stru
 
 	snprintf(text, sizeof(text), "unix:%s", c->admin_socket.s);
 	int error = add_text(l, CHILD_SOCKET_ADMIN, text, MODE_GROUP, e);
-	if (!error && ids->drop && chown(c->admin_socket.s, ids->control.uid, ids->admin_group) < 0)
-		error = errtext_set(e, -errno, "%s: %s", text, strerror(errno));
-	return error;
+	return error ? error : give_to_group(&l->rows[l->count - 1], ids, e);
 }
 
 int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,

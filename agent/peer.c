@@ -576,8 +576,11 @@ void peers_free(struct peers *p)
 {
 	if (!p)
 		return;
-	while (p->all)
-		peer_close(p->all);
+	struct peer *next;
+	for (struct peer *c = p->all; c; c = next) {
+		next = c->next;
+		peer_close(c);
+	}
 	for (uint32_t i = 0; i < p->listener_count; i++)
 		ev_io_stop(p->agent->loop, &p->listeners[i].io);
 	ev_timer_stop(p->agent->loop, &p->sweep);

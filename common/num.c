@@ -125,7 +125,7 @@ const char *num_format_duration(uint64_t ms, char *out)
 		{"ms", 1},
 	};
 	if (ms == 0)
-		return strcpy(out, "0");
+		return memcpy(out, "0", 2);
 	const struct unit *u = units;
 	while (ms % u->factor)
 		u++;

@@ -1,0 +1,148 @@
+#include "common/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct config config;
+static struct errtext error;
+
+static int parse(const char *text)
+{
+	return config_parse(&config, "relay.conf", slice_from_str(text), &error);
+}
+
+static void defaults_are_a_whole_configuration(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(""), 0);
+	assert_string_equal(config.admin_socket.s, "/run/spoa-relay/admin.sock");
+	assert_string_equal(config.store_url.s, "sqlite:/var/lib/spoa-relay/relay.db");
+	assert_int_equal(config.sticky_ttl_ms, 24 * 3600 * 1000);
+	assert_int_equal(config.limit_key_rpm, 30);
+	assert_int_equal(config.limit_tenant_daily, 500);
+	assert_true(strncmp(config.spop_listen.s, "abns:spoa-relay-", 16) == 0);
+	struct config other = config;
+	assert_int_equal(parse("[relay]\nrun_dir = /run/other\n"), 0);
+	assert_string_not_equal(config.spop_listen.s, other.spop_listen.s);
+}
+
+struct mistake {
+	const char *text;
+	const char *message; /* a part of it */
+};
+
+static void mistakes_name_file_and_line(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{"\n[relay]\nlog_levle = info\n",
+			"relay.conf:3: unknown key 'log_levle' in section [relay]"},
+		{"[rely]\n", "relay.conf:1: unknown section 'rely'"},
+		{"[relay\n", "relay.conf:1:"},
+		{"key = value\n", "relay.conf:1: a key before the first [section]"},
+		{"[relay]\nnonsense\n", "relay.conf:2:"},
+		{"[relay]\nlog_level = loud\n",
+			"relay.conf:2: log_level: error, warning, info or debug"},
+		{"[relay]\nstate_dir = relative\n", "relay.conf:2: state_dir: an absolute path"},
+		{"[sticky]\nttl = 5 minutes\n", "relay.conf:2: ttl: a duration"},
+		{"[requests]\nmax_body = -1\n", "relay.conf:2: max_body: a number of bytes"},
+		{"[relay]\nregion = a\nregion = b\n", "relay.conf:3: given twice: 'region'"},
+		{"[relay]\nregion = ${NO_SUCH_VARIABLE}\n",
+			"relay.conf:2: the environment has no variable"},
+		{"[relay]\nregion = ${OPEN\n", "relay.conf:2: ${ without }"},
+		{"[spop]\nlisten = tcp:127.0.0.1:1\n", "secret is required"},
+		{"[spop]\nlisten = udp:127.0.0.1:1\n", "udp cannot carry SPOP"},
+		{"[spop]\nlisten = tcp:localhost:1\nsecret = x\n", "numeric address"},
+		{"[events]\nlisten = tcp:127.0.0.1:1\n", "udp:HOST:PORT or unix:PATH is expected"},
+		{"[admin]\nmetrics = unix:/x\n", "tcp:HOST:PORT is expected"},
+		{"[relay]\nagent_user = spoa-relay\n", "must differ"},
+		{"[redis]\nurl = redis://127.0.0.1\n", "not available in this version"},
+		{"[store]\nurl = mysql://x\n", "sqlite:/ABSOLUTE/PATH"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		struct config before;
+		assert_int_equal(parse(""), 0);
+		before = config;
+		assert_int_not_equal(parse(mistakes[i].text), 0);
+		if (!strstr(error.text, mistakes[i].message))
+			fail_msg("'%s' is not in '%s'", mistakes[i].message, error.text);
+		assert_memory_equal(&before, &config, sizeof(before));
+	}
+}
+
+static void the_environment_fills_in(void **state)
+{
+	(void)state;
+	setenv("RELAY_TEST_SECRET", "from-outside", 1);
+	assert_int_equal(parse("[spop]\nlisten = tcp:[::1]:9000, unix:/run/x\n"
+			       "secret = a${RELAY_TEST_SECRET}b${RELAY_TEST_SECRET}\n"),
+		0);
+	assert_string_equal(config.spop_secret.s, "afrom-outsidebfrom-outside");
+	struct address addresses[ADDRESS_LIST_MAX];
+	assert_int_equal(config_spop_listeners(&config, addresses), 2);
+	assert_int_equal(addresses[0].kind, ADDRESS_TCP);
+	assert_string_equal(addresses[1].text, "unix:/run/x");
+}
+
+static void what_is_printed_can_be_read_again(void **state)
+{
+	struct buffer out = {0};
+
+	(void)state;
+	assert_int_equal(parse("[relay]\nregion = eu\nlog_level = debug\n[sticky]\nttl = 90m\n"
+			       "[requests]\nmax_body = 3k\n"),
+		0);
+	struct config first = config;
+	config_print(&config, &out);
+	assert_int_equal(parse(buffer_str(&out)), 0);
+	assert_memory_equal(&first, &config, sizeof(first));
+	buffer_fini(&out);
+}
+
+static void secrets_are_not_printed(void **state)
+{
+	struct buffer out = {0};
+
+	(void)state;
+	assert_int_equal(parse("[spop]\nsecret = very-secret\n"), 0);
+	config_print(&config, &out);
+	assert_null(strstr(buffer_str(&out), "very-secret"));
+	buffer_fini(&out);
+}
+
+static void a_reload_takes_only_what_it_can(void **state)
+{
+	struct buffer frozen = {0};
+
+	(void)state;
+	assert_int_equal(parse("[relay]\nregion = eu\n"), 0);
+	struct config running = config;
+	assert_int_equal(parse("[relay]\nregion = us\nstate_dir = /elsewhere\nnode_id = n\n"), 0);
+	config_needs_restart(&running, &config, &frozen);
+	assert_string_equal(
+		buffer_str(&frozen), "relay.state_dir, relay.node_id, store.url, secrets.key_file");
+	config_reload(&running, &config);
+	assert_string_equal(running.region.s, "us");
+	assert_string_equal(running.state_dir.s, "/var/lib/spoa-relay");
+	buffer_fini(&frozen);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_a_whole_configuration),
+		cmocka_unit_test(mistakes_name_file_and_line),
+		cmocka_unit_test(the_environment_fills_in),
+		cmocka_unit_test(what_is_printed_can_be_read_again),
+		cmocka_unit_test(secrets_are_not_printed),
+		cmocka_unit_test(a_reload_takes_only_what_it_can),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

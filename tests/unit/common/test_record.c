@@ -1,0 +1,159 @@
+#include "common/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#define ID "96da910e-ca7c-490b-8775-7491a3ab1c0b"
+#define SECRET "s3cret"
+/* as HAProxy 2.6 wrote it */
+#define LINE                                                                                       \
+	"relay1 " SECRET " 7 " ID " 12|345|6 b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "    \
+	"client-1 a=b c=d"
+
+static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
+
+static enum record_result parse(const char *line, struct record *r)
+{
+	return record_parse(slice_from_str(line), secret, r);
+}
+
+static void reads_every_field(void **state)
+{
+	struct record r;
+	char id[RECORD_ID_TEXT_SIZE];
+
+	(void)state;
+	assert_int_equal(parse(LINE, &r), RECORD_OK);
+	assert_int_equal(r.gen, 7);
+	assert_string_equal(record_format_id(r.id, id), ID);
+	assert_int_equal(r.tenant, 12);
+	assert_int_equal(r.key, 345);
+	assert_int_equal(r.account, 6);
+	assert_true(slice_eq_str(r.backend, "b3-demo-ip1"));
+	assert_true(slice_eq_str(r.server, "out"));
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.bytes_in, 1130);
+	assert_int_equal(r.bytes_out, 5242);
+	assert_int_equal(r.ttfb_ms, 33);
+	assert_int_equal(r.duration_ms, 95);
+	assert_string_equal(r.termination, "--");
+	assert_int_equal(r.code.n, 0);
+	assert_true(slice_eq_str(r.label, "client-1"));
+	assert_true(slice_eq_str(r.limits, "a=b c=d"));
+}
+
+static void a_refused_request_has_no_server(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(
+		parse("relay1 " SECRET " 7 " ID " - relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
+		      "invalid_api_key - -\n",
+			&r),
+		RECORD_OK);
+	assert_int_equal(r.tenant, 0);
+	assert_int_equal(r.server.n, 0);
+	assert_int_equal(r.ttfb_ms, -1);
+	assert_true(slice_eq_str(r.code, "invalid_api_key"));
+	assert_int_equal(r.limits.n, 0);
+}
+
+static void a_wrong_secret_is_a_forgery(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(
+		record_parse(slice_from_str(LINE), SLICE_LITERAL("s3cres"), &r), RECORD_FORGED);
+	assert_int_equal(
+		record_parse(slice_from_str(LINE), SLICE_LITERAL("s3"), &r), RECORD_FORGED);
+	assert_int_equal(
+		record_parse(slice_from_str(LINE), (struct slice){NULL, 0}, &r), RECORD_OK);
+}
+
+static void other_datagrams_are_bad(void **state)
+{
+	static const char *const lines[] = {
+		"",
+		"relay1",
+		"relay2 x",
+		"Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).",
+		"relay1 " SECRET " 7 not-an-id 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " x " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|4294967296 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 1200 1 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 99999999999 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID
+		" 1|2|3 b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 --- 0 - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 -",
+	};
+	struct record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_int_equal(parse(lines[i], &r), RECORD_BAD);
+}
+
+static void no_cut_and_no_changed_byte_reads_outside(void **state)
+{
+	size_t n = sizeof(LINE) - 1;
+	struct record r;
+
+	(void)state;
+	for (size_t cut = 0; cut <= n; cut++) {
+		char *exact = malloc(cut ? cut : 1);
+		memcpy(exact, LINE, cut);
+		record_parse((struct slice){exact, cut}, secret, &r);
+		free(exact);
+	}
+	char *copy = malloc(n);
+	memcpy(copy, LINE, n);
+	for (size_t i = 0; i < n; i++) {
+		for (int c = 0; c < 256; c++) {
+			copy[i] = (char)c;
+			record_parse((struct slice){copy, n}, secret, &r);
+		}
+		copy[i] = LINE[i];
+	}
+	free(copy);
+}
+
+static void the_log_format_has_a_place_for_each_field(void **state)
+{
+	char out[1024];
+	struct slice rest;
+	struct slice field;
+	size_t count = 0;
+
+	(void)state;
+	assert_int_equal(record_log_format(42, true, out, sizeof(out)), 0);
+	rest = slice_from_str(out);
+	while (slice_next(&rest, ' ', &field)) {
+		assert_true(field.n > 0);
+		count++;
+	}
+	assert_int_equal(count, RECORD_FIELD_COUNT);
+	assert_non_null(strstr(out, " 42 "));
+	assert_int_not_equal(record_log_format(42, true, out, 40), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_every_field),
+		cmocka_unit_test(a_refused_request_has_no_server),
+		cmocka_unit_test(a_wrong_secret_is_a_forgery),
+		cmocka_unit_test(other_datagrams_are_bad),
+		cmocka_unit_test(no_cut_and_no_changed_byte_reads_outside),
+		cmocka_unit_test(the_log_format_has_a_place_for_each_field),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
