@@ -246,8 +246,8 @@ def route(path):
     return ROUTES.get(parts[-2:]) or ROUTES.get(parts[-1:]) or echo
 
 
-async def read_head(reader):
-    head = await reader.readuntil(b"\r\n\r\n")
+async def read_head(reader, first=b""):
+    head = first + await reader.readuntil(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     method, target, version = lines[0].split(" ", 2)
     headers = []
@@ -283,42 +283,47 @@ async def read_body(reader, request):
         left -= len(data)
 
 
+def wants_close(request):
+    said = (request.header("connection") or "").lower()
+    return "close" in said or (request.version == "HTTP/1.0" and "keep-alive" not in said)
+
+
 async def answer_one(request, reader, writer, recorder):
-    """Answers while watching for the client's leaving, which ends the work at once."""
+    """Answers while watching for the client's leaving, which ends the work at once. What the watch reads in place
+    of an end is the first byte of the next request: that is the task it returns."""
     row = recorder.add(request, writer.get_extra_info("peername")[0]) if recorder else {}
     work = asyncio.ensure_future(route(request.path)(request, Answer(writer)))
-    gone = asyncio.ensure_future(reader.read(1))
+    watch = asyncio.ensure_future(reader.read(1))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done() and not work.done():
-            row["closed_at"] = time.monotonic()
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and not watch.result():
             raise Gone
         await work
-        return gone
+        return watch
     except (ConnectionError, Gone):
-        if row.get("closed_at") is None:
-            row["closed_at"] = time.monotonic()
-        raise Gone from None
-    finally:
+        row["closed_at"] = time.monotonic()
         work.cancel()
-        if not work.done() or gone.done():
-            gone.cancel()
+        watch.cancel()
+        await asyncio.gather(work, watch, return_exceptions=True)
+        raise Gone from None
 
 
 async def serve(reader, writer, recorder):
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    first = b""
     try:
         while True:
-            request = await read_head(reader)
+            request = await read_head(reader, first)
             if (request.header("expect") or "").lower() == "100-continue":
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await read_body(reader, request)
             watch = await answer_one(request, reader, writer, recorder)
-            # the byte that the watch may take is the first of the next request
+            if wants_close(request):
+                watch.cancel()
+                return
             first = await watch
             if not first:
                 return
-            reader._buffer[0:0] = first  # asyncio's reader has no way to give a byte back
     except (Gone, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
         pass
     finally:
