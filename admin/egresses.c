@@ -70,6 +70,20 @@ static int check_host_port(struct request *r, const char *field, const char *tex
 	return errtext_set(&r->error, -EINVAL, "%s: \"%.100s\" is not HOST:PORT", field, text);
 }
 
+/* HAProxy would resolve a SOCKS server's name once, at its start, and not start without DNS. */
+static int check_socks4(struct request *r, const char *text)
+{
+	int error = check_host_port(r, "socks4", text);
+	const char *colon = strrchr(text, ':');
+	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
+	struct ip ip;
+
+	if (error || *text == '[' || ip_parse(host, &ip) == 0)
+		return error;
+	return errtext_set(
+		&r->error, -EINVAL, "socks4: \"%.100s\" is a name; an IP address is needed", text);
+}
+
 static bool can_be_a_source(const struct ip *ip)
 {
 	static const uint8_t zero[16];
@@ -106,6 +120,7 @@ static int update_address(struct request *r, int64_t id)
 		if (!*text)
 			return errtext_set(&r->error, -EINVAL, "%s: is empty", kinds[i]);
 		int error = i == 0 ? check_source(r, text, address)
+			: i == 1   ? check_socks4(r, text)
 				   : check_host_port(r, kinds[i], text);
 		if (error)
 			return error;

@@ -5,9 +5,11 @@
 #include "admin/url.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* A copy that lives as long as the model; NULL when out of memory. */
 static const char *keep(struct haproxy_model *m, struct slice s)
@@ -21,6 +23,14 @@ static const char *keep(struct haproxy_model *m, struct slice s)
 		return copy;
 	free(copy);
 	return NULL;
+}
+
+/* Our own group: HAProxy gives its runtime socket to it, so that control may use it. */
+static const char *own_group(struct haproxy_model *m)
+{
+	const struct group *group = getgrgid(getegid());
+
+	return group ? keep(m, slice_from_str(group->gr_name)) : NULL;
 }
 
 void haproxy_model_fini(struct haproxy_model *m)
@@ -92,6 +102,7 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	r->secret = c->secrets.record_is_ours ? c->secrets.record_secret : NULL;
 	r->records_have_secret = r->records.kind == ADDRESS_UDP;
 	r->admin_socket = config->haproxy_admin_socket.s;
+	r->admin_group = own_group(m);
 	r->max_body = config->requests_max_body;
 	return 0;
 }

@@ -70,7 +70,9 @@ static void describe(const struct recent_row *row, json_object *o)
 	answer_number(o, "ttfb_ms", q->ttfb_ms);
 	answer_number(o, "duration_ms", q->duration_ms);
 	answer_number(o, "retries", q->retries);
-	answer_text(o, "ended", ended_word(letters));
+	/* what the relay answers by itself (health) ends like a refusal, but is none */
+	bool answered = q->status < 400 && !*row->account;
+	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
 	answer_text(o, "termination", letters);
 	answer_name(o, "label", q->label);
 }

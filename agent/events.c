@@ -143,6 +143,8 @@ static void take_datagram(struct events *e, struct slice datagram)
 	case RECORD_OK:
 		take_record(e, &record);
 		break;
+	case RECORD_OTHER:
+		break;
 	case RECORD_BAD:
 		refuse(e, BOARD_EVENTS_BAD, &e->bad_quiet, "a datagram is no end record");
 		break;

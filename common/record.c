@@ -215,10 +215,14 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 	while (datagram.n &&
 		(datagram.p[datagram.n - 1] == '\n' || datagram.p[datagram.n - 1] == '\0'))
 		datagram.n--;
+	if (slice_has_prefix(datagram, SLICE_LITERAL("Proxy ")))
+		return RECORD_OTHER;
 	if (!split(datagram, fields) || !slice_eq_str(fields[RECORD_FIELD_MAGIC], RECORD_MAGIC))
 		return RECORD_BAD;
 	if (secret.n && !slice_eq_secret(fields[RECORD_FIELD_SECRET], secret))
 		return RECORD_FORGED;
+	if (present(fields[RECORD_FIELD_ID]).n == 0)
+		return RECORD_OTHER;
 	if (parse_fields(fields, &r))
 		return RECORD_BAD;
 	*ret = r;

@@ -67,6 +67,7 @@ enum record_result {
 	RECORD_OK,
 	RECORD_BAD,    /* not of this form */
 	RECORD_FORGED, /* of this form, but not with this secret */
+	RECORD_OTHER, /* HAProxy's own: a proxy that stopped, a connection that never was a request */
 };
 
 /* `secret` empty means that none is asked for (Unix sockets). Constant time in the secret. */

@@ -83,7 +83,6 @@ static void other_datagrams_are_bad(void **state)
 		"",
 		"relay1",
 		"relay2 x",
-		"Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).",
 		"relay1 " SECRET " 7 not-an-id 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
 		"relay1 " SECRET " x " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
 		"relay1 " SECRET " 7 " ID " 1|2 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
@@ -100,6 +99,19 @@ static void other_datagrams_are_bad(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		assert_int_equal(parse(lines[i], &r), RECORD_BAD);
+}
+
+static void haproxys_own_lines_are_no_alarm(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(
+		parse("Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).", &r), RECORD_OTHER);
+	assert_int_equal(
+		parse("relay1 " SECRET " 7 - - relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - -",
+			&r),
+		RECORD_OTHER);
 }
 
 static void no_cut_and_no_changed_byte_reads_outside(void **state)
@@ -152,6 +164,7 @@ int main(void)
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_wrong_secret_is_a_forgery),
 		cmocka_unit_test(other_datagrams_are_bad),
+		cmocka_unit_test(haproxys_own_lines_are_no_alarm),
 		cmocka_unit_test(no_cut_and_no_changed_byte_reads_outside),
 		cmocka_unit_test(the_log_format_has_a_place_for_each_field),
 	};
