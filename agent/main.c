@@ -4,9 +4,12 @@
 #include "common/log.h"
 #include "common/version.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define CONFIG_PATH_DEFAULT "/etc/spoa-relay/spoa-relay.conf"
 
@@ -88,8 +91,16 @@ static int with_config(const struct command_line *line)
 		printf("%s: OK\n", line->config_path);
 		return 0;
 	}
+	/* the children may not be allowed into the directory that we were started in */
+	char *path = realpath(line->config_path, NULL);
+	if (!path || chdir("/") < 0) {
+		fprintf(stderr, "spoa-relay: %s: %s\n", line->config_path, strerror(errno));
+		return 1;
+	}
 	log_init("keeper", config.log_level);
-	return keeper_main(&config, line->config_path);
+	int code = keeper_main(&config, path);
+	free(path);
+	return code;
 }
 
 int main(int argc, char **argv)
