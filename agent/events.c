@@ -98,12 +98,18 @@ static void count_result(
 		board_observe_upstream(&upstream->duration, (uint64_t)r->duration_ms);
 }
 
-/* A record closes the lease of its own account only: what a client can forge is nothing. */
+/*
+ * A record closes the lease of its own key and account only. One without any is of a request whose
+ * client left before HAProxy had applied our answer: it closes what we had decided for it.
+ */
 static struct statefile_lease *lease_of(struct agent *a, const struct record *r)
 {
 	struct statefile_lease *lease = lease_find(&a->leases, r->id);
+	bool never_applied = r->key == 0 && r->account == 0;
 
-	return lease && lease->account == r->account && lease->key == r->key ? lease : NULL;
+	if (!lease || never_applied)
+		return lease;
+	return lease->account == r->account && lease->key == r->key ? lease : NULL;
 }
 
 static void take_record(struct events *e, const struct record *r)
