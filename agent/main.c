@@ -24,6 +24,7 @@ enum task {
 struct command_line {
 	enum task task;
 	const char *config_path;
+	bool config_given;
 };
 
 static const char usage[] =
@@ -47,13 +48,14 @@ static int parse_command_line(int argc, char **argv, struct command_line *ret)
 		{"help", no_argument, NULL, TASK_HELP},
 		{NULL, 0, NULL, 0},
 	};
-	struct command_line line = {TASK_RUN, CONFIG_PATH_DEFAULT};
+	struct command_line line = {TASK_RUN, CONFIG_PATH_DEFAULT, false};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'c')
+		if (option == 'c') {
 			line.config_path = optarg;
-		else if (option == '?')
+			line.config_given = true;
+		} else if (option == '?')
 			return -1;
 		else
 			line.task = (enum task)option;
@@ -81,6 +83,11 @@ static int with_config(const struct command_line *line)
 	static struct config config;
 	struct errtext e = {""};
 
+	if (line->task == TASK_PRINT && !line->config_given &&
+		access(line->config_path, F_OK) < 0) {
+		config_parse(&config, "defaults", SLICE_LITERAL(""), &e);
+		return print_config(&config);
+	}
 	if (config_load(&config, line->config_path, &e)) {
 		fprintf(stderr, "spoa-relay: %s\n", e.text);
 		return 1;
