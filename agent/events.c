@@ -13,6 +13,11 @@
 #include <sys/socket.h>
 
 #define BATCHES_PER_WAKE 8
+/*
+ * After a look the socket is left alone for a moment, so that a busy HAProxy wakes us for a batch and not
+ * for every record; the kernel keeps what comes meanwhile.
+ */
+#define PAUSE_S 0.001
 
 union control_space {
 	struct cmsghdr align;
@@ -22,6 +27,7 @@ union control_space {
 struct events {
 	struct agent *agent;
 	ev_io io;
+	ev_timer resume;
 	bool is_local;
 	struct allowed allowed;
 	uint32_t overflow; /* the kernel's count of dropped datagrams, as last seen */
@@ -208,12 +214,22 @@ static void prepare(struct events *e)
 	}
 }
 
+static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct events *e = timer->data;
+
+	(void)revents;
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &e->io);
+}
+
 static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct events *e = io->data;
 
-	(void)loop;
 	(void)revents;
+	ev_io_stop(loop, io);
+	ev_timer_again(loop, &e->resume);
 	for (int batch = 0; batch < BATCHES_PER_WAKE; batch++) {
 		prepare(e);
 		int n = recvmmsg(io->fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
@@ -249,6 +265,8 @@ struct events *events_new(struct agent *a)
 	if (!e)
 		return NULL;
 	e->agent = a;
+	ev_timer_init(&e->resume, on_resume, 0, PAUSE_S);
+	e->resume.data = e;
 	allowed_init(&e->allowed, a->start->config);
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		const struct child_listener *l = &a->start->listeners[i];
@@ -268,5 +286,6 @@ void events_free(struct events *e)
 	if (!e)
 		return;
 	ev_io_stop(e->agent->loop, &e->io);
+	ev_timer_stop(e->agent->loop, &e->resume);
 	free(e);
 }
