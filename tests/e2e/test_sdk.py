@@ -1,0 +1,47 @@
+"""The official OpenAI and Anthropic SDKs, as their users install them."""
+import hashlib
+import json
+import pathlib
+import shutil
+import subprocess
+
+from relay import ROOT
+
+SOURCE = pathlib.Path(__file__).resolve().parent / "sdk"
+TEXT = "Hello from the demo upstream."
+
+
+def installed():
+    """npm ci in the cache, once for each lock file."""
+    files = [SOURCE / name for name in ("package.json", "package-lock.json", "calls.mjs")]
+    digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+    place = ROOT / ".cache" / "sdk" / digest
+    if not (place / "installed").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        for f in files:
+            shutil.copy(f, place)
+        run = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place,
+                             capture_output=True, text=True, timeout=300)
+        assert run.returncode == 0, run.stdout + run.stderr
+        (place / "installed").touch()
+    return place
+
+
+def test_normal_and_streamed_calls_and_typed_errors(stack):
+    place = installed()
+    r = stack.relay
+    r.adm("upstreams", "add", "sdk-anthropic", "--url", stack.upstream.url, "--provider", "anthropic")
+    stack.account("sdk-anthropic", "sdk-anthropic", "sk-ant-api03-x")
+    r.adm("pools", "set", "sdk-anthropic", "sdk-anthropic")
+    key = r.issue("demo", "--pool", "sdk-anthropic")
+    run = subprocess.run(["node", "calls.mjs", f"http://127.0.0.1:{stack.port}", stack.key, key, "rk_bad"], cwd=place,
+                         capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    out = json.loads(run.stdout)
+    for call in ("chat", "chatStream", "response", "responseStream", "message", "messageStream"):
+        assert out[call] == TEXT, call
+    for sdk in ("openaiBadKey", "anthropicBadKey"):
+        error = out[sdk]
+        assert error["raised"] and error["typed"] and error["status"] == 401, error
+        assert (error["code"], error["type"]) == ("invalid_api_key", "authentication_error"), error
