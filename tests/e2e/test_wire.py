@@ -1,0 +1,191 @@
+"""Peers that do not behave: whatever they send, the same agent goes on serving."""
+import re
+import subprocess
+import time
+import uuid
+
+import pytest
+
+import spop
+from relay import wait_until
+
+
+@pytest.fixture(scope="module")
+def served(request):
+    """One stack for this file, and the name of its agent's socket. After each test the same agent serves."""
+    from relay import Stack
+    s = Stack("2.6")
+    try:
+        s.start()
+        s.name = re.search(r"abns@([^\s']+)", (s.dir / "haproxy/relay.cfg").read_text()).group(1)
+        s.agent = s.relay.pid_of("agent")
+        yield s
+    finally:
+        s.stop()
+
+
+@pytest.fixture(autouse=True)
+def still_serves(served):
+    yield
+    assert served.post("/v1/x", key=served.key).status == 200
+    assert served.relay.pid_of("agent") == served.agent
+
+
+def closes(c, status=None):
+    """The agent says why, where it can, and ends the connection."""
+    last = None
+    while (got := c.frame()) is not None:
+        last = got
+    if status is not None:
+        kind, payload = last
+        at = payload.index(b"status-code") + len("status-code") + 1
+        assert kind == spop.AGENT_DISCONNECT and payload[at] == status, payload
+    c.close()
+
+
+def ask(c, served, request_id=None, **more):
+    c.send(spop.decide(1, request_id or str(uuid.uuid4()), served.key, **more))
+    kind, payload = c.frame()
+    assert kind == spop.ACK
+    return payload
+
+
+def test_a_question_is_answered(served):
+    c = spop.Connection(served.name).open()
+    payload = ask(c, served)
+    assert b"allow" in payload and b"token-of-demo" in payload
+    c.close()
+
+
+def test_oversize_frame(served):
+    c = spop.Connection(served.name).open()
+    c.send(b"\x00\x10\x00\x00" + b"\x03" * 100)
+    closes(c, 3)
+    c = spop.Connection(served.name)
+    c.send(b"\xff\xff\xff\xff")
+    closes(c)
+
+
+def test_truncated_frames(served):
+    whole = spop.hello() + spop.decide(1, str(uuid.uuid4()), served.key)
+    for cut in range(0, len(whole), 7):
+        c = spop.Connection(served.name)
+        c.send(whole[:cut])
+        c.close()
+
+
+def test_frames_split_into_bytes(served):
+    c = spop.Connection(served.name)
+    for byte in spop.hello():
+        c.send(bytes([byte]))
+    assert c.frame()[0] == spop.AGENT_HELLO
+    for byte in spop.decide(1, str(uuid.uuid4()), served.key):
+        c.send(bytes([byte]))
+    assert c.frame()[0] == spop.ACK
+    c.close()
+
+
+def test_a_question_twice_is_one_request(served):
+    c = spop.Connection(served.name).open()
+    before = served.relay.metric("relay_leases_outstanding")
+    request_id = str(uuid.uuid4())
+    first = ask(c, served, request_id)
+    assert ask(c, served, request_id, message="decide2") == first
+    assert served.relay.metric("relay_leases_outstanding") == before + 1
+    c.close()
+
+
+def test_many_questions_in_one_write(served):
+    c = spop.Connection(served.name).open()
+    c.send(b"".join(spop.decide(n, str(uuid.uuid4()), served.key) for n in range(300)))
+    for _ in range(300):
+        assert c.frame()[0] == spop.ACK
+    c.close()
+
+
+def test_wrong_order_and_rubbish(served):
+    for data in (spop.decide(1, str(uuid.uuid4()), served.key), spop.hello() + spop.hello(),
+                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00\x00\x00\x00" * 10,
+                 spop.hello() + spop.notify(1, 1, "decide", {"gen": 1})[:-1] + b"\xff" * 40,
+                 spop.frame(spop.NOTIFY, 1, 1, b"", flags=0), spop.frame(spop.ACK, 1, 1, b"")):
+        c = spop.Connection(served.name)
+        c.send(data)
+        closes(c)
+
+
+def test_wrong_arguments_are_a_refusal(served):
+    c = spop.Connection(served.name).open()
+    for more in ({"path": "x" * 1025}, {"gen": "text"}, {"id": "no-uuid"}, {"nkeys": -1 & (1 << 64) - 1}, {"path": 5}):
+        args = {"gen": 1, "id": str(uuid.uuid4()), "key": served.key, "path": "/v1/x", **more}
+        c.send(spop.notify(1, 1, "decide", args))
+        kind, payload = c.frame()
+        assert kind == spop.ACK and b"bad_request" in payload, more
+    c.send(spop.notify(1, 1, "of-another-kind", {}))
+    assert c.frame()[0] == spop.ACK
+    c.close()
+
+
+def test_health_check(served):
+    c = spop.Connection(served.name)
+    c.send(spop.hello(capabilities="", healthcheck=True))
+    assert c.frame()[0] == spop.AGENT_HELLO
+    c.close()
+
+
+def test_a_thousand_connections_at_once(served):
+    connections = [spop.Connection(served.name) for _ in range(1000)]
+    for c in connections:
+        c.send(spop.hello() + spop.decide(1, str(uuid.uuid4()), served.key))
+    for c in connections:
+        assert c.frame()[0] == spop.AGENT_HELLO
+        assert c.frame()[0] == spop.ACK
+    wait_until("they are counted", lambda: served.relay.metric("relay_spop_connections") >= 1000)
+    for c in connections:
+        c.close()
+    wait_until("they are gone", lambda: served.relay.metric("relay_spop_connections") < 100)
+
+
+def memory_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
+def test_a_peer_that_never_reads(served):
+    before = memory_kb(served.agent)
+    c = spop.Connection(served.name)
+    c.s.setblocking(False)
+    questions = b"".join(spop.decide(n, str(uuid.uuid4()), served.key) for n in range(200))
+    data = spop.hello() + questions
+    stalled = served.relay.metric("relay_spop_stalled_total")
+    deadline = time.monotonic() + 30
+    slowest = 0
+    while time.monotonic() < deadline:
+        try:
+            data = data[c.s.send(data):] or questions
+        except BlockingIOError:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            break
+        began = time.monotonic()
+        assert served.post("/v1/x", key=served.key).status == 200
+        slowest = max(slowest, time.monotonic() - began)
+    else:
+        raise AssertionError("it was never closed")
+    c.close()
+    assert served.relay.metric("relay_spop_stalled_total") == stalled + 1
+    assert slowest < 0.2 and memory_kb(served.agent) - before < 8192
+
+
+def test_a_peer_that_says_nothing(served):
+    c = spop.Connection(served.name, timeout=10)
+    began = time.monotonic()
+    assert c.frame() is None
+    assert 4 < time.monotonic() - began < 8
+    c.close()
+
+
+def test_a_user_who_may_not_ask(served):
+    program = ("import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5);"
+               f"s.connect(b'\\0' + {served.name!r}.encode().ljust(107, b'\\0')); print(s.recv(1))")
+    run = subprocess.run(["/usr/bin/python3", "-c", program], user=33, capture_output=True, text=True, timeout=20)
+    assert run.stdout.strip() == "b''" or "ConnectionReset" in run.stderr, run.stdout + run.stderr
