@@ -118,6 +118,20 @@ static struct statefile_lease *lease_of(struct agent *a, const struct record *r)
 	return lease->account == r->account && lease->key == r->key ? lease : NULL;
 }
 
+/* O3: one line a request, for those who ask for it by log_level = debug. */
+static void log_request(const struct record *r, const struct statefile_lease *lease)
+{
+	char id[RECORD_ID_TEXT_SIZE];
+
+	log_event(LOG_LEVEL_DEBUG, "request", LOG_STR("request_id", record_format_id(r->id, id)),
+		LOG_INT("tenant", r->tenant), LOG_INT("key", r->key),
+		LOG_INT("account", r->account), LOG_INT("egress", lease ? lease->egress : 0),
+		LOG_INT("status", r->status), LOG_SLICE("code", r->code),
+		LOG_INT("ttfb_ms", r->ttfb_ms), LOG_INT("duration_ms", r->duration_ms),
+		LOG_INT("bytes_in", r->bytes_in), LOG_INT("bytes_out", r->bytes_out),
+		LOG_STR("ended", r->termination));
+}
+
 static void take_record(struct events *e, const struct record *r)
 {
 	struct agent *a = e->agent;
@@ -128,6 +142,8 @@ static void take_record(struct events *e, const struct record *r)
 		board_add(counter(e, BOARD_EVENTS_UNMATCHED), 1);
 	count_result(a->board, r, lease);
 	put_in_ring(a->board, r, lease, clock_wall_ms());
+	if (log_is_on(LOG_LEVEL_DEBUG))
+		log_request(r, lease);
 	if (!lease)
 		return;
 	agent_count_lease(a, lease, false);

@@ -34,6 +34,11 @@ void log_set_level(enum log_level level)
 	sink.level = level;
 }
 
+bool log_is_on(enum log_level level)
+{
+	return level <= sink.level;
+}
+
 int log_level_parse(struct slice name, enum log_level *ret)
 {
 	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {

@@ -42,6 +42,8 @@ struct log_field {
 /* `role` is "keeper", "control", "agent" or a tool's name; kept by pointer. */
 void log_init(const char *role, enum log_level level);
 void log_set_level(enum log_level level);
+/* Whether a line of this level would be written: spares its making on hot paths. */
+bool log_is_on(enum log_level level);
 /* 0 or -EINVAL. Names: error, warning, info, debug. */
 int log_level_parse(struct slice name, enum log_level *ret);
 
