@@ -1,11 +1,12 @@
 """Every refusal that can occur, as a client sees it, with the real agent behind HAProxy."""
+import http.client
 import json
 import subprocess
 import time
 
 import pytest
 
-from relay import free_port, wait_until
+from relay import VERSIONS, free_port, wait_until
 
 SHAPES = {"/v1/chat/completions": "openai", "/v1/messages": "anthropic"}
 
@@ -98,10 +99,27 @@ def test_an_upstreams_own_error_passes_through(stack):
         assert answer.getheader("X-Upstream-Says") == "hello" and answer.getheader("Set-Cookie") is None
 
 
-def test_body_limit_and_slow_head(fresh):
+def test_body_limit(fresh):
     s = fresh(extra="[requests]\nmax_body = 1000\n")
     check(s.post("/v1/x", body=b"x" * 1001, key=s.key), 413, "request_too_large", "/v1/x")
     assert s.post("/v1/x", body=b"x" * 1000, key=s.key).status == 200
+
+
+def test_a_body_that_does_not_come(fresh):
+    """Every version and both shapes at once, since each takes the whole `timeout http-request`."""
+    waiting = []
+    for s in (fresh(version) for version in VERSIONS):
+        s.upstream.clear()
+        for path in SHAPES:
+            c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=45)
+            c.request("POST", path, body=b"{", headers={"X-API-Key": s.key, "Content-Length": "100"})
+            waiting.append((s, c, path))
+    for s, c, path in waiting:
+        answer = c.getresponse()
+        answer.body = answer.read()
+        check(answer, 408, "request_timeout", path)
+        c.close()
+        assert s.upstream.requests() == []
 
 
 def test_no_decision_no_forwarding(fresh):
