@@ -270,36 +270,36 @@ struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t)
 	return (struct slice){ROWS(s, TEXT, char) + t.offset, t.len};
 }
 
-const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id)
+/* Binary search in rows that begin with their id and are sorted by it; NULL when there is none. */
+static const void *find_by_id(const struct snapshot *s, enum snapshot_section section, uint32_t id)
 {
-	const struct snapshot_tenant *rows = ROWS(s, TENANT, struct snapshot_tenant);
+	const char *rows = s->sections[section];
+	size_t size = row_sizes[section];
 	uint32_t low = 0;
-	uint32_t high = s->counts[SNAPSHOT_TENANT];
+	uint32_t high = s->counts[section];
+	uint32_t found;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		if (rows[middle].id < id)
+		memcpy(&found, rows + middle * size, sizeof(found));
+		if (found == id)
+			return rows + middle * size;
+		if (found < id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < s->counts[SNAPSHOT_TENANT] && rows[low].id == id ? &rows[low] : NULL;
+	return NULL;
+}
+
+const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id)
+{
+	return find_by_id(s, SNAPSHOT_TENANT, id);
 }
 
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id)
 {
-	const struct snapshot_pool *rows = ROWS(s, POOL, struct snapshot_pool);
-	uint32_t low = 0;
-	uint32_t high = s->counts[SNAPSHOT_POOL];
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (rows[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < s->counts[SNAPSHOT_POOL] && rows[low].id == id ? &rows[low] : NULL;
+	return find_by_id(s, SNAPSHOT_POOL, id);
 }
 
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id)
