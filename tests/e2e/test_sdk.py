@@ -35,13 +35,16 @@ def test_normal_and_streamed_calls_and_typed_errors(stack):
     stack.account("sdk-anthropic", "sdk-anthropic", "sk-ant-api03-x")
     r.adm("pools", "set", "sdk-anthropic", "sdk-anthropic")
     key = r.issue("demo", "--pool", "sdk-anthropic")
-    run = subprocess.run(["node", "calls.mjs", f"http://127.0.0.1:{stack.port}", stack.key, key, "rk_bad"], cwd=place,
-                         capture_output=True, text=True, timeout=120)
+    revoked = r.adm("tokens", "issue", "--tenant", "demo")
+    r.adm("tokens", "revoke", str(revoked["id"]))
+    run = subprocess.run(["node", "calls.mjs", f"http://127.0.0.1:{stack.port}", stack.key, key, "rk_bad",
+                          revoked["token"]], cwd=place, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stdout + run.stderr
     out = json.loads(run.stdout)
     for call in ("chat", "chatStream", "response", "responseStream", "message", "messageStream"):
         assert out[call] == TEXT, call
-    for sdk in ("openaiBadKey", "anthropicBadKey"):
-        error = out[sdk]
-        assert error["raised"] and error["typed"] and error["status"] == 401, error
-        assert (error["code"], error["type"]) == ("invalid_api_key", "authentication_error"), error
+    codes = {"bad": "invalid_api_key", "revoked": "revoked_api_key"}
+    assert set(out["refusals"]) == {f"{sdk} {name}" for sdk in ("openai", "anthropic") for name in codes}
+    for case, error in out["refusals"].items():
+        assert error["raised"] and error["typed"] and error["status"] == 401, (case, error)
+        assert (error["code"], error["type"]) == (codes[case.split()[1]], "authentication_error"), (case, error)

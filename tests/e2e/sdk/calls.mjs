@@ -1,8 +1,9 @@
-// Calls of the official SDKs through the relay. Usage: node calls.mjs URL OPENAI_KEY ANTHROPIC_KEY BAD_KEY; prints JSON.
+// Calls of the official SDKs through the relay; prints JSON.
+// Usage: node calls.mjs URL OPENAI_KEY ANTHROPIC_KEY BAD_KEY REVOKED_KEY
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 
-const [url, openaiKey, anthropicKey, badKey] = process.argv.slice(2);
+const [url, openaiKey, anthropicKey, badKey, revokedKey] = process.argv.slice(2);
 const messages = [{ role: 'user', content: 'hi' }];
 const out = {};
 
@@ -40,8 +41,11 @@ const stream = anthropic(anthropicKey).messages.stream({ model: 'demo', max_toke
 stream.on('text', (text) => { out.messageStream += text; });
 await stream.finalMessage();
 
-out.openaiBadKey = await refusal(
-  () => openai(badKey).chat.completions.create({ model: 'demo', messages }), OpenAI.AuthenticationError);
-out.anthropicBadKey = await refusal(
-  () => anthropic(badKey).messages.create({ model: 'demo', max_tokens: 10, messages }), Anthropic.AuthenticationError);
+out.refusals = {};
+for (const [name, key] of [['bad', badKey], ['revoked', revokedKey]]) {
+  out.refusals[`openai ${name}`] = await refusal(
+    () => openai(key).chat.completions.create({ model: 'demo', messages }), OpenAI.AuthenticationError);
+  out.refusals[`anthropic ${name}`] = await refusal(
+    () => anthropic(key).messages.create({ model: 'demo', max_tokens: 10, messages }), Anthropic.AuthenticationError);
+}
 console.log(JSON.stringify(out));
