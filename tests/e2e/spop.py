@@ -73,8 +73,10 @@ def decide(number, request_id, key, message="decide", gen=1, **more):
 class Connection:
     def __init__(self, name, timeout=5):
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(timeout)
+        # a non-blocking connect fails at once when the queue of the listener is full: this one waits
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
         self.s.connect(b"\0" + name.encode().ljust(107, b"\0"))
+        self.s.settimeout(timeout)
 
     def send(self, data):
         self.s.sendall(data)
