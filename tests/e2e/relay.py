@@ -1,4 +1,5 @@
 """The stack under test: real HAProxy, real spoa-relay, the demo upstream. Everything on free loopback ports."""
+import ctypes
 import http.client
 import json
 import os
@@ -51,6 +52,14 @@ def wait_until(what, condition, seconds=10.0, step=0.02):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+_libc = ctypes.CDLL(None)
+
+
+def end_with_us():
+    """In a child: nothing that a test started outlives a test run that was killed (PR_SET_PDEATHSIG)."""
+    _libc.prctl(1, signal.SIGTERM)
+
+
 class Process:
     """A program with its output in a file; stopped by pid, and checked to be gone."""
 
@@ -58,7 +67,8 @@ class Process:
         self.name, self.log = name, pathlib.Path(log)
         self.out = open(self.log, "ab")
         self.popen = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=self.out,
-                                      stderr=self.out, start_new_session=True, **options)
+                                      stderr=self.out, start_new_session=True,
+                                      preexec_fn=end_with_us, **options)
 
     @property
     def pid(self):
