@@ -19,9 +19,17 @@ int64_t clock_monotonic_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* Milliseconds within the second, 0..999 before 1970 too. */
+static int millis_of(int64_t wall_ms)
+{
+	int millis = (int)(wall_ms % 1000);
+
+	return millis < 0 ? millis + 1000 : millis;
+}
+
 static size_t format_seconds(int64_t wall_ms, char *out)
 {
-	time_t seconds = (time_t)(wall_ms / 1000);
+	time_t seconds = (time_t)(wall_ms / 1000 - (wall_ms % 1000 < 0));
 	struct tm tm = {0};
 
 	gmtime_r(&seconds, &tm);
@@ -40,6 +48,6 @@ const char *clock_format_rfc3339_ms(int64_t wall_ms, char *out)
 {
 	size_t n = format_seconds(wall_ms, out);
 
-	snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", (int)(wall_ms % 1000));
+	snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", millis_of(wall_ms));
 	return out;
 }

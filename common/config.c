@@ -38,11 +38,22 @@ static const void *field_const(const struct config_row *row, const struct config
 	return (const char *)c + row->offset;
 }
 
+/* The environment can hold what a line of the file cannot: a newline would end up in other files. */
+static bool has_control(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			return true;
+	}
+	return false;
+}
+
 static int set_text(const struct config_row *row, struct slice value, struct config *c)
 {
 	struct config_text *text = field(row, c);
 
-	if (value.n >= sizeof(text->s) || (value.n && memchr(value.p, '\0', value.n)))
+	if (value.n >= sizeof(text->s) || has_control(value))
 		return -ERANGE;
 	if (row->type == CONFIG_PATH && value.n && value.p[0] != '/')
 		return -EINVAL;
@@ -76,7 +87,7 @@ static const char *expected(const struct config_row *row)
 	switch (row->type) {
 	case CONFIG_TEXT:
 	case CONFIG_SECRET:
-		return "a text of at most 1023 characters";
+		return "a text of at most 1023 characters, without control characters";
 	case CONFIG_PATH:
 		return "an absolute path";
 	case CONFIG_LEVEL:
@@ -476,18 +487,11 @@ void config_describe(config_row_fn *row, void *context)
 
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out)
 {
-	struct buffer a = {0};
-	struct buffer b = {0};
-
+	/* the fields themselves, not their printed form, in which all secrets look alike */
 	for (size_t i = 0; i < config_row_count; i++) {
 		const struct config_row *row = &config_rows[i];
-		buffer_clear(&a);
-		buffer_clear(&b);
-		format_value(row, old, &a);
-		format_value(row, new, &b);
-		if (!row->reloadable && !slice_eq(buffer_slice(&a), buffer_slice(&b)))
+		if (!row->reloadable &&
+			memcmp(field_const(row, old), field_const(row, new), field_size(row)) != 0)
 			buffer_printf(out, "%s%s.%s", out->len ? ", " : "", row->section, row->key);
 	}
-	buffer_fini(&a);
-	buffer_fini(&b);
 }

@@ -1,5 +1,21 @@
 #include "common/slice.h"
 
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+bool slice_eq_nocase(struct slice a, struct slice b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++) {
+		if (lower(a.p[i]) != lower(b.p[i]))
+			return false;
+	}
+	return true;
+}
+
 bool slice_next(struct slice *rest, char sep, struct slice *ret_field)
 {
 	if (!rest->p)

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
 
 struct slice {
 	const char *p; /* may be NULL only when n is 0 */
@@ -29,10 +28,8 @@ static inline bool slice_eq_str(struct slice a, const char *s)
 	return slice_eq(a, slice_from_str(s));
 }
 
-static inline bool slice_eq_nocase(struct slice a, struct slice b)
-{
-	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
-}
+/* ASCII letters only, and NULs are bytes as any other. */
+bool slice_eq_nocase(struct slice a, struct slice b);
 
 static inline bool slice_has_prefix(struct slice a, struct slice prefix)
 {

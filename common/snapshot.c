@@ -138,7 +138,7 @@ static bool tenants_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_TENANT]; i++) {
 		if (!text_fits(s, t[i].name) || !in_section(s, t[i].networks, SNAPSHOT_NETWORK) ||
-			(i && t[i].id <= t[i - 1].id))
+			t[i].wait > SNAPSHOT_WAIT_FOREVER || (i && t[i].id <= t[i - 1].id))
 			return false;
 	}
 	return true;
@@ -152,6 +152,7 @@ static bool pools_valid(const struct snapshot *s)
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_POOL]; i++) {
 		if (!text_fits(s, p[i].name) || !in_section(s, p[i].members, SNAPSHOT_MEMBER) ||
 			p[i].upstream >= s->counts[SNAPSHOT_UPSTREAM] ||
+			p[i].strategy > SNAPSHOT_STRATEGY_ROUND_ROBIN ||
 			(i && p[i].id <= p[i - 1].id))
 			return false;
 	}
@@ -169,6 +170,7 @@ static bool accounts_valid(const struct snapshot *s)
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
 		if (!text_fits(s, a[i].name) || !text_fits(s, a[i].region) ||
 			!text_fits(s, a[i].credential) || a[i].weight == 0 ||
+			a[i].auth > SNAPSHOT_AUTH_ANTHROPIC_OAUTH ||
 			!in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
 			!in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
 			a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])

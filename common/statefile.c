@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -87,13 +88,23 @@ static int make(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Between our open and our lock another instance may have set the file aside and made a new one. */
+static bool is_at_path(int fd, const char *path)
+{
+	struct stat ours;
+	struct stat there;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+		ours.st_ino == there.st_ino;
+}
+
 static int open_locked(const char *path, int flags, struct errtext *e)
 {
 	int fd = open(path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_at_path(fd, path)) {
 		close(fd);
 		return errtext_set(
 			e, -EADDRINUSE, "%s: another spoa-relay runs with this state_dir", path);
@@ -139,12 +150,14 @@ static int open_or_create(const char *path, int *ret_set_aside, struct errtext *
 		return fd;
 	if (check(fd, e) == 0)
 		return fd;
+	/* the old file stays locked until the new one is there, or two instances could swap theirs */
+	int made = set_aside(path, e);
+	if (!made) {
+		*ret_set_aside = 1;
+		made = create(path, e);
+	}
 	close(fd);
-	int error = set_aside(path, e);
-	if (error)
-		return error;
-	*ret_set_aside = 1;
-	return create(path, e);
+	return made;
 }
 
 int statefile_open(
