@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/relay-state-XXXXXX";
@@ -137,6 +138,173 @@ static void a_link_is_not_followed(void **state)
 	assert_int_not_equal(access(target, F_OK), 0);
 }
 
+static void a_directory_in_its_place_is_left_alone(void **state)
+{
+	struct errtext e = {""};
+	int set_aside = 7;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(statefile_open(path, (unsigned)-1, 0, &set_aside, &e), -EISDIR);
+	assert_int_equal(set_aside, 0);
+	assert_non_null(strstr(e.text, path));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+}
+
+static void no_directory_is_an_error_and_nothing_is_made(void **state)
+{
+	char below[80];
+	struct errtext e = {""};
+	int set_aside;
+
+	(void)state;
+	snprintf(below, sizeof(below), "%s/none/state", directory);
+	assert_int_equal(statefile_open(below, (unsigned)-1, 0, &set_aside, &e), -ENOENT);
+	assert_non_null(strstr(e.text, below));
+}
+
+static void a_file_that_is_set_aside_keeps_its_bytes(void **state)
+{
+	char pattern[80];
+	char text[32] = "";
+	struct errtext e = {""};
+	glob_t found;
+	int set_aside;
+	FILE *f = fopen(path, "w");
+
+	(void)state;
+	assert_non_null(f);
+	fputs("somebody's own notes", f);
+	fclose(f);
+	int fd = statefile_open(path, (unsigned)-1, 0, &set_aside, &e);
+	assert_true(fd >= 0);
+	assert_int_equal(set_aside, 1);
+	assert_non_null(strstr(e.text, "is not a state file"));
+	snprintf(pattern, sizeof(pattern), "%s/state.bad-*", directory);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	assert_non_null(strstr(e.text, found.gl_pathv[0]));
+	f = fopen(found.gl_pathv[0], "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	assert_string_equal(text, "somebody's own notes");
+	fclose(f);
+	globfree(&found);
+	close(fd);
+}
+
+static void every_changed_byte_of_the_head_is_seen(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < offsetof(struct statefile_head, pad); i++) {
+		char was;
+		assert_int_equal(pread(fd, &was, 1, (off_t)i), 1);
+		char changed = (char)(was ^ 1);
+		assert_int_equal(pwrite(fd, &changed, 1, (off_t)i), 1);
+		assert_int_equal(statefile_map(fd, &f, &e), -EBADMSG);
+		assert_int_equal(pwrite(fd, &was, 1, (off_t)i), 1);
+	}
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	statefile_unmap(&f);
+	statefile_unmap(&f);
+	close(fd);
+}
+
+static void the_tables_lie_inside_and_apart(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+	struct stat st;
+	uintptr_t last_end;
+
+	(void)state;
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	last_end = (uintptr_t)f.block + sizeof(struct statefile_head);
+	for (int t = 0; t < STATEFILE_TABLE_COUNT; t++) {
+		uint32_t rows;
+		uintptr_t table = (uintptr_t)statefile_table(&f, (enum statefile_table)t, &rows);
+		assert_true(table >= last_end && table % 64 == 0);
+		last_end =
+			table + (t == STATEFILE_LEASE ? rows * sizeof(struct statefile_lease) : 0);
+		assert_true(last_end <= (uintptr_t)f.block + f.size);
+	}
+	/* reserved on the disk, not a hole */
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true((uint64_t)st.st_blocks * 512 >= f.size);
+	statefile_unmap(&f);
+	close(fd);
+}
+
+static void a_loose_mode_is_tightened(void **state)
+{
+	int set_aside;
+	struct stat st;
+
+	(void)state;
+	close(open_file(&set_aside));
+	assert_int_equal(chmod(path, 0666), 0);
+	int fd = open_file(&set_aside);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	close(fd);
+}
+
+/* Two instances that start over one bad file: exactly one gets it, whatever the order. */
+static void of_instances_that_start_at_once_one_runs(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		int results[2];
+		int winners = 0;
+		FILE *f = fopen(path, "w");
+		fputs("bad", f);
+		fclose(f);
+		assert_int_equal(pipe(results), 0);
+		int hold[2];
+		assert_int_equal(pipe(hold), 0);
+		for (int i = 0; i < 4; i++) {
+			pid_t pid = fork();
+			assert_true(pid >= 0);
+			if (pid == 0) {
+				int set_aside;
+				char c;
+				int fd = open_file(&set_aside);
+				char won = fd >= 0;
+				close(hold[1]);
+				if (write(results[1], &won, 1) != 1 || read(hold[0], &c, 1) != 0)
+					_exit(1);
+				_exit(0);
+			}
+		}
+		for (int i = 0; i < 4; i++) {
+			char won;
+			assert_int_equal(read(results[0], &won, 1), 1);
+			winners += won;
+		}
+		close(hold[0]);
+		close(hold[1]);
+		for (int i = 0; i < 4; i++) {
+			int status;
+			assert_true(wait(&status) > 0);
+			assert_int_equal(status, 0);
+		}
+		close(results[0]);
+		close(results[1]);
+		assert_true(winners <= 1);
+		close(open_file(&winners));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +312,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_second_instance_is_kept_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_ours_is_set_aside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_link_is_not_followed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_directory_in_its_place_is_left_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			no_directory_is_an_error_and_nothing_is_made, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_set_aside_keeps_its_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			every_changed_byte_of_the_head_is_seen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_tables_lie_inside_and_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_loose_mode_is_tightened, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_instances_that_start_at_once_one_runs, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
