@@ -38,7 +38,7 @@ def test_tls_to_clients(fresh, tmp_path_factory):
     directory = tmp_path_factory.mktemp("tls")
     pem = directory / "both.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-keyout", directory / "key", "-out", directory / "crt"],
+                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", directory / "key", "-out", directory / "crt"],
                    check=True, capture_output=True)
     pem.write_text((directory / "crt").read_text() + (directory / "key").read_text())
     pem.chmod(0o644)
@@ -51,7 +51,7 @@ def test_tls_to_clients(fresh, tmp_path_factory):
     context = ssl.create_default_context(cafile=directory / "crt")
 
     def get():
-        c = http.client.HTTPSConnection("localhost", port, context=context, timeout=5)
+        c = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
         try:
             c.request("GET", "/v1/models", headers={"X-API-Key": s.key})
             return c.getresponse().status
