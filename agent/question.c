@@ -128,6 +128,9 @@ static void take(
 	case SEAM_ARG_WS:
 		take_flag(r, value, &r->websocket);
 		break;
+	case SEAM_ARG_SINCE:
+		take_number(r, value, &r->since_ms);
+		break;
 	case SEAM_ARG_COUNT:
 		break;
 	}

@@ -1,5 +1,7 @@
 #include "common/board.h"
 
+#include "common/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,8 @@
 #define MAGIC "RLYBOARD"
 
 static_assert((BOARD_REQUESTS & (BOARD_REQUESTS - 1)) == 0, "the ring wraps by a mask");
+static_assert((BOARD_WHYS & (BOARD_WHYS - 1)) == 0, "the ring wraps by a mask");
+static_assert((BOARD_BANS & (BOARD_BANS - 1)) == 0, "the ring wraps by a mask");
 static_assert((BOARD_ROWS & (BOARD_ROWS - 1)) == 0, "rows wrap by a mask");
 static_assert(BOARD_UPSTREAM_BUCKETS <= BOARD_DECISION_BUCKETS, "one histogram serves both");
 
@@ -62,6 +66,7 @@ int board_create(void)
 	memcpy(b->magic, MAGIC, sizeof(b->magic));
 	b->format = BOARD_FORMAT;
 	b->size = sizeof(*b);
+	b->created_ms = clock_wall_ms();
 	munmap(b, sizeof(*b));
 	return fd;
 }
@@ -152,38 +157,127 @@ struct board_upstream *board_upstream(struct board *b, uint32_t id)
 	return id ? find_row(b, b->upstreams, sizeof(b->upstreams[0]), id) : NULL;
 }
 
-/* All but the sequence, which says when the rest may be read. */
-static void copy_row(struct board_request *to, const struct board_request *from)
-{
-	size_t skip = offsetof(struct board_request, id);
+/*
+ * The rings. A row begins with its sequence number, which says when the rest may be read: 0 while it
+ * is being written, afterwards the row's number + 1.
+ */
+struct ring {
+	_Atomic uint64_t *written;
+	char *rows;
+	size_t row_size;
+	uint64_t mask;
+};
 
-	memcpy((char *)to + skip, (const char *)from + skip, sizeof(*to) - skip);
+static _Atomic uint64_t *sequence_of(const struct ring *r, uint64_t n)
+{
+	return (_Atomic uint64_t *)(void *)(r->rows + (size_t)(n & r->mask) * r->row_size);
+}
+
+static void ring_put(const struct ring *r, const void *row)
+{
+	uint64_t n = atomic_load_explicit(r->written, memory_order_relaxed);
+	_Atomic uint64_t *sequence = sequence_of(r, n);
+
+	atomic_store_explicit(sequence, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	memcpy((char *)(uintptr_t)sequence + sizeof(*sequence),
+		(const char *)row + sizeof(*sequence), r->row_size - sizeof(*sequence));
+	atomic_store_explicit(sequence, n + 1, memory_order_release);
+	atomic_store_explicit(r->written, n + 1, memory_order_release);
+}
+
+static int ring_read(const struct ring *r, uint64_t n, void *ret)
+{
+	_Atomic uint64_t *sequence = sequence_of(r, n);
+	uint64_t found = n + 1;
+
+	if (n >= atomic_load_explicit(r->written, memory_order_acquire))
+		return -EAGAIN;
+	if (atomic_load_explicit(sequence, memory_order_acquire) != n + 1)
+		return -ENOENT;
+	memcpy((char *)ret + sizeof(found), (const char *)(uintptr_t)sequence + sizeof(*sequence),
+		r->row_size - sizeof(*sequence));
+	atomic_thread_fence(memory_order_acquire);
+	if (atomic_load_explicit(sequence, memory_order_relaxed) != n + 1)
+		return -ENOENT;
+	memcpy(ret, &found, sizeof(found));
+	return 0;
+}
+
+/* The reader's board is mapped read-only; nothing here writes through these for it. */
+static struct ring request_ring(const struct board *b)
+{
+	struct board *rw = (struct board *)(uintptr_t)b;
+
+	return (struct ring){
+		&rw->written, (char *)rw->requests, sizeof(rw->requests[0]), BOARD_REQUESTS - 1};
+}
+
+static struct ring why_ring(const struct board *b)
+{
+	struct board *rw = (struct board *)(uintptr_t)b;
+
+	return (struct ring){
+		&rw->whys_written, (char *)rw->whys, sizeof(rw->whys[0]), BOARD_WHYS - 1};
+}
+
+static struct ring ban_ring(const struct board *b)
+{
+	struct board *rw = (struct board *)(uintptr_t)b;
+
+	return (struct ring){
+		&rw->bans_written, (char *)rw->bans, sizeof(rw->bans[0]), BOARD_BANS - 1};
 }
 
 void board_put_request(struct board *b, const struct board_request *r)
 {
-	uint64_t n = atomic_load_explicit(&b->written, memory_order_relaxed);
-	struct board_request *row = &b->requests[n & (BOARD_REQUESTS - 1)];
+	struct ring ring = request_ring(b);
 
-	atomic_store_explicit(&row->sequence, 0, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	copy_row(row, r);
-	atomic_store_explicit(&row->sequence, n + 1, memory_order_release);
-	atomic_store_explicit(&b->written, n + 1, memory_order_release);
+	ring_put(&ring, r);
 }
 
 int board_read_request(const struct board *b, uint64_t n, struct board_request *ret)
 {
-	const struct board_request *row = &b->requests[n & (BOARD_REQUESTS - 1)];
+	struct ring ring = request_ring(b);
 
-	if (n >= atomic_load_explicit(&b->written, memory_order_acquire))
-		return -EAGAIN;
-	if (atomic_load_explicit(&row->sequence, memory_order_acquire) != n + 1)
-		return -ENOENT;
-	copy_row(ret, row);
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&row->sequence, memory_order_relaxed) != n + 1)
-		return -ENOENT;
-	atomic_store_explicit(&ret->sequence, n + 1, memory_order_relaxed);
-	return 0;
+	return ring_read(&ring, n, ret);
+}
+
+void board_put_why(struct board *b, const struct board_why *w)
+{
+	struct ring ring = why_ring(b);
+
+	ring_put(&ring, w);
+}
+
+int board_read_why(const struct board *b, uint64_t n, struct board_why *ret)
+{
+	struct ring ring = why_ring(b);
+
+	return ring_read(&ring, n, ret);
+}
+
+void board_put_ban(struct board *b, const struct board_ban *ban)
+{
+	struct ring ring = ban_ring(b);
+
+	ring_put(&ring, ban);
+}
+
+int board_read_ban(const struct board *b, uint64_t n, struct board_ban *ret)
+{
+	struct ring ring = ban_ring(b);
+
+	return ring_read(&ring, n, ret);
+}
+
+const char *board_reason_text(enum board_reason r)
+{
+	static const char *const texts[BOARD_REASON_COUNT] = {
+#define X(id, text) [BOARD_REASON_##id] = (text),
+		BOARD_REASONS(X)
+#undef X
+	};
+
+	return texts[r];
 }

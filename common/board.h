@@ -8,6 +8,7 @@
 #define RELAY_COMMON_BOARD_H
 
 #include "common/errtext.h"
+#include "common/ip.h"
 #include "common/refusal.h"
 #include "common/slice.h"
 
@@ -16,10 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_FORMAT 1
-#define BOARD_ROWS 4096	    /* labelled rows of each kind: tenants, accounts, upstreams */
-#define BOARD_REQUESTS 8192 /* requests in the ring; a power of two */
-#define BOARD_FRAME_TYPES 4 /* hello, notify, disconnect, other */
+#define BOARD_FORMAT 2
+#define BOARD_ROWS 4096	     /* labelled rows of each kind: tenants, accounts, upstreams */
+#define BOARD_REQUESTS 65536 /* requests in the ring; a power of two */
+#define BOARD_WHYS 8192	     /* decisions with their reasons; a power of two */
+#define BOARD_CANDIDATES 32  /* accounts of a decision that are kept */
+#define BOARD_LIMITS 12	     /* limits of a decision that are kept */
+#define BOARD_BANS 256	     /* bans that control has not taken over yet; a power of two */
+#define BOARD_FRAME_TYPES 4  /* hello, notify, disconnect, other */
 #define BOARD_STATUS_MAX 128
 #define BOARD_NAME_SIZE 64
 
@@ -40,6 +45,18 @@ typedef _Atomic uint64_t board_counter;
 	X(EVENTS_UNMATCHED) /* for no lease: repeated, late, or refused requests' own */           \
 	X(LEASES)	    /* gauge: requests in progress */                                      \
 	X(LEASES_RECLAIMED) /* given up because all places were taken */                           \
+	X(HEALED)	    /* relay_slots_healed_total: given back because HAProxy lacks them */  \
+	X(GIVEN_BACK)	    /* admitted requests that were never sent on, uncounted again */       \
+	X(GAUGE_READ_MS)    /* gauge: Unix time of HAProxy's word last used */                     \
+	X(WAITING)	    /* gauge: requests that wait for a slot */                             \
+	X(WAITED)	    /* requests admitted after waiting */                                  \
+	X(WAIT_REFUSED)	    /* could not wait: every place was taken */                            \
+	X(USAGE_ROWS)	    /* gauge: rows of limit windows in use */                              \
+	X(USAGE_FULL)	    /* refused: no row of limit windows was free */                        \
+	X(STATE_DROPPED)    /* rows of the state file that made no sense */                        \
+	X(BINDINGS_MOVED)   /* conversations that went to another account */                       \
+	X(BANNED)	    /* addresses banned for bad keys */                                    \
+	X(BAD_KEY_CACHED)   /* bad keys refused without a look-up */                               \
 	X(BOARD_FULL)	    /* a labelled row had no place */                                      \
 	X(SNAPSHOT_VERSION) /* gauge: the snapshot in force */                                     \
 	X(SNAPSHOT_REFUSED) /* snapshots that did not pass the check */
@@ -68,6 +85,8 @@ struct board_tenant {
 	uint32_t pad;
 	board_counter active;	       /* gauge: requests in progress */
 	board_counter status_class[6]; /* index = hundreds; 0 = ended without an answer */
+	board_counter shadow[3];       /* let pass in shadow mode: rate, concurrency, quota */
+	board_counter noticed;	       /* notices at 80 % of a quota */
 };
 
 struct board_account {
@@ -75,6 +94,7 @@ struct board_account {
 	uint32_t pad;
 	board_counter active;
 	board_counter requests;
+	board_counter risk; /* gauge, in millionths */
 };
 
 struct board_upstream {
@@ -100,10 +120,91 @@ struct board_request {
 	char label[64];	     /* the client's own id, empty for none */
 };
 
+/* Why an account was taken or not: id, text */
+#define BOARD_REASONS(X)                                                                           \
+	X(TAKEN, "taken")                                                                          \
+	X(BOUND, "taken: the conversation is bound to it")                                         \
+	X(OUTSCORED, "usable; another ranked higher")                                              \
+	X(NOT_BOUND, "the conversation is bound to another account")                               \
+	X(REGION, "usable; an account of the node's own region was preferred")                     \
+	X(CONSECUTIVE, "its consecutive uses are used up")                                         \
+	X(SUSPENDED, "suspended")                                                                  \
+	X(NO_CREDENTIAL, "has no credential")                                                      \
+	X(EXPIRED, "its credential has expired")                                                   \
+	X(UPSTREAM, "belongs to another upstream than the pool")                                   \
+	X(HEADER, "HAProxy does not know one of its headers yet")                                  \
+	X(BACKEND, "HAProxy has no backend for its egress yet")                                    \
+	X(MINUTE, "its limit per minute is reached")                                               \
+	X(HOUR, "its limit per hour is reached")                                                   \
+	X(SLOTS, "its concurrent requests are used up")                                            \
+	X(PACED, "waits for its pace")                                                             \
+	X(USAGE, "no place to count its use")
+
+enum board_reason {
+	BOARD_REASON_NONE,
+#define X(id, text) BOARD_REASON_##id,
+	BOARD_REASONS(X)
+#undef X
+		BOARD_REASON_COUNT
+};
+
+/* NULL for BOARD_REASON_NONE. */
+const char *board_reason_text(enum board_reason r);
+
+struct board_candidate {
+	uint32_t account;
+	uint16_t score; /* in 1/65535 */
+	uint8_t reason; /* enum board_reason */
+	uint8_t pad;
+};
+
+/* Where a limit stood when the request was decided. */
+struct board_limit {
+	uint8_t kind;	/* enum usage_kind: tenant or key */
+	uint8_t window; /* enum usage_window; USAGE_WINDOW_COUNT = concurrent requests */
+	uint8_t hit;	/* this one refused, or would have in shadow mode */
+	uint8_t pad;
+	uint32_t limit; /* never 0 */
+	uint32_t used;	/* before this request */
+};
+
+enum board_action {
+	BOARD_ACTION_DENIED,
+	BOARD_ACTION_ALLOWED,
+	BOARD_ACTION_WAITED, /* was told to wait; a later row of the same id has the end */
+};
+
+/* A decision with its reasons, as `relayadm requests why` shows it. */
+struct board_why {
+	_Atomic uint64_t sequence; /* as in board_request */
+	uint8_t id[16];
+	int64_t decided_ms; /* Unix time */
+	uint32_t tenant, key, pool, account;
+	uint8_t action;	 /* enum board_action */
+	uint8_t refusal; /* enum refusal; of the wait: what it waited for */
+	uint8_t shadow;	 /* a limit would have refused it */
+	uint8_t limit_count;
+	uint16_t candidate_count; /* kept */
+	uint16_t member_count;	  /* of the pool */
+	uint64_t conversation;	  /* keyed hash, 0 = none */
+	struct board_limit limits[BOARD_LIMITS];
+	struct board_candidate candidates[BOARD_CANDIDATES];
+};
+
+/* An address that the agent has banned by itself; control takes it over into the store. */
+struct board_ban {
+	_Atomic uint64_t sequence; /* as in board_request */
+	struct cidr network;
+	int64_t expires_ms; /* Unix time */
+	uint32_t bad_keys;  /* how many different ones came */
+	uint32_t pad;
+};
+
 struct board {
 	char magic[8];
 	uint32_t format;
 	uint32_t size;
+	int64_t created_ms; /* Unix time; tells one board from the next */
 	board_counter counters[BOARD_COUNTER_COUNT];
 	board_counter refused[REFUSAL_COUNT];
 	board_counter frames[BOARD_FRAME_TYPES];
@@ -114,6 +215,10 @@ struct board {
 	struct board_upstream upstreams[BOARD_ROWS];
 	_Atomic uint64_t written; /* requests ever put in the ring */
 	struct board_request requests[BOARD_REQUESTS];
+	_Atomic uint64_t whys_written;
+	struct board_why whys[BOARD_WHYS];
+	_Atomic uint64_t bans_written;
+	struct board_ban bans[BOARD_BANS];
 };
 
 /* A memfd with an empty board: descriptor or -errno. */
@@ -152,5 +257,9 @@ void board_put_request(struct board *b, const struct board_request *r);
  * Reader: copies request number `n` (0-based). 0; -EAGAIN: not written yet; -ENOENT: overwritten.
  */
 int board_read_request(const struct board *b, uint64_t n, struct board_request *ret);
+void board_put_why(struct board *b, const struct board_why *w);
+int board_read_why(const struct board *b, uint64_t n, struct board_why *ret);
+void board_put_ban(struct board *b, const struct board_ban *ban);
+int board_read_ban(const struct board *b, uint64_t n, struct board_ban *ret);
 
 #endif

@@ -21,6 +21,7 @@ enum channel_type {
 	CHANNEL_DRAIN,	       /* keeper -> child: finish what is under way, then exit 0 */
 	CHANNEL_READY,	       /* child -> keeper: it serves */
 	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
+	CHANNEL_GAUGE, /* control -> agent: fds[0] = what HAProxy has in progress, gauge.h */
 };
 
 struct channel_process {

@@ -97,6 +97,14 @@ int cidr_parse_list(struct slice s, struct cidr *out, size_t max, size_t *ret_n)
 	return 0;
 }
 
+struct cidr cidr_of(const struct ip *ip, uint8_t bits)
+{
+	struct cidr net = {.ip = *ip, .bits = bits};
+
+	mask(&net.ip, bits);
+	return net;
+}
+
 bool cidr_has(const struct cidr *net, const struct ip *ip)
 {
 	struct ip masked = *ip;

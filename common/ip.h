@@ -27,6 +27,8 @@ int ip_parse(struct slice s, struct ip *ret);
 int cidr_parse(struct slice s, struct cidr *ret);
 /* Comma-separated. At most `max` networks: 0, -EINVAL, -E2BIG. An empty slice is an empty list. */
 int cidr_parse_list(struct slice s, struct cidr *out, size_t max, size_t *ret_n);
+/* The network of `bits` (0..128) that the address lies in. */
+struct cidr cidr_of(const struct ip *ip, uint8_t bits);
 bool cidr_has(const struct cidr *net, const struct ip *ip);
 /* True also for an empty list: no list means no restriction. */
 bool cidr_list_allows(const struct cidr *nets, size_t n, const struct ip *ip);

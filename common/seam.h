@@ -14,6 +14,12 @@
 /* messages of issue-spanning use; group names equal message names */
 #define SEAM_MSG_DECIDE "decide"
 #define SEAM_MSG_DECIDE2 "decide2"
+/* of SEAM_ENGINE_WAIT; the same arguments and `since`: they act like decide, but may be answered late */
+#define SEAM_MSG_WAIT "wait"
+#define SEAM_MSG_WAIT2 "wait2"
+#define SEAM_WAIT_MS 30000	      /* longest time that one answer is held */
+#define SEAM_WAIT_PROCESSING_MS 35000 /* HAProxy's `timeout processing` for it */
+#define SEAM_WAIT_REPEATS 20	      /* wait2 is asked so often at most */
 
 /*
  * Arguments of decide and decide2: id, name, longest value in bytes (0 = not a string). The renderer
@@ -32,9 +38,10 @@
 	X(METHOD, "method", 32)                                                                    \
 	X(PATH, "path", 1024) /* without the query */                                              \
 	X(HOST, "host", 256)                                                                       \
-	X(SRC, "src", 0) /* ipv4 or ipv6 */                                                        \
-	X(LEN, "len", 0) /* int: content-length; absent without one */                             \
-	X(WS, "ws", 0)	 /* bool: a WebSocket upgrade */
+	X(SRC, "src", 0)     /* ipv4 or ipv6 */                                                    \
+	X(LEN, "len", 0)     /* int: content-length; absent without one */                         \
+	X(WS, "ws", 0)	     /* bool: a WebSocket upgrade */                                       \
+	X(SINCE, "since", 0) /* int: what the variable of that name holds; wait messages only */
 
 enum seam_arg {
 #define X(id, name, max) SEAM_ARG_##id,
@@ -59,9 +66,13 @@ enum seam_arg {
 	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */  \
 	X(BE, "be")		  /* backend name */                                               \
 	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */    \
-	X(BEARER, "bearer") /* Authorization: Bearer; unset for other ways to authenticate */      \
-	X(APIKEY, "apikey") /* x-api-key; unset for other ways */                                  \
-	X(BETA, "beta")	    /* value to append to anthropic-beta; unset when there is none */
+	X(BEARER, "bearer")	/* Authorization: Bearer; unset for other ways to authenticate */  \
+	X(APIKEY, "apikey")	/* x-api-key; unset for other ways */                              \
+	X(BETA, "beta")		/* value to append to anthropic-beta; unset when there is none */  \
+	X(SINCE, "since")	/* int: Unix time in ms at which the wait began; action wait */    \
+	X(RL_LIMIT, "rl_limit") /* int: the tightest request limit; unset without one */           \
+	X(RL_LEFT, "rl_left")	/* int: what is left of it */                                      \
+	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */
 
 enum seam_var {
 #define X(id, name) SEAM_VAR_##id,
@@ -77,6 +88,7 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_ACTION_ALLOW "allow"
 #define SEAM_ACTION_DENY "deny"
 #define SEAM_ACTION_ANSWER "answer"
+#define SEAM_ACTION_WAIT "wait"
 
 /* `h_` + eight hex digits of FNV-1a over the lower-case header name; `out` needs the size below. */
 #define SEAM_HEADER_VAR_SIZE 11

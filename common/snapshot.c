@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "common/ban.h"
 #include "common/snapshot_layout.h"
 
 static const size_t row_sizes[SNAPSHOT_SECTION_COUNT] = {
@@ -223,6 +224,17 @@ static bool names_valid(const struct snapshot *s)
 	return true;
 }
 
+static bool bans_valid(const struct snapshot *s)
+{
+	const struct snapshot_ban *b = ROWS(s, BAN, struct snapshot_ban);
+
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_BAN]; i++) {
+		if (b[i].network.bits > 128 || (i && ban_order(&b[i - 1], &b[i]) >= 0))
+			return false;
+	}
+	return true;
+}
+
 static int open_sections(const char *block, size_t size, struct snapshot *s, struct errtext *e)
 {
 	const struct snapshot_head *h = s->head;
@@ -247,7 +259,8 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 		h->format != SNAPSHOT_FORMAT || h->size != size)
 		return bad(e, "not a snapshot of this version");
 	if (!memchr(h->secret, '\0', sizeof(h->secret)) ||
-		!memchr(h->node_id, '\0', sizeof(h->node_id)))
+		!memchr(h->node_id, '\0', sizeof(h->node_id)) ||
+		!memchr(h->region, '\0', sizeof(h->region)))
 		return bad(e, "a text of the head has no end");
 	int error = open_sections(block, size, &s, e);
 	if (error)
@@ -260,7 +273,7 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 	if (s.base.id != h->keybase)
 		return bad(e, "the key base is another one");
 	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) || !exits_valid(&s) ||
-		!names_valid(&s))
+		!names_valid(&s) || !bans_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
 	*ret = s;

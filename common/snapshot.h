@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#define SNAPSHOT_FORMAT 1
+#define SNAPSHOT_FORMAT 2
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -46,6 +46,7 @@ enum snapshot_wait {
 
 #define SNAPSHOT_TENANT_ENABLED 1u
 #define SNAPSHOT_TENANT_SHADOW 2u
+#define SNAPSHOT_TENANT_OWN 4u /* the operator's own: served in self-use mode too */
 
 struct snapshot_tenant {
 	uint32_t id;
@@ -134,6 +135,12 @@ struct snapshot_egress {
 	struct snapshot_text region;
 };
 
+/* An address or network whose requests are refused. */
+struct snapshot_ban {
+	struct cidr network;
+	int64_t expires_ms; /* Unix time; 0 = never */
+};
+
 struct snapshot_upstream {
 	uint32_t id;
 	uint32_t provider; /* row of provider.h */
@@ -166,7 +173,8 @@ struct snapshot_key {
 	X(HEADER, struct snapshot_header)                                                          \
 	X(EGRESS, struct snapshot_egress)                                                          \
 	X(UPSTREAM, struct snapshot_upstream)                                                      \
-	X(KEYLOG, char) /* one key table: keys made or changed since the base */
+	X(BAN, struct snapshot_ban) /* sorted by ban_order() */                                    \
+	X(KEYLOG, char)		    /* one key table: keys made or changed since the base */
 
 enum snapshot_section {
 #define X(id, type) SNAPSHOT_##id,
@@ -176,6 +184,7 @@ enum snapshot_section {
 };
 
 #define SNAPSHOT_SITE_ENABLED 1u
+#define SNAPSHOT_SITE_SELF_USE 2u /* only tenants with SNAPSHOT_TENANT_OWN */
 
 struct snapshot_head {
 	char magic[8];
@@ -189,6 +198,11 @@ struct snapshot_head {
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
 	char secret[136]; /* of records on UDP and decides on TCP; NUL-terminated */
 	char node_id[64]; /* NUL-terminated */
+	char region[64];  /* of this node; NUL-terminated, empty = none */
+	uint64_t sticky_ttl_ms;
+	uint64_t bad_keys_max; /* different bad keys from one address in a minute; 0 = no bans */
+	uint64_t ban_ms;       /* how long such an address is banned */
+	uint64_t bans_taken;   /* board bans that the section BAN already answers for */
 	struct {
 		uint64_t offset; /* multiple of 8 */
 		uint64_t count;	 /* rows */

@@ -18,6 +18,7 @@
 #define MAGIC "RLYSTATE"
 #define PAGE 4096
 
+static_assert(sizeof(struct statefile_usage) == 64, "usage is one cache line");
 static_assert(sizeof(struct statefile_lease) == 64, "a lease is one cache line");
 static_assert(sizeof(struct statefile_head) <= PAGE, "the head has a page of its own");
 
@@ -27,7 +28,10 @@ struct table_shape {
 };
 
 static const struct table_shape shapes[STATEFILE_TABLE_COUNT] = {
+	[STATEFILE_USAGE] = {sizeof(struct statefile_usage), STATEFILE_USAGES},
 	[STATEFILE_LEASE] = {sizeof(struct statefile_lease), STATEFILE_LEASES},
+	[STATEFILE_STICKY] = {sizeof(struct statefile_binding), STATEFILE_BINDINGS},
+	[STATEFILE_UNDO] = {sizeof(struct statefile_undo), 1},
 };
 
 static uint32_t head_crc(const struct statefile_head *h)
@@ -53,7 +57,7 @@ static struct statefile_head make_head(void)
 	return h;
 }
 
-static int check(int fd, struct errtext *e)
+static int check_head(int fd, struct errtext *e)
 {
 	struct statefile_head expected = make_head();
 	struct statefile_head h;
@@ -73,6 +77,31 @@ static int check(int fd, struct errtext *e)
 	if (memcmp(&h, &expected, sizeof(h)) != 0 || (uint64_t)st.st_size != h.size)
 		return errtext_set(e, -EBADMSG, "has another size than its head says");
 	return 0;
+}
+
+static int map_whole(int fd, int flags, struct statefile *ret, struct errtext *e)
+{
+	size_t size = (size_t)make_head().size;
+	void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+
+	if (block == MAP_FAILED)
+		return errtext_set(e, -errno, "cannot be mapped: %s", strerror(errno));
+	*ret = (struct statefile){block, size};
+	return 0;
+}
+
+static int check(int fd, struct errtext *e)
+{
+	struct statefile f;
+	int error = check_head(fd, e);
+
+	if (!error)
+		error = map_whole(fd, 0, &f, e);
+	if (error)
+		return error;
+	error = statefile_check_rows(&f, e);
+	statefile_unmap(&f);
+	return error;
 }
 
 /* Blocks are reserved now: a full disk must not become a SIGBUS in the agent later. */
@@ -177,18 +206,11 @@ int statefile_open(
 
 int statefile_map(int fd, struct statefile *ret, struct errtext *e)
 {
-	struct statefile_head h = make_head();
-	int error = check(fd, e);
+	int error = check_head(fd, e);
 
-	if (error)
-		return errtext_prefix(e, error, "the state file");
-	void *block = mmap(
-		NULL, (size_t)h.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (block == MAP_FAILED)
-		return errtext_set(
-			e, -errno, "the state file cannot be mapped: %s", strerror(errno));
-	*ret = (struct statefile){block, (size_t)h.size};
-	return 0;
+	if (!error)
+		error = map_whole(fd, MAP_POPULATE, ret, e);
+	return error ? errtext_prefix(e, error, "the state file") : 0;
 }
 
 void statefile_unmap(struct statefile *f)

@@ -25,7 +25,8 @@ struct decide_request {
 	struct ip src;
 	uint64_t key_lines;
 	uint64_t auth_lines;
-	uint64_t length; /* content-length, 0 without one */
+	uint64_t length;   /* content-length, 0 without one */
+	uint64_t since_ms; /* when its wait began, Unix time; 0 = it has not waited */
 	struct slice key;
 	struct slice auth;
 	struct slice sticky;

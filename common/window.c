@@ -1,0 +1,88 @@
+#include "common/window.h"
+
+#define DAY_MS 86400000
+
+static const int64_t lengths_ms[USAGE_MONTH] = {
+	[USAGE_SECOND] = 1000,
+	[USAGE_MINUTE] = 60000,
+	[USAGE_HOUR] = 3600000,
+	[USAGE_DAY] = DAY_MS,
+};
+
+/*
+ * Months since 1970 of a day since 1970, in the proleptic Gregorian calendar. Years are taken to
+ * begin in March, so that the leap day is the last one and months have a regular pattern of lengths.
+ */
+static uint32_t month_of_day(int64_t day)
+{
+	int64_t shifted = day + 719468; /* days since 1 March of year 0 */
+	int64_t era = shifted / 146097;
+	int64_t in_era = shifted % 146097;
+	int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+	int64_t march_month = (5 * in_year + 2) / 153;
+
+	return (uint32_t)((era * 400 + year) * 12 + march_month + 2 - 1970 * 12);
+}
+
+/* The first day of a month. */
+static int64_t day_of_month(uint32_t month)
+{
+	int64_t shifted = (int64_t)month + 1970 * 12 - 2;
+	int64_t year = shifted / 12;
+	int64_t march_month = shifted % 12;
+	int64_t era = year / 400;
+	int64_t in_era = year % 400;
+
+	return era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 +
+		(153 * march_month + 2) / 5 - 719468;
+}
+
+uint32_t window_number(enum usage_window w, int64_t now_ms)
+{
+	if (w == USAGE_MONTH)
+		return month_of_day(now_ms / DAY_MS);
+	return (uint32_t)(now_ms / lengths_ms[w]);
+}
+
+int64_t window_reset_ms(enum usage_window w, int64_t now_ms)
+{
+	if (w == USAGE_MONTH)
+		return day_of_month(window_number(w, now_ms) + 1) * DAY_MS;
+	return (now_ms / lengths_ms[w] + 1) * lengths_ms[w];
+}
+
+const char *window_name(enum usage_window w)
+{
+	static const char *const names[USAGE_WINDOW_COUNT] = {
+		[USAGE_SECOND] = "second",
+		[USAGE_MINUTE] = "minute",
+		[USAGE_HOUR] = "hour",
+		[USAGE_DAY] = "day",
+		[USAGE_MONTH] = "month",
+	};
+
+	return names[w];
+}
+
+uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w)
+{
+	const uint32_t by_window[USAGE_WINDOW_COUNT] = {
+		[USAGE_SECOND] = limits->rps,
+		[USAGE_MINUTE] = limits->rpm,
+		[USAGE_HOUR] = limits->rph,
+		[USAGE_DAY] = limits->daily,
+		[USAGE_MONTH] = limits->monthly,
+	};
+
+	return by_window[w];
+}
+
+uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms)
+{
+	const struct statefile_window *window = &row->windows[w];
+	uint32_t now = window_number(w, now_ms);
+
+	/* a clock that was set back a little goes on in the window it had reached */
+	return window->number == now || window->number == now + 1 ? window->count : 0;
+}

@@ -1,0 +1,24 @@
+/*
+ * Limit windows: the fixed seconds, minutes, hours, days and months of UTC in which requests are
+ * counted (DESIGN.md "Limits"). Pure arithmetic on Unix time.
+ */
+#ifndef RELAY_COMMON_WINDOW_H
+#define RELAY_COMMON_WINDOW_H
+
+#include "common/snapshot.h"
+#include "common/statefile.h"
+
+#include <stdint.h>
+
+/* Which second, minute, hour, day or month since 1970 `now_ms` lies in. */
+uint32_t window_number(enum usage_window w, int64_t now_ms);
+/* When that window ends, Unix time in milliseconds. */
+int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
+/* "second", "minute", "hour", "day", "month" */
+const char *window_name(enum usage_window w);
+/* The limit that belongs to a window; 0 = unlimited. */
+uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w);
+/* Requests counted in the window of `now_ms`; a row of another window counts for nothing. */
+uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms);
+
+#endif
