@@ -83,7 +83,16 @@ static const char first[] =
 	" variable TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE,"
 	" first_gen INTEGER NOT NULL, last_gen INTEGER) STRICT;";
 
-static const char *const migrations[] = {first};
+static const char bans[] =
+	"CREATE TABLE bans ("
+	" network TEXT NOT NULL PRIMARY KEY," /* as cidr_format() writes it */
+	" reason TEXT NOT NULL DEFAULT '',"
+	" source TEXT NOT NULL CHECK (source IN ('operator','agent')),"
+	" created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX bans_by_expiry ON bans (expires_ms);"
+	"ALTER TABLE tenants ADD COLUMN own INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const migrations[] = {first, bans};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

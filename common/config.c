@@ -282,6 +282,17 @@ static int check_unserved(const struct config *c, const char *name, struct errte
 	return 0;
 }
 
+/* What the agent can tell apart, and a ban that ends before it is published bans nobody. */
+static int check_bans(const struct config *c, const char *name, struct errtext *e)
+{
+	if (c->bad_keys_max > CONFIG_BAD_KEYS_MAX)
+		return errtext_set(e, -EINVAL, "%s: [limits] bad_keys: at most %d", name,
+			CONFIG_BAD_KEYS_MAX);
+	if (c->bad_keys_max && c->ban_ms < 1000)
+		return errtext_set(e, -EINVAL, "%s: [limits] ban: at least 1s", name);
+	return 0;
+}
+
 static int check_whole(struct config *c, const char *name, struct errtext *e)
 {
 	int error = check_listeners(c, name, e);
@@ -300,6 +311,8 @@ static int check_whole(struct config *c, const char *name, struct errtext *e)
 	if (!error && (!c->user.s[0] || strcmp(c->user.s, c->agent_user.s) == 0))
 		error = errtext_set(
 			e, -EINVAL, "%s: [relay] user and agent_user must differ", name);
+	if (!error)
+		error = check_bans(c, name, e);
 	return error ? error : check_unserved(c, name, e);
 }
 

@@ -18,6 +18,7 @@
 #define CONFIG_TEXT_MAX 1024 /* of one value */
 #define CONFIG_STICKY_MAX 12 /* conversation headers */
 #define CONFIG_USERS_MAX 16
+#define CONFIG_BAD_KEYS_MAX 64
 
 struct config_text {
 	char s[CONFIG_TEXT_MAX];
@@ -66,6 +67,8 @@ struct config {
 	uint64_t limit_account_rph;
 	uint64_t limit_account_concurrency;
 	uint64_t limit_account_max_consecutive;
+	uint64_t bad_keys_max; /* different ones from one address in a minute; 0 = no bans */
+	uint64_t ban_ms;
 	/* [health] */
 	uint64_t health_threshold;
 	uint64_t health_recovery_ms;

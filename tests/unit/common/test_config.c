@@ -26,6 +26,8 @@ static void defaults_are_a_whole_configuration(void **state)
 	assert_int_equal(config.sticky_ttl_ms, 24 * 3600 * 1000);
 	assert_int_equal(config.limit_key_rpm, 30);
 	assert_int_equal(config.limit_tenant_daily, 500);
+	assert_int_equal(config.bad_keys_max, 20);
+	assert_int_equal(config.ban_ms, 600 * 1000);
 	assert_true(strncmp(config.spop_listen.s, "abns:spoa-relay-", 16) == 0);
 	struct config other = config;
 	assert_int_equal(parse("[relay]\nrun_dir = /run/other\n"), 0);
@@ -55,6 +57,8 @@ static void mistakes_name_file_and_line(void **state)
 		{"[relay]\nregion = ${NO_SUCH_VARIABLE}\n",
 			"relay.conf:2: the environment has no variable"},
 		{"[relay]\nregion = ${OPEN\n", "relay.conf:2: ${ without }"},
+		{"[limits]\nbad_keys = 65\n", "relay.conf: [limits] bad_keys: at most 64"},
+		{"[limits]\nban = 999ms\n", "relay.conf: [limits] ban: at least 1s"},
 		{"[spop]\nlisten = tcp:127.0.0.1:1\n", "secret is required"},
 		{"[spop]\nlisten = udp:127.0.0.1:1\n", "udp cannot carry SPOP"},
 		{"[spop]\nlisten = tcp:localhost:1\nsecret = x\n", "numeric address"},
