@@ -227,7 +227,8 @@ static int add_tenant(struct assemble *a, sqlite3_stmt *st)
 		.id = assemble_u32(st, 0),
 		.name = assemble_text(a, st, 1),
 		.flags = (sqlite3_column_int(st, 2) ? SNAPSHOT_TENANT_ENABLED : 0) |
-			(sqlite3_column_int(st, 3) ? SNAPSHOT_TENANT_SHADOW : 0),
+			(sqlite3_column_int(st, 3) ? SNAPSHOT_TENANT_SHADOW : 0) |
+			(sqlite3_column_int(st, 13) ? SNAPSHOT_TENANT_OWN : 0),
 		.pool_id = assemble_u32(st, 4),
 		.limits = {.rps = assemble_u32(st, 7),
 			.rpm = assemble_u32(st, 8),
@@ -271,8 +272,10 @@ static int assemble_all(struct assemble *a)
 	if (!error)
 		error = assemble_each(a,
 			"SELECT id, name, enabled, shadow, pool_id, allow_ip, wait, rps, rpm, rph,"
-			" concurrency, daily, monthly FROM tenants ORDER BY id",
+			" concurrency, daily, monthly, own FROM tenants ORDER BY id",
 			add_tenant);
+	if (!error)
+		error = assemble_bans(a);
 	return error;
 }
 

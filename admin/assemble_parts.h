@@ -60,5 +60,7 @@ int assemble_each(struct assemble *a, const char *sql, assemble_row_fn *row);
 
 /* Accounts with their exits and headers; wants upstreams, egresses, pairs and slots. */
 int assemble_accounts(struct assemble *a);
+/* The bans that have not expired, in ban_order(). */
+int assemble_bans(struct assemble *a);
 
 #endif

@@ -59,6 +59,10 @@ static const struct command_option tenant_options[] = {
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
 		.help = "count what limits would refuse, and let it pass"},
+	{.name = "own",
+		.metavar = "on|off",
+		.type = COMMAND_SWITCH,
+		.help = "one of your own: served in self-use mode too"},
 	END,
 };
 
@@ -238,6 +242,15 @@ static const struct command_option pool_set_options[] = {
 	END,
 };
 
+static const struct command_option ban_add_options[] = {
+	{.name = "for",
+		.metavar = "DURATION",
+		.type = COMMAND_DURATION,
+		.help = "how long, as 10m; without it the ban stays until it is deleted"},
+	TEXT("reason", "TEXT", "kept and shown"),
+	END,
+};
+
 static const struct command_option no_reload_options[] = {NO_RELOAD, END};
 
 static const struct command_option haproxy_render_options[] = {
@@ -301,6 +314,13 @@ static const struct command_option request_list_options[] = {
 	{                                                                                          \
 		{                                                                                  \
 			.metavar = "ID", .type = COMMAND_NUMBER                                    \
+		}                                                                                  \
+	}
+/* In a body or a query: the slash of a network would split a path. */
+#define NETWORK                                                                                    \
+	{                                                                                          \
+		{                                                                                  \
+			.metavar = "CIDR", .field = "network", .type = COMMAND_TEXT                \
 		}                                                                                  \
 	}
 #define CHANGE .authority = AUTHORITY_ADMIN, .changes = true
@@ -443,6 +463,28 @@ static const struct command rows[COMMAND_COUNT] = {
 		"deletes a pool that no tenant and no key uses",
 		{{.metavar = "POOL", .type = COMMAND_NAME}}, CHANGE},
 
+	[COMMAND_BANS_ADD] = {"bans", "add", "POST", "/v1/bans",
+		"refuses all requests from an address or network", NETWORK, ban_add_options,
+		CHANGE},
+	[COMMAND_BANS_LIST] = {"bans", "list", "GET", "/v1/bans", "lists the bans in force",
+		.columns = {COLUMN("network", "NETWORK", COLUMN_PLAIN),
+			COLUMN("source", "SOURCE", COLUMN_PLAIN),
+			COLUMN("reason", "REASON", COLUMN_PLAIN),
+			COLUMN("created_at", "CREATED", COLUMN_PLAIN),
+			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_BANS_DEL] = {"bans", "del", "DELETE", "/v1/bans", "lifts a ban", NETWORK, CHANGE},
+
+	[COMMAND_SITE_SHOW] = {"site", "show", "GET", "/v1/site", "shows the global switches",
+		.answer = ANSWER_OBJECT},
+	[COMMAND_SITE_ENABLE] = {"site", "enable", "POST", "/v1/site/enable",
+		"lets requests pass again", CHANGE},
+	[COMMAND_SITE_DISABLE] = {"site", "disable", "POST", "/v1/site/disable",
+		"refuses all requests of all tenants", CHANGE},
+	[COMMAND_SITE_SELF_USE] = {"site", "self-use", "POST", "/v1/site/self-use",
+		"serves only tenants with --own on, or all again",
+		{{.metavar = "on|off", .field = "on", .type = COMMAND_SWITCH}}, CHANGE},
+
 	[COMMAND_HAPROXY_RENDER] = {"haproxy", "render", "POST", "/v1/haproxy/render",
 		"writes HAProxy's files and keeps these options for later ones",
 		.options = haproxy_render_options, .answer = ANSWER_OBJECT,
@@ -493,6 +535,8 @@ static const struct command_noun nouns[] = {
 	{"egress", "ways out: the addresses upstreams see"},
 	{"accounts", "accounts at upstreams, with their credentials"},
 	{"pools", "accounts that serve the same requests"},
+	{"bans", "addresses and networks that nothing is served to"},
+	{"site", "switches for all tenants at once"},
 	{"haproxy", "HAProxy's configuration"},
 	{"status", NULL},
 	{"requests", "the last requests"},

@@ -1,5 +1,6 @@
 #include "admin/control.h"
 
+#include "admin/banlist.h"
 #include "admin/control_keeper.h"
 #include "admin/publish.h"
 #include "admin/server.h"
@@ -15,6 +16,7 @@
 #define EXIT_CONFIG 78 /* EX_CONFIG: nothing that a restart would mend */
 #define EXIT_FAILED 1
 #define SYNC_S 1.0   /* DESIGN.md: a power cut loses at most a second of the state file */
+#define BANS_S 1.0   /* the agent's own bans */
 #define RETRY_S 30.0 /* what is pending at HAProxy */
 
 struct runner {
@@ -24,6 +26,7 @@ struct runner {
 	ev_io keeper;
 	ev_io peer;
 	ev_timer sync;
+	ev_timer bans;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
 };
@@ -137,6 +140,15 @@ static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 		log_event(LOG_LEVEL_ERROR, "state file cannot be synced", LOG_ERROR_CODE(errno));
 }
 
+static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)loop;
+	(void)events;
+	banlist_poll(&r->control);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
@@ -154,12 +166,15 @@ static void start_watchers(struct runner *r)
 	ev_io_init(&r->keeper, on_keeper, r->control.keeper_fd, EV_READ);
 	ev_io_init(&r->peer, on_peer, -1, EV_READ);
 	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
+	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
 	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
+	r->bans.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
 	ev_prepare_start(loop, &r->before);
 	ev_io_start(loop, &r->keeper);
 	if (r->control.start->statefile_fd >= 0)
 		ev_timer_start(loop, &r->sync);
+	ev_timer_start(loop, &r->bans);
 	ev_timer_start(loop, &r->retry);
 }
 

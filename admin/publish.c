@@ -1,9 +1,11 @@
 #include "admin/publish.h"
 
 #include "admin/assemble.h"
+#include "admin/banlist.h"
 #include "admin/control.h"
 #include "admin/control_keeper.h"
 #include "admin/keybase.h"
+#include "admin/site.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/snapshot.h"
@@ -99,21 +101,32 @@ static int build_keys(struct publish *p, struct buffer *log, struct errtext *e)
 	return error ? error : keybase_log(&p->base, s, log, &count, e);
 }
 
-static struct snapshot_head make_head(const struct publish *p)
+static int make_head(const struct publish *p, struct snapshot_head *ret, struct errtext *e)
 {
 	const struct control *c = p->control;
 	struct snapshot_head h = {
-		.flags = SNAPSHOT_SITE_ENABLED,
 		.version = store_version(c->store),
 		.keybase = p->base.id,
 		.max_body = c->config.requests_max_body,
 		.created_ms = clock_wall_ms(),
+		.sticky_ttl_ms = c->config.sticky_ttl_ms,
+		.bad_keys_max = c->config.bad_keys_max,
+		.ban_ms = c->config.ban_ms,
 	};
+	int error = site_flags(c->store, &h.flags, e);
+
+	if (!error)
+		error = banlist_taken(c->store, c->board, &h.bans_taken, e);
+	if (error)
+		return error;
 
 	memcpy(h.hash_secret, c->secrets.hash_secret, sizeof(h.hash_secret));
 	snprintf(h.secret, sizeof(h.secret), "%s", c->secrets.record_secret);
 	snprintf(h.node_id, sizeof(h.node_id), "%.63s", c->config.node_id.s);
-	return h;
+	snprintf(h.region, sizeof(h.region), "%.63s", c->config.region.s);
+	*ret = h;
+	explicit_bzero(&h, sizeof(h));
+	return 0;
 }
 
 static int build_block(
@@ -124,8 +137,10 @@ static int build_block(
 
 	if (!error)
 		error = assemble_snapshot(p->control->store, p->control->vault, b, e);
+	struct snapshot_head head;
+	if (!error)
+		error = make_head(p, &head, e);
 	if (!error) {
-		struct snapshot_head head = make_head(p);
 		snapshot_builder_set_keylog(b, buffer_slice(&log));
 		error = snapshot_builder_finish(b, &head, out);
 		explicit_bzero(&head, sizeof(head));

@@ -37,6 +37,7 @@ static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
 	answer_number(o, "monthly", sqlite3_column_int64(row, 11));
 	describe_wait(row, 12, o);
 	answer_flag(o, "shadow", sqlite3_column_int(row, 3) != 0);
+	answer_flag(o, "own", sqlite3_column_int(row, 15) != 0);
 	answer_list(o, "allow_ip", store_column(row, 5));
 	answer_number(o, "keys", sqlite3_column_int64(row, 14));
 	answer_time(o, "created_at", sqlite3_column_int64(row, 13));
@@ -51,6 +52,7 @@ static const struct noun_column columns[] = {
 	{"monthly", "UPDATE tenants SET monthly = ?1 WHERE id = ?2", NOUN_NUMBER},
 	{"allow_ip", "UPDATE tenants SET allow_ip = ?1 WHERE id = ?2", NOUN_LIST},
 	{"shadow", "UPDATE tenants SET shadow = ?1 WHERE id = ?2", NOUN_SWITCH},
+	{"own", "UPDATE tenants SET own = ?1 WHERE id = ?2", NOUN_SWITCH},
 	{NULL, NULL, NOUN_NUMBER},
 };
 
@@ -61,7 +63,8 @@ const struct noun noun_tenant = {
 		"SELECT t.id, t.name, t.enabled, t.shadow, p.name, t.allow_ip, t.rps, t.rpm, t.rph,"
 		" t.concurrency, t.daily, t.monthly, t.wait, t.created_ms,"
 		" (SELECT count(*) FROM keys k WHERE k.tenant_id = t.id AND k.revoked_ms = 0"
-		"  AND (k.expires_ms = 0 OR k.expires_ms > unixepoch() * 1000))"
+		"  AND (k.expires_ms = 0 OR k.expires_ms > unixepoch() * 1000)),"
+		" t.own"
 		" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
 		" WHERE ?1 IS NULL OR t.name = ?1 ORDER BY t.name",
 	.describe = describe,

@@ -286,8 +286,8 @@ static int check_unserved(const struct config *c, const char *name, struct errte
 static int check_bans(const struct config *c, const char *name, struct errtext *e)
 {
 	if (c->bad_keys_max > CONFIG_BAD_KEYS_MAX)
-		return errtext_set(e, -EINVAL, "%s: [limits] bad_keys: at most %d", name,
-			CONFIG_BAD_KEYS_MAX);
+		return errtext_set(
+			e, -EINVAL, "%s: [limits] bad_keys: at most %d", name, CONFIG_BAD_KEYS_MAX);
 	if (c->bad_keys_max && c->ban_ms < 1000)
 		return errtext_set(e, -EINVAL, "%s: [limits] ban: at least 1s", name);
 	return 0;
