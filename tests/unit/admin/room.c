@@ -185,3 +185,57 @@ const struct snapshot_key *room_find_key(
 	hash_of(r, text, hash);
 	return snapshot_key(&s->snapshot, hash, &table);
 }
+
+unsigned room_call(struct room *r, enum command_id id, const char *name, const char *body,
+	json_object **ret_answer)
+{
+	struct request request = {
+		.control = &r->control,
+		.command = command_row(id),
+		.name = name,
+		.body = json_tokener_parse(body),
+		.answer = json_object_new_object(),
+	};
+	unsigned status;
+
+	assert_non_null(request.body);
+	/* said ahead: control finds the word when it waits for it */
+	if (request.command->changes)
+		room_acknowledge(r, store_version(r->control.store) + 1, 0);
+	if (command_body_check(request.command, request.body, &request.error))
+		status = request_refuse(&request, 400, request.error.text);
+	else
+		status = request_run(&request);
+	json_object_put(request.body);
+	if (ret_answer)
+		*ret_answer = request.answer;
+	else
+		json_object_put(request.answer);
+	return status;
+}
+
+void room_refuse(struct room *r, enum command_id id, const char *name, const char *body,
+	unsigned status, const char *words)
+{
+	uint64_t before = store_version(r->control.store);
+	json_object *answer;
+
+	assert_int_equal(room_call(r, id, name, body, &answer), status);
+	const char *text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (!strstr(text, words))
+		fail_msg("%s lacks \"%s\"", text, words);
+	json_object_put(answer);
+	assert_true(store_version(r->control.store) == before);
+}
+
+void room_change(struct room *r, enum command_id id, const char *name, const char *body,
+	struct room_seen *ret)
+{
+	json_object *answer;
+
+	if (room_call(r, id, name, body, &answer) != 200)
+		fail_msg("%s", json_object_to_json_string(answer));
+	json_object_put(answer);
+	room_take(r, ret);
+	assert_true(ret->version == store_version(r->control.store));
+}

@@ -11,6 +11,7 @@
 
 #include "admin/control.h"
 #include "admin/publish.h"
+#include "admin/request.h"
 #include "common/channel.h"
 #include "common/snapshot.h"
 
@@ -52,6 +53,19 @@ void room_add_key(struct room *r, const char *text);
 void room_take(struct room *r, struct room_seen *ret);
 void room_acknowledge(struct room *r, uint64_t version, int error);
 void room_seen_fini(struct room_seen *s);
+/*
+ * Runs a command as the server does, with an agent that takes the snapshot; the publication of a change
+ * waits in the channel for room_take(). Returns the status; `ret_answer` (NULL = not wanted) is put by
+ * the caller.
+ */
+unsigned room_call(struct room *r, enum command_id id, const char *name, const char *body,
+	json_object **ret_answer);
+/* As room_call(), of a command that is refused: with this status and these words. */
+void room_refuse(struct room *r, enum command_id id, const char *name, const char *body,
+	unsigned status, const char *words);
+/* One that is done, and what the agent sees then. */
+void room_change(struct room *r, enum command_id id, const char *name, const char *body,
+	struct room_seen *ret);
 const struct snapshot_key *room_find_key(
 	const struct room *r, const struct room_seen *s, const char *text);
 
