@@ -39,16 +39,21 @@ int site_flags(struct store *s, uint32_t *ret_flags, struct errtext *e)
 	return error;
 }
 
-int site_show(struct request *r)
+int site_describe(struct store *s, json_object *o, struct errtext *e)
 {
 	uint32_t flags = 0;
-	int error = site_flags(r->control->store, &flags, &r->error);
+	int error = site_flags(s, &flags, e);
 
 	if (error)
 		return error;
-	answer_flag(r->answer, "enabled", flags & SNAPSHOT_SITE_ENABLED);
-	answer_flag(r->answer, "self_use", (flags & SNAPSHOT_SITE_SELF_USE) != 0);
+	answer_flag(o, "enabled", (flags & SNAPSHOT_SITE_ENABLED) != 0);
+	answer_flag(o, "self_use", (flags & SNAPSHOT_SITE_SELF_USE) != 0);
 	return 0;
+}
+
+int site_show(struct request *r)
+{
+	return site_describe(r->control->store, r->answer, &r->error);
 }
 
 static int move_switch(struct request *r, const struct site_switch *which, bool on)

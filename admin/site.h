@@ -5,9 +5,12 @@
 #include "admin/store.h"
 #include "common/errtext.h"
 
+#include <json-c/json.h>
 #include <stdint.h>
 
 /* SNAPSHOT_SITE_*. 0 or a negative errno. */
 int site_flags(struct store *s, uint32_t *ret_flags, struct errtext *e);
+/* The same as fields of an answer: enabled, self_use. */
+int site_describe(struct store *s, json_object *o, struct errtext *e);
 
 #endif

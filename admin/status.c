@@ -3,6 +3,7 @@
 
 #include "admin/publish.h"
 #include "admin/recent.h"
+#include "admin/site.h"
 #include "common/clock.h"
 #include "common/record.h"
 #include "common/version.h"
@@ -105,6 +106,9 @@ static int put_counts(struct request *r)
 		{"egress", "SELECT count(*) FROM egresses"},
 		{"accounts", "SELECT count(*) FROM accounts"},
 		{"pools", "SELECT count(*) FROM pools"},
+		{"bans",
+			"SELECT count(*) FROM bans"
+			" WHERE expires_ms = 0 OR expires_ms > unixepoch() * 1000"},
 	};
 	json_object *o = json_object_new_object();
 	int error = 0;
@@ -116,6 +120,14 @@ static int put_counts(struct request *r)
 	}
 	json_object_object_add(r->answer, "counts", o);
 	return error;
+}
+
+static int put_site(struct request *r)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_object_add(r->answer, "site", o);
+	return site_describe(r->control->store, o, &r->error);
 }
 
 static void put_traffic(struct request *r)
@@ -262,7 +274,9 @@ int status_show(struct request *r)
 	put_store(r);
 	put_haproxy(r);
 	put_traffic(r);
-	int error = put_counts(r);
+	int error = put_site(r);
+	if (!error)
+		error = put_counts(r);
 	if (!error)
 		error = put_pools(r);
 	if (!error)

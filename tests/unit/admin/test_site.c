@@ -45,6 +45,24 @@ static void switches_are_in_force_when_the_command_returns(void **state)
 	room_refuse(r, COMMAND_SITE_SELF_USE, NULL, "{}", 400, "on|off is missing");
 }
 
+static void status_tells_of_switches_and_bans(void **state)
+{
+	struct room *r = *state;
+	json_object *answer;
+
+	room_run(r,
+		"INSERT INTO bans VALUES ('192.0.2.1', '', 'operator', 1, 0),"
+		" ('192.0.2.2', '', 'agent', 1, 2)");
+	flags_after(r, COMMAND_SITE_SELF_USE, "{\"on\":true}");
+	assert_int_equal(room_call(r, COMMAND_STATUS, NULL, "{}", &answer), 200);
+	json_object *site = json_object_object_get(answer, "site");
+	assert_true(json_object_get_boolean(json_object_object_get(site, "enabled")));
+	assert_true(json_object_get_boolean(json_object_object_get(site, "self_use")));
+	json_object *counts = json_object_object_get(answer, "counts");
+	assert_int_equal(json_object_get_int64(json_object_object_get(counts, "bans")), 1);
+	json_object_put(answer);
+}
+
 static void own_tenants_are_marked(void **state)
 {
 	struct room *r = *state;
@@ -87,6 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(switches_are_in_force_when_the_command_returns),
+		TEST(status_tells_of_switches_and_bans),
 		TEST(own_tenants_are_marked),
 		TEST(the_head_carries_what_the_agent_needs_of_the_configuration),
 	};
