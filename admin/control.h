@@ -7,6 +7,7 @@
 
 #include "admin/credential.h"
 #include "admin/haproxy_sync.h"
+#include "admin/history.h"
 #include "admin/secrets.h"
 #include "admin/store.h"
 #include "admin/vault.h"
@@ -33,6 +34,7 @@ struct control {
 	const struct board *board;
 	struct publish *publish;
 	struct haproxy_sync *haproxy;
+	struct history history;
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* as the keeper last said */
 	int keeper_fd;					    /* -1 = none (tests) */

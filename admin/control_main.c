@@ -2,6 +2,7 @@
 
 #include "admin/banlist.h"
 #include "admin/control_keeper.h"
+#include "admin/history.h"
 #include "admin/publish.h"
 #include "admin/server.h"
 #include "common/clock.h"
@@ -15,8 +16,10 @@
 
 #define EXIT_CONFIG 78 /* EX_CONFIG: nothing that a restart would mend */
 #define EXIT_FAILED 1
-#define SYNC_S 1.0   /* DESIGN.md: a power cut loses at most a second of the state file */
-#define BANS_S 1.0   /* the agent's own bans */
+#define SYNC_S 1.0    /* DESIGN.md: a power cut loses at most a second of the state file */
+#define BANS_S 1.0    /* the agent's own bans */
+#define HISTORY_S 0.2 /* finished requests, to the store */
+#define HISTORY_BUSY_S 0.05
 #define RETRY_S 30.0 /* what is pending at HAProxy */
 
 struct runner {
@@ -27,6 +30,7 @@ struct runner {
 	ev_io peer;
 	ev_timer sync;
 	ev_timer bans;
+	ev_timer history;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
 };
@@ -149,6 +153,16 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 	banlist_poll(&r->control);
 }
 
+/* Between two steps commands have their turn. */
+static void on_history(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)events;
+	w->repeat = history_poll(&r->control) ? HISTORY_BUSY_S : HISTORY_S;
+	ev_timer_again(loop, w);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
@@ -167,14 +181,16 @@ static void start_watchers(struct runner *r)
 	ev_io_init(&r->peer, on_peer, -1, EV_READ);
 	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
 	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
+	ev_timer_init(&r->history, on_history, HISTORY_S, HISTORY_S);
 	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
-	r->bans.data = r;
+	r->bans.data = r->history.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
 	ev_prepare_start(loop, &r->before);
 	ev_io_start(loop, &r->keeper);
 	if (r->control.start->statefile_fd >= 0)
 		ev_timer_start(loop, &r->sync);
 	ev_timer_start(loop, &r->bans);
+	ev_timer_start(loop, &r->history);
 	ev_timer_start(loop, &r->retry);
 }
 
@@ -282,6 +298,7 @@ int control_main(const struct child_start *start)
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
+	history_flush(&r.control);
 	stop_all(&r);
 	return 0;
 }

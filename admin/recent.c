@@ -1,58 +1,17 @@
 #include "admin/recent.h"
 
 #include "admin/control.h"
-#include "admin/names.h"
+#include "admin/directory.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-struct directory {
-	struct names tenants, accounts, egresses, upstreams;
-};
-
-static int directory_load(struct directory *d, struct store *s, struct errtext *e)
-{
-	int error = names_load(&d->tenants, s, "SELECT id, name, 0 FROM tenants ORDER BY id", e);
-
-	if (!error)
-		error = names_load(
-			&d->accounts, s, "SELECT id, name, 0 FROM accounts ORDER BY id", e);
-	if (!error)
-		error = names_load(
-			&d->egresses, s, "SELECT id, name, 0 FROM egresses ORDER BY id", e);
-	if (!error)
-		error = names_load(
-			&d->upstreams, s, "SELECT id, name, 0 FROM upstreams ORDER BY id", e);
-	return error;
-}
-
-static void directory_fini(struct directory *d)
-{
-	names_fini(&d->tenants);
-	names_fini(&d->accounts);
-	names_fini(&d->egresses);
-	names_fini(&d->upstreams);
-}
-
-static void put_name(const struct names *n, uint32_t id, char out[RECENT_NAME_SIZE])
-{
-	const struct name_row *row = names_find(n, id);
-
-	if (row)
-		snprintf(out, RECENT_NAME_SIZE, "%s", row->name);
-	else if (id)
-		snprintf(out, RECENT_NAME_SIZE, "#%u", id);
-	else
-		out[0] = '\0';
-}
 
 static void fill_row(const struct directory *d, struct recent_row *row)
 {
-	put_name(&d->tenants, row->request.tenant, row->tenant);
-	put_name(&d->accounts, row->request.account, row->account);
-	put_name(&d->egresses, row->request.egress, row->egress);
-	put_name(&d->upstreams, row->request.upstream, row->upstream);
+	directory_name(&d->tenants, row->request.tenant, row->tenant);
+	directory_name(&d->accounts, row->request.account, row->account);
+	directory_name(&d->egresses, row->request.egress, row->egress);
+	directory_name(&d->upstreams, row->request.upstream, row->upstream);
 }
 
 static int find_tenant(struct store *s, const char *name, uint32_t *ret, struct errtext *e)
@@ -71,35 +30,92 @@ static int find_tenant(struct store *s, const char *name, uint32_t *ret, struct 
 	return rc < 0 ? rc : 0;
 }
 
-/* From the newest back to what the ring has overwritten. */
-static size_t read_ring(const struct board *b, uint32_t tenant, struct recent_row *rows, size_t max)
+struct list {
+	struct recent_row *rows;
+	size_t count, max;
+};
+
+/* From the newest back to what the store has, or the ring has overwritten. */
+static void read_ring(struct list *l, const struct board *b, uint64_t taken, uint32_t tenant)
 {
 	uint64_t n = atomic_load_explicit(&b->written, memory_order_acquire);
-	size_t count = 0;
 
-	for (; n > 0 && count < max; n--) {
-		struct board_request *r = &rows[count].request;
+	for (; n > taken && l->count < l->max; n--) {
+		struct board_request *r = &l->rows[l->count].request;
 		int error = board_read_request(b, n - 1, r);
 		if (error == -ENOENT)
 			break;
 		if (!error && (!tenant || r->tenant == tenant))
-			count++;
+			l->count++;
 	}
-	return count;
+}
+
+static void add_row(void *context, const struct board_request *row)
+{
+	struct list *l = context;
+
+	if (l->count < l->max)
+		l->rows[l->count++].request = *row;
+}
+
+/* What waits to be saved is newer than all that is saved. */
+static int read_rows(struct list *l, struct control *c, uint32_t tenant, struct errtext *e)
+{
+	uint64_t taken;
+	int error = history_taken(c->store, c->board, &taken, e);
+
+	if (error)
+		return error;
+	read_ring(l, c->board, taken, tenant);
+	return history_each(c->store, tenant, l->max - l->count, add_row, l, e);
 }
 
 static int list(struct control *c, const struct directory *d, size_t max, uint32_t tenant,
 	struct recent_row **ret_rows, size_t *ret_count, struct errtext *e)
 {
-	struct recent_row *rows = calloc(max + 1, sizeof(*rows));
+	struct list l = {.rows = calloc(max + 1, sizeof(*l.rows)), .max = max};
 
-	if (!rows)
+	if (!l.rows)
 		return errtext_set(e, -ENOMEM, "requests: out of memory");
-	*ret_count = read_ring(c->board, tenant, rows, max);
-	for (size_t i = 0; i < *ret_count; i++)
-		fill_row(d, &rows[i]);
-	*ret_rows = rows;
+	int error = read_rows(&l, c, tenant, e);
+	if (error) {
+		free(l.rows);
+		return error;
+	}
+	for (size_t i = 0; i < l.count; i++)
+		fill_row(d, &l.rows[i]);
+	*ret_rows = l.rows;
+	*ret_count = l.count;
 	return 0;
+}
+
+/* 0, or -ENOENT without a text. */
+static int find_in_ring(
+	const struct board *b, uint64_t taken, const uint8_t id[16], struct board_request *ret)
+{
+	uint64_t n = atomic_load_explicit(&b->written, memory_order_acquire);
+
+	for (; n > taken; n--) {
+		int error = board_read_request(b, n - 1, ret);
+		if (error == -ENOENT)
+			break;
+		if (!error && memcmp(ret->id, id, sizeof(ret->id)) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+int recent_find(
+	struct control *c, const uint8_t id[16], struct board_request *ret, struct errtext *e)
+{
+	uint64_t taken;
+	int error = history_taken(c->store, c->board, &taken, e);
+
+	if (error)
+		return error;
+	if (find_in_ring(c->board, taken, id, ret) == 0)
+		return 1;
+	return history_find(c->store, id, ret, e);
 }
 
 int recent_list(struct control *c, size_t max, const char *tenant, struct recent_row **ret_rows,

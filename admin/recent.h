@@ -1,7 +1,11 @@
-/* The last requests, from the board's ring, with the store's names. */
+/*
+ * The last requests with the store's names: those that still wait in the board's ring, then those that
+ * the store has.
+ */
 #ifndef RELAY_ADMIN_RECENT_H
 #define RELAY_ADMIN_RECENT_H
 
+#include "admin/names.h"
 #include "common/board.h"
 #include "common/errtext.h"
 
@@ -10,16 +14,14 @@
 
 struct control;
 
-#define RECENT_NAME_SIZE 64
-#define RECENT_MAX 8192
+#define RECENT_MAX 10000
 
 struct recent_row {
 	struct board_request request;
-	char tenant
-		[RECENT_NAME_SIZE]; /* "#ID" when it is gone from the store, "" when there was none */
-	char account[RECENT_NAME_SIZE];
-	char egress[RECENT_NAME_SIZE];
-	char upstream[RECENT_NAME_SIZE];
+	char tenant[NAMES_SIZE]; /* "#ID" when it is gone from the store, "" when there was none */
+	char account[NAMES_SIZE];
+	char egress[NAMES_SIZE];
+	char upstream[NAMES_SIZE];
 };
 
 /*
@@ -28,5 +30,8 @@ struct recent_row {
  */
 int recent_list(struct control *c, size_t max, const char *tenant, struct recent_row **ret_rows,
 	size_t *ret_count, struct errtext *e);
+/* 1: the finished request of this id, 0: none, negative: failed. */
+int recent_find(
+	struct control *c, const uint8_t id[16], struct board_request *ret, struct errtext *e);
 
 #endif

@@ -92,7 +92,21 @@ static const char bans[] =
 	"CREATE INDEX bans_by_expiry ON bans (expires_ms);"
 	"ALTER TABLE tenants ADD COLUMN own INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const migrations[] = {first, bans};
+/* Ids without REFERENCES: a request outlives its tenant. `number` rises with the end of requests. */
+static const char requests[] =
+	"CREATE TABLE requests ("
+	" number INTEGER PRIMARY KEY, id BLOB NOT NULL, started_ms INTEGER NOT NULL,"
+	" tenant_id INTEGER NOT NULL, key_id INTEGER NOT NULL, account_id INTEGER NOT NULL,"
+	" egress_id INTEGER NOT NULL, upstream_id INTEGER NOT NULL," /* 0 = none */
+	" ttfb_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL,"   /* -1 = none */
+	" status INTEGER NOT NULL, retries INTEGER NOT NULL,"
+	" bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,"
+	" termination TEXT NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL) STRICT;"
+	"CREATE INDEX requests_by_id ON requests (id);"
+	"CREATE INDEX requests_by_tenant ON requests (tenant_id);"
+	"CREATE INDEX requests_by_time ON requests (started_ms);";
+
+static const char *const migrations[] = {first, bans, requests};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -1,11 +1,9 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/metrics.h"
-#include "admin/recent.h"
 #include "common/clock.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -179,57 +177,6 @@ static void answers_quickly(void **state)
 	buffer_fini(&text);
 }
 
-static void put(struct room *r, uint32_t tenant, uint32_t account, uint16_t status)
-{
-	struct board_request request = {
-		.tenant = tenant, .account = account, .egress = 1, .status = status};
-
-	board_put_request(r->board, &request);
-}
-
-static void lists_the_newest_requests_by_name(void **state)
-{
-	struct room *r = *state;
-	struct recent_row *rows;
-	size_t count;
-
-	room_run(r, NAMES);
-	put(r, 1, 1, 200);
-	put(r, 2, 99, 503);
-	put(r, 1, 0, 401);
-	assert_int_equal(recent_list(&r->control, 10, NULL, &rows, &count, &r->e), 0);
-	assert_int_equal(count, 3);
-	assert_int_equal(rows[0].request.status, 401);
-	assert_string_equal(rows[0].account, "");
-	assert_string_equal(rows[1].tenant, "zeta");
-	assert_string_equal(rows[1].account, "#99");
-	assert_string_equal(rows[2].account, "a");
-	assert_string_equal(rows[2].egress, "direct");
-	free(rows);
-	assert_int_equal(recent_list(&r->control, 10, "acme", &rows, &count, &r->e), 0);
-	assert_int_equal(count, 2);
-	free(rows);
-	assert_int_equal(recent_list(&r->control, 1, "acme", &rows, &count, &r->e), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(rows[0].request.status, 401);
-	free(rows);
-	assert_int_equal(recent_list(&r->control, 1, "nobody", &rows, &count, &r->e), -ENOENT);
-}
-
-static void an_overwritten_ring_gives_what_it_has(void **state)
-{
-	struct room *r = *state;
-	struct recent_row *rows;
-	size_t count;
-
-	for (int i = 0; i < BOARD_REQUESTS + 10; i++)
-		put(r, 1, 1, (uint16_t)(i % 600));
-	assert_int_equal(recent_list(&r->control, RECENT_MAX + 5, NULL, &rows, &count, &r->e), 0);
-	assert_int_equal(count, BOARD_REQUESTS);
-	assert_int_equal(rows[0].request.status, (BOARD_REQUESTS + 9) % 600);
-	free(rows);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -238,8 +185,6 @@ int main(void)
 		TEST(is_valid_before_anything_was_counted),
 		TEST(shows_what_the_agent_has_counted),
 		TEST(answers_quickly),
-		TEST(lists_the_newest_requests_by_name),
-		TEST(an_overwritten_ring_gives_what_it_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,317 @@
+/* Requests from the board's ring in the store: moved once, listed by name, pruned. */
+#include "tests/unit/admin/room.h"
+
+#include "admin/recent.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMES                                                                                      \
+	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
+	" ('chat', 'https://h', 'openai', 0);"                                                     \
+	"INSERT INTO accounts (name, upstream_id, source, created_ms) VALUES"                      \
+	" ('a', 1, 'token', 0), ('b', 1, 'token', 0);"                                             \
+	"INSERT INTO tenants (name, created_ms) VALUES ('acme', 0), ('zeta', 0)"
+#define COUNT "SELECT count(*) FROM requests"
+
+static void put(struct room *r, uint32_t tenant, uint32_t account, uint16_t status)
+{
+	struct board_request request = {
+		.tenant = tenant,
+		.account = account,
+		.egress = 1,
+		.status = status,
+		.started_ms = clock_wall_ms(),
+	};
+	uint64_t n = r->board->written;
+
+	memcpy(request.id, &n, sizeof(n));
+	board_put_request(r->board, &request);
+}
+
+static void put_many(struct room *r, int n)
+{
+	for (int i = 0; i < n; i++)
+		put(r, 1, 1, (uint16_t)(i % 600));
+}
+
+/* Steps to the end; how many it took. */
+static int save(struct room *r)
+{
+	bool more = true;
+	int steps = 0;
+
+	for (; more; steps++) {
+		if (history_step(&r->control, &more, &r->e))
+			fail_msg("%s", r->e.text);
+	}
+	return steps;
+}
+
+static void every_request_is_saved_once(void **state)
+{
+	struct room *r = *state;
+
+	put_many(r, 10);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 10);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 10);
+	put_many(r, 5000);
+	assert_true(save(r) > 1);
+	assert_int_equal(room_number(r, COUNT), 5010);
+	assert_int_equal(room_number(r, "SELECT count(DISTINCT id) FROM requests"), 5010);
+	assert_int_equal(r->control.history.unsaved, 0);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM settings WHERE name = 'version'"), 0);
+}
+
+static void a_row_keeps_all_its_fields(void **state)
+{
+	struct room *r = *state;
+	struct board_request q = {
+		.id = {1, 2, 3, [15] = 0xff},
+		.started_ms = clock_wall_ms(),
+		.tenant = 1,
+		.key = 4000000000,
+		.account = 3,
+		.egress = 4,
+		.upstream = 5,
+		.ttfb_ms = -1,
+		.duration_ms = 2147483647,
+		.status = 599,
+		.retries = 3,
+		.bytes_in = (uint64_t)1 << 40,
+		.bytes_out = 7,
+		.termination = "cD",
+		.label = "caf\xc3\xa9",
+	};
+	struct board_request got;
+
+	memset(q.code, 'x', sizeof(q.code)); /* an agent gone mad: no end */
+	board_put_request(r->board, &q);
+	save(r);
+	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 1);
+	q.code[sizeof(q.code) - 1] = '\0';
+	q.sequence = got.sequence;
+	assert_memory_equal(&q, &got, sizeof(q));
+	q.id[0] = 9;
+	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 0);
+}
+
+static void a_control_that_died_goes_on_where_it_stopped(void **state)
+{
+	struct room *r = *state;
+	struct store *s = NULL;
+
+	put_many(r, 100);
+	save(r);
+	put_many(r, 50);
+	assert_int_equal(store_open(r->url, &s, &r->e), 0);
+	struct store *old = r->control.store;
+	r->control.store = s;
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 150);
+	r->control.store = old;
+	store_close(s);
+}
+
+static void a_new_board_is_read_from_its_start(void **state)
+{
+	struct room *r = *state;
+
+	put_many(r, 20);
+	save(r);
+	memset(r->board->requests, 0, 20 * sizeof(r->board->requests[0]));
+	r->board->written = 0;
+	r->board->created_ms += 1;
+	put_many(r, 3);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 23);
+}
+
+static void what_was_overwritten_is_counted(void **state)
+{
+	struct room *r = *state;
+
+	put_many(r, 30);
+	save(r);
+	put_many(r, BOARD_REQUESTS + 77);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), BOARD_REQUESTS + 30);
+	assert_int_equal(r->control.history.unsaved, 77);
+}
+
+static void a_failing_store_loses_nothing(void **state)
+{
+	struct room *r = *state;
+	bool more;
+
+	put_many(r, 10);
+	room_run(r, "ALTER TABLE requests RENAME TO away");
+	assert_int_equal(history_step(&r->control, &more, &r->e), -EIO);
+	assert_false(history_poll(&r->control));
+	assert_true(r->control.history.failed);
+	room_run(r, "ALTER TABLE away RENAME TO requests");
+	assert_false(history_poll(&r->control)); /* left alone for a while */
+	assert_int_equal(room_number(r, COUNT), 0);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 10);
+}
+
+static void few_rows_wait_for_company(void **state)
+{
+	struct room *r = *state;
+
+	put(r, 1, 1, 200);
+	history_poll(&r->control);
+	assert_int_equal(room_number(r, COUNT), 1);
+	put(r, 1, 1, 200);
+	history_poll(&r->control);
+	assert_int_equal(room_number(r, COUNT), 1);
+	put_many(r, 300);
+	history_poll(&r->control);
+	assert_true(room_number(r, COUNT) > 1);
+}
+
+/* --- pruning --- */
+
+static void fill(struct room *r, int n)
+{
+	char sql[512];
+
+	snprintf(sql, sizeof(sql),
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < %d)"
+		" INSERT INTO requests (id, started_ms, tenant_id, key_id, account_id, egress_id,"
+		" upstream_id, ttfb_ms, duration_ms, status, retries, bytes_in, bytes_out,"
+		" termination, code, label)"
+		" SELECT randomblob(16), unixepoch() * 1000 - (%d - i), 1 + i %% 20, i %% 50, 1, 1, 1,"
+		" 100, 2000, 200, 0, 5000, 9000, '--', '', '' FROM c",
+		n, n);
+	room_run(r, sql);
+}
+
+static void the_oldest_go_past_the_number(void **state)
+{
+	struct room *r = *state;
+
+	fill(r, 1000);
+	r->control.config.requests_max_rows = 300;
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 300);
+	assert_int_equal(room_number(r, "SELECT min(number) FROM requests"), 701);
+	put_many(r, 5);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 300);
+	r->control.config.requests_max_rows = UINT64_MAX;
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 300);
+}
+
+static void what_is_too_old_goes(void **state)
+{
+	struct room *r = *state;
+
+	fill(r, 1000);
+	room_run(r, "UPDATE requests SET started_ms = started_ms - 3600000 WHERE number % 2 = 0");
+	r->control.config.requests_retention_ms = 3500000;
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 500);
+	assert_int_equal(room_number(r, COUNT " WHERE number % 2 = 0"), 0);
+	save(r);
+	assert_int_equal(room_number(r, COUNT), 500);
+}
+
+static void no_step_takes_long(void **state)
+{
+	struct room *r = *state;
+	int64_t worst = 0;
+	bool more = true;
+
+	fill(r, 100000);
+	r->control.config.requests_max_rows = 1000;
+	put_many(r, 20000);
+	while (more) {
+		int64_t start = clock_monotonic_ns();
+		assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+		int64_t took = clock_monotonic_ns() - start;
+		worst = took > worst ? took : worst;
+	}
+	print_message("longest step: %lld us\n", (long long)(worst / 1000));
+	assert_int_equal(room_number(r, COUNT), 1000);
+	assert_true(worst < 500000000); /* a slow disk and an instrumented build included */
+}
+
+/* --- lists --- */
+
+static void the_newest_are_listed_by_name(void **state)
+{
+	struct room *r = *state;
+	struct recent_row *rows;
+	size_t count;
+
+	room_run(r, NAMES);
+	put(r, 1, 1, 200);
+	put(r, 2, 99, 503);
+	save(r);
+	put(r, 1, 0, 401); /* waits in the ring still */
+	assert_int_equal(recent_list(&r->control, 10, NULL, &rows, &count, &r->e), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(rows[0].request.status, 401);
+	assert_string_equal(rows[0].account, "");
+	assert_string_equal(rows[1].tenant, "zeta");
+	assert_string_equal(rows[1].account, "#99");
+	assert_string_equal(rows[2].account, "a");
+	assert_string_equal(rows[2].egress, "direct");
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 10, "acme", &rows, &count, &r->e), 0);
+	assert_int_equal(count, 2);
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 1, "acme", &rows, &count, &r->e), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(rows[0].request.status, 401);
+	free(rows);
+	assert_int_equal(recent_list(&r->control, 1, "nobody", &rows, &count, &r->e), -ENOENT);
+}
+
+static void a_list_is_whole_before_all_is_saved(void **state)
+{
+	struct room *r = *state;
+	struct recent_row *rows;
+	size_t count;
+	bool more;
+
+	put_many(r, BOARD_REQUESTS + 10);
+	assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+	assert_true(more);
+	put(r, 1, 1, 599);
+	assert_int_equal(recent_list(&r->control, RECENT_MAX + 5, NULL, &rows, &count, &r->e), 0);
+	assert_int_equal(count, RECENT_MAX);
+	assert_int_equal(rows[0].request.status, 599);
+	for (size_t i = 1; i < count; i++)
+		assert_int_equal(rows[i].request.status, (BOARD_REQUESTS + 10 - i) % 600);
+	free(rows);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_request_is_saved_once),
+		TEST(a_row_keeps_all_its_fields),
+		TEST(a_control_that_died_goes_on_where_it_stopped),
+		TEST(a_new_board_is_read_from_its_start),
+		TEST(what_was_overwritten_is_counted),
+		TEST(a_failing_store_loses_nothing),
+		TEST(few_rows_wait_for_company),
+		TEST(the_oldest_go_past_the_number),
+		TEST(what_is_too_old_goes),
+		TEST(no_step_takes_long),
+		TEST(the_newest_are_listed_by_name),
+		TEST(a_list_is_whole_before_all_is_saved),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
