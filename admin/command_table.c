@@ -195,7 +195,7 @@ void command_table_object(json_object *o, struct buffer *out)
 	put_object(o, 0, out);
 }
 
-/* --- status --- */
+/* --- screens with sections: status, requests why --- */
 
 static const struct command_column process_columns[] = {
 	{"name", "PROCESS", COLUMN_PLAIN},
@@ -231,6 +231,21 @@ static const struct command_column error_columns[] = {
 	{NULL, NULL, COLUMN_PLAIN},
 };
 
+static const struct command_column limit_columns[] = {
+	{"scope", "LIMIT OF", COLUMN_PLAIN},
+	{"window", "WINDOW", COLUMN_PLAIN},
+	{"limit", "LIMIT", COLUMN_PLAIN},
+	{"used", "USED", COLUMN_PLAIN},
+	{"hit", "HIT", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
+static const struct command_column candidate_columns[] = {
+	{"account", "ACCOUNT", COLUMN_PLAIN},
+	{"score", "SCORE", COLUMN_PLAIN},
+	{"reason", "REASON", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
+
 static void put_section(
 	const struct command_column *columns, json_object *items, struct buffer *out)
 {
@@ -249,6 +264,8 @@ static const struct command_column *status_section(const char *key)
 		{"pools", pool_columns},
 		{"accounts", account_columns},
 		{"errors", error_columns},
+		{"limits", limit_columns},
+		{"candidates", candidate_columns},
 	};
 
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {

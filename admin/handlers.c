@@ -50,6 +50,7 @@ request_fn *request_handler(enum command_id id)
 		[COMMAND_HAPROXY_STATUS] = haproxy_status,
 		[COMMAND_STATUS] = status_show,
 		[COMMAND_REQUESTS_LIST] = requests_list,
+		[COMMAND_REQUESTS_WHY] = requests_why,
 		[COMMAND_EXPORT] = export_show,
 		[COMMAND_APPLY] = apply_document,
 		[COMMAND_BACKUP] = backup_make,

@@ -263,6 +263,11 @@ static void put_store_up(const struct scrape *s, const char *name)
 	put_line(s, name, "", s->store_up);
 }
 
+static void put_unsaved(const struct scrape *s, const char *name)
+{
+	put_line(s, name, "", s->control->history.unsaved);
+}
+
 static void put_build_info(const struct scrape *s, const char *name)
 {
 	char labels[128];
@@ -339,6 +344,8 @@ static const struct {
 		"Snapshots that did not pass the agent's check."},
 	{"relay_board_full_total", METRIC_COUNTER, BOARD_BOARD_FULL, NULL,
 		"Counts lost because a table of labels was full."},
+	{"relay_requests_unsaved_total", METRIC_COUNTER, NO_COUNTER, put_unsaved,
+		"Finished requests that were overwritten before the store had them."},
 	{"relay_store_up", METRIC_GAUGE, NO_COUNTER, put_store_up, "1 when the store answers."},
 	{"relay_build_info", METRIC_GAUGE, NO_COUNTER, put_build_info, "The running version."},
 };

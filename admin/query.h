@@ -100,6 +100,6 @@ request_fn pools_set, pools_list, pools_show, pools_del;
 request_fn bans_add, bans_list, bans_del;
 request_fn site_show, site_enable, site_disable, site_self_use;
 request_fn haproxy_render, haproxy_check, haproxy_reload, haproxy_status;
-request_fn status_show, requests_list, export_show, apply_document, backup_make;
+request_fn status_show, requests_list, requests_why, export_show, apply_document, backup_make;
 
 #endif

@@ -14,7 +14,7 @@
 
 struct control;
 
-#define RECENT_MAX 10000
+#define RECENT_MAX 5000
 
 struct recent_row {
 	struct board_request request;

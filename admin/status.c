@@ -142,6 +142,7 @@ static void put_traffic(struct request *r)
 	answer_number(o, "refused", (int64_t)refused);
 	answer_number(o, "in_progress", (int64_t)board_get(&b->counters[BOARD_LEASES]));
 	answer_number(o, "records_lost", (int64_t)board_get(&b->counters[BOARD_EVENTS_LOST]));
+	answer_number(o, "unsaved", (int64_t)r->control->history.unsaved);
 	answer_number(o, "records_forged", (int64_t)board_get(&b->counters[BOARD_EVENTS_FORGED]));
 	json_object_object_add(r->answer, "requests", o);
 }

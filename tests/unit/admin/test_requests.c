@@ -1,0 +1,305 @@
+/* `requests list` and `requests why`, as the server runs them. */
+#include "tests/unit/admin/room.h"
+
+#include "admin/command_table.h"
+#include "admin/request.h"
+#include "common/clock.h"
+#include "common/window.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMES                                                                                      \
+	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
+	" ('chat', 'https://h', 'openai', 0);"                                                     \
+	"INSERT INTO accounts (name, upstream_id, source, created_ms) VALUES"                      \
+	" ('a', 1, 'token', 0), ('b', 1, 'token', 0);"                                             \
+	"INSERT INTO pools (name, upstream_id, created_ms) VALUES ('main', 1, 0);"                 \
+	"INSERT INTO tenants (name, created_ms) VALUES ('acme', 0)"
+#define ID "00112233-4455-6677-8899-aabbccddeeff"
+#define ID_BYTES                                                                                   \
+	{                                                                                          \
+		0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc,      \
+			0xdd, 0xee, 0xff                                                           \
+	}
+#define DECIDED_MS INT64_C(1767323045678) /* 2026-01-02T03:04:05.678Z */
+
+static json_object *ask(struct room *room, enum command_id id, const char *name, const char *body,
+	unsigned *ret_status)
+{
+	struct request r = {
+		.control = &room->control,
+		.command = command_row(id),
+		.name = name,
+		.body = json_tokener_parse(body),
+		.answer = json_object_new_object(),
+	};
+
+	assert_non_null(r.body);
+	assert_int_equal(command_body_check(r.command, r.body, &r.error), 0);
+	*ret_status = request_run(&r);
+	json_object_put(r.body);
+	return r.answer;
+}
+
+static json_object *ask_why(struct room *room, const char *id)
+{
+	unsigned status;
+	json_object *o = ask(room, COMMAND_REQUESTS_WHY, id, "{}", &status);
+
+	assert_int_equal(status, 200);
+	return o;
+}
+
+static void refuse(struct room *room, const char *id, unsigned status, const char *word)
+{
+	unsigned got;
+	json_object *o = ask(room, COMMAND_REQUESTS_WHY, id, "{}", &got);
+	const char *text = json_object_to_json_string(o);
+
+	assert_int_equal(got, status);
+	if (!strstr(text, word))
+		fail_msg("%s lacks %s", text, word);
+	json_object_put(o);
+}
+
+static void is(json_object *o, const char *field, const char *want)
+{
+	json_object *value = json_object_object_get(o, field);
+	const char *got = value ? json_object_get_string(value) : "null";
+
+	if (strcmp(got, want) != 0)
+		fail_msg("%s is %s, not %s", field, got, want);
+}
+
+static struct board_why decision(enum board_action action, int64_t after_ms)
+{
+	return (struct board_why){
+		.id = ID_BYTES,
+		.decided_ms = DECIDED_MS + after_ms,
+		.tenant = 1,
+		.key = 7,
+		.pool = 1,
+		.account = action == BOARD_ACTION_ALLOWED ? 2 : 0,
+		.action = (uint8_t)action,
+		.refusal = action == BOARD_ACTION_ALLOWED ? REFUSAL_NONE : REFUSAL_RATE_LIMITED,
+		.limit_count = 2,
+		.candidate_count = 2,
+		.member_count = 40,
+		.conversation = 987654321,
+		.limits = {{.kind = USAGE_TENANT, .window = USAGE_MINUTE, .limit = 10, .used = 9},
+			{.kind = USAGE_KEY,
+				.window = USAGE_WINDOW_COUNT,
+				.limit = 2,
+				.used = 2,
+				.hit = 1}},
+		.candidates = {{.account = 1, .reason = BOARD_REASON_SUSPENDED},
+			{.account = 2, .score = UINT16_MAX, .reason = BOARD_REASON_TAKEN}},
+	};
+}
+
+static void put_decision(struct room *r, enum board_action action, int64_t after_ms)
+{
+	struct board_why w = decision(action, after_ms);
+
+	board_put_why(r->board, &w);
+}
+
+static void put_finished(struct room *r, uint16_t status, const char *code)
+{
+	struct board_request q = {
+		.id = ID_BYTES,
+		.started_ms = DECIDED_MS - 3,
+		.tenant = 1,
+		.key = 7,
+		.account = 2,
+		.egress = 1,
+		.upstream = 1,
+		.ttfb_ms = 12,
+		.duration_ms = 900,
+		.status = status,
+		.termination = "--",
+	};
+
+	snprintf(q.code, sizeof(q.code), "%s", code);
+	board_put_request(r->board, &q);
+}
+
+static void the_reasons_join_the_finished_request(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_ALLOWED, 0);
+	put_finished(r, 504, "upstream_timeout");
+	json_object *o = ask_why(r, ID);
+	is(o, "id", ID);
+	is(o, "time", "2026-01-02T03:04:05.675Z");
+	is(o, "tenant", "acme");
+	is(o, "key", "7");
+	is(o, "pool", "main");
+	is(o, "account", "b");
+	is(o, "egress", "direct");
+	is(o, "upstream", "chat");
+	is(o, "action", "allowed");
+	is(o, "status", "504");
+	is(o, "code", "upstream_timeout");
+	is(o, "shadow", "false");
+	is(o, "sticky", "true");
+	is(o, "waited_ms", "null");
+	is(o, "not_listed", "38");
+	is(o, "note", "null");
+	json_object *limits = json_object_object_get(o, "limits");
+	assert_int_equal(json_object_array_length(limits), 2);
+	assert_string_equal(json_object_to_json_string_ext(
+				    json_object_array_get_idx(limits, 1), JSON_C_TO_STRING_PLAIN),
+		"{\"scope\":\"key\",\"window\":\"concurrency\",\"limit\":2,\"used\":2,\"hit\":true}");
+	json_object *accounts = json_object_object_get(o, "candidates");
+	assert_string_equal(json_object_to_json_string_ext(accounts, JSON_C_TO_STRING_PLAIN),
+		"[{\"account\":\"a\",\"score\":0.000,\"reason\":\"suspended\"},"
+		"{\"account\":\"b\",\"score\":1.000,\"reason\":\"taken\"}]");
+	assert_null(strstr(json_object_to_json_string(o), "987654321"));
+	json_object_put(o);
+}
+
+static void a_wait_is_shown_with_its_length(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_WAITED, 0);
+	put_decision(r, BOARD_ACTION_WAITED, 400);
+	json_object *o = ask_why(r, ID);
+	is(o, "action", "waiting");
+	is(o, "code", "rate_limited");
+	is(o, "note", "not finished yet");
+	assert_true(json_object_get_int64(json_object_object_get(o, "waited_ms")) >
+		clock_wall_ms() - DECIDED_MS - 60000);
+	json_object_put(o);
+	put_decision(r, BOARD_ACTION_ALLOWED, 1234);
+	put_decision(r, BOARD_ACTION_ALLOWED, 5000); /* another account took over */
+	o = ask_why(r, ID);
+	is(o, "action", "allowed");
+	is(o, "waited_ms", "1234");
+	is(o, "waited_for", "rate_limited");
+	json_object_put(o);
+}
+
+static void a_finished_request_outlives_its_reasons(void **state)
+{
+	struct room *r = *state;
+	struct board_why other = decision(BOARD_ACTION_ALLOWED, 0);
+	bool more;
+
+	room_run(r, NAMES);
+	r->control.config.requests_retention_ms = UINT64_MAX;
+	put_decision(r, BOARD_ACTION_ALLOWED, 0);
+	put_finished(r, 200, "");
+	assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+	other.id[0] = 1;
+	for (int i = 0; i < BOARD_WHYS; i++)
+		board_put_why(r->board, &other);
+	json_object *o = ask_why(r, ID);
+	is(o, "status", "200");
+	is(o, "account", "b");
+	assert_false(json_object_object_get_ex(o, "candidates", NULL));
+	assert_non_null(strstr(json_object_get_string(json_object_object_get(o, "note")), "8192"));
+	json_object_put(o);
+}
+
+static void an_agent_gone_mad_does_no_harm(void **state)
+{
+	struct room *r = *state;
+	struct board_why w = decision(BOARD_ACTION_DENIED, 0);
+
+	w.limit_count = w.action = w.refusal = 255;
+	w.candidate_count = w.member_count = UINT16_MAX;
+	for (size_t i = 0; i < BOARD_CANDIDATES; i++)
+		w.candidates[i].reason = 255;
+	for (size_t i = 0; i < BOARD_LIMITS; i++)
+		w.limits[i].kind = w.limits[i].window = 255;
+	board_put_why(r->board, &w);
+	json_object *o = ask_why(r, ID);
+	is(o, "action", "null");
+	is(o, "tenant", "#1");
+	assert_int_equal(json_object_array_length(json_object_object_get(o, "candidates")),
+		BOARD_CANDIDATES);
+	json_object_put(o);
+}
+
+static void what_nobody_knows_is_refused(void **state)
+{
+	struct room *r = *state;
+
+	refuse(r, ID, 404, "30d");
+	refuse(r, ID, 404, "last 8192 decisions");
+	refuse(r, "0011", 400, "is not a request id");
+	refuse(r, "", 400, "is not a request id");
+}
+
+static void the_screen_has_a_head_and_two_tables(void **state)
+{
+	struct room *r = *state;
+	struct buffer out = {0};
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_WAITED, 0);
+	put_decision(r, BOARD_ACTION_ALLOWED, 350);
+	put_finished(r, 200, "");
+	json_object *o = ask_why(r, ID);
+	command_table_status(o, &out);
+	const char *tables = strstr(buffer_str(&out), "\n\n");
+	assert_non_null(strstr(buffer_str(&out), "\nwaited_ms: 350\n"));
+	assert_non_null(tables);
+	assert_string_equal(tables,
+		"\n\n"
+		"LIMIT OF  WINDOW       LIMIT  USED  HIT\n"
+		"tenant    minute       10     9     no\n"
+		"key       concurrency  2      2     yes\n"
+		"\n"
+		"ACCOUNT  SCORE  REASON\n"
+		"a        0      suspended\n"
+		"b        1      taken\n");
+	buffer_fini(&out);
+	json_object_put(o);
+}
+
+static void a_list_has_as_many_rows_as_asked_for(void **state)
+{
+	struct room *r = *state;
+	unsigned status;
+	bool more = true;
+
+	room_run(r, NAMES);
+	r->control.config.requests_retention_ms = UINT64_MAX;
+	for (int i = 0; i < 7000; i++)
+		put_finished(r, 200, "");
+	while (more)
+		assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+	int64_t start = clock_monotonic_ns();
+	json_object *o =
+		ask(r, COMMAND_REQUESTS_LIST, NULL, "{\"last\":5000,\"tenant\":\"acme\"}", &status);
+	const char *text = json_object_to_json_string(o);
+	print_message("5,000 rows: %zu bytes in %lld us\n", strlen(text),
+		(long long)((clock_monotonic_ns() - start) / 1000));
+	assert_int_equal(status, 200);
+	assert_int_equal(json_object_array_length(json_object_object_get(o, "items")), 5000);
+	json_object_put(o);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_reasons_join_the_finished_request),
+		TEST(a_wait_is_shown_with_its_length),
+		TEST(a_finished_request_outlives_its_reasons),
+		TEST(an_agent_gone_mad_does_no_harm),
+		TEST(what_nobody_knows_is_refused),
+		TEST(the_screen_has_a_head_and_two_tables),
+		TEST(a_list_has_as_many_rows_as_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
