@@ -1,17 +1,15 @@
 #include "admin/banlist.h"
 
+#include "admin/boardmark.h"
 #include "admin/control.h"
 #include "common/ban.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/num.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define SETTING "bans_taken" /* the board's created_ms, a blank, the number */
+#define SETTING "bans_taken"
 #define TEXT_SIZE 80
 
 int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e)
@@ -40,39 +38,9 @@ int banlist_is_full(struct store *s, bool *ret, struct errtext *e)
 
 /* --- what has been taken --- */
 
-/* A number kept for another board is none for this one. */
-static uint64_t parse_taken(const char *text, const struct board *b)
-{
-	struct slice rest = slice_from_str(text);
-	struct slice board;
-	uint64_t created;
-	uint64_t taken;
-
-	if (!slice_next(&rest, ' ', &board) || !rest.p ||
-		num_parse_u64(board, INT64_MAX, &created) ||
-		num_parse_u64(rest, INT64_MAX, &taken) || (int64_t)created != b->created_ms)
-		return 0;
-	return taken;
-}
-
 int banlist_taken(struct store *s, const struct board *b, uint64_t *ret, struct errtext *e)
 {
-	char *text = NULL;
-	int error = store_get_setting(s, SETTING, &text, e);
-
-	if (error)
-		return error;
-	*ret = text ? parse_taken(text, b) : 0;
-	free(text);
-	return 0;
-}
-
-static int put_taken(struct store *s, const struct board *b, uint64_t taken, struct errtext *e)
-{
-	char text[TEXT_SIZE];
-
-	snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64, b->created_ms, taken);
-	return store_set_setting(s, SETTING, text, e);
+	return boardmark_get(s, SETTING, b, ret, e);
 }
 
 /* --- takeover --- */
@@ -142,7 +110,7 @@ int banlist_take(struct store *s, const struct board *b, int64_t now_ms, struct 
 		if (!missing)
 			error = take_one(s, &ban, now_ms, e);
 	}
-	return error ? error : put_taken(s, b, taken, e);
+	return error ? error : boardmark_put(s, SETTING, b, taken, e);
 }
 
 static int take_and_publish(struct control *c, struct errtext *e)
