@@ -311,13 +311,14 @@ static void put_processes(json_object *processes, struct buffer *out)
 	json_object_put(items);
 }
 
+/* The screen of one request has no processes and leaves out what is not known. */
 void command_table_status(json_object *status, struct buffer *out)
 {
 	json_object *processes = json_object_object_get(status, "processes");
 
 	json_object_object_foreach(status, key, value)
 	{
-		if (status_section(key) || value == processes)
+		if (status_section(key) || (processes ? value == processes : !value))
 			continue;
 		buffer_printf(out, "%s: ", key);
 		command_table_value(value, COLUMN_PLAIN, out);
