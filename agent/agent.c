@@ -1,8 +1,11 @@
 #include "agent/agent.h"
 
+#include "agent/bans.h"
 #include "agent/events.h"
 #include "agent/peer.h"
 #include "agent/slot.h"
+#include "agent/state.h"
+#include "agent/waiting.h"
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,17 +19,17 @@
 
 #define DRAIN_QUIET_MS 1000 /* no question for so long: HAProxy has gone elsewhere */
 #define DRAIN_LOOK_S 0.1
+#define EXPIRE_LOOK_S 60.0
 #define EXIT_BROKEN 1
 
 /* The process around the agent: its channels. */
 struct process {
 	struct agent agent;
 	struct snapshot_slot slot;
-	struct peers *peers;
-	struct events *events;
 	ev_io keeper_io;
 	ev_io control_io;
 	ev_timer drain_timer;
+	ev_timer expire_timer;
 	int64_t drain_began_ms;
 	struct config config; /* as reloads change it */
 };
@@ -52,6 +55,7 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 		return error;
 	}
 	a->snapshot = &p->slot.snapshot;
+	a->room_is_stale = true;
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
 	log_event(LOG_LEVEL_DEBUG, "snapshot in force",
 		LOG_INT("version", a->snapshot->head->version));
@@ -77,6 +81,52 @@ static void take_snapshot(struct process *p, const struct channel_message *m, co
 		log_event(LOG_LEVEL_WARNING, "control was not told", LOG_ERROR_CODE(error));
 }
 
+/* --- what HAProxy has in progress --- */
+
+static void release_healed(void *context, struct statefile_lease *lease)
+{
+	struct agent *a = context;
+
+	board_add(&a->board->counters[BOARD_HEALED], 1);
+	agent_release(a, lease, false);
+}
+
+static void heal(struct agent *a, const struct gauge_head *head, const struct gauge_row *rows)
+{
+	/* HAProxy reports an end before it takes the request off its gauge */
+	events_drain(a->events);
+	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)head->begun_ms);
+	uint32_t healed = healer_compare(&a->healer, &a->leases, head, rows, release_healed, a);
+	if (healed)
+		log_event(LOG_LEVEL_WARNING, "slots were given back that HAProxy does not hold",
+			LOG_INT("count", healed));
+}
+
+static void take_gauge(struct agent *a, int fd)
+{
+	struct snapshot_map map;
+	struct errtext e = {""};
+
+	if (snapshot_map_open(fd, &map, &e)) {
+		log_event(LOG_LEVEL_ERROR, "HAProxy's gauge was refused", LOG_STR("error", e.text));
+		return;
+	}
+	const struct gauge_head *head = map.block;
+	if (map.size >= sizeof(*head) && head->rows <= GAUGE_ROWS_MAX &&
+		map.size - sizeof(*head) >= head->rows * sizeof(struct gauge_row))
+		heal(a, head, (const struct gauge_row *)(const void *)(head + 1));
+	snapshot_map_close(&map);
+}
+
+static void on_expire(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct process *p = timer->data;
+
+	(void)loop;
+	(void)events;
+	healer_expire(&p->agent.leases, clock_wall_ms(), release_healed, &p->agent);
+}
+
 /* --- control --- */
 
 static void on_control(struct ev_loop *loop, ev_io *io, int events)
@@ -97,6 +147,8 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		}
 		if (!error && m.type == CHANNEL_SNAPSHOT)
 			take_snapshot(p, &m, fds);
+		else if (!error && m.type == CHANNEL_GAUGE && fds[0] >= 0)
+			take_gauge(&p->agent, fds[0]);
 		close_fds(fds);
 	}
 }
@@ -120,13 +172,14 @@ static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 								     : p->drain_began_ms;
 
 	(void)events;
-	if (peers_count(p->peers) == 0 || now - last >= DRAIN_QUIET_MS)
+	if (peers_count(p->agent.peers) == 0 || now - last >= DRAIN_QUIET_MS)
 		ev_break(loop, EVBREAK_ALL);
 }
 
 static void start_draining(struct process *p)
 {
 	p->agent.state.draining = true;
+	waiting_refuse_all(&p->agent);
 	p->drain_began_ms = clock_monotonic_ns() / 1000000;
 	ev_timer_start(p->agent.loop, &p->drain_timer);
 }
@@ -189,50 +242,6 @@ static void on_keeper(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- start --- */
 
-static uint64_t load_of(void *context, uint32_t account_id)
-{
-	struct agent *a = context;
-	struct board_account *row = board_account(a->board, account_id);
-
-	return row ? board_get(&row->active) : 0;
-}
-
-static void count_found(void *context, const struct statefile_lease *lease)
-{
-	agent_count_lease(context, lease, true);
-}
-
-/* The board outlives us and still shows what the last agent had in progress. */
-static void reset_gauges(struct board *b)
-{
-	board_set(&b->counters[BOARD_LEASES], 0);
-	for (size_t i = 0; i < BOARD_ROWS; i++) {
-		board_set(&b->tenants[i].active, 0);
-		board_set(&b->accounts[i].active, 0);
-	}
-}
-
-static int open_state(struct agent *a, struct errtext *e)
-{
-	uint32_t rows;
-
-	a->board = board_map(a->start->board_fd, true, e);
-	if (!a->board)
-		return -EBADMSG;
-	int error = statefile_map(a->start->statefile_fd, &a->statefile, e);
-	if (error)
-		return error;
-	reset_gauges(a->board);
-	struct statefile_lease *leases = statefile_table(&a->statefile, STATEFILE_LEASE, &rows);
-	error = leases_init(&a->leases, leases, rows, count_found, a);
-	if (error)
-		return errtext_set(e, error, "%s", strerror(-error));
-	a->state = (struct decide_state){.leases = &a->leases, .load = load_of, .load_context = a};
-	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
-		? 0
-		: errtext_set(e, -EIO, "no randomness");
-}
-
 static void watch_channels(struct process *p)
 {
 	const struct child_start *start = p->agent.start;
@@ -240,9 +249,11 @@ static void watch_channels(struct process *p)
 	ev_io_init(&p->keeper_io, on_keeper, start->keeper_fd, EV_READ);
 	ev_io_init(&p->control_io, on_control, start->peer_fd, EV_READ);
 	ev_timer_init(&p->drain_timer, on_drain_timer, DRAIN_LOOK_S, DRAIN_LOOK_S);
-	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p;
+	ev_timer_init(&p->expire_timer, on_expire, EXPIRE_LOOK_S, EXPIRE_LOOK_S);
+	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p->expire_timer.data = p;
 	ev_io_start(p->agent.loop, &p->keeper_io);
 	ev_io_start(p->agent.loop, &p->control_io);
+	ev_timer_start(p->agent.loop, &p->expire_timer);
 }
 
 static int process_start(struct process *p, const struct child_start *start, struct errtext *e)
@@ -253,7 +264,7 @@ static int process_start(struct process *p, const struct child_start *start, str
 	p->config = *start->config;
 	a->start = start;
 	a->slot = &p->slot;
-	int error = open_state(a, e);
+	int error = state_open(a, e);
 	if (error)
 		return error;
 	a->loop = ev_loop_new(EVFLAG_AUTO);
@@ -262,19 +273,19 @@ static int process_start(struct process *p, const struct child_start *start, str
 	if (start->snapshot_fd >= 0)
 		load_snapshot(p, start->snapshot_fd, start->keybase_fd, &refused);
 	watch_channels(p);
-	p->peers = peers_new(a);
-	p->events = events_new(a);
-	return p->peers && p->events ? 0 : errtext_set(e, -ENOMEM, "out of memory");
+	p->agent.peers = peers_new(a);
+	p->agent.events = events_new(a);
+	a->waiting = waiting_new(a);
+	return a->peers && a->events && a->waiting ? 0 : errtext_set(e, -ENOMEM, "out of memory");
 }
 
 static void process_stop(struct process *p)
 {
-	peers_free(p->peers);
-	events_free(p->events);
-	leases_fini(&p->agent.leases);
+	peers_free(p->agent.peers);
+	events_free(p->agent.events);
+	waiting_free(p->agent.waiting);
 	slot_fini(&p->slot);
-	statefile_unmap(&p->agent.statefile);
-	board_unmap(p->agent.board);
+	state_close(&p->agent);
 	ev_loop_destroy(p->agent.loop);
 }
 

@@ -1,5 +1,6 @@
 #include "agent/answer.h"
 
+#include "agent/me.h"
 #include "common/provider.h"
 #include "common/record.h"
 #include "common/seam.h"
@@ -115,18 +116,67 @@ static void write_health(
 	set_text(ack, SEAM_VAR_BODY, body);
 }
 
-void answer_write(const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
+static int64_t seconds_until(int64_t then_ms, int64_t now_ms)
+{
+	return then_ms > now_ms ? (then_ms - now_ms + 999) / 1000 : 1;
+}
+
+/* The tightest request limit (CONTRACT.md "Requests"). */
+static void write_rate(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
+{
+	const struct decide_rate *rate = &v->rate;
+
+	if (rate->limit == 0)
+		return;
+	set_int(ack, SEAM_VAR_RL_LIMIT, rate->limit);
+	set_int(ack, SEAM_VAR_RL_LEFT, v->action == DECIDE_ALLOW ? rate->left : 0);
+	set_int(ack, SEAM_VAR_RL_RESET, seconds_until(rate->resets_ms, now_ms));
+}
+
+/* When waiting helps: a rule of the file takes Retry-After and resets_at from these. */
+static void write_deny(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
+{
+	answer_write_refusal(v->refusal, ack);
+	if (v->resets_ms)
+		set_int(ack, SEAM_VAR_RETRY, seconds_until(v->resets_ms, now_ms));
+	if (v->resets_exact)
+		set_int(ack, SEAM_VAR_RESETS, (v->resets_ms + 999) / 1000);
+	if (v->refusal == REFUSAL_RATE_LIMITED || v->refusal == REFUSAL_QUOTA_EXCEEDED)
+		write_rate(v, now_ms, ack);
+	write_track(v, ack);
+}
+
+static void write_me(
+	const struct agent *a, const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
+{
+	char body[ME_BODY_MAX];
+
+	me_format(a, v, now_ms, body);
+	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ANSWER);
+	set_int(ack, SEAM_VAR_STATUS, 200);
+	set_text(ack, SEAM_VAR_BODY, body);
+}
+
+void answer_write(
+	const struct agent *a, const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
 {
 	switch (v->action) {
 	case DECIDE_ALLOW:
-		write_allow(s, v, ack);
+		write_allow(a->snapshot, v, ack);
+		write_rate(v, now_ms, ack);
 		break;
 	case DECIDE_ANSWER:
-		write_health(s, v, ack);
+		if (v->is_me)
+			write_me(a, v, now_ms, ack);
+		else
+			write_health(a->snapshot, v, ack);
+		break;
+	case DECIDE_WAIT:
+		set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_WAIT);
+		set_int(ack, SEAM_VAR_SINCE, v->since_ms);
 		break;
 	case DECIDE_DENY:
-		answer_write_refusal(v->refusal, ack);
-		write_track(v, ack);
+		write_deny(v, now_ms, ack);
 		break;
 	}
 }

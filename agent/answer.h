@@ -2,10 +2,11 @@
 #ifndef RELAY_AGENT_ANSWER_H
 #define RELAY_AGENT_ANSWER_H
 
-#include "agent/decide/decide.h"
+#include "agent/agent.h"
 #include "spoe/ack.h"
 
-void answer_write(const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack);
+void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
+	struct spoe_ack *ack);
 /* A refusal made without a snapshot or a verdict. */
 void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack);
 

@@ -1,13 +1,11 @@
+/* Around the pure decision: clock, randomness, counters, reasons, log lines. */
 #include "agent/agent.h"
 #include "agent/answer.h"
+#include "agent/bans.h"
+#include "agent/waiting.h"
 
 #include "common/clock.h"
-
-static uint64_t next_random(struct agent *a)
-{
-	a->random += 0x9e3779b97f4a7c15u;
-	return decide_mix(a->random);
-}
+#include "common/log.h"
 
 struct slice agent_secret(const struct agent *a)
 {
@@ -38,6 +36,43 @@ void agent_count_lease(struct agent *a, const struct statefile_lease *lease, boo
 		board_add(&account->requests, 1);
 }
 
+void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent)
+{
+	if (never_sent)
+		board_add(&a->board->counters[BOARD_GIVEN_BACK], 1);
+	agent_count_lease(a, lease, false);
+	decide_release(&a->state, lease, never_sent);
+	a->room_is_stale = true;
+}
+
+/* --- counting --- */
+
+static void count_shadow(struct agent *a, const struct decide_verdict *v)
+{
+	struct board_tenant *tenant = board_tenant(a->board, v->tenant->id);
+
+	if (!tenant)
+		return;
+	if (v->shadow == REFUSAL_RATE_LIMITED)
+		board_add(&tenant->shadow[0], 1);
+	else if (v->shadow == REFUSAL_CONCURRENCY_LIMITED)
+		board_add(&tenant->shadow[1], 1);
+	else
+		board_add(&tenant->shadow[2], 1);
+}
+
+static void give_notice(
+	struct agent *a, const struct decide_verdict *v, enum usage_window w, uint32_t limit)
+{
+	struct board_tenant *tenant = board_tenant(a->board, v->tenant->id);
+
+	if (tenant)
+		board_add(&tenant->noticed, 1);
+	log_event(LOG_LEVEL_WARNING, "a quota stands at 80 %",
+		LOG_SLICE("tenant", snapshot_text(a->snapshot, v->tenant->name)),
+		LOG_STR("window", window_name(w)), LOG_INT("limit", limit));
+}
+
 static void count_allowed(struct agent *a, const struct decide_verdict *v)
 {
 	board_counter *counters = a->board->counters;
@@ -47,11 +82,33 @@ static void count_allowed(struct agent *a, const struct decide_verdict *v)
 		board_add(&counters[BOARD_REPEATED], 1);
 		return;
 	}
-	if (v->reclaimed.state == LEASE_DECIDED) {
-		board_add(&counters[BOARD_LEASES_RECLAIMED], 1);
-		agent_count_lease(a, &v->reclaimed, false);
-	}
 	agent_count_lease(a, v->lease, true);
+	if (v->since_ms)
+		board_add(&counters[BOARD_WAITED], 1);
+	if (v->moved)
+		board_add(&counters[BOARD_BINDINGS_MOVED], 1);
+	if (v->shadow != REFUSAL_NONE)
+		count_shadow(a, v);
+	if (v->noticed & DECIDE_NOTICED_DAY)
+		give_notice(a, v, USAGE_DAY, v->tenant->limits.daily);
+	if (v->noticed & DECIDE_NOTICED_MONTH)
+		give_notice(a, v, USAGE_MONTH, v->tenant->limits.monthly);
+}
+
+static void count_denied(struct agent *a, const struct decide_verdict *v)
+{
+	board_counter *counters = a->board->counters;
+
+	board_add(&a->board->refused[v->refusal], 1);
+	if (v->no_place)
+		board_add(&counters[BOARD_WAIT_REFUSED], 1);
+	if (v->refusal == REFUSAL_OVERLOADED)
+		board_add(&counters[BOARD_USAGE_FULL], 1);
+	if (v->released.state != LEASE_FREE) {
+		board_add(&counters[BOARD_GIVEN_BACK], 1);
+		agent_count_lease(a, &v->released, false);
+		a->room_is_stale = true;
+	}
 }
 
 static void count(struct agent *a, const struct decide_verdict *v)
@@ -63,25 +120,113 @@ static void count(struct agent *a, const struct decide_verdict *v)
 	case DECIDE_ANSWER:
 		board_add(&a->board->counters[BOARD_ANSWERED], 1);
 		break;
+	case DECIDE_WAIT:
+		break;
 	case DECIDE_DENY:
-		board_add(&a->board->refused[v->refusal], 1);
+		count_denied(a, v);
 		break;
 	}
+	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.used);
 }
 
-void agent_answer(struct agent *a, const struct decide_request *r, struct spoe_ack *ack)
+/* --- reasons --- */
+
+static enum board_action action_of(const struct decide_verdict *v)
+{
+	switch (v->action) {
+	case DECIDE_ALLOW:
+		return BOARD_ACTION_ALLOWED;
+	case DECIDE_WAIT:
+		return BOARD_ACTION_WAITED;
+	case DECIDE_DENY:
+	case DECIDE_ANSWER:
+		break;
+	}
+	return BOARD_ACTION_DENIED;
+}
+
+static void keep_reasons(
+	struct agent *a, const struct decide_request *r, struct decide_verdict *v, int64_t now_ms)
+{
+	struct board_why *why = &v->why;
+
+	memcpy(why->id, r->id, sizeof(why->id));
+	why->decided_ms = now_ms;
+	why->tenant = v->tenant ? v->tenant->id : 0;
+	why->key = v->key ? v->key->id : 0;
+	why->pool = v->pool ? v->pool->id : 0;
+	why->account = v->account ? v->account->id : 0;
+	why->action = (uint8_t)action_of(v);
+	why->refusal = (uint8_t)v->refusal;
+	why->shadow = v->shadow != REFUSAL_NONE;
+	why->conversation = v->conversation;
+	board_put_why(a->board, why);
+}
+
+/* --- deciding --- */
+
+/* From the request's own random id, so that being asked again changes nothing. */
+static uint64_t randomness_of(const struct agent *a, const struct decide_request *r)
+{
+	uint64_t n;
+
+	memcpy(&n, r->id + 8, sizeof(n));
+	return decide_mix(n ^ a->random);
+}
+
+void agent_decide(
+	struct agent *a, const struct decide_request *r, int64_t now_ms, struct decide_verdict *ret)
+{
+	decide(a->snapshot, &a->state, r, now_ms, randomness_of(a, r), ret);
+	if (ret->action == DECIDE_ALLOW && r->since_ms)
+		ret->since_ms = r->since_ms;
+	count(a, ret);
+	bans_note(a, r, ret, now_ms);
+}
+
+static bool is_for_nobody(const struct agent *a, const struct decide_request *r, int64_t now_ms)
+{
+	return !a->snapshot || gone_has(&a->gone, r->id, now_ms);
+}
+
+/* True: it waits in its seat. */
+static bool sits_down(struct agent *a, const struct decide_request *r, struct decide_verdict *v,
+	const struct room_seat *seat, int64_t now_ms)
+{
+	if (!seat || v->action != DECIDE_WAIT)
+		return false;
+	if (waiting_add(a, r, v, seat, now_ms))
+		return true;
+	v->action = DECIDE_DENY;
+	return false;
+}
+
+bool agent_answer(struct agent *a, const struct decide_request *r, const struct room_seat *seat,
+	struct spoe_ack *ack)
 {
 	struct decide_verdict verdict;
 	int64_t begin = clock_monotonic_ns();
+	int64_t now = clock_wall_ms();
 
 	a->last_question_ms = begin / 1000000;
-	if (!a->snapshot) {
+	if (is_for_nobody(a, r, now)) {
 		board_add(&a->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
 		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
-		return;
+		return true;
 	}
-	decide(a->snapshot, &a->state, r, clock_wall_ms(), next_random(a), &verdict);
-	count(a, &verdict);
-	answer_write(a->snapshot, &verdict, ack);
+	agent_decide(a, r, now, &verdict);
+	bool waits = sits_down(a, r, &verdict, seat, now);
+	if (!waits && verdict.action != DECIDE_ANSWER)
+		keep_reasons(a, r, &verdict, now);
+	if (!waits)
+		answer_write(a, &verdict, now, ack);
 	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));
+	return !waits;
+}
+
+void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct decide_verdict *v,
+	int64_t now_ms, struct spoe_ack *ack)
+{
+	keep_reasons(a, r, v, now_ms);
+	answer_write(a, v, now_ms, ack);
 }

@@ -2,6 +2,7 @@
 
 #include "agent/allowed.h"
 #include "agent/quiet.h"
+#include "agent/waiting.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/record.h"
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 
 #define BATCHES_PER_WAKE 8
+#define DRAIN_BATCHES 4096
 /*
  * After a look the socket is left alone for a moment, so that a busy HAProxy wakes us for a batch and not
  * for every record; the kernel keeps what comes meanwhile.
@@ -132,10 +134,55 @@ static void log_request(const struct record *r, const struct statefile_lease *le
 		LOG_STR("ended", r->termination));
 }
 
+/* --- what a record does --- */
+
+#define RESULT_SHARE 16 /* a result moves the failure ratio by 1/16 of the way */
+
+static bool client_left(const struct record *r)
+{
+	return r->termination[0] == 'C' || r->termination[0] == 'c';
+}
+
+static bool has_failed(const struct record *r)
+{
+	return r->status >= 500 || r->status == 401 || r->status == 403 || r->status == 429 ||
+		r->status == 0;
+}
+
+/* P8: the account's failure ratio, and its risk for all to see. */
+static void judge_account(struct agent *a, const struct record *r)
+{
+	struct statefile_usage *row = usage_find(&a->usages, USAGE_ACCOUNT, r->account);
+	const struct snapshot_account *account =
+		a->snapshot ? snapshot_account_by_id(a->snapshot, r->account) : NULL;
+	struct board_account *shown = board_account(a->board, r->account);
+	struct window_clock clock;
+
+	if (!row || !account || !shown || client_left(r))
+		return;
+	int target = has_failed(r) ? UINT16_MAX : 0;
+	row->failure_ratio =
+		(uint16_t)(row->failure_ratio + (target - row->failure_ratio) / RESULT_SHARE);
+	window_clock_set(&clock, clock_wall_ms());
+	double risk =
+		decide_score(&account->limits, row, usage_in_use(&a->usages, row), &clock).risk;
+	board_set(&shown->risk, (uint64_t)(risk * 1e6));
+}
+
+/* Nobody decided it, or not yet: its question may still come, or may wait for a slot. */
+static void forget_request(struct agent *a, const struct record *r)
+{
+	if (r->key || r->account)
+		return;
+	waiting_forget(a, r->id);
+	gone_add(&a->gone, r->id, clock_wall_ms());
+}
+
 static void take_record(struct events *e, const struct record *r)
 {
 	struct agent *a = e->agent;
 	struct statefile_lease *lease = lease_of(a, r);
+	bool sent = r->server.n != 0;
 
 	board_add(counter(e, BOARD_EVENTS), 1);
 	if (!lease && r->account)
@@ -144,10 +191,12 @@ static void take_record(struct events *e, const struct record *r)
 	put_in_ring(a->board, r, lease, clock_wall_ms());
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, lease);
-	if (!lease)
-		return;
-	agent_count_lease(a, lease, false);
-	lease_end(&a->leases, lease);
+	if (lease)
+		agent_release(a, lease, !sent);
+	else
+		forget_request(a, r);
+	if (sent && r->account)
+		judge_account(a, r);
 }
 
 static void refuse(struct events *e, enum board_counter_id id, struct quiet *q, const char *message)
@@ -239,16 +288,12 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_io_start(loop, &e->io);
 }
 
-static void on_events(struct ev_loop *loop, ev_io *io, int revents)
+/* Takes what is there, at most so many batches. */
+static void receive(struct events *e, int batches)
 {
-	struct events *e = io->data;
-
-	(void)revents;
-	ev_io_stop(loop, io);
-	ev_timer_again(loop, &e->resume);
-	for (int batch = 0; batch < BATCHES_PER_WAKE; batch++) {
+	for (int batch = 0; batch < batches; batch++) {
 		prepare(e);
-		int n = recvmmsg(io->fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
+		int n = recvmmsg(e->io.fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
 		for (int i = 0; i < n; i++) {
 			if (sender_allowed(e, &e->messages[i].msg_hdr))
 				take_datagram(
@@ -260,6 +305,21 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 		if (n < EVENTS_BATCH)
 			return;
 	}
+}
+
+static void on_events(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct events *e = io->data;
+
+	(void)revents;
+	ev_io_stop(loop, io);
+	ev_timer_again(loop, &e->resume);
+	receive(e, BATCHES_PER_WAKE);
+}
+
+void events_drain(struct events *e)
+{
+	receive(e, DRAIN_BATCHES);
 }
 
 static void set_options(const struct events *e, int fd)

@@ -12,5 +12,7 @@
 
 struct events *events_new(struct agent *a);
 void events_free(struct events *e);
+/* Uses every record that has arrived. */
+void events_drain(struct events *e);
 
 #endif

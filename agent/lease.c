@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECLAIM_LOOKS 64
-
 static enum lease_state state_of(const struct statefile_lease *lease)
 {
 	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
@@ -61,7 +59,7 @@ static void take_over_rows(struct leases *l, lease_fn *each, void *context)
 
 	for (uint32_t i = l->count; i-- > 0;) {
 		struct statefile_lease *row = &l->rows[i];
-		bool valid = state_of(row) == LEASE_DECIDED && !index_find(l, row->id, &at);
+		bool valid = state_of(row) != LEASE_FREE && !index_find(l, row->id, &at);
 		if (!valid) {
 			atomic_store_explicit(&row->state, LEASE_FREE, memory_order_relaxed);
 			l->free_rows[free_count++] = i;
@@ -105,27 +103,10 @@ struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16])
 	return index_find(l, id, &at) ? &l->rows[l->index[at] - 1] : NULL;
 }
 
-/* The oldest of a few: good enough, and bounded. */
-static void reclaim_one(struct leases *l, struct statefile_lease *ret_reclaimed)
+struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16])
 {
-	struct statefile_lease *oldest = &l->rows[l->sweep];
-
-	for (uint32_t i = 0; i < RECLAIM_LOOKS; i++) {
-		struct statefile_lease *row = &l->rows[l->sweep];
-		l->sweep = (l->sweep + 1) % l->count;
-		if (row->decided_ms < oldest->decided_ms)
-			oldest = row;
-	}
-	memcpy(ret_reclaimed, oldest, sizeof(*oldest));
-	lease_end(l, oldest);
-}
-
-struct statefile_lease *lease_new(
-	struct leases *l, const uint8_t id[16], struct statefile_lease *ret_reclaimed)
-{
-	atomic_store_explicit(&ret_reclaimed->state, LEASE_FREE, memory_order_relaxed);
 	if (l->used == l->count)
-		reclaim_one(l, ret_reclaimed);
+		return NULL;
 	uint32_t row = l->free_rows[l->count - l->used - 1];
 	l->used++;
 	memcpy(l->rows[row].id, id, 16);
@@ -136,6 +117,11 @@ struct statefile_lease *lease_new(
 void lease_commit(struct statefile_lease *lease)
 {
 	atomic_store_explicit(&lease->state, LEASE_DECIDED, memory_order_release);
+}
+
+void lease_confirm(struct statefile_lease *lease)
+{
+	atomic_store_explicit(&lease->state, LEASE_CONFIRMED, memory_order_release);
 }
 
 void lease_end(struct leases *l, struct statefile_lease *lease)

@@ -18,7 +18,6 @@ struct leases {
 	uint32_t *index; /* open addressing; row + 1, 0 = empty */
 	uint32_t index_mask;
 	uint32_t *free_rows; /* a stack */
-	uint32_t sweep;	     /* where the search for an old lease goes on */
 };
 
 /* Calls `each` for every lease found in the rows. 0 or -ENOMEM. */
@@ -30,13 +29,13 @@ void leases_fini(struct leases *l);
 /* NULL when there is none. */
 struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
 /*
- * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). When
- * all rows are taken (records do not arrive), an old lease is given up rather than the request
- * refused; it is copied to `ret_reclaimed`, whose state says whether there was one.
+ * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL when
+ * all are taken.
  */
-struct statefile_lease *lease_new(
-	struct leases *l, const uint8_t id[16], struct statefile_lease *ret_reclaimed);
+struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16]);
 void lease_commit(struct statefile_lease *lease);
+/* HAProxy's gauge shows it. */
+void lease_confirm(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);
 
 #endif

@@ -4,6 +4,7 @@
 #include "agent/answer.h"
 #include "agent/question.h"
 #include "agent/quiet.h"
+#include "agent/waiting.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/seam.h"
@@ -85,6 +86,7 @@ static void peer_close(struct peer *c)
 {
 	struct peers *p = c->peers;
 
+	waiting_forget_owner(p->agent, c);
 	ev_io_stop(p->agent->loop, &c->io);
 	close(c->io.fd);
 	*c->link = c->next;
@@ -142,17 +144,31 @@ static bool secret_fits(const struct peer *c, const struct question *q)
 	return !c->needs_secret || (secret.n && slice_eq_secret(secret, q->secret));
 }
 
-static bool is_decide(struct slice name)
+static bool is_wait(struct slice name)
 {
-	return slice_eq_str(name, SEAM_MSG_DECIDE) || slice_eq_str(name, SEAM_MSG_DECIDE2);
+	return slice_eq_str(name, SEAM_MSG_WAIT) || slice_eq_str(name, SEAM_MSG_WAIT2);
 }
 
-/* False: the peer is not who it should be and has been told so. */
-static bool answer_messages(struct peer *c, const struct spoe_notify *notify, struct spoe_ack *ack)
+static bool is_decide(struct slice name)
+{
+	return slice_eq_str(name, SEAM_MSG_DECIDE) || slice_eq_str(name, SEAM_MSG_DECIDE2) ||
+		is_wait(name);
+}
+
+enum told {
+	TOLD_ANSWER,
+	TOLD_LATER,	  /* the question waits: no ACK now */
+	TOLD_NOT_ALLOWED, /* the peer is not who it should be */
+};
+
+static enum told answer_messages(
+	struct peer *c, const struct spoe_notify *notify, struct spoe_ack *ack)
 {
 	struct spoe_notify_walk walk;
 	struct spoe_message message;
 	struct question question;
+	struct room_seat seat = {c, notify->stream_id, notify->frame_id};
+	enum told told = TOLD_ANSWER;
 
 	spoe_notify_begin(notify, &walk);
 	while (spoe_notify_next_message(&walk, &message)) {
@@ -160,10 +176,12 @@ static bool answer_messages(struct peer *c, const struct spoe_notify *notify, st
 			continue;
 		question_read(&walk, &question);
 		if (!secret_fits(c, &question))
-			return false;
-		agent_answer(c->peers->agent, &question.request, ack);
+			return TOLD_NOT_ALLOWED;
+		if (!agent_answer(c->peers->agent, &question.request,
+			    is_wait(message.name) ? &seat : NULL, ack))
+			told = TOLD_LATER;
 	}
-	return true;
+	return told;
 }
 
 enum step {
@@ -200,10 +218,13 @@ static enum step step_notify(
 		return STEP_FLUSH;
 	size_t mark = spoe_writer_used(out);
 	spoe_session_ack(&c->session, &ack, out, notify);
-	if (!answer_messages(c, notify, &ack)) {
+	enum told told = answer_messages(c, notify, &ack);
+	if (told != TOLD_ANSWER)
 		spoe_writer_rewind(out, mark);
+	if (told == TOLD_NOT_ALLOWED)
 		return refuse_peer(c, out);
-	}
+	if (told == TOLD_LATER)
+		return STEP_NEXT;
 	int error = spoe_ack_end(&ack);
 	if (error)
 		error = write_ack(c, out, notify);
@@ -361,6 +382,30 @@ static bool peer_process(struct peer *c, struct slice in)
 		return true;
 	}
 	return hold_input(c, in);
+}
+
+/* --- late answers --- */
+
+bool peer_can_answer(const struct peer *c)
+{
+	return c->state == PEER_SERVING && !c->closing;
+}
+
+void peer_answer(
+	struct peer *c, uint64_t stream_id, uint64_t frame_id, peer_write_fn *write, void *context)
+{
+	struct peers *p = c->peers;
+	const struct spoe_notify notify = {.stream_id = stream_id, .frame_id = frame_id};
+	struct spoe_writer out;
+	struct spoe_ack ack;
+
+	spoe_writer_init(&out, p->output, sizeof(p->output));
+	spoe_session_ack(&c->session, &ack, &out, &notify);
+	write(context, &ack);
+	if (spoe_ack_end(&ack) && write_ack(c, &out, &notify))
+		return;
+	peer_send(c, p->output, spoe_writer_used(&out));
+	peer_watch(c);
 }
 
 /* --- events of the loop --- */

@@ -8,6 +8,8 @@
 
 #include "agent/agent.h"
 
+struct peer;
+
 #define PEERS_MAX 4096	       /* connections */
 #define PEER_HELLO_MS 5000     /* from connect to HELLO */
 #define PEER_STALL_MS 10000    /* an answer that is not read */
@@ -19,6 +21,13 @@
 /* NULL when out of memory. Listens on every SPOP listener of `a->start`. */
 struct peers *peers_new(struct agent *a);
 void peers_free(struct peers *p);
+/* Late answers: to a frame that was held. */
+typedef void peer_write_fn(void *context, struct spoe_ack *ack);
+/* Whether it takes an answer now; one whose last answer is unsent does not. */
+bool peer_can_answer(const struct peer *c);
+/* A connection that turns out to be gone is closed by its own next event. */
+void peer_answer(
+	struct peer *c, uint64_t stream_id, uint64_t frame_id, peer_write_fn *write, void *context);
 /* Connections now open. */
 uint32_t peers_count(const struct peers *p);
 

@@ -30,6 +30,14 @@ static void take_number(struct decide_request *r, const struct spoe_value *value
 		*ret = (uint64_t)number;
 }
 
+static void take_since(struct decide_request *r, const struct spoe_value *value)
+{
+	uint64_t since = 0;
+
+	take_number(r, value, &since);
+	r->since_ms = (int64_t)since;
+}
+
 static void take_bytes(struct decide_request *r, enum seam_arg arg, const struct spoe_value *value,
 	struct slice *ret)
 {
@@ -129,7 +137,7 @@ static void take(
 		take_flag(r, value, &r->websocket);
 		break;
 	case SEAM_ARG_SINCE:
-		take_number(r, value, &r->since_ms);
+		take_since(r, value);
 		break;
 	case SEAM_ARG_COUNT:
 		break;

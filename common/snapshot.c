@@ -249,6 +249,15 @@ static int open_sections(const char *block, size_t size, struct snapshot *s, str
 	return 0;
 }
 
+/* A key of its own, so that no hash of a conversation says anything about those of keys. */
+static void derive_conversation_key(struct snapshot *s)
+{
+	uint8_t hash[RELAYKEY_HASH_LEN];
+
+	relaykey_hash(&s->hasher, SLICE_LITERAL("conversations"), hash);
+	memcpy(s->conversation_key, hash, sizeof(s->conversation_key));
+}
+
 int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
 	struct snapshot *ret, struct errtext *e)
 {
@@ -276,6 +285,7 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 		!names_valid(&s) || !bans_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
+	derive_conversation_key(&s);
 	*ret = s;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "common/errtext.h"
 #include "common/ip.h"
 #include "common/relaykey.h"
+#include "common/siphash.h"
 #include "common/slice.h"
 
 #include <stdint.h>
@@ -227,6 +228,7 @@ struct snapshot {
 	struct keytable log;
 	struct keytable base;
 	struct relaykey_hasher hasher;
+	uint8_t conversation_key[SIPHASH_KEY_LEN]; /* of the hashes of conversations */
 };
 
 /* Checks both blocks whole. 0 or -EBADMSG with what is wrong. */

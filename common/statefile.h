@@ -66,7 +66,8 @@ struct statefile_usage {
 
 enum lease_state {
 	LEASE_FREE,
-	LEASE_DECIDED, /* answered to HAProxy; nothing has confirmed yet that it was applied */
+	LEASE_DECIDED,	 /* answered to HAProxy; nothing has confirmed yet that it was applied */
+	LEASE_CONFIRMED, /* HAProxy's gauge has shown it */
 	LEASE_STATE_COUNT,
 };
 

@@ -78,11 +78,26 @@ uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w)
 	return by_window[w];
 }
 
+void window_clock_set(struct window_clock *clock, int64_t now_ms)
+{
+	clock->now_ms = now_ms;
+	for (int w = 0; w < USAGE_WINDOW_COUNT; w++)
+		clock->numbers[w] = window_number((enum usage_window)w, now_ms);
+}
+
+/* A clock that was set back a little goes on in the window it had reached. */
+static uint32_t count_in(const struct statefile_window *window, uint32_t number)
+{
+	return window->number == number || window->number == number + 1 ? window->count : 0;
+}
+
+uint32_t window_clock_count(
+	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w)
+{
+	return count_in(&row->windows[w], clock->numbers[w]);
+}
+
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms)
 {
-	const struct statefile_window *window = &row->windows[w];
-	uint32_t now = window_number(w, now_ms);
-
-	/* a clock that was set back a little goes on in the window it had reached */
-	return window->number == now || window->number == now + 1 ? window->count : 0;
+	return count_in(&row->windows[w], window_number(w, now_ms));
 }

@@ -18,6 +18,17 @@ int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
 const char *window_name(enum usage_window w);
 /* The limit that belongs to a window; 0 = unlimited. */
 uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w);
+/* The windows of one moment, worked out once for many rows. */
+struct window_clock {
+	int64_t now_ms;
+	uint32_t numbers[USAGE_WINDOW_COUNT];
+};
+
+void window_clock_set(struct window_clock *clock, int64_t now_ms);
+/* As window_count(). */
+uint32_t window_clock_count(
+	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w);
+
 /* Requests counted in the window of `now_ms`; a row of another window counts for nothing. */
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms);
 

@@ -157,6 +157,16 @@ static void append_status_fixes(struct buffer *b)
 	}
 }
 
+/* What is left of the tightest request limit (CONTRACT.md "Requests"). */
+static const struct rate_header {
+	const char *header;
+	const char *variable;
+} rate_headers[] = {
+	{"RateLimit-Limit", "rl_limit"},
+	{"RateLimit-Remaining", "rl_left"},
+	{"RateLimit-Reset", "rl_reset"},
+};
+
 void render_after_response(struct buffer *b)
 {
 	buffer_append_str(b,
@@ -173,5 +183,14 @@ void render_after_response(struct buffer *b)
 		"\thttp-after-response set-header X-Circuit-Breaker open"
 		" if { res.fhdr(x-relay-error) -m str %s }\n",
 		refusal_row(REFUSAL_CIRCUIT_OPEN)->code);
-	buffer_append_str(b, "\thttp-after-response set-header X-Request-Id %[unique-id]\n");
+	for (size_t i = 0; i < sizeof(rate_headers) / sizeof(rate_headers[0]); i++)
+		buffer_printf(b,
+			"\thttp-after-response set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
+			" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
+			rate_headers[i].header, rate_headers[i].variable, rate_headers[i].variable);
+	buffer_append_str(b,
+		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
+		"\t# Anthropic's SDKs look for this one.\n"
+		"\thttp-after-response set-header Request-Id %[unique-id]"
+		" if { res.fhdr(x-relay-error) -m found } { var(txn.rly.open) -m beg '{\"type' }\n");
 }

@@ -134,6 +134,22 @@ static void append_question(struct buffer *b)
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RELAY_VAR("action") " -m found }");
 }
 
+/*
+ * Who must wait for a slot asks the agent's other engine, which answers late (HAPROXY.md 29): at most
+ * SEAM_WAIT_MS at a time, again while the answer is "wait", or when the agent died over it.
+ */
+static void append_wait(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# No slot yet: the same question to an engine that may answer late, again and again.\n"
+		"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT
+		" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_WAIT " }\n");
+	for (int i = 0; i < SEAM_WAIT_REPEATS; i++)
+		buffer_append_str(b,
+			"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT2
+			" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_WAIT " }\n");
+}
+
 static void append_forward(struct buffer *b)
 {
 	buffer_append_str(b,
@@ -147,18 +163,25 @@ static void append_forward(struct buffer *b)
 						 " if { " RELAY_VAR("track") " -m found }\n");
 }
 
+static void append_engine(const struct render_model *m, const char *engine, struct buffer *b)
+{
+	struct buffer path = {0};
+
+	buffer_printf(b, "\tfilter spoe engine %s config ", engine);
+	buffer_printf(&path, "%s/" RENDER_SPOE_NAME, m->output_dir);
+	render_word(b, buffer_str(&path));
+	buffer_fini(&path);
+	buffer_append_str(b, "\n");
+}
+
 void render_frontend(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b, "\nfrontend " RENDER_FRONTEND " from " RENDER_DEFAULTS "\n");
 	append_binds(&m->options, b);
 	buffer_append_str(b, "\toption http-buffer-request\n");
 	append_log(m, b);
-	buffer_append_str(b, "\tfilter spoe engine " SEAM_ENGINE " config ");
-	struct buffer path = {0};
-	buffer_printf(&path, "%s/" RENDER_SPOE_NAME, m->output_dir);
-	render_word(b, buffer_str(&path));
-	buffer_fini(&path);
-	buffer_append_str(b, "\n");
+	append_engine(m, SEAM_ENGINE, b);
+	append_engine(m, SEAM_ENGINE_WAIT, b);
 	render_error_shapes(b);
 	render_own_errors(b);
 	buffer_append_str(b,
@@ -168,6 +191,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	append_client_address(&m->options, b);
 	render_captures(m, b);
 	append_question(b);
+	append_wait(b);
 	render_agent_answers(b);
 	render_request_headers(m, b);
 	render_credentials(m, b);

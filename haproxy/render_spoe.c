@@ -40,9 +40,10 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SRC] = "src",
 	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
 	[SEAM_ARG_WS] = "var(txn.rly.ws)",
+	[SEAM_ARG_SINCE] = "var(txn." SEAM_VAR_PREFIX ".since)",
 };
 
-static void append_args(const struct render_model *m, struct buffer *b)
+static void append_args(const struct render_model *m, bool waits, struct buffer *b)
 {
 	buffer_append_str(b, "\targs");
 	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
@@ -60,11 +61,33 @@ static void append_args(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, "\n");
 }
 
-static void append_message(const struct render_model *m, const char *name, struct buffer *b)
+static void append_message(
+	const struct render_model *m, const char *name, bool waits, struct buffer *b)
 {
 	buffer_printf(b, "\nspoe-message %s\n", name);
-	append_args(m, b);
+	append_args(m, waits, b);
 	buffer_printf(b, "\nspoe-group %s\n\tmessages %s\n", name, name);
+}
+
+/* The same agent, asked by requests that must wait for a slot: it answers each when its time has come. */
+static void append_wait_engine(const struct render_model *m, struct buffer *b)
+{
+	buffer_printf(b,
+		"\n[" SEAM_ENGINE_WAIT "]\n\n"
+		"# Held for %d s at most; then HAProxy asks again.\n"
+		"spoe-agent relay-agent-wait\n"
+		"\tgroups " SEAM_MSG_WAIT " " SEAM_MSG_WAIT2 "\n"
+		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
+		"\toption set-on-error error\n"
+		"\toption continue-on-error\n"
+		"\tno option send-frag-payload\n"
+		"\ttimeout hello 1s\n"
+		"\ttimeout idle 60s\n"
+		"\ttimeout processing %dms\n"
+		"\tuse-backend " RENDER_AGENT "\n",
+		SEAM_WAIT_MS / 1000, SEAM_WAIT_PROCESSING_MS);
+	append_message(m, SEAM_MSG_WAIT, true, b);
+	append_message(m, SEAM_MSG_WAIT2, true, b);
 }
 
 /*
@@ -93,8 +116,9 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 		"\ttimeout processing 1s\n"
 		"\tuse-backend " RENDER_AGENT "\n",
 		m->gen);
-	append_message(m, SEAM_MSG_DECIDE, spoe);
-	append_message(m, SEAM_MSG_DECIDE2, spoe);
+	append_message(m, SEAM_MSG_DECIDE, false, spoe);
+	append_message(m, SEAM_MSG_DECIDE2, false, spoe);
+	append_wait_engine(m, spoe);
 	return buffer_error(spoe) ? errtext_set(e, buffer_error(spoe), "out of memory") : 0;
 }
 

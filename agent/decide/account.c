@@ -1,139 +1,258 @@
-#include "agent/decide/decide.h"
+/*
+ * Which account: the one that the conversation has, while it can be used; else weighted rendezvous
+ * hashing over those that can, or the pool's other strategy (DESIGN.md "Deciding").
+ */
+#include "agent/decide/candidate.h"
 
 #include <math.h>
 
-static bool knows(uint64_t gen, uint64_t first, uint64_t last)
+/* Preferred first: accounts with consecutive uses left, then those of the node's own region. */
+#define TIER_REGION 1
+#define TIER_CONSECUTIVE 2
+
+struct choice {
+	struct candidate best;
+	double cost;
+	int tier;
+	bool bound;	 /* the conversation had it */
+	bool limited;	 /* some candidate only has to wait */
+	int64_t free_ms; /* when the first of those is free; 0 = whenever a slot is released */
+	uint32_t only;	 /* id of the only account that may be taken; 0 = any */
+	struct board_candidate *best_row;
+};
+
+/* A keyed hash of whose conversation it is, and where; 0 means that there is none. */
+static uint64_t conversation_of(const struct decide_context *c)
 {
-	return gen >= first && gen <= last;
-}
+	const struct slice sticky = c->request->sticky;
+	uint32_t ids[2] = {c->verdict->tenant->id, c->verdict->pool->id};
+	char text[sizeof(ids) + 256];
 
-/* An account goes out with all of its headers or not at all. */
-static bool headers_known(const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
-{
-	const struct snapshot_header *h =
-		SNAPSHOT_ROWS(s, HEADER, struct snapshot_header) + a->headers.first;
-
-	for (uint32_t i = 0; i < a->headers.count; i++) {
-		if (!knows(gen, h[i].first_gen, h[i].last_gen))
-			return false;
-	}
-	return true;
-}
-
-/* The first of its own exits for which the asking HAProxy has a backend; never another account's. */
-static const struct snapshot_backend *find_backend(
-	const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
-{
-	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
-	const struct snapshot_backend *backends =
-		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
-
-	for (uint32_t i = 0; i < a->exits.count; i++) {
-		struct snapshot_range range = exits[a->exits.first + i].backends;
-		for (uint32_t n = 0; n < range.count; n++) {
-			const struct snapshot_backend *b = &backends[range.first + n];
-			if (knows(gen, b->first_gen, b->last_gen))
-				return b;
-		}
-	}
-	return NULL;
-}
-
-static const struct snapshot_backend *usable(
-	const struct decide_context *c, const struct snapshot_account *a)
-{
-	uint32_t unusable = SNAPSHOT_ACCOUNT_SUSPENDED | SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
-
-	if (a->flags & unusable || (a->expires_ms && a->expires_ms <= c->now_ms) ||
-		a->upstream != c->verdict->pool->upstream ||
-		!headers_known(c->snapshot, a, c->request->gen))
-		return NULL;
-	return find_backend(c->snapshot, a, c->request->gen);
-}
-
-/* FNV-1a over the conversation's id, spread; 0 means that there is none. */
-static uint64_t conversation_of(const struct decide_request *r)
-{
-	uint64_t hash = 14695981039346656037u;
-
-	if (r->sticky.n == 0)
+	if (sticky.n == 0 || sticky.n > sizeof(text) - sizeof(ids))
 		return 0;
-	for (size_t i = 0; i < r->sticky.n; i++)
-		hash = (hash ^ (uint8_t)r->sticky.p[i]) * 1099511628211u;
-	return decide_mix(hash) | 1;
+	memcpy(text, ids, sizeof(ids));
+	memcpy(text + sizeof(ids), sticky.p, sticky.n);
+	return siphash(c->snapshot->conversation_key,
+		       (struct slice){text, sizeof(ids) + sticky.n}) |
+		1;
 }
 
-/* Weighted rendezvous hashing: the lowest of -ln(u)/weight wins, and only its own losses move. */
-static double rendezvous_cost(uint64_t seed, const struct snapshot_account *a)
+/* --- costs: the lowest wins --- */
+
+/* The lowest of -ln(u)/weight wins, so that an account that goes moves only its own. */
+static double rendezvous_cost(uint64_t seed, const struct candidate *k)
 {
-	uint64_t bits = decide_mix(seed ^ decide_mix(a->id)) >> 11;
+	uint64_t bits = decide_mix(seed ^ decide_mix(k->account->id)) >> 11;
 	double u = ((double)bits + 0.5) * 0x1p-53;
 
-	return -log(u) / (double)a->weight;
+	return -log(u) / ((double)k->account->weight * k->score);
 }
 
-static double load_cost(const struct decide_context *c, const struct snapshot_account *a)
+static double load_cost(const struct decide_context *c, const struct candidate *k)
 {
-	uint64_t active = c->state->load(c->state->load_context, a->id);
+	uint32_t in_use = usage_in_use(c->state->usages, k->usage);
 
-	return (double)(active + 1) / (double)a->weight;
+	return (in_use + 1.0) / (double)k->account->weight + rendezvous_cost(c->random, k) * 1e-9;
 }
 
-static double turn_cost(const struct snapshot_range *members, uint64_t turn, uint32_t at)
+static double turn_cost(const struct decide_context *c, uint32_t at)
 {
-	return (double)((at + members->count - turn % members->count) % members->count);
+	uint32_t count = c->verdict->pool->members.count;
+
+	return (double)((at + count - c->state->turn % count) % count);
 }
 
-static double cost_of(const struct decide_context *c, const struct snapshot_account *a, uint32_t at,
-	uint64_t conversation)
+static double cost_of(const struct decide_context *c, const struct candidate *k, uint32_t at)
 {
-	const struct snapshot_pool *pool = c->verdict->pool;
+	uint64_t conversation = c->verdict->conversation;
 
-	if (conversation)
-		return rendezvous_cost(conversation, a);
-	switch ((enum snapshot_strategy)pool->strategy) {
+	switch ((enum snapshot_strategy)c->verdict->pool->strategy) {
 	case SNAPSHOT_STRATEGY_LEAST_LOADED:
-		return load_cost(c, a) + rendezvous_cost(c->random, a) * 1e-9;
+		return load_cost(c, k);
 	case SNAPSHOT_STRATEGY_ROUND_ROBIN:
-		return turn_cost(&pool->members, c->state->turn, at);
+		return turn_cost(c, at);
 	case SNAPSHOT_STRATEGY_STICKY:
 		break;
 	}
-	return rendezvous_cost(c->random, a);
+	return rendezvous_cost(conversation ? conversation : c->random, k);
 }
 
-/* Whom the request has already: HAProxy asks again when an agent died in mid-question. */
-static uint32_t bound_account(const struct decide_context *c)
-{
-	const struct statefile_lease *lease = c->verdict->lease;
+/* --- tiers --- */
 
-	return lease ? lease->account : 0;
+static bool is_near(const struct decide_context *c, const struct snapshot_account *a)
+{
+	struct slice here = slice_from_str(c->snapshot->head->region);
+	struct slice region = snapshot_text(c->snapshot, a->region);
+
+	return here.n == 0 || slice_eq(region, here);
 }
 
-static void choose(struct decide_context *c, uint64_t conversation)
+/* P4: so many new bindings and unbound requests in a row, then another account, where there is one. */
+static bool is_used_up(const struct decide_context *c, const struct snapshot_account *a)
 {
-	struct decide_verdict *v = c->verdict;
+	const struct statefile_usage *pool = c->verdict->pool_usage;
+
+	return a->max_consecutive && pool->last_account == a->id &&
+		pool->consecutive >= a->max_consecutive;
+}
+
+static int tier_of(const struct decide_context *c, const struct snapshot_account *a)
+{
+	return (is_near(c, a) ? 0 : TIER_REGION) + (is_used_up(c, a) ? TIER_CONSECUTIVE : 0);
+}
+
+static enum board_reason beaten_reason(int tier, int best_tier)
+{
+	if (tier <= best_tier)
+		return BOARD_REASON_OUTSCORED;
+	return (tier ^ best_tier) & TIER_CONSECUTIVE ? BOARD_REASON_CONSECUTIVE
+						     : BOARD_REASON_REGION;
+}
+
+/* --- choosing --- */
+
+static struct board_candidate *note(
+	struct decide_context *c, const struct candidate *k, enum board_reason reason)
+{
+	struct board_why *why = &c->verdict->why;
+
+	why->member_count++;
+	if (why->candidate_count == BOARD_CANDIDATES)
+		return NULL;
+	struct board_candidate *row = &why->candidates[why->candidate_count++];
+	*row = (struct board_candidate){.account = k->account->id,
+		.score = (uint16_t)(k->score * UINT16_MAX),
+		.reason = (uint8_t)reason};
+	return row;
+}
+
+static void set_reason(struct board_candidate *row, enum board_reason reason)
+{
+	if (row)
+		row->reason = (uint8_t)reason;
+}
+
+static void take(struct choice *choice, const struct candidate *k, double cost, int tier,
+	struct board_candidate *row)
+{
+	if (choice->best.account)
+		set_reason(choice->best_row, beaten_reason(choice->tier, tier));
+	choice->best = *k;
+	choice->best_row = row;
+	choice->cost = cost;
+	choice->tier = tier;
+	set_reason(row, BOARD_REASON_TAKEN);
+}
+
+static void note_limited(struct choice *choice, const struct candidate *k)
+{
+	if (!choice->limited || k->free_ms < choice->free_ms)
+		choice->free_ms = k->free_ms;
+	choice->limited = true;
+}
+
+static void weigh(struct decide_context *c, struct choice *choice, const struct snapshot_account *a,
+	uint32_t at)
+{
+	struct candidate k;
+	enum board_reason reason = candidate_look(c, a, c->verdict->repeated, &k);
+
+	if (reason == BOARD_REASON_NONE && choice->only && a->id != choice->only)
+		reason = BOARD_REASON_NOT_BOUND;
+	struct board_candidate *row = note(c, &k, reason);
+	if (candidate_is_limited(reason) && (!choice->only || a->id == choice->only))
+		note_limited(choice, &k);
+	if (reason != BOARD_REASON_NONE)
+		return;
+	int tier = tier_of(c, a);
+	double cost = cost_of(c, &k, at);
+	if (!choice->best.account || tier < choice->tier ||
+		(tier == choice->tier && cost < choice->cost))
+		take(choice, &k, cost, tier, row);
+	else
+		set_reason(row, beaten_reason(tier, choice->tier));
+}
+
+static void choose(struct decide_context *c, struct choice *choice)
+{
 	const struct snapshot_account *accounts =
 		SNAPSHOT_ROWS(c->snapshot, ACCOUNT, struct snapshot_account);
-	const uint32_t *members =
-		SNAPSHOT_ROWS(c->snapshot, MEMBER, uint32_t) + v->pool->members.first;
-	uint32_t bound = bound_account(c);
-	double best = INFINITY;
+	const struct snapshot_range members = c->verdict->pool->members;
+	const uint32_t *member = SNAPSHOT_ROWS(c->snapshot, MEMBER, uint32_t) + members.first;
 
-	for (uint32_t i = 0; i < v->pool->members.count; i++) {
-		const struct snapshot_account *a = &accounts[members[i]];
-		if (bound && a->id != bound)
-			continue;
-		double cost = cost_of(c, a, i, conversation);
-		if (cost >= best)
-			continue;
-		const struct snapshot_backend *backend = usable(c, a);
-		if (!backend)
-			continue;
-		best = cost;
-		v->account = a;
-		v->backend = backend;
+	for (uint32_t i = 0; i < members.count; i++)
+		weigh(c, choice, &accounts[member[i]], i);
+}
+
+static void forget_reasons(struct decide_context *c)
+{
+	c->verdict->why.candidate_count = c->verdict->why.member_count = 0;
+}
+
+/* Where the conversation is bound to; pools of other strategies mind only what has state upstream. */
+static uint32_t bound_account(const struct decide_context *c)
+{
+	const struct decide_verdict *v = c->verdict;
+	bool minds = v->pool->strategy == SNAPSHOT_STRATEGY_STICKY || c->request->hard;
+
+	if (!v->conversation || !minds)
+		return 0;
+	return binding_find(c->state->bindings, v->conversation, c->clock.now_ms,
+		c->snapshot->head->sticky_ttl_ms);
+}
+
+static void choose_account(struct decide_context *c, struct choice *choice)
+{
+	const struct decide_verdict *v = c->verdict;
+	uint32_t bound = bound_account(c);
+
+	choice->only = v->lease ? v->lease->account : bound;
+	choose(c, choice);
+	choice->bound = bound && choice->best.account && choice->best.account->id == bound;
+	if (choice->bound)
+		set_reason(choice->best_row, BOARD_REASON_BOUND);
+	bool may_move = !v->lease && !(v->pool->hard && c->request->hard);
+	if (choice->best.account || !choice->only || !may_move)
+		return;
+	forget_reasons(c);
+	*choice = (struct choice){.only = 0};
+	choose(c, choice);
+	c->verdict->moved = choice->best.account != NULL;
+}
+
+/* --- none --- */
+
+static uint64_t wait_ms(const struct decide_context *c)
+{
+	uint64_t pool = c->verdict->pool->wait_ms;
+	uint64_t tenant = decide_tenant_wait_ms(c->verdict->tenant);
+	uint64_t longer = pool > tenant ? pool : tenant;
+
+	return longer < DECIDE_FOREVER_MS ? longer : DECIDE_FOREVER_MS;
+}
+
+static enum refusal refuse(struct decide_context *c, const struct choice *choice)
+{
+	struct decide_verdict *v = c->verdict;
+
+	if (v->lease) {
+		memcpy(&v->released, v->lease, sizeof(v->released));
+		decide_release(c->state, v->lease, true);
+		v->lease = NULL;
+		return REFUSAL_NO_ACCOUNT;
 	}
+	if (!choice->limited)
+		return REFUSAL_NO_ACCOUNT;
+	v->resets_ms = choice->free_ms;
+	return decide_wait(
+		c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, wait_ms(c), choice->free_ms);
+}
+
+/* Who waits for an account of this pool already comes first. */
+static bool others_wait(const struct decide_context *c)
+{
+	return c->state->room && !c->request->seated && !c->verdict->repeated && wait_ms(c) &&
+		room_has_pool_waiters(c->state->room, c->verdict->pool->id);
 }
 
 /* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */
@@ -156,17 +275,21 @@ static void rewrite_path(const struct decide_context *c)
 enum refusal decide_account(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
-	struct statefile_lease *lease = lease_find(c->state->leases, c->request->id);
+	struct choice choice = {.only = 0};
 
-	/* an id is ours and random; the same one from another key is no repetition */
-	if (lease && lease->key != v->key->id)
-		return REFUSAL_BAD_REQUEST;
-	v->lease = lease;
-	v->repeated = lease != NULL;
-	choose(c, conversation_of(c->request));
+	v->conversation = conversation_of(c);
+	v->pool_usage = usage_of(c->state->usages, USAGE_POOL, v->pool->id, c->clock.now_ms);
+	if (!v->pool_usage)
+		return REFUSAL_OVERLOADED;
+	if (others_wait(c))
+		return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, wait_ms(c), 0);
+	choose_account(c, &choice);
 	c->state->turn++;
-	if (!v->account)
-		return REFUSAL_NO_ACCOUNT;
+	if (!choice.best.account)
+		return refuse(c, &choice);
+	v->account = choice.best.account;
+	v->backend = choice.best.backend;
+	v->bound = choice.bound;
 	rewrite_path(c);
 	return REFUSAL_NONE;
 }

@@ -1,14 +1,18 @@
 #include "agent/decide/decide.h"
 
-/* The order of DESIGN.md "Deciding"; ban list, rules and limits have their places in it later. */
+/* The order of DESIGN.md "Deciding"; rules have their place in it later. */
 static decide_stage_fn *const stages[] = {
 	decide_wellformed,
 	decide_switches,
+	decide_banned,
 	decide_key,
 	decide_tenant,
 	decide_networks,
 	decide_route,
+	decide_repeat,
+	decide_limits,
 	decide_account,
+	decide_pace,
 	decide_reserve,
 };
 
@@ -21,9 +25,11 @@ static bool is_health(const struct decide_request *r)
 void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
 	int64_t now_ms, uint64_t random, struct decide_verdict *ret)
 {
-	struct decide_context c = {s, state, r, now_ms, random, ret};
+	struct decide_context c = {
+		.snapshot = s, .state = state, .request = r, .random = random, .verdict = ret};
 
 	*ret = (struct decide_verdict){.action = DECIDE_DENY};
+	window_clock_set(&c.clock, now_ms);
 	if (is_health(r)) {
 		ret->action = DECIDE_ANSWER;
 		ret->healthy = !state->draining && s->head->flags & SNAPSHOT_SITE_ENABLED;
@@ -31,7 +37,7 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 	}
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
 		ret->refusal = stages[i](&c);
-		if (ret->refusal != REFUSAL_NONE)
+		if (ret->refusal != REFUSAL_NONE || ret->action == DECIDE_ANSWER)
 			return;
 	}
 	ret->action = DECIDE_ALLOW;

@@ -6,45 +6,61 @@
 #ifndef RELAY_AGENT_DECIDE_DECIDE_H
 #define RELAY_AGENT_DECIDE_DECIDE_H
 
+#include "agent/binding.h"
+#include "agent/decide/request.h"
 #include "agent/lease.h"
-#include "common/ip.h"
+#include "agent/room.h"
+#include "agent/undo.h"
+#include "agent/usage.h"
+#include "common/board.h"
 #include "common/refusal.h"
 #include "common/snapshot.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What HAProxy said; slices are borrowed from its frame. */
-struct decide_request {
-	uint64_t gen;
-	uint8_t id[16];
-	bool malformed; /* an argument was missing, of a wrong type, or longer than its bound */
-	bool hard;	/* the conversation has state upstream */
-	bool websocket;
-	bool has_src;
-	struct ip src;
-	uint64_t key_lines;
-	uint64_t auth_lines;
-	uint64_t length;   /* content-length, 0 without one */
-	uint64_t since_ms; /* when its wait began, Unix time; 0 = it has not waited */
-	struct slice key;
-	struct slice auth;
-	struct slice sticky;
-	struct slice method;
-	struct slice path;
-};
+/* "until the client leaves": as long as SEAM_WAIT_REPEATS allow */
+#define DECIDE_FOREVER_MS 600000
+#define DECIDE_NOTICED_DAY 1
+#define DECIDE_NOTICED_MONTH 2
+#define DECIDE_PACE_SLACK_MS 5000 /* a paced request may be late by so much */
+
+struct badkeys;
 
 enum decide_action {
 	DECIDE_DENY,
 	DECIDE_ALLOW,
-	DECIDE_ANSWER, /* /relay/health */
+	DECIDE_ANSWER, /* /relay/health, /relay/me */
+	DECIDE_WAIT,   /* not now: `refusal` says for what it waits */
+};
+
+/* A limit of a request's tenant or key, the one nearest to its end. */
+struct decide_rate {
+	uint32_t limit; /* 0 = there is none */
+	uint32_t left;	/* after this request */
+	int64_t resets_ms;
 };
 
 struct decide_verdict {
 	enum decide_action action;
-	enum refusal refusal; /* of DECIDE_DENY */
+	enum refusal refusal; /* of DECIDE_DENY and DECIDE_WAIT */
+	enum refusal shadow;  /* what a limit would have refused; REFUSAL_NONE = nothing */
 	bool repeated;	      /* asked again: the lease was there already */
 	bool healthy;	      /* of DECIDE_ANSWER */
+	bool is_me;	      /* of DECIDE_ANSWER */
+	bool bound;	      /* the conversation had this account already */
+	bool moved;	      /* the conversation had another account before */
+	uint8_t noticed;      /* a quota reached 80 %: DECIDE_NOTICED_* */
+	/* Unix time at which waiting may help; 0 = not known. `exact`: and it is not before. */
+	int64_t resets_ms;
+	bool resets_exact;
+	struct decide_rate rate;
+	bool no_place; /* it would have waited, but the room was full */
+	/* of DECIDE_WAIT, Unix time */
+	enum room_reason wait_for;
+	int64_t since_ms; /* when it began to wait */
+	int64_t until_ms; /* when it will be refused */
+	int64_t wake_ms;  /* before that nothing can change; 0 = at any time */
 	/* as far as the stages came; NULL before */
 	const struct snapshot_key *key;
 	const struct keytable *key_table;
@@ -52,22 +68,29 @@ struct decide_verdict {
 	const struct snapshot_pool *pool;
 	const struct snapshot_account *account;
 	const struct snapshot_backend *backend;
+	struct slice bad_key;  /* what was shown as a key and is none; borrowed; empty = nothing */
+	bool bad_key_cached;   /* it was in the cache of bad keys */
+	bool bad_key_unknown;  /* well-formed, and looked up in vain: it belongs into the cache */
+	uint64_t conversation; /* keyed hash, 0 = none */
+	struct statefile_usage *tenant_usage, *key_usage, *account_usage, *pool_usage;
 	/* of DECIDE_ALLOW: the upstream's path is prefix + rest */
 	bool path_changed;
 	struct slice path_prefix;
 	struct slice path_rest;
 	struct statefile_lease *lease;
-	struct statefile_lease reclaimed; /* state LEASE_DECIDED: an old lease that was given up */
+	struct statefile_lease
+		released;     /* state not LEASE_FREE: a lease that ended by this decision */
+	struct board_why why; /* but id, sequence and what stands above */
 };
-
-/* How many requests an account has in progress, for `least-loaded`. */
-typedef uint64_t decide_load_fn(void *context, uint32_t account_id);
 
 struct decide_state {
 	struct leases *leases;
-	decide_load_fn *load;
-	void *load_context;
-	uint64_t turn; /* of round-robin */
+	struct usages *usages;
+	struct bindings *bindings;
+	struct undo *undo;
+	const struct room *room; /* NULL = nobody can wait */
+	struct badkeys *badkeys; /* NULL = none */
+	uint64_t turn;		 /* of round-robin */
 	bool draining;
 };
 
@@ -75,7 +98,7 @@ struct decide_context {
 	const struct snapshot *snapshot;
 	struct decide_state *state;
 	const struct decide_request *request;
-	int64_t now_ms; /* Unix time */
+	struct window_clock clock;
 	uint64_t random;
 	struct decide_verdict *verdict;
 };
@@ -84,16 +107,47 @@ typedef enum refusal decide_stage_fn(struct decide_context *c);
 
 decide_stage_fn decide_wellformed; /* wellformed.c: arguments */
 decide_stage_fn decide_switches;   /* switches.c: site, draining */
+decide_stage_fn decide_banned;	   /* banned.c: ban list */
 decide_stage_fn decide_key;	   /* key.c: form, look-up, expiry */
 decide_stage_fn decide_tenant;	   /* tenant.c */
 decide_stage_fn decide_networks;   /* networks.c: allow lists of tenant and key */
 decide_stage_fn
 	decide_route; /* route.c: what is never forwarded, and to which pool the rest goes */
+decide_stage_fn decide_repeat;	/* repeat.c: a lease that is there already */
+decide_stage_fn decide_limits;	/* limits.c: windows and slots of tenant and key */
 decide_stage_fn decide_account; /* account.c: account, egress and backend */
-decide_stage_fn decide_reserve; /* reserve.c: the lease */
+decide_stage_fn decide_pace;	/* pace.c: not before its time */
+decide_stage_fn decide_reserve; /* reserve.c: counts and lease */
 
 void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
 	int64_t now_ms, uint64_t random, struct decide_verdict *ret);
+
+/*
+ * Takes back what an admitted request holds, lease and slots; its counts too when it was certainly never
+ * sent on (usage.h).
+ */
+void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent);
+
+/* --- between stages --- */
+
+/*
+ * A stage's refusal that may pass by waiting: sets the verdict's action to DECIDE_WAIT where there is
+ * time and place for it. `wake_ms`: before that nothing can change; 0 = at any time.
+ */
+enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum room_reason reason,
+	uint64_t wait_ms, int64_t wake_ms);
+/* When this request began to wait: now, if it has not yet. */
+int64_t decide_since(const struct decide_context *c);
+/* How long its tenant lets it wait, in milliseconds. */
+uint64_t decide_tenant_wait_ms(const struct snapshot_tenant *tenant);
+/* How much of its limits an account has used, 0..1, and its risk and score (DECIDING in docs). */
+struct decide_score {
+	double usage;
+	double risk;
+	double score;
+};
+struct decide_score decide_score(const struct snapshot_limits *limits,
+	const struct statefile_usage *row, uint32_t in_use, const struct window_clock *clock);
 
 /* Spreads 64 bits over 64 bits. */
 static inline uint64_t decide_mix(uint64_t x)

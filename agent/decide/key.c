@@ -1,3 +1,4 @@
+#include "agent/badkeys.h"
 #include "agent/decide/decide.h"
 
 #define SCHEME_LEN 7 /* "Bearer " */
@@ -10,24 +11,48 @@ static struct slice presented_key(const struct decide_request *r)
 	return key.n || r->auth.n <= SCHEME_LEN ? key : slice_trim(slice_skip(r->auth, SCHEME_LEN));
 }
 
+/* Known to be bad without a look-up. */
+static bool is_cached(const struct decide_context *c, struct slice key)
+{
+	return c->state->badkeys &&
+		badkeys_is_cached(c->state->badkeys, key, c->snapshot->head->version);
+}
+
+/* The key's row, or what is wrong with the key. */
+static enum refusal look_up(struct decide_context *c, struct slice key)
+{
+	struct decide_verdict *v = c->verdict;
+	uint8_t hash[RELAYKEY_HASH_LEN];
+
+	v->bad_key = key;
+	if (!relaykey_is_well_formed(key))
+		return REFUSAL_INVALID_API_KEY;
+	v->bad_key_cached = is_cached(c, key);
+	if (v->bad_key_cached)
+		return REFUSAL_INVALID_API_KEY;
+	relaykey_hash(&c->snapshot->hasher, key, hash);
+	v->key = snapshot_key(c->snapshot, hash, &v->key_table);
+	v->bad_key_unknown = !v->key;
+	if (!v->key)
+		return REFUSAL_INVALID_API_KEY;
+	v->bad_key = (struct slice){NULL, 0};
+	return REFUSAL_NONE;
+}
+
 enum refusal decide_key(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	struct slice key = presented_key(c->request);
-	uint8_t hash[RELAYKEY_HASH_LEN];
 
 	if (key.n == 0)
 		return REFUSAL_MISSING_API_KEY;
-	if (!relaykey_is_well_formed(key))
-		return REFUSAL_INVALID_API_KEY;
-	relaykey_hash(&c->snapshot->hasher, key, hash);
-	v->key = snapshot_key(c->snapshot, hash, &v->key_table);
-	if (!v->key)
-		return REFUSAL_INVALID_API_KEY;
+	enum refusal refusal = look_up(c, key);
+	if (refusal != REFUSAL_NONE)
+		return refusal;
 	v->tenant = snapshot_tenant(c->snapshot, v->key->tenant_id);
 	if (v->key->flags & SNAPSHOT_KEY_REVOKED)
 		return REFUSAL_REVOKED_API_KEY;
-	if (v->key->expires_ms && v->key->expires_ms <= c->now_ms)
+	if (v->key->expires_ms && v->key->expires_ms <= c->clock.now_ms)
 		return REFUSAL_EXPIRED_API_KEY;
 	return REFUSAL_NONE;
 }

@@ -1,6 +1,7 @@
+/* The request is admitted: it is counted, and its lease is written. All of that, or nothing (undo.h). */
 #include "agent/decide/decide.h"
 
-#include "common/snapshot.h"
+#define NOTICE_PERCENT 80
 
 static uint32_t egress_id(const struct decide_context *c)
 {
@@ -16,13 +17,10 @@ static uint32_t upstream_id(const struct decide_context *c)
 		.id;
 }
 
-enum refusal decide_reserve(struct decide_context *c)
+static void fill_lease(const struct decide_context *c, struct statefile_lease *lease)
 {
-	struct decide_verdict *v = c->verdict;
-	struct statefile_lease *lease = v->lease;
+	const struct decide_verdict *v = c->verdict;
 
-	if (!lease)
-		lease = lease_new(c->state->leases, c->request->id, &v->reclaimed);
 	lease->tenant = v->tenant->id;
 	lease->key = v->key->id;
 	lease->account = v->account->id;
@@ -30,9 +28,114 @@ enum refusal decide_reserve(struct decide_context *c)
 	lease->upstream = upstream_id(c);
 	lease->backend = v->backend->id;
 	lease->attempt = 1;
+	lease->conversation = v->conversation;
 	if (!v->repeated)
-		lease->decided_ms = c->now_ms;
+		lease->decided_ms = c->clock.now_ms;
 	lease_commit(lease);
+}
+
+static void count_consecutive(struct decide_context *c)
+{
+	struct statefile_usage *pool = c->verdict->pool_usage;
+	uint32_t account = c->verdict->account->id;
+
+	if (c->verdict->bound)
+		return;
+	if (pool->last_account != account) {
+		pool->last_account = account;
+		pool->consecutive = 0;
+	}
+	if (pool->consecutive < UINT16_MAX)
+		pool->consecutive++;
+}
+
+/* L7: once in a day and once in a month. */
+static void notice(struct decide_context *c, enum usage_window w, uint32_t *noticed, uint8_t flag)
+{
+	const struct decide_verdict *v = c->verdict;
+	uint64_t limit = window_limit(&v->tenant->limits, w);
+	uint64_t used = window_clock_count(&c->clock, v->tenant_usage, w);
+
+	if (limit == 0 || used * 100 < limit * NOTICE_PERCENT || *noticed == c->clock.numbers[w])
+		return;
+	*noticed = c->clock.numbers[w];
+	c->verdict->noticed |= flag;
+}
+
+static void count_request(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	usage_add(v->tenant_usage, &c->clock);
+	usage_add(v->key_usage, &c->clock);
+	usage_add(v->account_usage, &c->clock);
+	count_consecutive(c);
+	notice(c, USAGE_DAY, &v->tenant_usage->noticed[0], DECIDE_NOTICED_DAY);
+	notice(c, USAGE_MONTH, &v->tenant_usage->noticed[1], DECIDE_NOTICED_MONTH);
+}
+
+static void hold_slots(struct usages *u, const struct decide_verdict *v)
+{
+	usage_enter(u, v->tenant_usage);
+	usage_enter(u, v->key_usage);
+	usage_enter(u, v->account_usage);
+}
+
+static enum refusal admit(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	struct decide_state *state = c->state;
+	struct statefile_usage *usages[STATEFILE_UNDO_USAGES] = {
+		v->tenant_usage, v->key_usage, v->account_usage, v->pool_usage};
+	struct statefile_lease *lease = lease_new(state->leases, c->request->id);
+
+	if (!lease)
+		return REFUSAL_OVERLOADED;
+	undo_begin(state->undo, usages, STATEFILE_UNDO_USAGES, lease);
+	count_request(c);
+	fill_lease(c, lease);
+	undo_end(state->undo);
+	hold_slots(state->usages, v);
 	v->lease = lease;
 	return REFUSAL_NONE;
+}
+
+enum refusal decide_reserve(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->account_usage =
+		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
+	if (!v->account_usage)
+		return REFUSAL_OVERLOADED;
+	if (v->repeated) {
+		fill_lease(c, v->lease);
+		return REFUSAL_NONE;
+	}
+	enum refusal refusal = admit(c);
+	if (refusal == REFUSAL_NONE && v->conversation)
+		binding_set(c->state->bindings, v->conversation, v->account->id, c->clock.now_ms);
+	return refusal;
+}
+
+void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent)
+{
+	struct usages *u = state->usages;
+	struct statefile_usage *usages[] = {usage_find(u, USAGE_TENANT, lease->tenant),
+		usage_find(u, USAGE_KEY, lease->key), usage_find(u, USAGE_ACCOUNT, lease->account)};
+	const size_t count = sizeof(usages) / sizeof(usages[0]);
+
+	for (size_t i = 0; i < count; i++)
+		usage_leave(u, usages[i]);
+	if (!never_sent) {
+		lease_end(state->leases, lease);
+		return;
+	}
+	undo_begin(state->undo, usages, count, lease);
+	for (size_t i = 0; i < count; i++) {
+		if (usages[i])
+			usage_give_back(usages[i], lease->decided_ms);
+	}
+	lease_end(state->leases, lease);
+	undo_end(state->undo);
 }

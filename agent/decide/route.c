@@ -15,14 +15,26 @@ static enum refusal never_forwarded(const struct decide_context *c)
 	return REFUSAL_NONE;
 }
 
+/* GET /relay/me: what a key may do and has done (CONTRACT.md "Requests"). */
+static bool is_me(const struct decide_request *r)
+{
+	return slice_eq_str(r->path, "/relay/me") &&
+		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
+}
+
 enum refusal decide_route(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
-	enum refusal refusal = never_forwarded(c);
+	uint32_t pool_id = v->key->pool_id ? v->key->pool_id : v->tenant->pool_id;
 
+	v->pool = pool_id ? snapshot_pool(c->snapshot, pool_id) : NULL;
+	if (is_me(c->request)) {
+		v->is_me = true;
+		v->action = DECIDE_ANSWER;
+		return REFUSAL_NONE;
+	}
+	enum refusal refusal = never_forwarded(c);
 	if (refusal != REFUSAL_NONE)
 		return refusal;
-	uint32_t pool_id = v->key->pool_id ? v->key->pool_id : v->tenant->pool_id;
-	v->pool = pool_id ? snapshot_pool(c->snapshot, pool_id) : NULL;
 	return v->pool ? REFUSAL_NONE : REFUSAL_NO_ROUTE;
 }

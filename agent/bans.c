@@ -1,0 +1,74 @@
+#include "agent/bans.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+
+static uint64_t bans_written(const struct agent *a)
+{
+	return atomic_load_explicit(&a->board->bans_written, memory_order_relaxed);
+}
+
+/* Those that control has taken meanwhile are told by the snapshot's `bans_taken`. */
+static void restore(struct agent *a)
+{
+	uint64_t end = bans_written(a);
+	struct board_ban ban;
+
+	for (uint64_t n = end > BOARD_BANS ? end - BOARD_BANS : 0; n < end; n++) {
+		if (board_read_ban(a->board, n, &ban) == 0)
+			badkeys_ban(&a->badkeys, n, &ban.network, ban.expires_ms);
+	}
+}
+
+int bans_start(struct agent *a)
+{
+	uint8_t seed[SIPHASH_KEY_LEN];
+
+	if (RAND_bytes(seed, sizeof(seed)) != 1)
+		return -EIO;
+	int error = badkeys_init(&a->badkeys, seed);
+	if (error)
+		return error;
+	a->state.badkeys = &a->badkeys;
+	restore(a);
+	return 0;
+}
+
+static void pronounce(struct agent *a, const struct ip *src, uint32_t bad_keys, int64_t now_ms)
+{
+	uint64_t ban_ms = a->snapshot->head->ban_ms;
+	struct board_ban ban = {
+		.network = badkeys_network(src),
+		.expires_ms = now_ms + (int64_t)ban_ms,
+		.bad_keys = bad_keys,
+	};
+	char network[CIDR_TEXT_SIZE];
+
+	badkeys_ban(&a->badkeys, bans_written(a), &ban.network, ban.expires_ms);
+	board_put_ban(a->board, &ban);
+	board_add(&a->board->counters[BOARD_BANNED], 1);
+	log_event(LOG_LEVEL_WARNING, "banned for bad keys",
+		LOG_STR("network", cidr_format(&ban.network, network)),
+		LOG_INT("bad_keys", bad_keys), LOG_INT("seconds", ban_ms / 1000));
+}
+
+void bans_note(struct agent *a, const struct decide_request *r, const struct decide_verdict *v,
+	int64_t now_ms)
+{
+	const struct snapshot_head *head = a->snapshot->head;
+
+	if (v->bad_key.n == 0)
+		return;
+	if (v->bad_key_cached)
+		board_add(&a->board->counters[BOARD_BAD_KEY_CACHED], 1);
+	if (v->bad_key_unknown)
+		badkeys_cache(&a->badkeys, v->bad_key, head->version);
+	if (!r->has_src)
+		return;
+	uint32_t bad_keys =
+		badkeys_note(&a->badkeys, &r->src, v->bad_key, now_ms, head->bad_keys_max);
+	if (bad_keys)
+		pronounce(a, &r->src, bad_keys, now_ms);
+}

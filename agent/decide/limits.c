@@ -1,0 +1,119 @@
+/* Windows and slots of the tenant and of the key. Both must have room; nothing is counted yet. */
+#include "agent/decide/decide.h"
+
+/* What refuses, the longest wait first: a quota before a rate, a rate before slots. */
+struct obstacle {
+	enum refusal refusal;
+	int64_t resets_ms; /* 0 = whenever a slot is released */
+};
+
+static void note(struct decide_context *c, enum usage_kind kind, int window, uint32_t limit,
+	uint32_t used, bool hit)
+{
+	struct board_why *why = &c->verdict->why;
+
+	if (why->limit_count == BOARD_LIMITS)
+		return;
+	why->limits[why->limit_count++] = (struct board_limit){
+		.kind = (uint8_t)kind,
+		.window = (uint8_t)window,
+		.hit = hit,
+		.limit = limit,
+		.used = used,
+	};
+}
+
+/* The one with the least left; of two equal ones the longer window, whose end is farther. */
+static void note_rate(struct decide_context *c, enum usage_window w, uint32_t limit, uint32_t used)
+{
+	struct decide_rate *rate = &c->verdict->rate;
+	uint32_t left = used < limit ? limit - used - 1 : 0;
+
+	if (rate->limit && left > rate->left)
+		return;
+	*rate = (struct decide_rate){limit, left, window_reset_ms(w, c->clock.now_ms)};
+}
+
+static void look_at_windows(struct decide_context *c, enum usage_kind kind,
+	const struct snapshot_limits *limits, const struct statefile_usage *row,
+	struct obstacle *obstacle)
+{
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		uint32_t limit = window_limit(limits, w);
+		if (limit == 0)
+			continue;
+		uint32_t used = window_clock_count(&c->clock, row, w);
+		note(c, kind, i, limit, used, used >= limit);
+		note_rate(c, w, limit, used);
+		if (used < limit)
+			continue;
+		int64_t resets = window_reset_ms(w, c->clock.now_ms);
+		if (resets <= obstacle->resets_ms)
+			continue;
+		obstacle->resets_ms = resets;
+		obstacle->refusal = w >= USAGE_DAY ? REFUSAL_QUOTA_EXCEEDED : REFUSAL_RATE_LIMITED;
+	}
+}
+
+static void look_at_slots(struct decide_context *c, enum usage_kind kind,
+	const struct snapshot_limits *limits, const struct statefile_usage *row, bool others_wait,
+	struct obstacle *obstacle)
+{
+	uint32_t limit = limits->concurrency;
+	uint32_t used = usage_in_use(c->state->usages, row);
+
+	if (limit == 0)
+		return;
+	bool hit = used >= limit || others_wait;
+	note(c, kind, USAGE_WINDOW_COUNT, limit, used, hit);
+	if (hit && obstacle->refusal == REFUSAL_NONE)
+		obstacle->refusal = REFUSAL_CONCURRENCY_LIMITED;
+}
+
+static bool others_wait(const struct decide_context *c)
+{
+	const struct snapshot_tenant *tenant = c->verdict->tenant;
+
+	return c->state->room && !c->request->seated && decide_tenant_wait_ms(tenant) &&
+		room_has_slot_waiters(c->state->room, tenant->id);
+}
+
+static struct obstacle find_obstacle(struct decide_context *c)
+{
+	const struct decide_verdict *v = c->verdict;
+	struct obstacle obstacle = {REFUSAL_NONE, 0};
+	bool behind = others_wait(c);
+
+	look_at_windows(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, &obstacle);
+	look_at_windows(c, USAGE_KEY, &v->key->limits, v->key_usage, &obstacle);
+	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, behind, &obstacle);
+	look_at_slots(c, USAGE_KEY, &v->key->limits, v->key_usage, behind, &obstacle);
+	return obstacle;
+}
+
+enum refusal decide_limits(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	struct usages *usages = c->state->usages;
+	int64_t now = c->clock.now_ms;
+
+	v->tenant_usage = usage_of(usages, USAGE_TENANT, v->tenant->id, now);
+	v->key_usage = usage_of(usages, USAGE_KEY, v->key->id, now);
+	if (!v->tenant_usage || !v->key_usage)
+		return REFUSAL_OVERLOADED;
+	if (v->repeated)
+		return REFUSAL_NONE;
+	struct obstacle obstacle = find_obstacle(c);
+	if (obstacle.refusal == REFUSAL_NONE)
+		return REFUSAL_NONE;
+	if (v->tenant->flags & SNAPSHOT_TENANT_SHADOW) {
+		v->shadow = obstacle.refusal;
+		return REFUSAL_NONE;
+	}
+	v->resets_ms = obstacle.resets_ms;
+	v->resets_exact = obstacle.resets_ms != 0;
+	if (obstacle.refusal != REFUSAL_CONCURRENCY_LIMITED)
+		return obstacle.refusal;
+	return decide_wait(c, obstacle.refusal, ROOM_FOR_SLOT, decide_tenant_wait_ms(v->tenant), 0);
+}

@@ -1,0 +1,50 @@
+/*
+ * How good an account is, for choosing among those that are usable (P3, P8).
+ *
+ *	usage = the highest of: requests in each limited window / its limit, slots in use / slots
+ *	risk  = 0.5 x failure ratio of late + 0.5 x usage
+ *	load  = slots in use / slots; without a limit of slots n / (n + 8)
+ *	score = 0.7 x ((1 - failure ratio) + (1 - usage) + (1 - load)) / 3 + 0.3 x (1 - risk)
+ *
+ * The failure ratio moves by 1/16 of the way with each result.
+ */
+#include "agent/decide/decide.h"
+
+#define UNLIMITED_LOAD 8.0
+#define SCORE_MIN 0.01
+
+static double ratio(uint32_t used, uint32_t limit)
+{
+	if (limit == 0)
+		return 0;
+	return used >= limit ? 1 : (double)used / (double)limit;
+}
+
+static double window_usage(const struct snapshot_limits *limits, const struct statefile_usage *row,
+	const struct window_clock *clock)
+{
+	double highest = 0;
+
+	for (int i = 0; row && i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		double used = ratio(window_clock_count(clock, row, w), window_limit(limits, w));
+		if (used > highest)
+			highest = used;
+	}
+	return highest;
+}
+
+struct decide_score decide_score(const struct snapshot_limits *limits,
+	const struct statefile_usage *row, uint32_t in_use, const struct window_clock *clock)
+{
+	double failures = row ? (double)row->failure_ratio / UINT16_MAX : 0;
+	double usage = window_usage(limits, row, clock);
+	double slots = ratio(in_use, limits->concurrency);
+	double load = limits->concurrency ? slots : in_use / (in_use + UNLIMITED_LOAD);
+
+	if (slots > usage)
+		usage = slots;
+	double risk = 0.5 * failures + 0.5 * usage;
+	double score = 0.7 * ((1 - failures) + (1 - usage) + (1 - load)) / 3 + 0.3 * (1 - risk);
+	return (struct decide_score){usage, risk, score > SCORE_MIN ? score : SCORE_MIN};
+}

@@ -1,0 +1,47 @@
+/*
+ * Requests that ended before they were decided: their end record came first, because HAProxy had given
+ * up on us or the client had left. What is decided for them later would hold a slot for nobody.
+ * A small table by id, of which a newer entry may push out an older one; the healer has the rest.
+ */
+#ifndef RELAY_AGENT_GONE_H
+#define RELAY_AGENT_GONE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GONE_PLACES 4096 /* a power of two */
+#define GONE_MS 10000	 /* questions are not older */
+
+struct gone {
+	struct {
+		uint8_t id[16];
+		int64_t at_ms; /* Unix time */
+	} places[GONE_PLACES];
+};
+
+static inline uint32_t gone_place(const uint8_t id[16])
+{
+	uint32_t n;
+
+	memcpy(&n, id, sizeof(n));
+	return n & (GONE_PLACES - 1);
+}
+
+static inline void gone_add(struct gone *g, const uint8_t id[16], int64_t now_ms)
+{
+	uint32_t at = gone_place(id);
+
+	memcpy(g->places[at].id, id, sizeof(g->places[at].id));
+	g->places[at].at_ms = now_ms;
+}
+
+static inline bool gone_has(const struct gone *g, const uint8_t id[16], int64_t now_ms)
+{
+	uint32_t at = gone_place(id);
+
+	return memcmp(g->places[at].id, id, sizeof(g->places[at].id)) == 0 &&
+		now_ms - g->places[at].at_ms < GONE_MS;
+}
+
+#endif

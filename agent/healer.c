@@ -1,0 +1,189 @@
+#include "agent/healer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t buckets_for(uint32_t n)
+{
+	uint32_t buckets = 8;
+
+	while (buckets < n * 2)
+		buckets *= 2;
+	return buckets;
+}
+
+int healer_init(struct healer *h, uint32_t leases)
+{
+	uint32_t buckets = buckets_for(leases);
+
+	*h = (struct healer){.found = calloc(leases, sizeof(*h->found))};
+	h->now.triples = calloc(buckets, sizeof(*h->now.triples));
+	h->before.triples = calloc(buckets, sizeof(*h->before.triples));
+	if (!h->found || !h->now.triples || !h->before.triples) {
+		healer_fini(h);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void healer_fini(struct healer *h)
+{
+	free(h->found);
+	free(h->now.triples);
+	free(h->before.triples);
+	*h = (struct healer){0};
+}
+
+static enum lease_state state_of(const struct statefile_lease *lease)
+{
+	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
+}
+
+/* The triple, or the empty place for it. */
+static struct healer_triple *find(
+	const struct healer_table *t, uint32_t tenant, uint32_t key, uint32_t account)
+{
+	uint64_t hash = ((uint64_t)key << 32 | account) * 0x9e3779b97f4a7c15u;
+
+	for (uint32_t at = (uint32_t)(hash >> 32) ^ tenant;; at++) {
+		struct healer_triple *x = &t->triples[at & t->mask];
+		if (x->held == 0 || (x->key == key && x->account == account && x->tenant == tenant))
+			return x;
+	}
+}
+
+static struct healer_triple *triple_of(
+	const struct healer_table *t, const struct statefile_lease *lease)
+{
+	return find(t, lease->tenant, lease->key, lease->account);
+}
+
+/* What HAProxy must have in its gauge if it is in progress there. */
+static bool is_told(const struct statefile_lease *lease, const struct gauge_head *head)
+{
+	return state_of(lease) != LEASE_FREE &&
+		lease->decided_ms <= head->begun_ms - HEALER_GRACE_MS &&
+		lease->decided_ms >= head->since_ms;
+}
+
+static void count_held(struct healer *h, const struct leases *l, const struct gauge_head *head)
+{
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct statefile_lease *lease = &l->rows[i];
+		if (!is_told(lease, head))
+			continue;
+		struct healer_triple *x = triple_of(&h->now, lease);
+		x->tenant = lease->tenant;
+		x->key = lease->key;
+		x->account = lease->account;
+		x->held++;
+	}
+}
+
+static void count_gauge(
+	struct healer *h, const struct gauge_head *head, const struct gauge_row *rows)
+{
+	for (uint32_t i = 0; i < head->rows; i++) {
+		struct healer_triple *x =
+			find(&h->now, rows[i].tenant, rows[i].key, rows[i].account);
+		if (x->held)
+			x->gauge += rows[i].count;
+	}
+}
+
+static uint32_t excess(const struct healer_triple *x)
+{
+	return x->held > x->gauge ? x->held - x->gauge : 0;
+}
+
+/* Too many now, and as many too many in the reading before. */
+static uint32_t to_release(const struct healer *h, const struct healer_triple *x)
+{
+	uint32_t now = excess(x);
+	const struct healer_triple *was =
+		h->before.mask ? find(&h->before, x->tenant, x->key, x->account) : NULL;
+	uint32_t before = was && was->held ? excess(was) : 0;
+
+	return now < before ? now : before;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct statefile_lease *const *left = a;
+	const struct statefile_lease *const *right = b;
+
+	if ((*left)->decided_ms != (*right)->decided_ms)
+		return (*left)->decided_ms < (*right)->decided_ms ? -1 : 1;
+	return *left < *right ? -1 : *left > *right;
+}
+
+/* Confirms what the gauge shows, collects what may have to go. */
+static void sort_out(struct healer *h, struct leases *l, const struct gauge_head *head)
+{
+	h->found_count = 0;
+	for (uint32_t i = 0; i < l->count; i++) {
+		struct statefile_lease *lease = &l->rows[i];
+		if (!is_told(lease, head))
+			continue;
+		const struct healer_triple *x = triple_of(&h->now, lease);
+		if (x->release)
+			h->found[h->found_count++] = lease;
+		else if (excess(x) == 0 && state_of(lease) == LEASE_DECIDED)
+			lease_confirm(lease);
+	}
+	qsort(h->found, h->found_count, sizeof(*h->found), by_age);
+}
+
+static uint32_t release_found(struct healer *h, healer_release_fn *release, void *context)
+{
+	uint32_t released = 0;
+
+	for (uint32_t i = 0; i < h->found_count; i++) {
+		struct healer_triple *x = triple_of(&h->now, h->found[i]);
+		if (x->release == 0)
+			continue;
+		x->release--;
+		/* the next reading must not count it again; never to 0, which would end a chain */
+		if (x->held > 1)
+			x->held--;
+		else
+			x->gauge = x->held;
+		release(context, h->found[i]);
+		released++;
+	}
+	return released;
+}
+
+uint32_t healer_compare(struct healer *h, struct leases *l, const struct gauge_head *head,
+	const struct gauge_row *rows, healer_release_fn *release, void *context)
+{
+	struct healer_table free_table = h->before;
+
+	h->before = h->now;
+	h->now = free_table;
+	h->now.mask = buckets_for(l->used) - 1;
+	memset(h->now.triples, 0, ((size_t)h->now.mask + 1) * sizeof(*h->now.triples));
+	count_held(h, l, head);
+	count_gauge(h, head, rows);
+	for (uint32_t i = 0; i <= h->now.mask; i++) {
+		if (h->now.triples[i].held)
+			h->now.triples[i].release = to_release(h, &h->now.triples[i]);
+	}
+	sort_out(h, l, head);
+	return release_found(h, release, context);
+}
+
+uint32_t healer_expire(struct leases *l, int64_t now_ms, healer_release_fn *release, void *context)
+{
+	uint32_t released = 0;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		struct statefile_lease *lease = &l->rows[i];
+		if (state_of(lease) != LEASE_DECIDED || now_ms - lease->decided_ms < HEALER_AGE_MS)
+			continue;
+		release(context, lease);
+		released++;
+	}
+	return released;
+}

@@ -1,0 +1,86 @@
+#include "agent/state.h"
+
+#include "agent/bans.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+static void take_over_lease(void *context, const struct statefile_lease *lease)
+{
+	struct agent *a = context;
+
+	usage_enter(&a->usages, usage_find(&a->usages, USAGE_TENANT, lease->tenant));
+	usage_enter(&a->usages, usage_find(&a->usages, USAGE_KEY, lease->key));
+	usage_enter(&a->usages, usage_find(&a->usages, USAGE_ACCOUNT, lease->account));
+	agent_count_lease(a, lease, true);
+}
+
+/* The board outlives us and still shows what the last agent had in progress. */
+static void reset_gauges(struct board *b)
+{
+	board_set(&b->counters[BOARD_LEASES], 0);
+	for (size_t i = 0; i < BOARD_ROWS; i++) {
+		board_set(&b->tenants[i].active, 0);
+		board_set(&b->accounts[i].active, 0);
+	}
+}
+
+static int open_tables(struct agent *a)
+{
+	const struct statefile *f = &a->statefile;
+	uint32_t usages, leases, bindings, undos;
+
+	a->undo.usages = statefile_table(f, STATEFILE_USAGE, &usages);
+	a->undo.leases = statefile_table(f, STATEFILE_LEASE, &leases);
+	a->undo.row = statefile_table(f, STATEFILE_UNDO, &undos);
+	undo_recover(&a->undo);
+	bindings_init(&a->bindings, statefile_table(f, STATEFILE_STICKY, &bindings), bindings);
+	int error = usages_init(&a->usages, a->undo.usages, usages);
+	if (!error)
+		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);
+	if (!error)
+		error = room_init(&a->room);
+	if (!error)
+		error = healer_init(&a->healer, leases);
+	board_add(&a->board->counters[BOARD_STATE_DROPPED], a->usages.dropped);
+	return error;
+}
+
+int state_open(struct agent *a, struct errtext *e)
+{
+	a->board = board_map(a->start->board_fd, true, e);
+	if (!a->board)
+		return -EBADMSG;
+	int error = statefile_map(a->start->statefile_fd, &a->statefile, e);
+	if (error)
+		return error;
+	reset_gauges(a->board);
+	a->state = (struct decide_state){
+		.leases = &a->leases,
+		.usages = &a->usages,
+		.bindings = &a->bindings,
+		.undo = &a->undo,
+		.room = &a->room,
+	};
+	error = open_tables(a);
+	if (!error)
+		error = bans_start(a);
+	if (error)
+		return errtext_set(e, error, "%s", strerror(-error));
+	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
+		? 0
+		: errtext_set(e, -EIO, "no randomness");
+}
+
+void state_close(struct agent *a)
+{
+	badkeys_fini(&a->badkeys);
+	healer_fini(&a->healer);
+	room_fini(&a->room);
+	leases_fini(&a->leases);
+	usages_fini(&a->usages);
+	statefile_unmap(&a->statefile);
+	board_unmap(a->board);
+}
