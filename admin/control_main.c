@@ -2,6 +2,7 @@
 
 #include "admin/banlist.h"
 #include "admin/control_keeper.h"
+#include "admin/healing.h"
 #include "admin/history.h"
 #include "admin/publish.h"
 #include "admin/server.h"
@@ -31,6 +32,7 @@ struct runner {
 	ev_timer sync;
 	ev_timer bans;
 	ev_timer history;
+	struct healing healing;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
 };
@@ -191,6 +193,7 @@ static void start_watchers(struct runner *r)
 		ev_timer_start(loop, &r->sync);
 	ev_timer_start(loop, &r->bans);
 	ev_timer_start(loop, &r->history);
+	healing_start(&r->healing, &r->control);
 	ev_timer_start(loop, &r->retry);
 }
 

@@ -189,19 +189,11 @@ static bool keep_texts(struct waiter *w)
 
 static void count(struct room *r, const struct waiter *w, int by)
 {
-	uint16_t *n = NULL;
+	uint16_t *n =
+		w->reason == ROOM_FOR_SLOT ? slot_count(r, w->tenant) : pool_count(r, w->pool);
 
-	switch (w->reason) {
-	case ROOM_FOR_SLOT:
-		n = slot_count(r, w->tenant);
-		break;
-	case ROOM_FOR_ACCOUNT:
-		n = pool_count(r, w->pool);
-		break;
-	case ROOM_FOR_PACE:
-		return;
-	}
-	*n = (uint16_t)(*n + by);
+	if (w->reason != ROOM_FOR_PACE)
+		*n = (uint16_t)(*n + by);
 }
 
 struct waiter *room_add(struct room *r, const struct decide_request *request, uint32_t tenant,

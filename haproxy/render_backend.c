@@ -104,5 +104,5 @@ void render_track(struct buffer *b)
 	buffer_append_str(b,
 		"\n# `tenant|key|account` of what is in progress.\n"
 		"backend " RENDER_TRACK " from " RENDER_DEFAULTS "\n"
-		"\tstick-table type string len 64 size 100k expire 24h store conn_cur\n");
+		"\tstick-table type string len 64 size 100k expire 1m store conn_cur\n");
 }

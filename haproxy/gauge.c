@@ -1,0 +1,197 @@
+#include "haproxy/gauge.h"
+
+#include "common/clock.h"
+#include "common/gauge.h"
+#include "common/num.h"
+#include "common/record.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/runtime.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SHOW_TABLE "show table " RENDER_TRACK " data.conn_cur gt 0"
+#define COMMAND_SIZE 96
+
+/* --- what HAProxy prints --- */
+
+/* The text of `NAME=text` in a line of words. */
+static bool find_value(struct slice line, const char *name, struct slice *ret)
+{
+	size_t n = strlen(name);
+	struct slice word;
+
+	while (line.n && slice_next(&line, ' ', &word)) {
+		if (word.n > n && memcmp(word.p, name, n) == 0 && word.p[n] == '=') {
+			*ret = slice_skip(word, n + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* 0x55d0c8: key=1|2|3 use=1 exp=59990 shard=0 conn_cur=1 */
+static bool parse_row(struct slice line, struct gauge_row *ret)
+{
+	struct slice key;
+	struct slice count;
+	uint64_t number;
+
+	if (!find_value(line, "key", &key) || !find_value(line, "conn_cur", &count) ||
+		num_parse_u64(count, UINT32_MAX, &number) ||
+		record_parse_track(key, &ret->tenant, &ret->key, &ret->account))
+		return false;
+	ret->count = (uint32_t)number;
+	return true;
+}
+
+int gauge_parse_table(struct slice answer, struct buffer *out)
+{
+	struct slice line;
+	struct gauge_row row;
+	int rows = 0;
+
+	if (!slice_has_prefix(answer, SLICE_LITERAL("# table: " RENDER_TRACK ",")))
+		return -EPROTO;
+	while (answer.n && slice_next(&answer, '\n', &line)) {
+		if (!slice_has_prefix(line, SLICE_LITERAL("0x")) || !parse_row(line, &row) ||
+			row.count == 0)
+			continue;
+		if (rows == GAUGE_ROWS_MAX)
+			return -E2BIG;
+		buffer_append(out, &row, sizeof(row));
+		rows++;
+	}
+	return buffer_error(out) ? buffer_error(out) : rows;
+}
+
+int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX])
+{
+	bool has_master = false;
+	struct slice line;
+	int count = 0;
+
+	while (answer.n && slice_next(&answer, '\n', &line)) {
+		struct slice pid;
+		struct slice type = {NULL, 0};
+		uint64_t number;
+		line = slice_trim(line);
+		if (!slice_next(&line, ' ', &pid) || num_parse_u64(pid, INT32_MAX, &number))
+			continue;
+		line = slice_trim(line);
+		slice_next(&line, ' ', &type);
+		has_master |= slice_eq_str(type, "master");
+		if (!slice_eq_str(type, "worker"))
+			continue;
+		if (count == GAUGE_WORKERS_MAX)
+			return -E2BIG;
+		ret_pids[count++] = number;
+	}
+	return has_master ? count : -EPROTO;
+}
+
+/* --- asking --- */
+
+static int ask_table(const char *socket, const char *command, int timeout_ms, struct buffer *out,
+	struct gauge_head *head, struct errtext *e)
+{
+	struct buffer answer = {0};
+	int rows = runtime_command(socket, command, timeout_ms, &answer, e);
+
+	if (rows == 0) {
+		rows = gauge_parse_table(buffer_slice(&answer), out);
+		if (rows < 0)
+			errtext_set(e, rows, "HAProxy's table %s cannot be read", RENDER_TRACK);
+	}
+	buffer_fini(&answer);
+	if (rows < 0)
+		return rows;
+	head->rows += (uint32_t)rows;
+	return head->rows <= GAUGE_ROWS_MAX ? 0 : -E2BIG;
+}
+
+static int list_workers(
+	const char *master, int timeout_ms, uint64_t pids[GAUGE_WORKERS_MAX], struct errtext *e)
+{
+	struct buffer answer = {0};
+	int count = runtime_command(master, "show proc", timeout_ms, &answer, e);
+
+	if (count == 0) {
+		count = gauge_parse_workers(buffer_slice(&answer), pids);
+		if (count < 0)
+			errtext_set(e, count, "%s is not the socket of a HAProxy master", master);
+	}
+	buffer_fini(&answer);
+	return count;
+}
+
+static bool is_listed(uint64_t pid, const uint64_t *pids, int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+/* A worker that has ended between the list and the question holds nothing any more. */
+static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct buffer *out,
+	struct gauge_head *head, struct errtext *e)
+{
+	uint64_t pids[GAUGE_WORKERS_MAX];
+	char command[COMMAND_SIZE];
+
+	snprintf(command, sizeof(command), "@!%" PRIu64 " " SHOW_TABLE, pid);
+	int error = ask_table(master, command, timeout_ms, out, head, e);
+	if (!error || error == -ETIMEDOUT || error == -E2BIG)
+		return error;
+	int count = list_workers(master, timeout_ms, pids, e);
+	if (count < 0)
+		return count;
+	return is_listed(pid, pids, count) ? -EAGAIN : 0;
+}
+
+static int ask_all(const char *master, int timeout_ms, struct buffer *out, struct gauge_head *head,
+	struct errtext *e)
+{
+	uint64_t pids[GAUGE_WORKERS_MAX];
+	int count = list_workers(master, timeout_ms, pids, e);
+	int error = count < 0 ? count : 0;
+
+	for (int i = 0; i < count && !error; i++)
+		error = ask_worker(master, pids[i], timeout_ms, out, head, e);
+	return error;
+}
+
+static int ask_one(const char *admin, int timeout_ms, struct buffer *out, struct gauge_head *head,
+	struct errtext *e)
+{
+	struct runtime_status status = {.version = ""};
+	int error = runtime_status(admin, NULL, timeout_ms, &status, e);
+
+	if (error)
+		return error;
+	/* whole seconds, cut: it may have started up to one later than it says */
+	head->since_ms = head->begun_ms - status.uptime_s * 1000 + 1000;
+	return ask_table(admin, SHOW_TABLE, timeout_ms, out, head, e);
+}
+
+int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,
+	struct buffer *out, struct errtext *e)
+{
+	struct gauge_head head = {.begun_ms = clock_wall_ms()};
+	size_t at = out->len;
+	bool has_master = master_socket && master_socket[0];
+
+	buffer_append(out, &head, sizeof(head));
+	int error = has_master ? ask_all(master_socket, timeout_ms, out, &head, e)
+			       : ask_one(admin_socket, timeout_ms, out, &head, e);
+	if (!error)
+		error = buffer_error(out);
+	if (error)
+		return error;
+	memcpy(out->data + at, &head, sizeof(head));
+	return 0;
+}

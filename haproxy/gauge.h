@@ -1,0 +1,34 @@
+/*
+ * Reads what HAProxy has in progress: the stick table of our `track` texts in every worker, old ones
+ * too (SEAM.md "End records"). Blocking, each question with a time limit.
+ */
+#ifndef RELAY_HAPROXY_GAUGE_H
+#define RELAY_HAPROXY_GAUGE_H
+
+#include "common/buffer.h"
+#include "common/errtext.h"
+#include "common/slice.h"
+
+#include <stdint.h>
+
+#define GAUGE_WORKERS_MAX 256
+
+/*
+ * Appends a struct gauge_head and its rows (common/gauge.h) to `out`. Without a master socket (NULL or
+ * empty) only the worker behind the admin socket is asked, and the head says since when it runs.
+ * 0; -EAGAIN: a worker came or went meanwhile, ask again later; other negative codes with the reason.
+ */
+int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,
+	struct buffer *out, struct errtext *e);
+
+/* --- pure --- */
+
+/*
+ * Appends the rows of an answer to `show table`. Lines that are no row of ours are left out. Returns how
+ * many rows were appended, or -EPROTO: not an answer to `show table`, -E2BIG, -ENOMEM.
+ */
+int gauge_parse_table(struct slice answer, struct buffer *out);
+/* PIDs of all workers, old and new, of an answer to `show proc`. How many, or -EPROTO, -E2BIG. */
+int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX]);
+
+#endif
