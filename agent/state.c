@@ -31,12 +31,13 @@ static int open_tables(struct agent *a)
 {
 	const struct statefile *f = &a->statefile;
 	uint32_t usages, leases, bindings, undos;
+	struct statefile_binding *binding_rows = statefile_table(f, STATEFILE_STICKY, &bindings);
 
 	a->undo.usages = statefile_table(f, STATEFILE_USAGE, &usages);
 	a->undo.leases = statefile_table(f, STATEFILE_LEASE, &leases);
 	a->undo.row = statefile_table(f, STATEFILE_UNDO, &undos);
 	undo_recover(&a->undo);
-	bindings_init(&a->bindings, statefile_table(f, STATEFILE_STICKY, &bindings), bindings);
+	bindings_init(&a->bindings, binding_rows, bindings);
 	int error = usages_init(&a->usages, a->undo.usages, usages);
 	if (!error)
 		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);

@@ -1,0 +1,254 @@
+"""Windows, slots and waiting as clients see them, on every version."""
+import concurrent.futures
+import datetime
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from relay import VERSIONS, wait_until
+
+
+def at_once(n, call):
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda _: call(), range(n)))
+
+
+def outstanding(s):
+    return s.relay.metric("relay_leases_outstanding")
+
+
+def tenant(s, name, *limits):
+    """A tenant of one's own on the stack of the session; its key has no limits."""
+    s.relay.adm("tenants", "add", name, "--pool", "demo", "--daily", "0", "--monthly", "0")
+    if limits:
+        s.relay.adm("tenants", "set", name, *limits)
+    return s.relay.issue(name)
+
+
+def me(s, key):
+    answer = s.get("/relay/me", key=key)
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body)
+
+
+def window(subject, name):
+    return next(w for w in subject["windows"] if w["window"] == name)
+
+
+def test_five_of_ten_streams(stack):
+    key = tenant(stack, "five", "--concurrency", "5")
+    answers = at_once(10, lambda: stack.get("/sse?n=10&ms=100", key=key))
+    refused = [a for a in answers if a.status == 429]
+    assert [a.status for a in answers].count(200) == 5 and len(refused) == 5
+    for a in refused:
+        error = json.loads(a.body)["error"]
+        assert (error["code"], error["type"], error["retryable"], error["resets_at"]) == \
+            ("concurrency_limited", "rate_limit_error", True, None)
+        assert a.headers["Retry-After"] == "1" and a.headers["X-Relay-Error"] == "concurrency_limited"
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+
+
+@pytest.mark.parametrize("wait", ["10s", "forever"])
+def test_five_of_ten_wait(stack, wait):
+    key = tenant(stack, f"wait-{wait}", "--concurrency", "5", "--wait", wait)
+
+    def stream():
+        begin = time.monotonic()
+        return stack.get("/sse?n=6&ms=100", key=key).status, time.monotonic() - begin
+    answers = sorted(at_once(10, stream), key=lambda a: a[1])
+    assert [status for status, _ in answers] == [200] * 10
+    assert answers[4][1] < 0.9 and all(1.0 < seconds < 1.6 for _, seconds in answers[5:]), answers
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+
+
+def test_a_wait_ends(stack):
+    key = tenant(stack, "impatient", "--concurrency", "1", "--wait", "1s")
+    holder = threading.Thread(target=lambda: stack.get("/sse?n=30&ms=100", key=key))
+    holder.start()
+    wait_until("the slot is taken", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 1)
+    begin = time.monotonic()
+    answer = stack.get("/v1/models", key=key)
+    assert answer.status == 429 and 0.9 < time.monotonic() - begin < 1.5
+    assert json.loads(answer.body)["error"]["code"] == "concurrency_limited"
+    holder.join()
+
+
+def test_who_left_while_waiting_is_never_sent(stack):
+    key = tenant(stack, "left", "--concurrency", "1", "--wait", "20s")
+    holder = threading.Thread(target=lambda: stack.get("/sse?n=15&ms=100", key=key))
+    holder.start()
+    wait_until("the slot is taken", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 1)
+    sockets = [stack.connect() for _ in range(5)]
+    for n, s in enumerate(sockets):
+        stack.send(s, "GET", f"/echo?left={n}", key=key)
+    wait_until("five wait", lambda: stack.relay.metric("relay_requests_waiting") == 5)
+    for s in sockets:
+        s.close()
+    wait_until("nobody waits", lambda: stack.relay.metric("relay_requests_waiting") == 0, 5)
+    holder.join()
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+    assert not [r for r in stack.upstream.requests() if r["query"].startswith("left=")]
+    assert window(me(stack, key)["tenant"], "day")["used"] == 1
+
+
+def test_a_waiting_request_blocks_nobody(stack):
+    key = tenant(stack, "blocked", "--concurrency", "1", "--wait", "20s")
+    threads = [threading.Thread(target=lambda: stack.get("/sse?n=5&ms=200", key=key)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    wait_until("three wait", lambda: stack.relay.metric("relay_requests_waiting") == 3)
+    slowest = 0
+    for _ in range(100):
+        begin = time.monotonic()
+        assert stack.get("/v1/models", key=stack.key).status == 200
+        slowest = max(slowest, time.monotonic() - begin)
+    for t in threads:
+        t.join()
+    assert slowest < 0.2, slowest
+
+
+def test_tenants_take_turns(stack):
+    """Ten of one tenant came first, one of another after them: it is not the last."""
+    stack.account("narrow", "demo", "token-of-narrow", "--concurrency", "1")
+    stack.relay.adm("pools", "set", "narrow", "narrow", "--wait", "20s")
+    keys = {}
+    for name in ("many", "one"):
+        stack.relay.adm("tenants", "add", name, "--pool", "narrow", "--daily", "0", "--monthly", "0")
+        keys[name] = stack.relay.issue(name)
+    order = []
+
+    def call(name):
+        status = stack.get("/sse?n=2&ms=100", key=keys[name]).status
+        order.append((name, status))
+    threads = []
+    for name in ["many"] * 6 + ["one"]:
+        threads.append(threading.Thread(target=call, args=(name,)))
+        threads[-1].start()
+        time.sleep(0.01)
+    for t in threads:
+        t.join()
+    assert [status for _, status in order] == [200] * 7
+    assert [name for name, _ in order].index("one") <= 3, order
+
+
+def test_headers_of_the_tightest_limit(stack):
+    key = tenant(stack, "headers", "--rpm", "100", "--daily", "1000", "--rph", "50")
+    first = stack.get("/v1/models", key=key)
+    assert (first.headers["RateLimit-Limit"], first.headers["RateLimit-Remaining"]) == ("50", "49")
+    assert 0 < int(first.headers["RateLimit-Reset"]) <= 3600
+    usage = me(stack, key)["tenant"]
+    assert window(usage, "hour")["used"] == 1 and window(usage, "hour")["remaining"] == 49
+    assert "RateLimit-Limit" not in stack.get("/v1/models", key=stack.key).headers
+
+
+def test_a_thousand_against_a_hundred_a_minute(stack):
+    key = tenant(stack, "hundred", "--rpm", "100")
+    # not over the end of a minute, or the next hundred would be let in too
+    left = 60 - time.time() % 60
+    if left < 12:
+        time.sleep(left + 0.1)
+    answers = at_once(20, lambda: [stack.get("/v1/models", key=key) for _ in range(50)])
+    answers = [a for some in answers for a in some]
+    statuses = [a.status for a in answers]
+    assert (statuses.count(200), statuses.count(429)) == (100, 900)
+    refused = next(a for a in answers if a.status == 429)
+    error = json.loads(refused.body)["error"]
+    assert error["code"] == "rate_limited" and 0 < int(refused.headers["Retry-After"]) <= 60
+    assert error["resets_at"] % 60 == 0 and 0 < error["resets_at"] - time.time() <= 60
+    assert refused.headers["RateLimit-Remaining"] == "0"
+
+
+def test_shadow_counts_and_lets_pass(stack):
+    key = tenant(stack, "shadow", "--rph", "3", "--shadow", "on")
+    assert [stack.get("/v1/models", key=key).status for _ in range(5)] == [200] * 5
+    assert window(me(stack, key)["tenant"], "hour")["used"] == 5
+    last = stack.relay.adm("requests", "list", "--tenant", "shadow", "--last", "1")["items"][0]
+    assert stack.relay.adm("requests", "why", last["id"])["shadow"] is True
+
+
+def test_notice_at_80_percent(stack):
+    key = tenant(stack, "notice", "--daily", "10")
+    for _ in range(7):
+        stack.get("/v1/models", key=key)
+    assert "80 %" not in stack.relay.process.text()
+    for _ in range(3):
+        assert stack.get("/v1/models", key=key).status == 200
+    lines = [line for line in stack.relay.process.text().splitlines() if "80 %" in line and '"notice"' in line]
+    assert len(lines) == 1, lines
+
+
+def tomorrow():
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return int((now + datetime.timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+
+
+def assert_quota_used_up(s, key):
+    answer = s.get("/v1/models", key=key)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"], error["type"]) == (429, "quota_exceeded", "usage_limit_reached")
+    assert error["resets_at"] == tomorrow()
+    assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_days_quota_outlives_everything(version, fresh):
+    s = fresh(version)
+    key = tenant(s, "daily", "--daily", "500")
+    for answers in at_once(5, lambda: [s.get("/v1/models", key=key).status for _ in range(100)]):
+        assert answers == [200] * 100
+    assert_quota_used_up(s, key)
+    pid = s.relay.pid_of("agent")
+    os.kill(pid, signal.SIGKILL)
+    wait_until("a new agent serves", lambda: s.relay.pid_of("agent") not in (0, pid))
+    assert_quota_used_up(s, key)
+    s.relay.stop()
+    s.relay.start()
+    wait_until("it answers again", lambda: s.get("/relay/health").status == 200)
+    assert_quota_used_up(s, key)
+    assert window(me(s, key)["tenant"], "day")["used"] == 500
+
+
+def test_a_foreign_state_file_is_set_aside(fresh):
+    s = fresh()
+    key = tenant(s, "foreign", "--daily", "5")
+    assert [s.get("/v1/models", key=key).status for _ in range(6)] == [200] * 5 + [429]
+    s.relay.stop()
+    path = s.dir / "state" / "state"
+    with open(path, "r+b") as f:
+        f.seek(8192)
+        f.write(b"\xa5" * 4096)
+    s.relay.start()
+    wait_until("it answers again", lambda: s.get("/relay/health").status == 200)
+    assert "set aside" in s.relay.process.text()
+    assert [p for p in (s.dir / "state").iterdir() if ".bad-" in p.name]
+    assert s.get("/v1/models", key=key).status == 200
+
+
+def test_accounts_limited_names_the_earliest_time(stack):
+    stack.account("slow", "demo", "token-of-slow", "--rpm", "2")
+    stack.relay.adm("pools", "set", "slow", "slow", "--wait", "0s")
+    stack.relay.adm("tenants", "add", "slow", "--pool", "slow", "--daily", "0", "--monthly", "0")
+    key = stack.relay.issue("slow")
+    if time.time() % 60 > 55:
+        time.sleep(6)
+    answers = [stack.get("/v1/models", key=key) for _ in range(3)]
+    assert [a.status for a in answers] == [200, 200, 429]
+    assert json.loads(answers[2].body)["error"]["code"] == "accounts_limited"
+    assert abs(int(answers[2].headers["Retry-After"]) - (60 - time.time() % 60)) <= 2
+    why = stack.relay.adm("requests", "why", answers[2].headers["X-Request-Id"])
+    assert why["candidates"][0]["account"] == "slow" and "minute" in why["candidates"][0]["reason"]
+
+
+def test_pace_delays_a_request(stack):
+    stack.account("paced", "demo", "token-of-paced", "--pace", "500ms-800ms")
+    stack.relay.adm("pools", "set", "paced", "paced")
+    stack.relay.adm("tenants", "add", "paced", "--pool", "paced", "--daily", "0", "--monthly", "0")
+    key = stack.relay.issue("paced")
+    for _ in range(3):
+        begin = time.monotonic()
+        assert stack.get("/v1/models", key=key).status == 200
+        assert 0.45 < time.monotonic() - begin < 1.1

@@ -1,0 +1,230 @@
+"""Slots under load: never more than the limit, none left over, whatever is lost, reloaded or killed."""
+import asyncio
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from crowd import MOMENTS, Crowd
+from relay import ROOT, VERSIONS, Process, free_port, wait_until
+
+SLOTS = 16
+
+
+class Counter(Process):
+    """tests/demo/counter.py: what it has in flight, by Authorization."""
+
+    def __init__(self, directory):
+        super().__init__("counter", ["/usr/bin/python3", ROOT / "tests/demo/counter.py"], directory / "counter.log")
+        self.port = int(wait_until("the counter listens", lambda: "listening" in self.text() and self.text()).split()[1])
+
+    def counts(self):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        c.request("GET", "/counts")
+        counts = json.loads(c.getresponse().read())
+        c.close()
+        return counts
+
+
+class Lossy(threading.Thread):
+    """Passes datagrams on, but for a share of them."""
+
+    def __init__(self, to_port, share, seed):
+        super().__init__(daemon=True)
+        self.to, self.share, self.random = ("127.0.0.1", to_port), share, random.Random(seed)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.port = self.socket.getsockname()[1]
+        self.passed = self.dropped = 0
+        self.start()
+
+    def run(self):
+        while True:
+            data = self.socket.recv(65536)
+            if not data:
+                return
+            if data.startswith(b"relay1") and self.random.random() < self.share:
+                self.dropped += 1
+                continue
+            self.socket.sendto(data, self.to)
+            self.passed += 1
+
+    def stop(self):
+        self.socket.sendto(b"", self.socket.getsockname())
+        self.join()
+        self.socket.close()
+
+
+def leases(s):
+    return s.relay.metric("relay_leases_outstanding")
+
+
+def add_counted(s, counter, *limits):
+    """A tenant whose requests go to the counter, through two accounts."""
+    s.relay.adm("upstreams", "add", "counted", "--url", f"http://127.0.0.1:{counter.port}", "--provider", "openai")
+    for n in (1, 2):
+        s.account(f"counted{n}", "counted", f"token{n}")
+    s.relay.adm("pools", "set", "counted", "counted1", "counted2")
+    s.relay.adm("tenants", "add", "counted", "--pool", "counted", "--daily", "0", "--monthly", "0",
+                "--concurrency", str(SLOTS), *limits)
+    wait_until("HAProxy knows the counter", lambda: s.get("/w", key=s.relay.issue("counted")).status == 200)
+    return s.relay.issue("counted")
+
+
+@pytest.fixture
+def counted(fresh):
+    made = []
+
+    def make(version, *limits, **options):
+        s = fresh(version, **options)
+        counter = Counter(s.dir)
+        made.append(counter)
+        return s, counter, add_counted(s, counter, *limits)
+
+    yield make
+    for counter in made:
+        counter.stop()
+
+
+def in_flight_at_most(counter):
+    """Both accounts' together can be less than the sum of their own peaks: those are bounds, not the peak."""
+    return counter.counts()["most"]
+
+
+def run_crowd(s, key, requests, clients, leaving, seed):
+    crowd = Crowd(s.port, key, clients, seed, leaving)
+    print("seed", seed)
+    asyncio.run(crowd.run(requests))
+    return crowd
+
+
+@pytest.mark.parametrize("version,requests", [("2.6", 100000), ("3.0", 10000), ("3.2", 10000)])
+def test_never_above_the_limit(version, requests, counted):
+    """The limit is the account's here, so that the upstream's count of a credential says it all."""
+    s, counter, key = counted(version, "--wait", "30s")
+    for n in (1, 2):
+        s.relay.adm("accounts", "set", f"counted{n}", "--concurrency", str(SLOTS // 2))
+    s.relay.adm("pools", "set", "counted", "counted1", "counted2", "--wait", "30s")
+    crowd = run_crowd(s, key, requests, 48, 0.1, random.randrange(1 << 30))
+    most = counter.counts()["most"]
+    print(crowd.statuses, crowd.left, most)
+    assert set(crowd.statuses) == {200} and all(crowd.left[m] for m in MOMENTS), (crowd.statuses, crowd.left)
+    assert crowd.broken <= requests * 0.001
+    assert all(n <= SLOTS // 2 + 1 for n in most.values()), most
+    wait_until("all slots are free", lambda: leases(s) == 0, 5)
+    wait_until("the upstream is idle", lambda: not any(counter.counts()["now"].values()), 5)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_lost_records_are_healed(version, counted):
+    s, counter, key = counted(version, "--wait", "30s")
+    seed = random.randrange(1 << 30)
+    lossy = Lossy(s.relay.events_port, 0.1, seed)
+    try:
+        s.haproxy.stop()
+        cfg = s.dir / "haproxy" / "relay.cfg"
+        text = cfg.read_text()
+        cfg.write_text(re.sub(rf"127\.0\.0\.1:{s.relay.events_port}\b", f"127.0.0.1:{lossy.port}", text))
+        s.start_haproxy()
+        before = s.relay.metric("relay_slots_healed_total")
+        crowd = run_crowd(s, key, 3000, 32, 0.1, seed)
+        assert set(crowd.statuses) == {200}, crowd.statuses
+        wait_until("every slot is back", lambda: leases(s) == 0, 5)
+        healed = s.relay.metric("relay_slots_healed_total") - before
+        print("dropped", lossy.dropped, "healed", healed)
+        # a dropped record of a request that was never let in leaves no slot
+        assert lossy.dropped * 0.7 <= healed <= lossy.dropped
+        # none twice: all of them can be had again, and no more than all
+        streams = [s.connect() for _ in range(SLOTS + 4)]
+        for stream in streams:
+            s.send(stream, "GET", "/w?parts=40&ms=50", key=key)
+        wait_until("all slots are taken", lambda: leases(s) == SLOTS)
+        time.sleep(3)
+        assert leases(s) == SLOTS and sum(counter.counts()["now"].values()) == SLOTS
+        for stream in streams:
+            stream.close()
+    finally:
+        lossy.stop()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_fifty_reloads_under_200_streams(version, fresh):
+    s = fresh(version)
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "250")
+    streams = []
+    for _ in range(200):
+        stream = s.connect()
+        s.send(stream, "GET", "/sse?n=100000&ms=500", key=s.key)
+        streams.append(stream)
+    wait_until("all stream", lambda: leases(s) == 200, 20)
+    healed = s.relay.metric("relay_slots_healed_total")
+    for n in range(50):
+        s.relay.adm("haproxy", "reload")
+        if n % 10 == 9:
+            wait_until("the count is right", lambda: leases(s) == 200, 5)
+    time.sleep(4)  # two readings of every process, and some to spare
+    assert leases(s) == 200 and s.relay.metric("relay_slots_healed_total") == healed
+    for stream in streams:
+        stream.setblocking(False)
+        seen = b""
+        try:
+            while True:
+                data = stream.recv(1 << 16)
+                assert data, "a stream was cut"
+                seen += data
+        except BlockingIOError:
+            pass
+        assert seen.startswith(b"HTTP/1.1 200")
+    for stream in streams:
+        stream.close()
+    wait_until("all slots are free", lambda: leases(s) == 0, 5)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_slots_survive_the_agent(version, fresh):
+    s = fresh(version)
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "5")
+    streams = []
+    for _ in range(5):
+        stream = s.connect()
+        s.send(stream, "GET", "/sse?n=1000&ms=100", key=s.key)
+        streams.append(stream)
+    wait_until("five stream", lambda: leases(s) == 5)
+    pid = s.relay.pid_of("agent")
+    os.kill(pid, signal.SIGKILL)
+    wait_until("a new agent serves", lambda: s.relay.pid_of("agent") not in (0, pid))
+    wait_until("it answers", lambda: s.get("/relay/health").status == 200)
+    assert s.get("/v1/models", key=s.key).status == 429
+    streams[0].close()
+    wait_until("one slot is free", lambda: s.get("/v1/models", key=s.key).status == 200, 5)
+    for stream in streams[1:]:
+        stream.close()
+    wait_until("all slots are free", lambda: leases(s) == 0, 5)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_waiting_request_survives_the_agent(version, fresh):
+    s = fresh(version)
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "1", "--wait", "30s")
+    stream = s.connect()
+    s.send(stream, "GET", "/sse?n=1000&ms=100", key=s.key)
+    wait_until("one streams", lambda: leases(s) == 1)
+    answers = []
+    waiter = threading.Thread(target=lambda: answers.append(s.get("/v1/models", key=s.key).status))
+    waiter.start()
+    wait_until("one waits", lambda: s.relay.metric("relay_requests_waiting") == 1)
+    pid = s.relay.pid_of("agent")
+    os.kill(pid, signal.SIGKILL)
+    wait_until("a new agent serves", lambda: s.relay.pid_of("agent") not in (0, pid))
+    wait_until("it waits there", lambda: s.relay.metric("relay_requests_waiting") == 1)
+    stream.close()
+    waiter.join(10)
+    assert answers == [200]
