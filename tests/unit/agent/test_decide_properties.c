@@ -90,16 +90,16 @@ static void check_world(uint64_t seed)
 		snprintf(conversation, sizeof(conversation), "c%u", world_below(w, 500));
 		if (world_below(w, 2))
 			r.sticky = slice_from_str(conversation);
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, world_random(w), &v);
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &v);
 		assert_int_equal(v.refusal, expected(w, key, r.gen));
 		if (v.action != DECIDE_ALLOW)
 			continue;
 		allowed++;
 		assert_allowed_is_right(w, key, &r, &v);
 		if (world_below(w, 3)) /* lost records fill the table up, so only some */
-			lease_end(&w->leases, v.lease);
-		else if (w->leases.used > 1000)
-			lease_end(&w->leases, v.lease);
+			decide_release(&w->tables.state, v.lease, false);
+		else if (w->tables.leases.used > 1000)
+			decide_release(&w->tables.state, v.lease, false);
 	}
 	assert_true(allowed > REQUESTS / 4);
 	world_free(w);
@@ -128,13 +128,14 @@ static void a_conversation_keeps_its_account_when_others_go(void **state)
 		char conversation[16];
 		snprintf(conversation, sizeof(conversation), "c%u", i);
 		r.sticky = slice_from_str(conversation);
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, world_random(w), &before);
+		r.hard = true; /* pools that are not sticky keep nothing else */
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &before);
 		if (before.action != DECIDE_ALLOW)
 			continue;
-		lease_end(&w->leases, before.lease);
+		decide_release(&w->tables.state, before.lease, false);
 		world_random(w);
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, world_random(w), &after);
-		lease_end(&w->leases, after.lease);
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &after);
+		decide_release(&w->tables.state, after.lease, false);
 		moved += before.account != after.account;
 	}
 	assert_int_equal(moved, 0);
@@ -151,11 +152,11 @@ static void a_question_asked_again_gets_the_same_account_once(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 3000; i++) {
 		struct decide_request r = world_request(w, &w->keys[world_below(w, WORLD_KEYS)]);
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, world_random(w), &first);
-		uint32_t used = w->leases.used;
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, world_random(w), &again);
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &first);
+		uint32_t used = w->tables.leases.used;
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &again);
 		assert_int_equal(first.refusal, again.refusal);
-		assert_int_equal(used, w->leases.used);
+		assert_int_equal(used, w->tables.leases.used);
 		if (first.action != DECIDE_ALLOW)
 			continue;
 		assert_true(again.repeated);
@@ -175,13 +176,13 @@ static void refuses_the_id_of_another_keys_request(void **state)
 	for (uint32_t k = 0; k < WORLD_KEYS; k++) {
 		struct decide_request r = world_request(w, &w->keys[k]);
 		r.gen = WORLD_GENS;
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, 1, &v);
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, 1, &v);
 		if (v.action != DECIDE_ALLOW)
 			continue;
 		for (uint32_t other = 0; other < WORLD_KEYS; other++) {
 			struct decide_verdict stolen;
 			r.key = slice_from_str(w->keys[other].text);
-			decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS, 1, &stolen);
+			decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, 1, &stolen);
 			assert_true(other == k || stolen.action == DECIDE_DENY);
 		}
 		world_free(w);
@@ -190,25 +191,29 @@ static void refuses_the_id_of_another_keys_request(void **state)
 	fail_msg("no key was allowed");
 }
 
-static void a_full_table_gives_up_the_oldest_and_refuses_nobody(void **state)
+static void a_full_table_refuses_and_goes_on_when_there_is_room(void **state)
 {
 	struct world *w = world_new(7, 8);
 	struct decide_verdict v;
-	uint32_t reclaimed = 0;
+	struct statefile_lease *held[8];
+	uint32_t count = 0;
+	uint32_t refused = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < 400; i++) {
-		struct decide_request r = world_request(w, &w->keys[i % WORLD_KEYS]);
-		decide(&w->snapshot, &w->state, &r, WORLD_NOW_MS + i, 1, &v);
-		assert_int_equal(v.refusal, expected(w, &w->keys[i % WORLD_KEYS], r.gen));
-		assert_true(w->leases.used <= 8);
-		if (v.reclaimed.state != LEASE_DECIDED)
-			continue;
-		reclaimed++;
-		for (uint32_t k = 0; k < 8; k++)
-			assert_true(w->rows[k].decided_ms > v.reclaimed.decided_ms);
+		const struct world_key *key = &w->keys[i % WORLD_KEYS];
+		struct decide_request r = world_request(w, key);
+		enum refusal refusal = expected(w, key, r.gen);
+		bool full = refusal == REFUSAL_NONE && count == 8;
+		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS + i, 1, &v);
+		assert_int_equal(v.refusal, full ? REFUSAL_OVERLOADED : refusal);
+		if (v.action == DECIDE_ALLOW)
+			held[count++] = v.lease;
+		else if (full && ++refused % 3 == 0)
+			decide_release(&w->tables.state, held[--count], false);
+		assert_int_equal(w->tables.leases.used, count);
 	}
-	assert_true(reclaimed > 0);
+	assert_true(refused > 10);
 	world_free(w);
 }
 
@@ -219,7 +224,7 @@ int main(void)
 		cmocka_unit_test(a_conversation_keeps_its_account_when_others_go),
 		cmocka_unit_test(a_question_asked_again_gets_the_same_account_once),
 		cmocka_unit_test(refuses_the_id_of_another_keys_request),
-		cmocka_unit_test(a_full_table_gives_up_the_oldest_and_refuses_nobody),
+		cmocka_unit_test(a_full_table_refuses_and_goes_on_when_there_is_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

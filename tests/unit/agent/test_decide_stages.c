@@ -1,6 +1,8 @@
 /* One request and one change at a time: which stage refuses, and with which code. */
 #include "world.h"
 
+#include "agent/badkeys.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +22,8 @@ struct small {
 	struct decide_request request;
 	char key_text[RELAYKEY_LEN + 1];
 	bool draining;
+	const char *banned; /* one network, NULL = none */
+	struct badkeys *badkeys;
 };
 
 static struct small small_world(void)
@@ -55,6 +59,7 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	struct buffer log = {0};
 	struct relaykey_hasher hasher;
 	uint32_t member = 0;
+	struct snapshot_ban ban = {.expires_ms = WORLD_NOW_MS + 1};
 
 	relaykey_hasher_init(&hasher, s->head.hash_secret);
 	relaykey_hash(&hasher, slice_from_str(s->key_text), s->key.hash);
@@ -74,6 +79,10 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	snapshot_builder_add(b, SNAPSHOT_MEMBER, &member);
 	snapshot_builder_add(b, SNAPSHOT_POOL, &pool);
 	snapshot_builder_add(b, SNAPSHOT_TENANT, &s->tenant);
+	if (s->banned) {
+		assert_int_equal(cidr_parse(slice_from_str(s->banned), &ban.network), 0);
+		snapshot_builder_add(b, SNAPSHOT_BAN, &ban);
+	}
 	assert_int_equal(cidr_parse_list(slice_from_str(s->key_networks), networks, 8, &n), 0);
 	s->key.networks.count = (uint32_t)n;
 	assert_int_equal(keytable_build(3, &s->key, 1, networks, (uint32_t)n, base), 0);
@@ -84,32 +93,26 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	buffer_fini(&log);
 }
 
-static void no_lease(void *context, const struct statefile_lease *lease)
-{
-	(void)context;
-	(void)lease;
-}
-
 /* Decides and hands the path over, which the verdict only borrows. */
 static enum refusal decide_small(struct small *s, struct decide_verdict *v, char *ret_path)
 {
-	struct statefile_lease rows[4] = {0};
 	struct buffer block = {0};
 	struct buffer base = {0};
 	struct snapshot snapshot;
-	struct leases leases;
+	struct tables tables;
 	struct errtext e;
 
 	build(s, &block, &base);
 	assert_int_equal(
 		snapshot_open(block.data, block.len, base.data, base.len, &snapshot, &e), 0);
-	assert_int_equal(leases_init(&leases, rows, 4, no_lease, NULL), 0);
-	struct decide_state state = {.leases = &leases, .draining = s->draining};
-	decide(&snapshot, &state, &s->request, WORLD_NOW_MS, 1, v);
+	tables_init(&tables, (struct tables_size){8, 4, 8});
+	tables.state.draining = s->draining;
+	tables.state.badkeys = s->badkeys;
+	decide(&snapshot, &tables.state, &s->request, WORLD_NOW_MS, 1, v);
 	ret_path[0] = '\0';
 	strncat(ret_path, v->path_prefix.p ? v->path_prefix.p : "", v->path_prefix.n);
 	strncat(ret_path, v->path_rest.p ? v->path_rest.p : "", v->path_rest.n);
-	leases_fini(&leases);
+	tables_fini(&tables);
 	buffer_fini(&block);
 	buffer_fini(&base);
 	return v->refusal;
@@ -272,6 +275,98 @@ static void an_account_must_be_usable_by_the_asking_generation(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
 }
 
+static void self_use_serves_own_tenants_only(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.head.flags |= SNAPSHOT_SITE_SELF_USE;
+	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
+	s.tenant.flags |= SNAPSHOT_TENANT_OWN;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.tenant.flags = SNAPSHOT_TENANT_OWN;
+	assert_int_equal(refusal_of(&s), REFUSAL_TENANT_DISABLED);
+	s.head.flags = SNAPSHOT_SITE_SELF_USE;
+	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
+}
+
+static void a_banned_address_is_refused_before_its_key_is_looked_at(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	assert_int_equal(ip_parse(SLICE_LITERAL("192.0.2.7"), &s.request.src), 0);
+	s.banned = "192.0.2.0/24";
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_BANNED);
+	s.request.key = SLICE_LITERAL("nonsense");
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_BANNED);
+	s.request.key = slice_from_str(s.key_text);
+	s.banned = "192.0.3.0/24";
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.banned = "::/0";
+	s.request.has_src = false;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.head.flags = 0;
+	s.request.has_src = true;
+	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
+}
+
+static void a_ban_of_our_own_holds_until_the_snapshot_answers_for_it(void **state)
+{
+	static const uint8_t seed[SIPHASH_KEY_LEN];
+	struct small s = small_world();
+	struct badkeys badkeys;
+
+	(void)state;
+	assert_int_equal(badkeys_init(&badkeys, seed), 0);
+	assert_int_equal(ip_parse(SLICE_LITERAL("192.0.2.7"), &s.request.src), 0);
+	s.badkeys = &badkeys;
+	s.head.bans_taken = 4;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	struct cidr network = badkeys_network(&s.request.src);
+	badkeys_ban(&badkeys, 4, &network, WORLD_NOW_MS + 1);
+	assert_int_equal(refusal_of(&s), REFUSAL_IP_BANNED);
+	s.head.bans_taken = 5;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	badkeys_fini(&badkeys);
+}
+
+static void says_which_bad_keys_are_worth_keeping(void **state)
+{
+	static const uint8_t seed[SIPHASH_KEY_LEN];
+	struct small s = small_world();
+	struct small other = small_world();
+	struct decide_verdict v;
+	struct badkeys badkeys;
+	char path[2048];
+
+	(void)state;
+	assert_int_equal(badkeys_init(&badkeys, seed), 0);
+	s.badkeys = &badkeys;
+	s.request.key = slice_from_str(s.key_text);
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_NONE);
+	assert_int_equal(v.bad_key.n, 0);
+	s.request.key = SLICE_LITERAL("sk-not-ours");
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_INVALID_API_KEY);
+	assert_true(slice_eq_str(v.bad_key, "sk-not-ours"));
+	assert_false(v.bad_key_unknown);
+	s.request.key = slice_from_str(other.key_text);
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_INVALID_API_KEY);
+	assert_true(slice_eq_str(v.bad_key, other.key_text));
+	assert_true(v.bad_key_unknown && !v.bad_key_cached);
+	badkeys_cache(&badkeys, v.bad_key, s.head.version);
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_INVALID_API_KEY);
+	assert_true(v.bad_key_cached && !v.bad_key_unknown);
+	/* a new snapshot may know it */
+	s.head.version++;
+	memcpy(s.key_text, other.key_text, sizeof(s.key_text));
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_NONE);
+	s.key.flags = SNAPSHOT_KEY_REVOKED;
+	assert_int_equal(decide_small(&s, &v, path), REFUSAL_REVOKED_API_KEY);
+	assert_int_equal(v.bad_key.n, 0);
+	badkeys_fini(&badkeys);
+}
+
 struct path_case {
 	const char *prefix, *strip, *path, *expected;
 	bool changed;
@@ -336,6 +431,10 @@ int main(void)
 		cmocka_unit_test(both_allow_lists_must_allow),
 		cmocka_unit_test(some_requests_are_never_forwarded),
 		cmocka_unit_test(an_account_must_be_usable_by_the_asking_generation),
+		cmocka_unit_test(self_use_serves_own_tenants_only),
+		cmocka_unit_test(a_banned_address_is_refused_before_its_key_is_looked_at),
+		cmocka_unit_test(a_ban_of_our_own_holds_until_the_snapshot_answers_for_it),
+		cmocka_unit_test(says_which_bad_keys_are_worth_keeping),
 		cmocka_unit_test(paths_are_rewritten_on_segment_boundaries),
 		cmocka_unit_test(health_is_public_and_says_when_we_stop),
 	};

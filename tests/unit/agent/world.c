@@ -189,37 +189,21 @@ static void build(struct world *w)
 	buffer_fini(&log);
 }
 
-static uint64_t no_load(void *context, uint32_t account_id)
-{
-	(void)context;
-	return account_id % 3;
-}
-
-static void no_lease(void *context, const struct statefile_lease *lease)
-{
-	(void)context;
-	(void)lease;
-}
-
 struct world *world_new(uint64_t seed, uint32_t lease_rows)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->rng = seed;
 	build(w);
-	w->rows = calloc(lease_rows, sizeof(*w->rows));
-	if (leases_init(&w->leases, w->rows, lease_rows, no_lease, NULL))
-		abort();
-	w->state = (struct decide_state){.leases = &w->leases, .load = no_load};
+	tables_init(&w->tables, (struct tables_size){WORLD_USAGES, lease_rows, WORLD_BINDINGS});
 	return w;
 }
 
 void world_free(struct world *w)
 {
-	leases_fini(&w->leases);
+	tables_fini(&w->tables);
 	buffer_fini(&w->block);
 	buffer_fini(&w->base);
-	free(w->rows);
 	free(w);
 }
 

@@ -2,7 +2,7 @@
 #ifndef RELAY_TESTS_AGENT_WORLD_H
 #define RELAY_TESTS_AGENT_WORLD_H
 
-#include "agent/decide/decide.h"
+#include "tables.h"
 
 #define WORLD_TENANTS 100
 #define WORLD_KEYS 300
@@ -11,6 +11,8 @@
 #define WORLD_UPSTREAMS 3
 #define WORLD_POOLS 12
 #define WORLD_GENS 5 /* 1..5 */
+#define WORLD_USAGES 1024
+#define WORLD_BINDINGS 65536 /* more than any test has conversations */
 #define WORLD_NOW_MS 1800000000000
 
 struct world_key {
@@ -40,9 +42,7 @@ struct world {
 	uint64_t first_gen[WORLD_UPSTREAMS][WORLD_EGRESSES];
 	struct buffer block, base;
 	struct snapshot snapshot;
-	struct leases leases;
-	struct statefile_lease *rows;
-	struct decide_state state;
+	struct tables tables;
 };
 
 uint64_t world_random(struct world *w);

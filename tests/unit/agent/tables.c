@@ -1,0 +1,66 @@
+#include "tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void take_over_lease(void *context, const struct statefile_lease *lease)
+{
+	struct tables *t = context;
+
+	usage_enter(&t->usages, usage_find(&t->usages, USAGE_TENANT, lease->tenant));
+	usage_enter(&t->usages, usage_find(&t->usages, USAGE_KEY, lease->key));
+	usage_enter(&t->usages, usage_find(&t->usages, USAGE_ACCOUNT, lease->account));
+}
+
+void tables_start(struct tables *t)
+{
+	t->undo = (struct undo){t->undo_row, t->usage_rows, t->lease_rows};
+	undo_recover(&t->undo);
+	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
+	if (usages_init(&t->usages, t->usage_rows, t->size.usages) ||
+		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t))
+		abort();
+	t->state = (struct decide_state){.leases = &t->leases,
+		.usages = &t->usages,
+		.bindings = &t->bindings,
+		.undo = &t->undo};
+}
+
+void tables_stop(struct tables *t)
+{
+	usages_fini(&t->usages);
+	leases_fini(&t->leases);
+}
+
+void tables_init(struct tables *t, struct tables_size size)
+{
+	size_t usages = size.usages * sizeof(*t->usage_rows);
+	size_t leases = size.leases * sizeof(*t->lease_rows);
+	size_t bindings = size.bindings * sizeof(*t->binding_rows);
+
+	*t = (struct tables){
+		.size = size, .block_size = sizeof(*t->undo_row) + usages + leases + bindings};
+	t->block = mmap(
+		NULL, t->block_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (t->block == MAP_FAILED)
+		abort();
+	t->undo_row = t->block;
+	t->usage_rows = (void *)(t->undo_row + 1);
+	t->lease_rows = (void *)(t->usage_rows + size.usages);
+	t->binding_rows = (void *)(t->lease_rows + size.leases);
+	tables_start(t);
+}
+
+void tables_fini(struct tables *t)
+{
+	tables_stop(t);
+	munmap(t->block, t->block_size);
+}
+
+void tables_clear(struct tables *t)
+{
+	tables_stop(t);
+	memset(t->block, 0, t->block_size);
+	tables_start(t);
+}
