@@ -15,7 +15,7 @@ import pytest
 from crowd import MOMENTS, Crowd
 from relay import ROOT, VERSIONS, Process, free_port, wait_until
 
-SLOTS = 16
+SLOTS = 32
 
 
 class Counter(Process):
@@ -113,7 +113,7 @@ def test_never_above_the_limit(version, requests, counted):
     for n in (1, 2):
         s.relay.adm("accounts", "set", f"counted{n}", "--concurrency", str(SLOTS // 2))
     s.relay.adm("pools", "set", "counted", "counted1", "counted2", "--wait", "30s")
-    crowd = run_crowd(s, key, requests, 48, 0.1, random.randrange(1 << 30))
+    crowd = run_crowd(s, key, requests, 96, 0.1, random.randrange(1 << 30))
     most = counter.counts()["most"]
     print(crowd.statuses, crowd.left, most)
     assert set(crowd.statuses) == {200} and all(crowd.left[m] for m in MOMENTS), (crowd.statuses, crowd.left)
@@ -155,8 +155,8 @@ def test_lost_records_are_healed(version, counted):
         lossy.stop()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_fifty_reloads_under_200_streams(version, fresh):
+@pytest.mark.parametrize("version,reloads", [("2.6", 50), ("3.0", 10), ("3.2", 10)])
+def test_reloads_under_200_streams(version, reloads, fresh):
     s = fresh(version)
     s.relay.adm("tenants", "set", "demo", "--concurrency", "250")
     streams = []
@@ -166,7 +166,7 @@ def test_fifty_reloads_under_200_streams(version, fresh):
         streams.append(stream)
     wait_until("all stream", lambda: leases(s) == 200, 20)
     healed = s.relay.metric("relay_slots_healed_total")
-    for n in range(50):
+    for n in range(reloads):
         s.relay.adm("haproxy", "reload")
         if n % 10 == 9:
             wait_until("the count is right", lambda: leases(s) == 200, 5)
