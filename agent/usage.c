@@ -149,12 +149,24 @@ static struct statefile_usage *make_row(
 	return row;
 }
 
+/* Who holds a row of this month may make others: they are never made of it. */
+static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
+{
+	uint32_t month = window_number(USAGE_MONTH, now_ms);
+
+	if (row->windows[USAGE_MONTH].number < month)
+		row->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+}
+
 struct statefile_usage *usage_of(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms)
 {
 	struct statefile_usage *row = usage_find(u, kind, id);
 
-	return row ? row : make_row(u, kind, id, now_ms);
+	if (!row)
+		return make_row(u, kind, id, now_ms);
+	keep_for_month(row, now_ms);
+	return row;
 }
 
 uint32_t usage_in_use(const struct usages *u, const struct statefile_usage *row)
