@@ -1,4 +1,5 @@
 #include "admin/query.h"
+#include "admin/usage.h"
 
 #include "admin/account_credential.h"
 #include "admin/headers.h"
@@ -267,7 +268,18 @@ int accounts_list(struct request *r)
 
 int accounts_show(struct request *r)
 {
-	return noun_show(r, &noun_account, r->name, r->answer);
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (!error)
+		error = noun_show(r, &noun_account, r->name, r->answer);
+	if (error)
+		return error;
+	const struct board_account *row = board_find_account(r->control->board, (uint32_t)id);
+	json_object_object_add(r->answer, "risk",
+		json_object_new_double(row ? (double)board_get(&row->risk) / 1e6 : 0));
+	usage_describe(r->control, USAGE_ACCOUNT, (uint32_t)id, r->answer);
+	return 0;
 }
 
 int account_suspend(struct request *r, int64_t id, bool suspended, const char *reason)

@@ -190,11 +190,6 @@ static void put_object(json_object *o, int indent, struct buffer *out)
 	}
 }
 
-void command_table_object(json_object *o, struct buffer *out)
-{
-	put_object(o, 0, out);
-}
-
 /* --- screens with sections: status, requests why --- */
 
 static const struct command_column process_columns[] = {
@@ -239,6 +234,22 @@ static const struct command_column limit_columns[] = {
 	{"hit", "HIT", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
+static const struct command_column usage_columns[] = {
+	{"window", "WINDOW", COLUMN_PLAIN},
+	{"limit", "LIMIT", COLUMN_PLAIN},
+	{"used", "USED", COLUMN_PLAIN},
+	{"remaining", "LEFT", COLUMN_PLAIN},
+	{"resets_at", "RESETS", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
+static const struct command_column quota_columns[] = {
+	{"tenant", "NEARLY USED UP", COLUMN_PLAIN},
+	{"window", "WINDOW", COLUMN_PLAIN},
+	{"used", "USED", COLUMN_PLAIN},
+	{"limit", "LIMIT", COLUMN_PLAIN},
+	{"resets_at", "RESETS", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
 static const struct command_column candidate_columns[] = {
 	{"account", "ACCOUNT", COLUMN_PLAIN},
 	{"score", "SCORE", COLUMN_PLAIN},
@@ -266,6 +277,8 @@ static const struct command_column *status_section(const char *key)
 		{"errors", error_columns},
 		{"limits", limit_columns},
 		{"candidates", candidate_columns},
+		{"usage", usage_columns},
+		{"quota", quota_columns},
 	};
 
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
@@ -285,6 +298,31 @@ static void put_uptime(int64_t s, char *out, size_t size)
 		snprintf(out, size, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
 	else
 		snprintf(out, size, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
+}
+
+/* Arrays of objects, which become tables; names of a section can also be plain lists elsewhere. */
+static bool is_table(const char *key, json_object *value)
+{
+	return status_section(key) && json_object_is_type(value, json_type_array) &&
+		json_object_is_type(json_object_array_get_idx(value, 0), json_type_object);
+}
+
+void command_table_object(json_object *o, struct buffer *out)
+{
+	json_object *plain = json_object_new_object();
+
+	json_object_object_foreach(o, field, content)
+	{
+		if (!is_table(field, content))
+			json_object_object_add(plain, field, json_object_get(content));
+	}
+	put_object(plain, 0, out);
+	json_object_put(plain);
+	json_object_object_foreach(o, section, items)
+	{
+		if (is_table(section, items))
+			put_section(status_section(section), items, out);
+	}
 }
 
 /* {keeper: {...}, ...} as rows of a table. */

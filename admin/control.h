@@ -16,6 +16,7 @@
 #include "common/child.h"
 #include "common/config.h"
 #include "common/errtext.h"
+#include "common/statefile.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,7 @@ struct control {
 	const struct board *board;
 	struct publish *publish;
 	struct haproxy_sync *haproxy;
+	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	struct history history;
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* as the keeper last said */

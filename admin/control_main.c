@@ -6,6 +6,7 @@
 #include "admin/history.h"
 #include "admin/publish.h"
 #include "admin/server.h"
+#include "admin/usage.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -214,6 +215,8 @@ static int open_state(struct control *c, struct errtext *e)
 		return -EIO;
 	int error = store_open(c->config.store_url.s, &c->store, e);
 	if (!error)
+		error = usage_open(c, e);
+	if (!error)
 		error = vault_open(c->store, c->config.key_file.s, &c->vault, e);
 	if (!error)
 		error = secrets_load(c->store, c->vault, c->config.spop_secret.s, &c->secrets, e);
@@ -268,6 +271,7 @@ static void stop_all(struct runner *r)
 	secrets_wipe(&c->secrets);
 	vault_close(c->vault);
 	store_close(c->store);
+	usage_close(c);
 	if (c->board)
 		board_unmap((struct board *)(uintptr_t)c->board);
 }

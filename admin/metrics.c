@@ -232,6 +232,37 @@ static void put_inflight(const struct scrape *s, const char *name)
 	}
 }
 
+static void put_risk(const struct scrape *s, const char *name)
+{
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->accounts, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_account *a = s->accounts.rows[i];
+		buffer_printf(s->out, "%s{account=\"%s\"} %.6f\n", name, rows[i].name,
+			a ? (double)board_get(&a->risk) / 1e6 : 0.0);
+	}
+}
+
+static void put_shadow(const struct scrape *s, const char *name)
+{
+	static const char *const limits[] = {"rate", "concurrency", "quota"};
+	size_t count;
+	const struct name_row *rows = labelled_rows(&s->tenants, &count);
+	char labels[NAMES_SIZE + 48];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct board_tenant *t = s->tenants.rows[i];
+		for (size_t k = 0; t && k < sizeof(limits) / sizeof(limits[0]); k++) {
+			uint64_t n = board_get(&t->shadow[k]);
+			snprintf(labels, sizeof(labels), "{tenant=\"%s\",limit=\"%s\"}",
+				rows[i].name, limits[k]);
+			if (n)
+				put_line(s, name, labels, n);
+		}
+	}
+}
+
 static void put_frames(const struct scrape *s, const char *name)
 {
 	static const char *const types[BOARD_FRAME_TYPES] = {
@@ -336,8 +367,25 @@ static const struct {
 		"Datagrams that were no valid record, or for no request in progress."},
 	{"relay_leases_outstanding", METRIC_GAUGE, BOARD_LEASES, NULL,
 		"Requests in progress on this node."},
-	{"relay_leases_reclaimed_total", METRIC_COUNTER, BOARD_LEASES_RECLAIMED, NULL,
-		"Requests in progress given up because all places were taken."},
+	{"relay_slots_healed_total", METRIC_COUNTER, BOARD_HEALED, NULL,
+		"Slots given back because HAProxy did not hold them."},
+	{"relay_requests_given_back_total", METRIC_COUNTER, BOARD_GIVEN_BACK, NULL,
+		"Admitted requests that were never sent on, uncounted again."},
+	{"relay_requests_waiting", METRIC_GAUGE, BOARD_WAITING, NULL,
+		"Requests that wait for a slot."},
+	{"relay_requests_waited_total", METRIC_COUNTER, BOARD_WAITED, NULL,
+		"Requests admitted after waiting."},
+	{"relay_waits_refused_total", METRIC_COUNTER, BOARD_WAIT_REFUSED, NULL,
+		"Requests that could not wait because every place was taken."},
+	{"relay_shadow_passed_total", METRIC_COUNTER, NO_COUNTER, put_shadow,
+		"Requests that shadow mode let pass a limit."},
+	{"relay_account_risk", METRIC_GAUGE, NO_COUNTER, put_risk, "Risk of an account, 0 to 1."},
+	{"relay_bindings_moved_total", METRIC_COUNTER, BOARD_BINDINGS_MOVED, NULL,
+		"Conversations that went to another account."},
+	{"relay_usage_rows", METRIC_GAUGE, BOARD_USAGE_ROWS, NULL,
+		"Tenants, keys, accounts and pools with counts in the state file."},
+	{"relay_usage_refused_total", METRIC_COUNTER, BOARD_USAGE_FULL, NULL,
+		"Requests refused because the state file had no place to count them."},
 	{"relay_snapshot_version", METRIC_GAUGE, BOARD_SNAPSHOT_VERSION, NULL,
 		"Version of the configuration in force in the agent."},
 	{"relay_snapshots_refused_total", METRIC_COUNTER, BOARD_SNAPSHOT_REFUSED, NULL,

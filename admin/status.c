@@ -4,6 +4,7 @@
 #include "admin/publish.h"
 #include "admin/recent.h"
 #include "admin/site.h"
+#include "admin/usage.h"
 #include "common/clock.h"
 #include "common/record.h"
 #include "common/version.h"
@@ -87,6 +88,12 @@ static void put_haproxy(struct request *r)
 	answer_flag(o, "reachable", state.answers);
 	answer_text(o, "version", state.answers ? state.status.version : NULL);
 	answer_text(o, "last_error", *state.error ? state.error : NULL);
+	/* how old its word on what is in progress is; null = none was ever read */
+	int64_t read_ms = (int64_t)board_get(&r->control->board->counters[BOARD_GAUGE_READ_MS]);
+	if (read_ms)
+		answer_number(o, "gauge_age_s", (clock_wall_ms() - read_ms) / 1000);
+	else
+		json_object_object_add(o, "gauge_age_s", NULL);
 	json_object_object_add(r->answer, "haproxy", o);
 }
 
@@ -141,6 +148,8 @@ static void put_traffic(struct request *r)
 	answer_number(o, "allowed", (int64_t)board_get(&b->counters[BOARD_ALLOWED]));
 	answer_number(o, "refused", (int64_t)refused);
 	answer_number(o, "in_progress", (int64_t)board_get(&b->counters[BOARD_LEASES]));
+	answer_number(o, "waiting", (int64_t)board_get(&b->counters[BOARD_WAITING]));
+	answer_number(o, "slots_healed", (int64_t)board_get(&b->counters[BOARD_HEALED]));
 	answer_number(o, "records_lost", (int64_t)board_get(&b->counters[BOARD_EVENTS_LOST]));
 	answer_number(o, "unsaved", (int64_t)r->control->history.unsaved);
 	answer_number(o, "records_forged", (int64_t)board_get(&b->counters[BOARD_EVENTS_FORGED]));
@@ -179,18 +188,9 @@ static int put_pools(struct request *r)
 		"");
 }
 
-static const struct board_account *board_row(const struct board *b, uint32_t id)
-{
-	for (size_t i = 0; i < BOARD_ROWS; i++) {
-		if (atomic_load_explicit(&b->accounts[i].id, memory_order_relaxed) == id)
-			return &b->accounts[i];
-	}
-	return NULL;
-}
-
 static void put_board_row(json_object *o, const struct board *b, uint32_t id)
 {
-	const struct board_account *row = board_row(b, id);
+	const struct board_account *row = board_find_account(b, id);
 
 	answer_number(o, "active", row ? (int64_t)board_get(&row->active) : 0);
 	answer_number(o, "requests", row ? (int64_t)board_get(&row->requests) : 0);
@@ -282,5 +282,7 @@ int status_show(struct request *r)
 		error = put_pools(r);
 	if (!error)
 		error = put_accounts(r);
+	if (!error)
+		error = usage_describe_quotas(r, r->answer);
 	return error ? error : put_errors(r);
 }

@@ -1,4 +1,5 @@
 #include "admin/query.h"
+#include "admin/usage.h"
 
 #include "common/clock.h"
 #include "common/num.h"
@@ -153,9 +154,30 @@ int tenants_list(struct request *r)
 	return noun_list(r, &noun_tenant, r->answer);
 }
 
+static void describe_shadow(const struct board *b, uint32_t id, json_object *o)
+{
+	static const char *const fields[] = {"rate", "concurrency", "quota"};
+	const struct board_tenant *row = board_find_tenant(b, id);
+	json_object *counts = json_object_new_object();
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		answer_number(counts, fields[i], row ? (int64_t)board_get(&row->shadow[i]) : 0);
+	json_object_object_add(o, "shadow_passed", counts);
+}
+
 int tenants_show(struct request *r)
 {
-	return noun_show(r, &noun_tenant, r->name, r->answer);
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_tenant, &id);
+
+	if (!error)
+		error = noun_show(r, &noun_tenant, r->name, r->answer);
+	if (error)
+		return error;
+	if (json_object_get_boolean(json_object_object_get(r->answer, "shadow")))
+		describe_shadow(r->control->board, (uint32_t)id, r->answer);
+	usage_describe(r->control, USAGE_TENANT, (uint32_t)id, r->answer);
+	return 0;
 }
 
 int tenant_enable(struct request *r, int64_t id, bool enabled)

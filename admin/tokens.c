@@ -1,5 +1,6 @@
 /* Relay keys: made here, shown once, kept as a keyed hash. */
 #include "admin/query.h"
+#include "admin/usage.h"
 
 #include "common/clock.h"
 #include "common/num.h"
@@ -112,7 +113,11 @@ int tokens_show(struct request *r)
 	int64_t id = 0;
 	int error = subject_id(r, &id);
 
-	return error ? error : show_key(r, id);
+	if (!error)
+		error = show_key(r, id);
+	if (!error)
+		usage_describe(r->control, USAGE_KEY, (uint32_t)id, r->answer);
+	return error;
 }
 
 /* --- issue --- */

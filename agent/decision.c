@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/answer.h"
 #include "agent/bans.h"
+#include "agent/events.h"
 #include "agent/waiting.h"
 
 #include "common/clock.h"
@@ -174,10 +175,26 @@ static uint64_t randomness_of(const struct agent *a, const struct decide_request
 	return decide_mix(n ^ a->random);
 }
 
+/*
+ * A slot may be free already and its end record still in the socket, since records are taken in batches:
+ * a client that asks again at once must not be refused for its own last request.
+ */
+static bool may_be_outdated(
+	struct agent *a, const struct decide_request *r, const struct decide_verdict *v)
+{
+	bool limited = v->action != DECIDE_ALLOW &&
+		(v->refusal == REFUSAL_CONCURRENCY_LIMITED ||
+			v->refusal == REFUSAL_ACCOUNTS_LIMITED);
+
+	return limited && !r->seated && a->events && events_drain(a->events);
+}
+
 void agent_decide(
 	struct agent *a, const struct decide_request *r, int64_t now_ms, struct decide_verdict *ret)
 {
 	decide(a->snapshot, &a->state, r, now_ms, randomness_of(a, r), ret);
+	if (may_be_outdated(a, r, ret))
+		decide(a->snapshot, &a->state, r, now_ms, randomness_of(a, r), ret);
 	if (ret->action == DECIDE_ALLOW && r->since_ms)
 		ret->since_ms = r->since_ms;
 	count(a, ret);

@@ -289,11 +289,14 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Takes what is there, at most so many batches. */
-static void receive(struct events *e, int batches)
+static bool receive(struct events *e, int batches)
 {
+	bool any = false;
+
 	for (int batch = 0; batch < batches; batch++) {
 		prepare(e);
 		int n = recvmmsg(e->io.fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
+		any |= n > 0;
 		for (int i = 0; i < n; i++) {
 			if (sender_allowed(e, &e->messages[i].msg_hdr))
 				take_datagram(
@@ -303,8 +306,9 @@ static void receive(struct events *e, int batches)
 					"an end record came from a user that may not send them");
 		}
 		if (n < EVENTS_BATCH)
-			return;
+			break;
 	}
+	return any;
 }
 
 static void on_events(struct ev_loop *loop, ev_io *io, int revents)
@@ -317,9 +321,9 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 	receive(e, BATCHES_PER_WAKE);
 }
 
-void events_drain(struct events *e)
+bool events_drain(struct events *e)
 {
-	receive(e, DRAIN_BATCHES);
+	return receive(e, DRAIN_BATCHES);
 }
 
 static void set_options(const struct events *e, int fd)

@@ -12,7 +12,7 @@
 
 struct events *events_new(struct agent *a);
 void events_free(struct events *e);
-/* Uses every record that has arrived. */
-void events_drain(struct events *e);
+/* Uses every record that has arrived. False when there was none. */
+bool events_drain(struct events *e);
 
 #endif

@@ -108,13 +108,14 @@ static uint32_t to_release(const struct healer *h, const struct healer_triple *x
 	return now < before ? now : before;
 }
 
+/* Newest first. */
 static int by_age(const void *a, const void *b)
 {
 	const struct statefile_lease *const *left = a;
 	const struct statefile_lease *const *right = b;
 
 	if ((*left)->decided_ms != (*right)->decided_ms)
-		return (*left)->decided_ms < (*right)->decided_ms ? -1 : 1;
+		return (*left)->decided_ms > (*right)->decided_ms ? -1 : 1;
 	return *left < *right ? -1 : *left > *right;
 }
 

@@ -2,7 +2,9 @@
  * The healer: compares the leases with what HAProxy has in progress (common/gauge.h) and releases what
  * HAProxy has not: end records can be lost, and answers can be left unapplied. Only downwards, and only
  * what was too much in two readings; leases too young to be in the gauge for certain are left alone.
- * Equal triples of tenant, key and account are interchangeable, so the oldest go first. Pure.
+ * Equal triples of tenant, key and account are interchangeable. The newest go first: the lease that
+ * stays in for another must not be newer than it, or a later reading that leaves out older processes
+ * would release it. Pure.
  */
 #ifndef RELAY_AGENT_HEALER_H
 #define RELAY_AGENT_HEALER_H

@@ -152,6 +152,24 @@ struct board_account *board_account(struct board *b, uint32_t id)
 	return id ? find_row(b, b->accounts, sizeof(b->accounts[0]), id) : NULL;
 }
 
+const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id)
+{
+	for (size_t i = 0; i < BOARD_ROWS; i++) {
+		if (atomic_load_explicit(&b->tenants[i].id, memory_order_acquire) == id)
+			return &b->tenants[i];
+	}
+	return NULL;
+}
+
+const struct board_account *board_find_account(const struct board *b, uint32_t id)
+{
+	for (size_t i = 0; i < BOARD_ROWS; i++) {
+		if (atomic_load_explicit(&b->accounts[i].id, memory_order_acquire) == id)
+			return &b->accounts[i];
+	}
+	return NULL;
+}
+
 struct board_upstream *board_upstream(struct board *b, uint32_t id)
 {
 	return id ? find_row(b, b->upstreams, sizeof(b->upstreams[0]), id) : NULL;

@@ -44,7 +44,6 @@ typedef _Atomic uint64_t board_counter;
 	X(EVENTS_FORGED)    /* wrong secret or unknown peer */                                     \
 	X(EVENTS_UNMATCHED) /* for no lease: repeated, late, or refused requests' own */           \
 	X(LEASES)	    /* gauge: requests in progress */                                      \
-	X(LEASES_RECLAIMED) /* given up because all places were taken */                           \
 	X(HEALED)	    /* relay_slots_healed_total: given back because HAProxy lacks them */  \
 	X(GIVEN_BACK)	    /* admitted requests that were never sent on, uncounted again */       \
 	X(GAUGE_READ_MS)    /* gauge: Unix time of HAProxy's word last used */                     \
@@ -252,6 +251,9 @@ struct board_account *board_account(struct board *b, uint32_t id);
 struct board_upstream *board_upstream(struct board *b, uint32_t id);
 
 /* Writer: puts one request in the ring; `sequence` is set here. */
+/* Reader: NULL when the agent has made no row yet. */
+const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id);
+const struct board_account *board_find_account(const struct board *b, uint32_t id);
 void board_put_request(struct board *b, const struct board_request *r);
 /*
  * Reader: copies request number `n` (0-based). 0; -EAGAIN: not written yet; -ENOENT: overwritten.
