@@ -178,11 +178,19 @@ static void forget_request(struct agent *a, const struct record *r)
 	gone_add(&a->gone, r->id, clock_wall_ms());
 }
 
+/* Ended in the queue or before its connection stood: nothing of it can have reached an upstream. */
+static bool was_sent(const struct record *r)
+{
+	char phase = r->termination[0] ? r->termination[1] : '-';
+
+	return r->server.n && phase != 'Q' && phase != 'C';
+}
+
 static void take_record(struct events *e, const struct record *r)
 {
 	struct agent *a = e->agent;
 	struct statefile_lease *lease = lease_of(a, r);
-	bool sent = r->server.n != 0;
+	bool sent = was_sent(r);
 
 	board_add(counter(e, BOARD_EVENTS), 1);
 	if (!lease && r->account)
@@ -195,7 +203,7 @@ static void take_record(struct events *e, const struct record *r)
 		agent_release(a, lease, !sent);
 	else
 		forget_request(a, r);
-	if (sent && r->account)
+	if (r->server.n && r->account)
 		judge_account(a, r);
 }
 

@@ -4,7 +4,7 @@
  * anew from the leases. The index lives in memory too. All operations are O(1) and allocate nothing.
  *
  * Tenant and key windows count a request once, account windows once per attempt. Given back is only
- * what certainly never left for an upstream: a decision whose end record names no server. A lost
+ * what certainly never left for an upstream: no server in its end record, or no connection. A lost
  * record gives nothing back, since the request may have been sent.
  */
 #ifndef RELAY_AGENT_USAGE_H

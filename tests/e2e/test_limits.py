@@ -52,6 +52,11 @@ def test_five_of_ten_streams(stack):
     wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
 
 
+def test_one_slot_serves_one_after_the_other(stack):
+    key = tenant(stack, "serial", "--concurrency", "1")
+    assert [stack.get("/v1/models", key=key).status for _ in range(200)] == [200] * 200
+
+
 @pytest.mark.parametrize("wait", ["10s", "forever"])
 def test_five_of_ten_wait(stack, wait):
     key = tenant(stack, f"wait-{wait}", "--concurrency", "5", "--wait", wait)
@@ -91,8 +96,13 @@ def test_who_left_while_waiting_is_never_sent(stack):
     wait_until("nobody waits", lambda: stack.relay.metric("relay_requests_waiting") == 0, 5)
     holder.join()
     wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
-    assert not [r for r in stack.upstream.requests() if r["query"].startswith("left=")]
-    assert window(me(stack, key)["tenant"], "day")["used"] == 1
+    sent = [r for r in stack.upstream.requests() if r["query"].startswith("left=")]
+    if stack.version == "3.0":
+        # 3.0 sees it only after it has sent the request, and breaks it off then (docs/LIMITS.md)
+        assert len(sent) < 5
+    else:
+        assert not sent
+    assert window(me(stack, key)["tenant"], "day")["used"] == 1 + len(sent)
 
 
 def test_a_waiting_request_blocks_nobody(stack):
