@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define WAIT_MAX_MS ((uint64_t)30 * 60 * 1000)
+#define WAIT_MAX_MS ((uint64_t)10 * 60 * 1000) /* "forever" is no longer: agent/decide/decide.h */
 #define WAIT_TEXT_SIZE 32
 
 /* `wait` is kept as refuse, forever or milliseconds, and shown as it would be written. */

@@ -4,16 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint16_t *slot_count(struct room *r, uint32_t tenant)
-{
-	return &r->slot_waiters[tenant & (ROOM_COUNTS - 1)];
-}
-
-static uint16_t *pool_count(struct room *r, uint32_t pool)
-{
-	return &r->pool_waiters[pool & (ROOM_COUNTS - 1)];
-}
-
 /* Never 0, which marks a free place. */
 static uint64_t key_of(const uint8_t id[16])
 {
@@ -157,14 +147,9 @@ bool room_has_place(const struct room *r, uint32_t tenant)
 	return r->free_waiters && r->free_queues && (!q || q->count < ROOM_TENANT_WAITERS_MAX);
 }
 
-bool room_has_slot_waiters(const struct room *r, uint32_t tenant)
+bool room_has_waiters(const struct room *r, enum room_reason reason, uint32_t what)
 {
-	return r->slot_waiters[tenant & (ROOM_COUNTS - 1)] != 0;
-}
-
-bool room_has_pool_waiters(const struct room *r, uint32_t pool)
-{
-	return r->pool_waiters[pool & (ROOM_COUNTS - 1)] != 0;
+	return r->waiting_for[reason][what & (ROOM_COUNTS - 1)] != 0;
 }
 
 static bool keep(struct waiter *w, size_t *at, struct slice *text)
@@ -189,11 +174,9 @@ static bool keep_texts(struct waiter *w)
 
 static void count(struct room *r, const struct waiter *w, int by)
 {
-	uint16_t *n =
-		w->reason == ROOM_FOR_SLOT ? slot_count(r, w->tenant) : pool_count(r, w->pool);
+	uint16_t *n = &r->waiting_for[w->reason][w->what & (ROOM_COUNTS - 1)];
 
-	if (w->reason != ROOM_FOR_PACE)
-		*n = (uint16_t)(*n + by);
+	*n = (uint16_t)(*n + by);
 }
 
 struct waiter *room_add(struct room *r, const struct decide_request *request, uint32_t tenant,
@@ -211,8 +194,8 @@ struct waiter *room_add(struct room *r, const struct decide_request *request, ui
 	r->free_waiters = next;
 	w->seat = *seat;
 	w->tenant = tenant;
-	w->pool = 0;
-	w->reason = ROOM_FOR_SLOT;
+	w->reason = ROOM_FOR_TENANT_SLOT;
+	w->what = tenant;
 	w->wake_ms = w->answer_ms = 0;
 	r->keys[w - r->waiters] = key_of(request->id);
 	queue_insert(q, w);
@@ -221,11 +204,11 @@ struct waiter *room_add(struct room *r, const struct decide_request *request, ui
 	return w;
 }
 
-void room_set_reason(struct room *r, struct waiter *w, enum room_reason reason, uint32_t pool)
+void room_set_reason(struct room *r, struct waiter *w, enum room_reason reason, uint32_t what)
 {
 	count(r, w, -1);
 	w->reason = reason;
-	w->pool = pool;
+	w->what = what;
 	count(r, w, 1);
 }
 

@@ -16,10 +16,13 @@
 #define ROOM_TEXT_MAX 1824	    /* all texts of one question; their bounds in seam.h together */
 #define ROOM_COUNTS 4096	    /* a power of two */
 
+/* What a request waits for. */
 enum room_reason {
-	ROOM_FOR_SLOT,	  /* one of its tenant or key */
-	ROOM_FOR_ACCOUNT, /* one of its pool's accounts */
+	ROOM_FOR_TENANT_SLOT,
+	ROOM_FOR_KEY_SLOT,
+	ROOM_FOR_ACCOUNT, /* any of a pool's */
 	ROOM_FOR_PACE,	  /* its account's pace: nobody has to wait behind it */
+	ROOM_REASON_COUNT,
 };
 
 /* Who is answered: a frame of a connection. */
@@ -35,8 +38,8 @@ struct waiter {
 	struct decide_request request; /* its slices point into `text` */
 	struct room_seat seat;
 	uint32_t tenant;
-	uint32_t pool; /* of ROOM_FOR_ACCOUNT */
 	enum room_reason reason;
+	uint32_t what;	   /* id of that tenant, key or pool */
 	int64_t wake_ms;   /* Unix time before which nothing can change; 0 = at any time */
 	int64_t answer_ms; /* Unix time at which it is answered in any case */
 	char text[ROOM_TEXT_MAX];
@@ -58,9 +61,8 @@ struct room {
 	struct room_queue *first, *last; /* whose turn it is */
 	uint32_t count;
 	uint32_t tenants; /* queues */
-	uint16_t slot_waiters
-		[ROOM_COUNTS]; /* by tenant id; ids that share a place wait a moment more */
-	uint16_t pool_waiters[ROOM_COUNTS]; /* by pool id */
+	/* by reason and id; ids that share a place wait a moment more */
+	uint16_t waiting_for[ROOM_REASON_COUNT][ROOM_COUNTS];
 };
 
 /* 0 or -ENOMEM. */
@@ -69,15 +71,14 @@ void room_fini(struct room *r);
 
 /* Whether one more request of this tenant could wait. */
 bool room_has_place(const struct room *r, uint32_t tenant);
-/* Whether others wait already: who comes now must wait behind them. */
-bool room_has_slot_waiters(const struct room *r, uint32_t tenant);
-bool room_has_pool_waiters(const struct room *r, uint32_t pool);
+/* Whether others wait for that already: who comes now must wait behind them. */
+bool room_has_waiters(const struct room *r, enum room_reason reason, uint32_t what);
 
 /* Copies the request; NULL when there is no place. The longest waiting comes first in its tenant's queue. */
 struct waiter *room_add(struct room *r, const struct decide_request *request, uint32_t tenant,
 	const struct room_seat *seat);
-/* What it waits for now; at first that is a slot. */
-void room_set_reason(struct room *r, struct waiter *w, enum room_reason reason, uint32_t pool);
+/* What it waits for now; at first its tenant's slot. */
+void room_set_reason(struct room *r, struct waiter *w, enum room_reason reason, uint32_t what);
 void room_remove(struct room *r, struct waiter *w);
 /* NULL when it does not wait. */
 struct waiter *room_find(const struct room *r, const uint8_t id[16]);

@@ -7,10 +7,11 @@
 
 #include <stdlib.h>
 
-#define TRIES_PER_RUN 256   /* decisions */
-#define TRIES_PER_TENANT 16 /* in one turn: the oldest that can be tried */
-#define COALESCE_S 0.001    /* between runs */
-#define IDLE_S 0.5	    /* at the latest */
+#define TRIES_PER_RUN 256 /* decisions */
+#define TRIES_FOR_ONE 8	  /* of those that wait for the same slots or accounts, in one turn */
+#define BLOCKED_MAX 32	  /* slots and accounts that are told apart in one turn */
+#define COALESCE_S 0.001  /* between runs */
+#define IDLE_S 0.5	  /* at the latest */
 
 struct waiting {
 	struct agent *agent;
@@ -53,9 +54,7 @@ static void write_draining(void *context, struct spoe_ack *ack)
 
 static void stay(struct agent *a, struct waiter *w, const struct decide_verdict *v)
 {
-	uint32_t pool = v->wait_for == ROOM_FOR_ACCOUNT && v->pool ? v->pool->id : 0;
-
-	room_set_reason(&a->room, w, v->wait_for, pool);
+	room_set_reason(&a->room, w, v->wait_for, v->wait_what);
 	w->wake_ms = w->answer_ms;
 	if (v->until_ms < w->wake_ms)
 		w->wake_ms = v->until_ms;
@@ -84,28 +83,57 @@ static bool try(struct agent *a, struct waiter *w, int64_t now_ms)
 
 /* --- all of them --- */
 
-static bool is_due(const struct waiter *w, bool released, int64_t now_ms)
+/* What some of a tenant's requests were found to wait for in this turn: more of the same need no try. */
+struct blocked {
+	struct {
+		enum room_reason reason;
+		uint32_t what;
+		uint32_t tries;
+	} rows[BLOCKED_MAX];
+	uint32_t count;
+};
+
+static uint32_t *tries_of(struct blocked *b, const struct waiter *w)
 {
-	return now_ms >= w->wake_ms || (released && w->reason != ROOM_FOR_PACE);
+	for (uint32_t i = 0; i < b->count; i++) {
+		if (b->rows[i].reason == w->reason && b->rows[i].what == w->what)
+			return &b->rows[i].tries;
+	}
+	if (b->count == BLOCKED_MAX)
+		return NULL;
+	b->rows[b->count].reason = w->reason;
+	b->rows[b->count].what = w->what;
+	b->rows[b->count].tries = 0;
+	return &b->rows[b->count++].tries;
+}
+
+static bool is_worth_a_try(struct blocked *b, const struct waiter *w, bool released, int64_t now_ms)
+{
+	if (now_ms >= w->wake_ms)
+		return true;
+	if (!released || w->reason == ROOM_FOR_PACE)
+		return false;
+	const uint32_t *tries = tries_of(b, w);
+	return tries && *tries < TRIES_FOR_ONE;
 }
 
 /* One of the tenant's, the oldest that can go. True when one was answered. */
 static bool serve_tenant(struct agent *a, struct room_queue *q, bool released, uint32_t *budget)
 {
 	int64_t now = clock_wall_ms();
-	uint32_t tries = 0;
+	struct blocked blocked = {.count = 0};
 	struct waiter *next;
 
-	for (struct waiter *w = q->first; w; w = next) {
+	for (struct waiter *w = q->first; w && *budget; w = next) {
 		next = w->next;
-		if (!is_due(w, released, now))
+		if (!is_worth_a_try(&blocked, w, released, now))
 			continue;
-		if (*budget == 0 || tries == TRIES_PER_TENANT)
-			return false;
 		--*budget;
-		tries++;
 		if (try(a, w, now))
 			return true;
+		uint32_t *tries = tries_of(&blocked, w);
+		if (tries)
+			++*tries;
 	}
 	return false;
 }

@@ -228,6 +228,8 @@ static uint64_t wait_ms(const struct decide_context *c)
 	uint64_t tenant = decide_tenant_wait_ms(c->verdict->tenant);
 	uint64_t longer = pool > tenant ? pool : tenant;
 
+	if (longer < DECIDE_GRACE_MS)
+		return DECIDE_GRACE_MS;
 	return longer < DECIDE_FOREVER_MS ? longer : DECIDE_FOREVER_MS;
 }
 
@@ -244,15 +246,15 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 	if (!choice->limited)
 		return REFUSAL_NO_ACCOUNT;
 	v->resets_ms = choice->free_ms;
-	return decide_wait(
-		c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, wait_ms(c), choice->free_ms);
+	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
+		choice->free_ms);
 }
 
 /* Who waits for an account of this pool already comes first. */
 static bool others_wait(const struct decide_context *c)
 {
-	return c->state->room && !c->request->seated && !c->verdict->repeated && wait_ms(c) &&
-		room_has_pool_waiters(c->state->room, c->verdict->pool->id);
+	return c->state->room && !c->request->seated && !c->verdict->repeated &&
+		room_has_waiters(c->state->room, ROOM_FOR_ACCOUNT, c->verdict->pool->id);
 }
 
 /* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */
@@ -282,7 +284,8 @@ enum refusal decide_account(struct decide_context *c)
 	if (!v->pool_usage)
 		return REFUSAL_OVERLOADED;
 	if (others_wait(c))
-		return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, wait_ms(c), 0);
+		return decide_wait(
+			c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c), 0);
 	choose_account(c, &choice);
 	c->state->turn++;
 	if (!choice.best.account)

@@ -23,6 +23,11 @@
 #define DECIDE_FOREVER_MS 600000
 #define DECIDE_NOTICED_DAY 1
 #define DECIDE_NOTICED_MONTH 2
+/*
+ * Slots: who is to be refused at once is given this long all the same. HAProxy may report the end of a
+ * request a moment after its client has the answer, and has asked again.
+ */
+#define DECIDE_GRACE_MS 10
 #define DECIDE_PACE_SLACK_MS 5000 /* a paced request may be late by so much */
 
 struct badkeys;
@@ -58,9 +63,10 @@ struct decide_verdict {
 	bool no_place; /* it would have waited, but the room was full */
 	/* of DECIDE_WAIT, Unix time */
 	enum room_reason wait_for;
-	int64_t since_ms; /* when it began to wait */
-	int64_t until_ms; /* when it will be refused */
-	int64_t wake_ms;  /* before that nothing can change; 0 = at any time */
+	uint32_t wait_what; /* id of what it waits for */
+	int64_t since_ms;   /* when it began to wait */
+	int64_t until_ms;   /* when it will be refused */
+	int64_t wake_ms;    /* before that nothing can change; 0 = at any time */
 	/* as far as the stages came; NULL before */
 	const struct snapshot_key *key;
 	const struct keytable *key_table;
@@ -135,7 +141,7 @@ void decide_release(struct decide_state *state, struct statefile_lease *lease, b
  * time and place for it. `wake_ms`: before that nothing can change; 0 = at any time.
  */
 enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum room_reason reason,
-	uint64_t wait_ms, int64_t wake_ms);
+	uint32_t what, uint64_t wait_ms, int64_t wake_ms);
 /* When this request began to wait: now, if it has not yet. */
 int64_t decide_since(const struct decide_context *c);
 /* How long its tenant lets it wait, in milliseconds. */

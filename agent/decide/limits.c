@@ -5,6 +5,8 @@
 struct obstacle {
 	enum refusal refusal;
 	int64_t resets_ms; /* 0 = whenever a slot is released */
+	enum room_reason wait_for;
+	uint32_t wait_what;
 };
 
 static void note(struct decide_context *c, enum usage_kind kind, int window, uint32_t limit,
@@ -56,39 +58,41 @@ static void look_at_windows(struct decide_context *c, enum usage_kind kind,
 	}
 }
 
+/* Others wait for the same slots already: this one must go behind them. */
+static bool others_wait(const struct decide_context *c, enum room_reason reason, uint32_t what)
+{
+	return c->state->room && !c->request->seated && decide_tenant_wait_ms(c->verdict->tenant) &&
+		room_has_waiters(c->state->room, reason, what);
+}
+
 static void look_at_slots(struct decide_context *c, enum usage_kind kind,
-	const struct snapshot_limits *limits, const struct statefile_usage *row, bool others_wait,
+	const struct snapshot_limits *limits, const struct statefile_usage *row,
 	struct obstacle *obstacle)
 {
+	enum room_reason reason = kind == USAGE_KEY ? ROOM_FOR_KEY_SLOT : ROOM_FOR_TENANT_SLOT;
 	uint32_t limit = limits->concurrency;
 	uint32_t used = usage_in_use(c->state->usages, row);
 
 	if (limit == 0)
 		return;
-	bool hit = used >= limit || others_wait;
+	bool hit = used >= limit || others_wait(c, reason, row->id);
 	note(c, kind, USAGE_WINDOW_COUNT, limit, used, hit);
-	if (hit && obstacle->refusal == REFUSAL_NONE)
-		obstacle->refusal = REFUSAL_CONCURRENCY_LIMITED;
-}
-
-static bool others_wait(const struct decide_context *c)
-{
-	const struct snapshot_tenant *tenant = c->verdict->tenant;
-
-	return c->state->room && !c->request->seated && decide_tenant_wait_ms(tenant) &&
-		room_has_slot_waiters(c->state->room, tenant->id);
+	if (!hit || obstacle->refusal != REFUSAL_NONE)
+		return;
+	obstacle->refusal = REFUSAL_CONCURRENCY_LIMITED;
+	obstacle->wait_for = reason;
+	obstacle->wait_what = row->id;
 }
 
 static struct obstacle find_obstacle(struct decide_context *c)
 {
 	const struct decide_verdict *v = c->verdict;
-	struct obstacle obstacle = {REFUSAL_NONE, 0};
-	bool behind = others_wait(c);
+	struct obstacle obstacle = {.refusal = REFUSAL_NONE};
 
 	look_at_windows(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, &obstacle);
 	look_at_windows(c, USAGE_KEY, &v->key->limits, v->key_usage, &obstacle);
-	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, behind, &obstacle);
-	look_at_slots(c, USAGE_KEY, &v->key->limits, v->key_usage, behind, &obstacle);
+	look_at_slots(c, USAGE_KEY, &v->key->limits, v->key_usage, &obstacle);
+	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, &obstacle);
 	return obstacle;
 }
 
@@ -115,5 +119,7 @@ enum refusal decide_limits(struct decide_context *c)
 	v->resets_exact = obstacle.resets_ms != 0;
 	if (obstacle.refusal != REFUSAL_CONCURRENCY_LIMITED)
 		return obstacle.refusal;
-	return decide_wait(c, obstacle.refusal, ROOM_FOR_SLOT, decide_tenant_wait_ms(v->tenant), 0);
+	uint64_t wait_ms = decide_tenant_wait_ms(v->tenant);
+	return decide_wait(c, obstacle.refusal, obstacle.wait_for, obstacle.wait_what,
+		wait_ms > DECIDE_GRACE_MS ? wait_ms : DECIDE_GRACE_MS, 0);
 }

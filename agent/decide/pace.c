@@ -19,6 +19,6 @@ enum refusal decide_pace(struct decide_context *c)
 	if (c->clock.now_ms >= due)
 		return REFUSAL_NONE;
 	v->resets_ms = due;
-	return decide_wait(
-		c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_PACE, pause + DECIDE_PACE_SLACK_MS, due);
+	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_PACE, a->id,
+		pause + DECIDE_PACE_SLACK_MS, due);
 }

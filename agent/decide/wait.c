@@ -22,7 +22,7 @@ uint64_t decide_tenant_wait_ms(const struct snapshot_tenant *tenant)
 }
 
 enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum room_reason reason,
-	uint64_t wait_ms, int64_t wake_ms)
+	uint32_t what, uint64_t wait_ms, int64_t wake_ms)
 {
 	struct decide_verdict *v = c->verdict;
 	const struct room *room = c->state->room;
@@ -37,6 +37,7 @@ enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum ro
 	}
 	v->action = DECIDE_WAIT;
 	v->wait_for = reason;
+	v->wait_what = what;
 	v->since_ms = since;
 	v->until_ms = until;
 	v->wake_ms = wake_ms;
