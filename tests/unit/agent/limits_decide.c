@@ -1,0 +1,302 @@
+/* A decision in the model: what it may answer, and what must be counted after it. */
+#include "limits_model.h"
+
+#include <string.h>
+
+struct view {
+	struct limits_request *q;
+	const struct snapshot_key *key;
+	const struct snapshot_tenant *tenant;
+	const struct snapshot_pool *pool;
+	struct limits_subject *tenant_subject, *key_subject;
+	bool repeated;
+	bool window_full, slots_full; /* of tenant or key */
+	bool usable[LIMITS_ACCOUNTS];
+	uint32_t usable_count;
+	uint32_t fixed_count; /* those that could be used without limits */
+	struct limits_binding *binding;
+	uint32_t bound; /* account's id that the conversation minds; 0 = none */
+};
+
+static bool has_window_full(const struct limits_model *m, const struct limits_subject *s)
+{
+	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
+		uint32_t limit = s->limits[w];
+		if (limit && limits_count(m, s, (enum usage_window)w) >= limit)
+			return true;
+	}
+	return false;
+}
+
+static bool has_slots_full(const struct limits_subject *s)
+{
+	return s->slots && s->held >= s->slots;
+}
+
+static void look_at_accounts(struct limits_model *m, struct view *v, uint32_t gen)
+{
+	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
+		const struct limits_subject *s = limits_subject(m, USAGE_ACCOUNT, i);
+		if (m->world.pool_of[i] + 1 != v->pool->id || m->world.first_gen[i] > gen)
+			continue;
+		v->fixed_count++;
+		v->usable[i] = v->repeated || (!has_window_full(m, s) && !has_slots_full(s));
+		v->usable_count += v->usable[i];
+	}
+}
+
+static uint32_t bound_account(const struct limits_model *m, const struct view *v)
+{
+	int64_t age = m->now_ms - v->binding->used_ms;
+
+	if (v->pool->strategy != SNAPSHOT_STRATEGY_STICKY && !v->q->asked.hard)
+		return 0;
+	return v->q->asked.conversation && age < LIMITS_TTL_MS ? v->binding->account : 0;
+}
+
+static void look(struct limits_model *m, struct limits_request *q, uint32_t gen, struct view *v)
+{
+	*v = (struct view){.q = q, .repeated = q->leased};
+	v->key = &m->world.keys[q->asked.key];
+	v->tenant = &m->world.tenants[v->key->tenant_id - 1];
+	v->pool = &m->world.pools[(v->key->pool_id ? v->key->pool_id : v->tenant->pool_id) - 1];
+	v->tenant_subject = limits_subject(m, USAGE_TENANT, v->tenant->id - 1);
+	v->key_subject = limits_subject(m, USAGE_KEY, q->asked.key);
+	if (!v->tenant_subject->shadow) {
+		v->window_full =
+			has_window_full(m, v->tenant_subject) || has_window_full(m, v->key_subject);
+		v->slots_full = has_slots_full(v->tenant_subject) || has_slots_full(v->key_subject);
+	}
+	v->binding = &m->bindings[v->tenant->id - 1][v->pool->id - 1][q->asked.conversation];
+	v->bound = bound_account(m, v);
+	look_at_accounts(m, v, gen);
+}
+
+static bool is_usable(const struct view *v, uint32_t account_id)
+{
+	return account_id && v->usable[account_id - 1];
+}
+
+/* --- refused --- */
+
+static enum refusal expected_refusal(const struct view *v, enum refusal got)
+{
+	bool rate = got == REFUSAL_RATE_LIMITED || got == REFUSAL_QUOTA_EXCEEDED;
+	bool stuck = v->pool->hard && v->q->asked.hard && v->bound && !is_usable(v, v->bound);
+
+	if (v->repeated)
+		return v->usable[v->q->account] ? REFUSAL_NONE : REFUSAL_NO_ACCOUNT;
+	if (v->window_full)
+		return rate ? got : REFUSAL_RATE_LIMITED;
+	if (v->slots_full)
+		return REFUSAL_CONCURRENCY_LIMITED;
+	if (v->usable_count && !stuck)
+		return REFUSAL_NONE;
+	if (stuck && got == REFUSAL_NO_ACCOUNT)
+		return got;
+	return v->fixed_count ? REFUSAL_ACCOUNTS_LIMITED : REFUSAL_NO_ACCOUNT;
+}
+
+static bool check_refused(struct limits_model *m, const struct view *v, enum refusal refusal)
+{
+	const struct tables *t = &m->tables;
+	bool full = t->leases.used == t->leases.count || t->usages.used == t->usages.count;
+
+	m->refused++;
+	if (refusal == REFUSAL_OVERLOADED && full) {
+		m->full++;
+		return true;
+	}
+	enum refusal expected = expected_refusal(v, refusal);
+	if (refusal != expected)
+		return limits_fail(m, "refused with %d, expected %d", (int)refusal, (int)expected);
+	if (!v->repeated)
+		return true;
+	limits_release(m, v->q, true);
+	v->q->at_haproxy = false;
+	return true;
+}
+
+/* --- admitted --- */
+
+static bool check_choice(
+	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+{
+	uint32_t account = verdict->account->id;
+	uint32_t max = verdict->account->max_consecutive;
+	uint32_t pool = v->pool->id - 1;
+
+	if (!is_usable(v, account))
+		return limits_fail(m, "account %u was taken and is not usable", account);
+	if (is_usable(v, v->bound) && account != v->bound)
+		return limits_fail(m, "moved from account %u to %u", v->bound, account);
+	if (verdict->bound != (v->bound == account))
+		return limits_fail(
+			m, "bound to %u, taken %u, said %d", v->bound, account, verdict->bound);
+	if (!verdict->bound && max && m->consecutive[pool].last == account &&
+		m->consecutive[pool].count >= max && v->usable_count > 1)
+		return limits_fail(m, "account %u was taken more than %u times", account, max);
+	m->moved += verdict->moved;
+	m->kept += verdict->bound;
+	return true;
+}
+
+static void count_choice(
+	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+{
+	uint32_t pool = v->pool->id - 1;
+
+	if (v->q->asked.conversation)
+		*v->binding = (struct limits_binding){verdict->account->id, m->now_ms};
+	if (verdict->bound)
+		return;
+	if (m->consecutive[pool].last != verdict->account->id)
+		m->consecutive[pool].count = 0;
+	m->consecutive[pool].last = verdict->account->id;
+	m->consecutive[pool].count++;
+}
+
+static bool count_window(
+	struct limits_model *m, struct limits_subject *s, enum usage_window w, uint32_t *ret_number)
+{
+	struct statefile_window *window = &s->windows[w];
+	uint32_t number = m->clock.numbers[w];
+	uint32_t limit = s->limits[w];
+
+	if (window->number < number)
+		*window = (struct statefile_window){number, 0};
+	*ret_number = window->number;
+	window->count++;
+	if (s->shadow || limit == 0 || window->count <= limit)
+		return true;
+	return limits_fail(m, "kind %d id %u: %u admitted in a %s of %u", (int)s->kind, s->id,
+		window->count, window_name(w), limit);
+}
+
+static bool count_admitted(struct limits_model *m, struct limits_request *q)
+{
+	struct limits_subject *subjects[3];
+
+	limits_subjects(m, q, subjects);
+	for (int i = 0; i < 3; i++) {
+		struct limits_subject *s = subjects[i];
+		for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
+			if (!count_window(m, s, (enum usage_window)w, &q->numbers[i][w]))
+				return false;
+		}
+		s->held++;
+		if (!s->shadow && s->slots && s->held > s->slots)
+			return limits_fail(m, "kind %d id %u: %u of %u slots", (int)s->kind, s->id,
+				s->held, s->slots);
+	}
+	m->leased++;
+	m->admitted++;
+	q->leased = true;
+	q->uncovered = false;
+	q->decided_ms = m->now_ms;
+	return true;
+}
+
+static bool take_allowed(
+	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+{
+	struct limits_request *q = v->q;
+
+	if (v->repeated != verdict->repeated)
+		return limits_fail(m, "request %u: repeated is %d", q->n, verdict->repeated);
+	if (v->repeated && verdict->account->id != q->account + 1)
+		return limits_fail(m, "request %u has another account now", q->n);
+	if (!v->repeated && expected_refusal(v, REFUSAL_NONE) != REFUSAL_NONE)
+		return limits_fail(m, "request %u should have been refused with %d", q->n,
+			(int)expected_refusal(v, REFUSAL_NONE));
+	q->at_haproxy = true;
+	m->repeated += v->repeated;
+	if (v->repeated)
+		return true;
+	if (!check_choice(m, v, verdict))
+		return false;
+	count_choice(m, v, verdict);
+	q->tenant = v->tenant->id - 1;
+	q->account = verdict->account->id - 1;
+	return count_admitted(m, q);
+}
+
+/* A pool's row may be forgotten for another when it was not used in this month yet. */
+static bool is_forgettable(const struct limits_model *m, uint32_t pool_id)
+{
+	const struct statefile_usage *row = usage_find(&m->tables.usages, USAGE_POOL, pool_id);
+
+	return !row || row->windows[USAGE_MONTH].number < m->clock.numbers[USAGE_MONTH];
+}
+
+static void forget_consecutive(struct limits_model *m, uint32_t pool_id)
+{
+	const struct statefile_usage *row = usage_find(&m->tables.usages, USAGE_POOL, pool_id);
+
+	if (!row || row->consecutive <= 1)
+		m->consecutive[pool_id - 1].last = m->consecutive[pool_id - 1].count = 0;
+}
+
+/* Who asks in a new month has reached it, admitted or not, and stays in it if the clock is set back. */
+static void reach_month(struct limits_model *m, struct limits_subject *s)
+{
+	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
+	uint32_t month = m->clock.numbers[USAGE_MONTH];
+
+	if (row && row->windows[USAGE_MONTH].number == month &&
+		s->windows[USAGE_MONTH].number < month)
+		s->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+}
+
+static bool is_full(const struct limits_model *m)
+{
+	return m->tables.usages.used == m->tables.usages.count;
+}
+
+/* Rows of an earlier month give way when the table is full. */
+static void forget_old_months(struct limits_model *m)
+{
+	uint32_t month = m->clock.numbers[USAGE_MONTH];
+
+	for (uint32_t i = 0; is_full(m) && i < LIMITS_SUBJECTS; i++) {
+		struct limits_subject *s = &m->subjects[i];
+		if (s->held == 0 && s->windows[USAGE_MONTH].number < month &&
+			!usage_find(&m->tables.usages, s->kind, s->id))
+			memset(s->windows, 0, sizeof(s->windows));
+	}
+}
+
+bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen)
+{
+	static const char names[LIMITS_CONVERSATIONS][2] = {"", "a", "b", "c", "d", "e", "f", "g"};
+	struct decide_request r = {
+		.gen = gen,
+		.hard = q->asked.hard,
+		.key_lines = 1,
+		.key = slice_from_str(m->world.key_texts[q->asked.key]),
+		.sticky = slice_from_str(names[q->asked.conversation]),
+		.method = SLICE_LITERAL("POST"),
+		.path = SLICE_LITERAL("/v1/responses"),
+	};
+	struct decide_verdict verdict;
+	struct view v;
+
+	limits_id(q->n, r.id);
+	look(m, q, gen, &v);
+	bool forgettable = is_forgettable(m, v.pool->id);
+	decide(&m->world.snapshot, &m->tables.state, &r, m->now_ms, decide_mix(q->n), &verdict);
+	forget_old_months(m);
+	reach_month(m, v.tenant_subject);
+	reach_month(m, v.key_subject);
+	if (verdict.account)
+		reach_month(m, limits_subject(m, USAGE_ACCOUNT, verdict.account->id - 1));
+	if (forgettable)
+		forget_consecutive(m, v.pool->id);
+	bool ok = verdict.action == DECIDE_ALLOW ? take_allowed(m, &v, &verdict)
+						 : check_refused(m, &v, verdict.refusal);
+	limits_settle(m, q);
+	return ok && limits_check_subject(m, v.tenant_subject) &&
+		limits_check_subject(m, v.key_subject) &&
+		(verdict.action != DECIDE_ALLOW ||
+			limits_check_subject(m, limits_subject(m, USAGE_ACCOUNT, q->account)));
+}

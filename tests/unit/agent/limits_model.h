@@ -1,0 +1,120 @@
+/*
+ * What should happen in a limits_world, kept naively beside an agent's real tables: every request that
+ * HAProxy has in progress, every lease, and what was admitted in each window. An event is done to both,
+ * and then they are compared. Events name requests by number and are nothing where they make no sense,
+ * so that any part of a list of events is a list of events too.
+ */
+#ifndef RELAY_TESTS_AGENT_LIMITS_MODEL_H
+#define RELAY_TESTS_AGENT_LIMITS_MODEL_H
+
+#include "agent/healer.h"
+#include "limits_world.h"
+#include "tables.h"
+
+#define LIMITS_LEASES 64
+#define LIMITS_BINDINGS 8192 /* so many that no bucket overflows */
+#define LIMITS_REQUESTS 1024
+#define LIMITS_CONVERSATIONS 8 /* names; 0 = none */
+#define LIMITS_SUBJECTS (LIMITS_TENANTS + LIMITS_KEYS + LIMITS_ACCOUNTS)
+#define LIMITS_BACK_MS 900 /* how far the clock is set back at most */
+
+enum limits_event_type {
+	LIMITS_DECIDE,
+	LIMITS_AGAIN, /* HAProxy asks a second time, by the generation in `gen` */
+	LIMITS_END,   /* with a server */
+	LIMITS_UNSENT,
+	LIMITS_LOST, /* an end whose record never comes, or comes late */
+	LIMITS_LATE, /* that record, or the same one again */
+	LIMITS_TIME,
+	LIMITS_HEAL, /* `ms`: from when on all processes were asked; 0 = always */
+	LIMITS_EXPIRE,
+	LIMITS_CRASH,
+	LIMITS_EVENT_TYPES,
+};
+
+struct limits_event {
+	enum limits_event_type type;
+	uint32_t n; /* the request */
+	uint32_t key, conversation, hard, gen;
+	int64_t ms;
+};
+
+struct limits_request {
+	uint32_t n;
+	bool leased, at_haproxy;
+	/* HAProxy has it, and its lease went for its age, or with another's late record after a healing */
+	bool uncovered;
+	struct limits_event asked;
+	uint32_t tenant, account; /* indexes; of the last admission */
+	int64_t decided_ms;
+	uint32_t numbers[3][USAGE_WINDOW_COUNT]; /* of tenant, key, account: where it was counted */
+	uint32_t live;				 /* place in `live` + 1 */
+};
+
+struct limits_subject {
+	enum usage_kind kind;
+	uint32_t id;
+	uint32_t limits[USAGE_WINDOW_COUNT]; /* 0 = none */
+	uint32_t slots;
+	bool shadow;
+	uint32_t held;
+	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* the latest that was counted in */
+};
+
+struct limits_binding {
+	uint32_t account; /* id, 0 = none */
+	int64_t used_ms;
+};
+
+struct limits_model {
+	struct limits_world world;
+	struct tables tables;
+	struct healer healer;
+	int64_t now_ms, latest_ms;
+	struct window_clock clock; /* of now_ms */
+	struct limits_request requests[LIMITS_REQUESTS];
+	uint32_t live[LIMITS_REQUESTS]; /* places of requests that are leased or at HAProxy */
+	uint32_t live_count;
+	uint32_t leased;
+	struct limits_subject subjects[LIMITS_SUBJECTS];
+	struct limits_binding bindings[LIMITS_TENANTS][LIMITS_POOLS][LIMITS_CONVERSATIONS];
+	struct {
+		uint32_t last, count;
+	} consecutive[LIMITS_POOLS];
+	/* what was met, to know that the test tests something */
+	uint64_t admitted, repeated, refused, full, healed, given_back, moved, kept;
+	char failure[200]; /* empty = none */
+};
+
+void limits_model_init(struct limits_model *m, uint64_t seed);
+void limits_model_fini(struct limits_model *m);
+/* False when agent and model differ; `failure` says in what. */
+bool limits_model_apply(struct limits_model *m, const struct limits_event *e);
+/* Compares everything. */
+bool limits_model_check(struct limits_model *m);
+/* Ends all requests and reads the gauge; nothing must be held after that. */
+bool limits_model_finish(struct limits_model *m);
+
+/* --- between its files --- */
+
+bool limits_fail(struct limits_model *m, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* A release that the agent has done, in the model. */
+void limits_release(struct limits_model *m, struct limits_request *q, bool never_sent);
+void limits_settle(struct limits_model *m, struct limits_request *q);
+struct limits_subject *limits_subject(struct limits_model *m, enum usage_kind kind, uint32_t index);
+/* The subjects of a request: tenant, key, account. */
+void limits_subjects(
+	struct limits_model *m, const struct limits_request *q, struct limits_subject *ret[3]);
+uint32_t limits_count(
+	const struct limits_model *m, const struct limits_subject *s, enum usage_window w);
+bool limits_check_subject(struct limits_model *m, const struct limits_subject *s);
+/* REQUEST and question of a request's number. */
+bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen);
+bool limits_heal(struct limits_model *m, int64_t since_ms);
+/* After a late record: if leases are fewer than requests now, the oldest of its triple is uncovered. */
+void limits_uncover(struct limits_model *m, const struct limits_request *of);
+bool limits_expire(struct limits_model *m);
+void limits_id(uint32_t n, uint8_t id[16]);
+
+#endif
