@@ -32,9 +32,10 @@ static uint64_t conversation_of(const struct decide_context *c)
 		return 0;
 	memcpy(text, ids, sizeof(ids));
 	memcpy(text + sizeof(ids), sticky.p, sticky.n);
-	return siphash(c->snapshot->conversation_key,
-		       (struct slice){text, sizeof(ids) + sticky.n}) |
-		1;
+	uint64_t hash = siphash(
+		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
+	/* every bit decides in which bucket of the bindings it is */
+	return hash ? hash : 1;
 }
 
 /* --- costs: the lowest wins --- */
