@@ -1,0 +1,155 @@
+/* Rows of usage: found, counted, given back, forgotten, taken over. */
+#include "agent/usage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define NOW_MS 1798761600000 /* 2027-01-01 00:00:00 */
+#define DAY_MS 86400000
+
+static void add(struct statefile_usage *row, int64_t now_ms)
+{
+	struct window_clock clock;
+
+	window_clock_set(&clock, now_ms);
+	usage_add(row, &clock);
+}
+
+static void assert_counts(const struct statefile_usage *row, int64_t now_ms, uint32_t second,
+	uint32_t minute, uint32_t month)
+{
+	assert_int_equal(window_count(row, USAGE_SECOND, now_ms), second);
+	assert_int_equal(window_count(row, USAGE_MINUTE, now_ms), minute);
+	assert_int_equal(window_count(row, USAGE_MONTH, now_ms), month);
+}
+
+static void kinds_do_not_share_rows(void **state)
+{
+	struct statefile_usage rows[8] = {0};
+	struct usages u;
+
+	(void)state;
+	assert_int_equal(usages_init(&u, rows, 8), 0);
+	assert_null(usage_find(&u, USAGE_TENANT, 1));
+	struct statefile_usage *tenant = usage_of(&u, USAGE_TENANT, 1, NOW_MS);
+	struct statefile_usage *key = usage_of(&u, USAGE_KEY, 1, NOW_MS);
+	assert_ptr_not_equal(tenant, key);
+	assert_ptr_equal(usage_of(&u, USAGE_TENANT, 1, NOW_MS), tenant);
+	assert_ptr_equal(usage_find(&u, USAGE_KEY, 1), key);
+	usages_fini(&u);
+}
+
+static void windows_end_on_their_own(void **state)
+{
+	struct statefile_usage row = {0};
+
+	(void)state;
+	add(&row, NOW_MS - 1);
+	assert_counts(&row, NOW_MS - 1, 1, 1, 1);
+	assert_counts(&row, NOW_MS, 0, 0, 0);
+	add(&row, NOW_MS);
+	add(&row, NOW_MS + 1000);
+	assert_counts(&row, NOW_MS + 1000, 1, 2, 2);
+}
+
+static void a_clock_set_back_goes_on_in_the_window_it_had_reached(void **state)
+{
+	struct statefile_usage row = {0};
+
+	(void)state;
+	add(&row, NOW_MS);
+	add(&row, NOW_MS - 100);
+	assert_counts(&row, NOW_MS - 100, 2, 2, 2);
+	assert_counts(&row, NOW_MS, 2, 2, 2);
+}
+
+static void gives_back_only_what_has_not_ended(void **state)
+{
+	struct statefile_usage row = {0};
+
+	(void)state;
+	add(&row, NOW_MS);
+	add(&row, NOW_MS + 1000);
+	usage_give_back(&row, NOW_MS);
+	assert_counts(&row, NOW_MS + 1000, 1, 1, 1);
+	usage_give_back(&row, NOW_MS - DAY_MS);
+	assert_counts(&row, NOW_MS + 1000, 1, 1, 1);
+	usage_give_back(&row, NOW_MS + 1000);
+	usage_give_back(&row, NOW_MS + 1000);
+	assert_counts(&row, NOW_MS + 1000, 0, 0, 0);
+}
+
+static void forgets_other_months_without_slots_when_full(void **state)
+{
+	struct statefile_usage rows[2] = {0};
+	struct usages u;
+
+	(void)state;
+	assert_int_equal(usages_init(&u, rows, 2), 0);
+	struct statefile_usage *held = usage_of(&u, USAGE_KEY, 1, NOW_MS - 1);
+	assert_non_null(usage_of(&u, USAGE_KEY, 2, NOW_MS - 1));
+	usage_enter(&u, held);
+	assert_null(usage_of(&u, USAGE_KEY, 3, NOW_MS - 1));
+	assert_non_null(usage_of(&u, USAGE_KEY, 3, NOW_MS));
+	assert_null(usage_find(&u, USAGE_KEY, 2));
+	assert_ptr_equal(usage_find(&u, USAGE_KEY, 1), held);
+	usage_leave(&u, held);
+	assert_non_null(usage_of(&u, USAGE_KEY, 4, NOW_MS));
+	assert_null(usage_find(&u, USAGE_KEY, 1));
+	usages_fini(&u);
+}
+
+/* Shrunk from the property test: one row stood for a tenant and for its account. */
+static void a_row_just_looked_up_is_not_given_to_another(void **state)
+{
+	struct statefile_usage rows[1] = {0};
+	struct usages u;
+
+	(void)state;
+	assert_int_equal(usages_init(&u, rows, 1), 0);
+	struct statefile_usage *tenant = usage_of(&u, USAGE_TENANT, 1, NOW_MS - 1);
+	add(tenant, NOW_MS - 1);
+	assert_ptr_equal(usage_of(&u, USAGE_TENANT, 1, NOW_MS), tenant);
+	assert_null(usage_of(&u, USAGE_ACCOUNT, 1, NOW_MS));
+	assert_counts(tenant, NOW_MS, 0, 0, 0);
+	usages_fini(&u);
+}
+
+static void another_agent_takes_rows_over_and_drops_doubles(void **state)
+{
+	struct statefile_usage rows[4] = {0};
+	struct usages u;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		rows[i].state = USAGE_KEY;
+		rows[i].id = i == 2 ? 2 : 1;
+	}
+	assert_int_equal(usages_init(&u, rows, 4), 0);
+	assert_int_equal(u.used, 2);
+	assert_int_equal(u.dropped, 1);
+	assert_ptr_equal(usage_find(&u, USAGE_KEY, 2), &rows[2]);
+	assert_int_equal(usage_in_use(&u, &rows[2]), 0);
+	assert_int_equal(usage_in_use(&u, NULL), 0);
+	usage_leave(&u, &rows[2]);
+	assert_int_equal(usage_in_use(&u, &rows[2]), 0);
+	usages_fini(&u);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kinds_do_not_share_rows),
+		cmocka_unit_test(windows_end_on_their_own),
+		cmocka_unit_test(a_clock_set_back_goes_on_in_the_window_it_had_reached),
+		cmocka_unit_test(gives_back_only_what_has_not_ended),
+		cmocka_unit_test(forgets_other_months_without_slots_when_full),
+		cmocka_unit_test(a_row_just_looked_up_is_not_given_to_another),
+		cmocka_unit_test(another_agent_takes_rows_over_and_drops_doubles),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
