@@ -156,8 +156,11 @@ void limits_events_shrink(uint64_t seed, struct limits_events *list)
 {
 	for (uint32_t size = list->count / 2; size > 1; size /= 2)
 		drop_pieces(seed, list, size);
-	while (list->count && (drop_pieces(seed, list, 1) | join_steps(seed, list)))
-		continue;
+	bool smaller = true;
+	while (smaller && list->count) {
+		smaller = drop_pieces(seed, list, 1);
+		smaller |= join_steps(seed, list);
+	}
 }
 
 void limits_events_print(uint64_t seed, const struct limits_events *list)

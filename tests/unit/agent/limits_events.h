@@ -4,7 +4,7 @@
 
 #include "limits_model.h"
 
-#define LIMITS_REPLAYS 5000
+#define LIMITS_REPLAYS 3000
 
 struct limits_events {
 	struct limits_event *events;
