@@ -258,7 +258,7 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 	case LIMITS_TIME:
 		return pass_time(m, e->ms);
 	case LIMITS_HEAL:
-		return limits_heal(m, e->ms);
+		return limits_heal(m, e->ms ? m->now_ms - e->ms : 0);
 	case LIMITS_EXPIRE:
 		return limits_expire(m);
 	case LIMITS_CRASH:

@@ -26,7 +26,7 @@ enum limits_event_type {
 	LIMITS_LOST, /* an end whose record never comes, or comes late */
 	LIMITS_LATE, /* that record, or the same one again */
 	LIMITS_TIME,
-	LIMITS_HEAL, /* `ms`: from when on all processes were asked; 0 = always */
+	LIMITS_HEAL, /* `ms`: since so long all processes were asked; 0 = always */
 	LIMITS_EXPIRE,
 	LIMITS_CRASH,
 	LIMITS_EVENT_TYPES,
