@@ -236,10 +236,10 @@ def test_a_foreign_state_file_is_set_aside(fresh):
 
 
 def test_accounts_limited_names_the_earliest_time(stack):
-    stack.account("slow", "demo", "token-of-slow", "--rpm", "2")
-    stack.relay.adm("pools", "set", "slow", "slow", "--wait", "0s")
-    stack.relay.adm("tenants", "add", "slow", "--pool", "slow", "--daily", "0", "--monthly", "0")
-    key = stack.relay.issue("slow")
+    stack.account("limited", "demo", "token-of-limited", "--rpm", "2")
+    stack.relay.adm("pools", "set", "limited", "limited", "--wait", "0s")
+    stack.relay.adm("tenants", "add", "limited", "--pool", "limited", "--daily", "0", "--monthly", "0")
+    key = stack.relay.issue("limited")
     if time.time() % 60 > 55:
         time.sleep(6)
     answers = [stack.get("/v1/models", key=key) for _ in range(3)]
@@ -247,7 +247,7 @@ def test_accounts_limited_names_the_earliest_time(stack):
     assert json.loads(answers[2].body)["error"]["code"] == "accounts_limited"
     assert abs(int(answers[2].headers["Retry-After"]) - (60 - time.time() % 60)) <= 2
     why = stack.relay.adm("requests", "why", answers[2].headers["X-Request-Id"])
-    assert why["candidates"][0]["account"] == "slow" and "minute" in why["candidates"][0]["reason"]
+    assert why["candidates"][0]["account"] == "limited" and "minute" in why["candidates"][0]["reason"]
 
 
 def test_pace_delays_a_request(stack):

@@ -145,7 +145,7 @@ def test_lost_records_are_healed(version, counted):
         # none twice: all of them can be had again, and no more than all
         streams = [s.connect() for _ in range(SLOTS + 4)]
         for stream in streams:
-            s.send(stream, "GET", "/w?parts=40&ms=50", key=key)
+            s.send(stream, "GET", "/w?parts=400&ms=50", key=key)
         wait_until("all slots are taken", lambda: leases(s) == SLOTS)
         time.sleep(3)
         assert leases(s) == SLOTS and sum(counter.counts()["now"].values()) == SLOTS
