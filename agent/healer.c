@@ -111,12 +111,12 @@ static uint32_t to_release(const struct healer *h, const struct healer_triple *x
 /* Newest first. */
 static int by_age(const void *a, const void *b)
 {
-	const struct statefile_lease *const *left = a;
-	const struct statefile_lease *const *right = b;
+	const struct statefile_lease *left = ((const struct healer_found *)a)->lease;
+	const struct statefile_lease *right = ((const struct healer_found *)b)->lease;
 
-	if ((*left)->decided_ms != (*right)->decided_ms)
-		return (*left)->decided_ms > (*right)->decided_ms ? -1 : 1;
-	return *left < *right ? -1 : *left > *right;
+	if (left->decided_ms != right->decided_ms)
+		return left->decided_ms > right->decided_ms ? -1 : 1;
+	return left < right ? -1 : left > right;
 }
 
 /* Confirms what the gauge shows, collects what may have to go. */
@@ -129,7 +129,7 @@ static void sort_out(struct healer *h, struct leases *l, const struct gauge_head
 			continue;
 		const struct healer_triple *x = triple_of(&h->now, lease);
 		if (x->release)
-			h->found[h->found_count++] = lease;
+			h->found[h->found_count++].lease = lease;
 		else if (excess(x) == 0 && state_of(lease) == LEASE_DECIDED)
 			lease_confirm(lease);
 	}
@@ -141,7 +141,7 @@ static uint32_t release_found(struct healer *h, healer_release_fn *release, void
 	uint32_t released = 0;
 
 	for (uint32_t i = 0; i < h->found_count; i++) {
-		struct healer_triple *x = triple_of(&h->now, h->found[i]);
+		struct healer_triple *x = triple_of(&h->now, h->found[i].lease);
 		if (x->release == 0)
 			continue;
 		x->release--;
@@ -150,7 +150,7 @@ static uint32_t release_found(struct healer *h, healer_release_fn *release, void
 			x->held--;
 		else
 			x->gauge = x->held;
-		release(context, h->found[i]);
+		release(context, h->found[i].lease);
 		released++;
 	}
 	return released;

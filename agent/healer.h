@@ -31,9 +31,13 @@ struct healer_table {
 	uint32_t mask;
 };
 
+struct healer_found {
+	struct statefile_lease *lease;
+};
+
 struct healer {
 	struct healer_table now, before;
-	struct statefile_lease **found; /* leases of triples that have too many */
+	struct healer_found *found; /* leases of triples that have too many */
 	uint32_t found_count;
 };
 

@@ -70,9 +70,11 @@ static void put_name(struct text *t, const char *field, struct slice name)
 
 void me_format(const struct agent *a, const struct decide_verdict *v, int64_t now_ms, char *out)
 {
-	struct text t = {out, 0};
+	struct text t;
 	struct slice pool = {NULL, 0};
 
+	t.p = out;
+	t.n = 0;
 	if (v->pool)
 		pool = snapshot_text(a->snapshot, v->pool->name);
 	put(&t, "{\"tenant\":{");

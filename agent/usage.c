@@ -161,12 +161,12 @@ static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
 struct statefile_usage *usage_of(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms)
 {
-	struct statefile_usage *row = usage_find(u, kind, id);
+	uint32_t found = u->index[index_at(u, kind, id)];
 
-	if (!row)
+	if (!found)
 		return make_row(u, kind, id, now_ms);
-	keep_for_month(row, now_ms);
-	return row;
+	keep_for_month(&u->rows[found - 1], now_ms);
+	return &u->rows[found - 1];
 }
 
 uint32_t usage_in_use(const struct usages *u, const struct statefile_usage *row)

@@ -92,7 +92,7 @@ static int map_whole(int fd, int flags, struct statefile *ret, struct errtext *e
 
 static int check(int fd, struct errtext *e)
 {
-	struct statefile f;
+	struct statefile f = {0};
 	int error = check_head(fd, e);
 
 	if (!error)

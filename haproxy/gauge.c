@@ -140,7 +140,7 @@ static bool is_listed(uint64_t pid, const uint64_t *pids, int count)
 static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct buffer *out,
 	struct gauge_head *head, struct errtext *e)
 {
-	uint64_t pids[GAUGE_WORKERS_MAX];
+	uint64_t pids[GAUGE_WORKERS_MAX] = {0};
 	char command[COMMAND_SIZE];
 
 	snprintf(command, sizeof(command), "@!%" PRIu64 " " SHOW_TABLE, pid);
@@ -156,7 +156,7 @@ static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct b
 static int ask_all(const char *master, int timeout_ms, struct buffer *out, struct gauge_head *head,
 	struct errtext *e)
 {
-	uint64_t pids[GAUGE_WORKERS_MAX];
+	uint64_t pids[GAUGE_WORKERS_MAX] = {0};
 	int count = list_workers(master, timeout_ms, pids, e);
 	int error = count < 0 ? count : 0;
 

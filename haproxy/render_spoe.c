@@ -40,7 +40,7 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SRC] = "src",
 	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
 	[SEAM_ARG_WS] = "var(txn.rly.ws)",
-	[SEAM_ARG_SINCE] = "var(txn." SEAM_VAR_PREFIX ".since)",
+	[SEAM_ARG_SINCE] = ("var(txn." SEAM_VAR_PREFIX ".since)"),
 };
 
 static void append_args(const struct render_model *m, bool waits, struct buffer *b)
