@@ -30,20 +30,20 @@ static void hand_over(const struct control *c, struct slice gauge)
 
 static void note_success(struct healing *h)
 {
-	if (h->failing)
+	if (h->failures > 1)
 		log_event(LOG_LEVEL_INFO, "the gauge of HAProxy can be read again",
 			LOG_STR("table", RENDER_TRACK));
-	h->failing = false;
+	h->failures = 0;
 	h->pause_s = READ_S;
 }
 
 static void note_failure(struct healing *h, const char *reason)
 {
-	if (!h->failing)
+	/* one may fall into a reload */
+	if (++h->failures == 2)
 		log_event(LOG_LEVEL_WARNING,
 			"HAProxy's gauge cannot be read: slots of lost requests are not given back",
 			LOG_STR("reason", reason));
-	h->failing = true;
 	h->pause_s = h->pause_s * 2 < PAUSE_MAX_S ? h->pause_s * 2 : PAUSE_MAX_S;
 }
 

@@ -7,15 +7,15 @@
 #define RELAY_ADMIN_HEALING_H
 
 #include <ev.h>
-#include <stdbool.h>
+#include <stdint.h>
 
 struct control;
 
 struct healing {
 	struct control *control;
 	ev_timer timer;
-	double pause_s; /* to the next reading; longer after failures */
-	bool failing;
+	double pause_s;	   /* to the next reading; longer after failures */
+	uint32_t failures; /* in a row */
 };
 
 void healing_start(struct healing *h, struct control *c);

@@ -4,6 +4,7 @@
 #include "common/gauge.h"
 #include "common/num.h"
 #include "common/record.h"
+#include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/runtime.h"
 
@@ -14,8 +15,19 @@
 
 #define SHOW_TABLE "show table " RENDER_TRACK " data.conn_cur gt 0"
 #define COMMAND_SIZE 96
+/*
+ * An old worker asks for decisions as long as requests that it has accepted are read and wait: head and
+ * body (timeout http-request), then every wait.
+ */
+#define OLD_WORKER_DECIDES_MS ((SEAM_WAIT_REPEATS + 1) * SEAM_WAIT_MS + 90000)
 
 /* --- what HAProxy prints --- */
+
+/* HAProxy ends an answer with an empty line; a master that is replaced in the middle cuts it short. */
+static bool is_whole(struct slice answer)
+{
+	return answer.n >= 2 && memcmp(answer.p + answer.n - 2, "\n\n", 2) == 0;
+}
 
 /* The text of `NAME=text` in a line of words. */
 static bool find_value(struct slice line, const char *name, struct slice *ret)
@@ -55,6 +67,8 @@ int gauge_parse_table(struct slice answer, struct buffer *out)
 
 	if (!slice_has_prefix(answer, SLICE_LITERAL("# table: " RENDER_TRACK ",")))
 		return -EPROTO;
+	if (!is_whole(answer))
+		return -EAGAIN;
 	while (answer.n && slice_next(&answer, '\n', &line)) {
 		if (!slice_has_prefix(line, SLICE_LITERAL("0x")) || !parse_row(line, &row) ||
 			row.count == 0)
@@ -71,6 +85,7 @@ int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX
 {
 	bool has_master = false;
 	struct slice line;
+	bool whole = is_whole(answer);
 	int count = 0;
 
 	while (answer.n && slice_next(&answer, '\n', &line)) {
@@ -89,7 +104,9 @@ int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX
 			return -E2BIG;
 		ret_pids[count++] = number;
 	}
-	return has_master ? count : -EPROTO;
+	if (!has_master)
+		return -EPROTO;
+	return whole ? count : -EAGAIN;
 }
 
 /* --- asking --- */
@@ -174,7 +191,7 @@ static int ask_one(const char *admin, int timeout_ms, struct buffer *out, struct
 	if (error)
 		return error;
 	/* whole seconds, cut: it may have started up to one later than it says */
-	head->since_ms = head->begun_ms - status.uptime_s * 1000 + 1000;
+	head->since_ms = head->begun_ms - status.uptime_s * 1000 + 1000 + OLD_WORKER_DECIDES_MS;
 	return ask_table(admin, SHOW_TABLE, timeout_ms, out, head, e);
 }
 

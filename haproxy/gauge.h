@@ -25,10 +25,11 @@ int gauge_read(const char *admin_socket, const char *master_socket, int timeout_
 
 /*
  * Appends the rows of an answer to `show table`. Lines that are no row of ours are left out. Returns how
- * many rows were appended, or -EPROTO: not an answer to `show table`, -E2BIG, -ENOMEM.
+ * many rows were appended, or -EPROTO: not an answer to `show table`, -EAGAIN: cut short, -E2BIG,
+ * -ENOMEM.
  */
 int gauge_parse_table(struct slice answer, struct buffer *out);
-/* PIDs of all workers, old and new, of an answer to `show proc`. How many, or -EPROTO, -E2BIG. */
+/* PIDs of all workers, old and new, of an answer to `show proc`. How many, or -EPROTO, -EAGAIN, -E2BIG. */
 int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX]);
 
 #endif

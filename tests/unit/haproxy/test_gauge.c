@@ -42,15 +42,15 @@ static void reads_the_rows_of_every_version(void **state)
 static void leaves_out_what_is_no_row(void **state)
 {
 	static const char *const lines[] = {
-		HEAD "0x1: key=1|2|3 use=1 exp=59990\n",
-		HEAD "0x1: key=1|2 use=1 conn_cur=1\n",
-		HEAD "0x1: key=a|b|c use=1 conn_cur=1\n",
-		HEAD "0x1: key=1|2|3 use=1 conn_cur=0\n",
-		HEAD "0x1: key=1|2|3 use=1 conn_cur=99999999999\n",
-		HEAD "0x1: key= conn_cur=1\n",
-		HEAD "0x1:\n",
-		HEAD "key=1|2|3 conn_cur=1\n",
-		HEAD,
+		HEAD "0x1: key=1|2|3 use=1 exp=59990\n\n",
+		HEAD "0x1: key=1|2 use=1 conn_cur=1\n\n",
+		HEAD "0x1: key=a|b|c use=1 conn_cur=1\n\n",
+		HEAD "0x1: key=1|2|3 use=1 conn_cur=0\n\n",
+		HEAD "0x1: key=1|2|3 use=1 conn_cur=99999999999\n\n",
+		HEAD "0x1: key= conn_cur=1\n\n",
+		HEAD "0x1:\n\n",
+		HEAD "key=1|2|3 conn_cur=1\n\n",
+		HEAD "\n",
 	};
 	struct buffer out = {0};
 
@@ -72,6 +72,29 @@ static void refuses_what_is_not_its_table(void **state)
 	buffer_fini(&out);
 }
 
+/* What a master that is replaced by a reload leaves of an answer. */
+static void does_not_take_a_part_for_the_whole(void **state)
+{
+	static const char table[] = HEAD "0x1: key=1|2|3 use=12 conn_cur=12\n"
+					 "0x2: key=4|5|6 use=1 conn_cur=1\n\n";
+	static const char workers[] = "100 master 1 [failed: 0] 0d 2.6\n# workers\n"
+				      "104 worker 0 0d 2.6\n# old workers\n"
+				      "102 worker 1 0d 2.6\n\n";
+	uint64_t pids[GAUGE_WORKERS_MAX];
+	struct buffer out = {0};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(table) - 1; n++) {
+		assert_true(gauge_parse_table((struct slice){table, n}, &out) < 0);
+		assert_int_equal(out.len, 0);
+	}
+	assert_int_equal(gauge_parse_table(SLICE_LITERAL(table), &out), 2);
+	for (size_t n = 0; n < sizeof(workers) - 1; n++)
+		assert_true(gauge_parse_workers((struct slice){workers, n}, pids) < 0);
+	assert_int_equal(gauge_parse_workers(SLICE_LITERAL(workers), pids), 2);
+	buffer_fini(&out);
+}
+
 static void bounds_the_rows(void **state)
 {
 	static const char row[] = "0x1: key=1|2|3 use=1 conn_cur=1\n";
@@ -82,6 +105,7 @@ static void bounds_the_rows(void **state)
 	buffer_append_str(&text, HEAD);
 	for (int i = 0; i <= GAUGE_ROWS_MAX; i++)
 		buffer_append_str(&text, row);
+	buffer_append_str(&text, "\n");
 	assert_int_equal(gauge_parse_table(buffer_slice(&text), &out), -E2BIG);
 	buffer_fini(&text);
 	buffer_fini(&out);
@@ -138,6 +162,7 @@ int main(void)
 		cmocka_unit_test(reads_the_rows_of_every_version),
 		cmocka_unit_test(leaves_out_what_is_no_row),
 		cmocka_unit_test(refuses_what_is_not_its_table),
+		cmocka_unit_test(does_not_take_a_part_for_the_whole),
 		cmocka_unit_test(bounds_the_rows),
 		cmocka_unit_test(lists_old_workers_too),
 		cmocka_unit_test(bounds_the_workers),
