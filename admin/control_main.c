@@ -21,7 +21,7 @@
 #define SYNC_S 1.0    /* DESIGN.md: a power cut loses at most a second of the state file */
 #define BANS_S 1.0    /* the agent's own bans */
 #define HISTORY_S 0.2 /* finished requests, to the store */
-#define HISTORY_BUSY_S 0.2
+#define HISTORY_BUSY_S 0.1
 #define RETRY_S 30.0 /* what is pending at HAProxy */
 
 struct runner {
