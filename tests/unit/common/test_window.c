@@ -1,0 +1,180 @@
+#include "common/window.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define DAY_MS INT64_C(86400000)
+#define FIRST_YEAR 1970
+#define LAST_YEAR 2100
+
+static const int64_t lengths_ms[USAGE_MONTH] = {1000, 60000, 3600000, DAY_MS};
+
+static bool is_leap(int year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int days_in(int year, int month)
+{
+	static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return days[month] + (month == 1 && is_leap(year));
+}
+
+static void assert_month(int64_t now_ms, uint32_t number, int64_t end_ms)
+{
+	assert_int_equal(window_number(USAGE_MONTH, now_ms), number);
+	assert_true(window_reset_ms(USAGE_MONTH, now_ms) == end_ms);
+}
+
+/* Every day of 131 years, at its first and its last millisecond, against a calendar that counts days. */
+static void months_are_those_of_the_calendar(void **state)
+{
+	int64_t day = 0;
+	uint32_t number = 0;
+
+	(void)state;
+	for (int year = FIRST_YEAR; year <= LAST_YEAR; year++) {
+		for (int month = 0; month < 12; month++, number++) {
+			int64_t end = day + days_in(year, month);
+			for (; day < end; day++) {
+				assert_month(day * DAY_MS, number, end * DAY_MS);
+				assert_month((day + 1) * DAY_MS - 1, number, end * DAY_MS);
+			}
+		}
+	}
+	/* 2101-01-01, from another source than the loop above */
+	assert_int_equal(day, 47847);
+	assert_int_equal(number, 131 * 12);
+}
+
+static void known_months_end_when_they_do(void **state)
+{
+	(void)state;
+	/* 2000-02-29T23:59:59.999Z, 2024-02-28T12:00:00Z, 2026-12-31T23:59:59Z, 2100-02-28T00:00:00Z */
+	assert_month(INT64_C(951868799999), 361, INT64_C(951868800000));
+	assert_month(INT64_C(1709121600000), 649, INT64_C(1709251200000));
+	assert_month(INT64_C(1798761599000), 683, INT64_C(1798761600000));
+	assert_month(INT64_C(4107456000000), 1561, INT64_C(4107542400000));
+}
+
+static void windows_change_at_their_boundary_and_not_before(void **state)
+{
+	(void)state;
+	for (int i = 0; i < USAGE_MONTH; i++) {
+		enum usage_window w = (enum usage_window)i;
+		int64_t start = INT64_C(20778) * DAY_MS; /* a boundary of all four */
+		for (int64_t k = 0; k < 2000; k++, start += lengths_ms[i]) {
+			int64_t end = start + lengths_ms[i];
+			uint32_t number = window_number(w, start);
+			assert_int_equal(window_number(w, end - 1), number);
+			assert_int_equal(window_number(w, end), number + 1);
+			assert_true(window_reset_ms(w, start) == end);
+			assert_true(window_reset_ms(w, end - 1) == end);
+			assert_true(window_reset_ms(w, end) == end + lengths_ms[i]);
+		}
+	}
+}
+
+static void all_begin_at_the_epoch(void **state)
+{
+	(void)state;
+	for (int w = 0; w < USAGE_WINDOW_COUNT; w++)
+		assert_int_equal(window_number((enum usage_window)w, 0), 0);
+	assert_month(0, 0, 31 * DAY_MS);
+}
+
+/* In the middle of a window, so that only whole windows pass. */
+static int64_t middle_of(enum usage_window w)
+{
+	return w == USAGE_MONTH ? 20775 * DAY_MS : 20775 * DAY_MS + lengths_ms[w] / 2;
+}
+
+/* From the middle of November 2026 one step back is in October, two are in September. */
+static int64_t length_of(enum usage_window w)
+{
+	return w == USAGE_MONTH ? 31 * DAY_MS : lengths_ms[w];
+}
+
+static void counts_only_in_their_own_window(void **state)
+{
+	(void)state;
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		int64_t now = middle_of(w);
+		struct statefile_usage row = {0};
+		row.windows[i] = (struct statefile_window){window_number(w, now), 7};
+		assert_int_equal(window_count(&row, w, now), 7);
+		assert_int_equal(window_count(&row, w, window_reset_ms(w, now) - 1), 7);
+		assert_int_equal(window_count(&row, w, window_reset_ms(w, now)), 0);
+	}
+}
+
+/* NTP may step the clock over a boundary: what was admitted stays counted. A clock far off counts anew. */
+static void a_clock_set_back_over_one_boundary_forgets_nothing(void **state)
+{
+	(void)state;
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		int64_t now = middle_of(w);
+		struct statefile_usage row = {0};
+		row.windows[i] = (struct statefile_window){window_number(w, now), 7};
+		assert_int_equal(window_count(&row, w, now - length_of(w)), 7);
+		assert_int_equal(window_count(&row, w, now - 2 * length_of(w)), 0);
+	}
+}
+
+static void a_clock_of_one_moment_says_the_same(void **state)
+{
+	struct window_clock clock;
+	struct statefile_usage row = {0};
+
+	(void)state;
+	for (int64_t now = 0; now < INT64_C(4133980800000); now += INT64_C(7919000123)) {
+		window_clock_set(&clock, now);
+		assert_true(clock.now_ms == now);
+		for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+			enum usage_window w = (enum usage_window)i;
+			assert_int_equal(clock.numbers[i], window_number(w, now));
+			for (uint32_t ahead = 0; ahead < 3; ahead++) {
+				row.windows[i].number = window_number(w, now) + ahead;
+				row.windows[i].count = 3;
+				assert_int_equal(
+					window_clock_count(&clock, &row, w), ahead < 2 ? 3 : 0);
+				assert_int_equal(window_count(&row, w, now), ahead < 2 ? 3 : 0);
+			}
+		}
+	}
+}
+
+static void limits_and_names_belong_to_their_window(void **state)
+{
+	static const char *const names[] = {"second", "minute", "hour", "day", "month"};
+	const struct snapshot_limits limits = {
+		.rps = 1, .rpm = 2, .rph = 3, .daily = 4, .monthly = 5};
+
+	(void)state;
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+		assert_int_equal(window_limit(&limits, (enum usage_window)i), i + 1);
+		assert_string_equal(window_name((enum usage_window)i), names[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(months_are_those_of_the_calendar),
+		cmocka_unit_test(known_months_end_when_they_do),
+		cmocka_unit_test(windows_change_at_their_boundary_and_not_before),
+		cmocka_unit_test(all_begin_at_the_epoch),
+		cmocka_unit_test(counts_only_in_their_own_window),
+		cmocka_unit_test(a_clock_set_back_over_one_boundary_forgets_nothing),
+		cmocka_unit_test(a_clock_of_one_moment_says_the_same),
+		cmocka_unit_test(limits_and_names_belong_to_their_window),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
