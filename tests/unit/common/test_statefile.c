@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static char directory[] = "/tmp/relay-state-XXXXXX";
 static char path[64];
@@ -305,6 +307,186 @@ static void of_instances_that_start_at_once_one_runs(void **state)
 	}
 }
 
+/* --- rows --- */
+
+union row {
+	struct statefile_usage usage;
+	struct statefile_lease lease;
+	struct statefile_binding binding;
+	struct statefile_undo undo;
+};
+
+struct row_case {
+	enum statefile_table table;
+	const char *name; /* of the table, as the reason names it */
+	union row row;
+};
+
+static const size_t row_sizes[STATEFILE_TABLE_COUNT] = {
+	[STATEFILE_USAGE] = sizeof(struct statefile_usage),
+	[STATEFILE_LEASE] = sizeof(struct statefile_lease),
+	[STATEFILE_STICKY] = sizeof(struct statefile_binding),
+	[STATEFILE_UNDO] = sizeof(struct statefile_undo),
+};
+
+#define USAGE(...)                                                                                 \
+	{                                                                                          \
+		STATEFILE_USAGE, "usage",                                                          \
+		{                                                                                  \
+			.usage = { __VA_ARGS__ }                                                   \
+		}                                                                                  \
+	}
+#define LEASE(...)                                                                                 \
+	{                                                                                          \
+		STATEFILE_LEASE, "leases",                                                         \
+		{                                                                                  \
+			.lease = { __VA_ARGS__ }                                                   \
+		}                                                                                  \
+	}
+#define BINDING(...)                                                                               \
+	{                                                                                          \
+		STATEFILE_STICKY, "bindings",                                                      \
+		{                                                                                  \
+			.binding = { __VA_ARGS__ }                                                 \
+		}                                                                                  \
+	}
+#define UNDO(...)                                                                                  \
+	{                                                                                          \
+		STATEFILE_UNDO, "undo",                                                            \
+		{                                                                                  \
+			.undo = { __VA_ARGS__ }                                                    \
+		}                                                                                  \
+	}
+
+/* The first of each table also stands for it where one is enough. */
+static const struct row_case damaged[] = {
+	USAGE(.state = USAGE_KIND_COUNT, .id = 1),
+	USAGE(.state = USAGE_TENANT),
+	USAGE(.state = UINT32_MAX, .id = UINT32_MAX),
+	LEASE(.state = LEASE_STATE_COUNT, .tenant = 1, .key = 1, .account = 1, .decided_ms = 1),
+	LEASE(.state = LEASE_DECIDED, .key = 1, .account = 1, .decided_ms = 1),
+	LEASE(.state = LEASE_DECIDED, .tenant = 1, .account = 1, .decided_ms = 1),
+	LEASE(.state = LEASE_DECIDED, .tenant = 1, .key = 1, .decided_ms = 1),
+	LEASE(.state = LEASE_CONFIRMED, .tenant = 1, .key = 1, .account = 1),
+	LEASE(.state = LEASE_CONFIRMED, .tenant = 1, .key = 1, .account = 1, .decided_ms = -1),
+	BINDING(.state = BINDING_STATE_COUNT, .account = 1, .conversation = 1, .used_ms = 1),
+	BINDING(.state = BINDING_HELD, .conversation = 1, .used_ms = 1),
+	BINDING(.state = BINDING_HELD, .account = 1, .used_ms = 1),
+	BINDING(.state = BINDING_HELD, .account = 1, .conversation = 1),
+	UNDO(.state = 2),
+	UNDO(.state = 1, .usages = STATEFILE_UNDO_USAGES + 1),
+	UNDO(.state = 1, .lease = STATEFILE_LEASES + 1),
+	UNDO(.state = 1, .usages = 2, .rows = {0, STATEFILE_USAGES}),
+};
+
+static const struct row_case sound[] = {
+	USAGE(.state = USAGE_FREE, .id = 7),
+	USAGE(.state = USAGE_POOL, .id = UINT32_MAX),
+	LEASE(.state = LEASE_FREE, .tenant = 7),
+	LEASE(.state = LEASE_CONFIRMED, .tenant = 1, .key = 1, .account = 1, .decided_ms = 1),
+	BINDING(.state = BINDING_FREE, .account = 7),
+	BINDING(.state = BINDING_HELD, .account = 1, .conversation = 1, .used_ms = 1),
+	UNDO(.state = 0, .usages = UINT32_MAX),
+	UNDO(.state = 1, .lease = STATEFILE_LEASES, .usages = 1, .rows = {STATEFILE_USAGES - 1}),
+};
+
+static void put_row(const struct statefile *f, const struct row_case *c, bool last)
+{
+	uint32_t rows;
+	char *table = statefile_table(f, c->table, &rows);
+	size_t size = row_sizes[c->table];
+
+	memcpy(table + (last ? rows - 1 : 0) * size, &c->row, size);
+}
+
+static void check_row(const struct statefile *f, const struct row_case *c, bool last, bool good)
+{
+	const struct row_case none = {.table = c->table};
+	struct errtext e = {""};
+	char words[64];
+
+	snprintf(words, sizeof(words), "in its table of %s", c->name);
+	put_row(f, c, last);
+	assert_int_equal(statefile_check_rows(f, &e), good ? 0 : -EBADMSG);
+	assert_true(good || strstr(e.text, words));
+	put_row(f, &none, last);
+	assert_int_equal(statefile_check_rows(f, &e), 0);
+}
+
+static void rows_that_no_agent_writes_are_found(void **state)
+{
+	struct statefile f;
+	struct errtext e;
+	int set_aside;
+	int fd = open_file(&set_aside);
+
+	(void)state;
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	for (int last = 0; last < 2; last++) {
+		for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++)
+			check_row(&f, &damaged[i], last, false);
+		for (size_t i = 0; i < sizeof(sound) / sizeof(sound[0]); i++)
+			check_row(&f, &sound[i], last, true);
+	}
+	statefile_unmap(&f);
+	close(fd);
+}
+
+static void write_row(const struct row_case *c)
+{
+	struct statefile f;
+	struct errtext e;
+	int set_aside;
+	int fd = open_file(&set_aside);
+
+	assert_true(fd >= 0);
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	put_row(&f, c, false);
+	statefile_unmap(&f);
+	close(fd);
+}
+
+static void a_damaged_row_sets_the_file_aside(void **state)
+{
+	enum statefile_table done = STATEFILE_TABLE_COUNT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+		struct errtext e = {""};
+		int set_aside;
+		if (damaged[i].table == done)
+			continue;
+		done = damaged[i].table;
+		write_row(&damaged[i]);
+		int fd = statefile_open(path, (unsigned)-1, 0, &set_aside, &e);
+		assert_true(fd >= 0);
+		assert_int_equal(set_aside, 1);
+		assert_non_null(strstr(e.text, damaged[i].name));
+		close(fd);
+	}
+}
+
+/* A whole head of another program version, with the checksum that belongs to it. */
+static void another_format_is_set_aside(void **state)
+{
+	struct statefile_head h;
+	struct errtext e = {""};
+	int set_aside;
+	int fd = open_file(&set_aside);
+
+	(void)state;
+	assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
+	h.format = 1;
+	h.crc = (uint32_t)crc32(0, (const Bytef *)&h, offsetof(struct statefile_head, crc));
+	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+	close(fd);
+	fd = statefile_open(path, (unsigned)-1, 0, &set_aside, &e);
+	assert_true(fd >= 0);
+	assert_int_equal(set_aside, 1);
+	assert_non_null(strstr(e.text, "is of format 1, this program writes 2"));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +506,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_loose_mode_is_tightened, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_instances_that_start_at_once_one_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			rows_that_no_agent_writes_are_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_damaged_row_sets_the_file_aside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_format_is_set_aside, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
