@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NOTICE_PERCENT 80
+#define READS 4
 
 int usage_open(struct control *c, struct errtext *e)
 {
@@ -22,18 +23,43 @@ void usage_close(struct control *c)
 
 /* --- reading --- */
 
+/* A copy that was the same twice is not from the middle of a change; READS bounds the tries. */
+static void copy_row(const struct statefile_usage *row, struct statefile_usage *ret)
+{
+	struct statefile_usage again;
+
+	memcpy(ret, row, sizeof(*ret));
+	for (int i = 0; i < READS; i++) {
+		atomic_thread_fence(memory_order_acquire);
+		memcpy(&again, row, sizeof(again));
+		if (memcmp(ret, &again, sizeof(again)) == 0)
+			return;
+		memcpy(ret, &again, sizeof(*ret));
+	}
+}
+
+/* Also false when the row was given to another between the look and the copy. */
+static bool take_row(
+	const struct statefile_usage *row, enum usage_kind kind, struct statefile_usage *ret)
+{
+	if (atomic_load_explicit(&row->state, memory_order_acquire) != kind)
+		return false;
+	copy_row(row, ret);
+	return atomic_load_explicit(&ret->state, memory_order_relaxed) == kind;
+}
+
 bool usage_read(
 	const struct control *c, enum usage_kind kind, uint32_t id, struct statefile_usage *ret)
 {
 	uint32_t count = 0;
+	struct statefile_usage row;
 	const struct statefile_usage *rows =
 		c->statefile.block ? statefile_table(&c->statefile, STATEFILE_USAGE, &count) : NULL;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (rows[i].id != id ||
-			atomic_load_explicit(&rows[i].state, memory_order_acquire) != kind)
+		if (rows[i].id != id || !take_row(&rows[i], kind, &row) || row.id != id)
 			continue;
-		memcpy(ret, &rows[i], sizeof(*ret));
+		memcpy(ret, &row, sizeof(*ret));
 		return true;
 	}
 	return false;
@@ -171,9 +197,8 @@ int usage_describe_quotas(struct request *r, json_object *o)
 
 	json_object_object_add(o, "quota", search.items);
 	for (uint32_t i = 0; i < count && !error; i++) {
-		if (atomic_load_explicit(&rows[i].state, memory_order_acquire) != USAGE_TENANT)
+		if (!take_row(&rows[i], USAGE_TENANT, &search.usage))
 			continue;
-		memcpy(&search.usage, &rows[i], sizeof(search.usage));
 		error = query_each(r, put_tenant, &search,
 			"SELECT id, name, daily, monthly FROM tenants WHERE id = ?1", "i",
 			(int64_t)search.usage.id);

@@ -155,7 +155,8 @@ static void a_tenant_shows_its_windows_and_slots(void **state)
 	int64_t before = clock_wall_ms();
 
 	room_run(r, TENANTS);
-	put_usage(r, 3, USAGE_KEY, 1, 99); /* the same id, of another kind */
+	put_usage(r, 2, USAGE_TENANT, 2, 98); /* another id */
+	put_usage(r, 3, USAGE_KEY, 1, 99);    /* the same id, of another kind */
 	put_usage(r, 4, USAGE_TENANT, 1, 70);
 	for (uint32_t i = 0; i < 3; i++)
 		put_lease(r, i * 1000, 1, 5, 6);
