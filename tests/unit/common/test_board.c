@@ -221,6 +221,141 @@ static void another_format_is_refused(void **state)
 	assert_null(board_map(-1, false, &e));
 }
 
+/* --- reasons and bans --- */
+
+static void reasons_come_back_as_they_were_put(void **state)
+{
+	struct board_why put = {.id = {9, 8, 7},
+		.decided_ms = 1,
+		.tenant = 2,
+		.key = 3,
+		.pool = 4,
+		.account = 5,
+		.action = BOARD_ACTION_WAITED,
+		.refusal = 1,
+		.shadow = 1,
+		.limit_count = BOARD_LIMITS,
+		.candidate_count = BOARD_CANDIDATES,
+		.member_count = 1000,
+		.conversation = UINT64_MAX};
+	struct board_why got = {0};
+	struct errtext e;
+	int fd;
+	struct board *b = new_board(&fd);
+	struct board *reader = board_map(fd, false, &e);
+	size_t skip = offsetof(struct board_why, id);
+
+	(void)state;
+	assert_non_null(reader);
+	put.limits[BOARD_LIMITS - 1].used = 6;
+	put.candidates[BOARD_CANDIDATES - 1].account = 7;
+	board_put_why(b, &put);
+	assert_int_equal(board_read_why(reader, 0, &got), 0);
+	assert_memory_equal((char *)&got + skip, (const char *)&put + skip, sizeof(put) - skip);
+	board_unmap(reader);
+	free_board(b, fd);
+}
+
+static void the_oldest_reasons_go_when_their_ring_is_full(void **state)
+{
+	struct board_why got;
+	int fd;
+	struct board *b = new_board(&fd);
+
+	(void)state;
+	assert_int_equal(board_read_why(b, 0, &got), -EAGAIN);
+	for (uint32_t i = 0; i <= BOARD_WHYS; i++)
+		board_put_why(b, &(struct board_why){.tenant = i});
+	assert_int_equal(board_read_why(b, 0, &got), -ENOENT);
+	for (uint32_t i = 1; i <= BOARD_WHYS; i++) {
+		assert_int_equal(board_read_why(b, i, &got), 0);
+		assert_int_equal(got.tenant, i);
+	}
+	assert_int_equal(board_read_why(b, BOARD_WHYS + 1, &got), -EAGAIN);
+	free_board(b, fd);
+}
+
+static void the_oldest_bans_go_when_their_ring_is_full(void **state)
+{
+	struct board_ban got;
+	int fd;
+	struct board *b = new_board(&fd);
+
+	(void)state;
+	assert_int_equal(board_read_ban(b, 0, &got), -EAGAIN);
+	for (uint32_t i = 0; i <= BOARD_BANS; i++)
+		board_put_ban(b, &(struct board_ban){.bad_keys = i, .expires_ms = -(int64_t)i});
+	assert_int_equal(board_read_ban(b, 0, &got), -ENOENT);
+	for (uint32_t i = 1; i <= BOARD_BANS; i++) {
+		assert_int_equal(board_read_ban(b, i, &got), 0);
+		assert_int_equal(got.bad_keys, i);
+		assert_true(got.expires_ms == -(int64_t)i);
+	}
+	assert_int_equal(board_read_ban(b, BOARD_BANS + 1, &got), -EAGAIN);
+	free_board(b, fd);
+}
+
+static void reasons_and_bans_that_are_being_written_are_not_read(void **state)
+{
+	struct board_why why = {.tenant = 99};
+	struct board_ban ban = {.bad_keys = 99};
+	int fd;
+	struct board *b = new_board(&fd);
+
+	(void)state;
+	board_put_why(b, &(struct board_why){.tenant = 1});
+	board_put_ban(b, &(struct board_ban){.bad_keys = 1});
+	atomic_store(&b->whys[0].sequence, 0);
+	atomic_store(&b->bans[0].sequence, 0);
+	assert_int_equal(board_read_why(b, 0, &why), -ENOENT);
+	assert_int_equal(board_read_ban(b, 0, &ban), -ENOENT);
+	assert_int_equal(why.tenant, 99);
+	assert_int_equal(ban.bad_keys, 99);
+	free_board(b, fd);
+}
+
+/* A ban that is put must not move the numbers of requests or reasons: readers keep one mark for each. */
+static void the_rings_count_apart(void **state)
+{
+	int fd;
+	struct board *b = new_board(&fd);
+
+	(void)state;
+	board_put_why(b, &(struct board_why){0});
+	board_put_why(b, &(struct board_why){0});
+	board_put_ban(b, &(struct board_ban){0});
+	assert_int_equal(atomic_load(&b->written), 0);
+	assert_int_equal(atomic_load(&b->whys_written), 2);
+	assert_int_equal(atomic_load(&b->bans_written), 1);
+	free_board(b, fd);
+}
+
+static void every_reason_has_words_of_its_own(void **state)
+{
+	(void)state;
+	assert_null(board_reason_text(BOARD_REASON_NONE));
+	for (int i = 1; i < BOARD_REASON_COUNT; i++) {
+		assert_non_null(board_reason_text((enum board_reason)i));
+		for (int k = 1; k < i; k++)
+			assert_string_not_equal(board_reason_text((enum board_reason)i),
+				board_reason_text((enum board_reason)k));
+	}
+}
+
+static void a_row_is_found_only_after_the_writer_has_made_it(void **state)
+{
+	int fd;
+	struct board *b = new_board(&fd);
+
+	(void)state;
+	assert_null(board_find_tenant(b, 7));
+	assert_null(board_find_account(b, 7));
+	assert_ptr_equal(board_tenant(b, 7), board_find_tenant(b, 7));
+	assert_ptr_equal(board_account(b, 7), board_find_account(b, 7));
+	assert_null(board_find_tenant(b, 7 + BOARD_ROWS));
+	free_board(b, fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +368,13 @@ int main(void)
 		cmocka_unit_test(counts_outlive_the_mapping_of_one_writer),
 		cmocka_unit_test(the_block_cannot_be_cut_below_its_readers),
 		cmocka_unit_test(another_format_is_refused),
+		cmocka_unit_test(reasons_come_back_as_they_were_put),
+		cmocka_unit_test(the_oldest_reasons_go_when_their_ring_is_full),
+		cmocka_unit_test(the_oldest_bans_go_when_their_ring_is_full),
+		cmocka_unit_test(reasons_and_bans_that_are_being_written_are_not_read),
+		cmocka_unit_test(the_rings_count_apart),
+		cmocka_unit_test(every_reason_has_words_of_its_own),
+		cmocka_unit_test(a_row_is_found_only_after_the_writer_has_made_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
