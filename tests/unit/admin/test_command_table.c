@@ -94,6 +94,45 @@ static void status_has_sections(void **state)
 	json_object_put(o);
 }
 
+static void usage_is_a_table_below_its_object(void **state)
+{
+	json_object *o = json_tokener_parse(
+		"{\"name\":\"acme\",\"usage\":[{\"window\":\"minute\",\"limit\":60,\"used\":58,"
+		"\"remaining\":2,\"resets_at\":\"T1\"},{\"window\":\"month\",\"limit\":null,"
+		"\"used\":1234,\"remaining\":null,\"resets_at\":\"T2\"}],\"in_use\":3}");
+	struct buffer out = {0};
+
+	(void)state;
+	command_table_object(o, &out);
+	assert_string_equal(buffer_str(&out),
+		"name: acme\nin_use: 3\n"
+		"\nWINDOW  LIMIT  USED  LEFT  RESETS\n"
+		"minute  60     58    2     T1\n"
+		"month   -      1234  -     T2\n");
+	buffer_fini(&out);
+	json_object_put(o);
+}
+
+static void status_lists_quotas_only_when_there_are_some(void **state)
+{
+	json_object *o = json_tokener_parse(
+		"{\"processes\":{},\"quota\":[{\"tenant\":\"acme\",\"window\":\"day\",\"used\":80,"
+		"\"limit\":100,\"resets_at\":\"T\"}]}");
+	struct buffer out = {0};
+
+	(void)state;
+	command_table_status(o, &out);
+	assert_string_equal(buffer_str(&out),
+		"\nNEARLY USED UP  WINDOW  USED  LIMIT  RESETS\n"
+		"acme            day     80    100    T\n");
+	json_object_object_add(o, "quota", json_object_new_array());
+	buffer_clear(&out);
+	command_table_status(o, &out);
+	assert_int_equal(out.len, 0);
+	buffer_fini(&out);
+	json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +142,8 @@ int main(void)
 		cmocka_unit_test(a_terminal_is_not_obeyed_to),
 		cmocka_unit_test(objects_are_lines),
 		cmocka_unit_test(status_has_sections),
+		cmocka_unit_test(usage_is_a_table_below_its_object),
+		cmocka_unit_test(status_lists_quotas_only_when_there_are_some),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,39 @@ static void shows_what_the_agent_has_counted(void **state)
 	buffer_fini(&text);
 }
 
+static void shows_limits_waiting_and_healing(void **state)
+{
+	struct room *r = *state;
+	struct board *b = r->board;
+	struct buffer text = {0};
+
+	room_run(r, NAMES);
+	board_add(&b->counters[BOARD_HEALED], 2);
+	board_add(&b->counters[BOARD_GIVEN_BACK], 3);
+	board_set(&b->counters[BOARD_WAITING], 4);
+	board_add(&b->counters[BOARD_WAITED], 5);
+	board_add(&b->counters[BOARD_BINDINGS_MOVED], 6);
+	board_set(&board_account(b, 2)->risk, 125000);
+	for (uint64_t i = 0; i < 3; i++)
+		board_add(&board_tenant(b, 1)->shadow[i], 7 + i);
+	metrics_render(&r->control, &text);
+	check_format(buffer_str(&text));
+	assert_true(has_line(&text, "relay_slots_healed_total 2"));
+	assert_true(has_line(&text, "relay_requests_given_back_total 3"));
+	assert_true(has_line(&text, "relay_requests_waiting 4"));
+	assert_true(has_line(&text, "relay_requests_waited_total 5"));
+	assert_true(has_line(&text, "relay_bindings_moved_total 6"));
+	assert_true(has_line(&text, "relay_account_risk{account=\"a\"} 0.000000"));
+	assert_true(has_line(&text, "relay_account_risk{account=\"b\"} 0.125000"));
+	assert_true(has_line(&text, "relay_shadow_passed_total{tenant=\"acme\",limit=\"rate\"} 7"));
+	assert_true(has_line(
+		&text, "relay_shadow_passed_total{tenant=\"acme\",limit=\"concurrency\"} 8"));
+	assert_true(
+		has_line(&text, "relay_shadow_passed_total{tenant=\"acme\",limit=\"quota\"} 9"));
+	assert_null(strstr(buffer_str(&text), "relay_leases_reclaimed_total"));
+	buffer_fini(&text);
+}
+
 static void answers_quickly(void **state)
 {
 	struct room *r = *state;
@@ -184,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(is_valid_before_anything_was_counted),
 		TEST(shows_what_the_agent_has_counted),
+		TEST(shows_limits_waiting_and_healing),
 		TEST(answers_quickly),
 	};
 
