@@ -350,8 +350,12 @@ static void a_row_is_found_only_after_the_writer_has_made_it(void **state)
 	(void)state;
 	assert_null(board_find_tenant(b, 7));
 	assert_null(board_find_account(b, 7));
-	assert_ptr_equal(board_tenant(b, 7), board_find_tenant(b, 7));
-	assert_ptr_equal(board_account(b, 7), board_find_account(b, 7));
+	const struct board_tenant *tenant = board_tenant(b, 7);
+	const struct board_account *account = board_account(b, 7);
+	assert_non_null(tenant);
+	assert_non_null(account);
+	assert_ptr_equal(board_find_tenant(b, 7), tenant);
+	assert_ptr_equal(board_find_account(b, 7), account);
 	assert_null(board_find_tenant(b, 7 + BOARD_ROWS));
 	free_board(b, fd);
 }
