@@ -23,6 +23,12 @@ void usage_close(struct control *c)
 
 /* --- reading --- */
 
+static bool is_same(const struct statefile_usage *a, const struct statefile_usage *b)
+{
+	return a->id == b->id && a->state == b->state &&
+		memcmp(a->windows, b->windows, sizeof(a->windows)) == 0;
+}
+
 /* A copy that was the same twice is not from the middle of a change; READS bounds the tries. */
 static void copy_row(const struct statefile_usage *row, struct statefile_usage *ret)
 {
@@ -32,7 +38,7 @@ static void copy_row(const struct statefile_usage *row, struct statefile_usage *
 	for (int i = 0; i < READS; i++) {
 		atomic_thread_fence(memory_order_acquire);
 		memcpy(&again, row, sizeof(again));
-		if (memcmp(ret, &again, sizeof(again)) == 0)
+		if (is_same(ret, &again))
 			return;
 		memcpy(ret, &again, sizeof(*ret));
 	}
