@@ -95,7 +95,8 @@ static void a_row_keeps_all_its_fields(void **state)
 	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 1);
 	q.code[sizeof(q.code) - 1] = '\0';
 	q.sequence = got.sequence;
-	assert_memory_equal(&q, &got, sizeof(q));
+	/* up to the last field: what pads the end is nobody's */
+	assert_memory_equal(&q, &got, offsetof(struct board_request, label) + sizeof(q.label));
 	q.id[0] = 9;
 	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 0);
 }
