@@ -85,6 +85,8 @@ static int add_egress(struct assemble *a, sqlite3_stmt *st)
 		.id = assemble_u32(st, 0),
 		.name = assemble_text(a, st, 1),
 		.region = assemble_text(a, st, 2),
+		.flags = sqlite3_column_int(st, 3) ? SNAPSHOT_EGRESS_SUSPENDED : 0,
+		.epoch = assemble_u32(st, 4),
 	};
 
 	idmap_add(&a->egresses, row.id);
@@ -253,8 +255,9 @@ static int assemble_all(struct assemble *a)
 		a, "SELECT id, name, provider, headers FROM upstreams ORDER BY id", add_upstream);
 
 	if (!error)
-		error = assemble_each(
-			a, "SELECT id, name, region FROM egresses ORDER BY id", add_egress);
+		error = assemble_each(a,
+			"SELECT id, name, region, suspended, epoch FROM egresses ORDER BY id",
+			add_egress);
 	if (!error)
 		error = assemble_each(a,
 			"SELECT upstream_id, egress_id, id, name, prefix, strip, first_gen, last_gen"

@@ -20,11 +20,16 @@ enum column {
 	COLUMN_PACE_MAX,
 	COLUMN_HEADERS,
 	COLUMN_SUSPENDED,
+	COLUMN_EPOCH,
+	COLUMN_NEEDS_LOGIN,
+	COLUMN_REFRESHABLE,
 };
 
-#define ACCOUNTS_SQL                                                                               \
-	"SELECT id, name, upstream_id, weight, region, rpm, rph, concurrency, max_consecutive,"    \
-	" pace_min_ms, pace_max_ms, headers, suspended FROM accounts ORDER BY id"
+#define ACCOUNTS_SQL                                                                                  \
+	"SELECT id, name, upstream_id, weight, region, rpm, rph, concurrency, max_consecutive,"       \
+	" pace_min_ms, pace_max_ms, headers, suspended, epoch, needs_login <> '',"                    \
+	" source <> 'watch' AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = accounts.id" \
+	"  AND c.field = 'refresh_token') FROM accounts ORDER BY id"
 
 /* --- exits --- */
 
@@ -162,10 +167,18 @@ static int add_credential(struct assemble *a, const struct assemble_upstream *u,
 		return error == -ENOENT ? 0 : error;
 	}
 	row->expires_ms = token.expires_ms;
+	row->credential_generation = (uint64_t)token.generation;
 	row->auth = (uint32_t)provider_auth(u->provider, buffer_slice(&token.value));
 	row->credential = snapshot_builder_text(a->builder, buffer_slice(&token.value));
 	credential_fini(&token);
 	return 0;
+}
+
+static uint32_t flags_of(sqlite3_stmt *st)
+{
+	return (sqlite3_column_int(st, COLUMN_SUSPENDED) ? SNAPSHOT_ACCOUNT_SUSPENDED : 0) |
+		(sqlite3_column_int(st, COLUMN_NEEDS_LOGIN) ? SNAPSHOT_ACCOUNT_NEEDS_LOGIN : 0) |
+		(sqlite3_column_int(st, COLUMN_REFRESHABLE) ? SNAPSHOT_ACCOUNT_REFRESHABLE : 0);
 }
 
 static struct snapshot_account read_account(struct assemble *a, sqlite3_stmt *st)
@@ -174,7 +187,8 @@ static struct snapshot_account read_account(struct assemble *a, sqlite3_stmt *st
 
 	return (struct snapshot_account){
 		.id = assemble_u32(st, COLUMN_ID),
-		.flags = sqlite3_column_int(st, COLUMN_SUSPENDED) ? SNAPSHOT_ACCOUNT_SUSPENDED : 0,
+		.flags = flags_of(st),
+		.epoch = assemble_u32(st, COLUMN_EPOCH),
 		.upstream = (uint32_t)idmap_find(
 			&a->upstreams, sqlite3_column_int64(st, COLUMN_UPSTREAM)),
 		.weight = weight ? weight : 1,

@@ -110,6 +110,12 @@ static int make_head(const struct publish *p, struct snapshot_head *ret, struct 
 		.max_body = c->config.requests_max_body,
 		.created_ms = clock_wall_ms(),
 		.sticky_ttl_ms = c->config.sticky_ttl_ms,
+		.health = {.threshold = (uint32_t)c->config.health_threshold,
+			.half_open = (uint32_t)c->config.health_half_open,
+			.recovery_ms = c->config.health_recovery_ms,
+			.attempts = (uint32_t)c->config.health_attempts,
+			.retry_percent = (uint32_t)c->config.health_retry_percent,
+			.retry_per_second = (uint32_t)c->config.health_retry_per_second},
 		.bad_keys_max = c->config.bad_keys_max,
 		.ban_ms = c->config.ban_ms,
 	};

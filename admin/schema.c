@@ -106,7 +106,34 @@ static const char requests[] =
 	"CREATE INDEX requests_by_tenant ON requests (tenant_id);"
 	"CREATE INDEX requests_by_time ON requests (started_ms);";
 
-static const char *const migrations[] = {first, bans, requests};
+/*
+ * `epoch` rises when the operator clears what the agent holds against an account or an egress.
+ * `refreshes` is the journal of token refreshes (refresh.h): a row stands from the durable intent to
+ * the commit, `reply` holds the raw answer, sealed, before anything of it is parsed.
+ */
+static const char health[] =
+	"ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accounts ADD COLUMN needs_login TEXT NOT NULL DEFAULT '';" /* why; empty = no */
+	"ALTER TABLE egresses ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN suspend_reason TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE egresses ADD COLUMN seen_ip TEXT NOT NULL DEFAULT '';" /* by the echo endpoint */
+	"ALTER TABLE egresses ADD COLUMN checked_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN node_cert TEXT NOT NULL DEFAULT '';" /* paths, for nodes */
+	"ALTER TABLE egresses ADD COLUMN node_ca TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE refreshes ("
+	" account_id INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,"
+	" parent INTEGER NOT NULL," /* generation of the refresh token in use */
+	" attempt INTEGER NOT NULL, intent_ms INTEGER NOT NULL,"
+	" status INTEGER NOT NULL DEFAULT 0, reply BLOB, reply_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE TABLE notices ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL,"
+	" message TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 1,"
+	" created_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+	" acked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE UNIQUE INDEX notices_open ON notices (kind, subject) WHERE acked_ms = 0;";
+
+static const char *const migrations[] = {first, bans, requests, health};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -1,5 +1,6 @@
 #include "agent/question.h"
 
+#include "common/num.h"
 #include "common/record.h"
 #include "common/seam.h"
 
@@ -78,6 +79,30 @@ static void take_id(struct decide_request *r, const struct spoe_value *value, bo
 		*ret_found = true;
 }
 
+static void take_account(struct question *q, const struct spoe_value *value)
+{
+	struct slice text = {NULL, 0};
+	uint64_t id = 0;
+
+	take_bytes(&q->request, SEAM_ARG_ACCOUNT, value, &text);
+	if (text.n && num_parse_u64(text, UINT32_MAX, &id))
+		q->request.malformed = true;
+	q->account = (uint32_t)id;
+}
+
+/* What other messages than decide carry. */
+static void take_other(struct question *q, enum seam_arg arg, const struct spoe_value *value)
+{
+	if (arg == SEAM_ARG_SINCE)
+		take_since(&q->request, value);
+	else if (arg == SEAM_ARG_STATUS)
+		take_number(&q->request, value, &q->status);
+	else if (arg == SEAM_ARG_LIMITS)
+		take_bytes(&q->request, arg, value, &q->limits);
+	else if (arg == SEAM_ARG_ACCOUNT)
+		take_account(q, value);
+}
+
 struct needed {
 	bool id;
 	bool gen;
@@ -137,7 +162,10 @@ static void take(
 		take_flag(r, value, &r->websocket);
 		break;
 	case SEAM_ARG_SINCE:
-		take_since(r, value);
+	case SEAM_ARG_STATUS:
+	case SEAM_ARG_LIMITS:
+	case SEAM_ARG_ACCOUNT:
+		take_other(q, arg, value);
 		break;
 	case SEAM_ARG_COUNT:
 		break;

@@ -8,6 +8,9 @@
 struct question {
 	struct decide_request request;
 	struct slice secret; /* empty when none came */
+	struct slice limits; /* of respond */
+	uint64_t status;     /* of respond */
+	uint32_t account;    /* of probe; id, 0 = none */
 };
 
 /*

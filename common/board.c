@@ -152,22 +152,41 @@ struct board_account *board_account(struct board *b, uint32_t id)
 	return id ? find_row(b, b->accounts, sizeof(b->accounts[0]), id) : NULL;
 }
 
-const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id)
+/* Readers look where the writer would have put it; a row is never moved. */
+static const void *look_up(const void *rows, size_t row_size, uint32_t id)
 {
-	for (size_t i = 0; i < BOARD_ROWS; i++) {
-		if (atomic_load_explicit(&b->tenants[i].id, memory_order_acquire) == id)
-			return &b->tenants[i];
+	uint32_t at = id * 2654435761u;
+
+	for (size_t n = 0; id && n < BOARD_ROWS; n++, at++) {
+		const char *row = (const char *)rows + (at & (BOARD_ROWS - 1)) * row_size;
+		uint32_t found = atomic_load_explicit(
+			(const _Atomic uint32_t *)(const void *)row, memory_order_acquire);
+		if (found == id)
+			return row;
+		if (found == 0)
+			return NULL;
 	}
 	return NULL;
 }
 
+const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id)
+{
+	return look_up(b->tenants, sizeof(b->tenants[0]), id);
+}
+
 const struct board_account *board_find_account(const struct board *b, uint32_t id)
 {
-	for (size_t i = 0; i < BOARD_ROWS; i++) {
-		if (atomic_load_explicit(&b->accounts[i].id, memory_order_acquire) == id)
-			return &b->accounts[i];
-	}
-	return NULL;
+	return look_up(b->accounts, sizeof(b->accounts[0]), id);
+}
+
+const struct board_backend *board_find_backend(const struct board *b, uint32_t id)
+{
+	return look_up(b->backends, sizeof(b->backends[0]), id);
+}
+
+struct board_backend *board_backend(struct board *b, uint32_t id)
+{
+	return id ? find_row(b, b->backends, sizeof(b->backends[0]), id) : NULL;
 }
 
 struct board_upstream *board_upstream(struct board *b, uint32_t id)
@@ -298,4 +317,26 @@ const char *board_reason_text(enum board_reason r)
 	};
 
 	return texts[r];
+}
+
+const char *board_standing_name(enum board_standing s)
+{
+	static const char *const names[BOARD_STANDING_COUNT] = {
+#define X(id, name, text) [BOARD_STANDING_##id] = (name),
+		BOARD_STANDINGS(X)
+#undef X
+	};
+
+	return names[s];
+}
+
+const char *board_standing_text(enum board_standing s)
+{
+	static const char *const texts[BOARD_STANDING_COUNT] = {
+#define X(id, name, text) [BOARD_STANDING_##id] = (text),
+		BOARD_STANDINGS(X)
+#undef X
+	};
+
+	return texts[s];
 }

@@ -10,6 +10,7 @@
 #include "common/errtext.h"
 #include "common/ip.h"
 #include "common/refusal.h"
+#include "common/result.h"
 #include "common/slice.h"
 
 #include <stdatomic.h>
@@ -17,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_FORMAT 2
+#define BOARD_FORMAT 3
 #define BOARD_ROWS 4096	     /* labelled rows of each kind: tenants, accounts, upstreams */
 #define BOARD_REQUESTS 65536 /* requests in the ring; a power of two */
 #define BOARD_WHYS 8192	     /* decisions with their reasons; a power of two */
@@ -32,33 +33,42 @@ typedef _Atomic uint64_t board_counter;
 
 /* Single counters: id, metric or note */
 #define BOARD_COUNTERS(X)                                                                          \
-	X(ALLOWED)	    /* relay_decisions_total{action="allow"} */                            \
-	X(ANSWERED)	    /* relay_decisions_total{action="answer"} */                           \
-	X(REPEATED)	    /* decisions asked again and answered from their lease */              \
-	X(SPOP_CONNECTIONS) /* gauge */                                                            \
-	X(SPOP_REFUSED)	    /* connections refused: too many, wrong peer */                        \
-	X(SPOP_STALLED)	    /* connections closed because the peer did not read */                 \
-	X(EVENTS)	    /* end records taken */                                                \
-	X(EVENTS_LOST)	    /* dropped by the kernel before we read them */                        \
-	X(EVENTS_BAD)	    /* not an end record */                                                \
-	X(EVENTS_FORGED)    /* wrong secret or unknown peer */                                     \
-	X(EVENTS_UNMATCHED) /* for no lease: repeated, late, or refused requests' own */           \
-	X(LEASES)	    /* gauge: requests in progress */                                      \
-	X(HEALED)	    /* relay_slots_healed_total: given back because HAProxy lacks them */  \
-	X(GIVEN_BACK)	    /* admitted requests that were never sent on, uncounted again */       \
-	X(GAUGE_READ_MS)    /* gauge: Unix time of HAProxy's word last used */                     \
-	X(WAITING)	    /* gauge: requests that wait for a slot */                             \
-	X(WAITED)	    /* requests admitted after waiting */                                  \
-	X(WAIT_REFUSED)	    /* could not wait: every place was taken */                            \
-	X(USAGE_ROWS)	    /* gauge: rows of limit windows in use */                              \
-	X(USAGE_FULL)	    /* refused: no row of limit windows was free */                        \
-	X(STATE_DROPPED)    /* rows of the state file that made no sense */                        \
-	X(BINDINGS_MOVED)   /* conversations that went to another account */                       \
-	X(BANNED)	    /* addresses banned for bad keys */                                    \
-	X(BAD_KEY_CACHED)   /* bad keys refused without a look-up */                               \
-	X(BOARD_FULL)	    /* a labelled row had no place */                                      \
-	X(SNAPSHOT_VERSION) /* gauge: the snapshot in force */                                     \
-	X(SNAPSHOT_REFUSED) /* snapshots that did not pass the check */
+	X(ALLOWED)	     /* relay_decisions_total{action="allow"} */                           \
+	X(ANSWERED)	     /* relay_decisions_total{action="answer"} */                          \
+	X(REPEATED)	     /* decisions asked again and answered from their lease */             \
+	X(SPOP_CONNECTIONS)  /* gauge */                                                           \
+	X(SPOP_REFUSED)	     /* connections refused: too many, wrong peer */                       \
+	X(SPOP_STALLED)	     /* connections closed because the peer did not read */                \
+	X(EVENTS)	     /* end records taken */                                               \
+	X(EVENTS_LOST)	     /* dropped by the kernel before we read them */                       \
+	X(EVENTS_BAD)	     /* not an end record */                                               \
+	X(EVENTS_FORGED)     /* wrong secret or unknown peer */                                    \
+	X(EVENTS_UNMATCHED)  /* for no lease: repeated, late, or refused requests' own */          \
+	X(LEASES)	     /* gauge: requests in progress */                                     \
+	X(HEALED)	     /* relay_slots_healed_total: given back because HAProxy lacks them */ \
+	X(GIVEN_BACK)	     /* admitted requests that were never sent on, uncounted again */      \
+	X(GAUGE_READ_MS)     /* gauge: Unix time of HAProxy's word last used */                    \
+	X(WAITING)	     /* gauge: requests that wait for a slot */                            \
+	X(WAITED)	     /* requests admitted after waiting */                                 \
+	X(WAIT_REFUSED)	     /* could not wait: every place was taken */                           \
+	X(USAGE_ROWS)	     /* gauge: rows of limit windows in use */                             \
+	X(USAGE_FULL)	     /* refused: no row of limit windows was free */                       \
+	X(STATE_DROPPED)     /* rows of the state file that made no sense */                       \
+	X(BINDINGS_MOVED)    /* conversations that went to another account */                      \
+	X(BANNED)	     /* addresses banned for bad keys */                                   \
+	X(BAD_KEY_CACHED)    /* bad keys refused without a look-up */                              \
+	X(BOARD_FULL)	     /* a labelled row had no place */                                     \
+	X(HEALTH_CHANGES)    /* rises with every change that control may have to act on */         \
+	X(HEALTH_FULL)	     /* no row of health was free: that one counts as healthy */           \
+	X(FAILOVER_RESPONSE) /* attempts taken over after an answer or a lost connection */        \
+	X(FAILOVER_CONNECT)  /* no connection came about */                                        \
+	X(FAILOVER_EGRESS)   /* the egress was known to be down */                                 \
+	X(FAILOVER_REFUSED)  /* no account was left to take over */                                \
+	X(RETRY_EXHAUSTED)   /* requests let out without failover: the tenant's budget is spent */ \
+	X(LAST_RESORT)	     /* requests sent to an account that is out, all being out */          \
+	X(RESULT_UNKNOWN)    /* answers that no row of the classes fits */                         \
+	X(SNAPSHOT_VERSION)  /* gauge: the snapshot in force */                                    \
+	X(SNAPSHOT_REFUSED)  /* snapshots that did not pass the check */
 
 enum board_counter_id {
 #define X(id) BOARD_##id,
@@ -88,12 +98,54 @@ struct board_tenant {
 	board_counter noticed;	       /* notices at 80 % of a quota */
 };
 
+/* How an account or a way out stands: id, name, text */
+#define BOARD_STANDINGS(X)                                                                         \
+	X(USABLE, "ok", "usable")                                                                  \
+	X(SUSPECT, "suspect", "an attempt failed unseen: left alone for a moment")                 \
+	X(BURST, "burst", "the upstream asked for a moment's rest")                                \
+	X(WINDOW, "window", "the upstream's own limit is reached")                                 \
+	X(COOLING, "cooling", "refused several times: left alone for a while")                     \
+	X(LOGIN, "refreshing", "its credential was refused: waits for a new one")                  \
+	X(HALF_OPEN, "half_open", "circuit half-open: a trial is out")                             \
+	X(OPEN, "open", "circuit open")                                                            \
+	X(SUSPENDED, "suspended", "suspended after repeated refusals")
+
+enum board_standing {
+#define X(id, name, text) BOARD_STANDING_##id,
+	BOARD_STANDINGS(X)
+#undef X
+		BOARD_STANDING_COUNT
+};
+
+const char *board_standing_name(enum board_standing s);
+const char *board_standing_text(enum board_standing s);
+
 struct board_account {
 	_Atomic uint32_t id;
 	uint32_t pad;
 	board_counter active;
 	board_counter requests;
-	board_counter risk; /* gauge, in millionths */
+	board_counter risk;	/* gauge, in millionths */
+	board_counter standing; /* gauge: enum board_standing */
+	board_counter circuit;	/* gauge: enum circuit */
+	board_counter until_ms; /* gauge: Unix time at which the standing ends; 0 = not known */
+	board_counter epoch;	/* gauge: of the row that the standing is of */
+	board_counter used;	/* gauge: of the upstream's own limits, in millionths */
+	board_counter refused_credential; /* gauge: the generation that was refused; 0 = none */
+	board_counter
+		wants_probe_ms; /* gauge: Unix time since when an answer is wanted; 0 = none */
+	board_counter last_used_ms, last_success_ms; /* gauges, Unix time */
+	board_counter results[RESULT_CLASS_COUNT];
+};
+
+/* A way out: one upstream through one egress. */
+struct board_backend {
+	_Atomic uint32_t id;
+	uint32_t pad;
+	board_counter standing; /* as an account's */
+	board_counter circuit;
+	board_counter until_ms;
+	board_counter failures; /* connections that did not come about */
 };
 
 struct board_upstream {
@@ -136,6 +188,15 @@ struct board_request {
 	X(MINUTE, "its limit per minute is reached")                                               \
 	X(HOUR, "its limit per hour is reached")                                                   \
 	X(SLOTS, "its concurrent requests are used up")                                            \
+	X(TRIED, "this request was refused there")                                                 \
+	X(CIRCUIT, "its circuit is open")                                                          \
+	X(HALF_OPEN, "its circuit is half-open and a trial is out")                                \
+	X(COOLING, "cools down after a failure")                                                   \
+	X(WINDOW, "the upstream's own limit is reached")                                           \
+	X(LOGIN, "has to log in anew")                                                             \
+	X(REFRESH, "its credential was refused and is being renewed")                              \
+	X(EGRESS, "its egress is down")                                                            \
+	X(LAST_RESORT, "taken as the last resort: all accounts are out")                           \
 	X(PACED, "waits for its pace")                                                             \
 	X(USAGE, "no place to count its use")
 
@@ -211,6 +272,7 @@ struct board {
 	struct board_histogram decision;
 	struct board_tenant tenants[BOARD_ROWS];
 	struct board_account accounts[BOARD_ROWS];
+	struct board_backend backends[BOARD_ROWS];
 	struct board_upstream upstreams[BOARD_ROWS];
 	_Atomic uint64_t written; /* requests ever put in the ring */
 	struct board_request requests[BOARD_REQUESTS];
@@ -249,11 +311,14 @@ void board_observe_upstream(struct board_histogram *h, uint64_t ms);
 struct board_tenant *board_tenant(struct board *b, uint32_t id);
 struct board_account *board_account(struct board *b, uint32_t id);
 struct board_upstream *board_upstream(struct board *b, uint32_t id);
+struct board_backend *board_backend(struct board *b, uint32_t id);
 
-/* Writer: puts one request in the ring; `sequence` is set here. */
 /* Reader: NULL when the agent has made no row yet. */
 const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id);
 const struct board_account *board_find_account(const struct board *b, uint32_t id);
+const struct board_backend *board_find_backend(const struct board *b, uint32_t id);
+
+/* Writer: puts one request in the ring; `sequence` is set here. */
 void board_put_request(struct board *b, const struct board_request *r);
 /*
  * Reader: copies request number `n` (0-based). 0; -EAGAIN: not written yet; -ENOENT: overwritten.

@@ -274,11 +274,22 @@ static int check_unserved(const struct config *c, const char *name, struct errte
 		return errtext_set(e, -EINVAL, message, name, "[redis] url");
 	if (c->admin_http.s[0])
 		return errtext_set(e, -EINVAL, message, name, "[admin] http");
-	if (c->check_listen.s[0])
-		return errtext_set(e, -EINVAL, message, name, "[check] listen");
 	if (c->store_url.s[0] && strncmp(c->store_url.s, "sqlite:/", 8) != 0)
 		return errtext_set(
 			e, -EINVAL, "%s: [store] url: sqlite:/ABSOLUTE/PATH is expected", name);
+	return 0;
+}
+
+static int check_health(const struct config *c, const char *name, struct errtext *e)
+{
+	if (c->health_half_open < 1 || c->health_half_open > 4)
+		return errtext_set(e, -EINVAL, "%s: [health] half_open: 1 to 4", name);
+	if (c->health_attempts < 1 || c->health_attempts > 4)
+		return errtext_set(e, -EINVAL, "%s: [health] attempts: 1 to 4", name);
+	if (c->health_retry_percent > 100)
+		return errtext_set(e, -EINVAL, "%s: [health] retry_percent: at most 100", name);
+	if (c->health_threshold > 1000 || c->health_retry_per_second > 1000000)
+		return errtext_set(e, -EINVAL, "%s: [health]: a number is too large", name);
 	return 0;
 }
 
@@ -313,6 +324,8 @@ static int check_whole(struct config *c, const char *name, struct errtext *e)
 			e, -EINVAL, "%s: [relay] user and agent_user must differ", name);
 	if (!error)
 		error = check_bans(c, name, e);
+	if (!error)
+		error = check_health(c, name, e);
 	return error ? error : check_unserved(c, name, e);
 }
 

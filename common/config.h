@@ -47,6 +47,7 @@ struct config {
 	struct config_text haproxy_master_socket;
 	struct config_text haproxy_output_dir;
 	struct config_text haproxy_binary;
+	struct config_text haproxy_internal_socket;
 	/* [headers] beyond the built-in policy; comma-separated names */
 	struct config_text headers_request_deny;  /* also stripped from requests */
 	struct config_text headers_request_allow; /* exceptions to the built-in list */
@@ -73,6 +74,13 @@ struct config {
 	uint64_t health_threshold;
 	uint64_t health_recovery_ms;
 	uint64_t health_half_open;
+	uint64_t health_attempts;
+	uint64_t health_retry_percent;
+	uint64_t health_retry_per_second;
+	uint64_t health_probe_idle_ms;
+	uint64_t health_probe_pause_ms;
+	struct config_text health_echo_url;
+	uint64_t health_echo_every_ms;
 };
 
 /* All defaults. */

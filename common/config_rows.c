@@ -55,6 +55,9 @@ const struct config_row config_rows[] = {
 		"Where rendered files stand; empty means where the last render wrote them."},
 	{"haproxy", "binary", CONFIG_PATH, AT(haproxy_binary), "/usr/sbin/haproxy", RELOAD,
 		"HAProxy's program, to check what was rendered."},
+	{"haproxy", "internal_socket", CONFIG_PATH, AT(haproxy_internal_socket), "", RELOAD,
+		"Where HAProxy takes control's own requests (refresh, probes, egress checks); empty means "
+		"RUN_DIR/haproxy-internal.sock."},
 	{"headers", "request_deny", CONFIG_TEXT, AT(headers_request_deny), "", RELOAD,
 		"Request headers to strip beyond the built-in list, comma-separated."},
 	{"headers", "request_allow", CONFIG_TEXT, AT(headers_request_allow), "", RELOAD,
@@ -98,7 +101,21 @@ const struct config_row config_rows[] = {
 	{"health", "recovery", CONFIG_DURATION, AT(health_recovery_ms), "30s", RELOAD,
 		"How long an open circuit stays open before a trial."},
 	{"health", "half_open", CONFIG_NUMBER, AT(health_half_open), "1", RELOAD,
-		"Trial requests of a half-open circuit."},
+		"Trial requests of a half-open circuit at once, 1 to 4."},
+	{"health", "attempts", CONFIG_NUMBER, AT(health_attempts), "3", RELOAD,
+		"Accounts that one request may try, 1 to 4; 1 means no failover within a request."},
+	{"health", "retry_percent", CONFIG_NUMBER, AT(health_retry_percent), "20", RELOAD,
+		"Share of a tenant's requests that may be tried again, 0 to 100."},
+	{"health", "retry_per_second", CONFIG_NUMBER, AT(health_retry_per_second), "5", RELOAD,
+		"Further attempts of a tenant beyond that share."},
+	{"health", "probe_idle", CONFIG_DURATION, AT(health_probe_idle_ms), "15m", RELOAD,
+		"An account that was not used for so long is probed; 0 means never."},
+	{"health", "probe_pause", CONFIG_DURATION, AT(health_probe_pause_ms), "3s", RELOAD,
+		"Shortest time between two probes."},
+	{"health", "echo_url", CONFIG_TEXT, AT(health_echo_url), "", RELOAD,
+		"A URL that answers with the caller's address, for `egress check`; empty means none."},
+	{"health", "echo_every", CONFIG_DURATION, AT(health_echo_every_ms), "10m", RELOAD,
+		"How often every egress is checked there; 0 means only when asked."},
 };
 
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);

@@ -109,6 +109,44 @@ int record_parse_track(
 	return 0;
 }
 
+const char *record_format_mark(const struct record_mark *m, char *out)
+{
+	char *p = out;
+
+	if (m->is_probe)
+		*p++ = 'p';
+	else
+		p = format_u32(m->attempt, p);
+	*p++ = '.';
+	p = format_u32(m->account_generation, p);
+	*p++ = '.';
+	p = format_u32(m->backend_generation, p);
+	*p = '\0';
+	return out;
+}
+
+int record_parse_mark(struct slice text, struct record_mark *ret)
+{
+	uint64_t values[3] = {0};
+	struct slice rest = text;
+	struct slice part;
+	bool is_probe = text.n && text.p[0] == 'p';
+
+	for (size_t i = 0; i < 3; i++) {
+		if (!slice_next(&rest, '.', &part))
+			return -EINVAL;
+		if (i == 0 && is_probe && part.n == 1)
+			continue;
+		if (num_parse_u64(part, UINT32_MAX, &values[i]))
+			return -EINVAL;
+	}
+	if (rest.p)
+		return -EINVAL;
+	*ret = (struct record_mark){
+		(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2], is_probe};
+	return 0;
+}
+
 /* `-` stands for what HAProxy does not have. */
 static struct slice present(struct slice field)
 {
@@ -190,11 +228,14 @@ static int parse_numbers(const struct slice *fields, struct record *r)
 static int parse_fields(const struct slice *fields, struct record *r)
 {
 	struct slice track = present(fields[RECORD_FIELD_TRACK]);
+	struct slice mark = present(fields[RECORD_FIELD_MARK]);
 	struct slice ends = fields[RECORD_FIELD_TERMINATION];
 
 	if (record_parse_id(fields[RECORD_FIELD_ID], r->id) || ends.n != 2)
 		return -EINVAL;
 	if (track.n && record_parse_track(track, &r->tenant, &r->key, &r->account))
+		return -EINVAL;
+	if (mark.n && record_parse_mark(mark, &r->mark))
 		return -EINVAL;
 	memcpy(r->termination, ends.p, 2);
 	r->backend = present(fields[RECORD_FIELD_BACKEND]);

@@ -8,6 +8,7 @@
 
 #include "common/slice.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RECORD_MAGIC "relay1"
@@ -34,6 +35,7 @@
 	X(RETRIES, "%rc")                                                                          \
 	X(CODE, "%[var(txn.rly.code)]")                                                            \
 	X(LABEL, "%[var(txn.rly.label)]")                                                          \
+	X(MARK, "%[var(txn.relay.mark)]")                                                          \
 	X(LIMITS, "%[var(txn.relay.lim)]")
 
 enum record_field {
@@ -41,6 +43,17 @@ enum record_field {
 	RECORD_FIELDS(X)
 #undef X
 		RECORD_FIELD_COUNT,
+};
+
+/*
+ * What the agent said of an attempt, so that its record can be judged without any memory of it: which
+ * one it was, and in which states of the circuits of account and backend it was let out.
+ */
+struct record_mark {
+	uint32_t attempt; /* 1 = the client's own stream; 0 = a probe, or no mark */
+	uint32_t account_generation;
+	uint32_t backend_generation;
+	bool is_probe;
 };
 
 struct record {
@@ -60,6 +73,7 @@ struct record {
 	unsigned retries;
 	struct slice code;  /* refusal code, empty for none */
 	struct slice label; /* the client's own request id or traceparent, empty for none */
+	struct record_mark mark;
 	struct slice limits;
 };
 
@@ -86,5 +100,10 @@ const char *record_format_id(const uint8_t id[16], char *out);
 const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account, char *out);
 int record_parse_track(
 	struct slice text, uint32_t *ret_tenant, uint32_t *ret_key, uint32_t *ret_account);
+
+/* `attempt.account.backend` in decimal; the attempt of a probe is `p`. */
+#define RECORD_MARK_SIZE 36
+const char *record_format_mark(const struct record_mark *m, char *out);
+int record_parse_mark(struct slice text, struct record_mark *ret);
 
 #endif

@@ -17,6 +17,13 @@
 /* of SEAM_ENGINE_WAIT; the same arguments and `since`: they act like decide, but may be answered late */
 #define SEAM_MSG_WAIT "wait"
 #define SEAM_MSG_WAIT2 "wait2"
+/* of SEAM_ENGINE: the same stream's next attempt, after HAProxy took it back from a server */
+#define SEAM_MSG_AGAIN "again"
+#define SEAM_MSG_AGAIN2 "again2"
+/* of SEAM_ENGINE: the head of an answer, only when `watch` was set */
+#define SEAM_MSG_RESPOND "respond"
+/* of SEAM_ENGINE: control's own request to an account, on the internal frontend */
+#define SEAM_MSG_PROBE "probe"
 #define SEAM_WAIT_MS 30000	      /* longest time that one answer is held */
 #define SEAM_WAIT_PROCESSING_MS 35000 /* HAProxy's `timeout processing` for it */
 #define SEAM_WAIT_REPEATS 20	      /* wait2 is asked so often at most */
@@ -38,10 +45,13 @@
 	X(METHOD, "method", 32)                                                                    \
 	X(PATH, "path", 1024) /* without the query */                                              \
 	X(HOST, "host", 256)                                                                       \
-	X(SRC, "src", 0)     /* ipv4 or ipv6 */                                                    \
-	X(LEN, "len", 0)     /* int: content-length; absent without one */                         \
-	X(WS, "ws", 0)	     /* bool: a WebSocket upgrade */                                       \
-	X(SINCE, "since", 0) /* int: what the variable of that name holds; wait messages only */
+	X(SRC, "src", 0)       /* ipv4 or ipv6 */                                                  \
+	X(LEN, "len", 0)       /* int: content-length; absent without one */                       \
+	X(WS, "ws", 0)	       /* bool: a WebSocket upgrade */                                     \
+	X(SINCE, "since", 0)   /* int: what the variable of that name holds; wait messages only */ \
+	X(STATUS, "status", 0) /* int: respond only */                                             \
+	X(LIMITS, "lim", 1024) /* the variable of that name; respond only */                       \
+	X(ACCOUNT, "account", 16) /* id, in decimal; probe only */
 
 enum seam_arg {
 #define X(id, name, max) SEAM_ARG_##id,
@@ -72,7 +82,12 @@ enum seam_arg {
 	X(SINCE, "since")	/* int: Unix time in ms at which the wait began; action wait */    \
 	X(RL_LIMIT, "rl_limit") /* int: the tightest request limit; unset without one */           \
 	X(RL_LEFT, "rl_left")	/* int: what is left of it */                                      \
-	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */
+	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */                           \
+	X(ALT, "alt")		/* bool: another account could take over */                        \
+	X(WATCH, "watch")	/* bool: `respond` is wanted */                                    \
+	X(SHAPE, "shape")	/* SEAM_SHAPE_*: of errors; answers to `again` only */             \
+	X(MARK, "mark")		/* of this attempt; comes back in its record, see record.h */      \
+	X(LIM, "lim")		/* set by HAProxy: limit headers of the answer, see result.h */
 
 enum seam_var {
 #define X(id, name) SEAM_VAR_##id,
@@ -89,6 +104,21 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_ACTION_DENY "deny"
 #define SEAM_ACTION_ANSWER "answer"
 #define SEAM_ACTION_WAIT "wait"
+#define SEAM_SHAPE_OPENAI "openai"
+#define SEAM_SHAPE_ANTHROPIC "anthropic"
+
+/*
+ * Each egress backend has the real server and two at the frontend for further attempts; the record's
+ * `server` tells which one had the stream last (SEAM.md "End records").
+ */
+#define SEAM_SERVER_OUT "out"
+#define SEAM_SERVER_AGAIN "again" /* again1, again2 */
+/* Headers of the internal frontend: a probe's account id, or the backend of a request that brings its own credential. */
+#define SEAM_HEADER_ACCOUNT "X-Relay-Account"
+#define SEAM_HEADER_BACKEND "X-Relay-Backend"
+/* Backends for control's own requests, by the ids of the store: token host of an upstream, echo endpoint. */
+#define SEAM_BACKEND_TOKEN "t%" PRId64 "-e%" PRId64 /* upstream, egress */
+#define SEAM_BACKEND_ECHO "c-e%" PRId64		    /* egress */
 
 /* `h_` + eight hex digits of FNV-1a over the lower-case header name; `out` needs the size below. */
 #define SEAM_HEADER_VAR_SIZE 11

@@ -19,7 +19,7 @@
 
 #include <stdint.h>
 
-#define SNAPSHOT_FORMAT 2
+#define SNAPSHOT_FORMAT 3
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -84,6 +84,8 @@ enum snapshot_auth {
 
 #define SNAPSHOT_ACCOUNT_SUSPENDED 1u
 #define SNAPSHOT_ACCOUNT_NO_CREDENTIAL 2u
+#define SNAPSHOT_ACCOUNT_REFRESHABLE 4u /* a refused credential is renewed by control */
+#define SNAPSHOT_ACCOUNT_NEEDS_LOGIN 8u /* its refresh token is used up */
 
 struct snapshot_account {
 	uint32_t id;
@@ -100,6 +102,9 @@ struct snapshot_account {
 	struct snapshot_range exits;   /* of SNAPSHOT_EXIT, in order of preference */
 	struct snapshot_range headers; /* of SNAPSHOT_HEADER */
 	struct snapshot_limits limits;
+	uint64_t credential_generation;
+	uint32_t epoch; /* rises with `accounts reset` and `resume` */
+	uint32_t pad;
 };
 
 /* One way out of an account: an egress, and the backends that were ever made for it, newest first. */
@@ -129,9 +134,13 @@ struct snapshot_header {
 	uint64_t last_gen;
 };
 
+#define SNAPSHOT_EGRESS_SUSPENDED 1u
+
 struct snapshot_egress {
 	uint32_t id;
 	uint32_t flags;
+	uint32_t epoch; /* as an account's, for all backends of this egress */
+	uint32_t pad;
 	struct snapshot_text name;
 	struct snapshot_text region;
 };
@@ -187,6 +196,17 @@ enum snapshot_section {
 #define SNAPSHOT_SITE_ENABLED 1u
 #define SNAPSHOT_SITE_SELF_USE 2u /* only tenants with SNAPSHOT_TENANT_OWN */
 
+/* [health] of the configuration */
+struct snapshot_health {
+	uint32_t threshold; /* failures in a row that open a circuit; 0 = never */
+	uint32_t half_open; /* trials at once, 1..STATEFILE_PERMITS */
+	uint64_t recovery_ms;
+	uint32_t attempts;	   /* of one request, 1..STATEFILE_ATTEMPTS */
+	uint32_t retry_percent;	   /* of a tenant's requests that may be tried again */
+	uint32_t retry_per_second; /* and so many besides */
+	uint32_t pad;
+};
+
 struct snapshot_head {
 	char magic[8];
 	uint32_t format;
@@ -204,6 +224,7 @@ struct snapshot_head {
 	uint64_t bad_keys_max; /* different bad keys from one address in a minute; 0 = no bans */
 	uint64_t ban_ms;       /* how long such an address is banned */
 	uint64_t bans_taken;   /* board bans that the section BAN already answers for */
+	struct snapshot_health health;
 	struct {
 		uint64_t offset; /* multiple of 8 */
 		uint64_t count;	 /* rows */

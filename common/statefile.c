@@ -19,7 +19,8 @@
 #define PAGE 4096
 
 static_assert(sizeof(struct statefile_usage) == 64, "usage is one cache line");
-static_assert(sizeof(struct statefile_lease) == 64, "a lease is one cache line");
+static_assert(sizeof(struct statefile_lease) == 128, "a lease is two cache lines");
+static_assert(sizeof(struct statefile_health) == 192, "health is three cache lines");
 static_assert(sizeof(struct statefile_head) <= PAGE, "the head has a page of its own");
 
 struct table_shape {
@@ -31,6 +32,7 @@ static const struct table_shape shapes[STATEFILE_TABLE_COUNT] = {
 	[STATEFILE_USAGE] = {sizeof(struct statefile_usage), STATEFILE_USAGES},
 	[STATEFILE_LEASE] = {sizeof(struct statefile_lease), STATEFILE_LEASES},
 	[STATEFILE_STICKY] = {sizeof(struct statefile_binding), STATEFILE_BINDINGS},
+	[STATEFILE_HEALTH] = {sizeof(struct statefile_health), STATEFILE_HEALTHS},
 	[STATEFILE_UNDO] = {sizeof(struct statefile_undo), 1},
 };
 

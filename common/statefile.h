@@ -15,17 +15,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATEFILE_FORMAT 2
+#define STATEFILE_FORMAT 3
 #define STATEFILE_USAGES 131072	  /* tenants, keys, accounts and pools with usage in this month */
 #define STATEFILE_LEASES 65536	  /* requests in progress on one node */
 #define STATEFILE_BINDINGS 131072 /* conversations */
 #define STATEFILE_BINDING_WAYS 8  /* places of one conversation; rows of a bucket */
+#define STATEFILE_HEALTHS 16384	  /* accounts and backends whose health is known */
+#define STATEFILE_PERMITS 4	  /* trials of a half-open circuit at once, at most */
+#define STATEFILE_ATTEMPTS 4	  /* of one request, at most */
 
 enum statefile_table {
 	STATEFILE_USAGE,  /* limit windows; index in the agent's memory */
 	STATEFILE_LEASE,  /* requests in progress; index in the agent's memory */
 	STATEFILE_STICKY, /* conversation bindings; a bucket is conversation % (rows / ways) */
-	STATEFILE_HEALTH, /* account health; none yet */
+	STATEFILE_HEALTH, /* of accounts and backends; index in the agent's memory */
 	STATEFILE_UNDO,	  /* one row: the change under way */
 	STATEFILE_TABLE_COUNT,
 };
@@ -71,6 +74,10 @@ enum lease_state {
 	LEASE_STATE_COUNT,
 };
 
+#define LEASE_HARD 1u	   /* its conversation has state upstream and must not move */
+#define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
+#define LEASE_ANTHROPIC 4u /* shape of its errors */
+
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {
 	_Atomic uint32_t state; /* enum lease_state */
@@ -84,6 +91,12 @@ struct statefile_lease {
 	uint32_t attempt;      /* 1 = first */
 	int64_t decided_ms;    /* Unix time */
 	uint64_t conversation; /* keyed hash, 0 = none */
+	uint32_t pool;
+	uint32_t flags;		     /* LEASE_* */
+	uint32_t account_generation; /* of the circuits, when this attempt was let out */
+	uint32_t backend_generation;
+	uint32_t tried[STATEFILE_ATTEMPTS]; /* accounts of the attempts before this one; 0 = none */
+	uint8_t pad[32];
 };
 
 enum binding_state {
@@ -97,6 +110,55 @@ struct statefile_binding {
 	uint32_t account;
 	uint64_t conversation; /* keyed hash of tenant, pool and conversation */
 	int64_t used_ms;       /* Unix time */
+};
+
+enum health_kind {
+	HEALTH_FREE,
+	HEALTH_ACCOUNT,
+	HEALTH_BACKEND, /* one upstream through one egress */
+	HEALTH_KIND_COUNT,
+};
+
+enum circuit {
+	CIRCUIT_CLOSED,
+	CIRCUIT_HALF_OPEN,
+	CIRCUIT_OPEN,
+	CIRCUIT_COUNT,
+};
+
+/* Who may try in a half-open circuit: a lease, so that one that never returns locks nothing. */
+struct statefile_permit {
+	uint8_t id[16];	  /* of the request */
+	int64_t until_ms; /* Unix time; 0 = free */
+};
+
+/* All times are Unix time in milliseconds; 0 = none. */
+struct statefile_health {
+	_Atomic uint32_t state; /* enum health_kind */
+	uint32_t id;
+	uint32_t
+		epoch; /* of the operator's last reset; another one in the snapshot clears the row */
+	uint32_t generation; /* of the circuit: rises with every change of its state */
+	uint8_t circuit;     /* enum circuit */
+	uint8_t cool_class;  /* enum result_class: why it cools */
+	uint8_t suspended;   /* by the ladder */
+	uint8_t pad;
+	uint16_t failures; /* in a row, of those that the breaker counts */
+	uint16_t rungs;	   /* in a row, of those that the ladder counts */
+	uint16_t bursts;   /* in a row */
+	uint16_t suspects; /* attempts in a row whose answer nobody saw */
+	uint16_t used; /* of the upstream's own limits, in 1/65535; counts until used_until_ms */
+	uint16_t pad2;
+	uint64_t
+		refused_credential; /* its generation, when it was last refused (401); 0 = never since a success */
+	int64_t open_until_ms;
+	int64_t cool_until_ms;
+	int64_t window_until_ms;
+	int64_t used_until_ms;
+	int64_t last_used_ms;
+	int64_t last_success_ms;
+	struct statefile_permit permits[STATEFILE_PERMITS];
+	uint8_t pad3[8];
 };
 
 /*
@@ -144,9 +206,9 @@ int statefile_open(
 	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 void statefile_unmap(struct statefile *f);
-/* First row of a table; the number of rows in `ret_rows`. */
 /* Whether every row is one that an agent could have written; control's reading of a live file passes. */
 int statefile_check_rows(const struct statefile *f, struct errtext *e);
+/* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);
 
 #endif

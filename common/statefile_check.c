@@ -1,3 +1,4 @@
+#include "common/result.h"
 #include "common/statefile.h"
 
 #include <errno.h>
@@ -38,6 +39,17 @@ static bool binding_is_sound(const void *row)
 	return state < BINDING_STATE_COUNT && b->account && b->conversation && b->used_ms > 0;
 }
 
+static bool health_is_sound(const void *row)
+{
+	const struct statefile_health *h = row;
+	uint32_t kind = load(&h->state);
+
+	if (kind == HEALTH_FREE)
+		return true;
+	return kind < HEALTH_KIND_COUNT && h->id && h->circuit < CIRCUIT_COUNT &&
+		h->cool_class < RESULT_CLASS_COUNT;
+}
+
 static bool undo_is_sound(const void *row)
 {
 	const struct statefile_undo *u = row;
@@ -62,6 +74,7 @@ static const struct table_check {
 	[STATEFILE_USAGE] = {"usage", sizeof(struct statefile_usage), usage_is_sound},
 	[STATEFILE_LEASE] = {"leases", sizeof(struct statefile_lease), lease_is_sound},
 	[STATEFILE_STICKY] = {"bindings", sizeof(struct statefile_binding), binding_is_sound},
+	[STATEFILE_HEALTH] = {"health", sizeof(struct statefile_health), health_is_sound},
 	[STATEFILE_UNDO] = {"undo", sizeof(struct statefile_undo), undo_is_sound},
 };
 

@@ -49,7 +49,7 @@ static void append_args(const struct render_model *m, bool waits, struct buffer 
 	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
 		enum seam_arg arg = (enum seam_arg)i;
 		if ((arg == SEAM_ARG_SECRET && !render_spop_has_secret(m)) ||
-			(arg == SEAM_ARG_SINCE && !waits))
+			(arg == SEAM_ARG_SINCE && !waits) || arg > SEAM_ARG_SINCE)
 			continue;
 		if (arg == SEAM_ARG_GEN) {
 			buffer_printf(b, " %s=int(%" PRIu64 ")", seam_arg_name(arg), m->gen);

@@ -13,7 +13,7 @@
 /* as HAProxy 2.6 wrote it */
 #define LINE                                                                                       \
 	"relay1 " SECRET " 7 " ID " 12|345|6 b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "    \
-	"client-1 a=b c=d"
+	"client-1 2.31.4 a=b c=d"
 
 static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
 
@@ -45,6 +45,32 @@ static void reads_every_field(void **state)
 	assert_int_equal(r.code.n, 0);
 	assert_true(slice_eq_str(r.label, "client-1"));
 	assert_true(slice_eq_str(r.limits, "a=b c=d"));
+	assert_int_equal(r.mark.attempt, 2);
+	assert_int_equal(r.mark.account_generation, 31);
+	assert_int_equal(r.mark.backend_generation, 4);
+	assert_false(r.mark.is_probe);
+}
+
+static void a_mark_comes_back(void **state)
+{
+	static const struct record_mark marks[] = {
+		{1, 0, 0, false}, {4, UINT32_MAX, 7, false}, {0, 5, UINT32_MAX, true}};
+	static const char *const bad[] = {"", "1", "1.2", "1.2.3.4", "q.1.2", "p1.1.2", "1..2",
+		"1.2.", "-1.2.3", "4294967296.1.1"};
+	char text[RECORD_MARK_SIZE];
+	struct record_mark mark;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		record_format_mark(&marks[i], text);
+		assert_int_equal(record_parse_mark(slice_from_str(text), &mark), 0);
+		assert_int_equal(mark.attempt, marks[i].attempt);
+		assert_int_equal(mark.account_generation, marks[i].account_generation);
+		assert_int_equal(mark.backend_generation, marks[i].backend_generation);
+		assert_int_equal(mark.is_probe, marks[i].is_probe);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(record_parse_mark(slice_from_str(bad[i]), &mark), 0);
 }
 
 static void a_refused_request_has_no_server(void **state)
@@ -54,7 +80,7 @@ static void a_refused_request_has_no_server(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("relay1 " SECRET " 7 " ID " - relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
-		      "invalid_api_key - -\n",
+		      "invalid_api_key - - -\n",
 			&r),
 		RECORD_OK);
 	assert_int_equal(r.tenant, 0);
@@ -83,15 +109,15 @@ static void other_datagrams_are_bad(void **state)
 		"",
 		"relay1",
 		"relay2 x",
-		"relay1 " SECRET " 7 not-an-id 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " x " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " 7 " ID " 1|2 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|4294967296 b s 200 1 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 1200 1 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 99999999999 0 -- 0 - - -",
+		"relay1 " SECRET " 7 not-an-id 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " x " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|4294967296 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 1200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 99999999999 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID
-		" 1|2|3 b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 --- 0 - - -",
+		" 1|2|3 b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 --- 0 - - - -",
 		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 -",
 	};
 	struct record r;
@@ -108,9 +134,9 @@ static void haproxys_own_lines_are_no_alarm(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).", &r), RECORD_OTHER);
-	assert_int_equal(
-		parse("relay1 " SECRET " 7 - - relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - -",
-			&r),
+	assert_int_equal(parse("relay1 " SECRET
+			       " 7 - - relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
+				 &r),
 		RECORD_OTHER);
 }
 
@@ -161,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_every_field),
+		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_wrong_secret_is_a_forgery),
 		cmocka_unit_test(other_datagrams_are_bad),

@@ -476,14 +476,14 @@ static void another_format_is_set_aside(void **state)
 
 	(void)state;
 	assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
-	h.format = 1;
+	h.format = 2;
 	h.crc = (uint32_t)crc32(0, (const Bytef *)&h, offsetof(struct statefile_head, crc));
 	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
 	close(fd);
 	fd = statefile_open(path, (unsigned)-1, 0, &set_aside, &e);
 	assert_true(fd >= 0);
 	assert_int_equal(set_aside, 1);
-	assert_non_null(strstr(e.text, "is of format 1, this program writes 2"));
+	assert_non_null(strstr(e.text, "is of format 2, this program writes 3"));
 	close(fd);
 }
 

@@ -81,7 +81,7 @@ static void asks_for_every_argument_one_byte_beyond_its_bound(void **state)
 	(void)state;
 	model_init(&model);
 	char *text = model_render(&model);
-	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
+	for (int i = 0; i <= SEAM_ARG_SINCE; i++) {
 		enum seam_arg arg = (enum seam_arg)i;
 		snprintf(part, sizeof(part), " %s=", seam_arg_name(arg));
 		int in_messages = arg == SEAM_ARG_SINCE ? 2 : 4; /* decide, decide2, wait, wait2 */
