@@ -15,3 +15,7 @@ if(TARGET relayadm)
 		DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
 		RENAME relayadm OPTIONAL)
 endif()
+
+# For the machines beside this one: HAProxy's drop-in, and the configuration of a remote egress node.
+install(FILES "${CMAKE_SOURCE_DIR}/haproxy/spoa-relay.conf" "${CMAKE_SOURCE_DIR}/haproxy/egress-node.cfg"
+	DESTINATION "${CMAKE_INSTALL_DATADIR}/spoa-relay")
