@@ -115,6 +115,31 @@ int num_parse_fraction(struct slice s, uint32_t *ret_ppm)
 	return 0;
 }
 
+int num_parse_decimal(struct slice s, uint32_t max_whole, uint64_t *ret_micro)
+{
+	struct slice whole;
+	struct slice rest = s;
+	uint64_t value;
+	uint64_t micro = 0;
+
+	if (!slice_next(&rest, '.', &whole))
+		return -EINVAL;
+	int error = num_parse_u64(whole, max_whole, &value);
+	if (error)
+		return error;
+	if (rest.p && rest.n == 0)
+		return -EINVAL;
+	uint64_t scale = 100000;
+	for (size_t i = 0; i < rest.n; i++) {
+		if (rest.p[i] < '0' || rest.p[i] > '9')
+			return -EINVAL;
+		micro += (uint64_t)(rest.p[i] - '0') * scale;
+		scale /= 10;
+	}
+	*ret_micro = value * 1000000 + micro;
+	return 0;
+}
+
 const char *num_format_duration(uint64_t ms, char *out)
 {
 	static const struct unit units[] = {

@@ -15,6 +15,8 @@ int num_parse_duration(struct slice s, uint64_t max_ms, uint64_t *ret_ms);
 int num_parse_size(struct slice s, uint64_t max, uint64_t *ret);
 /* "0..1" with up to six decimals, as millionths. */
 int num_parse_fraction(struct slice s, uint32_t *ret_ppm);
+/* Digits, and a point with more of them if need be, as millionths; what is finer is cut off. */
+int num_parse_decimal(struct slice s, uint32_t max_whole, uint64_t *ret_micro);
 
 /* Shortest exact form: 90000 -> "90s", 3600000 -> "1h", 0 -> "0". `out` needs NUM_DURATION_SIZE. */
 #define NUM_DURATION_SIZE 32

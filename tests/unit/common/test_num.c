@@ -110,6 +110,31 @@ static void fractions_are_exact(void **state)
 		assert_int_not_equal(num_parse_fraction(slice_from_str(bad[i]), &ppm), 0);
 }
 
+static void decimals_are_cut_after_millionths(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t micro;
+	} good[] = {{"0", 0}, {"100", 100000000}, {"12.5", 12500000}, {"0.000001", 1},
+		{"0.99999999999999999999999", 999999}};
+	const char *bad[] = {"", ".", ".5", "1.", "-1", "+1", "1e3", "1,5", "1.5.5", "1.-5", "NaN",
+		"inf", " 1", "1 ", "0x10"};
+	uint64_t micro = BAD;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(num_parse_decimal(slice_from_str(good[i].text), 1000, &micro), 0);
+		assert_int_equal(micro, good[i].micro);
+	}
+	assert_int_equal(num_parse_decimal(SLICE_LITERAL("1001.0"), 1000, &micro), -ERANGE);
+	assert_int_equal(num_parse_decimal(SLICE_LITERAL("4294967295"), UINT32_MAX, &micro), 0);
+	assert_int_equal(micro, UINT64_C(4294967295000000));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(
+			num_parse_decimal(slice_from_str(bad[i]), UINT32_MAX, &micro), -EINVAL);
+	assert_int_equal(micro, UINT64_C(4294967295000000));
+}
+
 static void durations_are_written_in_the_largest_exact_unit(void **state)
 {
 	char text[NUM_DURATION_SIZE];
@@ -134,6 +159,7 @@ int main(void)
 		cmocka_unit_test(units_multiply_and_never_wrap),
 		cmocka_unit_test(sizes_are_powers_of_1024),
 		cmocka_unit_test(fractions_are_exact),
+		cmocka_unit_test(decimals_are_cut_after_millionths),
 		cmocka_unit_test(durations_are_written_in_the_largest_exact_unit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
