@@ -298,6 +298,11 @@ static const struct command_option request_list_options[] = {
 	END,
 };
 
+static const struct command_option notice_list_options[] = {
+	{.name = "all", .type = COMMAND_FLAG, .help = "the acknowledged ones too"},
+	END,
+};
+
 #define NAME_IN_PATH                                                                               \
 	{                                                                                          \
 		{                                                                                  \
@@ -518,6 +523,17 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_REQUESTS_WHY] = {"requests", "why", "GET", "/v1/requests/{}/why",
 		"shows where the limits stood and why each account was taken or not",
 		{{.metavar = "REQUEST_ID", .type = COMMAND_TEXT}}, .answer = ANSWER_STATUS},
+	[COMMAND_NOTICES_LIST] = {"notices", "list", "GET", "/v1/notices",
+		"lists what needs an eye, the newest first", .options = notice_list_options,
+		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("kind", "KIND", COLUMN_PLAIN),
+			COLUMN("subject", "SUBJECT", COLUMN_PLAIN),
+			COLUMN("count", "COUNT", COLUMN_PLAIN),
+			COLUMN("last_at", "LAST", COLUMN_PLAIN),
+			COLUMN("acked_at", "ACKED", COLUMN_PLAIN),
+			COLUMN("message", "MESSAGE", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_NOTICES_ACK] = {"notices", "ack", "POST", "/v1/notices/{}/ack",
+		"says that a notice has been seen", ID_IN_PATH, CHANGE},
 	[COMMAND_EXPORT] = {"export", NULL, "GET", "/v1/export",
 		"prints the configuration as one JSON document, without credentials",
 		.answer = ANSWER_JSON},
@@ -543,6 +559,7 @@ static const struct command_noun nouns[] = {
 	{"haproxy", "HAProxy's configuration"},
 	{"status", NULL},
 	{"requests", "the last requests, and why they went as they did"},
+	{"notices", "what needs an eye: accounts and ways out that are out of use"},
 	{"export", NULL},
 	{"apply", NULL},
 	{"backup", NULL},

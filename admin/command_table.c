@@ -216,6 +216,14 @@ static const struct command_column account_columns[] = {
 	{"requests", "REQUESTS", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
+static const struct command_column notice_columns[] = {
+	{"id", "NOTICE", COLUMN_PLAIN},
+	{"kind", "KIND", COLUMN_PLAIN},
+	{"subject", "SUBJECT", COLUMN_PLAIN},
+	{"count", "COUNT", COLUMN_PLAIN},
+	{"message", "MESSAGE", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
 static const struct command_column error_columns[] = {
 	{"time", "LAST ERRORS", COLUMN_PLAIN},
 	{"status", "STATUS", COLUMN_PLAIN},
@@ -274,6 +282,7 @@ static const struct command_column *status_section(const char *key)
 	} sections[] = {
 		{"pools", pool_columns},
 		{"accounts", account_columns},
+		{"notices", notice_columns},
 		{"errors", error_columns},
 		{"limits", limit_columns},
 		{"candidates", candidate_columns},

@@ -51,6 +51,8 @@ request_fn *request_handler(enum command_id id)
 		[COMMAND_STATUS] = status_show,
 		[COMMAND_REQUESTS_LIST] = requests_list,
 		[COMMAND_REQUESTS_WHY] = requests_why,
+		[COMMAND_NOTICES_LIST] = notices_list,
+		[COMMAND_NOTICES_ACK] = notices_ack,
 		[COMMAND_EXPORT] = export_show,
 		[COMMAND_APPLY] = apply_document,
 		[COMMAND_BACKUP] = backup_make,

@@ -2,6 +2,7 @@
 
 #include "admin/control.h"
 #include "admin/names.h"
+#include "admin/notices.h"
 #include "common/board.h"
 #include "common/version.h"
 
@@ -307,6 +308,35 @@ static void put_build_info(const struct scrape *s, const char *name)
 	put_line(s, name, labels, 1);
 }
 
+static void put_open_notices(const struct scrape *s, const char *name)
+{
+	int64_t open = 0;
+
+	if (notices_count_open(s->control->store, &open, NULL) == 0)
+		put_line(s, name, "", (uint64_t)open);
+}
+
+struct notice_total {
+	const struct scrape *scrape;
+	const char *name;
+};
+
+static void put_notice_total(void *context, const char *kind, int64_t opened)
+{
+	const struct notice_total *t = context;
+	char labels[NAMES_SIZE + 16];
+
+	snprintf(labels, sizeof(labels), "{kind=\"%s\"}", kind);
+	put_line(t->scrape, t->name, labels, (uint64_t)opened);
+}
+
+static void put_notices(const struct scrape *s, const char *name)
+{
+	struct notice_total t = {.scrape = s, .name = name};
+
+	notices_each_total(s->control->store, put_notice_total, &t, NULL);
+}
+
 static void put_event_faults(const struct scrape *s, const char *name)
 {
 	const struct board *b = s->board;
@@ -394,6 +424,10 @@ static const struct {
 		"Counts lost because a table of labels was full."},
 	{"relay_requests_unsaved_total", METRIC_COUNTER, NO_COUNTER, put_unsaved,
 		"Finished requests that were overwritten before the store had them."},
+	{"relay_notices_open", METRIC_GAUGE, NO_COUNTER, put_open_notices,
+		"Notices that nobody has acknowledged and whose cause is not gone."},
+	{"relay_notices_total", METRIC_COUNTER, NO_COUNTER, put_notices,
+		"Notices opened, by kind."},
 	{"relay_store_up", METRIC_GAUGE, NO_COUNTER, put_store_up, "1 when the store answers."},
 	{"relay_build_info", METRIC_GAUGE, NO_COUNTER, put_build_info, "The running version."},
 };

@@ -74,6 +74,9 @@ int noun_check_region(struct request *r);
 int noun_refuse_if_used(
 	struct request *r, const struct noun *n, const char *user, const char *sql, int64_t id);
 
+/* Adds `notices_open`, and `notices`: the newest open ones. */
+int notices_describe(struct request *r, json_object *o);
+
 /* What `add` and `apply` share; the body has been checked. */
 int tenant_insert(struct request *r, const char *name, int64_t *ret_id);
 int tenant_update(struct request *r, int64_t id);
@@ -99,6 +102,7 @@ request_fn accounts_add, accounts_set, accounts_list, accounts_show, accounts_su
 request_fn pools_set, pools_list, pools_show, pools_del;
 request_fn bans_add, bans_list, bans_del;
 request_fn site_show, site_enable, site_disable, site_self_use;
+request_fn notices_list, notices_ack;
 request_fn haproxy_render, haproxy_check, haproxy_reload, haproxy_status;
 request_fn status_show, requests_list, requests_why, export_show, apply_document, backup_make;
 

@@ -279,6 +279,8 @@ int status_show(struct request *r)
 	if (!error)
 		error = put_counts(r);
 	if (!error)
+		error = notices_describe(r, r->answer);
+	if (!error)
 		error = put_pools(r);
 	if (!error)
 		error = put_accounts(r);
