@@ -1,0 +1,428 @@
+#!/usr/bin/python3
+"""A fake identity provider: POST /oauth/token with rotating single-use refresh tokens, families that are revoked when
+a spent token comes back, an optional grace, and faults. Its book says what became of every use of every token.
+On --control: GET /state, GET /count, POST /family, /faults, /off, /revoke, /rotate; bodies and answers are JSON.
+Standard library only."""
+import argparse
+import asyncio
+import base64
+import fcntl
+import json
+import random
+import secrets
+import socket
+import struct
+import sys
+import termios
+import time
+
+from upstream import HEAD_MAX, Answer, Gone, listen, read_body, read_head, wants_close
+
+# What can happen to a use. "before" and "after" say on which side of the exchange, which cannot be undone.
+FAULTS = ("lost", "reset", "cut", "cut-chunked", "error-before", "error-after", "late-before", "late-after", "rubbish",
+          "slow", "off")
+TIDY_S = 5.0  # how long the peer's kernel may take to acknowledge a reply
+USES_MAX = 200000
+
+
+def jwt(claims):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}.{secrets.token_urlsafe(12)}"
+
+
+class Family:
+    """The tokens that descend from one login. tokens[-1] is the only one that is not spent."""
+
+    def __init__(self, number, wishes):
+        self.name = f"f{number}"
+        self.lifetime = float(wishes.get("lifetime", 3600))
+        self.grace = float(wishes.get("grace", 0))
+        self.rotates = bool(wishes.get("rotates", True))
+        self.errors = wishes.get("errors", "codex")
+        self.client_id = wishes.get("client_id")
+        self.revoked = None  # why
+        self.next_faults = []
+        self.tokens, self.spent_at, self.replies = [], [], []
+        self.reply = self.mint(float(wishes.get("first_lifetime", self.lifetime)))
+
+    def mint(self, lifetime):
+        """A reply with an access token, and where tokens rotate, the next refresh token."""
+        now = time.time()
+        claims = {"sub": self.name, "n": len(self.tokens), "iat": int(now), "exp": int(now + lifetime)}
+        reply = {"id_token": jwt({**claims, "aud": "id"}), "access_token": jwt(claims)}
+        if self.rotates or not self.tokens:
+            self.tokens.append(f"rt.{self.name}.{len(self.tokens)}.{secrets.token_urlsafe(16)}")
+            self.spent_at.append(None)
+            self.replies.append(None)
+            reply["refresh_token"] = self.tokens[-1]
+        return reply
+
+    def auth_json(self):
+        tokens = {**self.reply, "refresh_token": self.tokens[-1], "account_id": f"acct-{self.name}"}
+        return {"OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-01-01T00:00:00Z"}
+
+    def exchange(self, number):
+        """(outcome, reply): "granted", "again" (the same reply within the grace), "reused", "revoked"."""
+        if self.revoked:
+            return "revoked", None
+        if self.spent_at[number] is None:
+            reply = self.reply = self.mint(self.lifetime)
+            if self.rotates:
+                self.spent_at[number], self.replies[number] = time.time(), reply
+            return "granted", reply
+        in_time = time.time() - self.spent_at[number] <= self.grace
+        if in_time and number == len(self.tokens) - 2:
+            return "again", self.replies[number]
+        self.revoked = "reused"
+        return "reused", None
+
+    def describe(self):
+        return {"tokens": len(self.tokens), "revoked": self.revoked, "grace": self.grace, "lifetime": self.lifetime,
+                "client_id": self.client_id, "exp": claims_of(self.reply["access_token"])["exp"]}
+
+
+def claims_of(token):
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+class Book:
+    """Families, uses in the order of their arrival, and the faults to come."""
+
+    def __init__(self):
+        self.families, self.by_token, self.uses = {}, {}, []
+        self.schedule, self.seed, self.seconds = {}, 0, 1.0
+
+    def add_family(self, wishes):
+        family = Family(len(self.families), wishes)
+        self.families[family.name] = family
+        self.learn(family)
+        return family
+
+    def learn(self, family):
+        number = len(family.tokens) - 1
+        self.by_token[family.tokens[number]] = (family, number)
+
+    def begin_use(self, body, source):
+        family, number = self.by_token.get(body.get("refresh_token"), (None, None))
+        use = {"n": len(self.uses), "family": family and family.name, "token": number, "time": time.time(),
+               "source_ip": source, "client_id": body.get("client_id"), "fault": None, "outcome": None,
+               "status": None, "committed_at": None, "written_at": None, "left_at": None, "ended_at": None,
+               "delivered": None}
+        if len(self.uses) < USES_MAX:
+            self.uses.append(use)
+        return use, family, number
+
+    def choose_fault(self, use, family):
+        if family and family.next_faults:
+            return family.next_faults.pop(0)
+        draw = random.Random(f"{self.seed}.{use['n']}")
+        x = draw.random()
+        for kind, share in self.schedule.items():
+            x -= share
+            if x < 0:
+                return {"kind": kind, "seconds": self.seconds * draw.uniform(0.3, 1)}
+        return {"kind": None}
+
+    def exchange(self, use, family, number, body):
+        if not family or body.get("grant_type") != "refresh_token" or family.client_id not in (None, use["client_id"]):
+            use["outcome"] = "unknown"
+            return None
+        use["outcome"], reply = family.exchange(number)
+        use["committed_at"] = time.time()
+        self.learn(family)
+        return reply
+
+    def violations(self):
+        """Uses of a token that an earlier use had settled, or while one was under way."""
+        settled, last, found = {}, {}, []
+        for use in self.uses:
+            key = (use["family"], use["token"])
+            if key in settled and settled[key]["written_at"] < use["time"]:
+                found.append({"n": use["n"], "first": settled[key]["n"], "kind": "settled"})
+            elif key in last and (last[key]["ended_at"] or use["time"] + 1) > use["time"]:
+                found.append({"n": use["n"], "first": last[key]["n"], "kind": "overlap"})
+            last[key] = use
+            renewed = use["outcome"] == "granted" and not self.families[use["family"]].rotates
+            if use["delivered"] and not renewed:
+                settled.setdefault(key, use)
+        return found
+
+    def count(self):
+        outcomes, faults = {}, {}
+        for use in self.uses:
+            outcomes[use["outcome"]] = outcomes.get(use["outcome"], 0) + 1
+            faults[use["fault"]] = faults.get(use["fault"], 0) + 1
+        return {"uses": len(self.uses), "outcomes": outcomes, "faults": faults}
+
+    def state(self):
+        families = {name: f.describe() for name, f in self.families.items()}
+        return {"now": time.time(), "families": families, "uses": self.uses, "violations": self.violations()}
+
+
+REFUSALS = {
+    "codex": {"reused": (401, "refresh_token_reused"), "revoked": (401, "refresh_token_invalidated")},
+    "rfc": {"reused": (400, "invalid_grant"), "revoked": (400, "invalid_grant")},
+}
+
+
+def refusal(use, family):
+    """As Codex' provider says it, or as RFC 6749 section 5.2 does."""
+    shape = family.errors if family else "rfc"
+    status, code = REFUSALS[shape].get(use["outcome"], (400, "invalid_grant"))
+    if shape == "rfc":
+        return status, {"error": code, "error_description": "The refresh token is not valid."}
+    return status, {"error": {"message": "Please log in again.", "type": "invalid_request_error", "code": code}}
+
+
+class Peer:
+    """The other end of one connection, watched while an answer is made."""
+
+    def __init__(self, reader, writer, use):
+        self.writer, self.answer, self.use = writer, Answer(writer), use
+        self.watch = asyncio.ensure_future(reader.read(1))
+
+    def gone(self):
+        if self.watch.done() and (self.watch.exception() or not self.watch.result()):
+            self.use["left_at"] = self.use["left_at"] or time.time()
+            return True
+        return False
+
+    async def pause(self, seconds):
+        """The whole of it, even when the peer leaves: the exchange happens all the same."""
+        until = time.monotonic() + seconds
+        await asyncio.wait({self.watch}, timeout=seconds)
+        self.gone()
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+    async def acknowledged(self):
+        """Whether the peer's kernel has all that was written (SIOCOUTQ)."""
+        transport, sock = self.writer.transport, self.writer.get_extra_info("socket")
+        deadline = time.monotonic() + TIDY_S
+        while not self.use["left_at"] and not transport.is_closing() and time.monotonic() < deadline:
+            unsent = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+            if transport.get_write_buffer_size() == 0 and struct.unpack("i", unsent)[0] == 0:
+                return True
+            await asyncio.sleep(0.002)
+        return False
+
+    def abort(self):
+        self.writer.transport.abort()
+        raise Gone
+
+
+async def send_whole(peer, fault, status, body):
+    await peer.answer.whole(status, body)
+
+
+async def send_slowly(peer, fault, status, body):
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    data, steps = head + body, 20
+    for i in range(steps):
+        await peer.pause(fault["seconds"] / steps)
+        await peer.answer.send(data[len(data) * i // steps:len(data) * (i + 1) // steps])
+
+
+async def send_cut(peer, fault, status, body):
+    cut = random.Random(body).randrange(len(body))
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    await peer.answer.send(head + body[:cut])
+    raise Gone
+
+
+async def send_cut_chunks(peer, fault, status, body):
+    await peer.answer.start("application/json")
+    await peer.answer.chunk(body[:random.Random(body).randrange(1, len(body))])
+    raise Gone
+
+
+async def send_rubbish(peer, fault, status, body):
+    await peer.answer.whole(200, b"<html><body>Please come back later.</body></html>", "text/html")
+
+
+async def send_error(peer, fault, status, body):
+    await peer.answer.json(500, {"error": {"message": "The server had an error.", "type": "server_error"}})
+
+
+async def send_late(peer, fault, status, body):
+    await peer.pause(fault["seconds"])
+    await peer.answer.whole(status, body)
+
+
+async def send_nothing(peer, fault, status, body):
+    raise Gone
+
+
+async def send_reset(peer, fault, status, body):
+    linger = struct.pack("ii", 1, 0)
+    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    peer.abort()
+
+
+SENDERS = {"lost": send_nothing, "reset": send_reset, "cut": send_cut, "cut-chunked": send_cut_chunks,
+           "error-after": send_error, "late-after": send_late, "rubbish": send_rubbish, "slow": send_slowly}
+# The reply itself arrives, though not at once.
+HARMLESS = (None, "late-before", "late-after", "slow", "off")
+
+
+class Provider:
+    def __init__(self, book):
+        self.book, self.server, self.port, self.host = book, None, 0, ""
+        self.tasks = set()
+
+    async def token(self, request, peer, use, family, number):
+        fault = self.book.choose_fault(use, family)
+        use["fault"] = kind = fault["kind"]
+        fault.setdefault("seconds", self.book.seconds)
+        if kind == "error-before":
+            use["outcome"], use["status"] = "not tried", 503
+            return await peer.answer.json(503, {"error": {"message": "Overloaded.", "type": "server_error"}})
+        if kind == "late-before":
+            await peer.pause(fault["seconds"])
+        reply = self.book.exchange(use, family, number, request.json())
+        status, value = (200, reply) if reply else refusal(use, family)
+        use["status"] = status
+        if kind == "off":
+            self.later(self.off(fault["seconds"]))
+        await SENDERS.get(kind, send_whole)(peer, fault, status, json.dumps(value).encode())
+        use["written_at"] = time.time()
+        use["delivered"] = kind in HARMLESS and await peer.acknowledged()
+
+    def later(self, work):
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def one(self, request, reader, writer):
+        """Answers one request; the task it returns holds the first byte of the next."""
+        if (request.method, request.path) != ("POST", "/oauth/token"):
+            await Answer(writer).json(404, {"error": "not_found"})
+            return asyncio.ensure_future(reader.read(1))
+        use, family, number = self.book.begin_use(request.json(), writer.get_extra_info("peername")[0])
+        peer = Peer(reader, writer, use)
+        try:
+            await self.token(request, peer, use, family, number)
+            return peer.watch
+        except (ConnectionError, Gone):
+            peer.watch.cancel()
+            await asyncio.gather(peer.watch, return_exceptions=True)
+            raise Gone from None
+        finally:
+            use["delivered"], use["ended_at"] = bool(use["delivered"]), time.time()
+
+    async def serve(self, reader, writer):
+        first = b""
+        try:
+            while True:
+                request = await read_head(reader, first)
+                await read_body(reader, request)
+                watch = await self.one(request, reader, writer)
+                if wants_close(request):
+                    watch.cancel()
+                    return
+                first = await watch
+                if not first:
+                    return
+        except (Gone, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    # --- the listening socket; another one, which never listens, keeps the port while it is closed ---
+
+    async def open(self, address):
+        self.host, _, port = address.rpartition(":")
+        self.keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.keeper.bind((self.host, int(port)))
+        self.port = self.keeper.getsockname()[1]
+        await self.on()
+
+    async def on(self):
+        self.server = await asyncio.start_server(self.serve, self.host, self.port, limit=HEAD_MAX, backlog=1024,
+                                                 reuse_port=True)
+
+    async def off(self, seconds):
+        if self.server is None:
+            return
+        self.server.close()
+        self.server = None
+        await asyncio.sleep(seconds)
+        await self.on()
+
+
+class Control:
+    def __init__(self, provider):
+        self.provider, self.book = provider, provider.book
+
+    def add_family(self, wishes):
+        family = self.book.add_family(wishes)
+        return {"family": family.name, "auth": family.auth_json()}
+
+    def set_faults(self, wishes):
+        """`schedule`: kind -> share of the uses; `next`: what becomes of the next uses of `family`, one by one."""
+        asked = [*wishes.get("schedule", {}), *(fault["kind"] for fault in wishes.get("next", []))]
+        if any(kind not in (None, *FAULTS) for kind in asked):
+            raise KeyError(f"one of {asked} is no fault")
+        if "family" in wishes:
+            self.book.families[wishes["family"]].next_faults = list(wishes["next"])
+        for name in ("schedule", "seed", "seconds"):
+            if name in wishes:
+                setattr(self.book, name, wishes[name])
+        return {}
+
+    def revoke(self, wishes):
+        self.book.families[wishes["family"]].revoked = "by hand"
+        return {}
+
+    def rotate(self, wishes):
+        """As when the owner of the login refreshes it elsewhere."""
+        family = self.book.families[wishes["family"]]
+        family.exchange(len(family.tokens) - 1)
+        self.book.learn(family)
+        return {"auth": family.auth_json()}
+
+    def off(self, wishes):
+        self.provider.later(self.provider.off(float(wishes["seconds"])))
+        return {}
+
+    def answer(self, request):
+        routes = {("GET", "/state"): lambda _: self.book.state(), ("GET", "/count"): lambda _: self.book.count(),
+                  ("POST", "/family"): self.add_family, ("POST", "/faults"): self.set_faults,
+                  ("POST", "/revoke"): self.revoke, ("POST", "/rotate"): self.rotate, ("POST", "/off"): self.off}
+        return routes[request.method, request.path](request.json())
+
+    async def serve(self, reader, writer):
+        try:
+            request = await read_head(reader)
+            await read_body(reader, request)
+            try:
+                status, value = 200, self.answer(request)
+            except (KeyError, TypeError, ValueError) as e:
+                status, value = 400, {"error": repr(e)}
+            await Answer(writer).whole(status, json.dumps(value).encode(), headers=[("Connection", "close")])
+        except (Gone, ConnectionError, asyncio.IncompleteReadError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+
+async def main():
+    parser = argparse.ArgumentParser(description="fake identity provider of spoa-relay's tests")
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
+    parser.add_argument("--control", default="127.0.0.1:0", metavar="HOST:PORT")
+    options = parser.parse_args()
+    provider = Provider(Book())
+    await provider.open(options.listen)
+    print(f"listening {provider.port}", flush=True)
+    server, port = await listen(options.control, Control(provider).serve)
+    print(f"control {port}", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        sys.exit(0)
