@@ -348,6 +348,7 @@ static void derive(struct config *c)
 		strcpy(c->node_id.s, "node");
 	set_derived(&c->admin_socket, c->run_dir.s, "admin.sock");
 	set_derived(&c->key_file, c->state_dir.s, "vault.key");
+	set_derived(&c->haproxy_internal_socket, c->run_dir.s, "haproxy-internal.sock");
 	if (!c->store_url.s[0])
 		snprintf(c->store_url.s, sizeof(c->store_url.s), "sqlite:%.900s/relay.db",
 			c->state_dir.s);

@@ -81,6 +81,7 @@ struct config {
 	uint64_t health_probe_pause_ms;
 	struct config_text health_echo_url;
 	uint64_t health_echo_every_ms;
+	uint64_t health_refresh_pause_ms;
 };
 
 /* All defaults. */

@@ -116,6 +116,8 @@ const struct config_row config_rows[] = {
 		"A URL that answers with the caller's address, for `egress check`; empty means none."},
 	{"health", "echo_every", CONFIG_DURATION, AT(health_echo_every_ms), "10m", RELOAD,
 		"How often every egress is checked there; 0 means only when asked."},
+	{"health", "refresh_pause", CONFIG_DURATION, AT(health_refresh_pause_ms), "2s", RELOAD,
+		"Shortest time between two token refreshes of one client id."},
 };
 
 const size_t config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
