@@ -2,6 +2,7 @@
 #include "admin/usage.h"
 
 #include "admin/account_credential.h"
+#include "admin/egress_sharing.h"
 #include "admin/headers.h"
 #include "common/clock.h"
 #include "common/num.h"
@@ -248,6 +249,8 @@ int accounts_add(struct request *r)
 
 	if (!error)
 		error = account_update(r, id);
+	if (!error)
+		error = egress_sharing_check_account(r, id);
 	return error ? error : noun_show(r, &noun_account, name, r->answer);
 }
 
@@ -258,6 +261,8 @@ int accounts_set(struct request *r)
 
 	if (!error)
 		error = account_update(r, id);
+	if (!error)
+		error = egress_sharing_check_account(r, id);
 	return error ? error : noun_show(r, &noun_account, r->name, r->answer);
 }
 

@@ -243,18 +243,46 @@ static int apply_item(struct request *r, const struct document_kind *kind, json_
 		     : 0;
 }
 
+static int check_item(struct request *r, const struct document_kind *kind, json_object *item,
+	json_object *changes)
+{
+	const char *name = json_object_get_string(json_object_object_get(item, "name"));
+	json_object *outer = r->body;
+	int64_t id = 0;
+
+	(void)changes;
+	int error = noun_find(r, kind->noun, name, &id);
+	r->body = item;
+	if (!error)
+		error = kind->check(r, id);
+	r->body = outer;
+	return error ? errtext_prefix(&r->error, error, "%s %s", kind->field, name) : 0;
+}
+
+typedef int item_fn(struct request *r, const struct document_kind *kind, json_object *item,
+	json_object *changes);
+
+static int each_item(struct request *r, const struct document_kind *kind, json_object *document,
+	json_object *changes, item_fn *fn)
+{
+	json_object *items = json_object_object_get(document, kind->field);
+	size_t n = items ? json_object_array_length(items) : 0;
+	int error = 0;
+
+	for (size_t i = 0; i < n && !error; i++)
+		error = fn(r, kind, json_object_array_get_idx(items, i), changes);
+	return error;
+}
+
 static int apply_all(struct request *r, json_object *document, json_object *changes)
 {
-	for (const struct document_kind *k = document_kinds; k->field; k++) {
-		json_object *items = json_object_object_get(document, k->field);
-		size_t n = items ? json_object_array_length(items) : 0;
-		for (size_t i = 0; i < n; i++) {
-			int error = apply_item(r, k, json_object_array_get_idx(items, i), changes);
-			if (error)
-				return error;
-		}
-	}
-	return 0;
+	int error = 0;
+
+	for (const struct document_kind *k = document_kinds; k->field && !error; k++)
+		error = each_item(r, k, document, changes, apply_item);
+	for (const struct document_kind *k = document_kinds; k->field && !error; k++)
+		error = k->check ? each_item(r, k, document, changes, check_item) : 0;
+	return error;
 }
 
 int apply_document(struct request *r)

@@ -216,6 +216,14 @@ static const struct command_column account_columns[] = {
 	{"requests", "REQUESTS", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
+static const struct command_column backend_columns[] = {
+	{"backend", "BACKEND", COLUMN_PLAIN},
+	{"upstream", "UPSTREAM", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_PLAIN},
+	{"until", "UNTIL", COLUMN_PLAIN},
+	{"failures", "FAILURES", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
 static const struct command_column notice_columns[] = {
 	{"id", "NOTICE", COLUMN_PLAIN},
 	{"kind", "KIND", COLUMN_PLAIN},
@@ -282,6 +290,7 @@ static const struct command_column *status_section(const char *key)
 	} sections[] = {
 		{"pools", pool_columns},
 		{"accounts", account_columns},
+		{"backends", backend_columns},
 		{"notices", notice_columns},
 		{"errors", error_columns},
 		{"limits", limit_columns},

@@ -1,5 +1,7 @@
 #include "admin/document.h"
 
+#include "admin/egress_sharing.h"
+
 static int finish_account(struct request *r, int64_t id)
 {
 	const char *reason = request_text(r, "suspend_reason");
@@ -19,14 +21,15 @@ static const char *const tenant_extra[] = {"enabled", NULL};
 
 const struct document_kind document_kinds[] = {
 	{"upstreams", &noun_upstream, COMMAND_UPSTREAMS_ADD, upstream_insert, upstream_update, NULL,
-		NULL},
-	{"egress", &noun_egress, COMMAND_EGRESS_ADD, egress_insert, egress_update, NULL, NULL},
+		NULL, NULL},
+	{"egress", &noun_egress, COMMAND_EGRESS_ADD, egress_insert, egress_update, NULL, NULL,
+		egress_sharing_check_egress},
 	{"accounts", &noun_account, COMMAND_ACCOUNTS_ADD, account_insert, account_update,
-		finish_account, account_extra},
-	{"pools", &noun_pool, COMMAND_POOLS_SET, pool_insert, pool_update, NULL, NULL},
+		finish_account, account_extra, egress_sharing_check_account},
+	{"pools", &noun_pool, COMMAND_POOLS_SET, pool_insert, pool_update, NULL, NULL, NULL},
 	{"tenants", &noun_tenant, COMMAND_TENANTS_ADD, tenant_insert, tenant_update, finish_tenant,
-		tenant_extra},
-	{NULL, NULL, COMMAND_COUNT, NULL, NULL, NULL, NULL},
+		tenant_extra, NULL},
+	{NULL, NULL, COMMAND_COUNT, NULL, NULL, NULL, NULL, NULL},
 };
 
 bool document_has(const struct document_kind *kind, const char *name)

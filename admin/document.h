@@ -18,6 +18,8 @@ struct document_kind {
 	/* what has verbs of its own in place of options; may be NULL */
 	int (*finish)(struct request *r, int64_t id);
 	const char *const *extra; /* the fields of `finish`, NULL-terminated; may be NULL */
+	/* what can be told only when all items are in; may be NULL */
+	int (*check)(struct request *r, int64_t id);
 };
 
 extern const struct document_kind document_kinds[];

@@ -1,5 +1,7 @@
 #include "admin/query.h"
 
+#include "admin/egress_sharing.h"
+#include "admin/egress_state.h"
 #include "common/clock.h"
 #include "common/ip.h"
 #include "common/num.h"
@@ -12,13 +14,23 @@
 
 static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
 {
-	(void)r;
+	struct egress_row state = {
+		.id = sqlite3_column_int64(row, 0),
+		.suspended = sqlite3_column_int(row, 8) != 0,
+		.suspend_reason = store_column(row, 9),
+	};
+
 	answer_slice(o, "name", store_column(row, 1));
 	answer_slice(o, "kind", store_column(row, 2));
 	answer_slice(o, "address", store_column(row, 3));
 	answer_slice(o, "region", store_column(row, 4));
 	answer_flag(o, "shared", sqlite3_column_int(row, 5) != 0);
 	answer_number(o, "accounts", sqlite3_column_int64(row, 7));
+	egress_state_describe(r, &state, o);
+	answer_flag(o, "suspended", state.suspended);
+	answer_slice(o, "suspend_reason", state.suspend_reason);
+	answer_slice(o, "seen_ip", store_column(row, 10));
+	answer_time(o, "checked_at", sqlite3_column_int64(row, 11));
 	answer_time(o, "created_at", sqlite3_column_int64(row, 6));
 }
 
@@ -32,7 +44,8 @@ const struct noun noun_egress = {
 	.what = "egress",
 	.find = "SELECT id FROM egresses WHERE name = ?1",
 	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
-		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id)"
+		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id),"
+		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms"
 		  " FROM egresses e WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.name",
 	.describe = describe,
 	.columns = columns,
@@ -180,6 +193,8 @@ int egress_set(struct request *r)
 		error = refuse_built_in(r);
 	if (!error)
 		error = egress_update(r, id);
+	if (!error)
+		error = egress_sharing_check_egress(r, id);
 	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);
 }
 
