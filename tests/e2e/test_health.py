@@ -1,0 +1,330 @@
+"""What an account's answers do to it: states, breaker, windows, and what brings it back."""
+import concurrent.futures
+import datetime
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from failures import NO_BUDGET, FailingStack, wait_for_no_leases
+from relay import VERSIONS, wait_until
+
+RECOVERY = 3
+QUICK = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 100ms\n"
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def site(request):
+    s = FailingStack(request.param, QUICK)
+    try:
+        yield s.start()
+    finally:
+        s.stop()
+
+
+@pytest.fixture(scope="module")
+def single(site):
+    pool = site.pool("single", 1)
+    site.relay.adm("pools", "set", "single", *pool.accounts, "--wait", "0s")
+    return pool
+
+
+@pytest.fixture(scope="module")
+def pair(site):
+    return site.pool("pair")
+
+
+def until_of(shown):
+    """Unix time at which the state ends."""
+    return datetime.datetime.fromisoformat(shown["until"].replace("Z", "+00:00")).timestamp()
+
+
+def at_once(n, call):
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda _: call(), range(n)))
+
+
+def post_some(pool, n):
+    return [pool.post().status for _ in range(n)]
+
+
+def open_circuit(pool, do=500):
+    """A pool of one: five failures."""
+    pool.reset()
+    pool.failing.set(pool.tokens[0], do)
+    answers = post_some(pool, 5)
+    shown = pool.wait_for(pool.tokens[0], "open", 3)
+    return answers, shown
+
+
+# --- classes ---
+
+@pytest.mark.parametrize("do,seen", [(500, 500), (503, 503), (529, 529), ("close", 502), ("rubbish", 502)])
+def test_five_failures_open_the_circuit(single, do, seen):
+    answers, shown = open_circuit(single, do)
+    assert answers == [seen] * 5
+    assert shown["circuit"] == "open" and 0 < until_of(shown) - time.time() <= RECOVERY
+    sent = single.failing.total(single.tokens[0])
+    refused = single.post()
+    assert (refused.status, refused.code, refused.getheader("X-Circuit-Breaker")) == (503, "circuit_open", "open")
+    assert 1 <= int(refused.getheader("Retry-After")) <= RECOVERY + 1
+    assert single.failing.total(single.tokens[0]) == sent
+
+
+def test_four_failures_do_not(single):
+    single.reset()
+    for _ in range(2):
+        single.failing.set(single.tokens[0], 500, times=4)
+        assert post_some(single, 5) == [500] * 4 + [200]
+    assert single.show(single.tokens[0])["state"] == "ok"
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_a_bad_request_hurts_nobody(single, status):
+    single.reset()
+    single.failing.set(single.tokens[0], status)
+    assert post_some(single, 8) == [status] * 8
+    single.failing.set(single.tokens[0])
+    assert single.post().status == 200
+    assert single.show(single.tokens[0])["state"] == "ok"
+
+
+def test_clients_that_leave_hurt_nobody(single):
+    single.reset()
+    for _ in range(8):
+        s = single.s.connect()
+        single.s.send(s, "GET", "/v1/x?ms=60000", key=single.key)
+        wait_until("it is under way", lambda: single.failing.counts()[single.tokens[0]]["now"] == 1)
+        s.close()
+        wait_until("it is over", lambda: single.failing.counts()[single.tokens[0]]["now"] == 0)
+    wait_for_no_leases(single.s)
+    assert single.show(single.tokens[0])["state"] == "ok" and single.post().status == 200
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_two_refusals_cool_an_account(single, status):
+    single.reset()
+    token = single.tokens[0]
+    single.failing.set(token, status)
+    assert post_some(single, 2) == [status] * 2
+    shown = single.wait_for(token, ("cooling", "suspended"), 3)
+    if shown["state"] == "cooling":
+        assert until_of(shown) - time.time() > 4 * 60
+    sent = single.failing.total(token, "POST")
+    answer = single.post()
+    assert answer.status == 503 and answer.code == "no_account"
+    assert single.failing.total(token, "POST") == sent
+    single.reset()
+    assert single.post().status == 200 and single.show(token)["state"] == "ok"
+
+
+def test_a_burst_costs_what_the_upstream_said(single):
+    single.reset()
+    token = single.tokens[0]
+    single.failing.set(token, 429, times=1, headers=[("Retry-After", "2")])
+    before = time.time()
+    assert single.post().status == 429
+    shown = single.wait_for(token, "burst", 2)
+    assert 1.5 < until_of(shown) - before < 3
+    refused = single.post()
+    assert refused.code and 1 <= int(refused.getheader("Retry-After")) <= 2
+    assert single.failing.total(token, "POST") == 1
+    wait_until("it is used again", lambda: single.post().status == 200, 4)
+    assert until_of(shown) - 0.1 < time.time() < until_of(shown) + 0.5
+    assert single.show(token)["state"] == "ok"
+
+
+def windows(end):
+    """By upstream: what its answer looks like when its own limit is reached until `end`."""
+    usage = {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}}
+    return {
+        "codex": [{"body": {"error": {**usage["error"], "plan_type": "plus", "resets_at": end}}},
+                  {"body": {"error": {**usage["error"], "resets_in_seconds": end - int(time.time())}}},
+                  {"headers": [("x-codex-primary-used-percent", "100"), ("x-codex-primary-reset-at", str(end))]}],
+        "anthropic": [{"headers": [("anthropic-ratelimit-unified-status", "rejected"),
+                                   ("anthropic-ratelimit-unified-reset", str(end))]}],
+    }
+
+
+@pytest.mark.parametrize("upstream,which", [("codex", 0), ("codex", 1), ("codex", 2), ("anthropic", 0)])
+def test_a_window_lasts_until_its_reset(site, upstream, which):
+    tokens = ["sk-ant-api03-window"] if upstream == "anthropic" else None
+    pool = site.pool(f"window-{upstream}{which}", 1, upstream=upstream, tokens=tokens,
+                     options=[("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")])
+    site.relay.adm("pools", "set", pool.name, *pool.accounts, "--wait", "0s")
+    end = int(time.time()) + 4
+    pool.failing.set(pool.tokens[0], 429, times=1, **windows(end)[upstream][which])
+    answer = pool.post()
+    assert answer.status == 429 and answer.getheader("X-Relay-Upstream") == "1"
+    shown = pool.wait_for(pool.tokens[0], "window", 2)
+    assert abs(until_of(shown) - end) <= 1
+    refused = pool.post()
+    assert refused.code and refused.status in (429, 503)
+    wait_until("it is used again", lambda: pool.post().status == 200, 6)
+    assert until_of(shown) - 0.1 <= time.time() < until_of(shown) + 0.5
+    seen = [r["time"] for r in pool.failing.requests(None)]
+    assert len(seen) == 2 and pool.show(pool.tokens[0])["state"] == "ok"
+
+
+def test_an_account_that_is_nearly_full_is_spared(site):
+    pool = site.pool("full", upstream="codex", options=[("--rpm", "0", "--rph", "0", "--concurrency", "0",
+                                                         "--max-consecutive", "0")] * 2)
+    for token, percent in zip(pool.tokens, ("96", "4")):
+        pool.failing.set(token, 200, headers=[("x-codex-primary-used-percent", percent),
+                                              ("x-codex-primary-reset-at", str(int(time.time()) + 3600))])
+    wait_until("both have told", lambda: pool.post(next(pool.sessions)) and len(pool.failing.counts()) == 2)
+    wait_for_no_leases(site)
+    pool.failing.clear()
+    for _ in range(100):
+        assert pool.post(next(pool.sessions)).status == 200
+    full, empty = (pool.failing.total(token, "POST") for token in pool.tokens)
+    assert full < 40 and empty == 100 - full, (full, empty)
+
+
+# --- who is next ---
+
+@pytest.mark.parametrize("do", [401, 403, 503, "close"])
+def test_who_failed_is_left_alone(pair, do):
+    """The conversation goes on elsewhere; the relay asks the account itself before a client is sent there again."""
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.clear()
+    pair.failing.set(first, do)
+    assert [pair.post(session).status for _ in range(10)] == [200] * 10
+    assert pair.failing.total(first, "POST") <= 2
+    assert pair.failing.total(pair.other(first), "POST") == 10
+    wait_until("it is asked", lambda: pair.failing.total(first, "GET") >= 1, 5)
+    assert pair.show(first)["state"] != "ok"
+
+
+def test_a_moments_failure_is_soon_forgotten(pair):
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.set(first, 503, times=1, method="POST")
+    assert pair.post(session).status == 200
+    pair.wait_for(first, "ok", 8)
+    pair.failing.clear()
+    wait_until("it is used again", lambda: pair.post(next(pair.sessions)) and pair.failing.total(first, "POST"), 5)
+
+
+# --- the breaker, live ---
+
+def test_one_trial_while_twenty_ask(single):
+    token = single.tokens[0]
+    _, shown = open_circuit(single)
+    opened = [r["time"] for r in single.failing.requests(None)]
+    single.failing.set(token, 200, delay=0.7)
+    statuses = []
+    while 200 not in statuses:
+        statuses += [a.status for a in at_once(20, single.post)]
+    rows = single.failing.requests(None)[len(opened):]
+    trial = rows[0]
+    assert trial["time"] - opened[-1] >= RECOVERY - 0.1
+    assert [r for r in rows[1:] if r["time"] < trial["answered_at"] - 0.01] == []
+    assert set(statuses) == {200, 503}
+    single.failing.set(token)
+    assert {a.status for a in at_once(20, single.post)} == {200}
+    shown = single.show(token)
+    assert (shown["state"], shown["circuit"]) == ("ok", "closed")
+
+
+def test_a_trial_that_fails_opens_it_again(single):
+    _, shown = open_circuit(single)
+    first = until_of(shown)
+    wait_until("it was tried", lambda: single.post() and single.failing.total(single.tokens[0]) == 6, RECOVERY + 3)
+    shown = single.wait_for(single.tokens[0], "open", 2)
+    assert until_of(shown) >= first + RECOVERY - 0.2
+    assert post_some(single, 5) == [503] * 5 and single.failing.total(single.tokens[0]) == 6
+
+
+def test_a_trial_whose_client_leaves_locks_nothing(single):
+    token = single.tokens[0]
+    open_circuit(single)
+    single.failing.set(token, 200, delay=30)
+    wait_until("the circuit may be tried", lambda: single.show(token)["state"] != "open", RECOVERY + 2)
+    s = single.s.connect()
+    single.s.send(s, "GET", "/v1/x", key=single.key)
+    wait_until("a trial is out", lambda: single.failing.counts()[token]["now"] == 1)
+    s.close()
+    single.failing.set(token)
+    wait_until("another one may try", lambda: single.post().status == 200, 15)
+
+
+def test_reset_closes_it_at_once(single):
+    open_circuit(single)
+    single.failing.calm()
+    single.s.relay.adm("accounts", "reset", single.accounts[0])
+    assert single.show(single.tokens[0])["state"] == "ok"
+    assert single.post().status == 200
+
+
+def test_suspend_and_resume(pair):
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.clear()
+    pair.s.relay.adm("accounts", "suspend", pair.account_of(first), "--reason", "by hand")
+    shown = pair.show(first)
+    assert (shown["state"], shown["suspended"], shown["suspend_reason"]) == ("suspended", True, "by hand")
+    assert [pair.post(session).status for _ in range(5)] == [200] * 5
+    assert pair.failing.total(first) == 0
+    pair.s.relay.adm("accounts", "resume", pair.account_of(first))
+    assert pair.show(first)["state"] == "ok"
+    wait_until("it is used", lambda: pair.post(next(pair.sessions)) and pair.failing.total(first), 5)
+
+
+def test_resume_clears_what_was_held_against_it(single):
+    open_circuit(single)
+    single.s.relay.adm("accounts", "suspend", single.accounts[0])
+    refused = single.post()
+    assert (refused.status, refused.code) == (503, "no_account")
+    single.failing.calm()
+    single.s.relay.adm("accounts", "resume", single.accounts[0])
+    assert single.post().status == 200
+
+
+def test_a_new_credential_clears_a_refusal(single):
+    single.reset()
+    single.failing.set(single.tokens[0], 401)
+    post_some(single, 2)
+    single.wait_for(single.tokens[0], "cooling", 3)
+    single.s.relay.adm("accounts", "set", single.accounts[0], "--token-stdin", stdin="a-new-token")
+    try:
+        answer = single.post()
+        assert answer.status == 200 and json.loads(answer.body)["token"] == "a-new-token"
+    finally:
+        single.s.relay.adm("accounts", "set", single.accounts[0], "--token-stdin", stdin=single.tokens[0])
+
+
+def test_an_open_circuit_survives_restarts(single):
+    s = single.s
+    _, shown = open_circuit(single)
+    pid = s.relay.pid_of("agent")
+    os.kill(pid, signal.SIGKILL)
+    wait_until("a new agent serves", lambda: s.relay.pid_of("agent") not in (0, pid))
+    refused = wait_until("it answers", lambda: (a := single.post()).code != "agent_unavailable" and a)
+    assert refused.code == "circuit_open" or time.time() > until_of(shown)
+    assert single.failing.total(single.tokens[0], "POST") == 5 or time.time() > until_of(shown)
+
+
+# --- all are out ---
+
+def test_the_last_resort(site):
+    """All of a pool's circuits are open: a few requests are let through, so that its recovery is seen at once."""
+    pool = site.pool("resort", 2)
+    site.configure(NO_BUDGET + "recovery = 60s\nprobe_pause = 60s\n")
+    try:
+        pool.reset()
+        for token in pool.tokens:
+            pool.failing.set(token, 500)
+        wait_until("both are open", lambda: post_some(pool, 5) and
+                   all(pool.show(token)["state"] == "open" for token in pool.tokens))
+        sent = sum(pool.failing.total(token) for token in pool.tokens)
+        codes = [pool.post().code for _ in range(100)]
+        tried = sum(pool.failing.total(token) for token in pool.tokens) - sent
+        assert codes.count("circuit_open") >= 80 and tried <= 20
+        pool.failing.calm()
+        wait_until("it serves again", lambda: pool.post().status == 200, 10)
+    finally:
+        site.configure(QUICK)
