@@ -87,14 +87,26 @@ struct result {
 #define RESULT_BODY_TYPE "bt"
 #define RESULT_BODY_RESETS_AT "br"
 #define RESULT_BODY_RESETS_IN "bs"
+/* The upstream's own status, where HAProxy put an answer of its own in place of the upstream's. */
+#define RESULT_STATUS "st"
+
+/* For how long a quota counts as used up when nothing tells its end; a probe may find out earlier. */
+#define RESULT_QUOTA_MS ((int64_t)3600 * 1000)
 
 struct result_header {
 	const char *key;
 	const char *header; /* lower case */
 };
-/* The headers that a provider's answers may carry; ends with a NULL key. */
+/*
+ * The headers that a provider's answers may carry; ends with a NULL key. The common ones and its own
+ * family; a generic upstream is taken to speak OpenAI's.
+ */
 const struct result_header *result_headers(enum provider p);
 
+/*
+ * An error that the upstream answered counts by its status, also when the body was cut off or not
+ * waited for. A termination tells the rest.
+ */
 void result_classify(
 	enum provider p, const struct result_answer *a, int64_t now_ms, struct result *ret);
 

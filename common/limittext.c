@@ -1,0 +1,163 @@
+#include "common/limittext.h"
+
+#include "common/num.h"
+#include "common/timetext.h"
+
+#define MICRO UINT64_C(1000000)
+
+/* A bare number below is a count of seconds, from there on a Unix time (September 2001). */
+#define UNIX_TIME_MIN UINT32_C(1000000000)
+
+#define OF(p) (1u << PROVIDER_##p)
+
+/* A limit is told by how much of it is used, or by how much it is and how much is left. */
+struct limit {
+	unsigned providers;
+	const char *used; /* NULL = by limit and left */
+	unsigned whole;	  /* what `used` says of a full one; beyond twice that it is rubbish */
+	const char *limit;
+	const char *left;
+	const char *end;
+	const char *end_too; /* asked when `end` tells nothing; may be NULL */
+};
+
+static const struct limit limits[] = {
+	{OF(CODEX), "c1u", 100, NULL, NULL, "c1a", "c1s"},
+	{OF(CODEX), "c2u", 100, NULL, NULL, "c2a", "c2s"},
+	{OF(ANTHROPIC), "a5u", 1, NULL, NULL, "a5r", NULL},
+	{OF(ANTHROPIC), "a7u", 1, NULL, NULL, "a7r", NULL},
+	{OF(ANTHROPIC), NULL, 0, "arl", "arr", "art", NULL},
+	{OF(ANTHROPIC), NULL, 0, "atl", "atr", "att", NULL},
+	{OF(OPENAI) | OF(GENERIC), NULL, 0, "xrl", "xrr", "xrt", NULL},
+	{OF(OPENAI) | OF(GENERIC), NULL, 0, "xtl", "xtr", "xtt", NULL},
+};
+
+struct slice limittext_value(struct slice text, const char *key)
+{
+	struct slice field;
+	struct slice name;
+
+	while (slice_next(&text, ';', &field)) {
+		if (!slice_next(&field, '=', &name) || !field.p || !slice_eq_str(name, key))
+			continue;
+		return slice_trim(field);
+	}
+	return (struct slice){NULL, 0};
+}
+
+static int64_t at_most(int64_t ms, int64_t max_ms)
+{
+	return ms < max_ms ? ms : max_ms;
+}
+
+/* Unix time of a bare number, 0 when it is none. */
+static int64_t time_of_number(struct slice value, int64_t now_ms)
+{
+	uint64_t micro;
+
+	if (num_parse_decimal(value, UINT32_MAX, &micro))
+		return 0;
+	int64_t ms = (int64_t)(micro / 1000);
+	return micro / MICRO >= UNIX_TIME_MIN ? ms : now_ms + ms;
+}
+
+int64_t limittext_end(struct slice text, const char *key, int64_t now_ms)
+{
+	struct slice value = limittext_value(text, key);
+	int64_t ms = time_of_number(value, now_ms);
+	int64_t span_ms;
+
+	if (ms == 0 && timetext_parse_span(value, LIMITTEXT_AHEAD_MAX_MS, &span_ms) == 0)
+		ms = now_ms + span_ms;
+	if (ms == 0 && timetext_parse_rfc3339(value, &ms))
+		return 0;
+	return at_most(ms, now_ms + LIMITTEXT_AHEAD_MAX_MS);
+}
+
+static int64_t retry_after_ms(struct slice text, int64_t now_ms)
+{
+	struct slice value = limittext_value(text, "ram");
+	uint64_t micro;
+	int64_t ms;
+
+	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
+		return now_ms + (int64_t)(micro / MICRO);
+	value = limittext_value(text, "ra");
+	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
+		return now_ms + (int64_t)(micro / 1000);
+	return timetext_parse_http_date(value, &ms) ? 0 : ms;
+}
+
+int64_t limittext_retry(struct slice text, int64_t now_ms)
+{
+	int64_t ms = retry_after_ms(text, now_ms);
+
+	return ms > now_ms ? at_most(ms, now_ms + LIMITTEXT_RETRY_MAX_MS) : 0;
+}
+
+/* `part` of `whole`, both at most 2^47; more than all of it is all of it. */
+static uint16_t share(uint64_t part, uint64_t whole)
+{
+	return (uint16_t)(part >= whole ? LIMITTEXT_FULL : part * LIMITTEXT_FULL / whole);
+}
+
+static bool read_used(struct slice text, const struct limit *l, uint16_t *ret)
+{
+	const uint64_t max = UINT64_C(1) << 47;
+	uint64_t limit;
+	uint64_t left;
+
+	if (l->used) {
+		uint64_t micro;
+		if (num_parse_decimal(limittext_value(text, l->used), l->whole * 2, &micro))
+			return false;
+		*ret = share(micro, l->whole * MICRO);
+		return true;
+	}
+	if (num_parse_u64(limittext_value(text, l->limit), max, &limit) || limit == 0)
+		return false;
+	if (num_parse_u64(limittext_value(text, l->left), max, &left))
+		return false;
+	*ret = share(left < limit ? limit - left : 0, limit);
+	return true;
+}
+
+static bool read_limit(
+	struct slice text, const struct limit *l, int64_t now_ms, struct limittext_use *ret)
+{
+	struct limittext_use use;
+
+	if (!read_used(text, l, &use.used))
+		return false;
+	use.until_ms = limittext_end(text, l->end, now_ms);
+	if (use.until_ms == 0 && l->end_too)
+		use.until_ms = limittext_end(text, l->end_too, now_ms);
+	if (use.until_ms != 0 && use.until_ms <= now_ms)
+		return false;
+	*ret = use;
+	return true;
+}
+
+/* Of two that are as full, the one that lasts longer. */
+static bool is_fuller(const struct limittext_use *a, const struct limittext_use *b)
+{
+	return a->used > b->used || (a->used == b->used && a->until_ms > b->until_ms);
+}
+
+bool limittext_fullest(
+	struct slice text, enum provider p, int64_t now_ms, struct limittext_use *ret)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct limittext_use use;
+		if (!(limits[i].providers & (1u << p)))
+			continue;
+		if (!read_limit(text, &limits[i], now_ms, &use))
+			continue;
+		if (!found || is_fuller(&use, ret))
+			*ret = use;
+		found = true;
+	}
+	return found;
+}

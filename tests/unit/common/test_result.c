@@ -1,0 +1,556 @@
+#include "common/result.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <ctype.h>
+#include <stdio.h>
+
+#include "common/limittext.h"
+
+#define NOW INT64_C(1767323045000) /* 2026-01-02T03:04:05Z */
+#define SECOND INT64_C(1000)
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define EVERY PROVIDER_COUNT
+
+static struct result classify(
+	enum provider p, unsigned status, const char *termination, const char *limits)
+{
+	struct result_answer a = {.status = status, .limits = slice_from_str(limits)};
+	struct result r;
+
+	memset(&r, 0xa5, sizeof(r));
+	memcpy(a.termination, termination, 3);
+	result_classify(p, &a, NOW, &r);
+	return r;
+}
+
+struct row {
+	enum provider provider; /* EVERY = of each */
+	unsigned status;
+	const char *termination;
+	const char *limits;
+	enum result_class class;
+	int64_t until_ms;
+};
+
+static void check_row(enum provider p, const struct row *row)
+{
+	struct result r = classify(p, row->status, row->termination, row->limits);
+
+	if (r.class != row->class || !r.known || r.until_ms != row->until_ms)
+		fail_msg("%s %u %s %s: %s, known %d, until now %+lld ms", provider_row(p)->name,
+			row->status, row->termination, row->limits, result_class_name(r.class),
+			r.known, (long long)(r.until_ms - NOW));
+}
+
+static void check_rows(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (int p = 0; p < PROVIDER_COUNT; p++) {
+			if (rows[i].provider == EVERY || (int)rows[i].provider == p)
+				check_row((enum provider)p, &rows[i]);
+		}
+	}
+}
+
+static void answers_without_an_error_are_successes(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 200, "--", "", RESULT_SUCCESS, 0},
+		{EVERY, 204, "--", "", RESULT_SUCCESS, 0},
+		{EVERY, 299, "--", "ra=5;", RESULT_SUCCESS, 0},
+		{EVERY, 304, "--", "", RESULT_SUCCESS, 0},
+		{EVERY, 399, "--", "", RESULT_SUCCESS, 0},
+		{EVERY, 200, "sL", "", RESULT_SUCCESS, 0},
+		{EVERY, 101, "--", "", RESULT_SUCCESS, 0},
+		{EVERY, 101, "SD", "", RESULT_SUCCESS, 0},
+		{EVERY, 101, "sD", "", RESULT_SUCCESS, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void errors_count_by_their_status(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 400, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 401, "--", "", RESULT_AUTH, 0},
+		{EVERY, 403, "--", "", RESULT_DENIED, 0},
+		{EVERY, 404, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 405, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 406, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 408, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 409, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 411, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 413, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 415, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 417, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 422, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 426, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 431, "--", "", RESULT_PAYLOAD, 0},
+		{EVERY, 500, "--", "", RESULT_SERVER, 0},
+		{EVERY, 501, "--", "", RESULT_SERVER, 0},
+		{EVERY, 502, "--", "", RESULT_SERVER, 0},
+		{EVERY, 503, "--", "", RESULT_OVERLOAD, 0},
+		{EVERY, 503, "--", "ra=30;", RESULT_OVERLOAD, 0},
+		{EVERY, 504, "--", "", RESULT_SERVER, 0},
+		{EVERY, 520, "--", "", RESULT_SERVER, 0},
+		{EVERY, 527, "--", "", RESULT_SERVER, 0},
+		{EVERY, 529, "--", "", RESULT_OVERLOAD, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void unknown_answers_hurt_as_little_as_their_status_allows(void **state)
+{
+	static const struct {
+		unsigned status;
+		const char *termination;
+		enum result_class class;
+	} rows[] = {
+		{402, "--", RESULT_PAYLOAD},
+		{407, "--", RESULT_PAYLOAD},
+		{418, "--", RESULT_PAYLOAD},
+		{451, "--", RESULT_PAYLOAD},
+		{499, "--", RESULT_PAYLOAD},
+		{499, "CD", RESULT_PAYLOAD},
+		{505, "--", RESULT_SERVER},
+		{530, "--", RESULT_SERVER},
+		{599, "--", RESULT_SERVER},
+		{0, "--", RESULT_PAYLOAD},
+		{100, "--", RESULT_PAYLOAD},
+		{199, "--", RESULT_PAYLOAD},
+		{600, "--", RESULT_PAYLOAD},
+		{999, "--", RESULT_PAYLOAD},
+		{4000000000u, "--", RESULT_PAYLOAD},
+		{200, "??", RESULT_PAYLOAD},
+		{200, "\0\0", RESULT_PAYLOAD},
+		{401, "\0\0", RESULT_PAYLOAD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct result r =
+			classify(PROVIDER_OPENAI, rows[i].status, rows[i].termination, "");
+		assert_int_equal(r.class, rows[i].class);
+		assert_false(r.known);
+		assert_false(r.connect);
+		assert_int_equal(r.until_ms, 0);
+	}
+}
+
+static void who_left_decides_where_no_error_was_answered(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 200, "CD", "", RESULT_CLIENT, 0},
+		{EVERY, 200, "cD", "", RESULT_CLIENT, 0},
+		{EVERY, 200, "CL", "", RESULT_CLIENT, 0},
+		{EVERY, 101, "CD", "", RESULT_CLIENT, 0},
+		{EVERY, 0, "CH", "", RESULT_CLIENT, 0},
+		/* HAProxy's own statuses, of before an answer */
+		{EVERY, 400, "CH", "", RESULT_CLIENT, 0},
+		{EVERY, 503, "CC", "", RESULT_CLIENT, 0},
+		{EVERY, 503, "CQ", "", RESULT_CLIENT, 0},
+		{EVERY, 408, "cR", "", RESULT_CLIENT, 0},
+		{EVERY, 400, "CR", "", RESULT_CLIENT, 0},
+		/* the upstream's */
+		{EVERY, 401, "CD", "", RESULT_AUTH, 0},
+		{EVERY, 403, "cD", "", RESULT_DENIED, 0},
+		{EVERY, 429, "CD", "ra=7;", RESULT_BURST, NOW + 7 * SECOND},
+		{EVERY, 500, "CL", "", RESULT_SERVER, 0},
+		{EVERY, 401, "SD", "", RESULT_AUTH, 0},
+		{EVERY, 503, "sD", "", RESULT_OVERLOAD, 0},
+		{EVERY, 500, "PD", "", RESULT_SERVER, 0},
+		{EVERY, 401, "KD", "", RESULT_AUTH, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void no_valid_answer_is_the_networks_fault(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 503, "SC", "", RESULT_NETWORK, 0},
+		{EVERY, 503, "sC", "", RESULT_NETWORK, 0},
+		{EVERY, 502, "SC", "", RESULT_NETWORK, 0},
+		{EVERY, 502, "SH", "", RESULT_NETWORK, 0},
+		{EVERY, 504, "sH", "", RESULT_NETWORK, 0},
+		{EVERY, 0, "SH", "", RESULT_NETWORK, 0},
+		{EVERY, 502, "PH", "", RESULT_NETWORK, 0},
+		{EVERY, 200, "SD", "", RESULT_NETWORK, 0},
+		{EVERY, 200, "sD", "", RESULT_NETWORK, 0},
+		{EVERY, 200, "PD", "", RESULT_NETWORK, 0},
+		{EVERY, 304, "SD", "", RESULT_NETWORK, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct result r = classify(
+			PROVIDER_CODEX, rows[i].status, rows[i].termination, rows[i].limits);
+		assert_int_equal(r.connect, rows[i].termination[1] == 'C');
+	}
+	assert_false(classify(PROVIDER_CODEX, 503, "--", "").connect);
+	assert_false(classify(PROVIDER_CODEX, 503, "CC", "").connect);
+}
+
+static void what_haproxy_does_by_itself_is_neutral(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 403, "LR", "", RESULT_PAYLOAD, 0},
+		{EVERY, 429, "LR", "ra=5;", RESULT_PAYLOAD, 0},
+		{EVERY, 503, "LH", "", RESULT_PAYLOAD, 0},
+		{EVERY, 403, "PR", "", RESULT_PAYLOAD, 0},
+		{EVERY, 500, "PT", "", RESULT_PAYLOAD, 0},
+		{EVERY, 503, "PC", "", RESULT_PAYLOAD, 0},
+		{EVERY, 500, "RC", "", RESULT_PAYLOAD, 0},
+		{EVERY, 500, "IR", "", RESULT_PAYLOAD, 0},
+		{EVERY, 200, "KD", "", RESULT_PAYLOAD, 0},
+		{EVERY, 200, "DD", "", RESULT_PAYLOAD, 0},
+		{EVERY, 200, "UD", "", RESULT_PAYLOAD, 0},
+		{EVERY, 503, "sQ", "", RESULT_PAYLOAD, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void an_answer_that_haproxy_replaced_counts_by_the_upstreams_status(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 503, "LH", "st=401;", RESULT_AUTH, 0},
+		{EVERY, 503, "LH", "st=403;ra=5;", RESULT_DENIED, 0},
+		{EVERY, 503, "LH", "ra=5;st=429;", RESULT_BURST, NOW + 5 * SECOND},
+		{EVERY, 503, "LH", "st=529;", RESULT_OVERLOAD, 0},
+		{PROVIDER_CODEX, 503, "LH", "st=429;bt=usage_limit_reached;bs=60;", RESULT_WINDOW,
+			NOW + 60 * SECOND},
+		{EVERY, 503, "LH", "st=;", RESULT_PAYLOAD, 0},
+		{EVERY, 503, "LH", "st=1000;", RESULT_PAYLOAD, 0},
+		{EVERY, 503, "LH", "st=-401;", RESULT_PAYLOAD, 0},
+		/* only there */
+		{EVERY, 200, "--", "st=401;", RESULT_SUCCESS, 0},
+		{EVERY, 503, "SC", "st=401;", RESULT_NETWORK, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void a_told_reset_closes_a_window_until_then(void **state)
+{
+	static const struct row rows[] = {
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;br=1767330000;", RESULT_WINDOW,
+			INT64_C(1767330000000)},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;bs=3600;", RESULT_WINDOW,
+			NOW + HOUR},
+		{PROVIDER_CODEX, 429, "--",
+			"bt=usage_limit_reached;br=1767330000;bs=5;c1u=100;c1s=9;", RESULT_WINDOW,
+			INT64_C(1767330000000)},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;br=1;bs=0;c1u=100;c1s=9;",
+			RESULT_WINDOW, NOW + 1 * SECOND},
+		{PROVIDER_GENERIC, 429, "--", "bt=usage_limit_reached;bs=3600;", RESULT_WINDOW,
+			NOW + HOUR},
+		{PROVIDER_OPENAI, 429, "--", "bt=usage_limit_reached;bs=3600;", RESULT_WINDOW,
+			NOW + HOUR},
+		{PROVIDER_CODEX, 429, "--", "c1u=100;c1a=1767330000;c2u=40;c2s=500000;",
+			RESULT_WINDOW, INT64_C(1767330000000)},
+		{PROVIDER_CODEX, 429, "--", "ra=3;c1u=40.5;c1s=60;c2u=100.0;c2s=7200;",
+			RESULT_WINDOW, NOW + 2 * HOUR},
+		/* both are used up: not before the later one */
+		{PROVIDER_CODEX, 429, "--", "c1u=100;c1s=60;c2u=101;c2s=7200;", RESULT_WINDOW,
+			NOW + 2 * HOUR},
+		{PROVIDER_CODEX, 429, "--", "c1u=100;c1a=junk;c1s=60;", RESULT_WINDOW,
+			NOW + 60 * SECOND},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=rejected;aur=1767330000;ra=4;", RESULT_WINDOW,
+			INT64_C(1767330000000)},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=rejected;aur=2026-01-02T05:04:05Z;",
+			RESULT_WINDOW, NOW + 2 * HOUR},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;bs=9999999;", RESULT_WINDOW,
+			NOW + 32 * DAY},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=rejected;aur=4200000000;", RESULT_WINDOW,
+			NOW + 32 * DAY},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void a_quota_without_a_told_end_is_a_window_of_an_hour(void **state)
+{
+	static const struct row rows[] = {
+		{PROVIDER_OPENAI, 429, "--", "bt=insufficient_quota;", RESULT_WINDOW, NOW + HOUR},
+		{PROVIDER_OPENAI, 429, "--", "ra=5;bt=insufficient_quota;", RESULT_WINDOW,
+			NOW + HOUR},
+		{PROVIDER_GENERIC, 429, "--", "bt=insufficient_quota;", RESULT_WINDOW, NOW + HOUR},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;", RESULT_WINDOW, NOW + HOUR},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_limit_reached;br=1767320000;", RESULT_WINDOW,
+			NOW + HOUR},
+		{PROVIDER_CODEX, 429, "--", "bt=usage_not_included;", RESULT_WINDOW, NOW + HOUR},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void a_429_without_a_window_is_a_burst(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 429, "--", "", RESULT_BURST, 0},
+		{EVERY, 429, "--", "bt=rate_limit_exceeded;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "bt=usage_limit_reached_not;bs=60;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "br=1767330000;bs=60;", RESULT_BURST, 0},
+		{PROVIDER_ANTHROPIC, 429, "--", "aur=1767330000;ra=9;", RESULT_BURST,
+			NOW + 9 * SECOND},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=allowed_warning;aur=1767330000;", RESULT_BURST,
+			0},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=rejected;", RESULT_BURST, 0},
+		{PROVIDER_ANTHROPIC, 429, "--", "aus=rejected;aur=1767320000;", RESULT_BURST, 0},
+		{PROVIDER_ANTHROPIC, 429, "--", "bt=insufficient_quota;", RESULT_BURST, 0},
+		{PROVIDER_ANTHROPIC, 429, "--", "c1u=100;c1s=60;", RESULT_BURST, 0},
+		{PROVIDER_OPENAI, 429, "--", "c1u=100;c1s=60;", RESULT_BURST, 0},
+		{PROVIDER_OPENAI, 429, "--", "aus=rejected;aur=1767330000;", RESULT_BURST, 0},
+		{PROVIDER_CODEX, 429, "--", "c1u=99.9;c1s=60;c2u=100;", RESULT_BURST, 0},
+		{PROVIDER_CODEX, 429, "--", "c1u=100;c1a=1767320000;", RESULT_BURST, 0},
+		{PROVIDER_OPENAI, 429, "--", "xrl=10;xrr=0;xrt=6m0s;", RESULT_BURST, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void a_burst_ends_when_the_upstream_says(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 429, "--", "ra=1;", RESULT_BURST, NOW + SECOND},
+		{EVERY, 429, "--", "ra=1.5;", RESULT_BURST, NOW + 1500},
+		{EVERY, 429, "--", "ra= 20 ;", RESULT_BURST, NOW + 20 * SECOND},
+		{EVERY, 429, "--", "ram=250;", RESULT_BURST, NOW + 250},
+		{EVERY, 429, "--", "ra=1;ram=250;", RESULT_BURST, NOW + 250},
+		{EVERY, 429, "--", "ra=3;ram=junk;", RESULT_BURST, NOW + 3 * SECOND},
+		{EVERY, 429, "--", "ra=Fri, 02 Jan 2026 03:14:05 GMT;", RESULT_BURST,
+			NOW + 600 * SECOND},
+		{EVERY, 429, "--", "ra=3;ra=99;", RESULT_BURST, NOW + 3 * SECOND},
+		{EVERY, 429, "--", "ra=7200;", RESULT_BURST, NOW + 2 * HOUR},
+		{EVERY, 429, "--", "ra=86401;", RESULT_BURST, NOW + DAY},
+		{EVERY, 429, "--", "ram=4294967295;", RESULT_BURST, NOW + DAY},
+		{EVERY, 429, "--", "ra=Fri, 02 Jan 2099 03:04:05 GMT;", RESULT_BURST, NOW + DAY},
+		/* not told */
+		{EVERY, 429, "--", "ra=0;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra=Fri, 02 Jan 2026 03:04:05 GMT;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra=;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra=-5;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra=inf;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "ra=99999999999999999999999;", RESULT_BURST, 0},
+		{EVERY, 429, "--", "xra=5;", RESULT_BURST, 0},
+		{EVERY, 429, "--", ";;;=;ra==;ra=5;", RESULT_BURST, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+struct use {
+	enum provider provider;
+	const char *limits;
+	unsigned percent_used; /* of LIMITTEXT_FULL, rounded; 1000 = none told */
+	int64_t until_ms;
+};
+
+#define NONE 1000
+
+static void check_uses(const struct use *uses, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct use *u = &uses[i];
+		struct result r = classify(u->provider, 200, "--", u->limits);
+		unsigned percent =
+			r.has_used ? (r.used * 100u + LIMITTEXT_FULL / 2) / LIMITTEXT_FULL : NONE;
+		if (percent != u->percent_used || r.used_until_ms != u->until_ms)
+			fail_msg("%s %s: %u %%, until now %+lld ms",
+				provider_row(u->provider)->name, u->limits, percent,
+				(long long)(r.used_until_ms - NOW));
+	}
+}
+
+static void the_fullest_limit_is_told(void **state)
+{
+	static const struct use uses[] = {
+		{PROVIDER_CODEX, "c1u=12.5;c1a=1767330000;c2u=40;c2s=7200;", 40, NOW + 2 * HOUR},
+		{PROVIDER_CODEX, "c1u=75;c1a=1767330000;c2u=40;c2s=7200;", 75,
+			INT64_C(1767330000000)},
+		{PROVIDER_CODEX, "c1u=75;", 75, 0},
+		{PROVIDER_CODEX, "c1u=0;c1s=10;", 0, NOW + 10 * SECOND},
+		{PROVIDER_CODEX, "c1u=130;c1s=10;", 100, NOW + 10 * SECOND},
+		{PROVIDER_CODEX, "c1u=100;c1s=10;c2u=100;c2s=20;", 100, NOW + 20 * SECOND},
+		{PROVIDER_ANTHROPIC, "a5u=0.30;a5r=1767330000;a7u=0.82;a7r=1767500000;", 82,
+			INT64_C(1767500000000)},
+		{PROVIDER_ANTHROPIC, "a5u=1.02;a5r=1767330000;", 100, INT64_C(1767330000000)},
+		{PROVIDER_ANTHROPIC, "a5u=0.123456789012;", 12, 0},
+		{PROVIDER_ANTHROPIC, "arl=50;arr=10;art=2026-01-02T03:05:05Z;atl=1000;atr=900;", 80,
+			NOW + 60 * SECOND},
+		{PROVIDER_ANTHROPIC, "atl=1000;atr=0;att=2026-01-02T04:04:05+01:00;", NONE, 0},
+		{PROVIDER_ANTHROPIC, "atl=1000;atr=0;att=2026-01-02T04:04:06+01:00;", 100,
+			NOW + SECOND},
+		{PROVIDER_OPENAI, "xrl=100;xrr=75;xrt=1s;xtl=1000;xtr=500;xtt=6m0s;", 50,
+			NOW + 360 * SECOND},
+		{PROVIDER_OPENAI, "xrl=100;xrr=25;xrt=120ms;xtl=1000;xtr=500;xtt=6m0s;", 75,
+			NOW + 120},
+		{PROVIDER_GENERIC, "xrl=100;xrr=25;xrt=60;", 75, NOW + 60 * SECOND},
+		{PROVIDER_OPENAI, "xrl=100;xrr=200;", 0, 0},
+		{PROVIDER_OPENAI, "xrl=140737488355328;xrr=0;", 100, 0},
+		/* another family's */
+		{PROVIDER_OPENAI, "c1u=75;a5u=0.5;arl=10;arr=1;", NONE, 0},
+		{PROVIDER_CODEX, "xrl=10;xrr=1;a5u=0.5;", NONE, 0},
+		{PROVIDER_ANTHROPIC, "xrl=10;xrr=1;c1u=75;", NONE, 0},
+	};
+
+	(void)state;
+	check_uses(uses, COUNT(uses));
+}
+
+static void a_limit_that_was_reset_since_does_not_count(void **state)
+{
+	static const struct use uses[] = {
+		{PROVIDER_CODEX, "c1u=90;c1a=1767323045;c2u=10;c2s=60;", 10, NOW + 60 * SECOND},
+		{PROVIDER_CODEX, "c1u=90;c1a=1767323044;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=90;c1s=0;", NONE, 0},
+		{PROVIDER_OPENAI, "xrl=10;xrr=1;xrt=0s;", NONE, 0},
+		{PROVIDER_ANTHROPIC, "arl=10;arr=1;art=2025-12-31T00:00:00Z;", NONE, 0},
+	};
+
+	(void)state;
+	check_uses(uses, COUNT(uses));
+}
+
+static void hostile_limits_are_not_told(void **state)
+{
+	static const struct use uses[] = {
+		{PROVIDER_CODEX, "c1u=NaN;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=-1;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=inf;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=1e2;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=99999999;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=;c1s=60;", NONE, 0},
+		{PROVIDER_CODEX, "c1u=50;c1a=99999999999999999999;", 50, 0},
+		{PROVIDER_CODEX, "c1u=50;c1s=-60;", 50, 0},
+		{PROVIDER_CODEX, "c1u=50;c1s=NaN;", 50, 0},
+		{PROVIDER_CODEX, "c1u=50;c1s=99999999;", 50, NOW + 32 * DAY},
+		{PROVIDER_ANTHROPIC, "a5u=47;", NONE, 0},
+		{PROVIDER_ANTHROPIC, "a5u=0.5;a5r=9999-12-31T23:59:59Z;", 50, NOW + 32 * DAY},
+		{PROVIDER_OPENAI, "xrl=0;xrr=0;", NONE, 0},
+		{PROVIDER_OPENAI, "xrl=10;", NONE, 0},
+		{PROVIDER_OPENAI, "xrr=10;", NONE, 0},
+		{PROVIDER_OPENAI, "xrl=10;xrr=-1;", NONE, 0},
+		{PROVIDER_OPENAI, "xrl=18446744073709551615;xrr=0;", NONE, 0},
+		{PROVIDER_OPENAI, "xrl=10;xrr=1;xrt=99999999h;", 90, 0},
+		{PROVIDER_OPENAI, "xrl=10;xrr=1;xrt=1x;", 90, 0},
+		{PROVIDER_OPENAI, "", NONE, 0},
+	};
+
+	(void)state;
+	check_uses(uses, COUNT(uses));
+}
+
+static void use_is_told_with_every_class(void **state)
+{
+	static const struct {
+		unsigned status;
+		const char *termination;
+	} ends[] = {{200, "CD"}, {429, "--"}, {500, "--"}, {200, "SD"}, {503, "LH"}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ends); i++) {
+		struct result r = classify(
+			PROVIDER_CODEX, ends[i].status, ends[i].termination, "c1u=50;c1s=60;");
+		assert_true(r.has_used);
+		assert_int_equal(r.used, LIMITTEXT_FULL / 2);
+		assert_int_equal(r.used_until_ms, NOW + 60 * SECOND);
+	}
+}
+
+static void every_class_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	for (int c = 0; c < RESULT_CLASS_COUNT; c++) {
+		const char *name = result_class_name((enum result_class)c);
+		assert_non_null(name);
+		for (int other = 0; other < c; other++)
+			assert_string_not_equal(name, result_class_name((enum result_class)other));
+	}
+	assert_string_equal(result_class_name(RESULT_WINDOW), "window");
+}
+
+/* How much of txn.relay.lim a provider's headers can fill at most. */
+static size_t longest_text(enum provider p)
+{
+	size_t n = sizeof("st=999;bt=;br=;bs=;") - 1 + (size_t)3 * RESULT_VALUE_MAX;
+
+	for (const struct result_header *h = result_headers(p); h->key; h++) {
+		n += strlen(h->key) + sizeof("=;") - 1 + RESULT_VALUE_MAX;
+		for (const char *c = h->header; *c; c++)
+			assert_true(islower((unsigned char)*c) || *c == '-' || isdigit(*c));
+		for (const struct result_header *o = result_headers(p); o < h; o++)
+			assert_string_not_equal(o->key, h->key);
+	}
+	return n;
+}
+
+static bool has_header(enum provider p, const char *header)
+{
+	for (const struct result_header *h = result_headers(p); h->key; h++) {
+		if (strcmp(h->header, header) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void each_provider_has_its_own_headers(void **state)
+{
+	(void)state;
+	for (int p = 0; p < PROVIDER_COUNT; p++) {
+		assert_true(longest_text((enum provider)p) <= RESULT_LIMITS_MAX);
+		assert_true(has_header((enum provider)p, "retry-after"));
+		assert_true(has_header((enum provider)p, "retry-after-ms"));
+		assert_int_equal(has_header((enum provider)p, "x-codex-primary-reset-at"),
+			p == PROVIDER_CODEX);
+		assert_int_equal(has_header((enum provider)p, "anthropic-ratelimit-unified-reset"),
+			p == PROVIDER_ANTHROPIC);
+		assert_int_equal(has_header((enum provider)p, "x-ratelimit-reset-tokens"),
+			p == PROVIDER_OPENAI || p == PROVIDER_GENERIC);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_without_an_error_are_successes),
+		cmocka_unit_test(errors_count_by_their_status),
+		cmocka_unit_test(unknown_answers_hurt_as_little_as_their_status_allows),
+		cmocka_unit_test(who_left_decides_where_no_error_was_answered),
+		cmocka_unit_test(no_valid_answer_is_the_networks_fault),
+		cmocka_unit_test(what_haproxy_does_by_itself_is_neutral),
+		cmocka_unit_test(an_answer_that_haproxy_replaced_counts_by_the_upstreams_status),
+		cmocka_unit_test(a_told_reset_closes_a_window_until_then),
+		cmocka_unit_test(a_quota_without_a_told_end_is_a_window_of_an_hour),
+		cmocka_unit_test(a_429_without_a_window_is_a_burst),
+		cmocka_unit_test(a_burst_ends_when_the_upstream_says),
+		cmocka_unit_test(the_fullest_limit_is_told),
+		cmocka_unit_test(a_limit_that_was_reset_since_does_not_count),
+		cmocka_unit_test(hostile_limits_are_not_told),
+		cmocka_unit_test(use_is_told_with_every_class),
+		cmocka_unit_test(every_class_has_a_name_of_its_own),
+		cmocka_unit_test(each_provider_has_its_own_headers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
