@@ -136,12 +136,17 @@ static int run_change(struct request *r, request_fn *handler)
 	return error ? error : publish_change(r);
 }
 
+unsigned request_status(struct request *r, int error)
+{
+	return error ? fail(r, error) : 200;
+}
+
 unsigned request_run(struct request *r)
 {
 	request_fn *handler = request_handler(command_id(r->command));
 	int error = r->command->changes ? run_change(r, handler) : handler(r);
 
-	return error ? fail(r, error) : 200;
+	return request_status(r, error);
 }
 
 /* --- body --- */

@@ -14,15 +14,18 @@
 
 #include <sys/types.h>
 
+struct deferred;
+
 struct request {
 	struct control *control;
 	const struct command *command;
-	const char *name;      /* what stands for {} in the path; NULL = nothing */
-	json_object *body;     /* an object, never NULL */
-	struct slice document; /* of a COMMAND_DOCUMENT argument, not parsed yet */
-	json_object *answer;   /* an object, never NULL; the handler fills it */
-	struct buffer bytes;   /* the answer of ANSWER_FILE */
-	bool unchanged;	       /* set by a handler of a change that changed nothing */
+	const char *name;	   /* what stands for {} in the path; NULL = nothing */
+	json_object *body;	   /* an object, never NULL */
+	struct slice document;	   /* of a COMMAND_DOCUMENT argument, not parsed yet */
+	json_object *answer;	   /* an object, never NULL; the handler fills it */
+	struct buffer bytes;	   /* the answer of ANSWER_FILE */
+	bool unchanged;		   /* set by a handler of a change that changed nothing */
+	struct deferred *deferred; /* set by deferred_new(): the answer comes later */
 	uid_t uid;
 	struct errtext error;
 };
@@ -33,6 +36,8 @@ typedef int request_fn(struct request *r);
 request_fn *request_handler(enum command_id id);
 /* Runs it: transaction, publication, log line. Returns the HTTP status; `answer` holds the error then. */
 unsigned request_run(struct request *r);
+/* What a handler's result is as a status; an error's answer is put in place. */
+unsigned request_status(struct request *r, int error);
 /* Fills `answer` with an error in the form of the API and returns `status`. */
 unsigned request_refuse(struct request *r, unsigned status, const char *message);
 

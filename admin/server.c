@@ -1,5 +1,6 @@
 #include "admin/server.h"
 
+#include "admin/deferred.h"
 #include "admin/server_exchange.h"
 
 #include <errno.h>
@@ -16,6 +17,15 @@ struct listener {
 	struct MHD_Daemon *daemon; /* NULL = not served */
 	ev_io readable;
 	ev_timer timer;
+	struct sleeper *sleepers;
+	bool stopping;
+};
+
+/* A connection whose answer comes later; libmicrohttpd must have it back before it is stopped. */
+struct sleeper {
+	struct listener *listener;
+	struct MHD_Connection *connection;
+	struct sleeper *next;
 };
 
 struct server {
@@ -53,6 +63,45 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 	drive(w->data);
 }
 
+/* --- answers that come later --- */
+
+static void forget(struct sleeper *s)
+{
+	struct sleeper **at = &s->listener->sleepers;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	free(s);
+}
+
+static void on_finished(void *context)
+{
+	struct sleeper *s = context;
+	struct listener *l = s->listener;
+
+	MHD_resume_connection(s->connection);
+	forget(s);
+	/* not from here: who finishes it may stand in the middle of something */
+	ev_timer_stop(l->server->control->loop, &l->timer);
+	ev_timer_set(&l->timer, 0., 0.);
+	ev_timer_start(l->server->control->loop, &l->timer);
+}
+
+static enum MHD_Result sleep_until_done(
+	struct listener *l, struct MHD_Connection *connection, struct exchange *x)
+{
+	struct sleeper *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return MHD_NO;
+	*s = (struct sleeper){l, connection, l->sleepers};
+	l->sleepers = s;
+	deferred_wait(x->deferred, on_finished, s);
+	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
 /* --- exchanges --- */
 
 /* The answer's bytes become libmicrohttpd's. */
@@ -86,6 +135,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	struct exchange_answer a;
 
 	(void)version;
+	if (l->stopping)
+		return MHD_NO;
 	if (!x) {
 		*ret_exchange = exchange_new();
 		return *ret_exchange ? MHD_YES : MHD_NO;
@@ -95,10 +146,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*size = 0;
 		return MHD_YES;
 	}
-	if (l == &l->server->admin)
-		exchange_run_api(x, l->server->control, connection, method, path, &a);
-	else
+	if (l == &l->server->metrics)
 		exchange_run_metrics(l->server->control, method, path, &a);
+	else if (!x->deferred)
+		exchange_run_api(x, l->server->control, connection, method, path, &a);
+	if (x->deferred && !deferred_is_done(x->deferred))
+		return sleep_until_done(l, connection, x);
+	if (x->deferred)
+		exchange_run_deferred(x, &a);
 	return respond(connection, &a);
 }
 
@@ -116,9 +171,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 static int start_listener(struct listener *l, int fd, struct errtext *e)
 {
-	l->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, l,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
+	l->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, l, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, l, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_S,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_MAX, MHD_OPTION_END);
 	if (!l->daemon)
@@ -140,6 +195,12 @@ static void stop_listener(struct listener *l)
 	if (!l->daemon)
 		return;
 	ev_io_stop(l->server->control->loop, &l->readable);
+	l->stopping = true;
+	while (l->sleepers) {
+		MHD_resume_connection(l->sleepers->connection);
+		forget(l->sleepers);
+	}
+	MHD_run(l->daemon);
 	ev_timer_stop(l->server->control->loop, &l->timer);
 	MHD_stop_daemon(l->daemon);
 	l->daemon = NULL;

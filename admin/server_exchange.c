@@ -1,5 +1,6 @@
 #include "admin/server_exchange.h"
 
+#include "admin/deferred.h"
 #include "admin/metrics.h"
 #include "admin/publish.h"
 
@@ -24,6 +25,7 @@ void exchange_free(struct exchange *x)
 {
 	if (!x)
 		return;
+	deferred_release(x->deferred);
 	buffer_fini(&x->body);
 	free(x);
 }
@@ -236,6 +238,18 @@ void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connecti
 		r.name = subject;
 	}
 	ret->status = run(&r, x, connection);
+	finish(&r, ret);
+	x->deferred = r.deferred;
+	if (x->deferred)
+		buffer_fini(&ret->body);
+}
+
+void exchange_run_deferred(struct exchange *x, struct exchange_answer *ret)
+{
+	struct request r = {.command = command_row(COMMAND_STATUS)};
+
+	*ret = (struct exchange_answer){0};
+	ret->status = deferred_take(x->deferred, &r.answer);
 	finish(&r, ret);
 }
 
