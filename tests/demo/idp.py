@@ -20,7 +20,7 @@ from upstream import HEAD_MAX, Answer, Gone, listen, read_body, read_head, wants
 
 # What can happen to a use. "before" and "after" say on which side of the exchange, which cannot be undone.
 FAULTS = ("lost", "reset", "cut", "cut-chunked", "error-before", "error-after", "late-before", "late-after", "rubbish",
-          "slow", "off")
+          "slow", "off", "refused-before")
 TIDY_S = 5.0  # how long the peer's kernel may take to acknowledge a reply
 USES_MAX = 200000
 
@@ -278,14 +278,26 @@ class Provider:
         if kind == "error-before":
             use["outcome"], use["status"] = "not tried", 503
             return await peer.answer.json(503, {"error": {"message": "Overloaded.", "type": "server_error"}})
-        if kind == "late-before":
+        if kind in ("late-before", "refused-before"):
             await peer.pause(fault["seconds"])
+        if kind == "refused-before":
+            use["outcome"] = "refused"
+            return await self.send_refusal(peer, use, family)
         reply = self.book.exchange(use, family, number, request.json())
-        status, value = (200, reply) if reply else refusal(use, family)
-        use["status"] = status
+        if not reply:
+            return await self.send_refusal(peer, use, family, fault)
+        use["status"] = 200
         if kind == "off":
             self.later(self.off(fault["seconds"]))
-        await SENDERS.get(kind, send_whole)(peer, fault, status, json.dumps(value).encode())
+        await self.send(peer, use, fault, reply)
+
+    async def send_refusal(self, peer, use, family, fault=None):
+        use["status"], value = refusal(use, family)
+        await self.send(peer, use, fault or {"kind": None}, value)
+
+    async def send(self, peer, use, fault, value):
+        kind = fault["kind"]
+        await SENDERS.get(kind, send_whole)(peer, fault, use["status"], json.dumps(value).encode())
         use["written_at"] = time.time()
         use["delivered"] = kind in HARMLESS and await peer.acknowledged()
 

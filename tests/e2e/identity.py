@@ -1,9 +1,14 @@
-"""tests/demo/idp.py under the hands of a test."""
+"""tests/demo/idp.py under the hands of a test, and accounts of its making."""
 import base64
 import http.client
 import json
+import os
 
 from relay import ROOT, Process, wait_until
+
+# Subscription accounts have limits of their own from the start; these tests are about something else.
+UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
+FAST = "[health]\nrefresh_pause = 100ms\n"
 
 
 class Idp(Process):
@@ -30,11 +35,18 @@ class Idp(Process):
     def faults(self, family, *kinds, seconds=1.0):
         self.ask("POST", "/faults", family=family, next=[{"kind": kind, "seconds": seconds} for kind in kinds])
 
+    def rotate(self, family):
+        """New tokens of the family, as its owner would get them elsewhere."""
+        return self.ask("POST", "/rotate", family=family)["auth"]
+
     def state(self):
         return self.ask("GET", "/state")
 
     def uses(self, family):
         return [use for use in self.state()["uses"] if use["family"] == family]
+
+    def outcomes(self, family):
+        return [use["outcome"] for use in self.uses(family)]
 
     def ended(self, family):
         """Uses that are over, so that `delivered` says something."""
@@ -44,3 +56,49 @@ class Idp(Process):
 def claims(token):
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+class Logins:
+    """An identity provider beside a stack: upstreams that refresh there, accounts that logged in there."""
+
+    def __init__(self, stack):
+        self.stack, self.relay, self.idp = stack, stack.relay, Idp(stack.dir)
+        self.keys = {}
+
+    def upstream(self, name="codex", *options):
+        self.relay.adm("upstreams", "add", name, "--url", self.stack.upstream.url, "--provider", "codex",
+                       "--token-url", self.idp.url, "--client-id", f"app-{name}", *options)
+
+    def file(self, name, auth):
+        path = self.stack.dir / f"{name}.auth.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(auth))
+        fresh.chmod(0o644)
+        os.replace(fresh, path)
+        return path
+
+    def account(self, name, *options, upstream="codex", **wishes):
+        """An account with a family, a pool and a key of its own; returns the family."""
+        family, auth = self.idp.family(client_id=f"app-{upstream}", **wishes)
+        self.relay.adm("accounts", "add", name, "--upstream", upstream, "--auth-json", str(self.file(name, auth)),
+                       *UNLIMITED, *options)
+        self.relay.adm("pools", "set", name, name)
+        self.keys[name] = self.relay.issue("demo", "--pool", name)
+        return family
+
+    def get(self, name, path="/v1/models", **options):
+        return self.stack.get(path, key=self.keys[name], **options)
+
+    def shown(self, name):
+        return self.relay.adm("accounts", "show", name)
+
+    def notices(self, *options):
+        """{account: notices that say it needs a login}"""
+        found = {}
+        for notice in self.relay.adm("notices", "list", *options)["items"]:
+            if notice["kind"] == "needs_login":
+                found.setdefault(notice["subject"].removeprefix("account/"), []).append(notice)
+        return found
+
+    def needs_login(self, name):
+        return self.shown(name)["state"] == "needs_login" and name in self.notices()
