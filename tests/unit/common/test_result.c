@@ -319,6 +319,7 @@ static void a_429_without_a_window_is_a_burst(void **state)
 		{PROVIDER_ANTHROPIC, 429, "--", "c1u=100;c1s=60;", RESULT_BURST, 0},
 		{PROVIDER_OPENAI, 429, "--", "c1u=100;c1s=60;", RESULT_BURST, 0},
 		{PROVIDER_OPENAI, 429, "--", "aus=rejected;aur=1767330000;", RESULT_BURST, 0},
+		{PROVIDER_CODEX, 429, "--", "c1u=99.9;c1s=60;", RESULT_BURST, 0},
 		{PROVIDER_CODEX, 429, "--", "c1u=99.9;c1s=60;c2u=100;", RESULT_BURST, 0},
 		{PROVIDER_CODEX, 429, "--", "c1u=100;c1a=1767320000;", RESULT_BURST, 0},
 		{PROVIDER_OPENAI, 429, "--", "xrl=10;xrr=0;xrt=6m0s;", RESULT_BURST, 0},
