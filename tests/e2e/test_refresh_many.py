@@ -1,0 +1,258 @@
+"""Thousands of refreshes with faults on the wire, while control is killed: judged by the identity provider's book.
+RELAY_REFRESHES says how many; RELAY_SEED repeats the faults and the moments of a run."""
+import collections
+import json
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from identity import UNLIMITED, Logins, claims
+from relay import Refused, header, wait_until
+
+REFRESHES = int(os.environ.get("RELAY_REFRESHES", "300"))
+SEED = int(os.environ.get("RELAY_SEED", random.randrange(1 << 30)))
+UPSTREAMS, EACH = 10, 5
+LIFETIME = 6
+GRACE = 300
+FAULTS = {"lost": 0.02, "reset": 0.01, "cut": 0.015, "cut-chunked": 0.015, "error-before": 0.03, "error-after": 0.015,
+          "late-before": 0.02, "late-after": 0.02, "rubbish": 0.01, "slow": 0.02, "off": 0.003}
+# From the last byte of a reply on the wire to its being safe on disk, on a machine that is busy.
+TO_DISK = 2.0
+# The first time, after 1, 3 and 8 s, and two more where the answer said that nothing was tried.
+USES_MAX = 6
+
+
+def patiently(act):
+    """Repeats a command that found no control process."""
+    def once():
+        try:
+            return [act()]
+        except (Refused, ValueError):
+            return None
+    return wait_until("control takes the command", once, 20)[0]
+
+
+def upstream_of(account):
+    return "u" + account[1:].split("-")[0]
+
+
+class Killer(threading.Thread):
+    """Kills control at random moments, and as often when a token has just been used."""
+
+    def __init__(self, logins):
+        super().__init__()
+        self.logins, self.random, self.on = logins, random.Random(SEED), True
+        self.times = []
+
+    def run(self):
+        while self.on:
+            pid = patiently(lambda: self.logins.relay.pid_of("control"))
+            time.sleep(self.random.uniform(0.3, 2.5))
+            if self.random.random() < 0.6:
+                self.wait_for_a_use()
+            if self.on and pid:
+                self.times.append(time.time())
+                os.kill(pid, signal.SIGKILL)
+                wait_until("another control process", lambda: self.another(pid), 20)
+
+    def another(self, pid):
+        try:
+            return self.logins.relay.pid_of("control") not in (0, pid)
+        except Refused:
+            return False
+
+    def wait_for_a_use(self):
+        before = self.logins.idp.ask("GET", "/count")["uses"]
+        until = time.monotonic() + 2
+        while self.logins.idp.ask("GET", "/count")["uses"] == before and time.monotonic() < until:
+            time.sleep(0.002)
+        time.sleep(self.random.choice((0, 0.001, 0.003, 0.01, 0.03, 0.1)))
+
+    def between(self, since, until):
+        return [t for t in self.times if since <= t <= until]
+
+
+class Clients(threading.Thread):
+    """Requests all the while; no token that leaves has run out."""
+
+    def __init__(self, logins):
+        super().__init__()
+        self.logins, self.on = logins, True
+        self.statuses = collections.Counter()
+        self.expired = []
+
+    def run(self):
+        upstream = self.logins.stack.upstream
+        while self.on:
+            for name in list(self.logins.keys):
+                self.statuses[self.logins.get(name).status] += 1
+                time.sleep(0.02)
+            self.look(upstream.requests())
+            upstream.clear()
+
+    def look(self, rows):
+        for row in rows:
+            late = time.time() - (time.monotonic() - row["time"]) \
+                - claims(header(row, "authorization").removeprefix("Bearer "))["exp"]
+            if late > 0.5:
+                self.expired.append(late)
+
+
+class Fleet:
+    """Accounts, and the families they had one after the other."""
+
+    def __init__(self, logins):
+        self.logins, self.relay, self.idp = logins, logins.relay, logins.idp
+        self.families, self.lost = {}, []
+
+    def add(self):
+        for u in range(UPSTREAMS):
+            self.logins.upstream(f"u{u}", "--no-reload")
+            names = [f"a{u}-{n}" for n in range(EACH)]
+            for name in names:
+                auth = self.login(name)
+                self.relay.adm("accounts", "add", name, "--upstream", f"u{u}", "--auth-json", str(auth), *UNLIMITED,
+                               "--no-reload")
+            self.relay.adm("pools", "set", f"u{u}", *names)
+            self.logins.keys[f"u{u}"] = self.relay.issue("demo", "--pool", f"u{u}")
+        self.relay.adm("haproxy", "reload")
+
+    def login(self, name):
+        """Every other account's provider forgives. The first token lives long enough for all to be set up."""
+        grace = GRACE if int(name.rsplit("-", 1)[1]) % 2 else 0
+        family, auth = self.idp.family(client_id=f"app-{upstream_of(name)}", grace=grace, lifetime=LIFETIME,
+                                       first_lifetime=LIFETIME * 3)
+        self.families[name] = family
+        return self.logins.file(name, auth)
+
+    def accounts(self):
+        items = patiently(lambda: self.relay.adm("accounts", "list"))["items"]
+        return {item["name"]: item for item in items if item["name"] in self.families}
+
+    def log_in_again(self):
+        """What an operator does about a notice."""
+        for name, account in self.accounts().items():
+            if account["state"] != "needs_login":
+                continue
+            assert name in patiently(self.logins.notices), f"{name} is lost without a notice"
+            self.lost.append((name, self.families[name]))
+            auth = self.login(name)
+            patiently(lambda: self.relay.adm("accounts", "set", name, "--auth-json", str(auth)))
+
+    def settled(self):
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        return all(a["state"] == "needs_login" or a["state"] == "ok" and a["credential_expires_at"] > now
+                   for a in self.accounts().values())
+
+
+class Judge:
+    def __init__(self, state, killer):
+        self.families, self.uses, self.killer = state["families"], state["uses"], killer
+        self.violations = state["violations"]
+        self.by_token = collections.defaultdict(list)
+        for use in self.uses:
+            self.by_token[use["family"], use["token"]].append(use)
+
+    def killed_during(self, use):
+        """Control died before the answer to this use was safe."""
+        return self.killer.between(use["time"], (use["ended_at"] or time.time()) + TO_DISK)
+
+    def repeated_for_nothing(self):
+        """Tokens that went again although the first answer was in, or while it was on its way."""
+        found = []
+        for v in self.violations:
+            first, again = self.uses[v["first"]], self.uses[v["n"]]
+            if not [t for t in self.killed_during(first) if t <= again["time"]]:
+                found.append((v, first, again))
+        return found
+
+    def losses(self):
+        """{family: cause} of all that were revoked; "" = none that counts."""
+        found = {}
+        for name, family in self.families.items():
+            if family["revoked"]:
+                found[name] = self.cause(name)
+        return found
+
+    def cause(self, name):
+        last = next(use for use in self.uses if use["family"] == name and use["outcome"] == "reused")
+        used = [use for use in self.by_token[name, last["token"]] if use["n"] < last["n"]]
+        granted = [use for use in used if use["outcome"] in ("granted", "again")]
+        if self.families[name]["grace"]:
+            return ""
+        if not any(use["delivered"] for use in granted):
+            return "on the wire"
+        return "control killed" if any(self.killed_during(use) for use in granted) else ""
+
+    def too_often(self):
+        found = []
+        for uses in self.by_token.values():
+            deaths = len(self.killer.between(uses[0]["time"], uses[-1]["time"]))
+            if len(uses) > USES_MAX + deaths:
+                found.append((len(uses), deaths, uses[0], uses[-1]))
+        return found
+
+    def after_the_end(self):
+        """Uses of a family after its refusal had been heard."""
+        ends, found = {}, []
+        for use in self.uses:
+            end = ends.get(use["family"])
+            if end and end["ended_at"] and use["time"] > end["ended_at"] and not self.killed_during(end):
+                found.append((end, use))
+            if use["outcome"] in ("reused", "revoked") and use["delivered"]:
+                ends.setdefault(use["family"], use)
+        return found
+
+
+@pytest.fixture
+def logins(fresh):
+    made = Logins(fresh(extra="[health]\nrefresh_pause = 50ms\n"))
+    try:
+        yield made
+    finally:
+        made.idp.stop()
+
+
+def run(fleet, killer, clients):
+    for thread in (killer, clients):
+        thread.start()
+    try:
+        until = time.monotonic() + 60 + REFRESHES / 4
+        while (count := fleet.idp.ask("GET", "/count"))["outcomes"].get("granted", 0) < REFRESHES:
+            assert time.monotonic() < until, f"only {count}"
+            fleet.log_in_again()
+            time.sleep(0.3)
+    finally:
+        for thread in (killer, clients):
+            thread.on = False
+            thread.join()
+    fleet.idp.ask("POST", "/faults", schedule={})
+    wait_until("every account serves or needs a login", fleet.settled, 60, step=0.3)
+    fleet.log_in_again()
+    return count
+
+
+def test_no_token_is_wasted(logins):
+    print("seed", SEED)
+    fleet, killer, clients = Fleet(logins), Killer(logins), Clients(logins)
+    fleet.add()
+    logins.idp.ask("POST", "/faults", schedule=FAULTS, seed=SEED, seconds=3)
+    count = run(fleet, killer, clients)
+    judge = Judge(logins.idp.state(), killer)
+    losses = judge.losses()
+    print(json.dumps(count), "kills", len(killer.times), "lost", collections.Counter(losses.values()),
+          "excused", len(judge.violations), "clients", dict(clients.statuses))
+    assert judge.repeated_for_nothing() == []
+    assert judge.too_often() == []
+    assert judge.after_the_end() == []
+    assert [name for name, cause in losses.items() if not cause] == []
+    assert {family for _, family in fleet.lost} == set(losses), "lost there, but not known here, or the other way"
+    told = logins.notices("--all")
+    for name, times in collections.Counter(name for name, _ in fleet.lost).items():
+        assert len(told[name]) == times, name
+    assert clients.expired == []
+    assert killer.times and count["faults"].keys() > {"lost", "cut"}
