@@ -3,9 +3,11 @@
 #include "admin/control.h"
 #include "admin/hex.h"
 #include "admin/url.h"
+#include "common/seam.h"
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,7 @@ void haproxy_model_fini(struct haproxy_model *m)
 		free(texts[i]);
 	buffer_fini(&m->texts);
 	buffer_fini(&m->backends);
+	buffer_fini(&m->internal);
 	buffer_fini(&m->ca_files);
 }
 
@@ -103,6 +106,7 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	r->records_have_secret = r->records.kind == ADDRESS_UDP;
 	r->admin_socket = config->haproxy_admin_socket.s;
 	r->admin_group = own_group(m);
+	r->internal_socket = config->haproxy_internal_socket.s;
 	r->max_body = config->requests_max_body;
 	return 0;
 }
@@ -196,44 +200,100 @@ static enum render_egress egress_kind(struct slice kind)
 	return slice_eq_str(kind, "socks4") ? RENDER_EGRESS_SOCKS4 : RENDER_EGRESS_DIRECT;
 }
 
-static int take_backend(struct haproxy_model *m, sqlite3_stmt *st, struct errtext *e)
+/* `st` holds, from `column` on, kind and address of the egress. */
+static int make_backend(struct haproxy_model *m, struct slice name, struct slice target,
+	struct slice ca, sqlite3_stmt *st, int column, struct render_backend *ret,
+	struct errtext *e)
 {
 	struct url url;
-	int error = url_parse(store_column(st, 1), &url, e);
+	int error = url_parse(target, &url, e);
 
 	if (error)
 		return error;
-	struct render_backend b = {
-		.name = keep(m, store_column(st, 0)),
+	*ret = (struct render_backend){
+		.name = keep(m, name),
 		.host = keep(m, slice_from_str(url.host)),
 		.port = url.port,
 		.tls = url.tls,
 		.host_header = keep(m, slice_from_str(url.host_header)),
-		.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3),
-		.egress = egress_kind(store_column(st, 4)),
-		.egress_address = keep(m, store_column(st, 5)),
+		.egress = egress_kind(store_column(st, column)),
+		.egress_address = keep(m, store_column(st, column + 1)),
 	};
-	if (!b.name || !b.host || !b.host_header || !b.egress_address)
+	if (!ret->name || !ret->host || !ret->host_header || !ret->egress_address)
 		return no_memory(e);
-	error = take_ca(m, store_column(st, 2), &b, e);
+	return take_ca(m, ca, ret, e);
+}
+
+static int take_backend(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+{
+	struct render_backend b;
+	int error = make_backend(
+		m, store_column(st, 0), store_column(st, 1), store_column(st, 2), st, 4, &b, e);
+
+	(void)c;
+	if (error)
+		return error;
+	b.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3);
+	buffer_append(&m->backends, &b, sizeof(b));
+	return 0;
+}
+
+static int take_internal(struct haproxy_model *m, const char *name, struct slice target,
+	struct slice ca, sqlite3_stmt *st, int column, struct errtext *e)
+{
+	struct render_backend b;
+	int error = make_backend(m, slice_from_str(name), target, ca, st, column, &b, e);
+
 	if (!error)
-		buffer_append(&m->backends, &b, sizeof(b));
+		buffer_append(&m->internal, &b, sizeof(b));
 	return error;
 }
 
-static int take_backends(struct haproxy_model *m, struct store *s, struct errtext *e)
+static int take_token_backend(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address"
-		" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
-		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
-		e);
+	char name[64];
+
+	(void)c;
+	snprintf(name, sizeof(name), SEAM_BACKEND_TOKEN, (int64_t)sqlite3_column_int64(st, 0),
+		(int64_t)sqlite3_column_int64(st, 1));
+	int error = take_internal(m, name, store_column(st, 2), store_column(st, 3), st, 4, e);
+	return error ? errtext_prefix(e, error, "token URL") : 0;
+}
+
+static int take_echo_backend(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+{
+	const struct slice no_ca = {NULL, 0};
+	char name[64];
+
+	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, (int64_t)sqlite3_column_int64(st, 0));
+	int error = take_internal(
+		m, name, slice_from_str(c->config.health_echo_url.s), no_ca, st, 1, e);
+	return error ? errtext_prefix(e, error, "[health] echo_url") : 0;
+}
+
+static int take_slot(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+{
+	(void)c;
+	return add_item(m, &m->headers, store_column(st, 0), e);
+}
+
+typedef int take_row(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e);
+
+static int take_rows(struct haproxy_model *m, struct control *c, const char *sql, take_row *take,
+	struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(c->store, sql, e);
 	int rc = -EIO;
 
 	if (!st)
 		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = take_backend(m, st, e);
+	while ((rc = store_step(c->store, st, e)) == 1) {
+		rc = take(m, c, st, e);
 		if (rc)
 			break;
 	}
@@ -241,21 +301,34 @@ static int take_backends(struct haproxy_model *m, struct store *s, struct errtex
 	return rc;
 }
 
-static int take_slots(struct haproxy_model *m, struct store *s, struct errtext *e)
+/*
+ * A token host is asked from where its accounts go out, so the pairs are those of the open backends;
+ * its certificate is checked as the upstream's own.
+ */
+static int take_store(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(
-		s, "SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name", e);
-	int rc = -EIO;
+	int error = take_rows(m, c,
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address"
+		" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
+		take_backend, e);
 
-	if (!st)
-		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = add_item(m, &m->headers, store_column(st, 0), e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
+	if (!error)
+		error = take_rows(m, c,
+			"SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name",
+			take_slot, e);
+	if (!error)
+		error = take_rows(m, c,
+			"SELECT DISTINCT u.id, g.id, u.token_url, u.ca_pem, g.kind, g.address"
+			" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+			" JOIN egresses g ON g.id = b.egress_id"
+			" WHERE b.last_gen IS NULL AND u.token_url <> '' ORDER BY u.id, g.id",
+			take_token_backend, e);
+	if (error || !c->config.health_echo_url.s[0])
+		return error;
+	return take_rows(m, c,
+		"SELECT id, kind, address FROM egresses WHERE kind <> 'node' ORDER BY id",
+		take_echo_backend, e);
 }
 
 static void point_to_lists(struct haproxy_model *m)
@@ -276,6 +349,8 @@ static void point_to_lists(struct haproxy_model *m)
 	r->response_allow_count = m->response_allow.count;
 	r->backends = (const struct render_backend *)(const void *)m->backends.data;
 	r->backend_count = m->backends.len / sizeof(struct render_backend);
+	r->internal = (const struct render_backend *)(const void *)m->internal.data;
+	r->internal_count = m->internal.len / sizeof(struct render_backend);
 }
 
 int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_object *options,
@@ -287,9 +362,7 @@ int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_o
 	if (!error)
 		error = take_options(m, options, e);
 	if (!error)
-		error = take_backends(m, c->store, e);
-	if (!error)
-		error = take_slots(m, c->store, e);
+		error = take_store(m, c, e);
 	point_to_lists(m);
 	if (error)
 		haproxy_model_fini(m);

@@ -34,6 +34,8 @@ static void append_system_ca(const struct render_model *m, struct buffer *b)
 
 	for (size_t i = 0; i < m->backend_count; i++)
 		needed |= m->backends[i].tls && !m->backends[i].ca_file;
+	for (size_t i = 0; i < m->internal_count; i++)
+		needed |= m->internal[i].tls && !m->internal[i].ca_file;
 	if (!needed)
 		return;
 	buffer_append_str(b,
@@ -121,6 +123,8 @@ static void append_resolvers(const struct render_model *m, struct buffer *b)
 
 	for (size_t i = 0; i < m->backend_count; i++)
 		needed |= render_backend_needs_dns(&m->backends[i]);
+	for (size_t i = 0; i < m->internal_count; i++)
+		needed |= render_backend_needs_dns(&m->internal[i]);
 	if (!needed)
 		return;
 	buffer_append_str(b,
@@ -148,10 +152,13 @@ int render_config(const struct render_model *m, struct buffer *cfg, struct errte
 	render_agent_backend(m, cfg);
 	append_defaults(m, cfg);
 	render_frontend(m, cfg);
+	render_internal(m, cfg);
 	render_black_hole(cfg);
 	render_track(cfg);
 	for (size_t i = 0; i < m->backend_count; i++)
 		render_backend(&m->backends[i], cfg);
+	for (size_t i = 0; i < m->internal_count; i++)
+		render_internal_backend(&m->internal[i], cfg);
 	render_stats(m, cfg);
 	return buffer_error(cfg) ? errtext_set(e, buffer_error(cfg), "out of memory") : 0;
 }

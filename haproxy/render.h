@@ -77,6 +77,9 @@ struct render_model {
 	uint64_t max_body; /* bytes; 0 = unlimited */
 	const struct render_backend *backends;
 	size_t backend_count;
+	const char *internal_socket; /* path; NULL or empty = no frontend for control's requests */
+	const struct render_backend *internal; /* SEAM_BACKEND_TOKEN, SEAM_BACKEND_ECHO */
+	size_t internal_count;
 };
 
 /* Appends the files' texts. 0, or -EINVAL with the reason (a value that cannot stand in the files). */

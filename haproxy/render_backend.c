@@ -2,6 +2,7 @@
  * One backend per (upstream, egress). Its only server has weight 0, so that balancing never picks it,
  * and is named by use-server: when it cannot be used, nothing else is (HAPROXY.md 17).
  */
+#include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
@@ -70,15 +71,12 @@ static void append_tls(const struct render_backend *k, struct buffer *b)
 		buffer_printf(b, " verifyhost %s", k->host);
 }
 
-void render_backend(const struct render_backend *k, struct buffer *b)
+void render_server(const struct render_backend *k, struct buffer *b)
 {
-	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS "\n", k->name);
-	if (k->first_byte_timeout_ms)
-		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", k->first_byte_timeout_ms);
 	buffer_append_str(b, "\thttp-request set-header Host ");
 	render_word(b, k->host_header);
 	buffer_append_str(
-		b, "\n\tuse-server " RENDER_SERVER " if TRUE\n\tserver " RENDER_SERVER " ");
+		b, "\n\tuse-server " SEAM_SERVER_OUT " if TRUE\n\tserver " SEAM_SERVER_OUT " ");
 	append_address(k, b);
 	buffer_append_str(b, " weight 0");
 	append_egress(k, b);
@@ -88,6 +86,14 @@ void render_backend(const struct render_backend *k, struct buffer *b)
 			" resolvers " RENDER_RESOLVERS " init-addr last,libc,none"
 			" resolve-prefer %s",
 			is_v6_egress(k) ? "ipv6" : "ipv4");
+}
+
+void render_backend(const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS "\n", k->name);
+	if (k->first_byte_timeout_ms)
+		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", k->first_byte_timeout_ms);
+	render_server(k, b);
 	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s\n");
 }
 

@@ -141,16 +141,16 @@ static int check_backend(const struct render_backend *k, struct errtext *e)
 	return error ? errtext_prefix(e, error, "backend %s", k->name) : 0;
 }
 
-static int check_backends(const struct render_model *m, struct errtext *e)
+static int check_backends(const struct render_backend *rows, size_t count, struct errtext *e)
 {
-	for (size_t i = 0; i < m->backend_count; i++) {
-		int error = check_backend(&m->backends[i], e);
+	for (size_t i = 0; i < count; i++) {
+		int error = check_backend(&rows[i], e);
 		if (error)
 			return error;
 		for (size_t k = 0; k < i; k++) {
-			if (strcmp(m->backends[i].name, m->backends[k].name) == 0)
-				return errtext_set(e, -EINVAL, "two backends are named %s",
-					m->backends[i].name);
+			if (strcmp(rows[i].name, rows[k].name) == 0)
+				return errtext_set(
+					e, -EINVAL, "two backends are named %s", rows[i].name);
 		}
 	}
 	return 0;
@@ -204,6 +204,8 @@ static int check_sockets(const struct render_model *m, struct errtext *e)
 		error = render_check_word("records socket", m->records.text, e);
 	if (!error && m->admin_socket && m->admin_socket[0])
 		error = render_check_path("admin socket", m->admin_socket, e);
+	if (!error && m->internal_socket && m->internal_socket[0])
+		error = render_check_path("internal socket", m->internal_socket, e);
 	if (!error && m->admin_group && m->admin_group[0])
 		error = render_check_name("group", m->admin_group, e);
 	return error;
@@ -231,6 +233,8 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 	if (!error)
 		error = check_lists(m, e);
 	if (!error)
-		error = check_backends(m, e);
+		error = check_backends(m->backends, m->backend_count, e);
+	if (!error)
+		error = check_backends(m->internal, m->internal_count, e);
 	return error;
 }

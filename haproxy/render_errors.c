@@ -124,20 +124,24 @@ static bool is_first_of_its_status(int refusal)
 	return true;
 }
 
-void render_agent_answers(struct buffer *b)
+void render_denials(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# The agent's own answers and refusals: a status is static, so one "
-		"rule for each.\n");
-	append_answer(b, 200);
-	append_answer(b, 503);
-	buffer_append_str(b,
+		"\n\t# The agent's refusals: a status is static, so one rule for each.\n"
 		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RELAY_VAR(
 			"retryable") " -m bool }\n");
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
 		if (is_first_of_its_status(r))
 			append_deny(b, refusal_row((enum refusal)r)->status);
 	}
+}
+
+void render_agent_answers(struct buffer *b)
+{
+	buffer_append_str(b, "\n\t# The agent's own answers.\n");
+	append_answer(b, 200);
+	append_answer(b, 503);
+	render_denials(b);
 	buffer_append_str(b, "\t# No decision that can be followed: nothing is forwarded.\n");
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
 		"unless { " RELAY_VAR("action") " -m str " SEAM_ACTION_ALLOW " }");

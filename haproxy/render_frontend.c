@@ -1,14 +1,10 @@
 /* The client frontend: ask the agent, do what it says, forward nothing without its word. */
-#include "common/record.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-
-#define BROKEN_CONNECTIONS 8 /* questions more for connections that a dead agent left */
 
 #define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 
@@ -25,25 +21,6 @@ static void append_binds(const struct render_options *o, struct buffer *b)
 		}
 		buffer_append_str(b, "\n");
 	}
-}
-
-static void append_log(const struct render_model *m, struct buffer *b)
-{
-	char format[RECORD_MAX];
-	char address[ADDRESS_HAPROXY_SIZE];
-
-	if (record_log_format(m->gen, m->records_have_secret, format, sizeof(format))) {
-		b->error = -EFBIG;
-		return;
-	}
-	address_format_haproxy(&m->records, address);
-	buffer_append_str(b,
-		"\n\t# One datagram per request, sent at its very end (HAPROXY.md 14, 15).\n"
-		"\tlog ");
-	render_word(b, address);
-	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
-	render_word(b, format);
-	buffer_append_str(b, "\n\tunique-id-format %[uuid()]\n");
 }
 
 static void append_client_address(const struct render_options *o, struct buffer *b)
@@ -114,27 +91,6 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 }
 
 /*
- * An agent that died leaves several broken connections behind, and HAProxy 2.6 finds out about each by
- * losing a question on it, at once and with error 255 or 257 (SPOE.txt 2.5). A question that ran into
- * its time limit is not asked a third time.
- */
-static void append_question(struct buffer *b)
-{
-	buffer_append_str(b,
-		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32), and again\n"
-		"\t# for each further connection that turns out to be broken (errors 255 and 257 come at once).\n"
-		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE "\n"
-		"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE2
-		" unless { " RELAY_VAR("action") " -m found }\n");
-	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
-		buffer_append_str(b,
-			"\thttp-request send-spoe-group " SEAM_ENGINE " " SEAM_MSG_DECIDE2
-			" if !{ " RELAY_VAR("action") " -m found } { " RELAY_VAR(
-				"error") " -m int 255 257 }\n");
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RELAY_VAR("action") " -m found }");
-}
-
-/*
  * Who must wait for a slot asks the agent's other engine, which answers late (HAPROXY.md 29): at most
  * SEAM_WAIT_MS at a time, again while the answer is "wait", or when the agent died over it.
  */
@@ -155,23 +111,8 @@ static void append_forward(struct buffer *b)
 	buffer_append_str(b,
 		"\n\t# Origin form, whatever the client sent: the Host above all is the upstream's.\n"
 		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
-		"\thttp-request set-path %[" RELAY_VAR("path") "] if { " RELAY_VAR(
-			"path") " -m found }\n"
-				"\t# Ground truth of what is in progress (HAPROXY.md 16).\n"
-				"\thttp-request track-sc0 " RELAY_VAR(
-					"track") " table " RENDER_TRACK
-						 " if { " RELAY_VAR("track") " -m found }\n");
-}
-
-static void append_engine(const struct render_model *m, const char *engine, struct buffer *b)
-{
-	struct buffer path = {0};
-
-	buffer_printf(b, "\tfilter spoe engine %s config ", engine);
-	buffer_printf(&path, "%s/" RENDER_SPOE_NAME, m->output_dir);
-	render_word(b, buffer_str(&path));
-	buffer_fini(&path);
-	buffer_append_str(b, "\n");
+		"\thttp-request set-path %[" RENDER_PATH "] if { " RENDER_PATH " -m found }\n");
+	render_tracking(b);
 }
 
 /*
@@ -194,12 +135,12 @@ static void append_own_connection(struct buffer *b)
 
 void render_frontend(const struct render_model *m, struct buffer *b)
 {
-	buffer_append_str(b, "\nfrontend " RENDER_FRONTEND " from " RENDER_DEFAULTS "\n");
+	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND " from " RENDER_DEFAULTS "\n");
 	append_binds(&m->options, b);
 	buffer_append_str(b, "\toption http-buffer-request\n");
-	append_log(m, b);
-	append_engine(m, SEAM_ENGINE, b);
-	append_engine(m, SEAM_ENGINE_WAIT, b);
+	render_log(m, "%[uuid()]", b);
+	render_engine(m, SEAM_ENGINE, b);
+	render_engine(m, SEAM_ENGINE_WAIT, b);
 	render_error_shapes(b);
 	render_own_errors(b);
 	buffer_append_str(b,
@@ -208,11 +149,12 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_request_limits(m, b);
 	append_client_address(&m->options, b);
 	render_captures(m, b);
-	append_question(b);
+	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RENDER_ACTION " -m found }");
 	append_wait(b);
 	render_agent_answers(b);
 	render_request_headers(m, b);
-	render_credentials(m, b);
+	render_credentials(m, RENDER_SLOTS_REPLACE, b);
 	append_forward(b);
 	append_own_connection(b);
 	render_response_headers(m, b);

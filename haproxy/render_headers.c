@@ -7,8 +7,6 @@
 
 #include <strings.h>
 
-#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
-
 struct policy_row {
 	const char *name; /* lower case; `*` at the end: all that begin so */
 	bool fixed;	  /* no exception */
@@ -166,30 +164,31 @@ static void append_names(struct buffer *b, const char *direction, struct names l
 		append_del(b, direction, list.p[i], none);
 }
 
-static void append_slot(struct buffer *b, const char *name)
+static void append_slot(struct buffer *b, const char *name, enum render_slots slots)
 {
 	char variable[SEAM_HEADER_VAR_SIZE];
 
 	seam_header_var(name, variable);
-	buffer_printf(b, "\thttp-request del-header %s\n", name);
+	if (slots == RENDER_SLOTS_REPLACE)
+		buffer_printf(b, "\thttp-request del-header %s\n", name);
 	buffer_printf(b,
 		"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
 		" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
 		name, variable, variable);
 }
 
-static void append_slots(const struct render_model *m, struct buffer *b)
+static void append_slots(const struct render_model *m, enum render_slots slots, struct buffer *b)
 {
 	const struct names known = {account_headers, COUNT(account_headers)};
 
 	buffer_append_str(
 		b, "\n\t# Extra headers of accounts and upstreams; a client's own never pass.\n");
 	for (size_t i = 0; i < known.count; i++)
-		append_slot(b, known.p[i]);
+		append_slot(b, known.p[i], slots);
 	for (size_t i = 0; i < m->header_count; i++) {
 		const struct names before = {m->headers, i};
 		if (!has_name(known, m->headers[i]) && !has_name(before, m->headers[i]))
-			append_slot(b, m->headers[i]);
+			append_slot(b, m->headers[i], slots);
 	}
 }
 
@@ -204,33 +203,26 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 	append_names(b, "http-request", deny);
 }
 
-void render_credentials(const struct render_model *m, struct buffer *b)
+#define BEARER RENDER_SAID("bearer")
+#define APIKEY RENDER_SAID("apikey")
+#define BETA RENDER_SAID("beta")
+
+void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# The account's credential.\n"
-		"\thttp-request set-header Authorization 'Bearer %[" RELAY_VAR(
-			"bearer") "]'"
-				  " if { " RELAY_VAR(
-					  "bearer") " -m found }\n"
-						    "\thttp-request set-header x-api-key %[" RELAY_VAR(
-							    "apikey") "]"
-								      " if { " RELAY_VAR(
-									      "apikey") " -m found }\n"
-											"\t# Appended to the client's anthropic-beta, unless it is there.\n"
-											"\tacl relay_has_beta req.hdr(anthropic-beta),strcmp(txn." SEAM_VAR_PREFIX
-											".beta) eq 0\n"
-											"\thttp-request set-var(txn.rly.nbeta) req.fhdr_cnt(anthropic-beta)\n"
-											"\thttp-request set-header anthropic-beta '%[req.fhdr(anthropic-beta)],%[" RELAY_VAR(
-												"beta") "]'"
-													" if { " RELAY_VAR(
-														"beta") " -m found } { var(txn.rly.nbeta) -m int 1 }"
-															" !relay_has_beta\n"
-															"\thttp-request add-header anthropic-beta %[" RELAY_VAR(
-																"beta") "]"
-																	" if { " RELAY_VAR(
-																		"beta") " -m found } !{ var(txn.rly.nbeta) -m int 1 }"
-																			" !relay_has_beta\n");
-	append_slots(m, b);
+		"\thttp-request set-header Authorization 'Bearer %[" BEARER "]' if { " BEARER
+		" -m found }\n"
+		"\thttp-request set-header x-api-key %[" APIKEY "] if { " APIKEY " -m found }\n"
+		"\t# Appended to the client's anthropic-beta, unless it is there.\n"
+		"\tacl relay_has_beta req.hdr(anthropic-beta),strcmp(txn." SEAM_VAR_PREFIX
+		".beta) eq 0\n"
+		"\thttp-request set-var(txn.rly.nbeta) req.fhdr_cnt(anthropic-beta)\n"
+		"\thttp-request set-header anthropic-beta '%[req.fhdr(anthropic-beta)],%[" BETA "]'"
+		" if { " BETA " -m found } { var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n"
+		"\thttp-request add-header anthropic-beta %[" BETA "] if { " BETA
+		" -m found } !{ var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n");
+	append_slots(m, slots, b);
 }
 
 void render_response_headers(const struct render_model *m, struct buffer *b)

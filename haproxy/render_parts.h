@@ -3,19 +3,26 @@
 #define RELAY_HAPROXY_RENDER_PARTS_H
 
 #include "common/refusal.h"
+#include "common/seam.h"
 #include "haproxy/render.h"
 
 /* Names of our proxies and sections. */
 #define RENDER_DEFAULTS "relay-defaults"
 #define RENDER_DEFAULTS_AGENT "relay-agent-defaults"
 #define RENDER_RESOLVERS "relay-dns"
-#define RENDER_FRONTEND "relay-in"
 #define RENDER_BLACK_HOLE "relay-closed"
 #define RENDER_AGENT "relay-agent"
 #define RENDER_TRACK "relay-track"
 #define RENDER_STATS "relay-stats"
-#define RENDER_SERVER "out"
 #define RENDER_SYSTEM_CA_ENV "SPOA_RELAY_CA"
+
+/* What the agent said, as HAProxy's conditions read it. */
+#define RENDER_SAID(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+#define RENDER_ACTION RENDER_SAID("action")
+#define RENDER_ERROR RENDER_SAID("error")
+#define RENDER_BACKEND_NAME RENDER_SAID("be")
+#define RENDER_PATH RENDER_SAID("path")
+#define RENDER_TRACK_KEY RENDER_SAID("track")
 
 /* Buffers that hold the whole of most requests (HAPROXY.md 19), and room to write credentials (21). */
 #define RENDER_BUFSIZE 163840
@@ -25,11 +32,20 @@
 #define RENDER_UNSIZED_HEAD_MAX 65536
 
 #define RENDER_SERVER_TIMEOUT_MS 600000u
+#define RENDER_INTERNAL_TIMEOUT_MS 180000u /* for a token host that takes its time */
 
 /* 0 or -EINVAL: every text of the model can stand in the files. */
 int render_check_model(const struct render_model *m, struct errtext *e);
 /* The same for what the SPOE file holds. */
 int render_check_spoe_model(const struct render_model *m, struct errtext *e);
+
+/* `log`, `log-format` and the identity of a stream. */
+void render_log(const struct render_model *m, const char *unique_id, struct buffer *b);
+void render_engine(const struct render_model *m, const char *engine, struct buffer *b);
+/* A message, and the one that repeats it, if `condition` (a list of ACLs, or empty). */
+void render_question(
+	const char *message, const char *repeat, const char *condition, struct buffer *b);
+void render_tracking(struct buffer *b);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
 /* Conversation, label and the other facts that the agent is told, into txn.rly.*. */
@@ -38,14 +54,21 @@ void render_captures(const struct render_model *m, struct buffer *b);
 void render_request_limits(const struct render_model *m, struct buffer *b);
 
 void render_request_headers(const struct render_model *m, struct buffer *b);
-void render_credentials(const struct render_model *m, struct buffer *b);
+/* What becomes of an extra header that the account at hand does not set. */
+enum render_slots {
+	RENDER_SLOTS_REPLACE, /* it is another one's: gone */
+	RENDER_SLOTS_SET,     /* it is ours: stays */
+};
+void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
 /* Opening and closing of the two shapes, chosen by the path before anything else can fail. */
 void render_error_shapes(struct buffer *b);
 /* `http-error` for what HAProxy answers by itself. */
 void render_own_errors(struct buffer *b);
-/* The agent's own answers and refusals; one rule per status, because a status is static. */
+/* The agent's refusals; one rule per status, because a status is static. */
+void render_denials(struct buffer *b);
+/* The same with the answers it gives itself; what is not allowed then is refused. */
 void render_agent_answers(struct buffer *b);
 /* `http-request return` of one refusal; `condition` is "if ..." or empty. */
 void render_refusal(struct buffer *b, enum refusal r, const char *condition);
@@ -53,10 +76,16 @@ void render_refusal(struct buffer *b, enum refusal r, const char *condition);
 void render_after_response(struct buffer *b);
 
 void render_backend(const struct render_backend *k, struct buffer *b);
+/* Host, use-server and the server that leads out; the line is left open for options. */
+void render_server(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
 uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);
 void render_track(struct buffer *b);
+
+/* The frontend for control's own requests, and the backends that only it uses. */
+void render_internal(const struct render_model *m, struct buffer *b);
+void render_internal_backend(const struct render_backend *k, struct buffer *b);
 
 void render_agent_backend(const struct render_model *m, struct buffer *b);
 /* Local listeners are used alone where there are any; decides then carry no secret. */

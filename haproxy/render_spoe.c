@@ -24,7 +24,7 @@ bool render_spop_has_secret(const struct render_model *m)
 	return !has_local(m);
 }
 
-/* Where each argument comes from; those without a row here are built in append_args(). */
+/* Where each argument comes from; the generation is built in append_arg(). */
 static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
 	[SEAM_ARG_ID] = "unique-id",
@@ -40,34 +40,70 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SRC] = "src",
 	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
 	[SEAM_ARG_WS] = "var(txn.rly.ws)",
-	[SEAM_ARG_SINCE] = ("var(txn." SEAM_VAR_PREFIX ".since)"),
+	[SEAM_ARG_SINCE] = (RENDER_SAID("since")),
+	[SEAM_ARG_STATUS] = "status",
+	[SEAM_ARG_LIMITS] = (RENDER_SAID("lim")),
+	[SEAM_ARG_ACCOUNT] = ("req.fhdr(" SEAM_HEADER_ACCOUNT ")"),
 };
 
-static void append_args(const struct render_model *m, bool waits, struct buffer *b)
+#define ARG(name) (1u << SEAM_ARG_##name)
+#define ARGS_COMMON (ARG(GEN) | ARG(SECRET) | ARG(ID))
+#define ARGS_DECIDE                                                                                \
+	(ARGS_COMMON | ARG(KEY) | ARG(AUTH) | ARG(NKEYS) | ARG(NAUTH) | ARG(STICKY) | ARG(HARD) |  \
+		ARG(METHOD) | ARG(PATH) | ARG(HOST) | ARG(SRC) | ARG(LEN) | ARG(WS))
+
+struct message {
+	const char *name;
+	unsigned args;
+};
+
+static const struct message messages[] = {
+	{SEAM_MSG_DECIDE, ARGS_DECIDE},
+	{SEAM_MSG_DECIDE2, ARGS_DECIDE},
+	{SEAM_MSG_AGAIN, ARGS_COMMON},
+	{SEAM_MSG_AGAIN2, ARGS_COMMON},
+	{SEAM_MSG_RESPOND, ARGS_COMMON | ARG(STATUS) | ARG(LIMITS)},
+	{SEAM_MSG_PROBE, ARGS_COMMON | ARG(ACCOUNT)},
+};
+
+static const struct message wait_messages[] = {
+	{SEAM_MSG_WAIT, ARGS_DECIDE | ARG(SINCE)},
+	{SEAM_MSG_WAIT2, ARGS_DECIDE | ARG(SINCE)},
+};
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static void append_arg(const struct render_model *m, enum seam_arg arg, struct buffer *b)
 {
-	buffer_append_str(b, "\targs");
-	for (int i = 0; i < SEAM_ARG_COUNT; i++) {
-		enum seam_arg arg = (enum seam_arg)i;
-		if ((arg == SEAM_ARG_SECRET && !render_spop_has_secret(m)) ||
-			(arg == SEAM_ARG_SINCE && !waits) || arg > SEAM_ARG_SINCE)
-			continue;
-		if (arg == SEAM_ARG_GEN) {
-			buffer_printf(b, " %s=int(%" PRIu64 ")", seam_arg_name(arg), m->gen);
-			continue;
-		}
+	if (arg == SEAM_ARG_SECRET && !render_spop_has_secret(m))
+		return;
+	if (arg == SEAM_ARG_GEN)
+		buffer_printf(b, " %s=int(%" PRIu64 ")", seam_arg_name(arg), m->gen);
+	else
 		buffer_printf(b, " %s=%s", seam_arg_name(arg), sources[arg]);
-		if (seam_arg_max(arg))
-			buffer_printf(b, ",bytes(0,%u)", seam_arg_max(arg) + 1);
-	}
-	buffer_append_str(b, "\n");
+	if (seam_arg_max(arg))
+		buffer_printf(b, ",bytes(0,%u)", seam_arg_max(arg) + 1);
 }
 
-static void append_message(
-	const struct render_model *m, const char *name, bool waits, struct buffer *b)
+static void append_messages(
+	const struct render_model *m, const struct message *rows, size_t count, struct buffer *b)
 {
-	buffer_printf(b, "\nspoe-message %s\n", name);
-	append_args(m, waits, b);
-	buffer_printf(b, "\nspoe-group %s\n\tmessages %s\n", name, name);
+	for (size_t i = 0; i < count; i++) {
+		buffer_printf(b, "\nspoe-message %s\n\targs", rows[i].name);
+		for (unsigned arg = 0; arg < SEAM_ARG_COUNT; arg++) {
+			if (rows[i].args & 1u << arg)
+				append_arg(m, (enum seam_arg)arg, b);
+		}
+		buffer_printf(b, "\n\nspoe-group %s\n\tmessages %s\n", rows[i].name, rows[i].name);
+	}
+}
+
+static void append_groups(const struct message *rows, size_t count, struct buffer *b)
+{
+	buffer_append_str(b, "\tgroups");
+	for (size_t i = 0; i < count; i++)
+		buffer_printf(b, " %s", rows[i].name);
+	buffer_append_str(b, "\n");
 }
 
 /* The same agent, asked by requests that must wait for a slot: it answers each when its time has come. */
@@ -76,8 +112,10 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 	buffer_printf(b,
 		"\n[" SEAM_ENGINE_WAIT "]\n\n"
 		"# Held for %d s at most; then HAProxy asks again.\n"
-		"spoe-agent relay-agent-wait\n"
-		"\tgroups " SEAM_MSG_WAIT " " SEAM_MSG_WAIT2 "\n"
+		"spoe-agent relay-agent-wait\n",
+		SEAM_WAIT_MS / 1000);
+	append_groups(wait_messages, COUNT(wait_messages), b);
+	buffer_printf(b,
 		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
 		"\toption set-on-error error\n"
 		"\toption continue-on-error\n"
@@ -86,9 +124,8 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 		"\ttimeout idle 60s\n"
 		"\ttimeout processing %dms\n"
 		"\tuse-backend " RENDER_AGENT "\n",
-		SEAM_WAIT_MS / 1000, SEAM_WAIT_PROCESSING_MS);
-	append_message(m, SEAM_MSG_WAIT, true, b);
-	append_message(m, SEAM_MSG_WAIT2, true, b);
+		SEAM_WAIT_PROCESSING_MS);
+	append_messages(m, wait_messages, COUNT(wait_messages), b);
 }
 
 /*
@@ -106,8 +143,10 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 		" names this file. Changes are lost.\n"
 		"[" SEAM_ENGINE "]\n\n"
 		"# Two questions of a second each bound what a client waits for a dead agent.\n"
-		"spoe-agent relay-agent\n"
-		"\tgroups " SEAM_MSG_DECIDE " " SEAM_MSG_DECIDE2 "\n"
+		"spoe-agent relay-agent\n",
+		m->gen);
+	append_groups(messages, COUNT(messages), spoe);
+	buffer_append_str(spoe,
 		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
 		"\toption set-on-error error\n"
 		"\toption continue-on-error\n"
@@ -115,10 +154,8 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 		"\ttimeout hello 1s\n"
 		"\ttimeout idle 30s\n"
 		"\ttimeout processing 1s\n"
-		"\tuse-backend " RENDER_AGENT "\n",
-		m->gen);
-	append_message(m, SEAM_MSG_DECIDE, false, spoe);
-	append_message(m, SEAM_MSG_DECIDE2, false, spoe);
+		"\tuse-backend " RENDER_AGENT "\n");
+	append_messages(m, messages, COUNT(messages), spoe);
 	append_wait_engine(m, spoe);
 	return buffer_error(spoe) ? errtext_set(e, buffer_error(spoe), "out of memory") : 0;
 }

@@ -76,6 +76,13 @@ void model_widen(struct model *model)
 	model->backends[4].egress_address = "127.0.0.1:1080";
 	model->backends[4].first_byte_timeout_ms = 3600000;
 	m->backend_count = 5;
+	model->internal[0] = model->backends[4];
+	model->internal[0].name = "t1-e2";
+	model->internal[1] = model->backends[1];
+	model->internal[1].name = "c-e3";
+	m->internal = model->internal;
+	m->internal_count = 2;
+	m->internal_socket = "/run/spoa-relay/haproxy-internal.sock";
 	m->options.accept_proxy = true;
 	m->options.trusted[0] = "10.0.0.0/8";
 	m->options.trusted[1] = "fd00::/8";

@@ -16,12 +16,13 @@
 struct model {
 	struct render_model m;
 	struct render_backend backends[MODEL_BACKENDS];
+	struct render_backend internal[2];
 	struct address spop;
 };
 
 /*
  * Plain HTTP, a local agent socket, two backends that need no name. Widen makes it hold TLS, trusted
- * networks, a secret, stats, policies, and backends of every kind. Points into itself.
+ * networks, a secret, stats, policies, backends of every kind, and the frontend for control's own requests. Points into itself.
  */
 void model_init(struct model *model);
 void model_widen(struct model *model);

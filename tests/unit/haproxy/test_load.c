@@ -94,6 +94,7 @@ static void take_environment(struct model *model)
 	m->options.accept_proxy = getenv("SAMPLE_PROXY") != NULL;
 	m->options.trusted_count = (m->options.trusted[0] = getenv("SAMPLE_TRUST")) != NULL;
 	m->admin_socket = getenv("SAMPLE_ADMIN");
+	m->internal_socket = getenv("SAMPLE_INTERNAL");
 	m->max_body = (value = getenv("SAMPLE_MAX_BODY")) ? strtoull(value, NULL, 10) : 0;
 }
 
@@ -138,6 +139,9 @@ static int write_sample(int argc, char **argv)
 	model.backends[0].port = model.backends[1].port = port_of(argv[4]);
 	if (argc == 7)
 		take_tls(&model, argv + 5);
+	model.internal[0] = model.backends[0];
+	model.internal[0].name = "t1-e2";
+	model.internal[1].port = port_of(argv[4]);
 	model.backends[5] = model.backends[0];
 	model.backends[5].name = "b6-refused";
 	model.backends[5].port = 1;

@@ -36,6 +36,22 @@ static void assert_before(const char *text, const char *first, const char *secon
 		fail_msg("not in this order: %s | %s", first, second);
 }
 
+/* A section of the text, ended where the next one begins. */
+static char *section_of(char *text, const char *head)
+{
+	char *section = strstr(text, head);
+
+	if (!section)
+		fail_msg("no section %s", head);
+	for (char *line = strchr(section, '\n'); line; line = strchr(line + 1, '\n')) {
+		if (line[1] != '\t' && line[1] != '.' && line[1] != '\n') {
+			line[1] = '\0';
+			break;
+		}
+	}
+	return section;
+}
+
 static void is_pure(void **state)
 {
 	struct model one;
@@ -73,24 +89,91 @@ static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
 	free(text);
 }
 
-static void asks_for_every_argument_one_byte_beyond_its_bound(void **state)
+/* The line of the arguments of a message; the text ends with it. */
+static const char *args_of(char *text, const char *message)
 {
+	char head[64];
+
+	snprintf(head, sizeof(head), "\nspoe-message %s\n\targs ", message);
+	char *line = strstr(text, head);
+	if (!line)
+		fail_msg("no message %s", message);
+	line += strlen(head) - 1;
+	*strchr(line, '\n') = '\0';
+	return line;
+}
+
+static void asks_with_the_arguments_of_each_message(void **state)
+{
+	static const struct {
+		const char *message;
+		const char *args;
+	} rows[] = {
+		/* from the end of the file to its beginning, because each look cuts it off */
+		{"wait2",
+			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
+		{"wait",
+			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
+		{"probe", "gen id account"},
+		{"respond", "gen id status lim"},
+		{"again2", "gen id"},
+		{"again", "gen id"},
+		{"decide2", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
+		{"decide", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
+	};
 	struct model model;
-	char part[64];
 
 	(void)state;
 	model_init(&model);
 	char *text = model_render(&model);
-	for (int i = 0; i <= SEAM_ARG_SINCE; i++) {
-		enum seam_arg arg = (enum seam_arg)i;
-		snprintf(part, sizeof(part), " %s=", seam_arg_name(arg));
-		int in_messages = arg == SEAM_ARG_SINCE ? 2 : 4; /* decide, decide2, wait, wait2 */
-		assert_int_equal(count_of(text, part), arg == SEAM_ARG_SECRET ? 0 : in_messages);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buffer names = {0};
+		const char *line = args_of(text, rows[i].message);
+		for (const char *at = line; (at = strchr(at, ' ')); at++) {
+			const char *end = strchr(at, '=');
+			buffer_printf(&names, "%.*s", (int)(end - at), at);
+		}
+		assert_string_equal(buffer_str(&names) + 1, rows[i].args);
+		buffer_fini(&names);
 	}
-	snprintf(part, sizeof(part), "key=req.fhdr(x-api-key),bytes(0,%u)",
-		seam_arg_max(SEAM_ARG_KEY) + 1);
-	assert_int_equal(count_of(text, part), 4);
-	assert_has(text, "gen=int(7)");
+	free(text);
+}
+
+static void asks_for_one_byte_beyond_every_bound(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_int_equal(count_of(text, " key=req.fhdr(x-api-key),bytes(0,257)"), 4);
+	assert_int_equal(count_of(text, " account=req.fhdr(X-Relay-Account),bytes(0,17)"), 1);
+	assert_int_equal(count_of(text, " lim=var(txn.relay.lim),bytes(0,1025)"), 1);
+	assert_int_equal(count_of(text, " gen=int(7)"), 8);
+	free(text);
+}
+
+static void keeps_the_requests_of_control_apart(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_lacks(text, "frontend relay-internal");
+	free(text);
+	model_widen(&model);
+	model.m.admin_group = "relay";
+	text = model_render(&model);
+	assert_has(
+		text, "\tbind 'unix@/run/spoa-relay/haproxy-internal.sock' mode 660 group relay\n");
+	const char *frontend = strstr(text, "\nfrontend relay-internal");
+	assert_before(frontend, "send-spoe-group relay probe if", "del-header x-relay- -m beg");
+	assert_before(frontend, "\thttp-request disable-l7-retry\n", "\nbackend ");
+	const char *token = strstr(text, "\nbackend t1-e2 ");
+	assert_non_null(token);
+	assert_before(token, "\tretries 0\n\thttp-reuse never\n", "server out 127.0.0.1:9443");
+	assert_has(token, "\nbackend c-e3 ");
 	free(text);
 }
 
@@ -181,11 +264,12 @@ static void deletes_before_it_sets_every_slot_once(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, "set-header ChatGPT-Account-ID "), 1);
-	assert_int_equal(count_of(text, "set-header chatgpt-account-id "), 0);
-	assert_int_equal(count_of(text, "set-header X-Extra "), 1);
-	assert_int_equal(count_of(text, "set-header x-extra "), 0);
-	assert_before(text, "del-header X-Extra", "set-header X-Extra");
+	char *client = section_of(text, "frontend relay-in ");
+	assert_int_equal(count_of(client, "set-header ChatGPT-Account-ID "), 1);
+	assert_int_equal(count_of(client, "set-header chatgpt-account-id "), 0);
+	assert_int_equal(count_of(client, "set-header X-Extra "), 1);
+	assert_int_equal(count_of(client, "set-header x-extra "), 0);
+	assert_before(client, "del-header X-Extra", "set-header X-Extra");
 	free(text);
 }
 
@@ -197,13 +281,13 @@ static void never_balances_to_the_server_of_an_egress(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 5);
-	assert_int_equal(count_of(text, "\tserver out "), 5);
-	assert_int_equal(count_of(text, " weight 0"), 5);
+	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 7);
+	assert_int_equal(count_of(text, "\tserver out "), 7);
+	assert_int_equal(count_of(text, " weight 0"), 7);
 	assert_has(text, "server out 127.0.0.1:9000 weight 0 source 127.0.0.5 ");
 	assert_has(text, "server out [::1]:9443 weight 0 source [::1] ssl verify required");
 	assert_has(text, " socks4 127.0.0.1:1080 ssl verify required");
-	assert_int_equal(count_of(text, "ssl verify required"), 3);
+	assert_int_equal(count_of(text, "ssl verify required"), 4);
 	assert_has(text, "default_backend relay-closed\n");
 	free(text);
 }
@@ -273,7 +357,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_pure),
 		cmocka_unit_test(asks_before_it_injects_and_injects_before_it_forwards),
-		cmocka_unit_test(asks_for_every_argument_one_byte_beyond_its_bound),
+		cmocka_unit_test(asks_with_the_arguments_of_each_message),
+		cmocka_unit_test(asks_for_one_byte_beyond_every_bound),
+		cmocka_unit_test(keeps_the_requests_of_control_apart),
 		cmocka_unit_test(sends_the_secret_only_where_no_local_socket_is),
 		cmocka_unit_test(refuses_with_every_status_of_the_table),
 		cmocka_unit_test(never_lets_a_credential_header_pass),

@@ -1,0 +1,87 @@
+/*
+ * The internal frontend: control's own requests (token refresh, probes, egress checks) leave through
+ * the same HAProxy and the same addresses as those of clients. Only who may use the socket may ask.
+ */
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <inttypes.h>
+
+#define PROBED "{ var(txn.rly.probe) -m found }"
+#define WANTED "var(txn.rly.backend)"
+
+static bool has_internal(const struct render_model *m)
+{
+	return m->internal_socket && m->internal_socket[0];
+}
+
+static void append_bind(const struct render_model *m, struct buffer *b)
+{
+	struct buffer address = {0};
+
+	buffer_printf(&address, "unix@%s", m->internal_socket);
+	buffer_append_str(b, "\tbind ");
+	render_word(b, buffer_str(&address));
+	buffer_append_str(b, " mode 660");
+	if (m->admin_group && m->admin_group[0])
+		buffer_printf(b, " group %s", m->admin_group);
+	buffer_append_str(b, "\n\toption http-buffer-request\n");
+	if (buffer_error(&address))
+		b->error = buffer_error(&address);
+	buffer_fini(&address);
+}
+
+static void append_probe(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# An account's id: the agent names the way out and the credential. Else a backend by\n"
+		"\t# its name, for requests that bring what they need; of those no record is made.\n"
+		"\thttp-request set-var(txn.rly.probe) req.fhdr(" SEAM_HEADER_ACCOUNT ")\n"
+		"\thttp-request set-var(txn.rly.backend) req.fhdr(" SEAM_HEADER_BACKEND ")\n"
+		"\thttp-request set-log-level silent unless " PROBED "\n");
+	render_question(SEAM_MSG_PROBE, SEAM_MSG_PROBE, PROBED, b);
+	buffer_append_str(b, "\thttp-request del-header x-relay- -m beg\n");
+	render_denials(b);
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
+		"if " PROBED " !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
+}
+
+void render_internal(const struct render_model *m, struct buffer *b)
+{
+	if (!has_internal(m))
+		return;
+	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND_INTERNAL " from " RENDER_DEFAULTS "\n");
+	append_bind(m, b);
+	render_log(m, "%[uuid()]", b);
+	render_engine(m, SEAM_ENGINE, b);
+	render_error_shapes(b);
+	render_own_errors(b);
+	append_probe(b);
+	render_credentials(m, RENDER_SLOTS_SET, b);
+	render_tracking(b);
+	buffer_append_str(b,
+		"\n\t# What happened to one account is the answer here: no other is tried.\n"
+		"\thttp-request disable-l7-retry\n"
+		"\thttp-response del-header x-relay- -m beg\n");
+	render_after_response(b);
+	buffer_append_str(b,
+		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_BACKEND_NAME
+		" -m found }\n"
+		"\tuse_backend %[" WANTED "] if !" PROBED " { " WANTED
+		" -m reg '^(t[0-9]+|c)-e[0-9]+$' }\n"
+		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
+}
+
+/* Each request has a connection of its own, and is sent once at most: a refresh token is used up by it. */
+void render_internal_backend(const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b,
+		"\nbackend %s from " RENDER_DEFAULTS "\n"
+		"\ttimeout server %ums\n"
+		"\tretries 0\n"
+		"\thttp-reuse never\n",
+		k->name, RENDER_INTERNAL_TIMEOUT_MS);
+	render_server(k, b);
+	buffer_append_str(b, "\n");
+}

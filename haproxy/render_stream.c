@@ -1,0 +1,78 @@
+/* What the frontends share: the record of a stream, the question about it, the gauge. */
+#include "common/record.h"
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <errno.h>
+
+#define BROKEN_CONNECTIONS 8 /* questions more for connections that a dead agent left */
+
+void render_log(const struct render_model *m, const char *unique_id, struct buffer *b)
+{
+	char format[RECORD_MAX];
+	char address[ADDRESS_HAPROXY_SIZE];
+
+	if (record_log_format(m->gen, m->records_have_secret, format, sizeof(format))) {
+		b->error = -EFBIG;
+		return;
+	}
+	address_format_haproxy(&m->records, address);
+	buffer_append_str(b,
+		"\n\t# One datagram per request, sent at its very end (HAPROXY.md 14, 15).\n"
+		"\tlog ");
+	render_word(b, address);
+	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
+	render_word(b, format);
+	buffer_printf(b, "\n\tunique-id-format %s\n", unique_id);
+}
+
+void render_engine(const struct render_model *m, const char *engine, struct buffer *b)
+{
+	struct buffer path = {0};
+
+	buffer_printf(b, "\tfilter spoe engine %s config ", engine);
+	buffer_printf(&path, "%s/" RENDER_SPOE_NAME, m->output_dir);
+	render_word(b, buffer_str(&path));
+	buffer_fini(&path);
+	buffer_append_str(b, "\n");
+}
+
+static void append_ask(struct buffer *b, const char *message, const char *condition)
+{
+	buffer_printf(b, "\thttp-request send-spoe-group " SEAM_ENGINE " %s%s%s\n", message,
+		condition[0] ? " if " : "", condition);
+}
+
+/*
+ * An agent that died leaves several broken connections behind, and HAProxy 2.6 finds out about each by
+ * losing a question on it, at once and with error 255 or 257 (SPOE.txt 2.5). A question that ran into
+ * its time limit is not asked a third time.
+ */
+void render_question(
+	const char *message, const char *repeat, const char *condition, struct buffer *b)
+{
+	struct buffer unanswered = {0};
+	struct buffer broken = {0};
+
+	buffer_printf(&unanswered, "%s%s!{ " RENDER_ACTION " -m found }", condition,
+		condition[0] ? " " : "");
+	buffer_printf(&broken, "%s { " RENDER_ERROR " -m int 255 257 }", buffer_str(&unanswered));
+	buffer_append_str(b,
+		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32), and again\n"
+		"\t# for each further connection that turns out to be broken (errors 255 and 257 come at once).\n");
+	append_ask(b, message, condition);
+	append_ask(b, repeat, buffer_str(&unanswered));
+	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
+		append_ask(b, repeat, buffer_str(&broken));
+	buffer_fini(&unanswered);
+	buffer_fini(&broken);
+}
+
+void render_tracking(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\t# Ground truth of what is in progress (HAPROXY.md 16).\n"
+		"\thttp-request track-sc0 " RENDER_TRACK_KEY " table " RENDER_TRACK
+		" if { " RENDER_TRACK_KEY " -m found }\n");
+}
