@@ -24,6 +24,17 @@ int control_publish(struct control *c, struct control_outcome *ret, struct errte
 	return 0;
 }
 
+void control_announce(struct control *c)
+{
+	struct errtext e = {""};
+
+	if (publish_build(c->publish, &e))
+		log_event(LOG_LEVEL_ERROR, "a change is stored but not in force",
+			LOG_STR("reason", e.text));
+	else
+		publish_send(c->publish);
+}
+
 /*
  * New backends and slots go into the snapshot before HAProxy is told of them: a new HAProxy process
  * then never asks for a generation that the agent does not know (SEAM.md).

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct ev_loop;
+struct outbound;
 struct publish;
 struct server;
 
@@ -35,6 +36,7 @@ struct control {
 	const struct board *board;
 	struct publish *publish;
 	struct haproxy_sync *haproxy;
+	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	struct history history;
 	int64_t started_ms;				    /* Unix time */
@@ -54,6 +56,8 @@ struct control_outcome {
 
 /* Builds the snapshot, sends it, waits (bounded). As control_changed() without HAProxy. */
 int control_publish(struct control *c, struct control_outcome *ret, struct errtext *e);
+/* For changes of control's own, after their commit: builds and sends the snapshot, waits for nobody. */
+void control_announce(struct control *c);
 
 /*
  * To be called after the commit of a change, once for a bulk of changes: publishes, waits for the

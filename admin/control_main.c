@@ -4,6 +4,7 @@
 #include "admin/control_keeper.h"
 #include "admin/healing.h"
 #include "admin/history.h"
+#include "admin/outbound.h"
 #include "admin/publish.h"
 #include "admin/server.h"
 #include "admin/usage.h"
@@ -228,7 +229,8 @@ static int open_links(struct control *c, struct errtext *e)
 	c->publish = publish_new(c);
 	c->haproxy = haproxy_sync_new(c, e);
 	c->loop = ev_default_loop(EVFLAG_AUTO);
-	if (!c->publish || !c->haproxy || !c->loop)
+	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
+	if (!c->publish || !c->haproxy || !c->outbound)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -264,6 +266,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	outbound_free(c->outbound);
 	if (c->loop)
 		ev_loop_destroy(c->loop);
 	haproxy_sync_free(c->haproxy);
