@@ -11,7 +11,7 @@ import pytest
 from failures import NO_BUDGET, FailingStack, wait_for_no_leases
 from relay import VERSIONS, wait_until
 
-RECOVERY = 3
+RECOVERY = 2
 QUICK = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 100ms\n"
 
 
@@ -96,9 +96,9 @@ def test_clients_that_leave_hurt_nobody(single):
     for _ in range(8):
         s = single.s.connect()
         single.s.send(s, "GET", "/v1/x?ms=60000", key=single.key)
-        wait_until("it is under way", lambda: single.failing.counts()[single.tokens[0]]["now"] == 1)
+        wait_until("it is under way", lambda: single.failing.now(single.tokens[0]) == 1)
         s.close()
-        wait_until("it is over", lambda: single.failing.counts()[single.tokens[0]]["now"] == 0)
+        wait_until("it is over", lambda: single.failing.now(single.tokens[0]) == 0)
     wait_for_no_leases(single.s)
     assert single.show(single.tokens[0])["state"] == "ok" and single.post().status == 200
 
@@ -136,41 +136,56 @@ def test_a_burst_costs_what_the_upstream_said(single):
     assert single.show(token)["state"] == "ok"
 
 
+UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
+
+
 def windows(end):
-    """By upstream: what its answer looks like when its own limit is reached until `end`."""
-    usage = {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}}
+    """Name and upstream: what its answer looks like when its own limit is reached until `end`."""
+    usage = {"type": "usage_limit_reached", "message": "The usage limit has been reached"}
     return {
-        "codex": [{"body": {"error": {**usage["error"], "plan_type": "plus", "resets_at": end}}},
-                  {"body": {"error": {**usage["error"], "resets_in_seconds": end - int(time.time())}}},
-                  {"headers": [("x-codex-primary-used-percent", "100"), ("x-codex-primary-reset-at", str(end))]}],
-        "anthropic": [{"headers": [("anthropic-ratelimit-unified-status", "rejected"),
-                                   ("anthropic-ratelimit-unified-reset", str(end))]}],
+        ("at", "codex"): {"body": {"error": {**usage, "plan_type": "plus", "resets_at": end}}},
+        ("in", "codex"): {"body": {"error": {**usage, "resets_in_seconds": end - int(time.time())}}},
+        ("full", "codex"): {"headers": [("x-codex-primary-used-percent", "100"),
+                                        ("x-codex-primary-reset-at", str(end))]},
+        ("unified", "anthropic"): {"headers": [("anthropic-ratelimit-unified-status", "rejected"),
+                                               ("anthropic-ratelimit-unified-reset", str(end))]},
     }
 
 
-@pytest.mark.parametrize("upstream,which", [("codex", 0), ("codex", 1), ("codex", 2), ("anthropic", 0)])
-def test_a_window_lasts_until_its_reset(site, upstream, which):
-    tokens = ["sk-ant-api03-window"] if upstream == "anthropic" else None
-    pool = site.pool(f"window-{upstream}{which}", 1, upstream=upstream, tokens=tokens,
-                     options=[("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")])
-    site.relay.adm("pools", "set", pool.name, *pool.accounts, "--wait", "0s")
+def window_pools(site):
+    for name, upstream in windows(0):
+        tokens = ["sk-ant-api03-window"] if upstream == "anthropic" else None
+        pool = site.pool(f"window-{name}", 1, upstream=upstream, tokens=tokens, options=[UNLIMITED])
+        site.relay.adm("pools", "set", pool.name, *pool.accounts, "--wait", "0s")
+        yield pool
+
+
+def test_a_window_lasts_until_its_reset(site):
+    pools = list(window_pools(site))
     end = int(time.time()) + 4
-    pool.failing.set(pool.tokens[0], 429, times=1, **windows(end)[upstream][which])
-    answer = pool.post()
-    assert answer.status == 429 and answer.getheader("X-Relay-Upstream") == "1"
-    shown = pool.wait_for(pool.tokens[0], "window", 2)
-    assert abs(until_of(shown) - end) <= 1
-    refused = pool.post()
-    assert refused.code and refused.status in (429, 503)
-    wait_until("it is used again", lambda: pool.post().status == 200, 6)
-    assert until_of(shown) - 0.1 <= time.time() < until_of(shown) + 0.5
-    seen = [r["time"] for r in pool.failing.requests(None)]
-    assert len(seen) == 2 and pool.show(pool.tokens[0])["state"] == "ok"
+    until, served = {}, {}
+    for pool, answer in zip(pools, windows(end).values()):
+        pool.failing.set(pool.tokens[0], 429, times=1, **answer)
+        answer = pool.post()
+        assert answer.status == 429 and answer.getheader("X-Relay-Upstream") == "1"
+        until[pool] = until_of(pool.wait_for(pool.tokens[0], "window", 2))
+        assert abs(until[pool] - end) <= 1
+        refused = pool.post()
+        assert refused.code and refused.status in (429, 503)
+
+    def all_serve():
+        for pool in pools:
+            if pool not in served and pool.post().status == 200:
+                served[pool] = time.time()
+        return len(served) == len(pools)
+    wait_until("they are used again", all_serve, 6)
+    for pool in pools:
+        assert until[pool] - 0.1 <= served[pool] < until[pool] + 0.5
+        assert pool.failing.total(pool.tokens[0]) == 2 and pool.show(pool.tokens[0])["state"] == "ok"
 
 
 def test_an_account_that_is_nearly_full_is_spared(site):
-    pool = site.pool("full", upstream="codex", options=[("--rpm", "0", "--rph", "0", "--concurrency", "0",
-                                                         "--max-consecutive", "0")] * 2)
+    pool = site.pool("full", upstream="codex", options=[UNLIMITED] * 2)
     for token, percent in zip(pool.tokens, ("96", "4")):
         pool.failing.set(token, 200, headers=[("x-codex-primary-used-percent", percent),
                                               ("x-codex-primary-reset-at", str(int(time.time()) + 3600))])
@@ -246,7 +261,7 @@ def test_a_trial_whose_client_leaves_locks_nothing(single):
     wait_until("the circuit may be tried", lambda: single.show(token)["state"] != "open", RECOVERY + 2)
     s = single.s.connect()
     single.s.send(s, "GET", "/v1/x", key=single.key)
-    wait_until("a trial is out", lambda: single.failing.counts()[token]["now"] == 1)
+    wait_until("a trial is out", lambda: single.failing.now(token) == 1)
     s.close()
     single.failing.set(token)
     wait_until("another one may try", lambda: single.post().status == 200, 15)

@@ -1,0 +1,54 @@
+"""Agent and control killed in the middle of failovers: every request is served, no slot is lost."""
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from failures import NO_BUDGET, FailingStack, Steady, wait_for_no_leases
+from relay import VERSIONS, wait_until
+
+
+@pytest.fixture(params=VERSIONS)
+def own(request):
+    s = FailingStack(request.param, NO_BUDGET)
+    try:
+        yield s.start()
+    finally:
+        s.stop()
+
+
+def pid_of(relay, role):
+    """0 while control is away."""
+    run = relay.adm_run("status")
+    return json.loads(run.stdout)["processes"][role]["pid"] if run.returncode == 0 else 0
+
+
+def kill_often(relay, role, stop, killed):
+    while not stop.wait(0.5):
+        pid = pid_of(relay, role)
+        if pid and pid not in killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+
+@pytest.mark.parametrize("role", ["agent", "control"])
+def test_killed_in_the_middle_of_failovers(own, role):
+    pool = own.pool("killed", 6, options=[("--concurrency", "16")] * 6)
+    own.relay.adm("pools", "set", "killed", *pool.accounts, "--wait", "20s")
+    for token in pool.tokens[:3]:
+        pool.failing.set(token, 503, share=0.5, method="POST")
+    stop, killed = threading.Event(), []
+    killer = threading.Thread(target=kill_often, args=(own.relay, role, stop, killed))
+    killer.start()
+    try:
+        answers = Steady(pool, path="/v1/x?ms=20").send(5000)
+    finally:
+        stop.set()
+        killer.join()
+    print(f"HAProxy {own.version}, {role} killed {len(killed)} times: {answers}")
+    wait_until(f"a new {role}", lambda: pid_of(own.relay, role) not in (0, *killed), 20)
+    assert len(killed) >= 2 and answers == {200: 5000}
+    wait_for_no_leases(own, 15)
+    assert all(own.relay.adm("accounts", "show", a)["in_use"] == 0 for a in pool.accounts)
