@@ -191,7 +191,8 @@ struct board_request {
 	X(TRIED, "this request was refused there")                                                 \
 	X(CIRCUIT, "its circuit is open")                                                          \
 	X(HALF_OPEN, "its circuit is half-open and a trial is out")                                \
-	X(COOLING, "cools down after a failure")                                                   \
+	X(COOLING, "cools down for a moment after a failure")                                      \
+	X(REFUSED, "cools down after repeated refusals")                                           \
 	X(WINDOW, "the upstream's own limit is reached")                                           \
 	X(LOGIN, "has to log in anew")                                                             \
 	X(REFRESH, "its credential was refused and is being renewed")                              \

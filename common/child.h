@@ -21,6 +21,7 @@ const char *child_role_name(enum child_role r); /* "keeper", "control", "agent" 
 enum child_socket {
 	CHILD_SOCKET_SPOP,    /* agent; several */
 	CHILD_SOCKET_EVENTS,  /* agent; datagrams */
+	CHILD_SOCKET_CHECK,   /* agent; TCP, of HAProxy's agent-check */
 	CHILD_SOCKET_ADMIN,   /* control; Unix */
 	CHILD_SOCKET_METRICS, /* control; TCP */
 };

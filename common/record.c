@@ -121,18 +121,20 @@ const char *record_format_mark(const struct record_mark *m, char *out)
 	p = format_u32(m->account_generation, p);
 	*p++ = '.';
 	p = format_u32(m->backend_generation, p);
+	*p++ = '.';
+	p = format_u32(m->credential, p);
 	*p = '\0';
 	return out;
 }
 
 int record_parse_mark(struct slice text, struct record_mark *ret)
 {
-	uint64_t values[3] = {0};
+	uint64_t values[4] = {0};
 	struct slice rest = text;
 	struct slice part;
 	bool is_probe = text.n && text.p[0] == 'p';
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		if (!slice_next(&rest, '.', &part))
 			return -EINVAL;
 		if (i == 0 && is_probe && part.n == 1)
@@ -142,8 +144,8 @@ int record_parse_mark(struct slice text, struct record_mark *ret)
 	}
 	if (rest.p)
 		return -EINVAL;
-	*ret = (struct record_mark){
-		(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2], is_probe};
+	*ret = (struct record_mark){(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2],
+		(uint32_t)values[3], is_probe};
 	return 0;
 }
 
@@ -238,6 +240,7 @@ static int parse_fields(const struct slice *fields, struct record *r)
 	if (mark.n && record_parse_mark(mark, &r->mark))
 		return -EINVAL;
 	memcpy(r->termination, ends.p, 2);
+	r->frontend = fields[RECORD_FIELD_FRONTEND];
 	r->backend = present(fields[RECORD_FIELD_BACKEND]);
 	r->server = present(fields[RECORD_FIELD_SERVER]);
 	if (slice_has_prefix(r->server, SLICE_LITERAL("<")))

@@ -21,6 +21,7 @@
 	X(GEN, NULL)                                                                               \
 	X(ID, "%[unique-id]")                                                                      \
 	X(TRACK, "%[var(txn.relay.track)]")                                                        \
+	X(FRONTEND, "%f")                                                                          \
 	X(BACKEND, "%b")                                                                           \
 	X(SERVER, "%s")                                                                            \
 	X(STATUS, "%ST")                                                                           \
@@ -47,12 +48,14 @@ enum record_field {
 
 /*
  * What the agent said of an attempt, so that its record can be judged without any memory of it: which
- * one it was, and in which states of the circuits of account and backend it was let out.
+ * one it was, in which states of the circuits of account and backend it was let out, and with which
+ * credential.
  */
 struct record_mark {
 	uint32_t attempt; /* 1 = the client's own stream; 0 = a probe, or no mark */
 	uint32_t account_generation;
 	uint32_t backend_generation;
+	uint32_t credential; /* generation of the credential that it was given */
 	bool is_probe;
 };
 
@@ -62,9 +65,10 @@ struct record {
 	uint32_t tenant; /* ids of `track`; 0 = not known */
 	uint32_t key;
 	uint32_t account;
-	struct slice backend; /* into the datagram, as all slices here */
-	struct slice server;  /* empty when the request was never sent on */
-	unsigned status;      /* 0 when no answer was made */
+	struct slice frontend; /* one of SEAM_FRONTEND*; into the datagram, as all slices here */
+	struct slice backend;
+	struct slice server; /* empty when the request was never sent on */
+	unsigned status;     /* 0 when no answer was made */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	int32_t ttfb_ms;     /* queue + connect + response; -1 when no answer began */
@@ -101,8 +105,8 @@ const char *record_format_track(uint32_t tenant, uint32_t key, uint32_t account,
 int record_parse_track(
 	struct slice text, uint32_t *ret_tenant, uint32_t *ret_key, uint32_t *ret_account);
 
-/* `attempt.account.backend` in decimal; the attempt of a probe is `p`. */
-#define RECORD_MARK_SIZE 36
+/* `attempt.account.backend.credential` in decimal; the attempt of a probe is `p`. */
+#define RECORD_MARK_SIZE 48
 const char *record_format_mark(const struct record_mark *m, char *out);
 int record_parse_mark(struct slice text, struct record_mark *ret);
 

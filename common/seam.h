@@ -107,6 +107,11 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_SHAPE_OPENAI "openai"
 #define SEAM_SHAPE_ANTHROPIC "anthropic"
 
+/* Names of the frontends: of clients, of further attempts, of control's own requests. */
+#define SEAM_FRONTEND "relay-in"
+#define SEAM_FRONTEND_AGAIN "relay-again"
+#define SEAM_FRONTEND_INTERNAL "relay-internal"
+
 /*
  * Each egress backend has the real server and two at the frontend for further attempts; the record's
  * `server` tells which one had the stream last (SEAM.md "End records").

@@ -172,6 +172,7 @@ static bool accounts_valid(const struct snapshot *s)
 		if (!text_fits(s, a[i].name) || !text_fits(s, a[i].region) ||
 			!text_fits(s, a[i].credential) || a[i].weight == 0 ||
 			a[i].auth > SNAPSHOT_AUTH_ANTHROPIC_OAUTH ||
+			(i && a[i].id <= a[i - 1].id) ||
 			!in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
 			!in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
 			a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
@@ -330,10 +331,17 @@ const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id)
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id)
 {
 	const struct snapshot_account *rows = ROWS(s, ACCOUNT, struct snapshot_account);
+	uint32_t low = 0;
+	uint32_t high = s->counts[SNAPSHOT_ACCOUNT];
 
-	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
-		if (rows[i].id == id)
-			return &rows[i];
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (rows[middle].id == id)
+			return &rows[middle];
+		if (rows[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return NULL;
 }

@@ -177,7 +177,7 @@ struct snapshot_key {
 	X(TENANT, struct snapshot_tenant) /* sorted by id */                                       \
 	X(POOL, struct snapshot_pool)	  /* sorted by id */                                       \
 	X(MEMBER, uint32_t)                                                                        \
-	X(ACCOUNT, struct snapshot_account)                                                        \
+	X(ACCOUNT, struct snapshot_account) /* sorted by id */                                     \
 	X(EXIT, struct snapshot_exit)                                                              \
 	X(BACKEND, struct snapshot_backend)                                                        \
 	X(HEADER, struct snapshot_header)                                                          \
@@ -261,7 +261,7 @@ int keytable_open(const void *block, size_t size, struct keytable *ret, struct e
 struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t);
 const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id);
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id);
-/* By linear search: for reports, not for decisions. NULL when there is none. */
+/* NULL when there is none. */
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
 /* The newest word on a key: the log, else the base. `ret_table` owns its networks. */
 const struct snapshot_key *snapshot_key(const struct snapshot *s,

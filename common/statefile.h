@@ -92,11 +92,13 @@ struct statefile_lease {
 	int64_t decided_ms;    /* Unix time */
 	uint64_t conversation; /* keyed hash, 0 = none */
 	uint32_t pool;
-	uint32_t flags;		     /* LEASE_* */
+	uint32_t flags;			    /* LEASE_* */
+	uint32_t tried[STATEFILE_ATTEMPTS]; /* accounts of the attempts before this one; 0 = none */
+	int64_t again_ms; /* Unix time at which this attempt began; 0 = it is the first */
 	uint32_t account_generation; /* of the circuits, when this attempt was let out */
 	uint32_t backend_generation;
-	uint32_t tried[STATEFILE_ATTEMPTS]; /* accounts of the attempts before this one; 0 = none */
-	uint8_t pad[32];
+	uint32_t credential; /* its generation */
+	uint8_t pad[20];
 };
 
 enum binding_state {

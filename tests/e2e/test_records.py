@@ -53,7 +53,7 @@ def test_forged_records_are_refused_and_counted(stack):
     before = stack.relay.metric("relay_events_refused_total")
     secret = "wrong" * 8
     for n in range(5):
-        send_record(stack, f"relay1 {secret} 1 {uuid.uuid4()} 1|1|1 b out 200 1 1 0 0 0 0 0 -- 0 - - - -")
+        send_record(stack, f"relay1 {secret} 1 {uuid.uuid4()} 1|1|1 relay-in b out 200 1 1 0 0 0 0 0 -- 0 - - - -")
     send_record(stack, "\x00rubbish" * 500)
     wait_until("they are counted", lambda: stack.relay.metric("relay_events_refused_total") >= before + 6)
     assert stack.relay.metric("relay_leases_outstanding") == leases + 1

@@ -12,8 +12,8 @@
 #define SECRET "s3cret"
 /* as HAProxy 2.6 wrote it */
 #define LINE                                                                                       \
-	"relay1 " SECRET " 7 " ID " 12|345|6 b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "    \
-	"client-1 2.31.4 a=b c=d"
+	"relay1 " SECRET " 7 " ID " 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "    \
+	"client-1 2.31.4.9 a=b c=d"
 
 static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
 
@@ -34,6 +34,7 @@ static void reads_every_field(void **state)
 	assert_int_equal(r.tenant, 12);
 	assert_int_equal(r.key, 345);
 	assert_int_equal(r.account, 6);
+	assert_true(slice_eq_str(r.frontend, "relay-in"));
 	assert_true(slice_eq_str(r.backend, "b3-demo-ip1"));
 	assert_true(slice_eq_str(r.server, "out"));
 	assert_int_equal(r.status, 200);
@@ -48,15 +49,16 @@ static void reads_every_field(void **state)
 	assert_int_equal(r.mark.attempt, 2);
 	assert_int_equal(r.mark.account_generation, 31);
 	assert_int_equal(r.mark.backend_generation, 4);
+	assert_int_equal(r.mark.credential, 9);
 	assert_false(r.mark.is_probe);
 }
 
 static void a_mark_comes_back(void **state)
 {
 	static const struct record_mark marks[] = {
-		{1, 0, 0, false}, {4, UINT32_MAX, 7, false}, {0, 5, UINT32_MAX, true}};
-	static const char *const bad[] = {"", "1", "1.2", "1.2.3.4", "q.1.2", "p1.1.2", "1..2",
-		"1.2.", "-1.2.3", "4294967296.1.1"};
+		{1, 0, 0, 0, false}, {4, UINT32_MAX, 7, 3, false}, {0, 5, UINT32_MAX, 1, true}};
+	static const char *const bad[] = {"", "1", "1.2.3", "1.2.3.4.5", "q.1.2.3", "p1.1.2.3",
+		"1..2.3", "1.2.3.", "-1.2.3.4", "4294967296.1.1.1"};
 	char text[RECORD_MARK_SIZE];
 	struct record_mark mark;
 
@@ -67,6 +69,7 @@ static void a_mark_comes_back(void **state)
 		assert_int_equal(mark.attempt, marks[i].attempt);
 		assert_int_equal(mark.account_generation, marks[i].account_generation);
 		assert_int_equal(mark.backend_generation, marks[i].backend_generation);
+		assert_int_equal(mark.credential, marks[i].credential);
 		assert_int_equal(mark.is_probe, marks[i].is_probe);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -79,7 +82,7 @@ static void a_refused_request_has_no_server(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse("relay1 " SECRET " 7 " ID " - relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
+		parse("relay1 " SECRET " 7 " ID " - relay-in relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
 		      "invalid_api_key - - -\n",
 			&r),
 		RECORD_OK);
@@ -109,16 +112,16 @@ static void other_datagrams_are_bad(void **state)
 		"",
 		"relay1",
 		"relay2 x",
-		"relay1 " SECRET " 7 not-an-id 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " x " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|4294967296 b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 1200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 99999999999 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 not-an-id 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " x " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|4294967296 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 1200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 99999999999 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID
-		" 1|2|3 b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 --- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 b s 200 1 1 0 0 0 0 0 -- 0 -",
+		" 1|2|3 relay-in b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 --- 0 - - - -",
+		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 -",
 	};
 	struct record r;
 
@@ -135,7 +138,7 @@ static void haproxys_own_lines_are_no_alarm(void **state)
 	assert_int_equal(
 		parse("Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).", &r), RECORD_OTHER);
 	assert_int_equal(parse("relay1 " SECRET
-			       " 7 - - relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
+			       " 7 - - relay-in relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
 				 &r),
 		RECORD_OTHER);
 }
