@@ -10,6 +10,7 @@
 #ifndef RELAY_AGENT_USAGE_H
 #define RELAY_AGENT_USAGE_H
 
+#include "agent/idindex.h"
 #include "common/window.h"
 
 #include <stdbool.h>
@@ -18,13 +19,8 @@
 struct usages {
 	struct statefile_usage *rows; /* of the state file */
 	uint32_t *in_use;	      /* slots, by row */
-	uint32_t count;		      /* rows in all */
-	uint32_t used;
-	uint32_t *index; /* open addressing; row + 1, 0 = empty */
-	uint32_t index_mask;
-	uint32_t *free_rows; /* a stack */
-	uint32_t sweep;	     /* where the search for a forgotten row goes on */
-	uint32_t dropped;    /* rows that stood twice in the file */
+	struct idindex index;
+	uint32_t sweep; /* where the search for a forgotten row goes on */
 };
 
 /* 0 or -ENOMEM. No slot is held yet: see usage_enter(). */

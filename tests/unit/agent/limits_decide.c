@@ -100,7 +100,7 @@ static enum refusal expected_refusal(const struct view *v, enum refusal got)
 static bool check_refused(struct limits_model *m, const struct view *v, enum refusal refusal)
 {
 	const struct tables *t = &m->tables;
-	bool full = t->leases.used == t->leases.count || t->usages.used == t->usages.count;
+	bool full = t->leases.used == t->leases.count || t->usages.index.used == t->usages.index.count;
 
 	m->refused++;
 	if (refusal == REFUSAL_OVERLOADED && full) {
@@ -250,7 +250,7 @@ static void reach_month(struct limits_model *m, struct limits_subject *s)
 
 static bool is_full(const struct limits_model *m)
 {
-	return m->tables.usages.used == m->tables.usages.count;
+	return m->tables.usages.index.used == m->tables.usages.index.count;
 }
 
 /* Rows of an earlier month give way when the table is full. */

@@ -154,7 +154,7 @@ static void assert_slots_are_leases(const struct scene *s)
 {
 	uint32_t slots[USAGE_KIND_COUNT] = {0};
 
-	for (uint32_t i = 0; i < s->tables.usages.count; i++)
+	for (uint32_t i = 0; i < s->tables.usages.index.count; i++)
 		slots[s->tables.usage_rows[i].state] += s->tables.usages.in_use[i];
 	assert_int_equal(slots[USAGE_TENANT], s->tables.leases.used);
 	assert_int_equal(slots[USAGE_KEY], s->tables.leases.used);

@@ -130,8 +130,8 @@ static void another_agent_takes_rows_over_and_drops_doubles(void **state)
 		rows[i].id = i == 2 ? 2 : 1;
 	}
 	assert_int_equal(usages_init(&u, rows, 4), 0);
-	assert_int_equal(u.used, 2);
-	assert_int_equal(u.dropped, 1);
+	assert_int_equal(u.index.used, 2);
+	assert_int_equal(u.index.dropped, 1);
 	assert_ptr_equal(usage_find(&u, USAGE_KEY, 2), &rows[2]);
 	assert_int_equal(usage_in_use(&u, &rows[2]), 0);
 	assert_int_equal(usage_in_use(&u, NULL), 0);
