@@ -1,7 +1,9 @@
 #include "agent/agent.h"
 
 #include "agent/bans.h"
+#include "agent/check.h"
 #include "agent/events.h"
+#include "agent/judge.h"
 #include "agent/peer.h"
 #include "agent/slot.h"
 #include "agent/state.h"
@@ -20,6 +22,7 @@
 #define DRAIN_QUIET_MS 1000 /* no question for so long: HAProxy has gone elsewhere */
 #define DRAIN_LOOK_S 0.1
 #define EXPIRE_LOOK_S 60.0
+#define SHOW_S 1.0 /* standings end by themselves: so often the board is told */
 #define EXIT_BROKEN 1
 
 /* The process around the agent: its channels. */
@@ -30,6 +33,7 @@ struct process {
 	ev_io control_io;
 	ev_timer drain_timer;
 	ev_timer expire_timer;
+	ev_timer show_timer;
 	int64_t drain_began_ms;
 	struct config config; /* as reloads change it */
 };
@@ -56,6 +60,7 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 	}
 	a->snapshot = &p->slot.snapshot;
 	a->room_is_stale = true;
+	judge_show_all(a, clock_wall_ms());
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
 	log_event(LOG_LEVEL_DEBUG, "snapshot in force",
 		LOG_INT("version", a->snapshot->head->version));
@@ -125,6 +130,15 @@ static void on_expire(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	healer_expire(&p->agent.leases, clock_wall_ms(), release_healed, &p->agent);
+}
+
+static void on_show(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct process *p = timer->data;
+
+	(void)loop;
+	(void)events;
+	judge_show_all(&p->agent, clock_wall_ms());
 }
 
 /* --- control --- */
@@ -250,7 +264,10 @@ static void watch_channels(struct process *p)
 	ev_io_init(&p->control_io, on_control, start->peer_fd, EV_READ);
 	ev_timer_init(&p->drain_timer, on_drain_timer, DRAIN_LOOK_S, DRAIN_LOOK_S);
 	ev_timer_init(&p->expire_timer, on_expire, EXPIRE_LOOK_S, EXPIRE_LOOK_S);
+	ev_timer_init(&p->show_timer, on_show, SHOW_S, SHOW_S);
 	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p->expire_timer.data = p;
+	p->show_timer.data = p;
+	ev_timer_start(p->agent.loop, &p->show_timer);
 	ev_io_start(p->agent.loop, &p->keeper_io);
 	ev_io_start(p->agent.loop, &p->control_io);
 	ev_timer_start(p->agent.loop, &p->expire_timer);
@@ -276,7 +293,9 @@ static int process_start(struct process *p, const struct child_start *start, str
 	p->agent.peers = peers_new(a);
 	p->agent.events = events_new(a);
 	a->waiting = waiting_new(a);
-	return a->peers && a->events && a->waiting ? 0 : errtext_set(e, -ENOMEM, "out of memory");
+	a->checks = checks_new(a);
+	bool all = a->peers && a->events && a->waiting && a->checks;
+	return all ? 0 : errtext_set(e, -ENOMEM, "out of memory");
 }
 
 static void process_stop(struct process *p)
@@ -284,6 +303,7 @@ static void process_stop(struct process *p)
 	peers_free(p->agent.peers);
 	events_free(p->agent.events);
 	waiting_free(p->agent.waiting);
+	checks_free(p->agent.checks);
 	slot_fini(&p->slot);
 	state_close(&p->agent);
 	ev_loop_destroy(p->agent.loop);

@@ -15,9 +15,13 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#define JUDGE_STATUSES 1000
+
 struct spoe_ack;
 struct waiting;
+struct checks;
 struct peers;
+struct question;
 struct events;
 struct snapshot_slot;
 
@@ -30,12 +34,15 @@ struct agent {
 	struct usages usages;
 	struct bindings bindings;
 	struct undo undo;
+	struct healths healths;
+	uint8_t unknown_seen[JUDGE_STATUSES / 8]; /* statuses of no known class, told once */
 	struct room room;
 	struct healer healer;
 	struct gone gone;
 	struct peers *peers;
 	struct events *events;
 	struct waiting *waiting;
+	struct checks *checks;
 	bool room_is_stale; /* something was released: who waits may be asked again */
 	struct decide_state state;
 	struct badkeys badkeys;
@@ -51,6 +58,12 @@ struct agent {
  */
 bool agent_answer(struct agent *a, const struct decide_request *r, const struct room_seat *seat,
 	struct spoe_ack *ack);
+/* `again`: HAProxy took the request back from a server. `repeated`: again2. */
+void agent_answer_again(
+	struct agent *a, const struct question *q, bool repeated, struct spoe_ack *ack);
+void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_ack *ack);
+/* `respond`: the head of an answer; nothing is decided by it. */
+void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack *ack);
 /* What asks on TCP and reports on UDP must know this; empty = nobody can (no snapshot yet). */
 struct slice agent_secret(const struct agent *a);
 /* Decides and counts, for a request that waits; `ret` is then answered, or waits on. */

@@ -39,14 +39,32 @@ void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack)
 		set_int(ack, SEAM_VAR_RETRY, row->retry_after);
 }
 
+static void set_flag(struct spoe_ack *ack, enum seam_var var, bool value)
+{
+	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
+}
+
+/* A probe is nobody's; a further attempt's key is known from its lease alone. */
 static void write_track(const struct decide_verdict *v, struct spoe_ack *ack)
 {
 	char track[RECORD_TRACK_SIZE];
+	uint32_t account = v->account ? v->account->id : 0;
 
-	if (!v->key)
+	if (v->key)
+		record_format_track(v->key->tenant_id, v->key->id, account, track);
+	else if (v->account)
+		record_format_track(v->lease ? v->lease->tenant : 0, v->lease ? v->lease->key : 0,
+			account, track);
+	else
 		return;
-	record_format_track(v->key->tenant_id, v->key->id, v->account ? v->account->id : 0, track);
 	set_text(ack, SEAM_VAR_TRACK, track);
+}
+
+static void write_mark(const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	char mark[RECORD_MARK_SIZE];
+
+	set_text(ack, SEAM_VAR_MARK, record_format_mark(&v->mark, mark));
 }
 
 static void write_credential(
@@ -94,9 +112,15 @@ static void write_allow(
 	const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
 {
 	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ALLOW);
-	set_str(ack, SEAM_VAR_TENANT, snapshot_text(s, v->tenant->name));
+	if (v->tenant)
+		set_str(ack, SEAM_VAR_TENANT, snapshot_text(s, v->tenant->name));
 	set_str(ack, SEAM_VAR_ACCOUNT, snapshot_text(s, v->account->name));
 	set_str(ack, SEAM_VAR_BE, snapshot_text(s, v->backend->name));
+	if (v->alt)
+		set_flag(ack, SEAM_VAR_ALT, true);
+	if (v->watch)
+		set_flag(ack, SEAM_VAR_WATCH, true);
+	write_mark(v, ack);
 	write_track(v, ack);
 	write_path(v, ack);
 	write_credential(s, v->account, ack);
@@ -179,4 +203,21 @@ void answer_write(
 		write_deny(v, now_ms, ack);
 		break;
 	}
+}
+
+void answer_write_again(
+	const struct agent *a, const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
+{
+	bool anthropic = v->lease && v->lease->flags & LEASE_ANTHROPIC;
+
+	set_text(ack, SEAM_VAR_SHAPE, anthropic ? SEAM_SHAPE_ANTHROPIC : SEAM_SHAPE_OPENAI);
+	answer_write(a, v, now_ms, ack);
+	if (v->action == DECIDE_DENY)
+		write_mark(v, ack);
+}
+
+/* An empty ACK stalls some versions (HAPROXY.md 3). */
+void answer_write_nothing(struct spoe_ack *ack)
+{
+	set_flag(ack, SEAM_VAR_WATCH, false);
 }

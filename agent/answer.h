@@ -7,6 +7,11 @@
 
 void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
 	struct spoe_ack *ack);
+/* The answer to `again`. */
+void answer_write_again(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
+	struct spoe_ack *ack);
+/* The answer to what needs none. */
+void answer_write_nothing(struct spoe_ack *ack);
 /* A refusal made without a snapshot or a verdict. */
 void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack);
 

@@ -3,6 +3,8 @@
 #include "agent/answer.h"
 #include "agent/bans.h"
 #include "agent/events.h"
+#include "agent/judge.h"
+#include "agent/question.h"
 #include "agent/waiting.h"
 
 #include "common/clock.h"
@@ -88,6 +90,10 @@ static void count_allowed(struct agent *a, const struct decide_verdict *v)
 		board_add(&counters[BOARD_WAITED], 1);
 	if (v->moved)
 		board_add(&counters[BOARD_BINDINGS_MOVED], 1);
+	if (v->spent)
+		board_add(&counters[BOARD_RETRY_EXHAUSTED], 1);
+	if (v->last_resort)
+		board_add(&counters[BOARD_LAST_RESORT], 1);
 	if (v->shadow != REFUSAL_NONE)
 		count_shadow(a, v);
 	if (v->noticed & DECIDE_NOTICED_DAY)
@@ -127,7 +133,7 @@ static void count(struct agent *a, const struct decide_verdict *v)
 		count_denied(a, v);
 		break;
 	}
-	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.used);
+	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.index.used);
 }
 
 /* --- reasons --- */
@@ -239,6 +245,71 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 		answer_write(a, &verdict, now, ack);
 	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));
 	return !waits;
+}
+
+static void count_move(
+	struct agent *a, const struct statefile_lease *before, const struct decide_verdict *v)
+{
+	struct board_account *from = board_account(a->board, before->account);
+	struct board_account *to = board_account(a->board, v->account->id);
+
+	if (from)
+		step(&from->active, false);
+	if (to) {
+		step(&to->active, true);
+		board_add(&to->requests, 1);
+	}
+	a->room_is_stale = true;
+}
+
+void agent_answer_again(
+	struct agent *a, const struct question *q, bool repeated, struct spoe_ack *ack)
+{
+	const struct decide_request *r = &q->request;
+	struct statefile_lease before = {.state = LEASE_FREE};
+	struct decide_verdict verdict;
+	int64_t begin = clock_monotonic_ns();
+	int64_t now = clock_wall_ms();
+	const struct statefile_lease *lease = lease_find(&a->leases, r->id);
+
+	if (lease)
+		memcpy(&before, lease, sizeof(before));
+	if (!a->snapshot) {
+		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
+		return;
+	}
+	decide_again(a->snapshot, &a->state, r, repeated, now, randomness_of(a, r), &verdict);
+	judge_failure(a, r->id, &before, &verdict.failed);
+	if (verdict.action != DECIDE_ALLOW) {
+		board_add(&a->board->counters[BOARD_FAILOVER_REFUSED], 1);
+		board_add(&a->board->refused[verdict.refusal], 1);
+	} else if (!verdict.repeated)
+		count_move(a, &before, &verdict);
+	keep_reasons(a, r, &verdict, now);
+	answer_write_again(a, &verdict, now, ack);
+	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));
+}
+
+void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_ack *ack)
+{
+	struct decide_verdict verdict;
+	int64_t now = clock_wall_ms();
+
+	if (!a->snapshot) {
+		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
+		return;
+	}
+	decide_probe(a->snapshot, &a->state, &q->request, q->account, now, &verdict);
+	answer_write(a, &verdict, now, ack);
+}
+
+void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack *ack)
+{
+	const struct statefile_lease *lease = lease_find(&a->leases, q->request.id);
+
+	if (lease && a->snapshot && !q->request.malformed)
+		judge_head(a, lease, (unsigned)q->status, q->limits);
+	answer_write_nothing(ack);
 }
 
 void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct decide_verdict *v,

@@ -1,8 +1,8 @@
 #include "agent/events.h"
 
 #include "agent/allowed.h"
+#include "agent/ending.h"
 #include "agent/quiet.h"
-#include "agent/waiting.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/record.h"
@@ -56,157 +56,6 @@ static void complain(struct quiet *q, const char *message, uint64_t n)
 
 /* --- one record --- */
 
-static void copy_text(char *out, size_t size, struct slice s)
-{
-	size_t n = s.n < size ? s.n : size - 1;
-
-	if (n)
-		memcpy(out, s.p, n);
-	out[n] = '\0';
-}
-
-static void put_in_ring(struct board *b, const struct record *r,
-	const struct statefile_lease *lease, int64_t now_ms)
-{
-	struct board_request row = {
-		.started_ms = now_ms - (r->duration_ms > 0 ? r->duration_ms : 0),
-		.tenant = r->tenant,
-		.key = r->key,
-		.account = r->account,
-		.egress = lease ? lease->egress : 0,
-		.upstream = lease ? lease->upstream : 0,
-		.ttfb_ms = r->ttfb_ms,
-		.duration_ms = r->duration_ms,
-		.status = (uint16_t)r->status,
-		.retries = (uint16_t)r->retries,
-		.bytes_in = r->bytes_in,
-		.bytes_out = r->bytes_out,
-	};
-	memcpy(row.id, r->id, sizeof(row.id));
-	memcpy(row.termination, r->termination, sizeof(r->termination));
-	copy_text(row.code, sizeof(row.code), r->code);
-	copy_text(row.label, sizeof(row.label), r->label);
-	board_put_request(b, &row);
-}
-
-static void count_result(
-	struct board *b, const struct record *r, const struct statefile_lease *lease)
-{
-	struct board_tenant *tenant = board_tenant(b, r->tenant);
-	unsigned class = r->status / 100;
-
-	if (tenant)
-		board_add(&tenant->status_class[class < 6 ? class : 0], 1);
-	struct board_upstream *upstream = lease ? board_upstream(b, lease->upstream) : NULL;
-	if (!upstream || r->server.n == 0)
-		return;
-	if (r->ttfb_ms >= 0)
-		board_observe_upstream(&upstream->ttfb, (uint64_t)r->ttfb_ms);
-	if (r->duration_ms >= 0)
-		board_observe_upstream(&upstream->duration, (uint64_t)r->duration_ms);
-}
-
-/*
- * A record closes the lease of its own key and account only. One without any is of a request whose
- * client left before HAProxy had applied our answer: it closes what we had decided for it.
- */
-static struct statefile_lease *lease_of(struct agent *a, const struct record *r)
-{
-	struct statefile_lease *lease = lease_find(&a->leases, r->id);
-	bool never_applied = r->key == 0 && r->account == 0;
-
-	if (!lease || never_applied)
-		return lease;
-	return lease->account == r->account && lease->key == r->key ? lease : NULL;
-}
-
-/* O3: one line a request, for those who ask for it by log_level = debug. */
-static void log_request(const struct record *r, const struct statefile_lease *lease)
-{
-	char id[RECORD_ID_TEXT_SIZE];
-
-	log_event(LOG_LEVEL_DEBUG, "request", LOG_STR("request_id", record_format_id(r->id, id)),
-		LOG_INT("tenant", r->tenant), LOG_INT("key", r->key),
-		LOG_INT("account", r->account), LOG_INT("egress", lease ? lease->egress : 0),
-		LOG_INT("status", r->status), LOG_SLICE("code", r->code),
-		LOG_INT("ttfb_ms", r->ttfb_ms), LOG_INT("duration_ms", r->duration_ms),
-		LOG_INT("bytes_in", r->bytes_in), LOG_INT("bytes_out", r->bytes_out),
-		LOG_STR("ended", r->termination));
-}
-
-/* --- what a record does --- */
-
-#define RESULT_SHARE 16 /* a result moves the failure ratio by 1/16 of the way */
-
-static bool client_left(const struct record *r)
-{
-	return r->termination[0] == 'C' || r->termination[0] == 'c';
-}
-
-static bool has_failed(const struct record *r)
-{
-	return r->status >= 500 || r->status == 401 || r->status == 403 || r->status == 429 ||
-		r->status == 0;
-}
-
-/* P8: the account's failure ratio, and its risk for all to see. */
-static void judge_account(struct agent *a, const struct record *r)
-{
-	struct statefile_usage *row = usage_find(&a->usages, USAGE_ACCOUNT, r->account);
-	const struct snapshot_account *account =
-		a->snapshot ? snapshot_account_by_id(a->snapshot, r->account) : NULL;
-	struct board_account *shown = board_account(a->board, r->account);
-	struct window_clock clock;
-
-	if (!row || !account || !shown || client_left(r))
-		return;
-	int target = has_failed(r) ? UINT16_MAX : 0;
-	row->failure_ratio =
-		(uint16_t)(row->failure_ratio + (target - row->failure_ratio) / RESULT_SHARE);
-	window_clock_set(&clock, clock_wall_ms());
-	double risk =
-		decide_score(&account->limits, row, usage_in_use(&a->usages, row), &clock).risk;
-	board_set(&shown->risk, (uint64_t)(risk * 1e6));
-}
-
-/* Nobody decided it, or not yet: its question may still come, or may wait for a slot. */
-static void forget_request(struct agent *a, const struct record *r)
-{
-	if (r->key || r->account)
-		return;
-	waiting_forget(a, r->id);
-	gone_add(&a->gone, r->id, clock_wall_ms());
-}
-
-/* Ended in the queue or before its connection stood: nothing of it can have reached an upstream. */
-static bool was_sent(const struct record *r)
-{
-	char phase = r->termination[0] ? r->termination[1] : '-';
-
-	return r->server.n && phase != 'Q' && phase != 'C';
-}
-
-static void take_record(struct events *e, const struct record *r)
-{
-	struct agent *a = e->agent;
-	struct statefile_lease *lease = lease_of(a, r);
-	bool sent = was_sent(r);
-
-	board_add(counter(e, BOARD_EVENTS), 1);
-	if (!lease && r->account)
-		board_add(counter(e, BOARD_EVENTS_UNMATCHED), 1);
-	count_result(a->board, r, lease);
-	put_in_ring(a->board, r, lease, clock_wall_ms());
-	if (log_is_on(LOG_LEVEL_DEBUG))
-		log_request(r, lease);
-	if (lease)
-		agent_release(a, lease, !sent);
-	else
-		forget_request(a, r);
-	if (r->server.n && r->account)
-		judge_account(a, r);
-}
-
 static void refuse(struct events *e, enum board_counter_id id, struct quiet *q, const char *message)
 {
 	board_add(counter(e, id), 1);
@@ -226,7 +75,7 @@ static void take_datagram(struct events *e, struct slice datagram)
 	}
 	switch (record_parse(datagram, secret, &record)) {
 	case RECORD_OK:
-		take_record(e, &record);
+		ending_take(e->agent, &record);
 		break;
 	case RECORD_OTHER:
 		break;

@@ -70,6 +70,8 @@ int listeners_open(const struct config *c, const struct identities *ids, struct 
 
 	if (!error)
 		error = add_text(&l, CHILD_SOCKET_EVENTS, c->events_listen.s, MODE_ANYBODY, e);
+	if (!error && c->check_listen.s[0])
+		error = add_text(&l, CHILD_SOCKET_CHECK, c->check_listen.s, 0, e);
 	if (!error)
 		error = open_admin(c, ids, &l, e);
 	if (!error && c->admin_metrics.s[0])
@@ -98,6 +100,7 @@ static enum child_role served_by(enum child_socket what)
 	switch (what) {
 	case CHILD_SOCKET_SPOP:
 	case CHILD_SOCKET_EVENTS:
+	case CHILD_SOCKET_CHECK:
 		return CHILD_AGENT;
 	case CHILD_SOCKET_ADMIN:
 	case CHILD_SOCKET_METRICS:

@@ -161,6 +161,32 @@ enum told {
 	TOLD_NOT_ALLOWED, /* the peer is not who it should be */
 };
 
+static bool is_again(struct slice name)
+{
+	return slice_eq_str(name, SEAM_MSG_AGAIN) || slice_eq_str(name, SEAM_MSG_AGAIN2);
+}
+
+static bool is_known(struct slice name)
+{
+	return is_decide(name) || is_again(name) || slice_eq_str(name, SEAM_MSG_RESPOND) ||
+		slice_eq_str(name, SEAM_MSG_PROBE);
+}
+
+/* False: it waits in its seat. */
+static bool answer_question(struct agent *a, struct slice name, const struct question *q,
+	const struct room_seat *seat, struct spoe_ack *ack)
+{
+	if (is_decide(name))
+		return agent_answer(a, &q->request, is_wait(name) ? seat : NULL, ack);
+	if (is_again(name))
+		agent_answer_again(a, q, slice_eq_str(name, SEAM_MSG_AGAIN2), ack);
+	else if (slice_eq_str(name, SEAM_MSG_PROBE))
+		agent_answer_probe(a, q, ack);
+	else
+		agent_hear_head(a, q, ack);
+	return true;
+}
+
 static enum told answer_messages(
 	struct peer *c, const struct spoe_notify *notify, struct spoe_ack *ack)
 {
@@ -172,13 +198,12 @@ static enum told answer_messages(
 
 	spoe_notify_begin(notify, &walk);
 	while (spoe_notify_next_message(&walk, &message)) {
-		if (!is_decide(message.name))
+		if (!is_known(message.name))
 			continue;
-		question_read(&walk, &question);
+		question_read(&walk, is_decide(message.name), &question);
 		if (!secret_fits(c, &question))
 			return TOLD_NOT_ALLOWED;
-		if (!agent_answer(c->peers->agent, &question.request,
-			    is_wait(message.name) ? &seat : NULL, ack))
+		if (!answer_question(c->peers->agent, message.name, &question, &seat, ack))
 			told = TOLD_LATER;
 	}
 	return told;

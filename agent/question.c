@@ -90,89 +90,72 @@ static void take_account(struct question *q, const struct spoe_value *value)
 	q->account = (uint32_t)id;
 }
 
-/* What other messages than decide carry. */
-static void take_other(struct question *q, enum seam_arg arg, const struct spoe_value *value)
-{
-	if (arg == SEAM_ARG_SINCE)
-		take_since(&q->request, value);
-	else if (arg == SEAM_ARG_STATUS)
-		take_number(&q->request, value, &q->status);
-	else if (arg == SEAM_ARG_LIMITS)
-		take_bytes(&q->request, arg, value, &q->limits);
-	else if (arg == SEAM_ARG_ACCOUNT)
-		take_account(q, value);
-}
-
 struct needed {
 	bool id;
 	bool gen;
 };
+
+/* Where the plain texts go; what is not asked for is checked all the same. */
+static struct slice *text_of(struct question *q, enum seam_arg arg, struct slice *ignored)
+{
+	struct decide_request *r = &q->request;
+	struct slice *const texts[SEAM_ARG_COUNT] = {
+		[SEAM_ARG_SECRET] = &q->secret,
+		[SEAM_ARG_KEY] = &r->key,
+		[SEAM_ARG_AUTH] = &r->auth,
+		[SEAM_ARG_STICKY] = &r->sticky,
+		[SEAM_ARG_METHOD] = &r->method,
+		[SEAM_ARG_PATH] = &r->path,
+		[SEAM_ARG_HOST] = ignored,
+		[SEAM_ARG_LIMITS] = &q->limits,
+	};
+
+	return texts[arg];
+}
+
+static uint64_t *number_of(struct question *q, enum seam_arg arg)
+{
+	struct decide_request *r = &q->request;
+	uint64_t *const numbers[SEAM_ARG_COUNT] = {
+		[SEAM_ARG_GEN] = &r->gen,
+		[SEAM_ARG_NKEYS] = &r->key_lines,
+		[SEAM_ARG_NAUTH] = &r->auth_lines,
+		[SEAM_ARG_LEN] = &r->length,
+		[SEAM_ARG_STATUS] = &q->status,
+	};
+
+	return numbers[arg];
+}
 
 static void take(
 	struct question *q, enum seam_arg arg, const struct spoe_value *value, struct needed *found)
 {
 	struct decide_request *r = &q->request;
 	struct slice ignored = {NULL, 0};
+	struct slice *text = text_of(q, arg, &ignored);
+	uint64_t *number = number_of(q, arg);
 
-	switch (arg) {
-	case SEAM_ARG_GEN:
+	if (text)
+		take_bytes(r, arg, value, text);
+	if (number)
+		take_number(r, value, number);
+	if (arg == SEAM_ARG_GEN)
 		found->gen = value->type != SPOE_TYPE_NULL;
-		take_number(r, value, &r->gen);
-		break;
-	case SEAM_ARG_SECRET:
-		take_bytes(r, arg, value, &q->secret);
-		break;
-	case SEAM_ARG_ID:
+	else if (arg == SEAM_ARG_ID)
 		take_id(r, value, &found->id);
-		break;
-	case SEAM_ARG_KEY:
-		take_bytes(r, arg, value, &r->key);
-		break;
-	case SEAM_ARG_AUTH:
-		take_bytes(r, arg, value, &r->auth);
-		break;
-	case SEAM_ARG_NKEYS:
-		take_number(r, value, &r->key_lines);
-		break;
-	case SEAM_ARG_NAUTH:
-		take_number(r, value, &r->auth_lines);
-		break;
-	case SEAM_ARG_STICKY:
-		take_bytes(r, arg, value, &r->sticky);
-		break;
-	case SEAM_ARG_HARD:
+	else if (arg == SEAM_ARG_HARD)
 		take_flag(r, value, &r->hard);
-		break;
-	case SEAM_ARG_METHOD:
-		take_bytes(r, arg, value, &r->method);
-		break;
-	case SEAM_ARG_PATH:
-		take_bytes(r, arg, value, &r->path);
-		break;
-	case SEAM_ARG_HOST:
-		take_bytes(r, arg, value, &ignored);
-		break;
-	case SEAM_ARG_SRC:
-		take_src(r, value);
-		break;
-	case SEAM_ARG_LEN:
-		take_number(r, value, &r->length);
-		break;
-	case SEAM_ARG_WS:
+	else if (arg == SEAM_ARG_WS)
 		take_flag(r, value, &r->websocket);
-		break;
-	case SEAM_ARG_SINCE:
-	case SEAM_ARG_STATUS:
-	case SEAM_ARG_LIMITS:
-	case SEAM_ARG_ACCOUNT:
-		take_other(q, arg, value);
-		break;
-	case SEAM_ARG_COUNT:
-		break;
-	}
+	else if (arg == SEAM_ARG_SRC)
+		take_src(r, value);
+	else if (arg == SEAM_ARG_SINCE)
+		take_since(r, value);
+	else if (arg == SEAM_ARG_ACCOUNT)
+		take_account(q, value);
 }
 
-void question_read(struct spoe_notify_walk *walk, struct question *ret)
+void question_read(struct spoe_notify_walk *walk, bool with_path, struct question *ret)
 {
 	struct needed found = {false, false};
 	struct spoe_arg arg;
@@ -183,6 +166,8 @@ void question_read(struct spoe_notify_walk *walk, struct question *ret)
 		if (find_arg(arg.name, &which))
 			take(ret, which, &arg.value, &found);
 	}
-	if (!found.id || !found.gen || ret->request.path.n == 0 || ret->request.path.p[0] != '/')
+	if (!found.id || !found.gen)
+		ret->request.malformed = true;
+	if (with_path && (ret->request.path.n == 0 || ret->request.path.p[0] != '/'))
 		ret->request.malformed = true;
 }

@@ -15,8 +15,8 @@ struct question {
 
 /*
  * Reads the current message's arguments. Whatever is wrong with them makes a malformed request, never
- * an error of the connection; arguments of unknown names are skipped.
+ * an error of the connection; arguments of unknown names are skipped. `with_path`: one is needed.
  */
-void question_read(struct spoe_notify_walk *walk, struct question *ret);
+void question_read(struct spoe_notify_walk *walk, bool with_path, struct question *ret);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/rand.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void take_over_lease(void *context, const struct statefile_lease *lease)
@@ -30,7 +31,8 @@ static void reset_gauges(struct board *b)
 static int open_tables(struct agent *a)
 {
 	const struct statefile *f = &a->statefile;
-	uint32_t usages, leases, bindings, undos;
+	uint32_t usages, leases, bindings, undos, healths;
+	struct statefile_health *health_rows = statefile_table(f, STATEFILE_HEALTH, &healths);
 	struct statefile_binding *binding_rows = statefile_table(f, STATEFILE_STICKY, &bindings);
 
 	a->undo.usages = statefile_table(f, STATEFILE_USAGE, &usages);
@@ -40,12 +42,17 @@ static int open_tables(struct agent *a)
 	bindings_init(&a->bindings, binding_rows, bindings);
 	int error = usages_init(&a->usages, a->undo.usages, usages);
 	if (!error)
+		error = healths_init(&a->healths, health_rows, healths);
+	a->state.budgets = calloc(usages, sizeof(*a->state.budgets));
+	if (!a->state.budgets)
+		error = -ENOMEM;
+	if (!error)
 		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);
 	if (!error)
 		error = room_init(&a->room);
 	if (!error)
 		error = healer_init(&a->healer, leases);
-	board_add(&a->board->counters[BOARD_STATE_DROPPED], a->usages.dropped);
+	board_add(&a->board->counters[BOARD_STATE_DROPPED], a->usages.index.dropped);
 	return error;
 }
 
@@ -63,6 +70,7 @@ int state_open(struct agent *a, struct errtext *e)
 		.usages = &a->usages,
 		.bindings = &a->bindings,
 		.undo = &a->undo,
+		.healths = &a->healths,
 		.room = &a->room,
 	};
 	error = open_tables(a);
@@ -81,6 +89,8 @@ void state_close(struct agent *a)
 	healer_fini(&a->healer);
 	room_fini(&a->room);
 	leases_fini(&a->leases);
+	healths_fini(&a->healths);
+	free(a->state.budgets);
 	usages_fini(&a->usages);
 	statefile_unmap(&a->statefile);
 	board_unmap(a->board);

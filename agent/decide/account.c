@@ -7,6 +7,7 @@
 #include <math.h>
 
 /* Preferred first: accounts with consecutive uses left, then those of the node's own region. */
+#define LAST_RESORTS_PER_S 2 /* of a pool */
 #define TIER_REGION 1
 #define TIER_CONSECUTIVE 2
 
@@ -17,8 +18,13 @@ struct choice {
 	bool bound;	 /* the conversation had it */
 	bool limited;	 /* some candidate only has to wait */
 	int64_t free_ms; /* when the first of those is free; 0 = whenever a slot is released */
+	bool out;	 /* some candidate is out by breaker, cool-down or egress */
+	int64_t back_ms; /* when the first of those comes back; 0 = not known */
 	uint32_t only;	 /* id of the only account that may be taken; 0 = any */
+	uint32_t usable; /* of all members, whether they may be taken or not */
 	struct board_candidate *best_row;
+	struct candidate resort; /* the least bad of those that are out */
+	struct board_candidate *resort_row;
 };
 
 /* A keyed hash of whose conversation it is, and where; 0 means that there is none. */
@@ -36,6 +42,11 @@ static uint64_t conversation_of(const struct decide_context *c)
 		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
 	/* every bit decides in which bucket of the bindings it is */
 	return hash ? hash : 1;
+}
+
+static struct budget *budget_of(const struct decide_context *c, const struct statefile_usage *row)
+{
+	return &c->state->budgets[row - c->state->usages->rows];
 }
 
 /* --- costs: the lowest wins --- */
@@ -152,17 +163,40 @@ static void note_limited(struct choice *choice, const struct candidate *k)
 	choice->limited = true;
 }
 
+static void note_out(struct choice *choice, const struct candidate *k, struct board_candidate *row)
+{
+	if (!choice->out || k->free_ms < choice->back_ms)
+		choice->back_ms = k->free_ms;
+	choice->out = true;
+	if (!k->backend || (choice->resort.account && choice->resort.free_ms <= k->free_ms))
+		return;
+	choice->resort = *k;
+	choice->resort_row = row;
+}
+
+/* What was admitted with this account already is not asked for its limits and health again. */
+static enum candidate_ask ask_of(const struct decide_context *c, const struct snapshot_account *a)
+{
+	const struct decide_verdict *v = c->verdict;
+
+	return v->repeated && v->lease->account == a->id ? CANDIDATE_ADMITTED : CANDIDATE_ALL;
+}
+
 static void weigh(struct decide_context *c, struct choice *choice, const struct snapshot_account *a,
 	uint32_t at)
 {
 	struct candidate k;
-	enum board_reason reason = candidate_look(c, a, c->verdict->repeated, &k);
+	enum board_reason reason = candidate_look(c, a, ask_of(c, a), &k);
+	bool wanted = !choice->only || a->id == choice->only;
 
-	if (reason == BOARD_REASON_NONE && choice->only && a->id != choice->only)
+	choice->usable += reason == BOARD_REASON_NONE;
+	if (reason == BOARD_REASON_NONE && !wanted)
 		reason = BOARD_REASON_NOT_BOUND;
 	struct board_candidate *row = note(c, &k, reason);
-	if (candidate_is_limited(reason) && (!choice->only || a->id == choice->only))
+	if (wanted && candidate_is_limited(reason))
 		note_limited(choice, &k);
+	if (wanted && candidate_is_out(reason))
+		note_out(choice, &k, row);
 	if (reason != BOARD_REASON_NONE)
 		return;
 	int tier = tier_of(c, a);
@@ -234,6 +268,39 @@ static uint64_t wait_ms(const struct decide_context *c)
 	return longer < DECIDE_FOREVER_MS ? longer : DECIDE_FOREVER_MS;
 }
 
+/*
+ * DESIGN.md "Health", last resort: where several accounts are out by breaker or by a moment's rest, and
+ * no other can serve, the least bad one is tried now and then.
+ */
+static bool take_last_resort(struct decide_context *c, struct choice *choice)
+{
+	struct decide_verdict *v = c->verdict;
+	struct budget *budget = budget_of(c, v->pool_usage);
+
+	if (!choice->resort.account || choice->limited || choice->only ||
+		v->pool->members.count < 2)
+		return false;
+	budget_credit(budget, LAST_RESORTS_PER_S, c->clock.now_ms);
+	if (!budget_has(budget))
+		return false;
+	budget_spend(budget);
+	choice->best = choice->resort;
+	set_reason(choice->resort_row, BOARD_REASON_LAST_RESORT);
+	v->last_resort = true;
+	return true;
+}
+
+static enum refusal refuse_out(struct decide_context *c, const struct choice *choice)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->resets_ms = choice->back_ms;
+	if (choice->back_ms == 0)
+		return REFUSAL_CIRCUIT_OPEN;
+	return decide_wait(c, REFUSAL_CIRCUIT_OPEN, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
+		choice->back_ms);
+}
+
 static enum refusal refuse(struct decide_context *c, const struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
@@ -245,7 +312,7 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 		return REFUSAL_NO_ACCOUNT;
 	}
 	if (!choice->limited)
-		return REFUSAL_NO_ACCOUNT;
+		return choice->out ? refuse_out(c, choice) : REFUSAL_NO_ACCOUNT;
 	v->resets_ms = choice->free_ms;
 	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
 		choice->free_ms);
@@ -258,8 +325,61 @@ static bool others_wait(const struct decide_context *c)
 		room_has_waiters(c->state->room, ROOM_FOR_ACCOUNT, c->verdict->pool->id);
 }
 
+/* --- further attempts --- */
+
+uint32_t decide_attempts(const struct snapshot *s)
+{
+	uint32_t attempts = s->head->health.attempts;
+
+	return attempts ? attempts : 1;
+}
+
+bool decide_may_retry(const struct decide_context *c)
+{
+	struct budget *budget = budget_of(c, c->verdict->tenant_usage);
+
+	budget_credit(budget, c->snapshot->head->health.retry_per_second, c->clock.now_ms);
+	return budget_has(budget);
+}
+
+/* Could another account take over? What has state upstream stays where it is in a hard pool. */
+static void note_alternatives(struct decide_context *c, const struct choice *choice, bool hard)
+{
+	struct decide_verdict *v = c->verdict;
+	uint32_t last = v->lease ? v->lease->attempt : 0;
+	uint32_t attempt = v->repeated ? last : last + 1;
+	bool others = choice->usable > (v->last_resort ? 0 : 1);
+
+	if (!others || attempt >= decide_attempts(c->snapshot) || (hard && v->pool->hard))
+		return;
+	v->alt = decide_may_retry(c);
+	v->spent = !v->alt;
+}
+
+static void settle(struct decide_context *c, const struct choice *choice, bool hard)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->account = choice->best.account;
+	v->backend = choice->best.backend;
+	v->watch = choice->best.watch;
+	v->bound = choice->bound;
+	note_alternatives(c, choice, hard);
+}
+
+enum refusal decide_other_account(struct decide_context *c)
+{
+	struct choice choice = {.only = 0};
+
+	choose(c, &choice);
+	if (!choice.best.account)
+		return REFUSAL_NO_ACCOUNT;
+	settle(c, &choice, c->verdict->lease->flags & LEASE_HARD);
+	return REFUSAL_NONE;
+}
+
 /* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */
-static void rewrite_path(const struct decide_context *c)
+void decide_rewrite_path(const struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	struct slice strip = snapshot_text(c->snapshot, v->backend->strip);
@@ -289,11 +409,9 @@ enum refusal decide_account(struct decide_context *c)
 			c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c), 0);
 	choose_account(c, &choice);
 	c->state->turn++;
-	if (!choice.best.account)
+	if (!choice.best.account && !take_last_resort(c, &choice))
 		return refuse(c, &choice);
-	v->account = choice.best.account;
-	v->backend = choice.best.backend;
-	v->bound = choice.bound;
-	rewrite_path(c);
+	settle(c, &choice, c->request->hard);
+	decide_rewrite_path(c);
 	return REFUSAL_NONE;
 }

@@ -19,40 +19,186 @@ static bool headers_known(const struct snapshot *s, const struct snapshot_accoun
 	return true;
 }
 
-/* The first of its own exits for which the asking HAProxy has a backend; never another account's. */
-static const struct snapshot_backend *find_backend(
-	const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
+struct health_subject health_subject_of_account(const struct snapshot_account *a)
 {
-	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
+	return (struct health_subject){
+		.kind = HEALTH_ACCOUNT,
+		.id = a->id,
+		.epoch = a->epoch,
+		.credential = (uint32_t)a->credential_generation,
+		.refreshable = a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE,
+	};
+}
+
+static const struct snapshot_egress *egress_of(
+	const struct snapshot *s, const struct snapshot_backend *b)
+{
+	return SNAPSHOT_ROWS(s, EGRESS, struct snapshot_egress) + b->egress;
+}
+
+struct health_subject health_subject_of_backend(
+	const struct snapshot *s, const struct snapshot_backend *b)
+{
+	return (struct health_subject){
+		.kind = HEALTH_BACKEND, .id = b->id, .epoch = egress_of(s, b)->epoch};
+}
+
+static struct health_look look_at(
+	const struct decide_context *c, const struct health_subject *subject)
+{
+	return health_look(health_find(c->state->healths, subject), subject,
+		&c->snapshot->head->health, c->clock.now_ms);
+}
+
+/* --- the way out --- */
+
+/* The newest backend of an exit that the asking HAProxy knows. */
+static const struct snapshot_backend *known_backend(
+	const struct snapshot *s, const struct snapshot_exit *exit, uint64_t gen)
+{
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 
+	for (uint32_t n = 0; n < exit->backends.count; n++) {
+		const struct snapshot_backend *b = &backends[exit->backends.first + n];
+		if (knows(gen, b->first_gen, b->last_gen))
+			return b;
+	}
+	return NULL;
+}
+
+const struct snapshot_backend *candidate_backend(
+	const struct snapshot *s, const struct snapshot_account *a, uint32_t id)
+{
+	const struct snapshot_exit *exits =
+		SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit) + a->exits.first;
+	const struct snapshot_backend *rows = SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
+
 	for (uint32_t i = 0; i < a->exits.count; i++) {
-		struct snapshot_range range = exits[a->exits.first + i].backends;
-		for (uint32_t n = 0; n < range.count; n++) {
-			const struct snapshot_backend *b = &backends[range.first + n];
-			if (knows(gen, b->first_gen, b->last_gen))
-				return b;
+		for (uint32_t n = 0; n < exits[i].backends.count; n++) {
+			if (rows[exits[i].backends.first + n].id == id)
+				return &rows[exits[i].backends.first + n];
 		}
 	}
 	return NULL;
 }
 
+static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
+{
+	struct slice here = slice_from_str(s->head->region);
+
+	return here.n && slice_eq(snapshot_text(s, e->region), here);
+}
+
+/*
+ * The first of its own exits that can be used, those of this node's region before others; never another
+ * account's.
+ */
+static enum board_reason find_way(
+	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
+{
+	const struct snapshot *s = c->snapshot;
+	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_range range = k->account->exits;
+	enum board_reason reason = BOARD_REASON_BACKEND;
+
+	for (uint32_t i = 0; i < range.count; i++) {
+		const struct snapshot_backend *b =
+			known_backend(s, &exits[range.first + i], c->request->gen);
+		if (!b)
+			continue;
+		struct health_subject subject = health_subject_of_backend(s, b);
+		struct health_look look = look_at(c, &subject);
+		bool usable = look.standing == BOARD_STANDING_USABLE || ask == CANDIDATE_ADMITTED;
+		if (egress_of(s, b)->flags & SNAPSHOT_EGRESS_SUSPENDED || !usable) {
+			k->free_ms = look.until_ms;
+			reason = k->backend ? reason : BOARD_REASON_EGRESS;
+			continue;
+		}
+		bool here = is_here(s, egress_of(s, b));
+		if (k->backend && !here)
+			continue;
+		k->backend = b;
+		k->watch = look.watch;
+		if (here)
+			break;
+	}
+	if (!k->backend)
+		return reason;
+	k->free_ms = 0;
+	return BOARD_REASON_NONE;
+}
+
+static bool was_tried(const struct decide_context *c, const struct snapshot_account *a)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+
+	if (c->verdict->failed.account == a->id)
+		return true;
+	for (size_t i = 0; lease && i < STATEFILE_ATTEMPTS; i++) {
+		if (lease->tried[i] == a->id)
+			return true;
+	}
+	return false;
+}
+
 /* What no waiting changes. */
 static enum board_reason fixed_reason(
-	const struct decide_context *c, const struct snapshot_account *a)
+	const struct decide_context *c, const struct snapshot_account *a, enum candidate_ask ask)
 {
 	if (a->flags & SNAPSHOT_ACCOUNT_SUSPENDED)
 		return BOARD_REASON_SUSPENDED;
 	if (a->flags & SNAPSHOT_ACCOUNT_NO_CREDENTIAL)
 		return BOARD_REASON_NO_CREDENTIAL;
-	if (a->expires_ms && a->expires_ms <= c->clock.now_ms)
+	if (a->flags & SNAPSHOT_ACCOUNT_NEEDS_LOGIN)
+		return BOARD_REASON_LOGIN;
+	if (a->expires_ms && a->expires_ms <= c->clock.now_ms && ask != CANDIDATE_PROBE)
 		return BOARD_REASON_EXPIRED;
-	if (a->upstream != c->verdict->pool->upstream)
+	if (c->verdict->pool && a->upstream != c->verdict->pool->upstream)
 		return BOARD_REASON_UPSTREAM;
 	if (!headers_known(c->snapshot, a, c->request->gen))
 		return BOARD_REASON_HEADER;
+	return was_tried(c, a) ? BOARD_REASON_TRIED : BOARD_REASON_NONE;
+}
+
+static enum board_reason reason_of(enum board_standing standing)
+{
+	switch (standing) {
+	case BOARD_STANDING_OPEN:
+		return BOARD_REASON_CIRCUIT;
+	case BOARD_STANDING_HALF_OPEN:
+		return BOARD_REASON_HALF_OPEN;
+	case BOARD_STANDING_WINDOW:
+		return BOARD_REASON_WINDOW;
+	case BOARD_STANDING_LOGIN:
+		return BOARD_REASON_REFRESH;
+	case BOARD_STANDING_SUSPENDED:
+		return BOARD_REASON_SUSPENDED;
+	case BOARD_STANDING_SUSPECT:
+	case BOARD_STANDING_BURST:
+		return BOARD_REASON_COOLING;
+	case BOARD_STANDING_COOLING:
+		return BOARD_REASON_REFUSED;
+	case BOARD_STANDING_USABLE:
+	case BOARD_STANDING_COUNT:
+		break;
+	}
 	return BOARD_REASON_NONE;
+}
+
+static enum board_reason health_reason(
+	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
+{
+	struct health_subject subject = health_subject_of_account(k->account);
+	struct health_look look = look_at(c, &subject);
+	bool in_circuit =
+		look.standing == BOARD_STANDING_OPEN || look.standing == BOARD_STANDING_HALF_OPEN;
+
+	k->watch = k->watch || look.watch;
+	if (ask == CANDIDATE_ADMITTED || (ask == CANDIDATE_PROBE && !in_circuit))
+		return BOARD_REASON_NONE;
+	k->free_ms = look.until_ms;
+	return reason_of(look.standing);
 }
 
 /* The limit that lasts longest; when it ends is `free_ms`. */
@@ -75,27 +221,41 @@ static enum board_reason limit_reason(
 	return reason;
 }
 
+static double score_of(const struct decide_context *c, const struct candidate *k)
+{
+	struct health_subject subject = health_subject_of_account(k->account);
+	double upstream = health_used(health_find(c->state->healths, &subject), c->clock.now_ms);
+
+	return decide_score(&k->account->limits, k->usage, usage_in_use(c->state->usages, k->usage),
+		upstream, &c->clock)
+		.score;
+}
+
 enum board_reason candidate_look(const struct decide_context *c, const struct snapshot_account *a,
-	bool has_lease, struct candidate *ret)
+	enum candidate_ask ask, struct candidate *ret)
 {
 	*ret = (struct candidate){
 		.account = a, .usage = usage_find(c->state->usages, USAGE_ACCOUNT, a->id)};
-	enum board_reason reason = fixed_reason(c, a);
-	if (reason == BOARD_REASON_NONE) {
-		ret->backend = find_backend(c->snapshot, a, c->request->gen);
-		if (!ret->backend)
-			reason = BOARD_REASON_BACKEND;
-	}
-	if (reason == BOARD_REASON_NONE && !has_lease)
+	enum board_reason reason = fixed_reason(c, a, ask);
+
+	if (reason == BOARD_REASON_NONE)
+		reason = find_way(c, ask, ret);
+	if (reason == BOARD_REASON_NONE)
+		reason = health_reason(c, ask, ret);
+	if (reason == BOARD_REASON_NONE && ask == CANDIDATE_ALL)
 		reason = limit_reason(c, a, ret);
-	ret->score = decide_score(
-		&a->limits, ret->usage, usage_in_use(c->state->usages, ret->usage), &c->clock)
-			     .score;
+	ret->score = score_of(c, ret);
 	return reason;
 }
 
 bool candidate_is_limited(enum board_reason reason)
 {
 	return reason == BOARD_REASON_MINUTE || reason == BOARD_REASON_HOUR ||
-		reason == BOARD_REASON_SLOTS;
+		reason == BOARD_REASON_SLOTS || reason == BOARD_REASON_WINDOW;
+}
+
+bool candidate_is_out(enum board_reason reason)
+{
+	return reason == BOARD_REASON_CIRCUIT || reason == BOARD_REASON_HALF_OPEN ||
+		reason == BOARD_REASON_COOLING || reason == BOARD_REASON_EGRESS;
 }

@@ -7,12 +7,15 @@
 #define RELAY_AGENT_DECIDE_DECIDE_H
 
 #include "agent/binding.h"
+#include "agent/budget.h"
 #include "agent/decide/request.h"
+#include "agent/health.h"
 #include "agent/lease.h"
 #include "agent/room.h"
 #include "agent/undo.h"
 #include "agent/usage.h"
 #include "common/board.h"
+#include "common/record.h"
 #include "common/refusal.h"
 #include "common/snapshot.h"
 
@@ -46,16 +49,35 @@ struct decide_rate {
 	int64_t resets_ms;
 };
 
+/* What `again` says of the attempt before. */
+enum decide_cause {
+	DECIDE_CAUSE_NONE,
+	DECIDE_CAUSE_UNSEEN,  /* an answer that HAProxy took back, or no connection */
+	DECIDE_CAUSE_CONNECT, /* no connection: nothing else is taken back without `alt` */
+	DECIDE_CAUSE_EGRESS,  /* the way out was known to be down */
+};
+
+struct decide_failure {
+	enum decide_cause cause;
+	uint32_t account, backend; /* ids */
+};
+
 struct decide_verdict {
 	enum decide_action action;
-	enum refusal refusal; /* of DECIDE_DENY and DECIDE_WAIT */
-	enum refusal shadow;  /* what a limit would have refused; REFUSAL_NONE = nothing */
-	bool repeated;	      /* asked again: the lease was there already */
-	bool healthy;	      /* of DECIDE_ANSWER */
-	bool is_me;	      /* of DECIDE_ANSWER */
-	bool bound;	      /* the conversation had this account already */
-	bool moved;	      /* the conversation had another account before */
-	uint8_t noticed;      /* a quota reached 80 %: DECIDE_NOTICED_* */
+	enum refusal refusal;	      /* of DECIDE_DENY and DECIDE_WAIT */
+	enum refusal shadow;	      /* what a limit would have refused; REFUSAL_NONE = nothing */
+	bool repeated;		      /* asked again: the lease was there already */
+	bool healthy;		      /* of DECIDE_ANSWER */
+	bool is_me;		      /* of DECIDE_ANSWER */
+	bool bound;		      /* the conversation had this account already */
+	bool moved;		      /* the conversation had another account before */
+	bool alt;		      /* another account could take over */
+	bool watch;		      /* its answer is wanted early */
+	bool spent;		      /* another could, but the tenant's budget is spent */
+	bool last_resort;	      /* all accounts are out: the least bad one */
+	struct decide_failure failed; /* of `again` */
+	struct record_mark mark;
+	uint8_t noticed; /* a quota reached 80 %: DECIDE_NOTICED_* */
 	/* Unix time at which waiting may help; 0 = not known. `exact`: and it is not before. */
 	int64_t resets_ms;
 	bool resets_exact;
@@ -94,6 +116,9 @@ struct decide_state {
 	struct usages *usages;
 	struct bindings *bindings;
 	struct undo *undo;
+	struct healths *healths;
+	struct budget *
+		budgets; /* by row of `usages`: of tenants for attempts, of pools for last resorts */
 	const struct room *room; /* NULL = nobody can wait */
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* of round-robin */
@@ -129,12 +154,36 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 	int64_t now_ms, uint64_t random, struct decide_verdict *ret);
 
 /*
+ * The attempt of request `r->id` before came to nothing: another account for it, or a refusal. `r` has
+ * gen and id; `repeated`: the same attempt may have asked before (again2).
+ */
+void decide_again(const struct snapshot *s, struct decide_state *state,
+	const struct decide_request *r, bool repeated, int64_t now_ms, uint64_t random,
+	struct decide_verdict *ret);
+/* Control's own request to an account; holds nothing but a permit. */
+void decide_probe(const struct snapshot *s, struct decide_state *state,
+	const struct decide_request *r, uint32_t account, int64_t now_ms,
+	struct decide_verdict *ret);
+
+/*
  * Takes back what an admitted request holds, lease and slots; its counts too when it was certainly never
  * sent on (usage.h).
  */
 void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent);
 
 /* --- between stages --- */
+
+/* Takes permits of account and backend for the verdict's choice, and marks it. */
+void decide_enter(struct decide_context *c, uint32_t attempt); /* 0 = a probe */
+/* The verdict's lease goes on with the verdict's account. */
+void decide_move(struct decide_context *c);
+/* How many attempts a request has. */
+uint32_t decide_attempts(const struct snapshot *s);
+/* Whether one more attempt would be within the tenant's budget. */
+bool decide_may_retry(const struct decide_context *c);
+void decide_rewrite_path(const struct decide_context *c);
+/* An account other than those tried, without waiting, for an attempt after the first. */
+enum refusal decide_other_account(struct decide_context *c);
 
 /*
  * A stage's refusal that may pass by waiting: sets the verdict's action to DECIDE_WAIT where there is
@@ -153,7 +202,8 @@ struct decide_score {
 	double score;
 };
 struct decide_score decide_score(const struct snapshot_limits *limits,
-	const struct statefile_usage *row, uint32_t in_use, const struct window_clock *clock);
+	const struct statefile_usage *row, uint32_t in_use, double upstream,
+	const struct window_clock *clock);
 
 /* Spreads 64 bits over 64 bits. */
 static inline uint64_t decide_mix(uint64_t x)

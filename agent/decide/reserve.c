@@ -17,20 +17,44 @@ static uint32_t upstream_id(const struct decide_context *c)
 		.id;
 }
 
+static uint32_t flags_of(const struct decide_context *c)
+{
+	const struct decide_verdict *v = c->verdict;
+	bool anthropic = slice_eq_str(c->request->path, "/v1/messages") ||
+		slice_has_prefix(c->request->path, SLICE_LITERAL("/v1/messages/"));
+
+	return (c->request->hard ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
+		(anthropic ? LEASE_ANTHROPIC : 0);
+}
+
+/* Where the attempt goes that begins now. */
+static void point_lease(const struct decide_context *c, struct statefile_lease *lease)
+{
+	const struct decide_verdict *v = c->verdict;
+
+	lease->account = v->account->id;
+	lease->egress = egress_id(c);
+	lease->upstream = upstream_id(c);
+	lease->backend = v->backend->id;
+	lease->attempt = v->mark.attempt;
+	lease->account_generation = v->mark.account_generation;
+	lease->backend_generation = v->mark.backend_generation;
+	lease->credential = v->mark.credential;
+}
+
 static void fill_lease(const struct decide_context *c, struct statefile_lease *lease)
 {
 	const struct decide_verdict *v = c->verdict;
 
 	lease->tenant = v->tenant->id;
 	lease->key = v->key->id;
-	lease->account = v->account->id;
-	lease->egress = egress_id(c);
-	lease->upstream = upstream_id(c);
-	lease->backend = v->backend->id;
-	lease->attempt = 1;
+	lease->pool = v->pool->id;
+	lease->flags = flags_of(c);
+	lease->again_ms = 0;
+	memset(lease->tried, 0, sizeof(lease->tried));
 	lease->conversation = v->conversation;
-	if (!v->repeated)
-		lease->decided_ms = c->clock.now_ms;
+	lease->decided_ms = c->clock.now_ms;
+	point_lease(c, lease);
 	lease_commit(lease);
 }
 
@@ -62,6 +86,13 @@ static void notice(struct decide_context *c, enum usage_window w, uint32_t *noti
 	c->verdict->noticed |= flag;
 }
 
+static void earn_budget(const struct decide_context *c)
+{
+	size_t row = (size_t)(c->verdict->tenant_usage - c->state->usages->rows);
+
+	budget_earn(&c->state->budgets[row], c->snapshot->head->health.retry_percent);
+}
+
 static void count_request(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -91,13 +122,39 @@ static enum refusal admit(struct decide_context *c)
 
 	if (!lease)
 		return REFUSAL_OVERLOADED;
+	decide_enter(c, 1);
 	undo_begin(state->undo, usages, STATEFILE_UNDO_USAGES, lease);
 	count_request(c);
 	fill_lease(c, lease);
 	undo_end(state->undo);
 	hold_slots(state->usages, v);
+	earn_budget(c);
 	v->lease = lease;
 	return REFUSAL_NONE;
+}
+
+/* The next attempt of a request: the new account is counted, and has the slot instead of the last one. */
+void decide_move(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	struct decide_state *state = c->state;
+	struct statefile_lease *lease = v->lease;
+	struct statefile_usage *last = usage_find(state->usages, USAGE_ACCOUNT, lease->account);
+	uint32_t attempt = lease->attempt;
+
+	decide_enter(c, attempt + 1);
+	undo_begin(state->undo, &v->account_usage, 1, lease);
+	usage_add(v->account_usage, &c->clock);
+	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS)
+		lease->tried[attempt - 1] = lease->account;
+	point_lease(c, lease);
+	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0);
+	lease->again_ms = c->clock.now_ms;
+	undo_end(state->undo);
+	usage_leave(state->usages, last);
+	usage_enter(state->usages, v->account_usage);
+	if (v->conversation)
+		binding_set(state->bindings, v->conversation, v->account->id, c->clock.now_ms);
 }
 
 enum refusal decide_reserve(struct decide_context *c)
@@ -109,7 +166,8 @@ enum refusal decide_reserve(struct decide_context *c)
 	if (!v->account_usage)
 		return REFUSAL_OVERLOADED;
 	if (v->repeated) {
-		fill_lease(c, v->lease);
+		decide_enter(c, v->lease->attempt);
+		point_lease(c, v->lease);
 		return REFUSAL_NONE;
 	}
 	enum refusal refusal = admit(c);

@@ -1,7 +1,8 @@
 /*
  * How good an account is, for choosing among those that are usable (P3, P8).
  *
- *	usage = the highest of: requests in each limited window / its limit, slots in use / slots
+ *	usage = the highest of: requests in each limited window / its limit, slots in use / slots,
+ *	        what the upstream's own limit headers say
  *	risk  = 0.5 x failure ratio of late + 0.5 x usage
  *	load  = slots in use / slots; without a limit of slots n / (n + 8)
  *	score = 0.7 x ((1 - failure ratio) + (1 - usage) + (1 - load)) / 3 + 0.3 x (1 - risk)
@@ -35,7 +36,8 @@ static double window_usage(const struct snapshot_limits *limits, const struct st
 }
 
 struct decide_score decide_score(const struct snapshot_limits *limits,
-	const struct statefile_usage *row, uint32_t in_use, const struct window_clock *clock)
+	const struct statefile_usage *row, uint32_t in_use, double upstream,
+	const struct window_clock *clock)
 {
 	double failures = row ? (double)row->failure_ratio / UINT16_MAX : 0;
 	double usage = window_usage(limits, row, clock);
@@ -44,6 +46,8 @@ struct decide_score decide_score(const struct snapshot_limits *limits,
 
 	if (slots > usage)
 		usage = slots;
+	if (upstream > usage)
+		usage = upstream;
 	double risk = 0.5 * failures + 0.5 * usage;
 	double score = 0.7 * ((1 - failures) + (1 - usage) + (1 - load)) / 3 + 0.3 * (1 - risk);
 	return (struct decide_score){usage, risk, score > SCORE_MIN ? score : SCORE_MIN};

@@ -19,18 +19,26 @@ void tables_start(struct tables *t)
 	undo_recover(&t->undo);
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
 	if (usages_init(&t->usages, t->usage_rows, t->size.usages) ||
-		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t))
+		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t) ||
+		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS))
+		abort();
+	t->budgets = calloc(t->size.usages, sizeof(*t->budgets));
+	if (!t->budgets)
 		abort();
 	t->state = (struct decide_state){.leases = &t->leases,
 		.usages = &t->usages,
 		.bindings = &t->bindings,
-		.undo = &t->undo};
+		.undo = &t->undo,
+		.healths = &t->healths,
+		.budgets = t->budgets};
 }
 
 void tables_stop(struct tables *t)
 {
 	usages_fini(&t->usages);
 	leases_fini(&t->leases);
+	healths_fini(&t->healths);
+	free(t->budgets);
 }
 
 void tables_init(struct tables *t, struct tables_size size)
@@ -39,8 +47,9 @@ void tables_init(struct tables *t, struct tables_size size)
 	size_t leases = size.leases * sizeof(*t->lease_rows);
 	size_t bindings = size.bindings * sizeof(*t->binding_rows);
 
-	*t = (struct tables){
-		.size = size, .block_size = sizeof(*t->undo_row) + usages + leases + bindings};
+	*t = (struct tables){.size = size,
+		.block_size = sizeof(*t->undo_row) + usages + leases + bindings +
+			TABLES_HEALTHS * sizeof(*t->health_rows)};
 	t->block = mmap(
 		NULL, t->block_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (t->block == MAP_FAILED)
@@ -49,6 +58,7 @@ void tables_init(struct tables *t, struct tables_size size)
 	t->usage_rows = (void *)(t->undo_row + 1);
 	t->lease_rows = (void *)(t->usage_rows + size.usages);
 	t->binding_rows = (void *)(t->lease_rows + size.leases);
+	t->health_rows = (void *)(t->binding_rows + size.bindings);
 	tables_start(t);
 }
 

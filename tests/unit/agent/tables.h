@@ -7,6 +7,8 @@
 
 #include "agent/decide/decide.h"
 
+#define TABLES_HEALTHS 256
+
 struct tables_size {
 	uint32_t usages, leases, bindings;
 };
@@ -19,7 +21,10 @@ struct tables {
 	struct statefile_usage *usage_rows;
 	struct statefile_lease *lease_rows;
 	struct statefile_binding *binding_rows;
+	struct statefile_health *health_rows;
 	struct undo undo;
+	struct healths healths;
+	struct budget *budgets;
 	struct usages usages;
 	struct leases leases;
 	struct bindings bindings;

@@ -20,7 +20,7 @@ static struct decide_score score_of(const struct snapshot_limits *limits, uint32
 	window_clock_set(&clock, NOW_MS);
 	for (uint32_t i = 0; i < requests; i++)
 		usage_add(&row, &clock);
-	return decide_score(limits, &row, in_use, &clock);
+	return decide_score(limits, &row, in_use, 0, &clock);
 }
 
 static bool is_near(double a, double b)
@@ -35,7 +35,7 @@ static void an_unused_account_has_the_best_score(void **state)
 
 	(void)state;
 	window_clock_set(&clock, NOW_MS);
-	struct decide_score s = decide_score(&limits, NULL, 0, &clock);
+	struct decide_score s = decide_score(&limits, NULL, 0, 0, &clock);
 	assert_true(is_near(s.score, 1) && is_near(s.risk, 0) && is_near(s.usage, 0));
 }
 

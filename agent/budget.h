@@ -1,0 +1,54 @@
+/*
+ * How often more may be tried than asked for (S7): a tenant earns a share of a further attempt with every
+ * request and a few with every second. What is in flight may overdraw it; nothing is let out for a
+ * further attempt until that is paid back, which is the back-off.
+ */
+#ifndef RELAY_AGENT_BUDGET_H
+#define RELAY_AGENT_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUDGET_UNIT 100		       /* one attempt */
+#define BUDGET_MAX (200 * BUDGET_UNIT) /* what can be saved up, beyond two seconds' worth */
+
+struct budget {
+	int64_t level; /* in 1/BUDGET_UNIT */
+	int64_t at_ms; /* Unix time up to which seconds were credited; 0 = new */
+};
+
+static inline void budget_credit(struct budget *b, uint32_t per_second, int64_t now_ms)
+{
+	int64_t worth = (int64_t)per_second * BUDGET_UNIT;
+
+	if (b->at_ms == 0)
+		*b = (struct budget){worth, now_ms};
+	if (now_ms <= b->at_ms)
+		return;
+	int64_t gain = now_ms - b->at_ms < 60000 ? (now_ms - b->at_ms) * worth / 1000 : 60 * worth;
+	/* too little to count yet: the time is not used up */
+	if (gain == 0)
+		return;
+	b->at_ms = now_ms;
+	if (b->level < 2 * worth)
+		b->level = b->level + gain < 2 * worth ? b->level + gain : 2 * worth;
+}
+
+static inline void budget_earn(struct budget *b, uint32_t percent)
+{
+	if (b->level < BUDGET_MAX)
+		b->level += percent;
+}
+
+static inline bool budget_has(const struct budget *b)
+{
+	return b->level >= BUDGET_UNIT;
+}
+
+static inline void budget_spend(struct budget *b)
+{
+	if (b->level > -BUDGET_MAX)
+		b->level -= BUDGET_UNIT;
+}
+
+#endif

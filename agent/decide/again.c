@@ -1,0 +1,113 @@
+/*
+ * HAProxy took a request back from a server and asks for another account (HAPROXY.md 18, 33): why, nobody
+ * has seen. The account is only suspect, unless the way out explains it.
+ */
+#include "agent/decide/candidate.h"
+
+/* `again2` comes when the answer to `again` was lost, within HAProxy's time for two questions. */
+#define REPEAT_MS 2500
+
+static bool is_repeated(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	int64_t age = c->clock.now_ms - lease->again_ms;
+
+	return lease->again_ms && age >= 0 && age < REPEAT_MS;
+}
+
+static bool is_way_down(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	const struct snapshot_account *a = snapshot_account_by_id(c->snapshot, lease->account);
+	const struct snapshot_backend *b =
+		a ? candidate_backend(c->snapshot, a, lease->backend) : NULL;
+
+	if (!b)
+		return true;
+	struct health_subject subject = health_subject_of_backend(c->snapshot, b);
+	const struct snapshot_egress *egress =
+		SNAPSHOT_ROWS(c->snapshot, EGRESS, struct snapshot_egress) + b->egress;
+	return egress->flags & SNAPSHOT_EGRESS_SUSPENDED ||
+		health_look(health_find(c->state->healths, &subject), &subject,
+			&c->snapshot->head->health, c->clock.now_ms)
+			.standing == BOARD_STANDING_OPEN;
+}
+
+static enum decide_cause cause_of(const struct decide_context *c)
+{
+	if (is_way_down(c))
+		return DECIDE_CAUSE_EGRESS;
+	return c->verdict->lease->flags & LEASE_ALT ? DECIDE_CAUSE_UNSEEN : DECIDE_CAUSE_CONNECT;
+}
+
+static enum refusal find_lease(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->lease = lease_find(c->state->leases, c->request->id);
+	if (!v->lease)
+		return REFUSAL_NO_ACCOUNT;
+	v->tenant = snapshot_tenant(c->snapshot, v->lease->tenant);
+	v->pool = snapshot_pool(c->snapshot, v->lease->pool);
+	v->tenant_usage = usage_find(c->state->usages, USAGE_TENANT, v->lease->tenant);
+	v->pool_usage = usage_of(c->state->usages, USAGE_POOL, v->lease->pool, c->clock.now_ms);
+	v->conversation = v->lease->conversation;
+	v->mark = (struct record_mark){.attempt = v->lease->attempt + 1};
+	if (!v->tenant || !v->pool || !v->tenant_usage || !v->pool_usage)
+		return REFUSAL_NO_ACCOUNT;
+	return REFUSAL_NONE;
+}
+
+/* The attempt that the agent of before had decided already, when it is still to be had. */
+static enum refusal repeat(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	const struct snapshot_account *a = snapshot_account_by_id(c->snapshot, v->lease->account);
+	struct candidate k;
+
+	if (!a || candidate_look(c, a, CANDIDATE_ADMITTED, &k) != BOARD_REASON_NONE)
+		return REFUSAL_NO_ACCOUNT;
+	v->repeated = true;
+	v->account = a;
+	v->backend = k.backend;
+	v->alt = v->lease->flags & LEASE_ALT;
+	decide_enter(c, v->lease->attempt);
+	return REFUSAL_NONE;
+}
+
+static enum refusal go_on(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->failed = (struct decide_failure){cause_of(c), v->lease->account, v->lease->backend};
+	if (v->failed.cause == DECIDE_CAUSE_CONNECT)
+		return REFUSAL_UPSTREAM_UNREACHABLE;
+	if (!(v->lease->flags & LEASE_ALT) || v->lease->attempt >= decide_attempts(c->snapshot))
+		return REFUSAL_NO_ACCOUNT;
+	enum refusal refusal = decide_other_account(c);
+	if (refusal != REFUSAL_NONE)
+		return refusal;
+	v->account_usage =
+		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
+	if (!v->account_usage)
+		return REFUSAL_OVERLOADED;
+	budget_spend(&c->state->budgets[v->tenant_usage - c->state->usages->rows]);
+	decide_move(c);
+	return REFUSAL_NONE;
+}
+
+void decide_again(const struct snapshot *s, struct decide_state *state,
+	const struct decide_request *r, bool repeated, int64_t now_ms, uint64_t random,
+	struct decide_verdict *ret)
+{
+	struct decide_context c = {
+		.snapshot = s, .state = state, .request = r, .random = random, .verdict = ret};
+
+	*ret = (struct decide_verdict){.action = DECIDE_DENY};
+	window_clock_set(&c.clock, now_ms);
+	ret->refusal = r->malformed ? REFUSAL_BAD_REQUEST : find_lease(&c);
+	if (ret->refusal == REFUSAL_NONE)
+		ret->refusal = repeated && is_repeated(&c) ? repeat(&c) : go_on(&c);
+	if (ret->refusal == REFUSAL_NONE)
+		ret->action = DECIDE_ALLOW;
+}

@@ -1,0 +1,168 @@
+#include "agent/ending.h"
+
+#include "agent/judge.h"
+#include "agent/waiting.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/seam.h"
+
+/* Nearly all of a record's work: the stream's place among those of its request. */
+struct stream {
+	bool is_client; /* the one that the client sees; its record is the request's */
+	bool is_answer; /* a server answered it, or failed to: it tells how the account is */
+	bool was_taken; /* HAProxy took it back from a server for another attempt */
+};
+
+static struct stream stream_of(const struct record *r)
+{
+	return (struct stream){
+		.is_client = !slice_eq_str(r->frontend, SEAM_FRONTEND_AGAIN) &&
+			!slice_eq_str(r->frontend, SEAM_FRONTEND_INTERNAL),
+		.is_answer = slice_eq_str(r->server, SEAM_SERVER_OUT),
+		.was_taken = slice_has_prefix(r->server, SLICE_LITERAL(SEAM_SERVER_AGAIN)),
+	};
+}
+
+/* --- what is shown --- */
+
+static void copy_text(char *out, size_t size, struct slice s)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+}
+
+/* Of several attempts the last one's account, which the lease has. */
+static void put_in_ring(struct board *b, const struct record *r,
+	const struct statefile_lease *lease, int64_t now_ms)
+{
+	struct board_request row = {
+		.started_ms = now_ms - (r->duration_ms > 0 ? r->duration_ms : 0),
+		.tenant = r->tenant,
+		.key = r->key,
+		.account = lease && r->account ? lease->account : r->account,
+		.egress = lease ? lease->egress : 0,
+		.upstream = lease ? lease->upstream : 0,
+		.ttfb_ms = r->ttfb_ms,
+		.duration_ms = r->duration_ms,
+		.status = (uint16_t)r->status,
+		.retries =
+			(uint16_t)(lease && lease->attempt > 1 ? lease->attempt - 1 : r->retries),
+		.bytes_in = r->bytes_in,
+		.bytes_out = r->bytes_out,
+	};
+	memcpy(row.id, r->id, sizeof(row.id));
+	memcpy(row.termination, r->termination, sizeof(r->termination));
+	copy_text(row.code, sizeof(row.code), r->code);
+	copy_text(row.label, sizeof(row.label), r->label);
+	board_put_request(b, &row);
+}
+
+static void count_status(struct board *b, const struct record *r)
+{
+	struct board_tenant *tenant = board_tenant(b, r->tenant);
+	unsigned class = r->status / 100;
+
+	if (tenant)
+		board_add(&tenant->status_class[class < 6 ? class : 0], 1);
+}
+
+static void observe_upstream(struct agent *a, const struct record *r)
+{
+	const struct snapshot_account *account =
+		a->snapshot ? snapshot_account_by_id(a->snapshot, r->account) : NULL;
+
+	if (!account)
+		return;
+	struct board_upstream *upstream = board_upstream(a->board,
+		SNAPSHOT_ROWS(a->snapshot, UPSTREAM, struct snapshot_upstream)[account->upstream]
+			.id);
+	if (upstream && r->ttfb_ms >= 0)
+		board_observe_upstream(&upstream->ttfb, (uint64_t)r->ttfb_ms);
+	if (upstream && r->duration_ms >= 0)
+		board_observe_upstream(&upstream->duration, (uint64_t)r->duration_ms);
+}
+
+/* O3: one line a stream, for those who ask for it by log_level = debug. */
+static void log_request(const struct record *r, const struct statefile_lease *lease)
+{
+	char id[RECORD_ID_TEXT_SIZE];
+
+	log_event(LOG_LEVEL_DEBUG, "request", LOG_STR("request_id", record_format_id(r->id, id)),
+		LOG_INT("tenant", r->tenant), LOG_INT("key", r->key),
+		LOG_INT("account", r->account), LOG_INT("attempt", r->mark.attempt),
+		LOG_INT("egress", lease ? lease->egress : 0), LOG_INT("status", r->status),
+		LOG_SLICE("server", r->server), LOG_SLICE("code", r->code),
+		LOG_INT("ttfb_ms", r->ttfb_ms), LOG_INT("duration_ms", r->duration_ms),
+		LOG_INT("bytes_in", r->bytes_in), LOG_INT("bytes_out", r->bytes_out),
+		LOG_STR("ended", r->termination));
+}
+
+/* --- the lease --- */
+
+/*
+ * A record closes the lease of its own key and account only; one of a stream that was taken back that of
+ * any later account. One without any is of a request whose client left before HAProxy had applied our
+ * answer: it closes what we had decided for it.
+ */
+static struct statefile_lease *lease_of(
+	struct agent *a, const struct record *r, const struct stream *stream)
+{
+	struct statefile_lease *lease = lease_find(&a->leases, r->id);
+	bool never_applied = r->key == 0 && r->account == 0;
+
+	if (!lease || never_applied)
+		return lease;
+	bool fits = lease->account == r->account || stream->was_taken;
+	return fits && lease->key == r->key ? lease : NULL;
+}
+
+/* Nobody decided it, or not yet: its question may still come, or may wait for a slot. */
+static void forget_request(struct agent *a, const struct record *r)
+{
+	if (r->key || r->account)
+		return;
+	waiting_forget(a, r->id);
+	gone_add(&a->gone, r->id, clock_wall_ms());
+}
+
+/* Ended in the queue or before its connection stood: nothing of it can have reached an upstream. */
+static bool was_sent(const struct record *r)
+{
+	char phase = r->termination[0] ? r->termination[1] : '-';
+
+	return r->server.n && phase != 'Q' && phase != 'C';
+}
+
+static void end_request(struct agent *a, const struct record *r, const struct stream *stream)
+{
+	struct statefile_lease *lease = lease_of(a, r, stream);
+
+	if (!lease && r->account)
+		board_add(&a->board->counters[BOARD_EVENTS_UNMATCHED], 1);
+	count_status(a->board, r);
+	put_in_ring(a->board, r, lease, clock_wall_ms());
+	if (log_is_on(LOG_LEVEL_DEBUG))
+		log_request(r, lease);
+	if (lease)
+		agent_release(a, lease, !stream->was_taken && !was_sent(r));
+	else
+		forget_request(a, r);
+}
+
+void ending_take(struct agent *a, const struct record *r)
+{
+	const struct stream stream = stream_of(r);
+
+	board_add(&a->board->counters[BOARD_EVENTS], 1);
+	if (stream.is_answer && r->account && was_sent(r))
+		observe_upstream(a, r);
+	if (r->account)
+		judge_record(a, r, stream.is_answer, stream.was_taken);
+	if (stream.is_client)
+		end_request(a, r, &stream);
+	else if (log_is_on(LOG_LEVEL_DEBUG))
+		log_request(r, NULL);
+}
