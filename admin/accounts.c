@@ -4,6 +4,7 @@
 #include "admin/account_credential.h"
 #include "admin/egress_sharing.h"
 #include "admin/headers.h"
+#include "admin/node_egress.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/provider.h"
@@ -229,6 +230,8 @@ int account_update(struct request *r, int64_t id)
 		error = update_pace(r, id);
 	if (!error)
 		error = update_egresses(r, id);
+	if (!error)
+		error = node_egress_check(r);
 	if (!error)
 		error = headers_update(r, "UPDATE accounts SET headers = ?1 WHERE id = ?2", id);
 	if (!error)

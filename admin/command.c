@@ -119,7 +119,7 @@ struct command_option command_argument_option(const struct command_argument *a)
 		.field = a->field,
 		.metavar = a->metavar,
 		.type = a->type,
-		.required = true,
+		.required = !a->optional,
 	};
 }
 

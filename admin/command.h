@@ -61,7 +61,8 @@ struct command_argument {
 	const char *metavar; /* NULL ends the rows */
 	const char *field;
 	enum command_type type;
-	bool repeats; /* the rest of them: COMMAND_NAMES */
+	bool repeats;  /* the rest of them: COMMAND_NAMES */
+	bool optional; /* the last one only */
 };
 
 enum command_kind {
@@ -84,7 +85,7 @@ enum command_authority {
 
 enum command_answer {
 	ANSWER_NONE,   /* what was done is told in one line */
-	ANSWER_LIST,   /* {"items":[...]}, as a table */
+	ANSWER_LIST,   /* {"items":[...]}, as a table; with a `failed`, what to complain of */
 	ANSWER_OBJECT, /* key: value lines */
 	ANSWER_STATUS, /* a screen with sections */
 	ANSWER_TOKEN,  /* the new token alone */
@@ -119,6 +120,7 @@ enum command_id {
 	COMMAND_EGRESS_LIST,
 	COMMAND_EGRESS_SHOW,
 	COMMAND_EGRESS_DEL,
+	COMMAND_EGRESS_CHECK,
 	COMMAND_ACCOUNTS_ADD,
 	COMMAND_ACCOUNTS_SET,
 	COMMAND_ACCOUNTS_LIST,

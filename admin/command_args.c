@@ -163,7 +163,7 @@ static int check_complete(struct parse *p)
 	if (!a->command)
 		return errtext_set(p->e, -EINVAL, "%s: no verb given", a->noun);
 	const struct command_argument *next = &a->command->arguments[p->positional];
-	if (next->metavar && !(next->repeats && was_given(a, next->metavar)))
+	if (next->metavar && !next->optional && !(next->repeats && was_given(a, next->metavar)))
 		return errtext_set(p->e, -EINVAL, "%s is missing", next->metavar);
 	return 0;
 }

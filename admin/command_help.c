@@ -12,7 +12,8 @@ static const char exit_codes[] =
 static void put_arguments(const struct command *c, struct buffer *out)
 {
 	for (const struct command_argument *a = c->arguments; a->metavar; a++)
-		buffer_printf(out, " %s%s", a->metavar, a->repeats ? "..." : "");
+		buffer_printf(out, a->optional ? " [%s%s]" : " %s%s", a->metavar,
+			a->repeats ? "..." : "");
 }
 
 static void put_option(const struct command_option *o, struct buffer *out)

@@ -152,6 +152,14 @@ static const struct command_option upstream_set_options[] = {UPSTREAM_OPTIONS(fa
 			.type = COMMAND_TEXT,                                                      \
 			.group = (group_letter),                                                   \
 			.help = "a remote egress node to go through"},                             \
+		{.name = "cert",                                                                   \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_PATH,                                                      \
+			.help = "of a node: our certificate and key, which HAProxy reads"},        \
+		{.name = "ca",                                                                     \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_PATH,                                                      \
+			.help = "of a node: the CA of its certificate, which HAProxy reads"},      \
 		TEXT("region", "REGION", "where it is")
 
 static const struct command_option egress_add_options[] = {
@@ -419,6 +427,16 @@ static const struct command rows[COMMAND_COUNT] = {
 		NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_EGRESS_DEL] = {"egress", "del", "DELETE", "/v1/egress/{}",
 		"deletes a way out that no account uses", NAME_IN_PATH, no_reload_options, CHANGE},
+	[COMMAND_EGRESS_CHECK] = {"egress", "check", "POST", "/v1/egress/check",
+		"asks the echo endpoint which IP it sees, of one way out or of all",
+		{{.metavar = "NAME", .field = "name", .type = COMMAND_NAME, .optional = true}},
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("kind", "KIND", COLUMN_PLAIN),
+			COLUMN("expected", "EXPECTED", COLUMN_PLAIN),
+			COLUMN("seen", "SEEN", COLUMN_PLAIN),
+			COLUMN("result", "RESULT", COLUMN_PLAIN),
+			COLUMN("reason", "REASON", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST, .authority = AUTHORITY_ADMIN},
 
 	[COMMAND_ACCOUNTS_ADD] = {"accounts", "add", "POST", "/v1/accounts",
 		"adds an account with its credential", NAME_IN_BODY, account_add_options, CHANGE},

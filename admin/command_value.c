@@ -282,7 +282,7 @@ static int check_required(const struct command *c, json_object *body, struct err
 	char field[COMMAND_FIELD_SIZE];
 
 	for (const struct command_argument *a = c->arguments; a->metavar; a++) {
-		if (a->field && !json_object_object_get_ex(body, a->field, NULL))
+		if (a->field && !a->optional && !json_object_object_get_ex(body, a->field, NULL))
 			return errtext_set(e, -EINVAL, "%s is missing", a->metavar);
 	}
 	for (const struct command_option *o = c->options; o && o->name; o++) {

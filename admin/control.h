@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct ev_loop;
+struct egress_check;
 struct outbound;
 struct publish;
 struct server;
@@ -37,6 +38,7 @@ struct control {
 	struct publish *publish;
 	struct haproxy_sync *haproxy;
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
+	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	struct history history;
 	int64_t started_ms;				    /* Unix time */

@@ -2,6 +2,7 @@
 
 #include "admin/banlist.h"
 #include "admin/control_keeper.h"
+#include "admin/egress_check.h"
 #include "admin/healing.h"
 #include "admin/history.h"
 #include "admin/outbound.h"
@@ -230,7 +231,8 @@ static int open_links(struct control *c, struct errtext *e)
 	c->haproxy = haproxy_sync_new(c, e);
 	c->loop = ev_default_loop(EVFLAG_AUTO);
 	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
-	if (!c->publish || !c->haproxy || !c->outbound)
+	c->egress_check = c->outbound ? egress_check_new(c) : NULL;
+	if (!c->publish || !c->haproxy || !c->egress_check)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -266,6 +268,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	egress_check_free(c->egress_check);
 	outbound_free(c->outbound);
 	if (c->loop)
 		ev_loop_destroy(c->loop);

@@ -2,6 +2,8 @@
 
 #include "admin/egress_sharing.h"
 #include "admin/egress_state.h"
+#include "admin/node_egress.h"
+#include "admin/notices.h"
 #include "common/clock.h"
 #include "common/ip.h"
 #include "common/num.h"
@@ -23,6 +25,7 @@ static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
 	answer_slice(o, "name", store_column(row, 1));
 	answer_slice(o, "kind", store_column(row, 2));
 	answer_slice(o, "address", store_column(row, 3));
+	node_egress_describe(store_column(row, 2), store_column(row, 12), store_column(row, 13), o);
 	answer_slice(o, "region", store_column(row, 4));
 	answer_flag(o, "shared", sqlite3_column_int(row, 5) != 0);
 	answer_number(o, "accounts", sqlite3_column_int64(row, 7));
@@ -45,7 +48,7 @@ const struct noun noun_egress = {
 	.find = "SELECT id FROM egresses WHERE name = ?1",
 	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
 		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id),"
-		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms"
+		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms, e.node_cert, e.node_ca"
 		  " FROM egresses e WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.name",
 	.describe = describe,
 	.columns = columns,
@@ -121,6 +124,30 @@ static int check_source(struct request *r, const char *text, char *out)
 	return 0;
 }
 
+/* What was seen of a way out that is another one now, and what it was suspended for, does not count. */
+static int forget_seen(struct request *r, int64_t id)
+{
+	return query_run(r,
+		"UPDATE egresses SET seen_ip = '', checked_ms = 0, epoch = epoch + suspended,"
+		" suspended = 0, suspend_reason = '' WHERE id = ?1",
+		"i", id);
+}
+
+static int put_address(struct request *r, int64_t id, const char *kind, const char *address)
+{
+	int64_t same = 0;
+	int error = query_number(r, &same,
+		"SELECT kind = ?1 AND address = ?2 FROM egresses WHERE id = ?3", "tti", kind,
+		address, id);
+
+	if (error || same)
+		return error;
+	error = forget_seen(r, id);
+	return error ? error
+		     : query_run(r, "UPDATE egresses SET kind = ?1, address = ?2 WHERE id = ?3",
+			       "tti", kind, address, id);
+}
+
 static int update_address(struct request *r, int64_t id)
 {
 	static const char *const kinds[] = {"source", "socks4", "node"};
@@ -139,8 +166,7 @@ static int update_address(struct request *r, int64_t id)
 			return error;
 		if (i > 0)
 			snprintf(address, sizeof(address), "%s", text);
-		return query_run(r, "UPDATE egresses SET kind = ?1, address = ?2 WHERE id = ?3",
-			"tti", kinds[i], address, id);
+		return put_address(r, id, kinds[i], address);
 	}
 	return 0;
 }
@@ -162,7 +188,11 @@ int egress_update(struct request *r, int64_t id)
 
 	if (!error)
 		error = noun_update(r, &noun_egress, id);
-	return error ? error : update_address(r, id);
+	if (!error)
+		error = update_address(r, id);
+	if (!error)
+		error = node_egress_update(r, id);
+	return error ? error : node_egress_check(r);
 }
 
 /* The one that is there from the start: no address of its own. */
@@ -184,6 +214,19 @@ int egress_add(struct request *r)
 	return error ? error : noun_show(r, &noun_egress, name, r->answer);
 }
 
+/* Who sets an address, be it the same, has looked at it: the next check takes what it sees. */
+static int accept_address(struct request *r, int64_t id)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+
+	if (!request_has(r, "source") && !request_has(r, "socks4") && !request_has(r, "node"))
+		return 0;
+	int error = forget_seen(r, id);
+	return error ? error
+		     : notices_resolve(r->control->store, NOTICE_EGRESS_MISMATCH,
+			       notices_subject("egress", r->name, subject), &r->error);
+}
+
 int egress_set(struct request *r)
 {
 	int64_t id = 0;
@@ -193,6 +236,8 @@ int egress_set(struct request *r)
 		error = refuse_built_in(r);
 	if (!error)
 		error = egress_update(r, id);
+	if (!error)
+		error = accept_address(r, id);
 	if (!error)
 		error = egress_sharing_check_egress(r, id);
 	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);

@@ -26,6 +26,7 @@ request_fn *request_handler(enum command_id id)
 		[COMMAND_EGRESS_LIST] = egress_list,
 		[COMMAND_EGRESS_SHOW] = egress_show,
 		[COMMAND_EGRESS_DEL] = egress_del,
+		[COMMAND_EGRESS_CHECK] = egress_check,
 		[COMMAND_ACCOUNTS_ADD] = accounts_add,
 		[COMMAND_ACCOUNTS_SET] = accounts_set,
 		[COMMAND_ACCOUNTS_LIST] = accounts_list,

@@ -96,7 +96,7 @@ request_fn tenants_add, tenants_set, tenants_list, tenants_show, tenants_enable,
 	tenants_del;
 request_fn tokens_issue, tokens_list, tokens_show, tokens_revoke, tokens_rotate;
 request_fn upstreams_add, upstreams_set, upstreams_list, upstreams_show, upstreams_del;
-request_fn egress_add, egress_set, egress_list, egress_show, egress_del;
+request_fn egress_add, egress_set, egress_list, egress_show, egress_del, egress_check;
 request_fn accounts_add, accounts_set, accounts_list, accounts_show, accounts_suspend,
 	accounts_resume, accounts_del;
 request_fn pools_set, pools_list, pools_show, pools_del;

@@ -2,6 +2,7 @@
 
 #include "admin/certificate.h"
 #include "admin/headers.h"
+#include "admin/node_egress.h"
 #include "admin/url.h"
 #include "common/clock.h"
 
@@ -105,7 +106,9 @@ int upstream_update(struct request *r, int64_t id)
 		error = update_strip(r, id);
 	if (!error)
 		error = headers_update(r, "UPDATE upstreams SET headers = ?1 WHERE id = ?2", id);
-	return error ? error : headers_check(r, id);
+	if (!error)
+		error = headers_check(r, id);
+	return error ? error : node_egress_check(r);
 }
 
 int upstreams_add(struct request *r)
