@@ -5,6 +5,7 @@
 #include "admin/url.h"
 #include "common/seam.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -79,6 +80,27 @@ static int split(
 	return error;
 }
 
+/* HAProxy asks on this machine when the agent listens on all addresses. */
+static void name_loopback(struct address *a)
+{
+	if (a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY))
+		a->u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else if (a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr))
+		a->u.in6.sin6_addr = in6addr_loopback;
+}
+
+static int take_check(struct haproxy_model *m, const struct config *config, struct errtext *e)
+{
+	if (!config->check_listen.s[0])
+		return 0;
+	int error = address_parse(slice_from_str(config->check_listen.s), &m->check, e);
+	if (error)
+		return error;
+	name_loopback(&m->check);
+	m->render.check = &m->check;
+	return 0;
+}
+
 static int take_config(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
 	const struct config *config = &c->config;
@@ -88,6 +110,8 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 
 	if (!error)
 		error = address_parse(slice_from_str(config->events_listen.s), &r->records, e);
+	if (!error)
+		error = take_check(m, config, e);
 	if (!error)
 		error = split(m, &m->sticky, config->sticky_headers.s, e);
 	if (!error)
@@ -235,6 +259,9 @@ static int take_backend(
 	if (error)
 		return error;
 	b.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3);
+	error = provider_parse(store_column(st, 6), &b.provider);
+	if (error)
+		return errtext_set(e, error, "backend %s: unknown provider", b.name);
 	buffer_append(&m->backends, &b, sizeof(b));
 	return 0;
 }
@@ -308,8 +335,8 @@ static int take_rows(struct haproxy_model *m, struct control *c, const char *sql
 static int take_store(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
 	int error = take_rows(m, c,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address"
-		" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address,"
+		" u.provider FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
 		take_backend, e);
 

@@ -108,9 +108,7 @@ static void append_defaults(const struct render_model *m, struct buffer *b)
 		"\toption srvtcpka\n"
 		"\tclitcpka-idle 30s\n"
 		"\tsrvtcpka-idle 30s\n"
-		"\t# One more try, and only where no byte of the request was sent.\n"
-		"\tretries 1\n"
-		"\tretry-on conn-failure\n"
+		"\tretries 0\n"
 		"\t# Any idle connection serves any request: there is one upstream behind a backend, every\n"
 		"\t# request carries its own credential, and HAProxy sees a close of the upstream at once.\n"
 		"\thttp-reuse always\n",
@@ -152,11 +150,13 @@ int render_config(const struct render_model *m, struct buffer *cfg, struct errte
 	render_agent_backend(m, cfg);
 	append_defaults(m, cfg);
 	render_frontend(m, cfg);
+	render_again(m, cfg);
 	render_internal(m, cfg);
 	render_black_hole(cfg);
 	render_track(cfg);
+	render_egress_defaults(cfg);
 	for (size_t i = 0; i < m->backend_count; i++)
-		render_backend(&m->backends[i], cfg);
+		render_backend(m, &m->backends[i], cfg);
 	for (size_t i = 0; i < m->internal_count; i++)
 		render_internal_backend(&m->internal[i], cfg);
 	render_stats(m, cfg);

@@ -9,6 +9,7 @@
 #include "common/address.h"
 #include "common/buffer.h"
 #include "common/errtext.h"
+#include "common/provider.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +36,7 @@ struct render_backend {
 	const char *host_header; /* host, with the port when it is not the scheme's own */
 	enum render_egress egress;
 	const char *egress_address;
+	enum provider provider;
 	uint64_t
 		first_byte_timeout_ms; /* `timeout server`; 0 = the default of E5 in HAPROXY.md 39 */
 };
@@ -77,6 +79,7 @@ struct render_model {
 	uint64_t max_body; /* bytes; 0 = unlimited */
 	const struct render_backend *backends;
 	size_t backend_count;
+	const struct address *check; /* who answers HAProxy's agent-check (tcp); NULL = nobody */
 	const char *internal_socket; /* path; NULL or empty = no frontend for control's requests */
 	const struct render_backend *internal; /* SEAM_BACKEND_TOKEN, SEAM_BACKEND_ECHO */
 	size_t internal_count;

@@ -1,11 +1,13 @@
 /*
- * One backend per (upstream, egress). Its only server has weight 0, so that balancing never picks it,
- * and is named by use-server: when it cannot be used, nothing else is (HAPROXY.md 17).
+ * One backend per (upstream, egress). The server that leads out has weight 0, so that balancing never
+ * picks it, and is named by use-server: no other backend's address can take its place (HAPROXY.md 17).
  */
 #include "common/seam.h"
+#include "common/statefile.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 
 bool render_backend_needs_dns(const struct render_backend *k)
@@ -88,13 +90,84 @@ void render_server(const struct render_backend *k, struct buffer *b)
 			is_v6_egress(k) ? "ipv6" : "ipv4");
 }
 
-void render_backend(const struct render_backend *k, struct buffer *b)
+/*
+ * What the server refuses or loses goes on to another account (render_again.c), once: the next attempt
+ * takes care of itself. A status that the binary cannot retry on is dealt with by render_response().
+ */
+void render_egress_defaults(struct buffer *b)
 {
-	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS "\n", k->name);
+	buffer_append_str(b,
+		"\n# Backends that lead out. A failed request is taken back once and handed to the frontend\n"
+		"# " SEAM_FRONTEND_AGAIN
+		" by one of the two other servers: never to the same server again.\n"
+		"defaults " RENDER_DEFAULTS_EGRESS " from " RENDER_DEFAULTS "\n"
+		"\tbalance roundrobin\n"
+		"\toption redispatch 1\n"
+		"\tretries 1\n"
+		".if version_atleast(3.0)\n"
+		"\tretry-on conn-failure empty-response 401 403 429 503\n"
+		".else\n"
+		"\tretry-on conn-failure empty-response 401 403 503\n"
+		".endif\n");
+}
+
+/*
+ * A check is a connection every ten seconds that is closed at once, from each (upstream, egress): it
+ * tells an address that was lost and costs no request. The agent's word is asked for every two seconds,
+ * on loopback as a rule: it shows its state and reason on the stats page.
+ */
+static void append_checks(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	buffer_append_str(b, " check inter 10s fall 3 rise 1");
+	if (k->tls)
+		buffer_append_str(b, " no-check-ssl");
+	if (k->egress == RENDER_EGRESS_SOCKS4)
+		buffer_append_str(b, " check-via-socks4");
+	if (!m->check)
+		return;
+	bool v6 = m->check->u.sa.sa_family == AF_INET6;
+	const void *address = v6 ? (const void *)&m->check->u.in6.sin6_addr
+				 : (const void *)&m->check->u.in.sin_addr;
+	uint16_t port = ntohs(v6 ? m->check->u.in6.sin6_port : m->check->u.in.sin_port);
+	inet_ntop(v6 ? AF_INET6 : AF_INET, address, host, sizeof(host));
+	buffer_printf(b,
+		" agent-check agent-addr %s agent-port %u agent-inter 2s agent-send \"%s\\n\"",
+		host, port, k->name);
+}
+
+/*
+ * Each attempt within an attempt gives up a little earlier than the one around it, so that the account
+ * that hangs is blamed and not the relay's own hop.
+ */
+static void append_timeouts(const struct render_backend *k, struct buffer *b)
+{
+	uint64_t timeout = render_backend_timeout_ms(k);
+
 	if (k->first_byte_timeout_ms)
-		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", k->first_byte_timeout_ms);
+		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", timeout);
+	for (unsigned attempt = 2; attempt <= STATEFILE_ATTEMPTS; attempt++)
+		buffer_printf(b,
+			"\thttp-request set-timeout server %" PRIu64
+			"ms if { " RENDER_SAID("mark") " -m beg %u. }\n",
+			timeout - timeout * (attempt - 1) / 50, attempt);
+}
+
+void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
+	append_timeouts(k, b);
+	/* It would come to a further attempt at once, whose answer must not be taken back as well. */
+	buffer_append_str(b,
+		"\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n"
+		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	render_limits(k->provider, b);
 	render_server(k, b);
+	append_checks(m, k, b);
 	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s\n");
+	render_again_servers(m, b);
 }
 
 void render_black_hole(struct buffer *b)

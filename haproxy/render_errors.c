@@ -9,20 +9,33 @@
 
 #define OPENING "%[var(txn.rly.open,\"{\\\"error\\\":{\")]"
 #define CLOSING "%[var(txn.rly.close,}})]"
-#define ANTHROPIC_PATHS "if { path /v1/messages } || { path_beg /v1/messages/ }"
 #define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 
-void render_error_shapes(struct buffer *b)
+static const struct shape_text {
+	const char *open;
+	const char *close;
+} shapes[] = {
+	[RENDER_SHAPE_OPENAI] = {"{\"error\":{",
+		",\"param\":null,\"request_id\":\"%[unique-id]\"}}"},
+	[RENDER_SHAPE_ANTHROPIC] = {"{\"type\":\"error\",\"error\":{",
+		"},\"request_id\":\"%[unique-id]\"}"},
+};
+
+void render_shape(
+	struct buffer *b, enum render_shape shape, const char *kind, const char *condition)
 {
-	buffer_append_str(b,
-		"\n\t# The shape of errors, before anything can fail (HAPROXY.md 40).\n"
-		"\ttcp-request content set-var-fmt(txn.rly.open) '{\"error\":{'\n"
-		"\ttcp-request content set-var-fmt(txn.rly.close) "
-		"',\"param\":null,\"request_id\":\"%[unique-id]\"}}'\n"
-		"\ttcp-request content set-var-fmt(txn.rly.open) "
-		"'{\"type\":\"error\",\"error\":{' " ANTHROPIC_PATHS "\n"
-		"\ttcp-request content set-var-fmt(txn.rly.close) "
-		"'},\"request_id\":\"%[unique-id]\"}' " ANTHROPIC_PATHS "\n");
+	buffer_printf(b, "\t%s set-var-fmt(txn.rly.open) '%s'%s%s\n", kind, shapes[shape].open,
+		condition[0] ? " " : "", condition);
+	buffer_printf(b, "\t%s set-var-fmt(txn.rly.close) '%s'%s%s\n", kind, shapes[shape].close,
+		condition[0] ? " " : "", condition);
+}
+
+void render_error_shapes(struct buffer *b, const char *anthropic)
+{
+	buffer_append_str(
+		b, "\n\t# The shape of errors, before anything can fail (HAPROXY.md 40).\n");
+	render_shape(b, RENDER_SHAPE_OPENAI, "tcp-request content", "");
+	render_shape(b, RENDER_SHAPE_ANTHROPIC, "tcp-request content", anthropic);
 }
 
 /* A refusal whose facts are known when the file is rendered. */
@@ -46,13 +59,23 @@ static void append_fixed(struct buffer *b, const struct refusal_row *row)
 		buffer_printf(b, " hdr Retry-After %d", row->retry_after);
 }
 
-void render_refusal(struct buffer *b, enum refusal r, const char *condition)
+static void append_return(struct buffer *b, const char *kind, enum refusal r, const char *condition)
 {
 	const struct refusal_row *row = refusal_row(r);
 
-	buffer_printf(b, "\thttp-request return status %d ", row->status);
+	buffer_printf(b, "\t%s return status %d ", kind, row->status);
 	append_fixed(b, row);
 	buffer_printf(b, "%s%s\n", condition[0] ? " " : "", condition);
+}
+
+void render_refusal(struct buffer *b, enum refusal r, const char *condition)
+{
+	append_return(b, "http-request", r, condition);
+}
+
+void render_response_refusal(struct buffer *b, enum refusal r, const char *condition)
+{
+	append_return(b, "http-response", r, condition);
 }
 
 /* Statuses HAProxy uses by itself, and what each means here. */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define ANTHROPIC_PATHS "if { path /v1/messages } || { path_beg /v1/messages/ }"
 #define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 
 static void append_binds(const struct render_options *o, struct buffer *b)
@@ -113,6 +114,7 @@ static void append_forward(struct buffer *b)
 		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
 		"\thttp-request set-path %[" RENDER_PATH "] if { " RENDER_PATH " -m found }\n");
 	render_tracking(b);
+	render_retry_rule(b);
 }
 
 /*
@@ -141,7 +143,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_log(m, "%[uuid()]", b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_engine(m, SEAM_ENGINE_WAIT, b);
-	render_error_shapes(b);
+	render_error_shapes(b, ANTHROPIC_PATHS);
 	render_own_errors(b);
 	buffer_append_str(b,
 		"\n\t# Internal headers are ours alone.\n"
@@ -157,7 +159,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_credentials(m, RENDER_SLOTS_REPLACE, b);
 	append_forward(b);
 	append_own_connection(b);
-	render_response_headers(m, b);
+	render_response(m, b);
 	render_after_response(b);
 	buffer_append_str(b,
 		"\n\tuse_backend %[" RELAY_VAR("be") "] if { " RELAY_VAR(

@@ -55,7 +55,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	append_bind(m, b);
 	render_log(m, "%[uuid()]", b);
 	render_engine(m, SEAM_ENGINE, b);
-	render_error_shapes(b);
+	render_error_shapes(b, "if { path_sub /v1/messages }");
 	render_own_errors(b);
 	append_probe(b);
 	render_credentials(m, RENDER_SLOTS_SET, b);

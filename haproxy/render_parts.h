@@ -8,6 +8,7 @@
 
 /* Names of our proxies and sections. */
 #define RENDER_DEFAULTS "relay-defaults"
+#define RENDER_DEFAULTS_EGRESS "relay-egress-defaults"
 #define RENDER_DEFAULTS_AGENT "relay-agent-defaults"
 #define RENDER_RESOLVERS "relay-dns"
 #define RENDER_BLACK_HOLE "relay-closed"
@@ -19,6 +20,7 @@
 /* What the agent said, as HAProxy's conditions read it. */
 #define RENDER_SAID(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 #define RENDER_ACTION RENDER_SAID("action")
+#define RENDER_ALT RENDER_SAID("alt")
 #define RENDER_ERROR RENDER_SAID("error")
 #define RENDER_BACKEND_NAME RENDER_SAID("be")
 #define RENDER_PATH RENDER_SAID("path")
@@ -62,8 +64,15 @@ enum render_slots {
 void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
-/* Opening and closing of the two shapes, chosen by the path before anything else can fail. */
-void render_error_shapes(struct buffer *b);
+enum render_shape {
+	RENDER_SHAPE_OPENAI,
+	RENDER_SHAPE_ANTHROPIC,
+};
+/* Opening and closing of a shape, by rules of this kind and on this condition ("if ..."). */
+void render_shape(
+	struct buffer *b, enum render_shape shape, const char *kind, const char *condition);
+/* OpenAI's, or Anthropic's on a condition that needs only the path: before anything can fail. */
+void render_error_shapes(struct buffer *b, const char *anthropic);
 /* `http-error` for what HAProxy answers by itself. */
 void render_own_errors(struct buffer *b);
 /* The agent's refusals; one rule per status, because a status is static. */
@@ -72,10 +81,21 @@ void render_denials(struct buffer *b);
 void render_agent_answers(struct buffer *b);
 /* `http-request return` of one refusal; `condition` is "if ..." or empty. */
 void render_refusal(struct buffer *b, enum refusal r, const char *condition);
+/* `http-response return` in place of an upstream's answer. */
+void render_response_refusal(struct buffer *b, enum refusal r, const char *condition);
 /* What is put right on every answer after its maker. */
 void render_after_response(struct buffer *b);
 
-void render_backend(const struct render_backend *k, struct buffer *b);
+/* The frontend for further attempts, and the servers that lead to it. */
+void render_again(const struct render_model *m, struct buffer *b);
+void render_again_servers(const struct render_model *m, struct buffer *b);
+void render_retry_rule(struct buffer *b);
+/* What becomes of an upstream's answer. */
+void render_response(const struct render_model *m, struct buffer *b);
+void render_limits(enum provider p, struct buffer *b);
+
+void render_egress_defaults(struct buffer *b);
+void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 /* Host, use-server and the server that leads out; the line is left open for options. */
 void render_server(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);

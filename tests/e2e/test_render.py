@@ -23,6 +23,7 @@ import spoa_probe
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", TOP / "build" / "release"))
 ACCOUNT_SLOT, EXTRA_SLOT = "h_04383a50", "h_869294f4"  # ChatGPT-Account-ID, X-Extra
+FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 21  # of a record
 OPENAI, ANTHROPIC = "/v1/responses", "/v1/messages/count_tokens"
 
 
@@ -105,6 +106,7 @@ class World:
         self.records.settimeout(5)
         self.name = f"relay-e2e-{os.getpid()}-{id(self)}"
         self.say, self.probe = (lambda message, args: None), None
+        self.shape = "openai"
         if agent:
             self.start_agent()
         self.port = free_port()
@@ -138,7 +140,10 @@ class World:
         variables = {"action": "allow", "be": "b1-demo-direct", "track": "1|2|3",
                      "bearer": "account-token", **more}
         kept = {key: value for key, value in variables.items() if value is not None}
-        self.say = lambda message, args: kept
+        # Further attempts find nobody, as the agent says of the last one.
+        nobody = {"action": "deny", "status": 502, "code": "upstream_unreachable", "type": "api_error",
+                  "msg": "Some text", "retryable": True, "shape": self.shape}
+        self.say = lambda message, args: nobody if message.startswith("again") else kept
 
     def deny(self, status, code, **more):
         variables = {"action": "deny", "status": status, "code": code, "type": "some_error",
@@ -217,7 +222,7 @@ def test_forwards_nothing_without_an_agent(haproxy, tmp_path, path):
         assert time.monotonic() - start < 3
         assert assert_error(answer, 503, "agent_unavailable", path)["retryable"] is True
         assert answer.header("retry-after") == "1"
-        assert world.record(answer)[17] == "agent_unavailable"
+        assert world.record(answer)[FIELD_CODE] == "agent_unavailable"
         assert world.upstream.requests == []
     finally:
         world.close()
@@ -354,6 +359,7 @@ def test_leaves_from_the_accounts_address(world):
 
 @pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
 def test_says_what_is_wrong_with_an_upstream(world, path):
+    world.shape = "anthropic" if path == ANTHROPIC else "openai"
     world.allow(be="b6-refused")
     assert_error(world.ask(path), 502, "upstream_unreachable", path)
     world.allow()
@@ -397,8 +403,8 @@ def test_records_the_clients_label_only_when_it_is_one_word(world):
                            ("X-Request-Id: bad id\r\ntraceparent: 00-ab-01\r\n", "00-ab-01"),
                            (f"X-Request-Id: {'x' * 65}\r\n", "-")):
         fields = world.record(world.ask(headers=headers))
-        assert fields[4:8] == ["1|2|3", "b1-demo-direct", "out", "200"] and len(fields) == 20
-        assert fields[15] == "--" and fields[18] == label
+        assert fields[4:9] == ["1|2|3", "relay-in", "b1-demo-direct", "out", "200"]
+        assert fields[FIELD_ENDS] == "--" and fields[FIELD_LABEL] == label and len(fields) == 22
 
 
 def test_reuses_upstream_connections(world):

@@ -1,0 +1,138 @@
+/*
+ * Further attempts within one request (HAPROXY.md 18). What HAProxy takes back from the server of an
+ * egress goes to the frontend below, on the same HAProxy, where the agent names another account. That
+ * attempt is a stream of its own, with the first one's identity; it may fail over in turn.
+ */
+#include "common/provider.h"
+#include "common/result.h"
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+#include "haproxy/render_text.h"
+
+#include <inttypes.h>
+
+#define SHAPE RENDER_SAID("shape")
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (uint8_t)*text) * 1099511628211u;
+	while (*text++);
+	return hash;
+}
+
+/* Such a name is known in a whole network namespace: it is made from what an instance has alone. */
+static void append_name(const struct render_model *m, struct buffer *b)
+{
+	uint64_t hash = hash_text(14695981039346656037u, m->output_dir);
+
+	for (size_t i = 0; i < m->spop_count; i++)
+		hash = hash_text(hash, m->spop[i].text);
+	hash = hash_text(hash, m->records.text);
+	buffer_printf(b, "abns@" SEAM_FRONTEND_AGAIN "-%016" PRIx64, hash);
+}
+
+/*
+ * Two, because with a single one HAProxy waits a second first. A connection carries the identity of
+ * one request, so none is kept.
+ */
+void render_again_servers(const struct render_model *m, struct buffer *b)
+{
+	for (int i = 1; i <= 2; i++) {
+		buffer_printf(b, "\tserver " SEAM_SERVER_AGAIN "%d ", i);
+		append_name(m, b);
+		buffer_append_str(b, " send-proxy-v2 proxy-v2-options unique-id pool-max-conn 0\n");
+	}
+}
+
+/* The path may be the upstream's own by now: the agent knows what the client had asked for. */
+static void append_shapes(struct buffer *b)
+{
+	buffer_append_str(b, "\n\t# The shape of errors, as the agent knows it.\n");
+	render_shape(b, RENDER_SHAPE_OPENAI, "http-request",
+		"if { " SHAPE " -m str " SEAM_SHAPE_OPENAI " }");
+	render_shape(b, RENDER_SHAPE_ANTHROPIC, "http-request",
+		"if { " SHAPE " -m str " SEAM_SHAPE_ANTHROPIC " }");
+}
+
+/*
+ * The request comes as the first account's. Its extra headers are deleted where the next one's are set
+ * (render_credentials). What was appended to anthropic-beta stands at the end of the only line, or in
+ * the last of several.
+ */
+static void append_deletions(struct buffer *b)
+{
+	static const char beta[] = PROVIDER_ANTHROPIC_OAUTH_BETA;
+
+	buffer_printf(b,
+		"\n\t# Nothing of the account that failed goes on.\n"
+		"\thttp-request del-header authorization\n"
+		"\thttp-request del-header x-api-key\n"
+		"\thttp-request del-header anthropic-beta if { req.fhdr_cnt(anthropic-beta) eq 1 }"
+		" { req.fhdr(anthropic-beta) -m str %s }\n"
+		"\thttp-request replace-header anthropic-beta '^(.*),%s$' '\\1'\n"
+		"\thttp-request replace-header anthropic-beta '^%s$' %%[var(txn.rly.none)]\n",
+		beta, beta, beta);
+}
+
+void render_again(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(
+		b, "\nfrontend " SEAM_FRONTEND_AGAIN " from " RENDER_DEFAULTS "\n\tbind ");
+	append_name(m, b);
+	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
+	render_log(m, "%[fc_pp_unique_id]", b);
+	render_engine(m, SEAM_ENGINE, b);
+	render_error_shapes(b, "if { path_sub /v1/messages }");
+	render_own_errors(b);
+	render_question(SEAM_MSG_AGAIN, SEAM_MSG_AGAIN2, "", b);
+	append_shapes(b);
+	render_denials(b);
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
+		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
+	append_deletions(b);
+	render_credentials(m, RENDER_SLOTS_REPLACE, b);
+	render_tracking(b);
+	render_retry_rule(b);
+	render_response(m, b);
+	render_after_response(b);
+	buffer_append_str(b,
+		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_BACKEND_NAME
+		" -m found }\n"
+		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
+}
+
+/* HAProxy takes back only what the agent can place elsewhere. */
+void render_retry_rule(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\t# Taken back from a server only when another account could take over.\n"
+		"\thttp-request disable-l7-retry unless { " RENDER_ALT " -m bool }\n");
+}
+
+/*
+ * A refusal that could not be taken back (a status HAProxy cannot retry on, a body that did not fit)
+ * although another account could serve: the client's own retry will land there. The upstream's status
+ * goes into the record with the limits.
+ */
+static void append_switch(struct buffer *b)
+{
+	static const char condition[] = "if { " RENDER_ALT " -m bool } { status 401 403 429 529 }";
+
+	buffer_printf(b,
+		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) '" RESULT_STATUS
+		"=%%[status];%%[" RENDER_SAID("lim") "]' %s\n",
+		condition);
+	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, condition);
+}
+
+void render_response(const struct render_model *m, struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# What comes from a further attempt has been through these rules there.\n"
+		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n"
+		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
+		" if { " RENDER_SAID("watch") " -m bool }\n");
+	append_switch(b);
+	render_response_headers(m, b);
+}

@@ -1,0 +1,79 @@
+/*
+ * What an answer says about the limits of its account, into txn.relay.lim for the record and for
+ * `respond` (common/result.h). One look at the names of the headers tells whether there is anything to
+ * take; most answers pay no more than that.
+ */
+#include "common/result.h"
+#include "common/seam.h"
+#include "haproxy/render_parts.h"
+
+#define LIM RENDER_SAID("lim")
+/* An error's body is small; what does not come in time or is longer is done without. */
+#define BODY_WAIT_MS 1000
+#define BODY_SIZE 8192
+
+/* How the names of each family begin. */
+static const char *const families[] = {
+	"x-codex-",
+	"anthropic-ratelimit-",
+	"x-ratelimit-",
+};
+
+static bool has_family(const struct result_header *rows, const char *family)
+{
+	for (const struct result_header *h = rows; h->key; h++) {
+		if (strncmp(h->header, family, strlen(family)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void append_condition(const struct result_header *rows, struct buffer *b)
+{
+	buffer_append_str(b, " if { status ge 400 }");
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		if (has_family(rows, families[i]))
+			buffer_printf(b, " || { res.hdr_names -m sub %s }", families[i]);
+	}
+	buffer_append_str(b, "\n");
+}
+
+static void append_headers(const struct result_header *rows, struct buffer *b)
+{
+	buffer_append_str(b, "\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"");
+	for (const struct result_header *h = rows; h->key; h++)
+		buffer_printf(
+			b, "%s=%%[res.fhdr(%s),bytes(0,%d)];", h->key, h->header, RESULT_VALUE_MAX);
+	buffer_append_str(b, "\"");
+	append_condition(rows, b);
+}
+
+/* A dollar would begin a variable of the environment. */
+static void append_field(struct buffer *b, const char *key, const char *field)
+{
+	buffer_printf(b, "%s=%%[res.body,json_query('\\$.error.%s'),bytes(0,%d)];", key, field,
+		RESULT_VALUE_MAX);
+}
+
+static void append_body(struct buffer *b)
+{
+	buffer_printf(b,
+		"\thttp-response wait-for-body time %dms at-least %d if { status 429 }\n"
+		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"%%[" LIM "]",
+		BODY_WAIT_MS, BODY_SIZE);
+	append_field(b, RESULT_BODY_TYPE, "type");
+	append_field(b, RESULT_BODY_TYPE, "code");
+	append_field(b, RESULT_BODY_RESETS_AT, "resets_at");
+	append_field(b, RESULT_BODY_RESETS_IN, "resets_in_seconds");
+	buffer_append_str(b, "\" if { status 429 }\n");
+}
+
+void render_limits(enum provider p, struct buffer *b)
+{
+	append_headers(result_headers(p), b);
+	append_body(b);
+	/* what was not there */
+	buffer_append_str(b,
+		"\thttp-response set-var(txn." SEAM_VAR_PREFIX ".lim) " LIM
+		",regsub('[a-z0-9]+=;','',g) if { " LIM " -m found }\n");
+}
