@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
+import ssl
 import sys
 import time
 import urllib.parse
@@ -233,7 +234,12 @@ async def echo(request, answer):
                             "body_sha256": request.body_hash.hexdigest()})
 
 
+async def ip(request, answer):
+    await answer.json(200, {"ip": answer.writer.get_extra_info("peername")[0]})
+
+
 ROUTES = {
+    ("ip",): ip,
     ("v1", "chat", "completions"): chat, ("chat", "completions"): chat, ("responses",): responses,
     ("messages",): messages, ("models",): models, ("sse",): sse, ("bytes",): octets, ("slow",): slow,
     ("silence",): silence, ("status",): status, ("close",): close, ("rubbish",): rubbish,
@@ -343,9 +349,9 @@ async def control(reader, writer, recorder):
         writer.close()
 
 
-async def listen(address, handler):
+async def listen(address, handler, tls=None):
     host, _, port = address.rpartition(":")
-    server = await asyncio.start_server(handler, host.strip("[]"), int(port), limit=HEAD_MAX, backlog=1024)
+    server = await asyncio.start_server(handler, host.strip("[]"), int(port), limit=HEAD_MAX, backlog=1024, ssl=tls)
     return server, server.sockets[0].getsockname()[1]
 
 
@@ -353,9 +359,13 @@ async def main():
     parser = argparse.ArgumentParser(description="demo upstream of spoa-relay")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
     parser.add_argument("--control", metavar="HOST:PORT", help="record requests and show them here")
+    parser.add_argument("--cert", metavar="FILE", help="serve https with this certificate and key (PEM)")
     options = parser.parse_args()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if options.cert else None
+    if tls:
+        tls.load_cert_chain(options.cert)
     recorder = Recorder() if options.control else None
-    server, port = await listen(options.listen, lambda r, w: serve(r, w, recorder))
+    server, port = await listen(options.listen, lambda r, w: serve(r, w, recorder), tls)
     print(f"listening {port}", flush=True)
     if options.control:
         _, port = await listen(options.control, lambda r, w: control(r, w, recorder))
