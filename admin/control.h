@@ -25,6 +25,7 @@ struct ev_loop;
 struct egress_check;
 struct outbound;
 struct publish;
+struct refresh;
 struct server;
 
 struct control {
@@ -38,6 +39,7 @@ struct control {
 	struct publish *publish;
 	struct haproxy_sync *haproxy;
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
+	struct refresh *refresh;   /* NULL = none (tests) */
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	struct history history;

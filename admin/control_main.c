@@ -7,6 +7,7 @@
 #include "admin/history.h"
 #include "admin/outbound.h"
 #include "admin/publish.h"
+#include "admin/refresh.h"
 #include "admin/server.h"
 #include "admin/usage.h"
 #include "common/clock.h"
@@ -259,6 +260,9 @@ static int start_all(struct runner *r, struct errtext *e)
 	publish_send(c->publish);
 	haproxy_sync_retry(c->haproxy);
 	start_watchers(r);
+	c->refresh = refresh_new(c);
+	if (!c->refresh)
+		return errtext_set(e, -ENOMEM, "out of memory");
 	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
 		listener_of(c->start, CHILD_SOCKET_METRICS), &r->server, e);
 }
@@ -268,6 +272,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	refresh_free(c->refresh);
 	egress_check_free(c->egress_check);
 	outbound_free(c->outbound);
 	if (c->loop)
@@ -311,6 +316,8 @@ int control_main(const struct child_start *start)
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
+	ev_prepare_stop(r.control.loop, &r.before); /* it would end the loop anew */
+	refresh_drain(r.control.refresh);
 	history_flush(&r.control);
 	stop_all(&r);
 	return 0;

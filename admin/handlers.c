@@ -33,6 +33,7 @@ request_fn *request_handler(enum command_id id)
 		[COMMAND_ACCOUNTS_SHOW] = accounts_show,
 		[COMMAND_ACCOUNTS_SUSPEND] = accounts_suspend,
 		[COMMAND_ACCOUNTS_RESUME] = accounts_resume,
+		[COMMAND_ACCOUNTS_REFRESH] = accounts_refresh,
 		[COMMAND_ACCOUNTS_DEL] = accounts_del,
 		[COMMAND_POOLS_SET] = pools_set,
 		[COMMAND_POOLS_LIST] = pools_list,

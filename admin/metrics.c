@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/names.h"
 #include "admin/notices.h"
+#include "admin/refresh.h"
 #include "common/board.h"
 #include "common/version.h"
 
@@ -300,6 +301,18 @@ static void put_unsaved(const struct scrape *s, const char *name)
 	put_line(s, name, "", s->control->history.unsaved);
 }
 
+static void put_refreshes(const struct scrape *s, const char *name)
+{
+	char labels[48];
+
+	for (int i = 0; i < REFRESH_OUTCOME_COUNT; i++) {
+		snprintf(labels, sizeof(labels), "{result=\"%s\"}",
+			refresh_outcome_name((enum refresh_outcome)i));
+		put_line(s, name, labels,
+			refresh_count(s->control->refresh, (enum refresh_outcome)i));
+	}
+}
+
 static void put_build_info(const struct scrape *s, const char *name)
 {
 	char labels[128];
@@ -428,6 +441,8 @@ static const struct {
 		"Notices that nobody has acknowledged and whose cause is not gone."},
 	{"relay_notices_total", METRIC_COUNTER, NO_COUNTER, put_notices,
 		"Notices opened, by kind."},
+	{"relay_token_refresh_total", METRIC_COUNTER, NO_COUNTER, put_refreshes,
+		"Refreshes of access tokens by what became of them."},
 	{"relay_store_up", METRIC_GAUGE, NO_COUNTER, put_store_up, "1 when the store answers."},
 	{"relay_build_info", METRIC_GAUGE, NO_COUNTER, put_build_info, "The running version."},
 };

@@ -1,0 +1,37 @@
+/*
+ * What an outcome of a refresh changes in the store, in one transaction: the new tokens, the journal,
+ * whether the account needs a login. Works from the journal alone, so that a control that has just
+ * started goes on where its predecessor died.
+ */
+#ifndef RELAY_ADMIN_REFRESH_SETTLE_H
+#define RELAY_ADMIN_REFRESH_SETTLE_H
+
+#include "admin/refresh_plan.h"
+#include "admin/store.h"
+#include "admin/vault.h"
+
+#define REFRESH_NOTICE_FAILING "refresh_failing"
+
+struct refresh_account {
+	int64_t id;
+	const char *name;
+	uint32_t failures; /* in a row, before this outcome */
+};
+
+struct refresh_settled {
+	enum refresh_outcome outcome;
+	struct refresh_action action;
+	const char *reason; /* of REFRESH_LOGIN; "" = none */
+	bool renewed;	    /* the access token is a new one */
+	int64_t expires_ms; /* of it */
+};
+
+/*
+ * `outcome` counts where the journal has no reply (LOST, NOT_SENT); a reply speaks for itself. Raises
+ * the store's version when the agent has something to learn. 0; -ENOENT: no intent, nothing to do;
+ * negative: the store failed, and all is as before.
+ */
+int refresh_settle(struct store *s, const struct vault *v, const struct refresh_account *a,
+	enum refresh_outcome outcome, struct refresh_settled *ret, struct errtext *e);
+
+#endif
