@@ -2,9 +2,11 @@
 #include "admin/usage.h"
 
 #include "admin/account_credential.h"
+#include "admin/account_state.h"
 #include "admin/egress_sharing.h"
 #include "admin/headers.h"
 #include "admin/node_egress.h"
+#include "admin/notices.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/provider.h"
@@ -14,16 +16,6 @@
 
 #define EGRESSES_MAX 16
 #define PACE_MAX_MS ((uint64_t)10 * 60 * 1000)
-#define REASON_MAX 256
-
-static const char *state_of(bool suspended, bool has_credential, int64_t expires_ms)
-{
-	if (suspended)
-		return "suspended";
-	if (!has_credential)
-		return "no_credential";
-	return expires_ms && expires_ms <= clock_wall_ms() ? "expired" : "ok";
-}
 
 static void describe_pace(sqlite3_stmt *row, int column, json_object *o)
 {
@@ -42,16 +34,15 @@ static void describe_pace(sqlite3_stmt *row, int column, json_object *o)
 
 static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
 {
-	bool suspended = sqlite3_column_int(row, 13) != 0;
-	bool has_credential = sqlite3_column_type(row, 18) != SQLITE_NULL;
+	struct account_facts facts = account_facts_read(row, 22, r->control->board);
 
-	(void)r;
 	answer_slice(o, "name", store_column(row, 1));
 	answer_slice(o, "upstream", store_column(row, 2));
 	answer_slice(o, "provider", store_column(row, 3));
-	answer_text(o, "state", state_of(suspended, has_credential, sqlite3_column_int64(row, 18)));
-	answer_flag(o, "suspended", suspended);
+	account_state_describe(&facts, o);
+	answer_flag(o, "suspended", facts.suspended);
 	answer_slice(o, "suspend_reason", store_column(row, 14));
+	answer_slice(o, "needs_login", store_column(row, 13));
 	answer_list(o, "egress", store_column(row, 17));
 	answer_number(o, "weight", sqlite3_column_int64(row, 4));
 	answer_slice(o, "region", store_column(row, 5));
@@ -84,7 +75,7 @@ const struct noun noun_account = {
 	.find = "SELECT id FROM accounts WHERE name = ?1",
 	.select = "SELECT a.id, a.name, u.name, u.provider, a.weight, a.region, a.rpm, a.rph,"
 		  " a.concurrency, a.max_consecutive, a.pace_min_ms, a.pace_max_ms, a.headers,"
-		  " a.suspended, a.suspend_reason, a.source, a.created_ms,"
+		  " a.needs_login, a.suspend_reason, a.source, a.created_ms,"
 		  " (SELECT group_concat(name, ',') FROM (SELECT e.name FROM account_egresses x"
 		  "  JOIN egresses e ON e.id = x.egress_id WHERE x.account_id = a.id"
 		  "  ORDER BY x.position)),"
@@ -92,9 +83,8 @@ const struct noun noun_account = {
 		  " (SELECT group_concat(name, ',') FROM (SELECT p.name FROM pool_members m"
 		  "  JOIN pools p ON p.id = m.pool_id WHERE m.account_id = a.id ORDER BY p.name)),"
 		  " EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
-		  "  AND f.field = 'refresh_token')"
-		  " FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
-		  " LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
+		  "  AND f.field = 'refresh_token'), " ACCOUNT_FACTS " FROM " ACCOUNT_FACTS_FROM
+		  " JOIN upstreams u ON u.id = a.upstream_id"
 		  " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name",
 	.describe = describe,
 	.columns = columns,
@@ -274,6 +264,15 @@ int accounts_list(struct request *r)
 	return noun_list(r, &noun_account, r->answer);
 }
 
+static int describe_more(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+
+	account_state_describe_results(&facts, context);
+	usage_describe(r->control, USAGE_ACCOUNT, facts.id, context);
+	return 0;
+}
+
 int accounts_show(struct request *r)
 {
 	int64_t id = 0;
@@ -281,46 +280,15 @@ int accounts_show(struct request *r)
 
 	if (!error)
 		error = noun_show(r, &noun_account, r->name, r->answer);
-	if (error)
-		return error;
-	const struct board_account *row = board_find_account(r->control->board, (uint32_t)id);
-	json_object_object_add(r->answer, "risk",
-		json_object_new_double(row ? (double)board_get(&row->risk) / 1e6 : 0));
-	usage_describe(r->control, USAGE_ACCOUNT, (uint32_t)id, r->answer);
-	return 0;
-}
-
-int account_suspend(struct request *r, int64_t id, bool suspended, const char *reason)
-{
-	if (strlen(reason) > REASON_MAX)
-		return errtext_set(&r->error, -EINVAL, "reason: longer than %d bytes", REASON_MAX);
-	return query_run(r, "UPDATE accounts SET suspended = ?1, suspend_reason = ?2 WHERE id = ?3",
-		"iti", (int64_t)suspended, reason, id);
-}
-
-static int suspend_subject(struct request *r, bool suspended)
-{
-	const char *reason = request_text(r, "reason");
-	int64_t id = 0;
-	int error = noun_subject(r, &noun_account, &id);
-
-	if (!error)
-		error = account_suspend(r, id, suspended, reason ? reason : "");
-	return error ? error : noun_show(r, &noun_account, r->name, r->answer);
-}
-
-int accounts_suspend(struct request *r)
-{
-	return suspend_subject(r, true);
-}
-
-int accounts_resume(struct request *r)
-{
-	return suspend_subject(r, false);
+	return error ? error
+		     : query_each(r, describe_more, r->answer,
+			       "SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "WHERE a.id = ?1",
+			       "i", id);
 }
 
 int accounts_del(struct request *r)
 {
+	char subject[NOTICES_SUBJECT_SIZE];
 	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
@@ -329,5 +297,9 @@ int accounts_del(struct request *r)
 			"SELECT p.name FROM pool_members m JOIN pools p ON p.id = m.pool_id"
 			" WHERE m.account_id = ?1 ORDER BY p.name",
 			id);
-	return error ? error : query_run(r, "DELETE FROM accounts WHERE id = ?1", "i", id);
+	if (!error)
+		error = query_run(r, "DELETE FROM accounts WHERE id = ?1", "i", id);
+	return error ? error
+		     : notices_resolve(r->control->store, NULL,
+			       notices_subject("account", r->name, subject), &r->error);
 }

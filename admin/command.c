@@ -24,6 +24,16 @@ const struct command *command_find(const char *noun, const char *verb)
 	return NULL;
 }
 
+const struct command *command_next_form(const struct command *c)
+{
+	enum command_id next = command_id(c) + 1;
+	const struct command *other = next < COMMAND_COUNT ? command_row(next) : NULL;
+
+	if (!other || strcmp(c->noun, other->noun) != 0 || !same_word(c->verb, other->verb))
+		return NULL;
+	return other;
+}
+
 static const struct command_noun *find_noun(const char *name)
 {
 	for (const struct command_noun *n = command_nouns(); n->name; n++) {

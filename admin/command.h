@@ -29,6 +29,7 @@ enum command_type {
 	COMMAND_NAME,	  /* string, a name as CONTRACT.md says; "" where the row allows none */
 	COMMAND_NAMES,	  /* a,b,c -> array of names */
 	COMMAND_NUMBER,	  /* number, 0..max */
+	COMMAND_SHARE,	  /* number, 0..1 with a fraction */
 	COMMAND_DURATION, /* string, as the user wrote it: 30d */
 	COMMAND_FLAG,	  /* no value -> true */
 	COMMAND_SWITCH,	  /* on|off -> bool */
@@ -70,6 +71,7 @@ enum command_kind {
 	COLUMN_LIMIT, /* 0 is shown as - */
 	COLUMN_MS,    /* a number of milliseconds; negative is - */
 	COLUMN_BYTES,
+	COLUMN_SPAN, /* seconds as 4m 30s */
 };
 
 struct command_column {
@@ -126,7 +128,9 @@ enum command_id {
 	COMMAND_ACCOUNTS_LIST,
 	COMMAND_ACCOUNTS_SHOW,
 	COMMAND_ACCOUNTS_SUSPEND,
+	COMMAND_ACCOUNTS_SUSPEND_RISKY,
 	COMMAND_ACCOUNTS_RESUME,
+	COMMAND_ACCOUNTS_RESET,
 	COMMAND_ACCOUNTS_REFRESH,
 	COMMAND_ACCOUNTS_DEL,
 	COMMAND_POOLS_SET,
@@ -173,6 +177,11 @@ const struct command *command_row(enum command_id id);
 enum command_id command_id(const struct command *c);
 /* `verb` NULL finds a noun that is a whole command. NULL when there is none. */
 const struct command *command_find(const char *noun, const char *verb);
+/*
+ * One more form of the same words, as `accounts suspend --risk-above`: the next row when it has them.
+ * NULL when there is none. command_find() gives the first form.
+ */
+const struct command *command_next_form(const struct command *c);
 bool command_has_noun(const char *noun);
 const char *command_noun_help(const char *noun);
 

@@ -89,6 +89,21 @@ static bool was_given(const struct command_args *a, const char *name)
 	return false;
 }
 
+/* An option that only another form of the command has chooses that one, while nothing stands against it. */
+static const struct command_option *find_option(struct parse *p, struct slice name)
+{
+	struct command_args *a = p->args;
+	const struct command_option *o = command_option_find(a->command, name);
+	const struct command *other = command_next_form(a->command);
+
+	if (o || !other || p->positional)
+		return o;
+	o = command_option_find(other, name);
+	if (o)
+		a->command = other;
+	return o;
+}
+
 static int take_option(struct parse *p, const char *word)
 {
 	struct slice value = {NULL, 0};
@@ -98,7 +113,7 @@ static int take_option(struct parse *p, const char *word)
 		return global < 0 ? global : 0;
 	if (word[1] != '-' || !p->args->command)
 		return fail(p, "unknown option", word);
-	const struct command_option *o = command_option_find(p->args->command, option_name(word));
+	const struct command_option *o = find_option(p, option_name(word));
 	if (!o)
 		return fail(p, "unknown option", word);
 	if (was_given(p->args, o->name) && !command_option_repeats(o))

@@ -77,7 +77,7 @@ static void put_help_line(const char *what, const char *help, struct buffer *out
 		buffer_printf(out, "  %-*s  %s\n", HELP_COLUMN, what, help);
 }
 
-void command_help_command(const struct command *c, struct buffer *out)
+static void put_form(const struct command *c, struct buffer *out)
 {
 	buffer_append_str(out, "usage: relayadm ");
 	command_synopsis(c, out);
@@ -89,6 +89,16 @@ void command_help_command(const struct command *c, struct buffer *out)
 		put_option(o, &what);
 		put_help_line(buffer_str(&what), o->help, out);
 		buffer_fini(&what);
+	}
+}
+
+void command_help_command(const struct command *c, struct buffer *out)
+{
+	const struct command *first = command_find(c->noun, c->verb);
+
+	for (const struct command *form = first; form; form = command_next_form(form)) {
+		buffer_append_str(out, form == first ? "" : "\n");
+		put_form(form, out);
 	}
 }
 
@@ -224,10 +234,20 @@ void command_man(const char *version, struct buffer *out)
 
 /* --- bash --- */
 
-static void put_words(struct buffer *out, const struct command *c)
+/* The options of all forms; what two of them have is only once. */
+static void put_words(struct buffer *out, const struct command *first)
 {
-	for (const struct command_option *o = c->options; o && o->name; o++)
-		buffer_printf(out, " --%s", o->name);
+	for (const struct command *c = first; c; c = command_next_form(c)) {
+		for (const struct command_option *o = c->options; o && o->name; o++) {
+			if (c == first || !command_option_find(first, slice_from_str(o->name)))
+				buffer_printf(out, " --%s", o->name);
+		}
+	}
+}
+
+static bool is_first_form(const struct command *c)
+{
+	return command_find(c->noun, c->verb) == c;
 }
 
 static void put_verbs(struct buffer *out, const char *noun)
@@ -236,7 +256,7 @@ static void put_verbs(struct buffer *out, const char *noun)
 
 	for (int i = 0; i < COMMAND_COUNT; i++) {
 		const struct command *c = command_row((enum command_id)i);
-		if (c->verb && strcmp(c->noun, noun) == 0) {
+		if (c->verb && strcmp(c->noun, noun) == 0 && is_first_form(c)) {
 			buffer_printf(out, "%s%s", space, c->verb);
 			space = " ";
 		}
@@ -319,6 +339,8 @@ void command_completion(struct buffer *out)
 	}
 	for (int i = 0; i < COMMAND_COUNT; i++) {
 		const struct command *c = command_row((enum command_id)i);
+		if (!is_first_form(c))
+			continue;
 		buffer_printf(out, "\t\t\"%s %s\") words=\"--json --help", c->noun,
 			c->verb ? c->verb : "");
 		put_words(out, c);

@@ -26,6 +26,18 @@ static void put_ms(int64_t ms, struct buffer *out)
 		buffer_printf(out, "%.1f s", (double)ms / 1000);
 }
 
+static void put_span(int64_t s, struct buffer *out)
+{
+	if (s < 120)
+		buffer_printf(out, "%" PRId64 "s", s);
+	else if (s < 3600)
+		buffer_printf(out, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		buffer_printf(out, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
+	else
+		buffer_printf(out, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
+}
+
 static void put_number(int64_t n, enum command_kind kind, struct buffer *out)
 {
 	switch (kind) {
@@ -40,6 +52,9 @@ static void put_number(int64_t n, enum command_kind kind, struct buffer *out)
 		break;
 	case COLUMN_BYTES:
 		put_bytes(n, out);
+		break;
+	case COLUMN_SPAN:
+		put_span(n, out);
 		break;
 	case COLUMN_PLAIN:
 		buffer_printf(out, "%" PRId64, n);
@@ -195,7 +210,7 @@ static void put_object(json_object *o, int indent, struct buffer *out)
 static const struct command_column process_columns[] = {
 	{"name", "PROCESS", COLUMN_PLAIN},
 	{"pid", "PID", COLUMN_PLAIN},
-	{"uptime_s", "UPTIME", COLUMN_PLAIN},
+	{"uptime_s", "UPTIME", COLUMN_SPAN},
 	{"restarts", "RESTARTS", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
@@ -211,6 +226,9 @@ static const struct command_column account_columns[] = {
 	{"name", "ACCOUNT", COLUMN_PLAIN},
 	{"upstream", "UPSTREAM", COLUMN_PLAIN},
 	{"state", "STATE", COLUMN_PLAIN},
+	{"until_s", "FOR", COLUMN_SPAN},
+	{"circuit", "CIRCUIT", COLUMN_PLAIN},
+	{"risk", "RISK", COLUMN_PLAIN},
 	{"egress", "EGRESS", COLUMN_PLAIN},
 	{"active", "ACTIVE", COLUMN_PLAIN},
 	{"requests", "REQUESTS", COLUMN_PLAIN},
@@ -306,18 +324,6 @@ static const struct command_column *status_section(const char *key)
 	return NULL;
 }
 
-static void put_uptime(int64_t s, char *out, size_t size)
-{
-	if (s < 120)
-		snprintf(out, size, "%" PRId64 "s", s);
-	else if (s < 3600)
-		snprintf(out, size, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
-	else if (s < 86400)
-		snprintf(out, size, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
-	else
-		snprintf(out, size, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
-}
-
 /* Arrays of objects, which become tables; names of a section can also be plain lists elsewhere. */
 static bool is_table(const char *key, json_object *value)
 {
@@ -350,17 +356,12 @@ static void put_processes(json_object *processes, struct buffer *out)
 
 	json_object_object_foreach(processes, name, process)
 	{
-		char text[48];
 		json_object *row = json_object_new_object();
-		json_object *uptime = json_object_object_get(process, "uptime_s");
-		put_uptime(json_object_get_int64(uptime), text, sizeof(text));
 		json_object_object_add(row, "name", json_object_new_string(name));
-		json_object_object_add(
-			row, "pid", json_object_get(json_object_object_get(process, "pid")));
-		json_object_object_add(
-			row, "uptime_s", uptime ? json_object_new_string(text) : NULL);
-		json_object_object_add(row, "restarts",
-			json_object_get(json_object_object_get(process, "restarts")));
+		json_object_object_foreach(process, field, value)
+		{
+			json_object_object_add(row, field, json_object_get(value));
+		}
 		json_object_array_add(items, row);
 	}
 	put_section(process_columns, items, out);

@@ -4,6 +4,7 @@
 #include "common/num.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static json_object *new_string(struct slice s)
 {
@@ -66,6 +67,22 @@ static int add_number(const struct command_option *o, struct slice text, const c
 	return 0;
 }
 
+static int add_share(const struct command_option *o, struct slice text, const char *field,
+	json_object *body, struct errtext *e)
+{
+	char digits[16];
+	uint32_t millionths;
+
+	if (num_parse_fraction(text, &millionths))
+		return errtext_set(e, -EINVAL, "%s: \"%.*s\" is not a number from 0 to 1, as 0.7",
+			o->name, (int)slice_cut(text, 100).n, text.p);
+	/* json-c by itself would send all seventeen digits of a double */
+	double share = (double)millionths / 1e6;
+	snprintf(digits, sizeof(digits), "%.6g", share);
+	json_object_object_add(body, field, json_object_new_double_s(share, digits));
+	return 0;
+}
+
 static int add_switch(const struct command_option *o, struct slice text, const char *field,
 	json_object *body, struct errtext *e)
 {
@@ -97,6 +114,8 @@ int command_text_add(
 	switch (o->type) {
 	case COMMAND_NUMBER:
 		return add_number(o, text, field, body, e);
+	case COMMAND_SHARE:
+		return add_share(o, text, field, body, e);
 	case COMMAND_SWITCH:
 		return add_switch(o, text, field, body, e);
 	case COMMAND_FLAG:

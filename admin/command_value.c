@@ -134,6 +134,7 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 	case COMMAND_PATH:
 		return check_plain(o, s, e);
 	case COMMAND_NUMBER:
+	case COMMAND_SHARE:
 	case COMMAND_FLAG:
 	case COMMAND_SWITCH:
 	case COMMAND_DOCUMENT:
@@ -148,6 +149,8 @@ static enum json_type wanted_type(const struct command_option *o)
 	switch (o->type) {
 	case COMMAND_NUMBER:
 		return json_type_int;
+	case COMMAND_SHARE:
+		return json_type_double;
 	case COMMAND_FLAG:
 	case COMMAND_SWITCH:
 		return json_type_boolean;
@@ -182,9 +185,10 @@ static const char *type_word(enum json_type type)
 		return "an array of strings";
 	case json_type_object:
 		return "an object of strings";
+	case json_type_double:
+		return "a number";
 	case json_type_string:
 	case json_type_null:
-	case json_type_double:
 		break;
 	}
 	return "a string";
@@ -206,6 +210,16 @@ static int check_number(const struct command_option *o, json_object *value, stru
 		return 0;
 	return errtext_set(
 		e, -EINVAL, "%s: a number from 0 to %llu", o->name, (unsigned long long)max);
+}
+
+/* Not a number is not within bounds either. */
+static int check_share(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	double share = json_object_get_double(value);
+
+	if (share >= 0 && share <= 1)
+		return 0;
+	return errtext_set(e, -EINVAL, "%s: a number from 0 to 1, as 0.7", o->name);
 }
 
 static int check_array(const struct command_option *o, json_object *value, struct errtext *e)
@@ -250,10 +264,14 @@ int command_value_check(const struct command_option *o, json_object *value, stru
 {
 	enum json_type want = wanted_type(o);
 
+	if (want == json_type_double && json_object_is_type(value, json_type_int))
+		return check_share(o, value, e);
 	if (!json_object_is_type(value, want))
 		return errtext_set(e, -EINVAL, "%s: is not %s", o->name, type_word(want));
 	if (want == json_type_int)
 		return check_number(o, value, e);
+	if (want == json_type_double)
+		return check_share(o, value, e);
 	if (want == json_type_array)
 		return check_array(o, value, e);
 	if (want == json_type_object)

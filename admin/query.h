@@ -88,6 +88,7 @@ int account_insert(struct request *r, const char *name, int64_t *ret_id);
 int account_update(struct request *r, int64_t id);
 int pool_insert(struct request *r, const char *name, int64_t *ret_id);
 int pool_update(struct request *r, int64_t id);
+/* Resuming one that is not suspended changes nothing. */
 int account_suspend(struct request *r, int64_t id, bool suspended, const char *reason);
 int tenant_enable(struct request *r, int64_t id, bool enabled);
 
@@ -98,7 +99,7 @@ request_fn tokens_issue, tokens_list, tokens_show, tokens_revoke, tokens_rotate;
 request_fn upstreams_add, upstreams_set, upstreams_list, upstreams_show, upstreams_del;
 request_fn egress_add, egress_set, egress_list, egress_show, egress_del, egress_check;
 request_fn accounts_add, accounts_set, accounts_list, accounts_show, accounts_suspend,
-	accounts_resume, accounts_refresh, accounts_del;
+	accounts_suspend_risky, accounts_resume, accounts_reset, accounts_refresh, accounts_del;
 request_fn pools_set, pools_list, pools_show, pools_del;
 request_fn bans_add, bans_list, bans_del;
 request_fn site_show, site_enable, site_disable, site_self_use;

@@ -95,6 +95,7 @@ static int add_given(
 	case COMMAND_NAME:
 	case COMMAND_NAMES:
 	case COMMAND_NUMBER:
+	case COMMAND_SHARE:
 	case COMMAND_DURATION:
 	case COMMAND_FLAG:
 	case COMMAND_SWITCH:

@@ -173,6 +173,11 @@ int64_t request_number(const struct request *r, const char *field, int64_t other
 	return request_has(r, field) ? json_object_get_int64(request_value(r, field)) : otherwise;
 }
 
+double request_share(const struct request *r, const char *field, double otherwise)
+{
+	return request_has(r, field) ? json_object_get_double(request_value(r, field)) : otherwise;
+}
+
 bool request_flag(const struct request *r, const char *field)
 {
 	return json_object_get_boolean(request_value(r, field)) != 0;

@@ -45,6 +45,7 @@ unsigned request_refuse(struct request *r, unsigned status, const char *message)
 bool request_has(const struct request *r, const char *field);
 const char *request_text(const struct request *r, const char *field);
 int64_t request_number(const struct request *r, const char *field, int64_t otherwise);
+double request_share(const struct request *r, const char *field, double otherwise);
 bool request_flag(const struct request *r, const char *field);
 json_object *request_value(const struct request *r, const char *field);
 uint64_t request_duration(const struct request *r, const char *field, uint64_t otherwise_ms);

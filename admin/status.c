@@ -206,8 +206,9 @@ static int put_id(struct request *r, sqlite3_stmt *row, void *context)
 
 static int put_accounts(struct request *r)
 {
-	static const char *const kept[] = {
-		"name", "upstream", "state", "suspend_reason", "egress", "credential_expires_at"};
+	static const char *const kept[] = {"name", "upstream", "state", "standing", "until",
+		"until_s", "circuit", "risk", "in_use", "needs_login", "suspend_reason", "egress",
+		"credential_expires_at"};
 	json_object *all = json_object_new_object();
 	json_object *ids = json_object_new_object();
 	json_object *items = json_object_new_array();

@@ -94,7 +94,7 @@ static void refuses_what_is_no_command(void **state)
 {
 	(void)state;
 	REFUSE("unknown noun \"foo\"", W("foo"));
-	REFUSE("unknown verb \"refresh\" of accounts", W("accounts"), W("refresh"));
+	REFUSE("unknown verb \"polish\" of accounts", W("accounts"), W("polish"));
 	REFUSE("no verb given", W("tokens"));
 	REFUSE("no command given", W("--json"));
 	REFUSE("NAME is missing", W("tenants"), W("show"));
@@ -187,9 +187,35 @@ static void refuses_texts_of_no_form(void **state)
 	refuse_text(COMMAND_APPLY, "no-reload", "false");
 }
 
+static void an_option_of_another_form_chooses_it(void **state)
+{
+	struct command_args a;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(
+		PARSE(&a, &e, W("accounts"), W("suspend"), W("a"), W("--reason"), W("r")), 0);
+	assert_ptr_equal(a.command, command_row(COMMAND_ACCOUNTS_SUSPEND));
+	command_args_fini(&a);
+	assert_int_equal(PARSE(&a, &e, W("accounts"), W("suspend"), W("--reason"), W("r"),
+				 W("--risk-above"), W("0.7")),
+		0);
+	assert_ptr_equal(a.command, command_row(COMMAND_ACCOUNTS_SUSPEND_RISKY));
+	assert_null(a.subject);
+	command_args_fini(&a);
+	assert_int_equal(
+		PARSE(&a, &e, W("accounts"), W("suspend"), W("--risk-above"), W("0.7"), W("a")),
+		-EINVAL);
+	assert_int_equal(
+		PARSE(&a, &e, W("accounts"), W("suspend"), W("a"), W("--risk-above=0.7")), -EINVAL);
+	assert_int_equal(PARSE(&a, &e, W("accounts"), W("suspend")), -EINVAL);
+	assert_int_equal(PARSE(&a, &e, W("accounts"), W("resume"), W("--risk-above=0.7")), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_option_of_another_form_chooses_it),
 		cmocka_unit_test(takes_options_before_and_after_arguments),
 		cmocka_unit_test(subject_goes_to_the_path),
 		cmocka_unit_test(double_dash_ends_options),

@@ -80,7 +80,8 @@ static void status_has_sections(void **state)
 	json_object *o = json_tokener_parse(
 		"{\"mode\":\"single\",\"processes\":{\"keeper\":{\"pid\":7,\"uptime_s\":3700,"
 		"\"restarts\":0}},\"pools\":[],\"accounts\":[{\"name\":\"a\",\"upstream\":\"u\","
-		"\"state\":\"ok\",\"egress\":[\"e\"],\"active\":1,\"requests\":9}]}");
+		"\"state\":\"open\",\"until_s\":300,\"circuit\":\"open\",\"risk\":0.25,"
+		"\"egress\":[\"e\"],\"active\":1,\"requests\":9}]}");
 	struct buffer out = {0};
 
 	(void)state;
@@ -88,8 +89,8 @@ static void status_has_sections(void **state)
 	assert_string_equal(buffer_str(&out),
 		"mode: single\n"
 		"\nPROCESS  PID  UPTIME  RESTARTS\nkeeper   7    1h 1m   0\n"
-		"\nACCOUNT  UPSTREAM  STATE  EGRESS  ACTIVE  REQUESTS\n"
-		"a        u         ok     e       1       9\n");
+		"\nACCOUNT  UPSTREAM  STATE  FOR    CIRCUIT  RISK  EGRESS  ACTIVE  REQUESTS\n"
+		"a        u         open   5m 0s  open     0.25  e       1       9\n");
 	buffer_fini(&out);
 	json_object_put(o);
 }
