@@ -4,6 +4,7 @@
 #include "admin/control_keeper.h"
 #include "admin/egress_check.h"
 #include "admin/healing.h"
+#include "admin/healthwatch.h"
 #include "admin/history.h"
 #include "admin/outbound.h"
 #include "admin/publish.h"
@@ -37,6 +38,7 @@ struct runner {
 	ev_timer bans;
 	ev_timer history;
 	struct healing healing;
+	struct healthwatch healthwatch;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
 };
@@ -198,6 +200,7 @@ static void start_watchers(struct runner *r)
 	ev_timer_start(loop, &r->bans);
 	ev_timer_start(loop, &r->history);
 	healing_start(&r->healing, &r->control);
+	healthwatch_start(&r->healthwatch, &r->control);
 	ev_timer_start(loop, &r->retry);
 }
 

@@ -1,0 +1,188 @@
+/* Suspensions that the agent pronounces, taken over into the store. */
+#include "tests/unit/admin/room.h"
+
+#include "admin/healthwatch.h"
+#include "common/statefile.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define FURNITURE                                                                                  \
+	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
+	" ('u', 'https://u', 'openai', 0);"                                                        \
+	"INSERT INTO accounts (name, upstream_id, source, created_ms) VALUES"                      \
+	" ('a', 1, 'token', 0), ('b', 1, 'token', 0);"                                             \
+	"INSERT INTO account_egresses VALUES (1, 1, 0), (2, 1, 0)"
+
+struct watched {
+	struct room *room;
+	struct healthwatch watch;
+};
+
+static struct watched w;
+
+static int setup(void **state)
+{
+	struct room *r = room_new();
+
+	room_run(r, FURNITURE);
+	room_put_token(r, 1, "sk-a");
+	room_put_token(r, 2, "sk-b");
+	w = (struct watched){.room = r, .watch = {.control = &r->control}};
+	*state = r;
+	return 0;
+}
+
+static void suspend(struct room *r, uint32_t id, uint64_t epoch)
+{
+	board_set(&board_account(r->board, id)->epoch, epoch);
+	board_set(&board_account(r->board, id)->standing, BOARD_STANDING_SUSPENDED);
+	board_add(&r->board->counters[BOARD_HEALTH_CHANGES], 1);
+}
+
+static int64_t suspended(struct room *r)
+{
+	return room_number(r, "SELECT count(*) FROM accounts WHERE suspended");
+}
+
+static bool something_was_published(struct room *r)
+{
+	struct pollfd p = {.fd = r->agent_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* A look of which nothing comes. */
+static void look_in_vain(struct room *r, int64_t now_ms)
+{
+	uint64_t before = store_version(r->control.store);
+
+	healthwatch_poll(&w.watch, now_ms);
+	assert_true(store_version(r->control.store) == before);
+	assert_false(something_was_published(r));
+}
+
+/* A look that changes something, with an agent that takes the snapshot. */
+static void look(struct room *r, int64_t now_ms, struct room_seen *ret)
+{
+	room_acknowledge(r, store_version(r->control.store) + 1, 0);
+	healthwatch_poll(&w.watch, now_ms);
+	room_take(r, ret);
+}
+
+static void an_account_that_the_agent_suspends_is_suspended_for_good(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	look_in_vain(r, 1000);
+	suspend(r, 2, 0);
+	look(r, 1200, &seen);
+	const struct snapshot_account *rows =
+		SNAPSHOT_ROWS(&seen.snapshot, ACCOUNT, struct snapshot_account);
+	assert_false(rows[0].flags & SNAPSHOT_ACCOUNT_SUSPENDED);
+	assert_true(rows[1].flags & SNAPSHOT_ACCOUNT_SUSPENDED);
+	room_seen_fini(&seen);
+	assert_int_equal(suspended(r), 1);
+	assert_int_equal(room_number(r,
+				 "SELECT count(*) FROM notices WHERE acked_ms = 0 AND"
+				 " kind = 'account_suspended' AND subject = 'account/b'"
+				 " AND message = 'repeated refusals'"),
+		1);
+	/* once is enough */
+	look_in_vain(r, 1400);
+	board_add(&r->board->counters[BOARD_HEALTH_CHANGES], 1);
+	look_in_vain(r, 1600);
+	look_in_vain(r, 9000);
+}
+
+static void what_was_reset_since_is_not_suspended(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, "UPDATE accounts SET epoch = 1 WHERE id = 1");
+	suspend(r, 1, 0);
+	look_in_vain(r, 1000);
+	assert_int_equal(suspended(r), 0);
+}
+
+static void what_the_operator_has_suspended_stays_as_it_is(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, "UPDATE accounts SET suspended = 1, suspend_reason = 'mine' WHERE id = 1");
+	suspend(r, 1, 0);
+	look_in_vain(r, 1000);
+	assert_int_equal(
+		room_number(r, "SELECT count(*) FROM accounts WHERE suspend_reason = 'mine'"), 1);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM notices"), 0);
+}
+
+/* A control that was away when the counter rose still sees the standing. */
+static void nothing_is_missed_by_a_new_control(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	suspend(r, 1, 0);
+	look(r, 1, &seen);
+	room_seen_fini(&seen);
+	assert_int_equal(suspended(r), 1);
+}
+
+static void without_a_change_it_looks_every_few_seconds(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	look_in_vain(r, 1000);
+	board_set(&board_account(r->board, 1)->standing, BOARD_STANDING_SUSPENDED);
+	look_in_vain(r, 5900);
+	look(r, 6000, &seen);
+	room_seen_fini(&seen);
+	assert_int_equal(suspended(r), 1);
+}
+
+static void says_how_often_and_why(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+	char path[ROOM_PATH_MAX];
+	int set_aside;
+	uint32_t count;
+
+	snprintf(path, sizeof(path), "%s/state", r->dir);
+	int fd = statefile_open(path, (unsigned)-1, (unsigned)-1, &set_aside, &r->e);
+	assert_true(fd >= 0);
+	assert_int_equal(statefile_map(fd, &r->control.statefile, &r->e), 0);
+	struct statefile_health *rows =
+		statefile_table(&r->control.statefile, STATEFILE_HEALTH, &count);
+	rows[7].id = 1;
+	rows[7].rungs = 5;
+	rows[7].cool_class = RESULT_DENIED;
+	rows[7].state = HEALTH_ACCOUNT;
+	suspend(r, 1, 0);
+	look(r, 1000, &seen);
+	room_seen_fini(&seen);
+	assert_int_equal(room_number(r,
+				 "SELECT count(*) FROM accounts WHERE suspend_reason ="
+				 " '5 refusals in a row, the last one: denied'"),
+		1);
+	statefile_unmap(&r->control.statefile);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
+		TEST(an_account_that_the_agent_suspends_is_suspended_for_good),
+		TEST(what_was_reset_since_is_not_suspended),
+		TEST(what_the_operator_has_suspended_stays_as_it_is),
+		TEST(nothing_is_missed_by_a_new_control),
+		TEST(without_a_change_it_looks_every_few_seconds),
+		TEST(says_how_often_and_why),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
