@@ -258,12 +258,15 @@ static void step_up(uint16_t *count)
 		(*count)++;
 }
 
-static void on_success(struct statefile_health *row, int64_t now_ms)
+static void on_success(struct statefile_health *row, bool is_probe, int64_t now_ms)
 {
 	row->last_success_ms = now_ms;
-	row->failures = row->rungs = row->bursts = row->suspects = 0;
+	row->failures = row->rungs = row->suspects = 0;
 	row->refused_credential = 0;
-	row->cool_until_ms = row->window_until_ms = 0;
+	if (!is_probe || row->cool_class != RESULT_BURST)
+		row->cool_until_ms = 0;
+	if (!is_probe)
+		row->window_until_ms = row->bursts = 0;
 	if (row->circuit != CIRCUIT_CLOSED)
 		set_circuit(row, CIRCUIT_CLOSED);
 }
@@ -325,7 +328,7 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 {
 	switch (event->result->class) {
 	case RESULT_SUCCESS:
-		on_success(row, now_ms);
+		on_success(row, event->is_probe, now_ms);
 		break;
 	case RESULT_BURST:
 		on_burst(row, event->result, now_ms, random);
@@ -333,6 +336,8 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 	case RESULT_AUTH:
 		return on_auth(row, subject, event->credential, now_ms);
 	case RESULT_DENIED:
+		if (event->is_probe && !row->suspects && !row->rungs)
+			break;
 		return climb(row, RESULT_DENIED, now_ms);
 	case RESULT_OVERLOAD:
 	case RESULT_SERVER:

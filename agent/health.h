@@ -85,6 +85,11 @@ struct health_event {
 	const uint8_t *id;
 	uint32_t generation; /* under which it was let out */
 	uint32_t credential; /* which it was given */
+	/*
+	 * A cheap question of control's own, which the limits of an upstream do not mean: its success ends no
+	 * window and no burst, and its denial says something only where others were denied or lost before.
+	 */
+	bool is_probe;
 	const struct result *result;
 };
 

@@ -206,7 +206,7 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 {
 	const struct result result = {
 		.class = connected ? RESULT_SUCCESS : RESULT_NETWORK, .known = true};
-	const struct health_event event = {t->id, t->mark.backend_generation, 0, &result};
+	const struct health_event event = {t->id, t->mark.backend_generation, 0, false, &result};
 	struct board_backend *shown = t->backend ? board_backend(a->board, t->backend->id) : NULL;
 
 	if (shown && !connected)
@@ -233,7 +233,7 @@ static void leave(const struct attempt *t)
 static void judge(struct agent *a, const struct attempt *t, const struct result *result)
 {
 	const struct health_event event = {
-		t->id, t->mark.account_generation, t->mark.credential, result};
+		t->id, t->mark.account_generation, t->mark.credential, t->mark.is_probe, result};
 	enum circuit before = t->account_row ? t->account_row->circuit : CIRCUIT_CLOSED;
 	bool wanted = false;
 
@@ -308,7 +308,8 @@ void judge_head(
 	if (!attempt_find(a, lease->account, lease->backend, lease->id, &mark, &t))
 		return;
 	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
-	const struct health_event event = {t.id, mark.account_generation, mark.credential, &result};
+	const struct health_event event = {
+		t.id, mark.account_generation, mark.credential, false, &result};
 	enum circuit before = t.account_row ? t.account_row->circuit : CIRCUIT_CLOSED;
 	bool wanted = t.account_row &&
 		health_result(t.account_row, &t.account_subject, &a->snapshot->head->health, &event,
