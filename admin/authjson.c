@@ -1,6 +1,7 @@
 #include "admin/authjson.h"
 
 #include "common/buffer.h"
+#include "common/timetext.h"
 
 #include <errno.h>
 
@@ -146,10 +147,20 @@ static int take_tokens(json_object *tokens, struct authjson *a, struct errtext *
 	return error ? errtext_prefix(e, error, "auth.json: tokens.access_token") : 0;
 }
 
+static void take_last_refresh(struct authjson *a)
+{
+	struct slice text;
+
+	if (take_text(a->document, "", "last_refresh", &text, NULL) ||
+		timetext_parse_rfc3339(text, &a->last_refresh_ms))
+		a->last_refresh_ms = 0;
+}
+
 static int take_document(struct authjson *a, struct errtext *e)
 {
 	json_object *tokens = json_object_object_get(a->document, "tokens");
 
+	take_last_refresh(a);
 	if (tokens) {
 		if (!json_object_is_type(tokens, json_type_object))
 			return errtext_set(e, -EINVAL, "auth.json: tokens is not an object");

@@ -22,7 +22,8 @@ struct authjson {
 	struct slice refresh_token;
 	struct slice id_token;
 	struct slice account_id;
-	int64_t expires_ms; /* Unix time; 0 = never */
+	int64_t expires_ms;	 /* Unix time; 0 = never */
+	int64_t last_refresh_ms; /* Unix time; 0 = not said, or not as a time */
 };
 
 /* 0, or -EINVAL naming what is wrong, never a value. */

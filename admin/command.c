@@ -119,7 +119,7 @@ const struct command_option *command_option_find(const struct command *c, struct
 
 bool command_option_takes_value(const struct command_option *o)
 {
-	return o->type != COMMAND_FLAG && o->type != COMMAND_STDIN;
+	return o->type != COMMAND_FLAG && o->type != COMMAND_STDIN && o->type != COMMAND_ORIGIN;
 }
 
 struct command_option command_argument_option(const struct command_argument *a)

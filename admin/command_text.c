@@ -136,6 +136,7 @@ int command_text_add(
 	case COMMAND_PATH:
 	case COMMAND_CONTENT:
 	case COMMAND_STDIN:
+	case COMMAND_ORIGIN:
 		json_object_object_add(body, field, new_string(text));
 		return 0;
 	case COMMAND_DOCUMENT:

@@ -132,6 +132,7 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 	case COMMAND_TEXTS:
 	case COMMAND_HEADERS:
 	case COMMAND_PATH:
+	case COMMAND_ORIGIN:
 		return check_plain(o, s, e);
 	case COMMAND_NUMBER:
 	case COMMAND_SHARE:
@@ -167,6 +168,7 @@ static enum json_type wanted_type(const struct command_option *o)
 	case COMMAND_PATH:
 	case COMMAND_CONTENT:
 	case COMMAND_STDIN:
+	case COMMAND_ORIGIN:
 	case COMMAND_DOCUMENT:
 	case COMMAND_OUTPUT:
 		break;

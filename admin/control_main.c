@@ -11,6 +11,7 @@
 #include "admin/refresh.h"
 #include "admin/server.h"
 #include "admin/usage.h"
+#include "admin/watchfile.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -38,6 +39,7 @@ struct runner {
 	ev_timer bans;
 	ev_timer history;
 	struct healing healing;
+	struct watchfile *watchfile;
 	struct healthwatch healthwatch;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
@@ -264,7 +266,8 @@ static int start_all(struct runner *r, struct errtext *e)
 	haproxy_sync_retry(c->haproxy);
 	start_watchers(r);
 	c->refresh = refresh_new(c);
-	if (!c->refresh)
+	r->watchfile = watchfile_new(c);
+	if (!c->refresh || !r->watchfile)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
 		listener_of(c->start, CHILD_SOCKET_METRICS), &r->server, e);
@@ -275,6 +278,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	watchfile_free(r->watchfile);
 	refresh_free(c->refresh);
 	egress_check_free(c->egress_check);
 	outbound_free(c->outbound);

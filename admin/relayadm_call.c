@@ -76,6 +76,20 @@ static int add_path(const struct command_given *g, json_object *body, struct err
 	return command_text_add(&g->option, (struct slice){path, (size_t)n}, body, e);
 }
 
+/* --watch: the path of the file whose content goes along. */
+static int add_origin(const struct command_args *args, const struct command_given *g,
+	json_object *body, struct errtext *e)
+{
+	for (size_t i = 0; i < args->given_count; i++) {
+		struct command_given origin = {g->option, args->given[i].text};
+		if (strcmp(args->given[i].option.name, "auth-json") != 0)
+			continue;
+		if (!slice_eq_str(origin.text, "-"))
+			return add_path(&origin, body, e);
+	}
+	return errtext_set(e, -EINVAL, "--%s: only with --auth-json FILE", g->option.name);
+}
+
 static int add_given(
 	const struct command_given *g, struct call *call, json_object *body, struct errtext *e)
 {
@@ -103,6 +117,7 @@ static int add_given(
 	case COMMAND_NETWORKS:
 	case COMMAND_HEADERS:
 	case COMMAND_TEXTS:
+	case COMMAND_ORIGIN:
 		break;
 	}
 	return command_text_add(&g->option, g->text, body, e);
@@ -163,7 +178,8 @@ static int prepare(
 		return errtext_set(e, -EINVAL, "%s is empty", args->command->arguments[0].metavar);
 	for (size_t i = 0; i < args->given_count; i++) {
 		const struct command_given *g = &args->given[i];
-		int error = is_repeating(args->command, g) ? add_word(g, body, e)
+		int error = is_repeating(args->command, g)     ? add_word(g, body, e)
+			: g->option.type == COMMAND_ORIGIN ? add_origin(args, g, body, e)
 							   : add_given(g, call, body, e);
 		if (error)
 			return error;

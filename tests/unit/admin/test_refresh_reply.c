@@ -1,0 +1,191 @@
+/* Answers of token hosts, judged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "admin/refresh_reply.h"
+#include "common/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define T ((int64_t)1800000000000)
+/* {"alg":"none"} . {"exp":1900000000} . "sig" */
+#define JWT "eyJhbGciOiJub25lIn0.eyJleHAiOjE5MDAwMDAwMDB9.c2ln"
+
+static enum refresh_outcome judge(unsigned status, const char *body, struct refresh_reply *ret)
+{
+	return refresh_reply_parse(status, slice_from_str(body), T, ret);
+}
+
+static void expect(unsigned status, const char *body, enum refresh_outcome outcome)
+{
+	struct refresh_reply r;
+	enum refresh_outcome got = judge(status, body, &r);
+
+	refresh_reply_fini(&r);
+	if (got != outcome)
+		fail_msg("%u %s: %s, not %s", status, body, refresh_outcome_name(got),
+			refresh_outcome_name(outcome));
+}
+
+static void all_tokens_are_taken(void **state)
+{
+	struct refresh_reply r;
+
+	(void)state;
+	assert_int_equal(judge(200,
+				 "{\"access_token\":\"" JWT "\",\"refresh_token\":\"rt.2\","
+				 "\"id_token\":\"id.2\",\"expires_in\":5,\"scope\":\"x\"}",
+				 &r),
+		REFRESH_GRANTED);
+	assert_true(slice_eq_str(r.access_token, JWT));
+	assert_true(slice_eq_str(r.refresh_token, "rt.2"));
+	assert_true(slice_eq_str(r.id_token, "id.2"));
+	/* the token's own word counts before expires_in */
+	assert_true(r.expires_ms == (int64_t)1900000000000);
+	assert_string_equal(r.reason, "");
+	refresh_reply_fini(&r);
+}
+
+static void every_field_is_optional_but_one_must_be_there(void **state)
+{
+	struct refresh_reply r;
+
+	(void)state;
+	assert_int_equal(judge(200, "{\"access_token\":\"opaque\",\"expires_in\":3600}", &r),
+		REFRESH_GRANTED);
+	assert_int_equal(r.refresh_token.n, 0);
+	assert_true(r.expires_ms == T + 3600000);
+	refresh_reply_fini(&r);
+	assert_int_equal(judge(201, "{\"refresh_token\":\"rt\",\"access_token\":null}", &r),
+		REFRESH_GRANTED);
+	assert_int_equal(r.access_token.n, 0);
+	assert_true(r.expires_ms == 0);
+	refresh_reply_fini(&r);
+	expect(200, "{}", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"\"}", REFRESH_LOST);
+}
+
+static void lifetimes_that_make_no_sense_are_unknown(void **state)
+{
+	static const char *const bodies[] = {"{\"access_token\":\"a\"}",
+		"{\"access_token\":\"a\",\"expires_in\":0}",
+		"{\"access_token\":\"a\",\"expires_in\":-5}",
+		"{\"access_token\":\"a\",\"expires_in\":99999999999999}",
+		"{\"access_token\":\"a\",\"expires_in\":\"soon\"}"};
+	struct refresh_reply r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		assert_int_equal(judge(200, bodies[i], &r), REFRESH_GRANTED);
+		assert_true(r.expires_ms == 0);
+		refresh_reply_fini(&r);
+	}
+}
+
+static void what_cannot_be_read_leaves_the_outcome_unknown(void **state)
+{
+	(void)state;
+	expect(200, "", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"" JWT "\",\"refresh_tok", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"a\"", REFRESH_LOST);
+	expect(200, "<html>it works</html>", REFRESH_LOST);
+	expect(200, "[\"access_token\"]", REFRESH_LOST);
+	expect(200, "{\"access_token\":7}", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"a b\"}", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"a\\nX: y\",\"refresh_token\":\"r\"}", REFRESH_LOST);
+	expect(200, "{\"access_token\":\"a\",\"refresh_token\":{\"x\":1}}", REFRESH_LOST);
+	expect(200, "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{}}}}}}}}}",
+		REFRESH_LOST);
+	for (unsigned status = 500; status < 600; status++)
+		expect(status, "{\"error\":\"invalid_grant\"}", REFRESH_LOST);
+	expect(0, "", REFRESH_LOST);
+	expect(100, "", REFRESH_LOST);
+	expect(408, "", REFRESH_LOST);
+	expect(425, "", REFRESH_LOST);
+}
+
+static void a_token_too_long_to_keep_is_not_taken(void **state)
+{
+	struct buffer body = {0};
+
+	(void)state;
+	buffer_append_str(&body, "{\"access_token\":\"a\",\"refresh_token\":\"");
+	for (int i = 0; i < 20000; i++)
+		buffer_append_str(&body, "x");
+	buffer_append_str(&body, "\"}");
+	expect(200, buffer_str(&body), REFRESH_LOST);
+	buffer_fini(&body);
+}
+
+static void rejections_are_told_in_three_forms(void **state)
+{
+	static const char *const codes[] = {"invalid_grant", "refresh_token_expired",
+		"refresh_token_reused", "refresh_token_invalidated"};
+	static const char *const forms[] = {"{\"error\":\"%s\",\"error_description\":\"x\"}",
+		"{\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":\"%s\"}}",
+		"{\"code\":\"%s\"}"};
+	static const unsigned statuses[] = {400, 401, 403};
+	struct buffer body = {0};
+	struct refresh_reply r;
+
+	(void)state;
+	for (size_t i = 0; i < 4 * 3 * 3; i++) {
+		buffer_clear(&body);
+		const char *form = forms[i / 4 % 3];
+		const char *hole = strstr(form, "%s");
+		buffer_append(&body, form, (size_t)(hole - form));
+		buffer_append_str(&body, codes[i % 4]);
+		buffer_append_str(&body, hole + 2);
+		assert_int_equal(judge(statuses[i / 12], buffer_str(&body), &r), REFRESH_REJECTED);
+		assert_string_equal(r.reason, codes[i % 4]);
+		refresh_reply_fini(&r);
+	}
+	buffer_fini(&body);
+}
+
+static void other_refusals_leave_the_token_as_it_is(void **state)
+{
+	(void)state;
+	expect(400, "{\"error\":\"invalid_request\"}", REFRESH_REFUSED);
+	expect(401, "{\"error\":\"invalid_client\"}", REFRESH_REFUSED);
+	expect(400, "{\"error\":\"invalid_grants\"}", REFRESH_REFUSED);
+	expect(401, "", REFRESH_REFUSED);
+	expect(401, "invalid_grant", REFRESH_REFUSED);
+	expect(401, "{\"error\":[\"invalid_grant\"]}", REFRESH_REFUSED);
+	expect(404, "{\"error\":\"invalid_grant\"}", REFRESH_REFUSED);
+	expect(429, "{\"error\":\"refresh_token_reused\"}", REFRESH_REFUSED);
+	expect(302, "", REFRESH_REFUSED);
+}
+
+static void requests_are_json_whatever_is_in_them(void **state)
+{
+	struct buffer body = {0};
+
+	(void)state;
+	refresh_request_format(SLICE_LITERAL("app_1"), SLICE_LITERAL("rt\"\\\x01z"), &body);
+	assert_string_equal(buffer_str(&body),
+		"{\"client_id\":\"app_1\",\"grant_type\":\"refresh_token\","
+		"\"refresh_token\":\"rt\\\"\\\\\\u0001z\"}");
+	buffer_fini(&body);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_tokens_are_taken),
+		cmocka_unit_test(every_field_is_optional_but_one_must_be_there),
+		cmocka_unit_test(lifetimes_that_make_no_sense_are_unknown),
+		cmocka_unit_test(what_cannot_be_read_leaves_the_outcome_unknown),
+		cmocka_unit_test(a_token_too_long_to_keep_is_not_taken),
+		cmocka_unit_test(rejections_are_told_in_three_forms),
+		cmocka_unit_test(other_refusals_leave_the_token_as_it_is),
+		cmocka_unit_test(requests_are_json_whatever_is_in_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
