@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 /*
- * The (upstream, egress) pairs that accounts use. Egresses of kind `node` are not rendered, so
- * whoever has no other way out is unusable.
+ * The (upstream, egress) pairs that accounts use. A node without certificates (of a release that could
+ * not use it) is not rendered, so whoever has no other way out is unusable.
  */
 #define WANTED                                                                                     \
 	"SELECT u.id AS upstream, g.id AS egress FROM ("                                           \
@@ -19,7 +19,7 @@
 	" JOIN account_egresses x ON x.account_id = a.id"                                          \
 	" UNION SELECT a.upstream_id, d.id FROM accounts a JOIN egresses d ON d.name = 'direct'"   \
 	" WHERE a.id NOT IN (SELECT account_id FROM account_egresses)) p"                          \
-	" JOIN upstreams u ON u.id = p.u JOIN egresses g ON g.id = p.g WHERE g.kind <> 'node'"
+	" JOIN upstreams u ON u.id = p.u JOIN egresses g ON g.id = p.g WHERE (g.kind <> 'node' OR g.node_cert <> '')"
 
 enum column {
 	COLUMN_UPSTREAM,

@@ -3,6 +3,8 @@
 #include "admin/control.h"
 #include "admin/hex.h"
 #include "admin/url.h"
+#include "common/ip.h"
+#include "common/num.h"
 #include "common/seam.h"
 
 #include <arpa/inet.h>
@@ -13,6 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define NODE_NAME "relay-node-%" PRId64 /* id of the egress */
+#define NODE_NAME_SIZE 40
 
 /* A copy that lives as long as the model; NULL when out of memory. */
 static const char *keep(struct haproxy_model *m, struct slice s)
@@ -45,6 +50,7 @@ void haproxy_model_fini(struct haproxy_model *m)
 	buffer_fini(&m->texts);
 	buffer_fini(&m->backends);
 	buffer_fini(&m->internal);
+	buffer_fini(&m->nodes);
 	buffer_fini(&m->ca_files);
 }
 
@@ -221,10 +227,23 @@ static enum render_egress egress_kind(struct slice kind)
 {
 	if (slice_eq_str(kind, "source"))
 		return RENDER_EGRESS_SOURCE;
+	if (slice_eq_str(kind, "node"))
+		return RENDER_EGRESS_NODE;
 	return slice_eq_str(kind, "socks4") ? RENDER_EGRESS_SOCKS4 : RENDER_EGRESS_DIRECT;
 }
 
-/* `st` holds, from `column` on, kind and address of the egress. */
+/* Of an egress whose kind and address stand from `column` on, and its id after them. */
+static const char *egress_address(struct haproxy_model *m, sqlite3_stmt *st, int column)
+{
+	char node[NODE_NAME_SIZE];
+
+	if (!slice_eq_str(store_column(st, column), "node"))
+		return keep(m, store_column(st, column + 1));
+	snprintf(node, sizeof(node), NODE_NAME, (int64_t)sqlite3_column_int64(st, column + 2));
+	return keep(m, slice_from_str(node));
+}
+
+/* `st` holds, from `column` on, kind, address and id of the egress. */
 static int make_backend(struct haproxy_model *m, struct slice name, struct slice target,
 	struct slice ca, sqlite3_stmt *st, int column, struct render_backend *ret,
 	struct errtext *e)
@@ -241,7 +260,7 @@ static int make_backend(struct haproxy_model *m, struct slice name, struct slice
 		.tls = url.tls,
 		.host_header = keep(m, slice_from_str(url.host_header)),
 		.egress = egress_kind(store_column(st, column)),
-		.egress_address = keep(m, store_column(st, column + 1)),
+		.egress_address = egress_address(m, st, column),
 	};
 	if (!ret->name || !ret->host || !ret->host_header || !ret->egress_address)
 		return no_memory(e);
@@ -259,7 +278,7 @@ static int take_backend(
 	if (error)
 		return error;
 	b.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3);
-	error = provider_parse(store_column(st, 6), &b.provider);
+	error = provider_parse(store_column(st, 7), &b.provider);
 	if (error)
 		return errtext_set(e, error, "backend %s: unknown provider", b.name);
 	buffer_append(&m->backends, &b, sizeof(b));
@@ -289,12 +308,55 @@ static int take_token_backend(
 	return error ? errtext_prefix(e, error, "token URL") : 0;
 }
 
+/* Its listener leads to one node, whoever comes, so it is there for whatever backend will need it. */
+static int take_node(
+	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+{
+	char name[NODE_NAME_SIZE];
+	struct slice address = store_column(st, 1);
+	const char *colon = memrchr(address.p, ':', address.n);
+	struct slice host = {address.p, colon ? (size_t)(colon - address.p) : 0};
+	uint64_t port = 0;
+
+	(void)c;
+	snprintf(name, sizeof(name), NODE_NAME, (int64_t)sqlite3_column_int64(st, 0));
+	if (!host.n || num_parse_u64(slice_skip(address, host.n + 1), UINT16_MAX, &port))
+		return errtext_set(e, -EINVAL, "egress node %s: its address is malformed", name);
+	if (host.p[0] == '[' && host.n > 2)
+		host = slice_cut(slice_skip(host, 1), host.n - 2);
+	struct render_node n = {
+		.name = keep(m, slice_from_str(name)),
+		.host = keep(m, host),
+		.port = (uint16_t)port,
+		.cert = keep(m, store_column(st, 2)),
+		.ca_file = keep(m, store_column(st, 3)),
+	};
+	if (!n.name || !n.host || !n.cert || !n.ca_file)
+		return no_memory(e);
+	buffer_append(&m->nodes, &n, sizeof(n));
+	return 0;
+}
+
+/* A node is told a name and sees no content: an endpoint that gives neither is not asked through it. */
+static bool can_ask_through(const char *echo_url, struct slice kind)
+{
+	struct url url;
+	struct ip ip;
+
+	if (!slice_eq_str(kind, "node"))
+		return true;
+	return url_parse(slice_from_str(echo_url), &url, NULL) == 0 && url.tls &&
+		ip_parse(slice_from_str(url.host), &ip) < 0;
+}
+
 static int take_echo_backend(
 	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
 {
 	const struct slice no_ca = {NULL, 0};
 	char name[64];
 
+	if (!can_ask_through(c->config.health_echo_url.s, store_column(st, 1)))
+		return 0;
 	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, (int64_t)sqlite3_column_int64(st, 0));
 	int error = take_internal(
 		m, name, slice_from_str(c->config.health_echo_url.s), no_ca, st, 1, e);
@@ -335,7 +397,7 @@ static int take_rows(struct haproxy_model *m, struct control *c, const char *sql
 static int take_store(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
 	int error = take_rows(m, c,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address,"
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address, g.id,"
 		" u.provider FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
 		take_backend, e);
@@ -346,15 +408,21 @@ static int take_store(struct haproxy_model *m, struct control *c, struct errtext
 			take_slot, e);
 	if (!error)
 		error = take_rows(m, c,
-			"SELECT DISTINCT u.id, g.id, u.token_url, u.ca_pem, g.kind, g.address"
+			"SELECT DISTINCT u.id, g.id, u.token_url, u.ca_pem, g.kind, g.address, g.id"
 			" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 			" JOIN egresses g ON g.id = b.egress_id"
 			" WHERE b.last_gen IS NULL AND u.token_url <> '' ORDER BY u.id, g.id",
 			take_token_backend, e);
+	if (!error)
+		error = take_rows(m, c,
+			"SELECT id, address, node_cert, node_ca FROM egresses"
+			" WHERE kind = 'node' AND node_cert <> '' ORDER BY id",
+			take_node, e);
 	if (error || !c->config.health_echo_url.s[0])
 		return error;
 	return take_rows(m, c,
-		"SELECT id, kind, address FROM egresses WHERE kind <> 'node' ORDER BY id",
+		"SELECT id, kind, address, id FROM egresses WHERE kind <> 'node' OR node_cert <> ''"
+		" ORDER BY id",
 		take_echo_backend, e);
 }
 
@@ -378,6 +446,8 @@ static void point_to_lists(struct haproxy_model *m)
 	r->backend_count = m->backends.len / sizeof(struct render_backend);
 	r->internal = (const struct render_backend *)(const void *)m->internal.data;
 	r->internal_count = m->internal.len / sizeof(struct render_backend);
+	r->nodes = (const struct render_node *)(const void *)m->nodes.data;
+	r->node_count = m->nodes.len / sizeof(struct render_node);
 }
 
 int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_object *options,

@@ -26,6 +26,7 @@ struct haproxy_model {
 	struct haproxy_list sticky, headers;
 	struct haproxy_list request_deny, request_allow, response_deny, response_allow;
 	struct buffer backends; /* struct render_backend */
+	struct buffer nodes;	/* struct render_node */
 	struct buffer internal; /* the same, for control's own requests */
 	struct buffer texts;	/* char *, each malloc'd */
 	struct buffer ca_files; /* struct haproxy_ca_file */

@@ -1,6 +1,7 @@
 #include "haproxy/render.h"
 
 #include "common/seam.h"
+#include "haproxy/render_node.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
@@ -123,6 +124,8 @@ static void append_resolvers(const struct render_model *m, struct buffer *b)
 		needed |= render_backend_needs_dns(&m->backends[i]);
 	for (size_t i = 0; i < m->internal_count; i++)
 		needed |= render_backend_needs_dns(&m->internal[i]);
+	for (size_t i = 0; i < m->node_count; i++)
+		needed |= render_node_needs_dns(&m->nodes[i]);
 	if (!needed)
 		return;
 	buffer_append_str(b,
@@ -158,7 +161,8 @@ int render_config(const struct render_model *m, struct buffer *cfg, struct errte
 	for (size_t i = 0; i < m->backend_count; i++)
 		render_backend(m, &m->backends[i], cfg);
 	for (size_t i = 0; i < m->internal_count; i++)
-		render_internal_backend(&m->internal[i], cfg);
+		render_internal_backend(m, &m->internal[i], cfg);
+	render_nodes(m, client_timeout_ms(m), cfg);
 	render_stats(m, cfg);
 	return buffer_error(cfg) ? errtext_set(e, buffer_error(cfg), "out of memory") : 0;
 }

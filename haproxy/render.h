@@ -24,6 +24,19 @@ enum render_egress {
 	RENDER_EGRESS_DIRECT, /* no source address of its own */
 	RENDER_EGRESS_SOURCE, /* address = IP */
 	RENDER_EGRESS_SOCKS4, /* address = HOST:PORT */
+	RENDER_EGRESS_NODE,   /* address = name of one of the model's nodes */
+};
+
+/*
+ * A remote egress node. HAProxy reaches it by a listener of its own, which wraps what comes in mutual
+ * TLS; the backends speak TLS with their upstream through that.
+ */
+struct render_node {
+	const char *name; /* of the section, [a-z0-9._-] */
+	const char *host; /* a name or a numeric address without brackets */
+	uint16_t port;
+	const char *cert;    /* path: our certificate and key */
+	const char *ca_file; /* path: the CA of the node's certificate */
 };
 
 /* One backend per (upstream, egress). All texts are borrowed. */
@@ -83,6 +96,8 @@ struct render_model {
 	const char *internal_socket; /* path; NULL or empty = no frontend for control's requests */
 	const struct render_backend *internal; /* SEAM_BACKEND_TOKEN, SEAM_BACKEND_ECHO */
 	size_t internal_count;
+	const struct render_node *nodes;
+	size_t node_count;
 };
 
 /* Appends the files' texts. 0, or -EINVAL with the reason (a value that cannot stand in the files). */

@@ -22,14 +22,14 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 }
 
 /* Such a name is known in a whole network namespace: it is made from what an instance has alone. */
-static void append_name(const struct render_model *m, struct buffer *b)
+void render_own_address(const struct render_model *m, const char *name, struct buffer *b)
 {
 	uint64_t hash = hash_text(14695981039346656037u, m->output_dir);
 
 	for (size_t i = 0; i < m->spop_count; i++)
 		hash = hash_text(hash, m->spop[i].text);
 	hash = hash_text(hash, m->records.text);
-	buffer_printf(b, "abns@" SEAM_FRONTEND_AGAIN "-%016" PRIx64, hash);
+	buffer_printf(b, "abns@%s-%016" PRIx64, name, hash);
 }
 
 /*
@@ -40,7 +40,7 @@ void render_again_servers(const struct render_model *m, struct buffer *b)
 {
 	for (int i = 1; i <= 2; i++) {
 		buffer_printf(b, "\tserver " SEAM_SERVER_AGAIN "%d ", i);
-		append_name(m, b);
+		render_own_address(m, SEAM_FRONTEND_AGAIN, b);
 		buffer_append_str(b, " send-proxy-v2 proxy-v2-options unique-id pool-max-conn 0\n");
 	}
 }
@@ -79,7 +79,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(
 		b, "\nfrontend " SEAM_FRONTEND_AGAIN " from " RENDER_DEFAULTS "\n\tbind ");
-	append_name(m, b);
+	render_own_address(m, SEAM_FRONTEND_AGAIN, b);
 	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
 	render_log(m, "%[fc_pp_unique_id]", b);
 	render_engine(m, SEAM_ENGINE, b);

@@ -4,6 +4,7 @@
  */
 #include "common/seam.h"
 #include "common/statefile.h"
+#include "haproxy/render_node.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
@@ -12,6 +13,8 @@
 
 bool render_backend_needs_dns(const struct render_backend *k)
 {
+	if (k->egress == RENDER_EGRESS_NODE)
+		return false;
 	return !render_host_is_numeric(k->host) && !render_host_is_loopback(k->host);
 }
 
@@ -26,9 +29,12 @@ static bool is_v6_egress(const struct render_backend *k)
 	return k->egress == RENDER_EGRESS_SOURCE && render_host_is_v6(k->egress_address);
 }
 
-static void append_address(const struct render_backend *k, struct buffer *b)
+static void append_address(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
-	if (render_host_is_loopback(k->host))
+	if (k->egress == RENDER_EGRESS_NODE)
+		render_own_address(m, k->egress_address, b);
+	else if (render_host_is_loopback(k->host))
 		buffer_printf(b, "%s:%u", is_v6_egress(k) ? "[::1]" : "127.0.0.1", k->port);
 	else if (render_host_is_v6(k->host))
 		buffer_printf(b, "[%s]:%u", k->host, k->port);
@@ -40,6 +46,7 @@ static void append_egress(const struct render_backend *k, struct buffer *b)
 {
 	switch (k->egress) {
 	case RENDER_EGRESS_DIRECT:
+	case RENDER_EGRESS_NODE:
 		break;
 	case RENDER_EGRESS_SOURCE:
 		buffer_printf(
@@ -73,13 +80,13 @@ static void append_tls(const struct render_backend *k, struct buffer *b)
 		buffer_printf(b, " verifyhost %s", k->host);
 }
 
-void render_server(const struct render_backend *k, struct buffer *b)
+void render_server(const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	buffer_append_str(b, "\thttp-request set-header Host ");
 	render_word(b, k->host_header);
 	buffer_append_str(
 		b, "\n\tuse-server " SEAM_SERVER_OUT " if TRUE\n\tserver " SEAM_SERVER_OUT " ");
-	append_address(k, b);
+	append_address(m, k, b);
 	buffer_append_str(b, " weight 0");
 	append_egress(k, b);
 	append_tls(k, b);
@@ -113,7 +120,8 @@ void render_egress_defaults(struct buffer *b)
 
 /*
  * A check is a connection every ten seconds that is closed at once, from each (upstream, egress): it
- * tells an address that was lost and costs no request. The agent's word is asked for every two seconds,
+ * tells an address that was lost and costs no request. Behind a node TLS is part of it: the node's
+ * listener on our side always answers. The agent's word is asked for every two seconds,
  * on loopback as a rule: it shows its state and reason on the stats page.
  */
 static void append_checks(
@@ -122,7 +130,9 @@ static void append_checks(
 	char host[INET6_ADDRSTRLEN];
 
 	buffer_append_str(b, " check inter 10s fall 3 rise 1");
-	if (k->tls)
+	if (k->egress == RENDER_EGRESS_NODE)
+		buffer_printf(b, " check-sni %s", k->host);
+	else if (k->tls)
 		buffer_append_str(b, " no-check-ssl");
 	if (k->egress == RENDER_EGRESS_SOCKS4)
 		buffer_append_str(b, " check-via-socks4");
@@ -155,6 +165,22 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 			timeout - timeout * (attempt - 1) / 50, attempt);
 }
 
+/*
+ * Who stays with the server, also when it cannot be reached or is down: its second connection, a second
+ * later, is the last. A probe wants to know of this very account and egress. And HAProxy 2.6 loses the
+ * answer to a body that it is still handing over: a large request that nobody else can take gets
+ * HAProxy's own.
+ */
+static void append_persistence(struct buffer *b)
+{
+	buffer_printf(b,
+		"\tforce-persist if { fe_name " SEAM_FRONTEND_INTERNAL " }\n"
+		".if version_before(3.0)\n"
+		"\tforce-persist if !{ " RENDER_ALT " -m bool } { req.body_size gt %d }\n"
+		".endif\n",
+		RENDER_BUFSIZE);
+}
+
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
@@ -163,8 +189,9 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	buffer_append_str(b,
 		"\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	append_persistence(b);
 	render_limits(k->provider, b);
-	render_server(k, b);
+	render_server(m, k, b);
 	append_checks(m, k, b);
 	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s\n");
 	render_again_servers(m, b);

@@ -1,6 +1,7 @@
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/seam.h"
+#include "haproxy/render_node.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
@@ -107,7 +108,8 @@ static int check_options(const struct render_options *o, struct errtext *e)
 	return error;
 }
 
-static int check_egress(const struct render_backend *k, struct errtext *e)
+static int check_egress(
+	const struct render_model *m, const struct render_backend *k, struct errtext *e)
 {
 	switch (k->egress) {
 	case RENDER_EGRESS_DIRECT:
@@ -116,11 +118,14 @@ static int check_egress(const struct render_backend *k, struct errtext *e)
 		return render_check_ip("source address", k->egress_address, e);
 	case RENDER_EGRESS_SOCKS4:
 		return render_check_endpoint("SOCKS4 proxy", k->egress_address, false, e);
+	case RENDER_EGRESS_NODE:
+		return render_node_check_backend(m, k, e);
 	}
 	return errtext_set(e, -EINVAL, "unknown kind of egress");
 }
 
-static int check_backend(const struct render_backend *k, struct errtext *e)
+static int check_backend(
+	const struct render_model *m, const struct render_backend *k, struct errtext *e)
 {
 	int error = render_check_name("backend name", k->name, e);
 
@@ -137,14 +142,15 @@ static int check_backend(const struct render_backend *k, struct errtext *e)
 	if (!error && k->port == 0)
 		error = errtext_set(e, -EINVAL, "port 0 cannot be connected to");
 	if (!error)
-		error = check_egress(k, e);
+		error = check_egress(m, k, e);
 	return error ? errtext_prefix(e, error, "backend %s", k->name) : 0;
 }
 
-static int check_backends(const struct render_backend *rows, size_t count, struct errtext *e)
+static int check_backends(const struct render_model *m, const struct render_backend *rows,
+	size_t count, struct errtext *e)
 {
 	for (size_t i = 0; i < count; i++) {
-		int error = check_backend(&rows[i], e);
+		int error = check_backend(m, &rows[i], e);
 		if (error)
 			return error;
 		for (size_t k = 0; k < i; k++) {
@@ -233,8 +239,10 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 	if (!error)
 		error = check_lists(m, e);
 	if (!error)
-		error = check_backends(m->backends, m->backend_count, e);
+		error = render_node_check_all(m, e);
 	if (!error)
-		error = check_backends(m->internal, m->internal_count, e);
+		error = check_backends(m, m->backends, m->backend_count, e);
+	if (!error)
+		error = check_backends(m, m->internal, m->internal_count, e);
 	return error;
 }

@@ -63,7 +63,8 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b,
 		"\n\t# What happened to one account is the answer here: no other is tried.\n"
 		"\thttp-request disable-l7-retry\n"
-		"\thttp-response del-header x-relay- -m beg\n");
+		"\thttp-response del-header x-relay- -m beg unless"
+		" { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_after_response(b);
 	buffer_append_str(b,
 		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_BACKEND_NAME
@@ -74,7 +75,8 @@ void render_internal(const struct render_model *m, struct buffer *b)
 }
 
 /* Each request has a connection of its own, and is sent once at most: a refresh token is used up by it. */
-void render_internal_backend(const struct render_backend *k, struct buffer *b)
+void render_internal_backend(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	buffer_printf(b,
 		"\nbackend %s from " RENDER_DEFAULTS "\n"
@@ -82,6 +84,6 @@ void render_internal_backend(const struct render_backend *k, struct buffer *b)
 		"\tretries 0\n"
 		"\thttp-reuse never\n",
 		k->name, RENDER_INTERNAL_TIMEOUT_MS);
-	render_server(k, b);
+	render_server(m, k, b);
 	buffer_append_str(b, "\n");
 }

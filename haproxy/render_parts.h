@@ -97,7 +97,7 @@ void render_limits(enum provider p, struct buffer *b);
 void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 /* Host, use-server and the server that leads out; the line is left open for options. */
-void render_server(const struct render_backend *k, struct buffer *b);
+void render_server(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
 uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);
@@ -105,12 +105,16 @@ void render_track(struct buffer *b);
 
 /* The frontend for control's own requests, and the backends that only it uses. */
 void render_internal(const struct render_model *m, struct buffer *b);
-void render_internal_backend(const struct render_backend *k, struct buffer *b);
+void render_internal_backend(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b);
 
 void render_agent_backend(const struct render_model *m, struct buffer *b);
 /* Local listeners are used alone where there are any; decides then carry no secret. */
 bool render_spop_uses(const struct render_model *m, const struct address *listener);
 bool render_spop_has_secret(const struct render_model *m);
+
+/* `abns@` and a name that no other instance in this network namespace has. */
+void render_own_address(const struct render_model *m, const char *name, struct buffer *b);
 
 void render_stats(const struct render_model *m, struct buffer *b);
 
