@@ -1,5 +1,6 @@
 #include "admin/metrics.h"
 
+#include "admin/account_state.h"
 #include "admin/control.h"
 #include "admin/names.h"
 #include "admin/notices.h"
@@ -7,6 +8,7 @@
 #include "common/board.h"
 #include "common/version.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@ struct scrape {
 	struct control *control;
 	const struct board *board;
 	struct labelled tenants, accounts, upstreams;
+	struct buffer facts; /* struct account_facts, by rising id */
 	bool store_up;
 	struct buffer *out;
 };
@@ -193,32 +196,87 @@ static void put_streams(const struct scrape *s, const char *name)
 	}
 }
 
-/* The flags of an account are those of its query: see metrics_render(). */
-#define ACCOUNT_SUSPENDED 1u
-#define ACCOUNT_HAS_CREDENTIAL 2u
+/* --- health of accounts --- */
 
-static const char *account_state(uint32_t flags)
+/* Called for each account of the store with its name. */
+typedef void facts_fn(const struct scrape *s, const char *name, const char *account,
+	const struct account_facts *f);
+
+static void each_account(const struct scrape *s, const char *name, facts_fn *fn)
 {
-	if (flags & ACCOUNT_SUSPENDED)
-		return "suspended";
-	return flags & ACCOUNT_HAS_CREDENTIAL ? "active" : "no_credential";
+	const struct account_facts *facts = (const void *)s->facts.data;
+
+	for (size_t i = 0; i < s->facts.len / sizeof(*facts); i++) {
+		const struct name_row *row = names_find(&s->accounts.names, facts[i].id);
+		if (row)
+			fn(s, name, row->name, &facts[i]);
+	}
+}
+
+static void put_state_of(const struct scrape *s, const char *name, const char *account,
+	const struct account_facts *f)
+{
+	char labels[NAMES_SIZE + 48];
+	enum account_state state = account_state(f);
+
+	for (int i = 0; i < ACCOUNT_STATE_COUNT; i++) {
+		const char *text = account_state_name((enum account_state)i);
+		snprintf(labels, sizeof(labels), "{account=\"%s\",state=\"%s\"}", account,
+			i == ACCOUNT_OK ? "active" : text);
+		put_line(s, name, labels, (int)state == i);
+	}
 }
 
 static void put_account_states(const struct scrape *s, const char *name)
 {
-	static const char *const states[] = {"active", "suspended", "no_credential"};
-	size_t count;
-	const struct name_row *rows = labelled_rows(&s->accounts, &count);
+	each_account(s, name, put_state_of);
+}
+
+static void put_circuit_of(const struct scrape *s, const char *name, const char *account,
+	const struct account_facts *f)
+{
+	static const int values[CIRCUIT_COUNT] = {
+		[CIRCUIT_CLOSED] = 0,
+		[CIRCUIT_HALF_OPEN] = 1,
+		[CIRCUIT_OPEN] = 2,
+	};
+	char labels[NAMES_SIZE + 16];
+
+	snprintf(labels, sizeof(labels), "{account=\"%s\"}", account);
+	put_line(s, name, labels, (uint64_t)values[account_circuit(f)]);
+}
+
+static void put_circuits(const struct scrape *s, const char *name)
+{
+	each_account(s, name, put_circuit_of);
+}
+
+static void put_results_of(const struct scrape *s, const char *name, const char *account,
+	const struct account_facts *f)
+{
 	char labels[NAMES_SIZE + 48];
 
-	for (size_t i = 0; i < count; i++) {
-		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
-			snprintf(labels, sizeof(labels), "{account=\"%s\",state=\"%s\"}",
-				rows[i].name, states[k]);
-			put_line(s, name, labels,
-				strcmp(account_state(rows[i].flags), states[k]) == 0);
-		}
+	for (int i = 0; i < RESULT_CLASS_COUNT; i++) {
+		snprintf(labels, sizeof(labels), "{account=\"%s\",class=\"%s\"}", account,
+			result_class_name((enum result_class)i));
+		put_line(s, name, labels, f->row ? board_get(&f->row->results[i]) : 0);
 	}
+}
+
+static void put_results(const struct scrape *s, const char *name)
+{
+	each_account(s, name, put_results_of);
+}
+
+static void put_failovers(const struct scrape *s, const char *name)
+{
+	const struct board *b = s->board;
+
+	put_line(
+		s, name, "{reason=\"response\"}", board_get(&b->counters[BOARD_FAILOVER_RESPONSE]));
+	put_line(s, name, "{reason=\"connect\"}", board_get(&b->counters[BOARD_FAILOVER_CONNECT]));
+	put_line(s, name, "{reason=\"egress\"}", board_get(&b->counters[BOARD_FAILOVER_EGRESS]));
+	put_line(s, name, "{reason=\"refused\"}", board_get(&b->counters[BOARD_FAILOVER_REFUSED]));
 }
 
 static void put_inflight(const struct scrape *s, const char *name)
@@ -391,6 +449,20 @@ static const struct {
 		"Requests in progress by tenant."},
 	{"relay_account_state", METRIC_GAUGE, NO_COUNTER, put_account_states,
 		"1 for the state an account is in."},
+	{"relay_circuit_state", METRIC_GAUGE, NO_COUNTER, put_circuits,
+		"Circuit of an account: 0 closed, 1 half-open, 2 open."},
+	{"relay_account_results_total", METRIC_COUNTER, NO_COUNTER, put_results,
+		"Attempts by account and what became of them."},
+	{"relay_failovers_total", METRIC_COUNTER, NO_COUNTER, put_failovers,
+		"Attempts handed to another account by why; refused: no account was left."},
+	{"relay_last_resort_total", METRIC_COUNTER, BOARD_LAST_RESORT, NULL,
+		"Requests sent to an account that is out, because all were."},
+	{"relay_retry_exhausted_total", METRIC_COUNTER, BOARD_RETRY_EXHAUSTED, NULL,
+		"Requests let out without failover because their tenant's budget was spent."},
+	{"relay_results_unknown_total", METRIC_COUNTER, BOARD_RESULT_UNKNOWN, NULL,
+		"Answers of upstreams that fit no known class."},
+	{"relay_health_full_total", METRIC_COUNTER, BOARD_HEALTH_FULL, NULL,
+		"Accounts and egresses counted as healthy because their table was full."},
 	{"relay_account_inflight", METRIC_GAUGE, NO_COUNTER, put_inflight,
 		"Requests in progress by account."},
 	{"relay_spop_frames_total", METRIC_COUNTER, NO_COUNTER, put_frames,
@@ -460,17 +532,29 @@ static void put_metric(const struct scrape *s, size_t i)
 			s, metrics[i].name, "", board_get(&s->board->counters[metrics[i].counter]));
 }
 
+static bool load_facts(struct scrape *s)
+{
+	struct store *store = s->control->store;
+	sqlite3_stmt *st = store_statement(
+		store, "SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "ORDER BY a.id", NULL);
+	int rc = -EIO;
+
+	while (st && (rc = store_step(store, st, NULL)) == 1) {
+		struct account_facts facts = account_facts_read(st, 0, s->board);
+		buffer_append(&s->facts, &facts, sizeof(facts));
+	}
+	return rc == 0 && buffer_error(&s->facts) == 0;
+}
+
 static bool load_names(struct scrape *s)
 {
 	struct store *store = s->control->store;
 	const struct board *b = s->board;
 	bool tenants = labelled_load(&s->tenants, store,
 		"SELECT id, name, 0 FROM tenants ORDER BY id", b->tenants, sizeof(b->tenants[0]));
-	bool accounts = labelled_load(&s->accounts, store,
-		"SELECT id, name, suspended + 2 * EXISTS (SELECT 1 FROM credentials c"
-		" WHERE c.account_id = accounts.id AND c.field = 'access_token')"
-		" FROM accounts ORDER BY id",
-		b->accounts, sizeof(b->accounts[0]));
+	bool accounts =
+		labelled_load(&s->accounts, store, "SELECT id, name, 0 FROM accounts ORDER BY id",
+			b->accounts, sizeof(b->accounts[0]));
 	bool upstreams =
 		labelled_load(&s->upstreams, store, "SELECT id, name, 0 FROM upstreams ORDER BY id",
 			b->upstreams, sizeof(b->upstreams[0]));
@@ -482,10 +566,11 @@ void metrics_render(struct control *c, struct buffer *out)
 {
 	struct scrape s = {.control = c, .board = c->board, .out = out};
 
-	s.store_up = load_names(&s);
+	s.store_up = load_names(&s) && load_facts(&s);
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		put_metric(&s, i);
 	labelled_fini(&s.tenants);
 	labelled_fini(&s.accounts);
 	labelled_fini(&s.upstreams);
+	buffer_fini(&s.facts);
 }

@@ -212,12 +212,55 @@ static void answers_quickly(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
+static void shows_the_health_of_accounts(void **state)
+{
+	struct room *r = *state;
+	struct board *b = r->board;
+	struct buffer text = {0};
+
+	room_run(r, NAMES);
+	room_put_token(r, 1, "sk-a");
+	board_set(&board_account(b, 1)->standing, BOARD_STANDING_HALF_OPEN);
+	board_set(&board_account(b, 1)->circuit, CIRCUIT_HALF_OPEN);
+	board_add(&board_account(b, 1)->results[RESULT_OVERLOAD], 7);
+	board_set(&board_account(b, 2)->circuit, CIRCUIT_OPEN);
+	board_add(&b->counters[BOARD_FAILOVER_CONNECT], 2);
+	board_add(&b->counters[BOARD_FAILOVER_REFUSED], 3);
+	board_add(&b->counters[BOARD_LAST_RESORT], 4);
+	board_add(&b->counters[BOARD_RETRY_EXHAUSTED], 5);
+	board_add(&b->counters[BOARD_HEALTH_FULL], 6);
+	metrics_render(&r->control, &text);
+	check_format(buffer_str(&text));
+	assert_true(has_line(&text, "relay_account_state{account=\"a\",state=\"half_open\"} 1"));
+	assert_true(has_line(&text, "relay_account_state{account=\"a\",state=\"active\"} 0"));
+	assert_true(has_line(&text, "relay_circuit_state{account=\"a\"} 1"));
+	assert_true(has_line(&text, "relay_circuit_state{account=\"b\"} 2"));
+	assert_true(
+		has_line(&text, "relay_account_results_total{account=\"a\",class=\"overload\"} 7"));
+	assert_true(
+		has_line(&text, "relay_account_results_total{account=\"b\",class=\"overload\"} 0"));
+	assert_true(has_line(&text, "relay_failovers_total{reason=\"response\"} 0"));
+	assert_true(has_line(&text, "relay_failovers_total{reason=\"connect\"} 2"));
+	assert_true(has_line(&text, "relay_failovers_total{reason=\"refused\"} 3"));
+	assert_true(has_line(&text, "relay_last_resort_total 4"));
+	assert_true(has_line(&text, "relay_retry_exhausted_total 5"));
+	assert_true(has_line(&text, "relay_health_full_total 6"));
+	/* the operator has reset it since */
+	room_run(r, "UPDATE accounts SET epoch = 1 WHERE id = 1");
+	buffer_clear(&text);
+	metrics_render(&r->control, &text);
+	assert_true(has_line(&text, "relay_account_state{account=\"a\",state=\"active\"} 1"));
+	assert_true(has_line(&text, "relay_circuit_state{account=\"a\"} 0"));
+	buffer_fini(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(is_valid_before_anything_was_counted),
 		TEST(shows_what_the_agent_has_counted),
 		TEST(shows_limits_waiting_and_healing),
+		TEST(shows_the_health_of_accounts),
 		TEST(answers_quickly),
 	};
 
