@@ -8,9 +8,13 @@
 #include "haproxy/render_parts.h"
 
 #define LIM RENDER_SAID("lim")
-/* An error's body is small; what does not come in time or is longer is done without. */
-#define BODY_WAIT_MS 1000
+/*
+ * The body of a refusal is small and comes with its head. One that does not come in time would be
+ * answered by HAProxy with 504, so it is given time; what is no JSON is not waited for.
+ */
+#define BODY_WAIT_MS 5000
 #define BODY_SIZE 8192
+#define WITH_BODY "if { status 429 } { res.hdr(content-type) -m beg application/json }"
 
 /* How the names of each family begin. */
 static const char *const families[] = {
@@ -48,28 +52,33 @@ static void append_headers(const struct result_header *rows, struct buffer *b)
 	append_condition(rows, b);
 }
 
-/* A dollar would begin a variable of the environment. */
-static void append_field(struct buffer *b, const char *key, const char *field)
+#define WORD ",regsub('[^A-Za-z0-9_]','',g)"
+
+/*
+ * A dollar would begin a variable of the environment. Without its type a number would be cut to six
+ * digits; `lower` makes it a text, because bytes() would take the number's own eight.
+ */
+static void append_field(struct buffer *b, const char *key, const char *field, const char *type)
 {
-	buffer_printf(b, "%s=%%[res.body,json_query('\\$.error.%s'),bytes(0,%d)];", key, field,
-		RESULT_VALUE_MAX);
+	buffer_printf(b, "%s=%%[res.body,json_query('\\$.error.%s'%s,bytes(0,%d)];", key, field,
+		type, RESULT_VALUE_MAX);
 }
 
 static void append_body(struct buffer *b)
 {
-	buffer_printf(b,
-		"\thttp-response wait-for-body time %dms at-least %d if { status 429 }\n"
-		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"%%[" LIM "]",
-		BODY_WAIT_MS, BODY_SIZE);
-	append_field(b, RESULT_BODY_TYPE, "type");
-	append_field(b, RESULT_BODY_TYPE, "code");
-	append_field(b, RESULT_BODY_RESETS_AT, "resets_at");
-	append_field(b, RESULT_BODY_RESETS_IN, "resets_in_seconds");
-	buffer_append_str(b, "\" if { status 429 }\n");
+	buffer_append_str(
+		b, "\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"%[" LIM "]");
+	append_field(b, RESULT_BODY_TYPE, "type", ")" WORD);
+	append_field(b, RESULT_BODY_TYPE, "code", ")" WORD);
+	append_field(b, RESULT_BODY_RESETS_AT, "resets_at", ",'int'),lower");
+	append_field(b, RESULT_BODY_RESETS_IN, "resets_in_seconds", ",'int'),lower");
+	buffer_append_str(b, "\" " WITH_BODY "\n");
 }
 
 void render_limits(enum provider p, struct buffer *b)
 {
+	buffer_printf(b, "\thttp-response wait-for-body time %dms at-least %d " WITH_BODY "\n",
+		BODY_WAIT_MS, BODY_SIZE);
 	append_headers(result_headers(p), b);
 	append_body(b);
 	/* what was not there */

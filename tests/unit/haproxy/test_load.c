@@ -125,13 +125,25 @@ static void take_tls(struct model *model, char **args)
 	model->backends[4].egress = RENDER_EGRESS_DIRECT;
 }
 
+static void take_check(struct render_model *m, struct address *check)
+{
+	const char *text = getenv("SAMPLE_CHECK");
+
+	if (!text)
+		return;
+	*check = address_of(text);
+	m->check = check;
+}
+
 static int write_sample(int argc, char **argv)
 {
 	struct model model;
+	struct address check;
 
 	model_init(&model);
 	model_widen(&model);
 	take_environment(&model);
+	take_check(&model.m, &check);
 	model.m.output_dir = argv[0];
 	model.m.options.binds[0] = argv[1];
 	model.spop = address_of(argv[2]);
@@ -139,6 +151,8 @@ static int write_sample(int argc, char **argv)
 	model.backends[0].port = model.backends[1].port = port_of(argv[4]);
 	if (argc == 7)
 		take_tls(&model, argv + 5);
+	model.backends[0].provider = PROVIDER_CODEX;
+	model.backends[1].provider = PROVIDER_ANTHROPIC;
 	model.internal[0] = model.backends[0];
 	model.internal[0].name = "t1-e2";
 	model.internal[1].port = port_of(argv[4]);
