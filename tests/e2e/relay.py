@@ -92,10 +92,10 @@ class Process:
 
 
 class Upstream(Process):
-    def __init__(self, directory):
-        log = directory / "upstream.log"
-        super().__init__("upstream", ["/usr/bin/python3", ROOT / "tests/demo/upstream.py",
-                                      "--control", "127.0.0.1:0"], log)
+    def __init__(self, directory, name="upstream", *options):
+        log = directory / f"{name}.log"
+        super().__init__(name, ["/usr/bin/python3", ROOT / "tests/demo/upstream.py",
+                                "--control", "127.0.0.1:0", *options], log)
         lines = wait_until("the upstream listens", lambda: (t := self.text()).count("\n") >= 2 and t.splitlines())
         self.port, self.control = (int(line.split()[1]) for line in lines[:2])
         self.url = f"http://127.0.0.1:{self.port}"
