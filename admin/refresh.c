@@ -18,7 +18,7 @@
 #define SCAN_MS 5000	    /* a look at the store even if nothing has told of a change */
 #define STORE_PAUSE_MS 1000 /* a store that fails is left alone so long */
 #define RENEWED_PAUSE_MS 1000
-#define UNRENEWED_PAUSE_MS 60000 /* granted, but without an access token */
+#define USELESS_PAUSE_MS 60000 /* granted, but nothing that could be used */
 
 struct refresh {
 	struct control *control;
@@ -64,13 +64,15 @@ static void log_settled(const struct refresh_item *item, const struct refresh_se
 			LOG_INT("again_in_ms", s->action.pause_ms));
 }
 
+/* A reply without an access token, or with one that has expired already, would be asked for at once. */
 static void take_success(struct refresh_item *item, const struct refresh_settled *s)
 {
+	bool lasts = s->renewed && (!s->expires_ms || s->expires_ms > clock_wall_ms());
+
 	item->failures = 0;
 	item->generation = -1;
 	item->renewed_ms = now_ms();
-	item->not_before_ms =
-		item->renewed_ms + (s->renewed ? RENEWED_PAUSE_MS : UNRENEWED_PAUSE_MS);
+	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
 }
 
 static void take_settled(struct refresh_item *item, const struct refresh_settled *s)
