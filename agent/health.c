@@ -398,3 +398,24 @@ void health_suspect(struct statefile_health *row, const struct snapshot_health *
 			doubled(row->suspects, HEALTH_SUSPECT_MIN_MS, HEALTH_SUSPECT_MAX_MS,
 				random));
 }
+
+void health_avoid(
+	struct statefile_health *row, uint32_t generation, int64_t now_ms, uint64_t random)
+{
+	if (generation != row->generation || row->circuit != CIRCUIT_CLOSED)
+		return;
+	step_up(&row->suspects);
+	cool(row, RESULT_NETWORK,
+		now_ms +
+			doubled(row->suspects, HEALTH_SUSPECT_MIN_MS, HEALTH_SUSPECT_MAX_MS,
+				random));
+}
+
+void health_excuse(struct statefile_health *row)
+{
+	if (row->cool_class != RESULT_NETWORK || row->cool_until_ms == 0)
+		return;
+	row->cool_until_ms = 0;
+	row->suspects = 0;
+	row->generation++;
+}

@@ -85,12 +85,12 @@ struct health_event {
 	const uint8_t *id;
 	uint32_t generation; /* under which it was let out */
 	uint32_t credential; /* which it was given */
+	const struct result *result;
 	/*
 	 * A cheap question of control's own, which the limits of an upstream do not mean: its success ends no
 	 * window and no burst, and its denial says something only where others were denied or lost before.
 	 */
 	bool is_probe;
-	const struct result *result;
 };
 
 /* True when control may have to act: suspended, or a credential was refused. */
@@ -100,6 +100,12 @@ bool health_result(struct statefile_health *row, const struct health_subject *su
 /* An attempt was taken back by HAProxy and nobody saw why. */
 void health_suspect(struct statefile_health *row, const struct snapshot_health *rules,
 	const uint8_t id[16], uint32_t generation, int64_t now_ms, uint64_t random);
+
+/* No connection came about, and its other ways out are to be taken: this one is left for a moment. */
+void health_avoid(
+	struct statefile_health *row, uint32_t generation, int64_t now_ms, uint64_t random);
+/* What an account was suspected of was its way out. */
+void health_excuse(struct statefile_health *row);
 
 /* How full the upstream's own limits are, 0..1. */
 double health_used(const struct statefile_health *row, int64_t now_ms);

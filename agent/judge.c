@@ -206,7 +206,7 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 {
 	const struct result result = {
 		.class = connected ? RESULT_SUCCESS : RESULT_NETWORK, .known = true};
-	const struct health_event event = {t->id, t->mark.backend_generation, 0, false, &result};
+	const struct health_event event = {t->id, t->mark.backend_generation, 0, &result, false};
 	struct board_backend *shown = t->backend ? board_backend(a->board, t->backend->id) : NULL;
 
 	if (shown && !connected)
@@ -216,6 +216,9 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 	enum circuit before = t->backend_row->circuit;
 	health_result(t->backend_row, &t->backend_subject, &a->snapshot->head->health, &event,
 		t->now_ms, randomness(a, t->id));
+	if (!connected && t->account->exits.count > 1)
+		health_avoid(t->backend_row, t->mark.backend_generation, t->now_ms,
+			randomness(a, t->id));
 	if (t->backend_row->circuit != before)
 		log_event(connected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "circuit changed",
 			LOG_SLICE("backend", snapshot_text(a->snapshot, t->backend->name)),
@@ -233,7 +236,7 @@ static void leave(const struct attempt *t)
 static void judge(struct agent *a, const struct attempt *t, const struct result *result)
 {
 	const struct health_event event = {
-		t->id, t->mark.account_generation, t->mark.credential, t->mark.is_probe, result};
+		t->id, t->mark.account_generation, t->mark.credential, result, t->mark.is_probe};
 	enum circuit before = t->account_row ? t->account_row->circuit : CIRCUIT_CLOSED;
 	bool wanted = false;
 
@@ -243,9 +246,10 @@ static void judge(struct agent *a, const struct attempt *t, const struct result 
 		return;
 	}
 	judge_backend(a, t, !result->connect);
-	if (result->connect && t->account_row)
+	if (result->connect && t->account_row) {
 		health_leave(t->account_row, t->id);
-	else if (t->account_row)
+		health_excuse(t->account_row);
+	} else if (t->account_row)
 		wanted = health_result(t->account_row, &t->account_subject,
 			&a->snapshot->head->health, &event, t->now_ms, randomness(a, t->id));
 	show(a, t, before, wanted);
@@ -309,7 +313,7 @@ void judge_head(
 		return;
 	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
 	const struct health_event event = {
-		t.id, mark.account_generation, mark.credential, false, &result};
+		t.id, mark.account_generation, mark.credential, &result, false};
 	enum circuit before = t.account_row ? t.account_row->circuit : CIRCUIT_CLOSED;
 	bool wanted = t.account_row &&
 		health_result(t.account_row, &t.account_subject, &a->snapshot->head->health, &event,

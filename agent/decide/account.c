@@ -369,12 +369,14 @@ static void settle(struct decide_context *c, const struct choice *choice, bool h
 
 enum refusal decide_other_account(struct decide_context *c)
 {
-	struct choice choice = {.only = 0};
+	const struct statefile_lease *lease = c->verdict->lease;
+	bool hard = lease->flags & LEASE_HARD;
+	struct choice choice = {.only = hard && c->verdict->pool->hard ? lease->account : 0};
 
 	choose(c, &choice);
 	if (!choice.best.account)
 		return REFUSAL_NO_ACCOUNT;
-	settle(c, &choice, c->verdict->lease->flags & LEASE_HARD);
+	settle(c, &choice, hard);
 	return REFUSAL_NONE;
 }
 

@@ -80,18 +80,16 @@ static enum refusal go_on(struct decide_context *c)
 	struct decide_verdict *v = c->verdict;
 
 	v->failed = (struct decide_failure){cause_of(c), v->lease->account, v->lease->backend};
-	if (v->failed.cause == DECIDE_CAUSE_CONNECT)
-		return REFUSAL_UPSTREAM_UNREACHABLE;
-	if (!(v->lease->flags & LEASE_ALT) || v->lease->attempt >= decide_attempts(c->snapshot))
-		return REFUSAL_NO_ACCOUNT;
-	enum refusal refusal = decide_other_account(c);
-	if (refusal != REFUSAL_NONE)
-		return refusal;
+	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
+	if (v->lease->attempt >= decide_attempts(c->snapshot) ||
+		decide_other_account(c) != REFUSAL_NONE)
+		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : REFUSAL_NO_ACCOUNT;
 	v->account_usage =
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
 	if (!v->account_usage)
 		return REFUSAL_OVERLOADED;
-	budget_spend(&c->state->budgets[v->tenant_usage - c->state->usages->rows]);
+	if (!unsent)
+		budget_spend(&c->state->budgets[v->tenant_usage - c->state->usages->rows]);
 	decide_move(c);
 	return REFUSAL_NONE;
 }

@@ -105,7 +105,7 @@ static enum board_reason find_way(
 	for (uint32_t i = 0; i < range.count; i++) {
 		const struct snapshot_backend *b =
 			known_backend(s, &exits[range.first + i], c->request->gen);
-		if (!b)
+		if (!b || b->id == c->verdict->failed.backend)
 			continue;
 		struct health_subject subject = health_subject_of_backend(s, b);
 		struct health_look look = look_at(c, &subject);
@@ -133,8 +133,9 @@ static bool was_tried(const struct decide_context *c, const struct snapshot_acco
 {
 	const struct statefile_lease *lease = c->verdict->lease;
 
+	/* what was lost on the way out may take another one of the same account */
 	if (c->verdict->failed.account == a->id)
-		return true;
+		return c->verdict->failed.cause == DECIDE_CAUSE_UNSEEN;
 	for (size_t i = 0; lease && i < STATEFILE_ATTEMPTS; i++) {
 		if (lease->tried[i] == a->id)
 			return true;

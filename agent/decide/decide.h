@@ -182,7 +182,7 @@ uint32_t decide_attempts(const struct snapshot *s);
 /* Whether one more attempt would be within the tenant's budget. */
 bool decide_may_retry(const struct decide_context *c);
 void decide_rewrite_path(const struct decide_context *c);
-/* An account other than those tried, without waiting, for an attempt after the first. */
+/* Another account, or another way out of the same, without waiting, for an attempt after the first. */
 enum refusal decide_other_account(struct decide_context *c);
 
 /*

@@ -133,18 +133,25 @@ static enum refusal admit(struct decide_context *c)
 	return REFUSAL_NONE;
 }
 
-/* The next attempt of a request: the new account is counted, and has the slot instead of the last one. */
+/*
+ * The next attempt of a request: the new account is counted, and has the slot instead of the last one.
+ * What was never sent there is not counted any more.
+ */
 void decide_move(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	struct decide_state *state = c->state;
 	struct statefile_lease *lease = v->lease;
 	struct statefile_usage *last = usage_find(state->usages, USAGE_ACCOUNT, lease->account);
+	struct statefile_usage *usages[] = {v->account_usage, last};
 	uint32_t attempt = lease->attempt;
+	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
 
 	decide_enter(c, attempt + 1);
-	undo_begin(state->undo, &v->account_usage, 1, lease);
+	undo_begin(state->undo, usages, last == v->account_usage ? 1 : 2, lease);
 	usage_add(v->account_usage, &c->clock);
+	if (unsent && last)
+		usage_give_back(last, attempt > 1 ? lease->again_ms : lease->decided_ms);
 	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS)
 		lease->tried[attempt - 1] = lease->account;
 	point_lease(c, lease);
