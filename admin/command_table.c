@@ -250,6 +250,12 @@ static const struct command_column notice_columns[] = {
 	{"message", "MESSAGE", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
+static const struct command_column egress_columns[] = {
+	{"name", "EGRESS", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_PLAIN},
+	{"reason", "REASON", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
 static const struct command_column error_columns[] = {
 	{"time", "LAST ERRORS", COLUMN_PLAIN},
 	{"status", "STATUS", COLUMN_PLAIN},
@@ -308,6 +314,7 @@ static const struct command_column *status_section(const char *key)
 	} sections[] = {
 		{"pools", pool_columns},
 		{"accounts", account_columns},
+		{"egress", egress_columns},
 		{"backends", backend_columns},
 		{"notices", notice_columns},
 		{"errors", error_columns},

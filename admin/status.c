@@ -1,6 +1,7 @@
 /* `relayadm status`: all that an operator looks at first, on one screen. */
 #include "admin/query.h"
 
+#include "admin/account_state.h"
 #include "admin/publish.h"
 #include "admin/recent.h"
 #include "admin/site.h"
@@ -14,6 +15,7 @@
 
 #define ERRORS_SHOWN 10
 #define ERRORS_SEARCHED 1000
+#define GAUGE_OLD_MS 10000
 
 /* --- processes --- */
 
@@ -77,6 +79,26 @@ static void put_agent(struct request *r)
 	json_object_object_add(r->answer, "snapshot", o);
 }
 
+/* Since when it should have been read: a control process that has just started has not read it yet. */
+static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read_ms)
+{
+	int64_t started_ms = r->control->started_ms;
+	int64_t age_ms = clock_wall_ms() - (read_ms > started_ms ? read_ms : started_ms);
+	struct buffer text = {0};
+
+	if (age_ms <= GAUGE_OLD_MS)
+		return;
+	buffer_append_str(&text, "HAProxy's gauge was ");
+	if (read_ms)
+		buffer_printf(&text, "last read %lld s ago",
+			(long long)(clock_wall_ms() - read_ms) / 1000);
+	else
+		buffer_append_str(&text, "never read");
+	buffer_append_str(&text, ": slots of lost requests are not given back");
+	json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+	buffer_fini(&text);
+}
+
 static void put_haproxy(struct request *r)
 {
 	struct haproxy_state state;
@@ -95,6 +117,10 @@ static void put_haproxy(struct request *r)
 	else
 		json_object_object_add(o, "gauge_age_s", NULL);
 	json_object_object_add(r->answer, "haproxy", o);
+	json_object *warnings = json_object_new_array();
+	json_object_object_add(r->answer, "warnings", warnings);
+	if (state.answers)
+		warn_of_gauge(r, warnings, read_ms);
 }
 
 /* --- counts --- */
@@ -158,18 +184,31 @@ static void put_traffic(struct request *r)
 
 /* --- pools, accounts --- */
 
+static int count_usable(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+	int64_t *count = context;
+
+	*count += account_state(&facts) == ACCOUNT_OK;
+	return 0;
+}
+
 static int put_pool(struct request *r, sqlite3_stmt *row, void *context)
 {
 	json_object *o = json_object_new_object();
+	int64_t usable = 0;
+	int error = query_each(r, count_usable, &usable,
+		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM
+		"JOIN pool_members m ON m.account_id = a.id WHERE m.pool_id = ?1",
+		"i", sqlite3_column_int64(row, 4));
 
-	(void)r;
 	answer_slice(o, "name", store_column(row, 0));
 	answer_slice(o, "upstream", store_column(row, 1));
 	answer_slice(o, "strategy", store_column(row, 2));
 	answer_number(o, "accounts", sqlite3_column_int64(row, 3));
-	answer_number(o, "usable", sqlite3_column_int64(row, 4));
+	answer_number(o, "usable", usable);
 	json_object_array_add(context, o);
-	return 0;
+	return error;
 }
 
 static int put_pools(struct request *r)
@@ -180,11 +219,7 @@ static int put_pools(struct request *r)
 	return query_each(r, put_pool, items,
 		"SELECT p.name, u.name, p.strategy,"
 		" (SELECT count(*) FROM pool_members m WHERE m.pool_id = p.id),"
-		" (SELECT count(*) FROM pool_members m JOIN accounts a ON a.id = m.account_id"
-		"  JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
-		"  WHERE m.pool_id = p.id AND a.suspended = 0"
-		"  AND (c.expires_ms = 0 OR c.expires_ms > unixepoch() * 1000))"
-		" FROM pools p JOIN upstreams u ON u.id = p.upstream_id ORDER BY p.name",
+		" p.id FROM pools p JOIN upstreams u ON u.id = p.upstream_id ORDER BY p.name",
 		"");
 }
 
@@ -231,6 +266,40 @@ static int put_accounts(struct request *r)
 	json_object_put(all);
 	json_object_put(ids);
 	json_object_object_add(r->answer, "accounts", items);
+	return error;
+}
+
+/* --- ways out --- */
+
+static bool is_in_order(json_object *egress)
+{
+	const char *state = json_object_get_string(json_object_object_get(egress, "state"));
+	const char *reason = json_object_get_string(json_object_object_get(egress, "reason"));
+
+	return strcmp(state, "ok") == 0 && !*reason;
+}
+
+/* Only those that are not in order. */
+static int put_egresses(struct request *r)
+{
+	static const char *const kept[] = {"name", "state", "reason"};
+	json_object *all = json_object_new_object();
+	json_object *items = json_object_new_array();
+	int error = noun_list(r, &noun_egress, all);
+	json_object *shown = json_object_object_get(all, "items");
+
+	for (size_t i = 0; i < json_object_array_length(shown) && !error; i++) {
+		json_object *egress = json_object_array_get_idx(shown, i);
+		if (is_in_order(egress))
+			continue;
+		json_object *o = json_object_new_object();
+		for (size_t k = 0; k < sizeof(kept) / sizeof(kept[0]); k++)
+			json_object_object_add(o, kept[k],
+				json_object_get(json_object_object_get(egress, kept[k])));
+		json_object_array_add(items, o);
+	}
+	json_object_put(all);
+	json_object_object_add(r->answer, "egress", items);
 	return error;
 }
 
@@ -285,6 +354,8 @@ int status_show(struct request *r)
 		error = put_pools(r);
 	if (!error)
 		error = put_accounts(r);
+	if (!error)
+		error = put_egresses(r);
 	if (!error)
 		error = usage_describe_quotas(r, r->answer);
 	return error ? error : put_errors(r);
