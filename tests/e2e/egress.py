@@ -85,8 +85,8 @@ class Socks4(Process):
 class Node(Process):
     """haproxy/egress-node.cfg in a HAProxy of its own."""
 
-    def __init__(self, directory, command, source, cert, ca, upstreams, names):
-        self.port = free_port()
+    def __init__(self, directory, command, source, cert, ca, upstreams, names, port=None):
+        self.port = port or free_port()
         lists = directory / f"upstreams-{self.port}.map"
         lists.write_text("".join(f"{name} {port}\n" for name, port in upstreams.items()))
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RELAY_NODE_BIND": f"127.0.0.1:{self.port}",
