@@ -66,8 +66,10 @@ struct statefile_health *health_of(
 	uint32_t i = idindex_find(&h->index, subject->kind, subject->id);
 
 	if (i != IDINDEX_NONE) {
-		if (h->rows[i].epoch != subject->epoch)
-			clear_row(&h->rows[i], subject->epoch);
+		if (h->rows[i].epoch == subject->epoch)
+			return &h->rows[i];
+		clear_row(&h->rows[i], subject->epoch);
+		h->rows[i].last_used_ms = now_ms;
 		return &h->rows[i];
 	}
 	if (idindex_next(&h->index) == IDINDEX_NONE)
@@ -227,10 +229,14 @@ void health_enter(struct statefile_health *row, const struct snapshot_health *ru
 	int64_t next;
 
 	row->last_used_ms = now_ms;
+	/* let out before it opened, and asked about again: that is no trial */
+	if (row->circuit == CIRCUIT_OPEN && row->open_until_ms > now_ms)
+		return;
 	if (row->circuit == CIRCUIT_CLOSED)
 		return;
 	if (row->circuit == CIRCUIT_OPEN)
 		set_circuit(row, CIRCUIT_HALF_OPEN);
+	health_leave(row, id); /* it may have one, and needs no second */
 	if (permits_out(row, now_ms, &next) < rules->half_open)
 		give_permit(row, id, now_ms);
 }
@@ -247,9 +253,12 @@ static int64_t doubled(uint32_t step, int64_t min, int64_t max, uint64_t random)
 
 static void cool(struct statefile_health *row, enum result_class class, int64_t until_ms)
 {
+	row->generation++;
+	/* what a probe meets meanwhile does not shorten the ladder's step */
+	if (row->cool_class == RESULT_DENIED && row->cool_until_ms > until_ms)
+		return;
 	row->cool_class = (uint8_t) class;
 	row->cool_until_ms = until_ms;
-	row->generation++;
 }
 
 static void step_up(uint16_t *count)

@@ -1,0 +1,477 @@
+/* What health.h promises, line by line: the breaker and its permits, operator's words, the table. */
+#include "health_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define DAY_MS (24 * 3600 * (int64_t)1000)
+
+static int set_up(void **state)
+{
+	static struct bench bench;
+
+	bench_init(&bench);
+	*state = &bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	bench_fini(*state);
+	return 0;
+}
+
+/* --- breaker --- */
+
+static void a_row_that_is_not_there_is_healthy(void **state)
+{
+	struct bench *b = *state;
+	struct health_look look = bench_look(b);
+
+	assert_null(health_find(&b->healths, &b->subject));
+	assert_int_equal(look.standing, BOARD_STANDING_USABLE);
+	assert_false(look.trial || look.watch);
+	assert_int_equal(look.until_ms, 0);
+}
+
+static void opens_at_the_threshold(void **state)
+{
+	static const enum result_class classes[] = {RESULT_NETWORK, RESULT_SERVER, RESULT_OVERLOAD};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		b->subject.id++;
+		bench_say(b, classes[i]);
+		bench_say(b, classes[(i + 1) % 3]);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+		assert_false(bench_say(b, classes[i]));
+		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+		assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
+	}
+}
+
+static void a_threshold_of_zero_never_opens(void **state)
+{
+	struct bench *b = *state;
+
+	b->rules.threshold = 0;
+	for (int i = 0; i < 70000; i++)
+		bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void a_success_begins_the_count_anew(void **state)
+{
+	struct bench *b = *state;
+
+	for (int i = 0; i < 10; i++) {
+		bench_say(b, RESULT_SERVER);
+		bench_say(b, RESULT_NETWORK);
+		bench_say(b, RESULT_SUCCESS);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	}
+	bench_open(b);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+}
+
+static void what_is_no_failure_neither_counts_nor_interrupts(void **state)
+{
+	struct bench *b = *state;
+
+	bench_say(b, RESULT_SERVER);
+	bench_say(b, RESULT_SERVER);
+	for (int i = 0; i < 10; i++) {
+		bench_say(b, RESULT_PAYLOAD);
+		bench_say(b, RESULT_CLIENT);
+	}
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+}
+
+static void stays_open_for_exactly_the_recovery_time(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	b->now_ms += BENCH_RECOVERY_MS - 1;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	b->now_ms++;
+	struct health_look look = bench_look(b);
+	assert_int_equal(look.standing, BOARD_STANDING_USABLE);
+	assert_true(look.trial && look.watch);
+}
+
+static void half_open_lets_as_many_trials_as_are_set(void **state)
+{
+	struct bench *b = *state;
+
+	for (uint32_t trials = 1; trials <= STATEFILE_PERMITS; trials++) {
+		b->subject.id = trials;
+		b->rules.half_open = trials;
+		bench_open(b);
+		bench_pass(b);
+		for (uint32_t n = 1; n <= trials; n++) {
+			assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+			assert_true(bench_look(b).trial);
+			bench_enter(b, n);
+		}
+		assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+		assert_int_equal(bench_look(b).until_ms, b->now_ms + HEALTH_PERMIT_MS);
+	}
+}
+
+static void a_trials_success_closes(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	bench_pass(b);
+	assert_false(bench_say(b, RESULT_SUCCESS));
+	struct health_look look = bench_look(b);
+	assert_int_equal(look.standing, BOARD_STANDING_USABLE);
+	assert_false(look.trial || look.watch);
+	/* and it begins to count from nothing */
+	bench_say(b, RESULT_SERVER);
+	bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void a_trials_failure_opens_again(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	for (int i = 0; i < 5; i++) {
+		bench_pass(b);
+		bench_say(b, RESULT_OVERLOAD);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+		assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
+	}
+	bench_pass(b);
+	bench_say_suspect(b);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+}
+
+static void a_trial_that_never_answers_locks_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	bench_pass(b);
+	uint32_t generation = bench_enter(b, 1);
+	b->now_ms += HEALTH_PERMIT_MS - 1;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	b->now_ms++;
+	assert_true(bench_look(b).trial);
+	bench_enter(b, 2);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	/* its answer still counts, however late: nothing has changed since */
+	bench_result(b, 1, generation, (struct result){.class = RESULT_SUCCESS});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void a_trial_that_tells_nothing_gives_its_permit_back(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	bench_pass(b);
+	uint32_t generation = bench_enter(b, 1);
+	assert_false(bench_leave(b, 2));
+	assert_true(bench_leave(b, 1));
+	generation = bench_enter(b, 3);
+	bench_result(b, 3, generation, (struct result){.class = RESULT_PAYLOAD});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_true(bench_look(b).trial);
+}
+
+static void one_request_has_one_permit(void **state)
+{
+	struct bench *b = *state;
+
+	b->rules.half_open = 2;
+	bench_open(b);
+	bench_pass(b);
+	bench_enter(b, 1);
+	bench_enter(b, 1);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	bench_enter(b, 2);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	assert_true(bench_leave(b, 1));
+	bench_leave(b, 2);
+	for (size_t i = 0; i < STATEFILE_PERMITS; i++)
+		assert_int_equal(bench_row(b)->permits[i].until_ms, 0);
+}
+
+/* A question that is asked again after the circuit opened. */
+static void who_was_let_out_before_does_not_half_open(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	int64_t until = bench_look(b).until_ms;
+	b->now_ms += 10;
+	bench_enter(b, 5);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	assert_int_equal(bench_look(b).until_ms, until);
+}
+
+static void a_last_resorts_failure_is_no_news_and_its_success_closes(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	int64_t until = bench_look(b).until_ms;
+	uint32_t generation = bench_row(b)->generation;
+	b->now_ms += 100;
+	bench_result(b, 9, generation, (struct result){.class = RESULT_NETWORK});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	assert_int_equal(bench_look(b).until_ms, until);
+	bench_result(b, 10, generation, (struct result){.class = RESULT_SUCCESS});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+/* --- generations --- */
+
+static void results_of_before_change_nothing(void **state)
+{
+	static const enum result_class classes[] = {RESULT_SUCCESS, RESULT_BURST, RESULT_AUTH,
+		RESULT_DENIED, RESULT_PAYLOAD, RESULT_OVERLOAD, RESULT_SERVER, RESULT_NETWORK,
+		RESULT_CLIENT};
+	struct bench *b = *state;
+	uint32_t before = bench_enter(b, 1);
+
+	bench_open(b);
+	bench_pass(b);
+	bench_enter(b, 2);
+	for (int i = 0; i < 20; i++) {
+		for (size_t c = 0; c < sizeof(classes) / sizeof(classes[0]); c++) {
+			bench_result(b, 1, before, (struct result){.class = classes[c]});
+			assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+		}
+		bench_suspect(b, 1, before);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	}
+}
+
+static void ten_answers_to_one_failure_count_once(void **state)
+{
+	struct bench *b = *state;
+	uint32_t generation = bench_enter(b, 1);
+
+	for (uint32_t n = 1; n <= 10; n++)
+		bench_suspect(b, n, generation);
+	assert_int_equal(bench_row(b)->suspects, 1);
+	generation = bench_row(b)->generation;
+	for (uint32_t n = 1; n <= 10; n++)
+		bench_result(b, n, generation, (struct result){.class = RESULT_BURST});
+	assert_int_equal(bench_row(b)->bursts, 1);
+	generation = bench_row(b)->generation;
+	for (uint32_t n = 1; n <= 10; n++)
+		bench_result(b, n, generation, (struct result){.class = RESULT_DENIED});
+	assert_int_equal(bench_row(b)->rungs, 2);
+}
+
+/* --- the operator --- */
+
+static void another_epoch_clears_everything(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	bench_pass(b);
+	uint32_t generation = bench_enter(b, 1);
+	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
+		bench_say(b, RESULT_DENIED);
+	bench_say_until(b, RESULT_WINDOW, b->now_ms + DAY_MS);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
+	b->subject.epoch++;
+	assert_null(health_find(&b->healths, &b->subject));
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	const struct statefile_health *row = bench_row(b);
+	assert_true(row->generation > generation);
+	assert_int_equal(row->rungs + row->failures + row->suspended + row->circuit, 0);
+	assert_int_equal(row->cool_until_ms + row->window_until_ms, 0);
+	assert_int_equal(b->healths.index.used, 1);
+	/* what was let out before tells nothing of now */
+	for (uint32_t i = 0; i < 10; i++)
+		bench_result(b, 1, generation, (struct result){.class = RESULT_SERVER});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void a_row_that_was_cleared_just_now_is_not_forgotten(void **state)
+{
+	struct bench *b = *state;
+	struct health_subject other = {.kind = HEALTH_BACKEND, .id = 1};
+
+	bench_say(b, RESULT_SUCCESS);
+	for (; other.id < BENCH_ROWS; other.id++)
+		assert_non_null(health_of(&b->healths, &other, b->now_ms));
+	b->subject.epoch++;
+	const struct statefile_health *row = bench_row(b);
+	assert_null(health_of(&b->healths, &other, b->now_ms));
+	assert_ptr_equal(health_find(&b->healths, &b->subject), row);
+}
+
+/* --- how full --- */
+
+static void the_upstreams_own_limits_count_until_they_reset(void **state)
+{
+	struct bench *b = *state;
+	struct result result = {.class = RESULT_SUCCESS,
+		.has_used = true,
+		.used = UINT16_MAX / 2,
+		.used_until_ms = b->now_ms + 1000};
+
+	assert_true(health_used(NULL, b->now_ms) == 0);
+	bench_result(b, 1, bench_enter(b, 1), result);
+	assert_true(health_used(bench_row(b), b->now_ms) > 0.49);
+	bench_say(b, RESULT_SUCCESS); /* which says nothing of them */
+	assert_true(health_used(bench_row(b), b->now_ms + 999) > 0.49);
+	assert_true(health_used(bench_row(b), b->now_ms + 1000) == 0);
+	bench_say(b, RESULT_BURST);
+	/* a late answer knows them as well as any */
+	result.used = UINT16_MAX;
+	bench_result(b, 1, 0, result);
+	assert_true(health_used(bench_row(b), b->now_ms) == 1);
+}
+
+/* --- the table --- */
+
+static void kinds_of_one_id_are_different_rows(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	b->subject.kind = HEALTH_BACKEND;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	bench_say(b, RESULT_SERVER);
+	b->subject.kind = HEALTH_ACCOUNT;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+}
+
+static void a_full_table_is_counted_and_leaves_the_new_one_healthy(void **state)
+{
+	struct bench *b = *state;
+
+	for (uint32_t i = 0; i < BENCH_ROWS; i++) {
+		b->subject.id = 100 + i;
+		bench_row(b);
+	}
+	b->subject.id = 200;
+	assert_null(health_of(&b->healths, &b->subject, b->now_ms));
+	assert_int_equal(b->healths.full, 1);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void forgets_what_was_not_used_for_a_month_and_tells_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	for (uint32_t i = 0; i < BENCH_ROWS; i++) {
+		b->subject.id = 100 + i;
+		bench_say(b, RESULT_SUCCESS);
+	}
+	bench_open(b);
+	b->subject.id = 102;
+	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
+		bench_say(b, RESULT_DENIED);
+	b->now_ms += 33 * DAY_MS;
+	b->subject.id = 101;
+	bench_say(b, RESULT_SUCCESS);
+	b->subject.id = 200;
+	bench_row(b);
+	b->subject.id = 201;
+	assert_null(health_of(&b->healths, &b->subject, b->now_ms));
+	for (uint32_t i = 0; i < BENCH_ROWS; i++) {
+		b->subject.id = 100 + i;
+		assert_int_equal(health_find(&b->healths, &b->subject) == NULL, i == 0);
+	}
+}
+
+/* An agent that is killed leaves rows; the next one makes its index of them. */
+static void rows_outlive_an_agent(void **state)
+{
+	struct bench *b = *state;
+
+	bench_open(b);
+	bench_pass(b);
+	uint32_t generation = bench_enter(b, 1);
+	b->subject.id = 8;
+	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
+		bench_say(b, RESULT_DENIED);
+	healths_fini(&b->healths);
+	assert_int_equal(healths_init(&b->healths, b->rows, BENCH_ROWS), 0);
+	assert_int_equal(b->healths.index.used, 2);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
+	b->subject.id = 7;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	bench_result(b, 1, generation, (struct result){.class = RESULT_SUCCESS});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void the_first_after_a_failure_is_watched(void **state)
+{
+	struct bench *b = *state;
+
+	bench_say(b, RESULT_BURST);
+	assert_false(bench_look(b).watch);
+	bench_pass(b);
+	assert_true(bench_look(b).watch);
+	bench_say(b, RESULT_SUCCESS);
+	assert_false(bench_look(b).watch);
+	bench_say_until(b, RESULT_WINDOW, b->now_ms + 5);
+	bench_pass(b);
+	assert_true(bench_look(b).watch);
+}
+
+static void remembers_when_it_was_used_and_served(void **state)
+{
+	struct bench *b = *state;
+
+	bench_say(b, RESULT_SUCCESS);
+	b->now_ms += 50;
+	bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_row(b)->last_success_ms, b->now_ms - 50);
+	assert_int_equal(bench_row(b)->last_used_ms, b->now_ms);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_row_that_is_not_there_is_healthy),
+		TEST(opens_at_the_threshold),
+		TEST(a_threshold_of_zero_never_opens),
+		TEST(a_success_begins_the_count_anew),
+		TEST(what_is_no_failure_neither_counts_nor_interrupts),
+		TEST(stays_open_for_exactly_the_recovery_time),
+		TEST(half_open_lets_as_many_trials_as_are_set),
+		TEST(a_trials_success_closes),
+		TEST(a_trials_failure_opens_again),
+		TEST(a_trial_that_never_answers_locks_nothing),
+		TEST(a_trial_that_tells_nothing_gives_its_permit_back),
+		TEST(one_request_has_one_permit),
+		TEST(who_was_let_out_before_does_not_half_open),
+		TEST(a_last_resorts_failure_is_no_news_and_its_success_closes),
+		TEST(results_of_before_change_nothing),
+		TEST(ten_answers_to_one_failure_count_once),
+		TEST(another_epoch_clears_everything),
+		TEST(a_row_that_was_cleared_just_now_is_not_forgotten),
+		TEST(the_upstreams_own_limits_count_until_they_reset),
+		TEST(kinds_of_one_id_are_different_rows),
+		TEST(a_full_table_is_counted_and_leaves_the_new_one_healthy),
+		TEST(forgets_what_was_not_used_for_a_month_and_tells_nothing),
+		TEST(rows_outlive_an_agent),
+		TEST(the_first_after_a_failure_is_watched),
+		TEST(remembers_when_it_was_used_and_served),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
