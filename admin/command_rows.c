@@ -131,7 +131,10 @@ static const struct command_option token_rotate_options[] = {
 			.max = (uint64_t)86400 * 1000,                                                       \
 			.help = "longest silence of the upstream; 0 = the default"},                         \
 		TEXT("token-url", "URL", "where access tokens are refreshed"),                               \
-		TEXT("client-id", "ID", "OAuth client id for that"), NO_RELOAD
+		TEXT("client-id", "ID", "OAuth client id for that"),                                         \
+		TEXT("probe", "PATH",                                                                        \
+			"what a probe GETs there, as /v1/models; none = nothing; '' = the provider's"),      \
+		NO_RELOAD
 
 static const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};
 static const struct command_option upstream_set_options[] = {UPSTREAM_OPTIONS(false), END};

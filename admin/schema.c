@@ -133,7 +133,11 @@ static const char health[] =
 	" acked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
 	"CREATE UNIQUE INDEX notices_open ON notices (kind, subject) WHERE acked_ms = 0;";
 
-static const char *const migrations[] = {first, bans, requests, health};
+/* What an account is asked to learn how it is (probe_request.h): empty = as the provider's row says. */
+static const char probes[] =
+	"ALTER TABLE upstreams ADD COLUMN probe_path TEXT NOT NULL DEFAULT '';";
+
+static const char *const migrations[] = {first, bans, requests, health, probes};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -3,6 +3,7 @@
 #include "admin/certificate.h"
 #include "admin/headers.h"
 #include "admin/node_egress.h"
+#include "admin/probe_request.h"
 #include "admin/url.h"
 #include "common/clock.h"
 
@@ -20,6 +21,7 @@ static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
 	answer_duration(o, "first_byte_timeout", (uint64_t)sqlite3_column_int64(row, 7));
 	answer_slice(o, "token_url", store_column(row, 8));
 	answer_slice(o, "client_id", store_column(row, 9));
+	answer_slice(o, "probe", store_column(row, 12));
 	answer_number(o, "accounts", sqlite3_column_int64(row, 11));
 	answer_time(o, "created_at", sqlite3_column_int64(row, 10));
 }
@@ -31,6 +33,7 @@ static const struct noun_column columns[] = {
 		NOUN_DURATION},
 	{"token_url", "UPDATE upstreams SET token_url = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"client_id", "UPDATE upstreams SET client_id = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"probe", "UPDATE upstreams SET probe_path = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"url", "UPDATE upstreams SET url = ?1 WHERE id = ?2", NOUN_TEXT},
 	{NULL, NULL, NOUN_TEXT},
 };
@@ -40,8 +43,8 @@ const struct noun noun_upstream = {
 	.find = "SELECT id FROM upstreams WHERE name = ?1",
 	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
 		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
-		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id)"
-		  " FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
+		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id),"
+		  " u.probe_path FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -79,6 +82,16 @@ static int check_ca(struct request *r)
 	return error ? errtext_prefix(&r->error, -EINVAL, "ca-file") : 0;
 }
 
+static int check_probe(struct request *r)
+{
+	const char *path = request_text(r, "probe");
+
+	if (!path || !*path || strcmp(path, PROBE_NONE) == 0)
+		return 0;
+	int error = probe_path_check(slice_from_str(path), &r->error);
+	return error ? errtext_prefix(&r->error, -EINVAL, "probe") : 0;
+}
+
 static int update_strip(struct request *r, int64_t id)
 {
 	const char *text = request_text(r, "strip");
@@ -100,6 +113,8 @@ int upstream_update(struct request *r, int64_t id)
 		error = check_url(r, "token_url");
 	if (!error)
 		error = check_ca(r);
+	if (!error)
+		error = check_probe(r);
 	if (!error)
 		error = noun_update(r, &noun_upstream, id);
 	if (!error)

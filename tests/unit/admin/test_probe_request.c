@@ -1,0 +1,142 @@
+/* What a probe asks for, by provider and by the form of the upstream's URL. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "admin/probe_request.h"
+
+#include <errno.h>
+
+static void asks(enum provider p, const char *url, const char *strip, const char *want)
+{
+	char target[PROBE_TARGET_SIZE] = "";
+	struct errtext e = {""};
+
+	assert_int_equal(probe_target(p, slice_from_str(url), slice_from_str(strip),
+				 slice_from_str(""), target, &e),
+		0);
+	assert_string_equal(target, want);
+}
+
+/* As GET /v1/models of a client would arrive there. */
+static void the_path_is_rewritten_as_a_client_s(void **state)
+{
+	(void)state;
+	asks(PROVIDER_OPENAI, "https://api.example.com", "", "/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/", "", "/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/v1", "", "/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/openai/v1", "/v1", "/openai/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/pre/fix", "/v1", "/pre/fix/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/pre/fix", "", "/pre/fix/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/pre", "/v", "/pre/v1/models");
+	asks(PROVIDER_OPENAI, "https://api.example.com/pre", "/v1/models", "/pre/v1/models");
+}
+
+static void anthropic_needs_a_version(void **state)
+{
+	(void)state;
+	asks(PROVIDER_ANTHROPIC, "https://api.example.com", "", "/v1/models?limit=1");
+	assert_true(slice_has_prefix(
+		probe_header(PROVIDER_ANTHROPIC), SLICE_LITERAL("anthropic-version: ")));
+	assert_int_equal(probe_header(PROVIDER_OPENAI).n, 0);
+}
+
+static void codex_is_asked_for_its_use(void **state)
+{
+	(void)state;
+	asks(PROVIDER_CODEX, "https://c.example.com/backend-api/codex", "/v1",
+		"/backend-api/wham/usage");
+	asks(PROVIDER_CODEX, "https://c.example.com/pre/backend-api/codex", "/v1",
+		"/pre/backend-api/wham/usage");
+	asks(PROVIDER_CODEX, "https://c.example.com/api/codex", "/v1", "/api/codex/usage");
+	asks(PROVIDER_CODEX, "https://c.example.com/other", "/v1",
+		"/other/models?client_version=0.150.0");
+}
+
+static void the_operator_s_path_is_taken_as_it_is(void **state)
+{
+	static const enum provider all[] = {
+		PROVIDER_OPENAI, PROVIDER_CODEX, PROVIDER_ANTHROPIC, PROVIDER_GENERIC};
+	char target[PROBE_TARGET_SIZE];
+	struct errtext e = {""};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		assert_int_equal(
+			probe_target(all[i], SLICE_LITERAL("https://u.example.com/pre"),
+				SLICE_LITERAL("/v1"), SLICE_LITERAL("/me?x=1"), target, &e),
+			0);
+		assert_string_equal(target, "/me?x=1");
+	}
+}
+
+static void some_upstreams_are_not_probed(void **state)
+{
+	static const struct slice url = {"https://u.example.com", 21};
+	char target[PROBE_TARGET_SIZE];
+	struct errtext e = {""};
+
+	(void)state;
+	assert_int_equal(probe_target(PROVIDER_GENERIC, url, SLICE_LITERAL(""), SLICE_LITERAL(""),
+				 target, &e),
+		-ENOENT);
+	assert_int_equal(probe_target(PROVIDER_OPENAI, url, SLICE_LITERAL(""),
+				 SLICE_LITERAL("none"), target, &e),
+		-ENOENT);
+	assert_int_equal(probe_target(PROVIDER_OPENAI, SLICE_LITERAL("ftp://x"), SLICE_LITERAL(""),
+				 SLICE_LITERAL(""), target, &e),
+		-EINVAL);
+}
+
+static void a_path_is_checked(void **state)
+{
+	static const char *const bad[] = {
+		"", "x", "none/", "/a b", "/a\r\nX: y", "/a#b", "/\x7f", "/\xc3\xa9"};
+	char longest[PROBE_PATH_MAX + 1];
+	struct errtext e = {""};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(probe_path_check(slice_from_str(bad[i]), &e), -EINVAL);
+	assert_int_equal(probe_path_check(SLICE_LITERAL("/v1/models?limit=1&x=%20"), &e), 0);
+	memset(longest, '/', sizeof(longest));
+	assert_int_equal(probe_path_check((struct slice){longest, PROBE_PATH_MAX}, &e), 0);
+	assert_int_equal(
+		probe_path_check((struct slice){longest, PROBE_PATH_MAX + 1}, &e), -EINVAL);
+}
+
+static void the_longest_target_fits(void **state)
+{
+	char url[300] = "https://u.example.com";
+	char target[PROBE_TARGET_SIZE];
+	struct errtext e = {""};
+	size_t host = strlen(url);
+
+	(void)state;
+	memset(url + host, 'a', SEAM_PREFIX_MAX);
+	url[host] = '/';
+	url[host + SEAM_PREFIX_MAX] = '\0';
+	assert_int_equal(probe_target(PROVIDER_CODEX, slice_from_str(url), SLICE_LITERAL(""),
+				 SLICE_LITERAL(""), target, &e),
+		0);
+	assert_int_equal(
+		strlen(target), SEAM_PREFIX_MAX + strlen("/v1/models?client_version=0.150.0"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_path_is_rewritten_as_a_client_s),
+		cmocka_unit_test(anthropic_needs_a_version),
+		cmocka_unit_test(codex_is_asked_for_its_use),
+		cmocka_unit_test(the_operator_s_path_is_taken_as_it_is),
+		cmocka_unit_test(some_upstreams_are_not_probed),
+		cmocka_unit_test(a_path_is_checked),
+		cmocka_unit_test(the_longest_target_fits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
