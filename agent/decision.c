@@ -279,7 +279,8 @@ void agent_answer_again(
 		return;
 	}
 	decide_again(a->snapshot, &a->state, r, repeated, now, randomness_of(a, r), &verdict);
-	judge_failure(a, r->id, &before, &verdict.failed);
+	if (lease)
+		judge_failure(a, &before, lease, &verdict.failed);
 	if (verdict.action != DECIDE_ALLOW) {
 		board_add(&a->board->counters[BOARD_FAILOVER_REFUSED], 1);
 		board_add(&a->board->refused[verdict.refusal], 1);

@@ -329,9 +329,10 @@ static enum board_counter_id counter_of(enum decide_cause cause)
 	return cause == DECIDE_CAUSE_EGRESS ? BOARD_FAILOVER_EGRESS : BOARD_FAILOVER_RESPONSE;
 }
 
-void judge_failure(struct agent *a, const uint8_t id[16], const struct statefile_lease *before,
-	const struct decide_failure *failure)
+void judge_failure(struct agent *a, const struct statefile_lease *before,
+	const struct statefile_lease *now, const struct decide_failure *failure)
 {
+	const uint8_t *id = before->id;
 	const struct record_mark mark = {before->attempt, before->account_generation,
 		before->backend_generation, before->credential, false};
 	struct attempt t;
@@ -357,7 +358,8 @@ void judge_failure(struct agent *a, const uint8_t id[16], const struct statefile
 		board_set(&shown->wants_probe_ms, (uint64_t)t.now_ms);
 	health_suspect(t.account_row, &a->snapshot->head->health, id, mark.account_generation,
 		t.now_ms, randomness(a, id));
-	if (t.backend_row)
+	/* through the same way out the next attempt has its permit by the same id */
+	if (t.backend_row && now->backend != before->backend)
 		health_leave(t.backend_row, id);
 	show(a, &t, circuit, true);
 }

@@ -13,9 +13,9 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 /* Early news: the head of an answer to the attempt that the lease is in. */
 void judge_head(
 	struct agent *a, const struct statefile_lease *lease, unsigned status, struct slice limits);
-/* What `again` says of the attempt before. */
-void judge_failure(struct agent *a, const uint8_t id[16], const struct statefile_lease *before,
-	const struct decide_failure *failure);
+/* What `again` says of the attempt before; `now` = the lease as it goes on. */
+void judge_failure(struct agent *a, const struct statefile_lease *before,
+	const struct statefile_lease *now, const struct decide_failure *failure);
 
 /* Writes the standing of an account onto the board; of all accounts and ways out. */
 void judge_show_account(struct agent *a, const struct snapshot_account *account, int64_t now_ms);

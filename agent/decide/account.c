@@ -165,10 +165,11 @@ static void note_limited(struct choice *choice, const struct candidate *k)
 
 static void note_out(struct choice *choice, const struct candidate *k, struct board_candidate *row)
 {
-	if (!choice->out || k->free_ms < choice->back_ms)
+	if (k->free_ms && (choice->back_ms == 0 || k->free_ms < choice->back_ms))
 		choice->back_ms = k->free_ms;
 	choice->out = true;
-	if (!k->backend || (choice->resort.account && choice->resort.free_ms <= k->free_ms))
+	if (!k->backend || k->limited ||
+		(choice->resort.account && choice->resort.free_ms <= k->free_ms))
 		return;
 	choice->resort = *k;
 	choice->resort_row = row;
@@ -346,8 +347,12 @@ bool decide_may_retry(const struct decide_context *c)
 static void note_alternatives(struct decide_context *c, const struct choice *choice, bool hard)
 {
 	struct decide_verdict *v = c->verdict;
-	uint32_t last = v->lease ? v->lease->attempt : 0;
-	uint32_t attempt = v->repeated ? last : last + 1;
+	uint32_t attempt = v->lease ? v->lease->attempt + 1 : 1;
+	/* what HAProxy was told the first time is what it acts upon */
+	if (v->repeated) {
+		v->alt = v->lease->flags & LEASE_ALT;
+		return;
+	}
 	bool others = choice->usable > (v->last_resort ? 0 : 1);
 
 	if (!others || attempt >= decide_attempts(c->snapshot) || (hard && v->pool->hard))

@@ -65,7 +65,8 @@ static enum refusal repeat(struct decide_context *c)
 	const struct snapshot_account *a = snapshot_account_by_id(c->snapshot, v->lease->account);
 	struct candidate k;
 
-	if (!a || candidate_look(c, a, CANDIDATE_ADMITTED, &k) != BOARD_REASON_NONE)
+	if (!a || candidate_look(c, a, CANDIDATE_ADMITTED, &k) != BOARD_REASON_NONE ||
+		k.backend->id != v->lease->backend)
 		return REFUSAL_NO_ACCOUNT;
 	v->repeated = true;
 	v->account = a;
@@ -108,4 +109,6 @@ void decide_again(const struct snapshot *s, struct decide_state *state,
 		ret->refusal = repeated && is_repeated(&c) ? repeat(&c) : go_on(&c);
 	if (ret->refusal == REFUSAL_NONE)
 		ret->action = DECIDE_ALLOW;
+	else if (ret->lease)
+		ret->lease->again_ms = 0; /* nothing that again2 could repeat */
 }

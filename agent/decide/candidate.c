@@ -90,6 +90,44 @@ static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
 	return here.n && slice_eq(snapshot_text(s, e->region), here);
 }
 
+/* The one of this request that came to nothing. */
+static bool has_failed(const struct decide_context *c, const struct snapshot_backend *b)
+{
+	const struct decide_failure *failed = &c->verdict->failed;
+
+	return failed->cause != DECIDE_CAUSE_UNSEEN && failed->backend == b->id;
+}
+
+/* Whether a way out can be used; else `k` learns when the first of them comes back. */
+static bool is_open(const struct decide_context *c, const struct snapshot_backend *b,
+	struct candidate *k, bool *ret_watch)
+{
+	struct health_subject subject = health_subject_of_backend(c->snapshot, b);
+	struct health_look look = look_at(c, &subject);
+
+	*ret_watch = look.watch;
+	if (egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED)
+		return false;
+	if (look.standing == BOARD_STANDING_USABLE)
+		return true;
+	if (look.until_ms && (k->free_ms == 0 || look.until_ms < k->free_ms))
+		k->free_ms = look.until_ms;
+	return false;
+}
+
+/* Where it was sent already, when it is asked about again. */
+static bool find_admitted_way(const struct decide_context *c, struct candidate *k)
+{
+	const struct snapshot_backend *b =
+		candidate_backend(c->snapshot, k->account, c->verdict->lease->backend);
+
+	if (!b || !knows(c->request->gen, b->first_gen, b->last_gen) ||
+		egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED)
+		return false;
+	k->backend = b;
+	return true;
+}
+
 /*
  * The first of its own exits that can be used, those of this node's region before others; never another
  * account's.
@@ -97,29 +135,24 @@ static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
 static enum board_reason find_way(
 	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
 {
-	const struct snapshot *s = c->snapshot;
-	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
-	const struct snapshot_range range = k->account->exits;
+	const struct snapshot_exit *exits =
+		SNAPSHOT_ROWS(c->snapshot, EXIT, struct snapshot_exit) + k->account->exits.first;
 	enum board_reason reason = BOARD_REASON_BACKEND;
 
-	for (uint32_t i = 0; i < range.count; i++) {
+	if (ask == CANDIDATE_ADMITTED && find_admitted_way(c, k))
+		return BOARD_REASON_NONE;
+	for (uint32_t i = 0; i < k->account->exits.count; i++) {
+		bool watch;
 		const struct snapshot_backend *b =
-			known_backend(s, &exits[range.first + i], c->request->gen);
-		if (!b || b->id == c->verdict->failed.backend)
+			known_backend(c->snapshot, &exits[i], c->request->gen);
+		if (!b || has_failed(c, b))
 			continue;
-		struct health_subject subject = health_subject_of_backend(s, b);
-		struct health_look look = look_at(c, &subject);
-		bool usable = look.standing == BOARD_STANDING_USABLE || ask == CANDIDATE_ADMITTED;
-		if (egress_of(s, b)->flags & SNAPSHOT_EGRESS_SUSPENDED || !usable) {
-			k->free_ms = look.until_ms;
-			reason = k->backend ? reason : BOARD_REASON_EGRESS;
-			continue;
-		}
-		bool here = is_here(s, egress_of(s, b));
-		if (k->backend && !here)
+		reason = BOARD_REASON_EGRESS;
+		bool here = is_here(c->snapshot, egress_of(c->snapshot, b));
+		if ((k->backend && !here) || !is_open(c, b, k, &watch))
 			continue;
 		k->backend = b;
-		k->watch = look.watch;
+		k->watch = watch;
 		if (here)
 			break;
 	}
@@ -243,8 +276,14 @@ enum board_reason candidate_look(const struct decide_context *c, const struct sn
 		reason = find_way(c, ask, ret);
 	if (reason == BOARD_REASON_NONE)
 		reason = health_reason(c, ask, ret);
-	if (reason == BOARD_REASON_NONE && ask == CANDIDATE_ALL)
-		reason = limit_reason(c, a, ret);
+	struct candidate limited = *ret;
+	enum board_reason limit =
+		ask == CANDIDATE_ALL ? limit_reason(c, a, &limited) : BOARD_REASON_NONE;
+	if (reason == BOARD_REASON_NONE && limit != BOARD_REASON_NONE) {
+		reason = limit;
+		*ret = limited;
+	}
+	ret->limited = limit != BOARD_REASON_NONE;
 	ret->score = score_of(c, ret);
 	return reason;
 }

@@ -13,7 +13,8 @@ struct candidate {
 	 * Unix time at which its limit or its cool-down ends; 0 = whenever a slot is released, or not known.
 	 */
 	int64_t free_ms;
-	bool watch; /* its answer is wanted early */
+	bool watch;   /* its answer is wanted early */
+	bool limited; /* by a limit of its own, whatever else is wrong */
 };
 
 /* How much of candidate_look() is asked. */
