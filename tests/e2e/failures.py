@@ -130,10 +130,13 @@ class FailingStack(Stack):
             self.relay.adm("upstreams", "add", provider, "--url", self.failing.url, "--provider", provider)
         self.relay.adm("upstreams", "add", "prefixed", "--url", self.failing.url + "/pre/fix", "--strip", "/v1")
         self.relay.adm("upstreams", "add", "hasty", "--url", self.failing.url, "--first-byte-timeout", "1s")
-        self.relay.adm("egress", "add", "closed", "--socks4", f"127.0.0.1:{free_port()}", "--shared")
+        self.add_closed_egress("closed")
         self.nowhere = Pool(self, "nowhere", 1, egresses=["closed"])
         wait_until("HAProxy knows the closed egress", lambda: self.nowhere.post().code == "upstream_unreachable")
         return self
+
+    def add_closed_egress(self, name):
+        self.relay.adm("egress", "add", name, "--socks4", f"127.0.0.1:{free_port()}", "--shared")
 
     def stop(self):
         try:

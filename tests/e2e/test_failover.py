@@ -80,7 +80,7 @@ def test_another_account_takes_over(pair, do, size):
     before = pair.s.relay.metric("relay_failovers_total")
     answer, first, _ = fail_first(pair, do, size)
     assert_whole(answer, pair.other(first), body)
-    assert answer.code is None and answer.getheader("X-Relay-Upstream") is None
+    assert answer.code is None and answer.headers.get_all("X-Relay-Upstream") == ["1"]
     assert len(answer.headers.get_all("X-Request-Id")) == 1
     attempts = pair.failing.requests()
     assert [(r["token"], r["body_sha256"]) for r in attempts] == [(t, sha(body)) for t in (first, pair.other(first))]
@@ -102,16 +102,17 @@ def test_429_is_taken_over_where_haproxy_can(pair, size):
 
 @pytest.mark.parametrize("size", [39 * KB, 120 * KB, 1024 * KB])
 def test_a_refused_connection_is_taken_over(site, size):
-    """Whatever the size: nothing of the body was sent. Half of the conversations belong to the account whose egress
-    refuses, until that is known."""
-    pool = site.pool(f"refused{size}", egresses=["closed", None])
+    """Whatever the size: nothing of the body was sent. Some conversations belong to the account whose egress refuses."""
+    site.add_closed_egress(f"closed{size}")
+    pool = site.pool(f"refused{size}", egresses=[f"closed{size}", None])
     before = site.relay.metric("relay_failovers_total")
     body = body_of(size)
-    for _ in range(20):
+
+    def taken_over():
         assert_whole(pool.post(next(pool.sessions), body=body), pool.tokens[1], body)
-    assert site.relay.metric("relay_failovers_total") > before
+        return site.relay.metric("relay_failovers_total") > before
+    wait_until("a request was taken over", taken_over)
     assert site.failing.total(pool.tokens[0]) == 0
-    site.relay.adm("accounts", "reset", pool.accounts[0])
     wait_for_no_leases(site)
 
 
@@ -236,16 +237,32 @@ def test_500_passes_through(pair):
 
 
 @pytest.mark.parametrize("do", ["rubbish", "half"])
-def test_what_is_no_answer(pair, single, do):
-    for pool in (pair, single):
-        answer, first, _ = fail_first(pool, do)
-        assert (answer.status, answer.code) == (502, "upstream_invalid")
-        assert [r["token"] for r in pool.failing.requests()] == [first]
+def test_what_is_no_answer(single, do):
+    answer, _, _ = fail_first(single, do)
+    assert (answer.status, answer.code) == (502, "upstream_invalid")
+    assert len(single.failing.requests()) == 1
 
 
-def test_alone_and_closed_before_the_answer(single):
-    answer, _, _ = fail_first(single, "close")
-    assert answer.status == 502 and answer.code in ("upstream_invalid", "upstream_unreachable")
+def test_rubbish_is_not_repeated(pair):
+    answer, first, _ = fail_first(pair, "rubbish")
+    assert (answer.status, answer.code) == (502, "upstream_invalid")
+    assert [r["token"] for r in pair.failing.requests()] == [first]
+
+
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_nobody_answers(pair, single, accounts):
+    """HAProxy may close the client's connection too (docs/LIMITS.md); it never makes an answer up."""
+    pool = single if accounts == 1 else pair
+    pool.reset()
+    for token in pool.tokens:
+        pool.failing.set(token, "close")
+    try:
+        answer = pool.post(body=body_of(39 * KB))
+        assert answer.status == 502 and answer.code in ("upstream_invalid", "upstream_unreachable"), answer.code
+    except http.client.RemoteDisconnected:
+        pass
+    assert len(pool.failing.requests()) == len(pool.tokens)
+    wait_for_no_leases(pool.s)
 
 
 def test_alone_and_unreachable(site):
@@ -320,7 +337,7 @@ def test_a_failing_pool_does_not_multiply_the_load(site):
         for token in pool.tokens:
             pool.failing.set(token, 503, share=0.7, method="POST")
         began = time.monotonic()
-        answers = Steady(pool, clients=4).send(1000)
+        answers = Steady(pool, clients=4).send(400)
         seconds = time.monotonic() - began
     finally:
         site.configure(NO_BUDGET)
@@ -339,7 +356,7 @@ def test_slots_and_counts_of_each_attempt(site):
     used_before = [used(pool.show(token), "hour") for token in pool.tokens]
     tenant_before = used(me(pool), "hour")
     pool.failing.set(pool.tokens[0], 401, share=0.5, method="POST", delay=0.01)
-    answers = Steady(pool, clients=16, path="/v1/x?ms=5").send(600)
+    answers = Steady(pool, clients=6, path="/v1/x?ms=5").send(600)
     assert answers == {200: 600}
     counts = pool.failing.counts()
     assert all(counts[token]["most"] <= 4 for token in pool.tokens), counts

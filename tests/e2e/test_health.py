@@ -180,7 +180,9 @@ def test_a_window_lasts_until_its_reset(site):
         return len(served) == len(pools)
     wait_until("they are used again", all_serve, 6)
     for pool in pools:
-        assert until[pool] - 0.1 <= served[pool] < until[pool] + 0.5
+        # what is told in seconds from now ends within a second, which `until` does not show
+        late = 1.5 if pool.name == "window-in" else 0.5
+        assert until[pool] - 0.1 <= served[pool] < until[pool] + late
         assert pool.failing.total(pool.tokens[0]) == 2 and pool.show(pool.tokens[0])["state"] == "ok"
 
 
