@@ -1,4 +1,5 @@
 """Ways out: SOCKS4 servers, remote nodes (a second HAProxy), certificates and a name server for them."""
+import itertools
 import socket
 import struct
 import subprocess
@@ -74,10 +75,13 @@ class Names:
 class Socks4(Process):
     """tests/demo/socks4.py, which goes out from `source`."""
 
+    numbers = itertools.count()
+
     def __init__(self, directory, source, port=0):
+        log = directory / f"socks4-{next(self.numbers)}.log"
         super().__init__(f"socks4-{source}", ["/usr/bin/python3", ROOT / "tests/demo/socks4.py",
                                               "--listen", f"127.0.0.1:{port}", "--source", source],
-                         directory / f"socks4-{source}.log")
+                         log)
         line = wait_until("the SOCKS4 server listens", lambda: (t := self.text()).endswith("\n") and t.splitlines()[-1])
         self.port = int(line.split()[1])
 

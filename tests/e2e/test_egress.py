@@ -1,18 +1,19 @@
 """Ways out: each account is seen from its own addresses, whatever happens to them."""
 import http.client
 import json
+import os
+import pathlib
+import signal
 import socket
 import ssl
 import statistics
+import tempfile
 import time
 
 import pytest
 
 from egress import NAME, Authority, Names, Node, Socks4
-from relay import VERSIONS, Refused, Upstream, haproxy_command, header, wait_until
-
-ECHO_NEVER = "echo_every = 0\n"
-
+from relay import VERSIONS, Refused, Upstream, free_port, haproxy_command, header, wait_until
 
 def account_through(s, name, egresses, upstream="demo", options=()):
     """An account, its pool and a key of its own."""
@@ -25,6 +26,180 @@ def account_through(s, name, egresses, upstream="demo", options=()):
 def seen_from(upstream, token):
     return {r["source_ip"] for r in upstream.requests() if header(r, "authorization") == f"Bearer {token}"}
 
+
+def send_some(s, key, n=20):
+    return [s.post("/v1/chat/completions", key=key).status for _ in range(n)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_account_is_seen_from_its_own_addresses(fresh, version):
+    s = fresh(version)
+    proxy = Socks4(s.dir, "127.0.0.53")
+    try:
+        for name, kind, address in (("one", "--source", "127.0.0.51"), ("two", "--source", "127.0.0.52"),
+                                    ("three", "--socks4", f"127.0.0.1:{proxy.port}"), ("other", "--source", "127.0.0.54")):
+            s.relay.adm("egress", "add", name, kind, address)
+        keys = {name: account_through(s, name, egresses)
+                for name, egresses in (("a", ["one"]), ("b", ["two", "other"]), ("c", ["three"]))}
+        assert {k: set(send_some(s, keys[k])) for k in keys} == {k: {200} for k in keys}
+        assert seen_from(s.upstream, "token-of-a") == {"127.0.0.51"}
+        assert seen_from(s.upstream, "token-of-b") <= {"127.0.0.52", "127.0.0.54"}
+        assert seen_from(s.upstream, "token-of-c") == {"127.0.0.53"}
+        proxy.stop()
+        assert 200 not in send_some(s, keys["c"], 3)
+        assert seen_from(s.upstream, "token-of-c") == {"127.0.0.53"}
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_ipv6_source(fresh, version):
+    s = fresh(version)
+    upstream = Upstream(s.dir, "six", "--listen", "[::1]:0")
+    try:
+        s.relay.adm("upstreams", "add", "six", "--url", f"http://localhost:{upstream.port}", "--provider", "openai")
+        s.relay.adm("egress", "add", "six", "--source", "0:0::1")
+        key = account_through(s, "six", ["six"], "six")
+        assert set(send_some(s, key)) == {200}
+        assert seen_from(upstream, "token-of-six") == {"::1"}
+    finally:
+        upstream.stop()
+
+
+# --- what the echo endpoint sees ---
+
+def echo_stack(fresh, version, every="0", path="/ip"):
+    """A stack whose echo endpoint is the demo upstream, and where nothing is checked unless asked."""
+    s = fresh(version)
+    s.relay.write_config(f"[health]\necho_url = {s.upstream.url}{path}\necho_every = {every}\n")
+    s.relay.process.popen.send_signal(signal.SIGHUP)
+    wait_until("every egress has been looked at",
+               lambda: all(e["checked_at"] for e in s.relay.adm("egress", "list")["items"]), 20)
+    return s
+
+
+def check(s, *names):
+    """Exit code, and the rows by name."""
+    run = s.relay.adm_run("egress", "check", *names)
+    return run.returncode, {r["name"]: r for r in json.loads(run.stdout)["items"]}
+
+
+def shown(s, name):
+    e = s.relay.adm("egress", "show", name)
+    return e["state"], e["suspended"], e["seen_ip"]
+
+
+def open_notices(s):
+    return [(n["kind"], n["subject"]) for n in s.relay.adm("notices", "list")["items"]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_source_is_checked_to_be_its_address(fresh, version):
+    s = echo_stack(fresh, version)
+    s.relay.adm("egress", "add", "one", "--source", "127.0.0.61")
+    assert check(s, "one") == (0, {"one": {"name": "one", "kind": "source", "expected": "127.0.0.61",
+                                           "seen": "127.0.0.61", "result": "ok", "reason": None}})
+    assert shown(s, "one") == ("ok", False, "127.0.0.61")
+    code, rows = check(s)
+    assert code == 0 and set(rows) == {"direct", "one"} and rows["direct"]["seen"] == "127.0.0.1"
+
+
+def test_an_egress_whose_address_changes_is_suspended_until_somebody_looks(fresh):
+    s = echo_stack(fresh, "2.6")
+    proxy = Socks4(s.dir, "127.0.0.62")
+    try:
+        s.relay.adm("egress", "add", "far", "--socks4", f"127.0.0.1:{proxy.port}")
+        key = account_through(s, "far", ["far"])
+        assert check(s, "far")[1]["far"]["seen"] == "127.0.0.62"
+        proxy.stop()
+        proxy = Socks4(s.dir, "127.0.0.63", proxy.port)
+        code, rows = check(s, "far")
+        assert (code, rows["far"]["result"], rows["far"]["expected"]) == (1, "mismatch", "127.0.0.62")
+        assert rows["far"]["reason"] == "127.0.0.63 was seen in place of 127.0.0.62"
+        assert shown(s, "far") == ("suspended", True, "127.0.0.62")
+        assert open_notices(s) == [("egress_mismatch", "egress/far")]
+        s.upstream.clear()
+        assert s.get("/v1/models", key=key).status == 503
+        assert seen_from(s.upstream, "token-of-far") == set()
+        proxy.stop()
+        proxy = Socks4(s.dir, "127.0.0.62", proxy.port)
+        assert check(s, "far")[0] == 0
+        assert shown(s, "far") == ("ok", False, "127.0.0.62") and open_notices(s) == []
+        wait_until("it is used again", lambda: s.get("/v1/models", key=key).status == 200)
+    finally:
+        proxy.stop()
+
+
+def test_an_address_that_somebody_sets_again_is_taken_as_it_is(fresh):
+    s = echo_stack(fresh, "2.6")
+    proxy = Socks4(s.dir, "127.0.0.62")
+    try:
+        s.relay.adm("egress", "add", "far", "--socks4", f"127.0.0.1:{proxy.port}")
+        assert check(s, "far")[0] == 0
+        proxy.stop()
+        proxy = Socks4(s.dir, "127.0.0.63", proxy.port)
+        assert check(s, "far")[0] == 1
+        s.relay.adm("egress", "set", "far", "--socks4", f"127.0.0.1:{proxy.port}")
+        assert shown(s, "far") == ("ok", False, "") and open_notices(s) == []
+        assert check(s, "far")[1]["far"]["seen"] == "127.0.0.63"
+    finally:
+        proxy.stop()
+
+
+def test_two_accounts_are_not_seen_from_one_address(fresh):
+    s = echo_stack(fresh, "2.6")
+    proxies = [Socks4(s.dir, "127.0.0.64"), Socks4(s.dir, "127.0.0.64")]
+    try:
+        for name, proxy in zip("ab", proxies):
+            s.relay.adm("egress", "add", name, "--socks4", f"127.0.0.1:{proxy.port}")
+            account_through(s, name, [name])
+        assert check(s, "a")[0] == 0
+        code, rows = check(s, "b")
+        assert code == 1 and 'also seen of egress "a" of account "a"' in rows["b"]["reason"]
+        assert shown(s, "a")[0] == "ok" and shown(s, "b")[0] == "suspended"
+        for name in "ab":
+            s.relay.adm("egress", "set", name, "--shared", "on")
+        assert check(s, "b")[0] == 0 and shown(s, "b")[0] == "ok"
+    finally:
+        for proxy in proxies:
+            proxy.stop()
+
+
+def test_what_cannot_be_asked_says_nothing_about_the_egress(fresh):
+    s = echo_stack(fresh, "2.6")
+    s.relay.adm("egress", "add", "gone", "--socks4", f"127.0.0.1:{free_port()}")
+    code, rows = check(s, "gone")
+    assert code == 1 and rows["gone"]["result"] == "error" and rows["gone"]["seen"] is None
+    assert shown(s, "gone") == ("ok", False, "") and open_notices(s) == []
+
+
+def test_checks_go_on_by_themselves(fresh):
+    s = echo_stack(fresh, "2.6", every="1s")
+    proxy = Socks4(s.dir, "127.0.0.65")
+    try:
+        s.relay.adm("egress", "add", "far", "--socks4", f"127.0.0.1:{proxy.port}")
+        wait_until("it is checked", lambda: shown(s, "far")[2] == "127.0.0.65")
+        proxy.stop()
+        proxy = Socks4(s.dir, "127.0.0.66", proxy.port)
+        wait_until("it is suspended", lambda: shown(s, "far")[0] == "suspended", 20)
+        proxy.stop()
+        proxy = Socks4(s.dir, "127.0.0.65", proxy.port)
+        checked = s.relay.adm("egress", "show", "far")["checked_at"]
+        wait_until("it is checked again", lambda: s.relay.adm("egress", "show", "far")["checked_at"] > checked)
+        assert shown(s, "far")[0] == "suspended", "only who asks lifts it"
+    finally:
+        proxy.stop()
+
+
+def test_a_check_needs_an_endpoint(fresh):
+    s = fresh("2.6")
+    run = s.relay.adm_run("egress", "check")
+    assert run.returncode == 1 and "echo_url is not set" in run.stderr
+    run = s.relay.adm_run("egress", "check", "nobody")
+    assert run.returncode == 1
+
+
+# --- remote nodes ---
 
 class Far:
     """An https upstream, a node that leads to it, and the egress `far`."""
@@ -51,6 +226,14 @@ class Far:
         self.node.stop()
         self.names.close()
         self.upstream.stop()
+
+
+@pytest.fixture
+def readable_path():
+    """tmp_path is for this user alone; the relay checks HAProxy's files as its own."""
+    with tempfile.TemporaryDirectory(prefix="relay-e2e-") as path:
+        os.chmod(path, 0o755)
+        yield pathlib.Path(path)
 
 
 @pytest.fixture
@@ -169,3 +352,22 @@ def test_nothing_that_a_node_could_read_goes_there(far):
     with pytest.raises(Refused, match="for nodes only"):
         relay.adm("egress", "add", "no-node", "--source", "127.0.0.9", "--cert", "/etc/hostname")
     assert relay.adm("upstreams", "show", "tls")["url"] == f"https://{NAME}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_node_is_checked_by_what_the_endpoint_sees(far, version, monkeypatch, readable_path):
+    ca = readable_path / "ca.pem"
+    ca.write_bytes(Authority(readable_path, "nobody").pem.read_bytes())
+    monkeypatch.setenv("SPOA_RELAY_CA", str(ca))
+    f = far(version, extra=f"[health]\necho_url = https://{NAME}/ip\necho_every = 0\n")
+    assert check(f.s, "far")[1]["far"]["result"] == "error", "the endpoint's certificate is another CA's"
+    ca.write_bytes(f.theirs.pem.read_bytes())
+    f.s.relay.adm("haproxy", "reload")
+    code, rows = check(f.s, "far")
+    assert code == 0 and rows["far"]["seen"] == Far.SOURCE, rows
+    f.node.stop()
+    f.SOURCE = "127.0.0.78"
+    f.start_node({NAME: f.upstream.port}, f.node.port)
+    code, rows = check(f.s, "far")
+    assert code == 1 and rows["far"]["reason"] == "127.0.0.78 was seen in place of 127.0.0.77", rows
+    assert shown(f.s, "far")[0] == "suspended"
