@@ -159,7 +159,10 @@ static int write_sample(int argc, char **argv)
 	model.backends[5] = model.backends[0];
 	model.backends[5].name = "b6-refused";
 	model.backends[5].port = 1;
-	model.m.backend_count = 6;
+	model.backends[6] = model.backends[1];
+	model.backends[6].name = "b7-openai";
+	model.backends[6].provider = PROVIDER_OPENAI;
+	model.m.backend_count = 7;
 	write_files(&model.m, "");
 	return 0;
 }
