@@ -178,7 +178,7 @@ static int prepare(
 		return errtext_set(e, -EINVAL, "%s is empty", args->command->arguments[0].metavar);
 	for (size_t i = 0; i < args->given_count; i++) {
 		const struct command_given *g = &args->given[i];
-		int error = is_repeating(args->command, g)     ? add_word(g, body, e)
+		int error = is_repeating(args->command, g) ? add_word(g, body, e)
 			: g->option.type == COMMAND_ORIGIN ? add_origin(args, g, body, e)
 							   : add_given(g, call, body, e);
 		if (error)

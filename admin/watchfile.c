@@ -133,8 +133,9 @@ bool watchfile_is_newer(const struct authjson *file, const struct credential *st
 		return false;
 	if (file->last_refresh_ms > stored->updated_ms)
 		return true;
+	/* times in tokens are whole seconds: two of the same second are as good as each other */
 	if (file->expires_ms && stored->expires_ms)
-		return file->expires_ms > stored->expires_ms;
+		return file->expires_ms >= stored->expires_ms;
 	return !file->expires_ms && !file->last_refresh_ms;
 }
 

@@ -21,7 +21,7 @@ void watchfile_free(struct watchfile *w);
 /* Looks at all of them now. */
 void watchfile_poll(struct watchfile *w);
 
-/* Whether what a file holds is another token than the stored one, and a newer one. Pure. */
+/* Whether what a file holds is another token than the stored one, and no older one. Pure. */
 bool watchfile_is_newer(const struct authjson *file, const struct credential *stored);
 
 #endif

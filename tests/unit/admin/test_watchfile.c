@@ -299,7 +299,8 @@ static void newer_by_its_refresh_or_else_by_its_expiry(void **state)
 {
 	(void)state;
 	assert_true(newer(9000, 0, 8000));
-	assert_false(newer(8000, 0, 8000));
+	assert_true(newer(8000, 0, 8000));
+	assert_false(newer(7999, 0, 8000));
 	assert_false(newer(7000, 5000, 8000));
 	assert_true(newer(7000, 5001, 8000));
 	assert_true(newer(9000, 1, 8000));
