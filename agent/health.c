@@ -420,6 +420,14 @@ void health_avoid(
 				random));
 }
 
+void health_pass_over(struct statefile_health *row, int64_t now_ms, uint64_t random)
+{
+	int64_t until = now_ms + doubled(1, HEALTH_PASS_OVER_MS, HEALTH_PASS_OVER_MS, random);
+
+	if (row->circuit == CIRCUIT_CLOSED && row->cool_until_ms < until)
+		cool(row, RESULT_NETWORK, until);
+}
+
 void health_excuse(struct statefile_health *row)
 {
 	if (row->cool_class != RESULT_NETWORK || row->cool_until_ms == 0)

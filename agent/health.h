@@ -34,8 +34,9 @@
 #define HEALTH_BURST_MAX_MS 60000
 #define HEALTH_SUSPECT_MIN_MS 1000
 #define HEALTH_SUSPECT_MAX_MS 30000
-#define HEALTH_LOGIN_MS 60000  /* a refused credential is renewed meanwhile */
-#define HEALTH_PERMIT_MS 60000 /* a trial that has not answered by then locks nothing */
+#define HEALTH_PASS_OVER_MS 5000 /* a client's own retry comes sooner */
+#define HEALTH_LOGIN_MS 60000	 /* a refused credential is renewed meanwhile */
+#define HEALTH_PERMIT_MS 60000	 /* a trial that has not answered by then locks nothing */
 
 struct healths {
 	struct statefile_health *rows; /* of the state file */
@@ -104,6 +105,8 @@ void health_suspect(struct statefile_health *row, const struct snapshot_health *
 /* No connection came about, and its other ways out are to be taken: this one is left for a moment. */
 void health_avoid(
 	struct statefile_health *row, uint32_t generation, int64_t now_ms, uint64_t random);
+/* The client was told to send its request again, to another account: this one must not get it. */
+void health_pass_over(struct statefile_health *row, int64_t now_ms, uint64_t random);
 /* What an account was suspected of was its way out. */
 void health_excuse(struct statefile_health *row);
 

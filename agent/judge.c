@@ -298,6 +298,10 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
 	note_unknown(a, &t, &result, r->status);
 	judge(a, &t, &result);
+	if (t.account_row && slice_eq_str(r->code, refusal_row(REFUSAL_ACCOUNT_SWITCHED)->code)) {
+		health_pass_over(t.account_row, t.now_ms, randomness(a, r->id));
+		judge_show_account(a, t.account, t.now_ms);
+	}
 }
 
 void judge_head(
