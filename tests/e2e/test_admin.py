@@ -96,7 +96,16 @@ REFUSED = [
     (["tenants", "add", "x", "--rpm", "many"], 2, "whole number"),
     (["tenants", "add", "x", "--colour", "red"], 2, "--colour"),
     (["tenants", "add"], 2, "NAME is missing"),
-    (["accounts", "refresh", "a"], 2, 'unknown verb "refresh"'),
+    (["accounts", "refresh", "a"], 1, "it has no refresh token"),
+    (["accounts", "polish", "a"], 2, 'unknown verb "polish"'),
+    (["accounts", "set", "b", "--egress", "e"], 1, 'egress "e" belongs to account "a"'),
+    (["accounts", "suspend"], 2, "NAME is missing"),
+    (["accounts", "suspend", "--risk-above", "1.2"], 2, "0 to 1"),
+    (["accounts", "suspend", "--risk-above", "much"], 2, "0 to 1"),
+    (["accounts", "suspend", "a", "--risk-above", "0.7"], 2, "--risk-above"),
+    (["accounts", "reset", "nobody"], 1, 'no account named "nobody"'),
+    (["notices", "ack", "7"], 1, "no notice with id 7"),
+    (["notices", "ack", "x"], 1, "not the id of a notice"),
     (["frobnicate"], 2, 'unknown noun "frobnicate"'),
 ]
 
@@ -287,8 +296,8 @@ def test_a_change_returns_within_100_ms(furnished):
 
 def test_tables_and_status_are_for_people(furnished):
     lines = human(furnished, "accounts", "list").splitlines()
-    assert lines[0].split() == ["NAME", "UPSTREAM", "STATE", "EGRESS", "WEIGHT", "REGION", "RPM", "RPH", "CONC",
-                                "CONSEC", "PACE", "POOLS", "EXPIRES"]
+    assert lines[0].split() == ["NAME", "UPSTREAM", "STATE", "FOR", "IN-USE", "RISK", "USED", "EGRESS", "WEIGHT",
+                                "RPM", "RPH", "CONC", "POOLS"]
     assert [line.split()[0] for line in lines[1:]] == ["a", "b", "c"]
     assert all(line.index(word) == lines[0].index("UPSTREAM") for line, word in zip(lines[1:], ("u", "u", "codex")))
     assert "url: http://127.0.0.1:9/api\n" in human(furnished, "upstreams", "show", "u")
