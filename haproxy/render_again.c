@@ -75,6 +75,20 @@ static void append_deletions(struct buffer *b)
 		beta, beta, beta);
 }
 
+/*
+ * When an idle connection ends as a request is sent on it, HAProxy 3.0 and later close the client's
+ * without an answer or a record, for the client to try again. A first attempt without another account
+ * takes that risk for the sake of reuse; the last of several must say what became of it.
+ */
+static void append_last(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\t# The last attempt has a connection of its own: how it ends is always told.\n"
+		".if version_atleast(3.0)\n");
+	render_own_connection(b, "unless { " RENDER_ALT " -m bool }");
+	buffer_append_str(b, ".endif\n");
+}
+
 void render_again(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(
@@ -94,6 +108,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_credentials(m, RENDER_SLOTS_REPLACE, b);
 	render_tracking(b);
 	render_retry_rule(b);
+	append_last(b);
 	render_response(m, b);
 	render_after_response(b);
 	buffer_append_str(b,

@@ -120,19 +120,16 @@ static void append_forward(struct buffer *b)
 /*
  * From 2.8 on HAProxy sees that a client has left only once the request is on its way to a server. A new
  * connection gives it that moment before anything is sent, an idle one would not: who has waited gets
- * a connection of its own, which no other request can share (the TOS is part of what HAProxy tells idle
- * connections by). 3.0 does not look even then; there the request is broken off as soon as it was sent.
+ * a connection of its own. 3.0 does not look even then; there the request is broken off as soon as it
+ * was sent.
  */
-static void append_own_connection(struct buffer *b)
+static void append_waited(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# Who has waited may have left: a connection of its own lets HAProxy see that in time.\n"
-		".if version_atleast(3.1)\n"
-		"\thttp-request set-bc-tos 0 if { " RELAY_VAR(
-			"since") " -m found }\n"
-				 "\thttp-request set-header Connection close if { " RELAY_VAR(
-					 "since") " -m found }\n"
-						  ".endif\n");
+		".if version_atleast(3.1)\n");
+	render_own_connection(b, "if { " RENDER_SAID("since") " -m found }");
+	buffer_append_str(b, ".endif\n");
 }
 
 void render_frontend(const struct render_model *m, struct buffer *b)
@@ -158,7 +155,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_request_headers(m, b);
 	render_credentials(m, RENDER_SLOTS_REPLACE, b);
 	append_forward(b);
-	append_own_connection(b);
+	append_waited(b);
 	render_response(m, b);
 	render_after_response(b);
 	buffer_append_str(b,

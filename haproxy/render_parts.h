@@ -48,6 +48,11 @@ void render_engine(const struct render_model *m, const char *engine, struct buff
 void render_question(
 	const char *message, const char *repeat, const char *condition, struct buffer *b);
 void render_tracking(struct buffer *b);
+/*
+ * A connection that no other request has had or will have: the TOS is part of what HAProxy tells idle
+ * connections by. From 3.0 on.
+ */
+void render_own_connection(struct buffer *b, const char *condition);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
 /* Conversation, label and the other facts that the agent is told, into txn.rly.*. */

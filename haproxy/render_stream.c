@@ -76,3 +76,11 @@ void render_tracking(struct buffer *b)
 		"\thttp-request track-sc0 " RENDER_TRACK_KEY " table " RENDER_TRACK
 		" if { " RENDER_TRACK_KEY " -m found }\n");
 }
+
+void render_own_connection(struct buffer *b, const char *condition)
+{
+	buffer_printf(b,
+		"\thttp-request set-bc-tos 0 %s\n"
+		"\thttp-request set-header Connection close %s\n",
+		condition, condition);
+}

@@ -33,6 +33,10 @@ def allowed(attempt, bearer, backend="b1-demo-direct", alt=False, **more):
 class Attempts(World):
     """`decisions` are given in order, to decide first; `replies` are the upstream's, by bearer."""
 
+    def __init__(self, command, place, **options):
+        super().__init__(command, place, admin=place / "admin.sock", **options)
+        wait_until((place / "admin.sock").exists)
+
     def plan(self, decisions, replies):
         left = list(decisions)
         self.say = lambda message, args: left.pop(0) if left else DENIED
@@ -84,7 +88,7 @@ def haproxy(request):
 @pytest.fixture(scope="module")
 def world(haproxy, tmp_path_factory):
     place = tmp_path_factory.mktemp("again")
-    world = Attempts(haproxy[1], place, internal=place / "internal.sock", admin=place / "admin.sock")
+    world = Attempts(haproxy[1], place, internal=place / "internal.sock")
     yield world
     world.close()
 
@@ -222,6 +226,15 @@ def test_blames_the_account_that_hangs(world):
     over.set()
     assert_error(got, 504, "upstream_timeout", OPENAI)
     assert [r[FIELD_ENDS] for r in world.records_of(got, 2)] == ["--", "sH"]
+
+
+def test_tells_how_the_last_attempt_ended_also_on_a_reused_connection(world):
+    world.plan([allowed(1, "one")], {})
+    assert world.ask().status == 200  # leaves an idle connection
+    world.plan([allowed(1, "one", alt=True), allowed(2, "two")], {"one": answer(401), "two": None})
+    got = world.ask(method="POST", body=b"x")
+    assert_error(got, 502, "upstream_invalid", OPENAI)
+    assert world.records_of(got, 2)[1][7:9] == ["out", "502"]
 
 
 def test_goes_around_a_server_that_is_down_and_takes_nothing_back_from_the_next(world):
@@ -382,7 +395,7 @@ class Checker:
 def test_asks_the_agent_how_a_server_is(haproxy, tmp_path):
     checker = Checker()
     checker.words["b1-demo-direct"] = "down #address seen is 192.0.2.1"
-    world = Attempts(haproxy[1], tmp_path, admin=tmp_path / "admin.sock", check=f"tcp:127.0.0.1:{checker.port}")
+    world = Attempts(haproxy[1], tmp_path, check=f"tcp:127.0.0.1:{checker.port}")
     try:
         wait_until(lambda: world.stat("b1-demo-direct", "out", "status") == "DOWN (agent)")
         assert world.stat("b2-demo-five", "out", "status").startswith("UP")
