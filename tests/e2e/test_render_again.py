@@ -189,7 +189,7 @@ def test_refuses_a_further_attempt_without_an_agent(world):
 
 def test_leaves_nothing_of_the_first_account(world):
     first = allowed(1, "one", alt=True, path="/prefix/v1/x", **{ACCOUNT_SLOT: "first", EXTRA_SLOT: "first"})
-    second = allowed(2, "two", "b2-demo-five", **{ACCOUNT_SLOT: "second"})
+    second = allowed(2, "two", "b2-demo-five", alt=True, **{ACCOUNT_SLOT: "second"})
     world.plan([first, second], {"one": answer(401)})
     assert world.ask("/v1/x", "Session-Id: kept\r\n", "POST", b"x").status == 200
     lines = [head.lower().splitlines() for head, _, _ in world.upstream.requests]
@@ -264,7 +264,7 @@ def test_counts_each_attempt_while_it_lasts(world):
 def test_keeps_a_connection_to_the_upstream_of_a_further_attempt(world):
     before = world.upstream.connections
     for _ in range(30):
-        world.plan([allowed(1, "one", alt=True), allowed(2, "two")], {"one": answer(401)})
+        world.plan([allowed(1, "one", alt=True), allowed(2, "two", alt=True)], {"one": answer(401)})
         assert world.ask(method="POST", body=b"x").status == 200
     assert world.upstream.connections - before <= 12
 
