@@ -101,10 +101,15 @@ static void put_share(json_object *o, const char *field, uint64_t millionths)
 	json_object_object_add(o, field, json_object_new_double_s(share, text));
 }
 
-/* The time at which the standing ends, and how many seconds that is from now. */
+/*
+ * The time at which the state ends by itself, and how many seconds that is from now. What the store says
+ * has no end, whatever the standing beneath it.
+ */
 static void put_until(const struct account_facts *f, json_object *o)
 {
-	int64_t until = account_standing(f) ? (int64_t)board_get(&f->row->until_ms) : 0;
+	enum board_standing standing = account_standing(f);
+	bool ends = standing != BOARD_STANDING_USABLE && (int)account_state(f) == (int)standing;
+	int64_t until = ends ? (int64_t)board_get(&f->row->until_ms) : 0;
 	int64_t left = until - clock_wall_ms();
 
 	answer_time(o, "until", until);

@@ -103,7 +103,13 @@ static void what_the_agent_says_of_another_epoch_is_void(void **state)
 	assert_non_null(text(o, "until"));
 	assert_in_range(json_object_get_int(json_object_object_get(o, "until_s")), 20, 30);
 	json_object_put(o);
-	room_run(r, "UPDATE accounts SET epoch = 1 WHERE id = 1");
+	/* what the store says has no end */
+	room_run(r, "UPDATE accounts SET suspended = 1 WHERE id = 1");
+	o = show(r, "a");
+	assert_string_equal(text(o, "standing"), "open");
+	assert_null(text(o, "until"));
+	json_object_put(o);
+	room_run(r, "UPDATE accounts SET suspended = 0, epoch = 1 WHERE id = 1");
 	o = show(r, "a");
 	assert_string_equal(text(o, "state"), "ok");
 	assert_string_equal(text(o, "circuit"), "closed");
