@@ -7,6 +7,7 @@
 #include "agent/gone.h"
 #include "agent/healer.h"
 #include "agent/lease.h"
+#include "agent/quiet.h"
 #include "common/board.h"
 #include "common/child.h"
 #include "common/snapshot.h"
@@ -36,6 +37,7 @@ struct agent {
 	struct undo undo;
 	struct healths healths;
 	uint8_t unknown_seen[JUDGE_STATUSES / 8]; /* statuses of no known class, told once */
+	struct quiet rubbish_quiet;
 	struct room room;
 	struct healer healer;
 	struct gone gone;

@@ -201,6 +201,20 @@ static void note_unknown(
 		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)));
 }
 
+/* S6: HAProxy's word for an answer that is not HTTP is PH. */
+static void note_rubbish(struct agent *a, const struct attempt *t, const struct record *r)
+{
+	struct quiet *q = &a->rubbish_quiet;
+
+	if (memcmp(r->termination, "PH", 2) != 0 || r->status != 502 ||
+		!quiet_may_speak(q, clock_monotonic_ns() / 1000000))
+		return;
+	log_event(LOG_LEVEL_WARNING, "an upstream's answer was not valid HTTP",
+		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)),
+		LOG_SLICE("backend", r->backend), LOG_INT("suppressed", q->suppressed));
+	q->suppressed = 0;
+}
+
 /* A way out is judged by whether connections come about, and by nothing else. */
 static void judge_backend(struct agent *a, const struct attempt *t, bool connected)
 {
@@ -297,6 +311,7 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 	memcpy(answer.termination, r->termination, sizeof(answer.termination));
 	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
 	note_unknown(a, &t, &result, r->status);
+	note_rubbish(a, &t, r);
 	judge(a, &t, &result);
 	if (t.account_row && slice_eq_str(r->code, refusal_row(REFUSAL_ACCOUNT_SWITCHED)->code)) {
 		health_pass_over(t.account_row, t.now_ms, randomness(a, r->id));
