@@ -353,8 +353,10 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 	case RESULT_NETWORK:
 		on_failure(row, rules, now_ms);
 		break;
-	case RESULT_WINDOW:
 	case RESULT_PAYLOAD:
+		health_excuse(row); /* well enough to find fault with a request */
+		break;
+	case RESULT_WINDOW:
 	case RESULT_CLIENT:
 	case RESULT_CLASS_COUNT:
 		break;

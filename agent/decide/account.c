@@ -314,9 +314,11 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 	}
 	if (!choice->limited)
 		return choice->out ? refuse_out(c, choice) : REFUSAL_NO_ACCOUNT;
-	v->resets_ms = choice->free_ms;
+	/* one that is out may be back before */
+	v->resets_ms = choice->back_ms && choice->back_ms < choice->free_ms ? choice->back_ms
+									    : choice->free_ms;
 	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
-		choice->free_ms);
+		v->resets_ms);
 }
 
 /* Who waits for an account of this pool already comes first. */

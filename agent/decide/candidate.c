@@ -277,8 +277,9 @@ enum board_reason candidate_look(const struct decide_context *c, const struct sn
 	if (reason == BOARD_REASON_NONE)
 		reason = health_reason(c, ask, ret);
 	struct candidate limited = *ret;
-	enum board_reason limit =
-		ask == CANDIDATE_ALL ? limit_reason(c, a, &limited) : BOARD_REASON_NONE;
+	/* from one way out to another of its own it takes its slot along */
+	bool counts = ask == CANDIDATE_ALL && c->verdict->failed.account != a->id;
+	enum board_reason limit = counts ? limit_reason(c, a, &limited) : BOARD_REASON_NONE;
 	if (reason == BOARD_REASON_NONE && limit != BOARD_REASON_NONE) {
 		reason = limit;
 		*ret = limited;

@@ -152,7 +152,7 @@ void decide_move(struct decide_context *c)
 	usage_add(v->account_usage, &c->clock);
 	if (unsent && last)
 		usage_give_back(last, attempt > 1 ? lease->again_ms : lease->decided_ms);
-	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS)
+	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS && lease->account != v->account->id)
 		lease->tried[attempt - 1] = lease->account;
 	point_lease(c, lease);
 	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0);

@@ -342,6 +342,10 @@ static void a_probes_success_ends_suspicion_and_ladder(void **state)
 	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_int_equal(bench_row(b)->suspects, 0);
+	bench_say_suspect(b);
+	bench_probe(b, RESULT_PAYLOAD); /* it is well enough to find fault with a request */
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_int_equal(bench_row(b)->suspects, 0);
 	bench_say(b, RESULT_DENIED);
 	bench_say(b, RESULT_DENIED);
 	bench_probe(b, RESULT_SUCCESS);

@@ -1,0 +1,269 @@
+#include "crowd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void crowd_init(struct crowd *c)
+{
+	*c = (struct crowd){
+		.head = {.flags = SNAPSHOT_SITE_ENABLED, .keybase = 3, .version = 1},
+		.tenant = {.id = CROWD_TENANT, .flags = SNAPSHOT_TENANT_ENABLED},
+		.key = {.id = CROWD_KEY, .tenant_id = CROWD_TENANT, .pool_id = CROWD_POOL},
+		.pool = {.id = CROWD_POOL},
+		.account_count = 3,
+		.now_ms = CROWD_NOW_MS,
+	};
+	c->head.sticky_ttl_ms = 3600000;
+	c->head.health = (struct snapshot_health){.threshold = 2,
+		.half_open = 1,
+		.recovery_ms = 30000,
+		.attempts = 3,
+		.retry_per_second = 10};
+	for (uint32_t i = 0; i < CROWD_ACCOUNTS; i++)
+		c->accounts[i] = (struct crowd_account){
+			.row = {.id = CROWD_ACCOUNT + i, .weight = 100, .credential_generation = 1},
+			.region = "",
+			.exit_count = 1};
+	for (uint32_t i = 0; i < CROWD_EGRESSES; i++)
+		c->egresses[i] = (struct crowd_egress){
+			.row = {.id = CROWD_EGRESS + i}, .region = "", .first_gen = 1};
+	if (relaykey_generate(c->key_text))
+		abort();
+	tables_init(&c->tables, (struct tables_size){16, 16, 64});
+}
+
+/* --- the snapshot --- */
+
+static void add_egresses(struct crowd *c, struct snapshot_builder *b)
+{
+	for (uint32_t i = 0; i < CROWD_EGRESSES; i++) {
+		struct crowd_egress *e = &c->egresses[i];
+		struct snapshot_backend backend = {.id = CROWD_BACKEND + i,
+			.egress = i,
+			.first_gen = e->first_gen,
+			.last_gen = UINT64_MAX};
+		e->row.region = snapshot_builder_text(b, slice_from_str(e->region));
+		snapshot_builder_add(b, SNAPSHOT_EGRESS, &e->row);
+		snapshot_builder_add(b, SNAPSHOT_BACKEND, &backend);
+	}
+}
+
+static void add_account(struct crowd_account *a, uint32_t i, struct snapshot_builder *b)
+{
+	a->row.region = snapshot_builder_text(b, slice_from_str(a->region));
+	a->row.exits =
+		(struct snapshot_range){snapshot_builder_count(b, SNAPSHOT_EXIT), a->exit_count};
+	for (uint32_t n = 0; n < a->exit_count; n++) {
+		struct snapshot_exit way = {.egress = a->exits[n], .backends = {a->exits[n], 1}};
+		snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+	}
+	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &a->row);
+	snapshot_builder_add(b, SNAPSHOT_MEMBER, &i);
+}
+
+static void add_key(struct crowd *c, struct snapshot_builder *b, struct buffer *log)
+{
+	struct relaykey_hasher hasher;
+
+	relaykey_hasher_init(&hasher, c->head.hash_secret);
+	relaykey_hash(&hasher, slice_from_str(c->key_text), c->key.hash);
+	if (keytable_build(3, &c->key, 1, NULL, 0, &c->base) ||
+		keytable_build(4, NULL, 0, NULL, 0, log))
+		abort();
+	snapshot_builder_set_keylog(b, buffer_slice(log));
+}
+
+void crowd_build(struct crowd *c)
+{
+	struct snapshot_builder *b = snapshot_builder_new();
+	struct snapshot_upstream upstream = {.id = 1};
+	struct buffer log = {0};
+	struct errtext e;
+
+	buffer_fini(&c->block);
+	buffer_fini(&c->base);
+	c->block = c->base = (struct buffer){0};
+	c->pool.members.count = c->account_count;
+	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
+	add_egresses(c, b);
+	for (uint32_t i = 0; i < c->account_count; i++)
+		add_account(&c->accounts[i], i, b);
+	snapshot_builder_add(b, SNAPSHOT_POOL, &c->pool);
+	snapshot_builder_add(b, SNAPSHOT_TENANT, &c->tenant);
+	add_key(c, b, &log);
+	if (snapshot_builder_finish(b, &c->head, &c->block) ||
+		snapshot_open(
+			c->block.data, c->block.len, c->base.data, c->base.len, &c->snapshot, &e))
+		abort();
+	snapshot_builder_free(b);
+	buffer_fini(&log);
+}
+
+void crowd_fini(struct crowd *c)
+{
+	tables_fini(&c->tables);
+	buffer_fini(&c->block);
+	buffer_fini(&c->base);
+}
+
+void crowd_restart(struct crowd *c)
+{
+	tables_stop(&c->tables);
+	tables_start(&c->tables);
+}
+
+/* --- asking --- */
+
+static struct decide_request request_of(const struct crowd *c, uint32_t n)
+{
+	struct decide_request r = {.gen = 1,
+		.key_lines = 1,
+		.hard = c->hard,
+		.key = slice_from_str(c->key_text),
+		.method = SLICE_LITERAL("POST"),
+		.path = SLICE_LITERAL("/v1/responses")};
+
+	memcpy(r.id, &n, sizeof(n));
+	if (c->sticky || c->hard)
+		r.sticky = SLICE_LITERAL(CROWD_CONVERSATION);
+	return r;
+}
+
+bool crowd_decide(struct crowd *c, uint32_t n)
+{
+	struct decide_request r = request_of(c, n);
+
+	decide(&c->snapshot, &c->tables.state, &r, c->now_ms, decide_mix(n), &c->v);
+	return c->v.action == DECIDE_ALLOW;
+}
+
+static bool ask_again(struct crowd *c, uint32_t n, bool repeated)
+{
+	struct decide_request r = request_of(c, n);
+
+	decide_again(&c->snapshot, &c->tables.state, &r, repeated, c->now_ms, decide_mix(n), &c->v);
+	return c->v.action == DECIDE_ALLOW;
+}
+
+bool crowd_again(struct crowd *c, uint32_t n)
+{
+	return ask_again(c, n, false);
+}
+
+bool crowd_again2(struct crowd *c, uint32_t n)
+{
+	return ask_again(c, n, true);
+}
+
+bool crowd_probe(struct crowd *c, uint32_t n, uint32_t account)
+{
+	struct decide_request r = request_of(c, n);
+
+	decide_probe(&c->snapshot, &c->tables.state, &r, CROWD_ACCOUNT + account, c->now_ms, &c->v);
+	return c->v.action == DECIDE_ALLOW;
+}
+
+uint32_t crowd_account(const struct crowd *c)
+{
+	return c->v.account->id - CROWD_ACCOUNT;
+}
+
+uint32_t crowd_egress(const struct crowd *c)
+{
+	return c->v.backend->id - CROWD_BACKEND;
+}
+
+/* --- what is held and counted --- */
+
+struct statefile_lease *crowd_lease(struct crowd *c, uint32_t n)
+{
+	return lease_find(&c->tables.leases, request_of(c, n).id);
+}
+
+void crowd_end(struct crowd *c, uint32_t n)
+{
+	decide_release(&c->tables.state, crowd_lease(c, n), false);
+}
+
+uint32_t crowd_in_use(const struct crowd *c, enum usage_kind kind, uint32_t id)
+{
+	return usage_in_use(&c->tables.usages, usage_find(&c->tables.usages, kind, id));
+}
+
+uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id)
+{
+	const struct statefile_usage *row = usage_find(&c->tables.usages, kind, id);
+	struct window_clock clock;
+
+	window_clock_set(&clock, c->now_ms);
+	return row ? window_clock_count(&clock, row, USAGE_HOUR) : 0;
+}
+
+/* --- health --- */
+
+static struct health_subject account_subject(const struct crowd *c, uint32_t i)
+{
+	const struct snapshot_account *a = &c->accounts[i].row;
+
+	return (struct health_subject){.kind = HEALTH_ACCOUNT,
+		.id = a->id,
+		.epoch = a->epoch,
+		.credential = (uint32_t)a->credential_generation,
+		.refreshable = a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE};
+}
+
+static struct health_subject backend_subject(const struct crowd *c, uint32_t egress)
+{
+	return (struct health_subject){.kind = HEALTH_BACKEND,
+		.id = CROWD_BACKEND + egress,
+		.epoch = c->egresses[egress].row.epoch};
+}
+
+static void say(struct crowd *c, const struct health_subject *subject, enum result_class class,
+	int64_t until_ms)
+{
+	static const uint8_t nobody[16];
+	struct statefile_health *row = health_of(&c->tables.healths, subject, c->now_ms);
+	const struct result result = {.class = class, .known = true, .until_ms = until_ms};
+	const struct health_event event = {.id = nobody,
+		.generation = row->generation,
+		.credential = subject->credential,
+		.result = &result};
+
+	health_result(row, subject, &c->head.health, &event, c->now_ms, 0);
+}
+
+struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i)
+{
+	struct health_subject subject = account_subject(c, i);
+
+	return health_of(&c->tables.healths, &subject, c->now_ms);
+}
+
+struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress)
+{
+	struct health_subject subject = backend_subject(c, egress);
+
+	return health_of(&c->tables.healths, &subject, c->now_ms);
+}
+
+void crowd_break_account(struct crowd *c, uint32_t i)
+{
+	for (uint32_t n = 0; n < c->head.health.threshold; n++)
+		crowd_say(c, i, RESULT_SERVER, 0);
+}
+
+void crowd_break_egress(struct crowd *c, uint32_t egress)
+{
+	struct health_subject subject = backend_subject(c, egress);
+
+	for (uint32_t n = 0; n < c->head.health.threshold; n++)
+		say(c, &subject, RESULT_NETWORK, 0);
+}
+
+void crowd_say(struct crowd *c, uint32_t i, enum result_class class, int64_t until_ms)
+{
+	struct health_subject subject = account_subject(c, i);
+
+	say(c, &subject, class, until_ms);
+}

@@ -1,0 +1,416 @@
+/* One request from account to account: who is asked, what is counted and held, when it ends. */
+#include "crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define SOMEWHAT_MS 100
+#define TOO_LATE_MS 2500 /* for again2 */
+
+static int set_up(void **state)
+{
+	static struct crowd crowd;
+
+	crowd_init(&crowd);
+	crowd_build(&crowd);
+	*state = &crowd;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	crowd_fini(*state);
+	return 0;
+}
+
+static uint32_t all_in_use(const struct crowd *c)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < c->account_count; i++)
+		sum += crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
+	return sum;
+}
+
+static uint32_t all_counted(const struct crowd *c)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < c->account_count; i++)
+		sum += crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
+	return sum;
+}
+
+/* --- which account --- */
+
+static void who_refused_is_not_asked_again(void **state)
+{
+	struct crowd *c = *state;
+	bool asked[CROWD_ACCOUNTS];
+
+	for (uint32_t n = 1; n < 200; n++) {
+		memset(asked, 0, sizeof(asked));
+		assert_true(crowd_decide(c, n));
+		asked[crowd_account(c)] = true;
+		for (uint32_t attempt = 2; attempt <= 3; attempt++) {
+			c->now_ms += SOMEWHAT_MS;
+			assert_true(crowd_again(c, n));
+			assert_int_equal(c->v.mark.attempt, attempt);
+			assert_false(asked[crowd_account(c)]);
+			asked[crowd_account(c)] = true;
+			assert_int_equal(crowd_lease(c, n)->account, c->v.account->id);
+		}
+		c->now_ms += SOMEWHAT_MS;
+		assert_false(crowd_again(c, n));
+		crowd_end(c, n);
+	}
+}
+
+static void accounts_that_are_out_are_not_asked_either(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	for (uint32_t i = 0; i < 3; i++) {
+		if (i != crowd_account(c))
+			crowd_break_account(c, i);
+	}
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
+}
+
+static void no_more_attempts_than_are_set(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = CROWD_ACCOUNTS;
+	for (uint32_t attempts = 1; attempts <= STATEFILE_ATTEMPTS; attempts++) {
+		c->head.health.attempts = attempts;
+		crowd_build(c);
+		assert_true(crowd_decide(c, attempts));
+		uint32_t made = 1;
+		while (c->v.alt) {
+			assert_true(crowd_again(c, attempts));
+			made++;
+		}
+		assert_int_equal(made, attempts);
+		assert_false(crowd_again(c, attempts));
+		assert_int_equal(crowd_lease(c, attempts)->attempt, attempts);
+	}
+}
+
+static void an_id_without_a_lease_is_refused(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_false(crowd_again(c, 1));
+	assert_false(crowd_again2(c, 1));
+	assert_true(crowd_decide(c, 1));
+	crowd_end(c, 1);
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_NONE);
+	assert_int_equal(c->tables.leases.used, 0);
+}
+
+static void a_conversation_goes_with_its_request(void **state)
+{
+	struct crowd *c = *state;
+
+	c->sticky = true;
+	assert_true(crowd_decide(c, 1));
+	assert_true(crowd_again(c, 1));
+	uint32_t second = crowd_account(c);
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_account(c), second);
+	assert_true(c->v.bound);
+}
+
+/* --- what HAProxy is told --- */
+
+static void the_last_attempt_has_no_alternative(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1) && c->v.alt);
+	assert_true(crowd_again(c, 1) && c->v.alt);
+	assert_true(crowd_again(c, 1));
+	assert_false(c->v.alt);
+	c->head.health.attempts = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 2));
+	assert_false(c->v.alt || c->v.spent);
+}
+
+static void a_pool_of_one_has_no_alternative(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_false(c->v.alt || c->v.spent);
+	/* nor has one whose others are out */
+	c->account_count = 2;
+	crowd_build(c);
+	crowd_break_account(c, 1);
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_account(c), 0);
+	assert_false(c->v.alt || c->v.spent);
+}
+
+static void state_upstream_stays_in_a_hard_pool_and_moves_in_a_soft_one(void **state)
+{
+	struct crowd *c = *state;
+
+	c->hard = true;
+	assert_true(crowd_decide(c, 1) && c->v.alt);
+	assert_true(crowd_again(c, 1));
+	c->pool.hard = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 2));
+	assert_false(c->v.alt || c->v.spent);
+	assert_false(crowd_again(c, 2));
+	c->hard = false;
+	assert_true(crowd_decide(c, 3) && c->v.alt);
+}
+
+/* --- budget --- */
+
+static void a_spent_budget_leaves_no_alternative(void **state)
+{
+	struct crowd *c = *state;
+
+	c->head.health.retry_per_second = 2;
+	crowd_build(c);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_decide(c, n) && c->v.alt);
+		assert_true(crowd_again(c, n));
+	}
+	assert_true(crowd_decide(c, 3));
+	assert_false(c->v.alt);
+	assert_true(c->v.spent);
+	c->now_ms += 1000;
+	assert_true(crowd_decide(c, 4) && c->v.alt);
+}
+
+static void every_request_earns_its_share(void **state)
+{
+	struct crowd *c = *state;
+
+	c->head.health.retry_per_second = 0;
+	c->head.health.retry_percent = 25;
+	crowd_build(c);
+	for (uint32_t n = 1; n <= 4; n++) {
+		assert_true(crowd_decide(c, n));
+		assert_false(c->v.alt);
+		/* asked again it earns nothing more */
+		assert_true(crowd_decide(c, n));
+	}
+	assert_true(crowd_decide(c, 5) && c->v.alt);
+	assert_true(crowd_again(c, 5));
+	assert_true(crowd_decide(c, 6));
+	assert_false(c->v.alt);
+}
+
+static void what_is_in_flight_overdraws_and_is_paid_back(void **state)
+{
+	struct crowd *c = *state;
+
+	c->head.health.retry_per_second = 1;
+	crowd_build(c);
+	for (uint32_t n = 1; n <= 5; n++)
+		assert_true(crowd_decide(c, n) && c->v.alt);
+	for (uint32_t n = 1; n <= 5; n++)
+		assert_true(crowd_again(c, n));
+	for (uint32_t s = 0; s < 4; s++) {
+		c->now_ms += 1000;
+		assert_true(crowd_decide(c, 6) && c->v.spent);
+		crowd_end(c, 6);
+	}
+	c->now_ms += 1000;
+	assert_true(crowd_decide(c, 6) && c->v.alt);
+}
+
+/* --- slots and windows --- */
+
+static void the_slot_moves_from_account_to_account(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+		assert_int_equal(all_in_use(c), 1);
+		assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, c->v.account->id), 1);
+		assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 1);
+		assert_int_equal(crowd_in_use(c, USAGE_KEY, CROWD_KEY), 1);
+		assert_int_equal(crowd_again(c, 1), attempt < 3);
+	}
+	crowd_end(c, 1);
+	assert_int_equal(all_in_use(c), 0);
+	assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 0);
+}
+
+static void accounts_count_attempts_and_tenants_count_requests(void **state)
+{
+	struct crowd *c = *state;
+
+	for (uint32_t n = 1; n <= 3; n++) {
+		assert_true(crowd_decide(c, n));
+		assert_true(crowd_again(c, n));
+		assert_true(crowd_again(c, n));
+		assert_false(crowd_again(c, n));
+		assert_int_equal(all_counted(c), 3 * n);
+		for (uint32_t i = 0; i < 3; i++)
+			assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i), n);
+		assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), n);
+		assert_int_equal(crowd_counted(c, USAGE_KEY, CROWD_KEY), n);
+	}
+}
+
+static void the_next_accounts_own_limits_hold(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	c->accounts[0].row.limits.concurrency = c->accounts[1].row.limits.concurrency = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1) && c->v.alt);
+	uint32_t first = crowd_account(c);
+	assert_true(crowd_decide(c, 2));
+	assert_int_not_equal(crowd_account(c), first);
+	assert_false(c->v.alt);
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + first), 1);
+	crowd_end(c, 2);
+	assert_true(crowd_again(c, 1));
+}
+
+/* --- asked again --- */
+
+static void again2_in_time_answers_the_same_attempt(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	assert_true(crowd_again(c, 1));
+	struct decide_verdict before = c->v;
+	uint32_t counted = all_counted(c);
+	c->now_ms += TOO_LATE_MS - 1;
+	assert_true(crowd_again2(c, 1));
+	assert_true(c->v.repeated);
+	assert_ptr_equal(c->v.account, before.account);
+	assert_ptr_equal(c->v.backend, before.backend);
+	assert_memory_equal(&c->v.mark, &before.mark, sizeof(before.mark));
+	assert_int_equal(c->v.alt, before.alt);
+	assert_int_equal(all_counted(c), counted);
+	assert_int_equal(all_in_use(c), 1);
+	/* later it is the next attempt that is asked about */
+	c->now_ms++;
+	assert_true(crowd_again2(c, 1));
+	assert_false(c->v.repeated);
+	assert_int_equal(c->v.mark.attempt, 3);
+	assert_ptr_not_equal(c->v.account, before.account);
+}
+
+static void again2_alone_is_as_good_as_again(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
+	assert_true(crowd_again2(c, 1));
+	assert_false(c->v.repeated);
+	assert_int_not_equal(crowd_account(c), first);
+}
+
+static void a_refused_again_leaves_nothing_to_repeat(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	assert_true(crowd_again(c, 1));
+	assert_true(crowd_again(c, 1));
+	assert_false(crowd_again(c, 1));
+	assert_false(crowd_again2(c, 1));
+	assert_false(c->v.repeated);
+}
+
+static void an_agent_that_died_knows_the_attempt(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1));
+	bool alt = c->v.alt;
+	c->head.health.retry_per_second = 0;
+	crowd_build(c);
+	crowd_restart(c);
+	/* what HAProxy was told the first time may be what it acts upon */
+	assert_true(crowd_decide(c, 1));
+	assert_true(c->v.repeated);
+	assert_int_equal(c->v.alt, alt);
+	assert_true(crowd_again(c, 1));
+	uint32_t second = crowd_account(c);
+	crowd_restart(c);
+	assert_true(crowd_again2(c, 1));
+	assert_true(c->v.repeated);
+	assert_int_equal(crowd_account(c), second);
+	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(all_counted(c), 2);
+}
+
+/* A kill between undo_begin() and undo_end() is put back as if it had never been asked. */
+static void a_kill_in_mid_move_moves_nothing(void **state)
+{
+	struct crowd *c = *state;
+	struct statefile_lease before;
+
+	assert_true(crowd_decide(c, 1));
+	memcpy(&before, crowd_lease(c, 1), sizeof(before));
+	assert_true(crowd_again(c, 1));
+	uint32_t second = crowd_account(c);
+	c->tables.undo_row->state = 1;
+	crowd_restart(c);
+	assert_memory_equal(crowd_lease(c, 1), &before, sizeof(before));
+	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, before.account), 1);
+	assert_int_equal(all_counted(c), 1);
+	assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + second), 0);
+	assert_true(crowd_again2(c, 1));
+	assert_false(c->v.repeated);
+	assert_int_equal(c->v.mark.attempt, 2);
+	assert_int_equal(all_counted(c), 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(who_refused_is_not_asked_again),
+		TEST(accounts_that_are_out_are_not_asked_either),
+		TEST(no_more_attempts_than_are_set),
+		TEST(an_id_without_a_lease_is_refused),
+		TEST(a_conversation_goes_with_its_request),
+		TEST(the_last_attempt_has_no_alternative),
+		TEST(a_pool_of_one_has_no_alternative),
+		TEST(state_upstream_stays_in_a_hard_pool_and_moves_in_a_soft_one),
+		TEST(a_spent_budget_leaves_no_alternative),
+		TEST(every_request_earns_its_share),
+		TEST(what_is_in_flight_overdraws_and_is_paid_back),
+		TEST(the_slot_moves_from_account_to_account),
+		TEST(accounts_count_attempts_and_tenants_count_requests),
+		TEST(the_next_accounts_own_limits_hold),
+		TEST(again2_in_time_answers_the_same_attempt),
+		TEST(again2_alone_is_as_good_as_again),
+		TEST(a_refused_again_leaves_nothing_to_repeat),
+		TEST(an_agent_that_died_knows_the_attempt),
+		TEST(a_kill_in_mid_move_moves_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,490 @@
+/* Ways out, last resorts and probes: what is tried when something is down, and what never is. */
+#include "crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define MINUTE_MS ((int64_t)60000)
+
+static int set_up(void **state)
+{
+	static struct crowd crowd;
+
+	crowd_init(&crowd);
+	*state = &crowd;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	crowd_fini(*state);
+	return 0;
+}
+
+/* Account `i` gets these exits, in this order. */
+static void set_exits(struct crowd *c, uint32_t i, uint32_t count, uint32_t a, uint32_t b)
+{
+	c->accounts[i].exits[0] = a;
+	c->accounts[i].exits[1] = b;
+	c->accounts[i].exit_count = count;
+}
+
+static int64_t budget_left(const struct crowd *c)
+{
+	const struct statefile_usage *row =
+		usage_find(&c->tables.usages, USAGE_TENANT, CROWD_TENANT);
+
+	return c->tables.budgets[row - c->tables.usages.rows].level;
+}
+
+/* --- which way --- */
+
+static void the_first_healthy_exit_is_taken(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	set_exits(c, 0, 2, 1, 0);
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_int_equal(crowd_egress(c), 1);
+	crowd_break_egress(c, 1);
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_egress(c), 0);
+	crowd_break_egress(c, 0);
+	assert_false(crowd_decide(c, 3)); /* the third egress is none of its own */
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+}
+
+static void the_nodes_own_region_is_preferred(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	set_exits(c, 0, 2, 0, 1);
+	strcpy(c->head.region, "eu");
+	c->egresses[0].region = "us";
+	c->egresses[1].region = "eu";
+	c->egresses[2].region = "eu";
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_int_equal(crowd_egress(c), 1);
+	crowd_break_egress(c, 1);
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_egress(c), 0);
+}
+
+static void a_suspended_egress_is_never_taken(void **state)
+{
+	struct crowd *c = *state;
+
+	set_exits(c, 0, 2, 0, 1);
+	set_exits(c, 1, 1, 0, 0);
+	c->account_count = 2;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
+	uint32_t way = crowd_egress(c);
+	c->egresses[0].row.flags = SNAPSHOT_EGRESS_SUSPENDED;
+	crowd_build(c);
+	assert_int_equal(way, 0);
+	for (uint32_t n = 2; n < 50; n++) {
+		assert_true(crowd_decide(c, n));
+		assert_int_equal(crowd_account(c), 0);
+		assert_int_equal(crowd_egress(c), 1);
+		crowd_end(c, n);
+	}
+	assert_true(crowd_probe(c, 60, 0));
+	assert_int_equal(crowd_egress(c), 1);
+	assert_false(crowd_probe(c, 61, 1));
+	/* what was admitted there does not go there any more either */
+	assert_int_equal(crowd_decide(c, 1), first == 0);
+	assert_true(c->v.action != DECIDE_ALLOW || crowd_egress(c) == 1);
+}
+
+static void an_operator_who_resets_an_egress_opens_it(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	crowd_build(c);
+	crowd_break_egress(c, 0);
+	assert_false(crowd_decide(c, 1));
+	c->egresses[0].row.epoch++;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+}
+
+static void who_is_asked_about_again_keeps_its_way(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	set_exits(c, 0, 2, 0, 1);
+	crowd_build(c);
+	crowd_break_egress(c, 0);
+	int64_t back_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_decide(c, 1));
+	assert_int_equal(crowd_egress(c), 1);
+	crowd_restart(c);
+	assert_true(crowd_decide(c, 1));
+	assert_int_equal(crowd_egress(c), 1);
+	c->now_ms = back_ms;
+	assert_true(crowd_decide(c, 1));
+	assert_int_equal(crowd_egress(c), 1);
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_egress(c), 0);
+}
+
+static void the_first_of_several_ways_to_come_back_is_told(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	set_exits(c, 0, 2, 0, 1);
+	crowd_build(c);
+	crowd_break_egress(c, 0);
+	int64_t first_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
+	c->now_ms += 5000;
+	crowd_break_egress(c, 1);
+	assert_false(crowd_decide(c, 1));
+	assert_int_equal(c->v.resets_ms, first_ms);
+	c->egresses[0].row.flags = SNAPSHOT_EGRESS_SUSPENDED;
+	crowd_build(c);
+	assert_false(crowd_decide(c, 1));
+	assert_int_equal(c->v.resets_ms, first_ms + 5000);
+}
+
+/* --- why an attempt came to nothing --- */
+
+static void a_shared_way_out_does_not_exclude_the_others(void **state)
+{
+	struct crowd *c = *state;
+
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1) && c->v.alt);
+	assert_true(crowd_again(c, 1));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
+	assert_int_equal(c->v.failed.backend, CROWD_BACKEND);
+	assert_int_equal(crowd_egress(c), 0);
+}
+
+/* Without an alternative nothing but a connection that did not come about is taken back. */
+static void without_alternative_it_was_the_connection(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	c->accounts[0].row.limits.concurrency = 1;
+	c->accounts[0].row.limits.rph = 1;
+	set_exits(c, 0, 2, 0, 1);
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_false(c->v.alt);
+	assert_true(crowd_again(c, 1));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_CONNECT);
+	assert_int_equal(crowd_account(c), 0);
+	assert_int_equal(crowd_egress(c), 1);
+	/* what was never sent counts once, and holds one slot */
+	assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 1);
+	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 1);
+	crowd_restart(c);
+	assert_true(crowd_again2(c, 1));
+	assert_true(c->v.repeated);
+	assert_int_equal(crowd_egress(c), 1);
+}
+
+static void no_other_way_is_told_as_unreachable(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_CONNECT);
+	crowd_end(c, 1);
+	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 0);
+}
+
+static void an_egress_that_is_known_to_be_down_explains_it(void **state)
+{
+	struct crowd *c = *state;
+
+	set_exits(c, 0, 2, 0, 1);
+	set_exits(c, 1, 2, 0, 1);
+	set_exits(c, 2, 2, 0, 1);
+	c->head.health.retry_per_second = 1;
+	crowd_build(c);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_decide(c, n) && c->v.alt);
+		assert_int_equal(crowd_egress(c), 0);
+	}
+	crowd_break_egress(c, 0);
+	int64_t level = budget_left(c);
+	assert_true(crowd_again(c, 1));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_EGRESS);
+	assert_int_equal(crowd_egress(c), 1);
+	assert_int_equal(budget_left(c), level);
+	c->egresses[1].row.flags = SNAPSHOT_EGRESS_SUSPENDED;
+	crowd_build(c);
+	assert_false(crowd_again(c, 2));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_EGRESS);
+	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
+}
+
+/* --- last resort --- */
+
+static void break_all(struct crowd *c)
+{
+	for (uint32_t i = 0; i < c->account_count; i++)
+		crowd_break_account(c, i);
+}
+
+static void where_all_are_out_the_least_bad_one_is_tried(void **state)
+{
+	struct crowd *c = *state;
+
+	crowd_build(c);
+	crowd_break_account(c, 1);
+	c->now_ms += 1000;
+	crowd_break_account(c, 2);
+	c->now_ms += 1000;
+	crowd_break_account(c, 0);
+	assert_true(crowd_decide(c, 1));
+	assert_true(c->v.last_resort);
+	assert_int_equal(crowd_account(c), 1);
+	assert_false(c->v.alt);
+	/* it is no trial: its circuit stays open, and who is asked about again changes nothing either */
+	assert_int_equal(crowd_account_health(c, 1)->circuit, CIRCUIT_OPEN);
+	crowd_restart(c);
+	assert_true(crowd_decide(c, 1) && c->v.repeated);
+	assert_int_equal(crowd_account_health(c, 1)->circuit, CIRCUIT_OPEN);
+	crowd_say(c, 1, RESULT_SUCCESS, 0);
+	assert_true(crowd_decide(c, 2));
+	assert_false(c->v.last_resort);
+	assert_int_equal(crowd_account(c), 1);
+}
+
+static void a_pool_of_one_has_no_last_resort(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	crowd_build(c);
+	break_all(c);
+	assert_false(crowd_decide(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+}
+
+static void last_resorts_are_few(void **state)
+{
+	struct crowd *c = *state;
+	uint32_t tried = 0;
+
+	c->head.health.recovery_ms = 20 * (uint64_t)MINUTE_MS;
+	crowd_build(c);
+	break_all(c);
+	for (uint32_t n = 1; n <= 1000; n++) {
+		if (crowd_decide(c, n)) {
+			assert_true(c->v.last_resort);
+			tried++;
+			crowd_end(c, n);
+		} else
+			assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+		c->now_ms += 10;
+	}
+	/* two a second, in ten seconds, and what a new budget has */
+	assert_in_range(tried, 20, 24);
+}
+
+static void a_burst_may_be_tried_and_nothing_else(void **state)
+{
+	static const enum result_class never[] = {RESULT_DENIED, RESULT_AUTH, RESULT_WINDOW};
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	crowd_build(c);
+	for (uint32_t k = 0; k < 3; k++) {
+		for (uint32_t i = 0; i < 2; i++) {
+			c->accounts[i].row.epoch++;
+			c->accounts[i].row.flags = k == 1 ? SNAPSHOT_ACCOUNT_REFRESHABLE : 0;
+		}
+		crowd_build(c);
+		for (uint32_t i = 0; i < 2; i++) {
+			crowd_say(c, i, never[k], c->now_ms + MINUTE_MS);
+			crowd_say(c, i, never[k], c->now_ms + MINUTE_MS);
+		}
+		assert_false(crowd_decide(c, k + 1));
+		assert_false(c->v.last_resort);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		c->accounts[i].row.epoch++;
+		crowd_build(c);
+		crowd_say(c, i, RESULT_BURST, c->now_ms + MINUTE_MS);
+	}
+	assert_true(crowd_decide(c, 9));
+	assert_true(c->v.last_resort);
+}
+
+static void the_suspended_are_no_last_resort(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	crowd_build(c);
+	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
+		crowd_say(c, 0, RESULT_DENIED, 0);
+	c->accounts[1].row.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
+	crowd_build(c);
+	assert_false(crowd_decide(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+}
+
+static void a_last_resort_keeps_to_its_own_limits(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	for (uint32_t i = 0; i < 2; i++)
+		c->accounts[i].row.limits.concurrency = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2));
+	break_all(c);
+	assert_false(crowd_decide(c, 3));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	crowd_end(c, 1);
+	assert_true(crowd_decide(c, 3));
+	assert_true(c->v.last_resort);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i), 1);
+}
+
+static void who_is_back_first_is_waited_for(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	crowd_build(c);
+	crowd_say(c, 0, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
+	crowd_break_account(c, 1);
+	assert_false(crowd_decide(c, 1));
+	assert_false(c->v.last_resort);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+}
+
+/* --- half-open --- */
+
+static void a_half_open_account_gets_one_trial(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 1;
+	crowd_build(c);
+	crowd_break_account(c, 0);
+	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_decide(c, 1));
+	assert_true(c->v.watch);
+	assert_false(crowd_decide(c, 2));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	crowd_say(c, 0, RESULT_SUCCESS, 0);
+	assert_true(crowd_decide(c, 2));
+	assert_false(c->v.watch);
+}
+
+/* --- probes --- */
+
+static void a_probe_holds_nothing_and_counts_nothing(void **state)
+{
+	struct crowd *c = *state;
+
+	crowd_build(c);
+	assert_true(crowd_probe(c, 1, 2));
+	assert_int_equal(crowd_account(c), 2);
+	assert_true(c->v.mark.is_probe);
+	assert_false(c->v.alt);
+	assert_int_equal(c->tables.leases.used, 0);
+	assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + 2), 0);
+	assert_false(crowd_probe(c, 2, CROWD_ACCOUNTS));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+}
+
+static void a_probe_minds_circuits_and_takes_the_permit(void **state)
+{
+	struct crowd *c = *state;
+
+	crowd_build(c);
+	crowd_break_account(c, 0);
+	assert_false(crowd_probe(c, 1, 0));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_probe(c, 1, 0));
+	assert_int_equal(crowd_account_health(c, 0)->circuit, CIRCUIT_HALF_OPEN);
+	assert_false(crowd_probe(c, 2, 0));
+	for (uint32_t n = 3; n < 50; n++) {
+		assert_true(crowd_decide(c, n));
+		assert_int_not_equal(crowd_account(c), 0);
+		crowd_end(c, n);
+	}
+	c->now_ms += HEALTH_PERMIT_MS;
+	assert_true(crowd_probe(c, 60, 0));
+	crowd_break_egress(c, 0);
+	assert_false(crowd_probe(c, 61, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+}
+
+static void a_probe_asks_what_requests_may_not(void **state)
+{
+	struct crowd *c = *state;
+
+	c->accounts[0].row.expires_ms = c->now_ms;
+	c->accounts[1].row.limits.concurrency = 1;
+	crowd_build(c);
+	assert_true(crowd_probe(c, 1, 0));
+	crowd_say(c, 1, RESULT_WINDOW, c->now_ms + MINUTE_MS);
+	assert_true(crowd_probe(c, 2, 1));
+	crowd_say(c, 2, RESULT_DENIED, 0);
+	crowd_say(c, 2, RESULT_DENIED, 0);
+	assert_true(crowd_probe(c, 3, 2));
+	c->accounts[2].row.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
+	crowd_build(c);
+	assert_false(crowd_probe(c, 4, 2));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_first_healthy_exit_is_taken),
+		TEST(the_nodes_own_region_is_preferred),
+		TEST(a_suspended_egress_is_never_taken),
+		TEST(an_operator_who_resets_an_egress_opens_it),
+		TEST(who_is_asked_about_again_keeps_its_way),
+		TEST(the_first_of_several_ways_to_come_back_is_told),
+		TEST(a_shared_way_out_does_not_exclude_the_others),
+		TEST(without_alternative_it_was_the_connection),
+		TEST(no_other_way_is_told_as_unreachable),
+		TEST(an_egress_that_is_known_to_be_down_explains_it),
+		TEST(where_all_are_out_the_least_bad_one_is_tried),
+		TEST(a_pool_of_one_has_no_last_resort),
+		TEST(last_resorts_are_few),
+		TEST(a_burst_may_be_tried_and_nothing_else),
+		TEST(the_suspended_are_no_last_resort),
+		TEST(a_last_resort_keeps_to_its_own_limits),
+		TEST(who_is_back_first_is_waited_for),
+		TEST(a_half_open_account_gets_one_trial),
+		TEST(a_probe_holds_nothing_and_counts_nothing),
+		TEST(a_probe_minds_circuits_and_takes_the_permit),
+		TEST(a_probe_asks_what_requests_may_not),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
