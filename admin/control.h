@@ -24,6 +24,7 @@
 struct ev_loop;
 struct egress_check;
 struct outbound;
+struct probe;
 struct publish;
 struct refresh;
 struct server;
@@ -40,6 +41,7 @@ struct control {
 	struct haproxy_sync *haproxy;
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct refresh *refresh;   /* NULL = none (tests) */
+	struct probe *probe;	   /* likewise */
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	struct history history;

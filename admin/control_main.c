@@ -7,6 +7,7 @@
 #include "admin/healthwatch.h"
 #include "admin/history.h"
 #include "admin/outbound.h"
+#include "admin/probe.h"
 #include "admin/publish.h"
 #include "admin/refresh.h"
 #include "admin/server.h"
@@ -39,8 +40,8 @@ struct runner {
 	ev_timer bans;
 	ev_timer history;
 	struct healing healing;
-	struct watchfile *watchfile;
 	struct healthwatch healthwatch;
+	struct watchfile *watchfile;
 	ev_timer retry;
 	uint32_t peer_number; /* the one `peer` watches */
 };
@@ -266,8 +267,9 @@ static int start_all(struct runner *r, struct errtext *e)
 	haproxy_sync_retry(c->haproxy);
 	start_watchers(r);
 	c->refresh = refresh_new(c);
+	c->probe = probe_new(c);
 	r->watchfile = watchfile_new(c);
-	if (!c->refresh || !r->watchfile)
+	if (!c->refresh || !c->probe || !r->watchfile)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
 		listener_of(c->start, CHILD_SOCKET_METRICS), &r->server, e);
@@ -279,6 +281,7 @@ static void stop_all(struct runner *r)
 
 	server_stop(r->server);
 	watchfile_free(r->watchfile);
+	probe_free(c->probe);
 	refresh_free(c->refresh);
 	egress_check_free(c->egress_check);
 	outbound_free(c->outbound);

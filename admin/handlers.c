@@ -34,6 +34,7 @@ static request_fn *const handlers[COMMAND_COUNT] = {
 	[COMMAND_ACCOUNTS_RESUME] = accounts_resume,
 	[COMMAND_ACCOUNTS_RESET] = accounts_reset,
 	[COMMAND_ACCOUNTS_REFRESH] = accounts_refresh,
+	[COMMAND_ACCOUNTS_CHECK] = accounts_check,
 	[COMMAND_ACCOUNTS_DEL] = accounts_del,
 	[COMMAND_POOLS_SET] = pools_set,
 	[COMMAND_POOLS_LIST] = pools_list,

@@ -4,6 +4,7 @@
 #include "admin/control.h"
 #include "admin/names.h"
 #include "admin/notices.h"
+#include "admin/probe.h"
 #include "admin/refresh.h"
 #include "common/board.h"
 #include "common/version.h"
@@ -371,6 +372,17 @@ static void put_refreshes(const struct scrape *s, const char *name)
 	}
 }
 
+static void put_probes(const struct scrape *s, const char *name)
+{
+	char labels[48];
+
+	for (int i = 0; i < PROBE_REASON_COUNT; i++) {
+		snprintf(labels, sizeof(labels), "{reason=\"%s\"}",
+			probe_reason_name((enum probe_reason)i));
+		put_line(s, name, labels, probe_count(s->control->probe, (enum probe_reason)i));
+	}
+}
+
 static void put_build_info(const struct scrape *s, const char *name)
 {
 	char labels[128];
@@ -515,6 +527,8 @@ static const struct {
 		"Notices opened, by kind."},
 	{"relay_token_refresh_total", METRIC_COUNTER, NO_COUNTER, put_refreshes,
 		"Refreshes of access tokens by what became of them."},
+	{"relay_probes_total", METRIC_COUNTER, NO_COUNTER, put_probes,
+		"Probes of accounts by what they were made for."},
 	{"relay_store_up", METRIC_GAUGE, NO_COUNTER, put_store_up, "1 when the store answers."},
 	{"relay_build_info", METRIC_GAUGE, NO_COUNTER, put_build_info, "The running version."},
 };

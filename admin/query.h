@@ -99,7 +99,8 @@ request_fn tokens_issue, tokens_list, tokens_show, tokens_revoke, tokens_rotate;
 request_fn upstreams_add, upstreams_set, upstreams_list, upstreams_show, upstreams_del;
 request_fn egress_add, egress_set, egress_list, egress_show, egress_del, egress_check;
 request_fn accounts_add, accounts_set, accounts_list, accounts_show, accounts_suspend,
-	accounts_suspend_risky, accounts_resume, accounts_reset, accounts_refresh, accounts_del;
+	accounts_suspend_risky, accounts_resume, accounts_reset, accounts_refresh, accounts_check,
+	accounts_del;
 request_fn pools_set, pools_list, pools_show, pools_del;
 request_fn bans_add, bans_list, bans_del;
 request_fn site_show, site_enable, site_disable, site_self_use;

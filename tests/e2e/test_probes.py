@@ -1,0 +1,192 @@
+"""Control asks accounts itself: which, when, and what follows. One HAProxy version: what HAProxy does with a probe is
+tested with its configuration."""
+import http.client
+import time
+
+import pytest
+
+from failures import NO_BUDGET, FailingStack
+from relay import Refused, header, wait_until
+
+RECOVERY, PAUSE, IDLE = 2, 1.0, 4
+CONFIG = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = {PAUSE:.0f}s\nprobe_idle = {IDLE}s\n"
+OFFSET = 30  # after its start, control probes nobody for idling for up to so long
+SLOW = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_idle = 1h\n"
+
+
+@pytest.fixture(scope="module")
+def site():
+    s = FailingStack("2.6", SLOW)
+    try:
+        yield s.start()
+    finally:
+        s.stop()
+
+
+@pytest.fixture(scope="module")
+def pair(site):
+    return site.pool("pair")
+
+
+@pytest.fixture(scope="module")
+def single(site):
+    return site.pool("single", 1)
+
+
+def probes_of(s, token):
+    return [r for r in s.failing.requests("GET") if r["token"] == token]
+
+
+def counted(s, reason):
+    c = http.client.HTTPConnection("127.0.0.1", s.relay.metrics_port, timeout=5)
+    c.request("GET", "/metrics")
+    text = c.getresponse().read().decode()
+    c.close()
+    return next(int(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                if line.startswith(f'relay_probes_total{{reason="{reason}"}}'))
+
+
+def check(s, account):
+    return s.relay.adm("accounts", "check", account)
+
+
+def refusal(s, account):
+    with pytest.raises(Refused) as refused:
+        check(s, account)
+    return refused.value.stderr
+
+
+# --- on demand ---
+
+def test_check_tells_what_was_seen(single):
+    single.reset()
+    s, token = single.s, single.tokens[0]
+    seen = check(s, single.accounts[0])
+    assert (seen["name"], seen["status"], seen["class"], seen["state"]) == (single.accounts[0], 200, "success", "ok")
+    assert 0 <= seen["took_ms"] < 1000 and seen["reason"] is None
+    probe, = probes_of(s, token)
+    assert (probe["path"], header(probe, "Authorization")) == ("/v1/models", f"Bearer {token}")
+    assert not [name for name, _ in probe["headers"] if name.lower().startswith("x-relay")]
+    single.failing.set(token, 500)
+    seen = check(s, single.accounts[0])
+    assert (seen["status"], seen["class"]) == (500, "server")
+    assert counted(s, "asked") == 2
+
+
+def test_check_bounds_its_time(single):
+    single.reset()
+    single.failing.set(single.tokens[0], "hang", method="GET")
+    before = time.monotonic()
+    seen = check(single.s, single.accounts[0])
+    assert time.monotonic() - before < 15
+    assert seen["status"] is None and seen["reason"]
+    single.reset()
+    assert check(single.s, single.accounts[0])["status"] == 200
+
+
+def test_check_asks_what_the_upstream_understands(site):
+    claude = site.pool("claude", 1, upstream="anthropic")
+    check(site, "claude0")
+    probe, = probes_of(site, claude.tokens[0])
+    assert (probe["path"], header(probe, "x-api-key")) == ("/v1/models", claude.tokens[0])
+    assert header(probe, "anthropic-version")
+    prefixed = site.pool("prefixed", 1, upstream="prefixed")
+    assert "--probe" in refusal(site, "prefixed0")
+    site.relay.adm("upstreams", "set", "prefixed", "--probe", "/who/am/i?x=1")
+    assert check(site, "prefixed0")["status"] == 200
+    probe, = probes_of(site, prefixed.tokens[0])
+    assert (probe["path"], probe["query"]) == ("/who/am/i", "x=1")
+    site.relay.adm("upstreams", "set", "prefixed", "--probe", "none")
+    assert "none" in refusal(site, "prefixed0")
+    with pytest.raises(Refused):
+        site.relay.adm("upstreams", "set", "prefixed", "--probe", "who am i")
+
+
+def test_check_refuses_whom_it_cannot_ask(single):
+    s, name = single.s, single.accounts[0]
+    single.reset()
+    s.relay.adm("accounts", "suspend", name)
+    assert "suspended" in refusal(s, name)
+    s.relay.adm("accounts", "resume", name)
+    assert check(s, name)["status"] == 200
+    assert "nobody" in refusal(s, "nobody")
+
+
+# --- of its own accord ---
+
+def test_an_attempt_nobody_saw_is_looked_into_at_once(pair):
+    """HAProxy takes the 503 back; only a probe can learn what that account says."""
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.clear()
+    pair.failing.set_some({first: [{"do": "answer", "status": 503, "method": "POST"},
+                                   {"do": "answer", "status": 429, "method": "GET", "headers": [("Retry-After", "20")]}]})
+    before = counted(pair.s, "suspect")
+    answer = pair.post(session)
+    assert answer.status == 200
+    probe = wait_until("it is probed", lambda: probes_of(pair.s, first), 3)[0]
+    failed = next(r for r in pair.failing.requests() if r["token"] == first)
+    assert probe["time"] - failed["time"] < 1
+    pair.wait_for(first, "burst", 2)
+    assert counted(pair.s, "suspect") == before + 1 and len(probes_of(pair.s, first)) == 1
+    assert not probes_of(pair.s, pair.other(first))
+
+
+def test_a_probe_that_succeeds_clears_the_suspicion(pair):
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.set(first, 503, method="POST", times=1)
+    assert pair.post(session).status == 200
+    wait_until("it is probed", lambda: probes_of(pair.s, first), 3)
+    pair.wait_for(first, "ok", 0.8)
+
+
+def test_an_open_circuit_has_its_trial(single):
+    """Nobody asks for it, and it is closed again."""
+    single.reset()
+    token = single.tokens[0]
+    single.failing.set(token, 500, times=5)
+    assert [single.post().status for _ in range(5)] == [500] * 5
+    single.wait_for(token, "open", 3)
+    last = single.failing.requests()[-1]["time"]
+    before = counted(single.s, "trial")
+    single.wait_for(token, "ok", RECOVERY + 6)
+    probe, = probes_of(single.s, token)
+    assert probe["time"] - last >= RECOVERY - 0.1
+    assert counted(single.s, "trial") == before + 1
+    assert len(single.failing.requests()) == 5 and single.post().status == 200
+
+
+def test_a_window_is_left_alone(single):
+    """Its end is exact, and what a probe asks for is outside of that limit."""
+    single.reset()
+    token = single.tokens[0]
+    body = {"error": {"type": "usage_limit_reached", "resets_in_seconds": 7200}}
+    single.failing.set(token, 429, method="POST", body=body)
+    assert single.post().status == 429
+    until = single.wait_for(token, "window", 3)["until"]
+    assert not probes_of(single.s, token)
+    assert check(single.s, single.accounts[0])["status"] == 200
+    shown = single.show(token)
+    assert (shown["state"], shown["until"]) == ("window", until)
+
+
+def test_idle_accounts_are_probed_one_after_the_other():
+    """All but the one that is suspended and the one that is in no pool."""
+    s = FailingStack("2.6", CONFIG)
+    try:
+        s.start()
+        idle = s.pool("idle", 6)
+        s.relay.adm("accounts", "suspend", "idle0")
+        s.account("lonely", "openai", "token-of-lonely")
+        first = wait_until("one is probed", lambda: probes_of(s, idle.tokens[1]) and time.monotonic(), OFFSET + 30)
+        asked = {t: probes_of(s, t) for t in idle.tokens[1:]}
+        wait_until("all are probed", lambda: all(probes_of(s, t) for t in idle.tokens[1:]), 20)
+        assert all(len(rows) <= 1 for rows in asked.values()) and first
+        times = sorted(r["time"] for r in s.failing.requests("GET") if r["path"] == "/v1/models")
+        assert min(b - a for a, b in zip(times, times[1:])) >= PAUSE - 0.1
+        assert not probes_of(s, idle.tokens[0]) and not probes_of(s, "token-of-lonely")
+        assert counted(s, "idle") >= 5
+        assert all(idle.show(t)["state"] == "ok" for t in idle.tokens[1:])
+    finally:
+        s.stop()
