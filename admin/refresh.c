@@ -42,7 +42,7 @@ static void leave_gate(struct refresh_item *item)
 {
 	struct refresh *r = item->owner;
 
-	refresh_gate_leave(&r->gates, item->client, now_ms(),
+	refresh_gate_leave(&r->gates, item->gate, now_ms(),
 		(int64_t)r->control->config.health_refresh_pause_ms);
 }
 
@@ -69,7 +69,7 @@ static void take_success(struct refresh_item *item, const struct refresh_settled
 {
 	bool lasts = s->renewed && (!s->expires_ms || s->expires_ms > clock_wall_ms());
 
-	item->failures = 0;
+	item->failures = item->retries = 0;
 	item->generation = -1;
 	item->renewed_ms = now_ms();
 	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
@@ -87,8 +87,12 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 		take_success(item, s);
 		break;
 	case REFRESH_REPEAT:
+		item->failures++;
+		item->retries = 0;
+		break;
 	case REFRESH_RETRY:
 		item->failures++;
+		item->retries++;
 		break;
 	case REFRESH_FORGET:
 	case REFRESH_LOGIN:
@@ -112,7 +116,8 @@ static void note_store(struct refresh *r, int error, const struct errtext *e)
 static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 {
 	struct control *c = item->owner->control;
-	const struct refresh_account account = {item->account, item->name, item->failures};
+	const struct refresh_account account = {
+		item->account, item->name, item->failures, item->retries};
 	struct refresh_settled settled;
 	struct errtext e = {""};
 	int error = refresh_settle(c->store, c->vault, &account, outcome, &settled, &e);
@@ -201,7 +206,7 @@ static int intend_and_send(struct refresh_item *item, struct errtext *e)
 {
 	struct control *c = item->owner->control;
 	struct refresh_send s;
-	int error = refresh_send_prepare(c, item->account, item->failures, &s, e);
+	int error = refresh_send_prepare(c, item->account, item->retries, &s, e);
 
 	if (error)
 		return error;
@@ -218,12 +223,12 @@ static int intend_and_send(struct refresh_item *item, struct errtext *e)
 /* Not even an intent came about. */
 static void put_off(struct refresh_item *item, const struct errtext *e)
 {
-	const struct refresh_state state = {.failures = item->failures++};
+	const struct refresh_state state = {.retries = item->retries++};
 
 	item->not_before_ms = now_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
 	log_event(LOG_LEVEL_WARNING, "an account cannot be refreshed",
 		LOG_STR("account", item->name), LOG_STR("reason", e->text),
-		LOG_INT("failures", item->failures));
+		LOG_INT("retries", item->retries));
 }
 
 static void start(struct refresh_item *item)
@@ -234,6 +239,7 @@ static void start(struct refresh_item *item)
 	if (r->gates.busy >= REFRESH_PARALLEL_MAX ||
 		!refresh_gate_enter(&r->gates, item->client, now_ms(), item->repeats))
 		return;
+	item->gate = item->client;
 	item->asked = false;
 	if (intend_and_send(item, &e)) {
 		leave_gate(item);

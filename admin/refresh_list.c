@@ -105,7 +105,7 @@ static int64_t wanted_ms(const struct refresh_item *item, const struct board *b,
 static void take_generation(struct refresh_item *item, int64_t generation)
 {
 	if (item->generation >= 0 && item->generation != generation) {
-		item->failures = 0;
+		item->failures = item->retries = 0;
 		item->not_before_ms = 0;
 	}
 	item->generation = generation;

@@ -30,12 +30,14 @@ struct refresh_item {
 	int64_t not_before_ms;
 	int64_t renewed_ms; /* last refresh of this process; 0 = none */
 	uint32_t failures;  /* in a row */
+	uint32_t retries;   /* as in struct refresh_state */
 	bool has_reply;	    /* the journal has one that was not acted on yet */
 	bool repeats;	    /* the journal has an intent of unknown outcome */
 	bool asked;	    /* by a person: at once */
 	/* under way */
 	struct outbound_call *call; /* NULL = nothing */
 	int64_t parent;
+	uint64_t gate; /* the client id's, while it is held */
 	/* the store did not take the reply yet, and nobody else has it */
 	unsigned unsaved_status; /* 0 = none */
 	struct buffer unsaved;

@@ -25,11 +25,11 @@ int64_t refresh_repeat_pause_ms(uint32_t sends)
 	return sends <= count + REFRESH_REPEATS_PER_MINUTE ? 60 * SECOND : REFRESH_REPEAT_MAX_MS;
 }
 
-static int64_t backoff_ms(uint32_t failures)
+static int64_t backoff_ms(uint32_t retries)
 {
 	int64_t ms = REFRESH_BACKOFF_MS;
 
-	while (failures-- && ms < REFRESH_BACKOFF_MAX_MS)
+	while (retries-- && ms < REFRESH_BACKOFF_MAX_MS)
 		ms *= 2;
 	return ms < REFRESH_BACKOFF_MAX_MS ? ms : REFRESH_BACKOFF_MAX_MS;
 }
@@ -53,7 +53,7 @@ struct refresh_action refresh_next(const struct refresh_state *s, enum refresh_o
 	case REFRESH_OUTCOME_COUNT:
 		break;
 	}
-	return (struct refresh_action){REFRESH_RETRY, backoff_ms(s->failures), notice};
+	return (struct refresh_action){REFRESH_RETRY, backoff_ms(s->retries), notice};
 }
 
 /* The finishing steps of SplitMix64: neighbours come out far apart. */

@@ -35,6 +35,7 @@ const char *refresh_outcome_name(enum refresh_outcome o);
 struct refresh_state {
 	uint32_t sends;	   /* of this token without a known outcome, this one included */
 	uint32_t failures; /* outcomes in a row that were no success, this one not included */
+	uint32_t retries;  /* those of them that ended in REFRESH_RETRY since the last REPEAT */
 	bool superseded;   /* the account has another refresh token by now */
 };
 

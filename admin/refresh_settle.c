@@ -43,6 +43,7 @@ static int judge(struct settling *w, enum refresh_outcome outcome, struct errtex
 	const struct refresh_state state = {
 		.sends = w->row.sends,
 		.failures = w->account->failures,
+		.retries = w->account->retries,
 		.superseded = generation != w->row.parent,
 	};
 

@@ -15,7 +15,7 @@
 struct refresh_account {
 	int64_t id;
 	const char *name;
-	uint32_t failures; /* in a row, before this outcome */
+	uint32_t failures, retries; /* before this outcome, as in struct refresh_state */
 };
 
 struct refresh_settled {

@@ -78,13 +78,13 @@ static void what_was_not_used_backs_off_from_5_s_to_5_min(void **state)
 	(void)state;
 	for (size_t k = 0; k < 2; k++) {
 		for (uint32_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
-			const struct refresh_state s = {.sends = 1, .failures = i};
+			const struct refresh_state s = {.sends = 1, .failures = 90, .retries = i};
 			struct refresh_action a = refresh_next(&s, outcomes[k]);
 			assert_int_equal(a.step, REFRESH_RETRY);
 			assert_true(a.pause_ms == pauses[i] * 1000);
 		}
 	}
-	const struct refresh_state many = {.sends = 1, .failures = UINT32_MAX};
+	const struct refresh_state many = {.sends = 1, .retries = UINT32_MAX};
 	assert_true(refresh_next(&many, REFRESH_REFUSED).pause_ms == REFRESH_BACKOFF_MAX_MS);
 }
 

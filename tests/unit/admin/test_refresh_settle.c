@@ -52,7 +52,7 @@ static int reply(struct room *r, int64_t parent, unsigned status, const char *bo
 static struct refresh_settled settle_with(
 	struct room *r, enum refresh_outcome outcome, uint32_t failures)
 {
-	const struct refresh_account a = {1, "a", failures};
+	const struct refresh_account a = {1, "a", failures, 0};
 	struct refresh_settled s = {0};
 
 	if (refresh_settle(r->control.store, r->control.vault, &a, outcome, &s, &r->e))
@@ -92,7 +92,7 @@ static void a_granted_reply_is_committed_once(void **state)
 	expect_token(r, CREDENTIAL_REFRESH_TOKEN, "rt.2");
 	assert_int_equal(room_number(r, ROWS), 0);
 	assert_true(store_version(r->control.store) == version + 1);
-	const struct refresh_account a = {1, "a", 0};
+	const struct refresh_account a = {1, "a", 0, 0};
 	assert_int_equal(
 		refresh_settle(r->control.store, r->control.vault, &a, REFRESH_LOST, &s, &r->e),
 		-ENOENT);
