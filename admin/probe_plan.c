@@ -201,7 +201,7 @@ void probe_begin(struct probe_account *a, struct probe_pace *pace, enum probe_re
 	if (reason == PROBE_ASKED)
 		a->asked_ms = 0;
 	if (a->early_ms && a->early_ms <= now_ms)
-		a->early_ms = halfway_ms(a, now_ms);
+		a->early_ms = a->until_ms - now_ms >= 2 * PROBE_GAP_MS ? halfway_ms(a, now_ms) : 0;
 	if (!is_urgent(reason))
 		pace->last_ms = now_ms;
 }
