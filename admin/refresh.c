@@ -9,6 +9,7 @@
 #include "admin/refresh_settle.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/refusal.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -153,12 +154,13 @@ static void save_reply(struct refresh_item *item, unsigned status, struct slice 
 }
 
 /*
- * HAProxy's own words: 503 (no backend, no connection) and 4xx say that nothing went on to the token
- * host; with others (500, 502, 504) it may have had the request.
+ * HAProxy's own words: no connection came about (or there is no such backend), or it did not let the
+ * request in. With any others the token host may have had it.
  */
 static enum refresh_outcome without_reply(const struct outbound_answer *a)
 {
-	bool stopped = *a->code && (a->status == 503 || a->status < 500);
+	const char *no_connection = refusal_row(REFUSAL_UPSTREAM_UNREACHABLE)->code;
+	bool stopped = *a->code && (strcmp(a->code, no_connection) == 0 || a->status < 500);
 
 	return a->sent && !stopped ? REFRESH_LOST : REFRESH_NOT_SENT;
 }
