@@ -190,10 +190,12 @@ struct health_look health_look(const struct statefile_health *row,
 	if (row->suspended)
 		return (struct health_look){.standing = BOARD_STANDING_SUSPENDED};
 	struct health_look look = look_at_circuit(row, rules, now_ms);
+	bool barred = look.standing != BOARD_STANDING_USABLE;
 	if (row->window_until_ms > now_ms)
 		outlast(&look, BOARD_STANDING_WINDOW, row->window_until_ms);
 	if (is_cooling(row, subject, now_ms))
 		outlast(&look, cooling_of(row), row->cool_until_ms);
+	look.barred = barred;
 	look.watch = look.standing == BOARD_STANDING_USABLE &&
 		(look.trial || row->cool_until_ms || row->window_until_ms);
 	return look;

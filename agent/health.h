@@ -69,6 +69,7 @@ struct health_look {
 	enum board_standing standing;
 	bool trial;	  /* of USABLE: as a half-open circuit's trial, with a permit */
 	bool watch;	  /* the first after a failure: its answer is wanted early */
+	bool barred;	  /* its circuit lets nobody in, whatever keeps it longer */
 	int64_t until_ms; /* when the standing ends; 0 = not known */
 };
 

@@ -225,12 +225,12 @@ static enum board_reason health_reason(
 {
 	struct health_subject subject = health_subject_of_account(k->account);
 	struct health_look look = look_at(c, &subject);
-	bool in_circuit =
-		look.standing == BOARD_STANDING_OPEN || look.standing == BOARD_STANDING_HALF_OPEN;
 
 	k->watch = k->watch || look.watch;
-	if (ask == CANDIDATE_ADMITTED || (ask == CANDIDATE_PROBE && !in_circuit))
+	if (ask == CANDIDATE_ADMITTED)
 		return BOARD_REASON_NONE;
+	if (ask == CANDIDATE_PROBE)
+		return look.barred ? BOARD_REASON_CIRCUIT : BOARD_REASON_NONE;
 	k->free_ms = look.until_ms;
 	return reason_of(look.standing);
 }

@@ -440,6 +440,20 @@ static void a_probe_minds_circuits_and_takes_the_permit(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 }
 
+static void a_window_hides_no_open_circuit_from_a_probe(void **state)
+{
+	struct crowd *c = *state;
+
+	crowd_build(c);
+	crowd_break_account(c, 0);
+	crowd_say(c, 0, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
+	assert_false(crowd_probe(c, 1, 0));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_probe(c, 2, 0));
+	assert_false(crowd_probe(c, 3, 0));
+}
+
 static void a_probe_asks_what_requests_may_not(void **state)
 {
 	struct crowd *c = *state;
@@ -484,6 +498,7 @@ int main(void)
 		TEST(a_half_open_account_gets_one_trial),
 		TEST(a_probe_holds_nothing_and_counts_nothing),
 		TEST(a_probe_minds_circuits_and_takes_the_permit),
+		TEST(a_window_hides_no_open_circuit_from_a_probe),
 		TEST(a_probe_asks_what_requests_may_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
