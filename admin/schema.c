@@ -121,6 +121,7 @@ static const char health[] =
 	"ALTER TABLE egresses ADD COLUMN checked_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE egresses ADD COLUMN node_cert TEXT NOT NULL DEFAULT '';" /* paths, for nodes */
 	"ALTER TABLE egresses ADD COLUMN node_ca TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX account_egresses_by_egress ON account_egresses (egress_id);"
 	"CREATE TABLE refreshes ("
 	" account_id INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,"
 	" parent INTEGER NOT NULL," /* generation of the refresh token in use */

@@ -2,6 +2,7 @@
 #include "admin/query.h"
 
 #include "admin/account_state.h"
+#include "admin/egress_state.h"
 #include "admin/publish.h"
 #include "admin/recent.h"
 #include "admin/site.h"
@@ -279,28 +280,33 @@ static bool is_in_order(json_object *egress)
 	return strcmp(state, "ok") == 0 && !*reason;
 }
 
+static int put_egress(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct egress_row state = {
+		.id = sqlite3_column_int64(row, 0),
+		.suspended = sqlite3_column_int(row, 2) != 0,
+		.suspend_reason = store_column(row, 3),
+	};
+	json_object *o = json_object_new_object();
+
+	answer_slice(o, "name", store_column(row, 1));
+	egress_state_describe(r, &state, o);
+	json_object_object_del(o, "backends");
+	if (is_in_order(o))
+		json_object_put(o);
+	else
+		json_object_array_add(context, o);
+	return 0;
+}
+
 /* Only those that are not in order. */
 static int put_egresses(struct request *r)
 {
-	static const char *const kept[] = {"name", "state", "reason"};
-	json_object *all = json_object_new_object();
 	json_object *items = json_object_new_array();
-	int error = noun_list(r, &noun_egress, all);
-	json_object *shown = json_object_object_get(all, "items");
 
-	for (size_t i = 0; i < json_object_array_length(shown) && !error; i++) {
-		json_object *egress = json_object_array_get_idx(shown, i);
-		if (is_in_order(egress))
-			continue;
-		json_object *o = json_object_new_object();
-		for (size_t k = 0; k < sizeof(kept) / sizeof(kept[0]); k++)
-			json_object_object_add(o, kept[k],
-				json_object_get(json_object_object_get(egress, kept[k])));
-		json_object_array_add(items, o);
-	}
-	json_object_put(all);
 	json_object_object_add(r->answer, "egress", items);
-	return error;
+	return query_each(r, put_egress, items,
+		"SELECT id, name, suspended, suspend_reason FROM egresses ORDER BY name", "");
 }
 
 /* --- last errors --- */
