@@ -62,7 +62,7 @@ static int append(struct probe_list *l, struct probe_item *item)
 {
 	if (l->count % GROWTH == 0) {
 		struct probe_account **more =
-			realloc(l->accounts, (l->count + GROWTH) * sizeof(*more));
+			realloc(l->accounts, (l->count + GROWTH) * sizeof(struct probe_account *));
 		if (!more)
 			return -ENOMEM;
 		l->accounts = more;
@@ -161,8 +161,9 @@ struct probe_item *probe_list_find(const struct probe_list *l, int64_t account)
 {
 	const struct probe_account key = {.id = (uint32_t)account};
 	const struct probe_account *p = &key;
-	struct probe_account **found =
-		l->count ? bsearch(&p, l->accounts, l->count, sizeof(l->accounts[0]), by_id) : NULL;
+	struct probe_account **found = l->count
+		? bsearch(&p, l->accounts, l->count, sizeof(struct probe_account *), by_id)
+		: NULL;
 
 	return found ? probe_item_of(*found) : NULL;
 }
