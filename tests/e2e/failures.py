@@ -158,6 +158,9 @@ class FailingStack(Stack):
         return pool
 
 
+CLOSED = "closed without an answer"
+
+
 class Steady(Crowd):
     """Clients that stay and send the same again; answers are counted by status and the relay's code. Every other
     request belongs to one of some conversations."""
@@ -174,7 +177,10 @@ class Steady(Crowd):
         return head.encode(), self.body
 
     async def read_answer(self, reader):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return CLOSED, True
         named = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
         await reader.readexactly(int(named["content-length"]))
         status, code = int(head.split(" ", 2)[1]), named.get("x-relay-error")

@@ -1,6 +1,7 @@
 """What an account's answers do to it: states, breaker, windows, and what brings it back."""
 import concurrent.futures
 import datetime
+import http.client
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from relay import VERSIONS, wait_until
 
 RECOVERY = 2
 QUICK = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 100ms\n"
+# The relay's own questions rest: the next one to ask an account is a client.
+UNPROBED = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 10m\n"
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -46,13 +49,27 @@ def at_once(n, call):
         return list(pool.map(lambda _: call(), range(n)))
 
 
+def post_one(pool):
+    """The status; 502 also where HAProxy says the same by closing the connection (docs/LIMITS.md)."""
+    try:
+        return pool.post().status
+    except http.client.RemoteDisconnected:
+        return 502
+
+
 def post_some(pool, n):
-    return [pool.post().status for _ in range(n)]
+    return [post_one(pool) for _ in range(n)]
 
 
 def open_circuit(pool, do=500):
     """A pool of one: five failures."""
     pool.reset()
+    if do == "close":
+        # an idle connection that ends as it is used tells HAProxy 3 nothing: there is none left after this
+        pool.failing.set(pool.tokens[0], do, times=1)
+        post_one(pool)
+        wait_for_no_leases(pool.s)
+        pool.reset()
     pool.failing.set(pool.tokens[0], do)
     answers = post_some(pool, 5)
     shown = pool.wait_for(pool.tokens[0], "open", 3)
@@ -127,12 +144,13 @@ def test_a_burst_costs_what_the_upstream_said(single):
     before = time.time()
     assert single.post().status == 429
     shown = single.wait_for(token, "burst", 2)
-    assert 1.5 < until_of(shown) - before < 3
+    assert 0.9 < until_of(shown) - before < 3
     refused = single.post()
     assert refused.code and 1 <= int(refused.getheader("Retry-After")) <= 2
     assert single.failing.total(token, "POST") == 1
     wait_until("it is used again", lambda: single.post().status == 200, 4)
-    assert until_of(shown) - 0.1 < time.time() < until_of(shown) + 0.5
+    # `until` is shown without its fraction
+    assert until_of(shown) - 0.1 < time.time() < until_of(shown) + 1.5
     assert single.show(token)["state"] == "ok"
 
 
@@ -194,26 +212,43 @@ def test_an_account_that_is_nearly_full_is_spared(site):
     wait_until("both have told", lambda: pool.post(next(pool.sessions)) and len(pool.failing.counts()) == 2)
     wait_for_no_leases(site)
     pool.failing.clear()
-    for _ in range(100):
+    for _ in range(400):
         assert pool.post(next(pool.sessions)).status == 200
     full, empty = (pool.failing.total(token, "POST") for token in pool.tokens)
-    assert full < 40 and empty == 100 - full, (full, empty)
+    assert full < 185 and empty == 400 - full, (full, empty)
 
 
 # --- who is next ---
 
 @pytest.mark.parametrize("do", [401, 403, 503, "close"])
-def test_who_failed_is_left_alone(pair, do):
+def test_who_failed_is_left_alone(site, do):
     """The conversation goes on elsewhere; the relay asks the account itself before a client is sent there again."""
-    pair.reset()
+    pair = site.pool(f"left-{do}")
     session, first = pair.bind()
     pair.failing.clear()
     pair.failing.set(first, do)
-    assert [pair.post(session).status for _ in range(10)] == [200] * 10
+    assert pair.post(session).status == 200
+    assert pair.show(first)["state"] in ("suspect", "cooling")
+    assert [pair.post(session).status for _ in range(9)] == [200] * 9
     assert pair.failing.total(first, "POST") <= 2
     assert pair.failing.total(pair.other(first), "POST") == 10
     wait_until("it is asked", lambda: pair.failing.total(first, "GET") >= 1, 5)
-    assert pair.show(first)["state"] != "ok"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_was_taken_back_is_known_in_the_end(site, status):
+    """Nobody saw the answers that were taken back; the relay's own questions tell what they were."""
+    pair = site.pool(f"known-{status}")
+    _, first = pair.bind()
+    pair.failing.set(first, status)
+
+    def cools():
+        assert pair.post(next(pair.sessions)).status == 200
+        return pair.show(first)["state"] in ("cooling", "suspended")
+    wait_until("it cools", cools, 15)
+    sent = pair.failing.total(first, "POST")
+    assert [pair.post(next(pair.sessions)).status for _ in range(20)] == [200] * 20
+    assert pair.failing.total(first, "POST") == sent
 
 
 def test_a_moments_failure_is_soon_forgotten(pair):
@@ -258,15 +293,20 @@ def test_a_trial_that_fails_opens_it_again(single):
 
 def test_a_trial_whose_client_leaves_locks_nothing(single):
     token = single.tokens[0]
-    open_circuit(single)
-    single.failing.set(token, 200, delay=30)
-    wait_until("the circuit may be tried", lambda: single.show(token)["state"] != "open", RECOVERY + 2)
-    s = single.s.connect()
-    single.s.send(s, "GET", "/v1/x", key=single.key)
-    wait_until("a trial is out", lambda: single.failing.now(token) == 1)
-    s.close()
-    single.failing.set(token)
-    wait_until("another one may try", lambda: single.post().status == 200, 15)
+    single.s.configure(UNPROBED)
+    try:
+        open_circuit(single)
+        single.failing.set(token, 200, delay=30)
+        wait_until("the circuit may be tried", lambda: single.show(token)["state"] != "open", RECOVERY + 2)
+        s = single.s.connect()
+        single.s.send(s, "GET", "/v1/x", key=single.key)
+        wait_until("a trial is out", lambda: single.failing.now(token) == 1)
+        assert single.post().code == "circuit_open"
+        s.close()
+        single.failing.set(token)
+        wait_until("another one may try", lambda: single.post().status == 200)
+    finally:
+        single.s.configure(QUICK)
 
 
 def test_reset_closes_it_at_once(single):
@@ -330,7 +370,7 @@ def test_an_open_circuit_survives_restarts(single):
 def test_the_last_resort(site):
     """All of a pool's circuits are open: a few requests are let through, so that its recovery is seen at once."""
     pool = site.pool("resort", 2)
-    site.configure(NO_BUDGET + "recovery = 60s\nprobe_pause = 60s\n")
+    site.configure(NO_BUDGET + "recovery = 60s\nprobe_pause = 10m\n")
     try:
         pool.reset()
         for token in pool.tokens:
