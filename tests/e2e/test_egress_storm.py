@@ -1,0 +1,220 @@
+"""Egresses that come and go under load: no account is ever seen from an address that is not its own."""
+import asyncio
+import itertools
+import os
+import random
+import threading
+import time
+
+from crowd import Crowd
+from egress import Authority, Names, Node, Socks4
+from netns import ip, run_in_netns
+from relay import Stack, Upstream, header, wait_until
+
+HOST = "up.localhost"  # stands for this machine in HAProxy, and is a name that a node can be told
+REQUESTS = 50_000 if os.environ.get("RELAY_FULL") == "1" else 5_000
+CLIENTS = 3  # of each pool
+# account: its egresses, by what they are seen from
+OWN = {
+    "a": ("source 10.9.0.1",),
+    "b": ("source 10.9.0.2", "source 10.9.0.3"),
+    "c": ("source 10.9.0.4", "socks4 10.9.0.5", "node 10.9.0.6"),
+    "d": ("socks4 10.9.0.7",),
+    "e": ("node 10.9.0.8", "source 10.9.0.9"),
+    "f": ("socks4 10.9.0.10", "socks4 10.9.0.11", "source 10.9.0.12"),
+}
+
+
+class Source:
+    """A local address, which can be taken away."""
+
+    def __init__(self, address):
+        self.address = address
+        self.up()
+
+    def options(self):
+        return "--source", self.address
+
+    def up(self):
+        ip("addr", "add", f"{self.address}/32", "dev", "lo")
+
+    def down(self):
+        ip("addr", "del", f"{self.address}/32", "dev", "lo")
+
+    def stop(self):
+        pass
+
+
+class Proxy(Source):
+    """A SOCKS4 server, which can die."""
+
+    def __init__(self, world, address):
+        self.world, self.process = world, None
+        super().__init__(address)
+        self.start()
+
+    def start(self):
+        self.process = Socks4(self.world.s.dir, self.address, self.process.port if self.process else 0)
+
+    def options(self):
+        return "--socks4", f"127.0.0.1:{self.process.port}"
+
+    def up(self):
+        if not self.process:
+            super().up()
+        else:
+            self.start()
+
+    def down(self):
+        self.process.stop()
+
+    def stop(self):
+        if self.process.popen.poll() is None:
+            self.process.stop()
+
+
+class Far(Proxy):
+    """A remote node, which can die."""
+
+    def start(self):
+        w = self.world
+        self.process = Node(w.s.dir, w.s.command, self.address, w.cert, w.ours.pem, {HOST: w.upstream.port}, w.names,
+                            self.process.port if self.process else None)
+
+    def options(self):
+        w = self.world
+        return "--node", f"127.0.0.1:{self.process.port}", "--cert", w.client, "--ca", w.ours.pem
+
+
+class World:
+    def __init__(self, version):
+        self.s = Stack(version, extra="[health]\nrecovery = 1s\n[check]\nlisten = tcp:127.0.0.1:7999\n").start()
+        self.ours = Authority(self.s.dir, "ours")
+        self.cert, self.client = self.ours.issue("node.test"), self.ours.issue("relay.test")
+        self.upstream = Upstream(self.s.dir, "tls", "--cert", self.ours.issue(HOST))
+        self.names = Names()
+        self.ways, self.owner, self.rows, self.changes = {}, {}, 0, 0
+        self.strays, self.seen, self.done = [], set(), threading.Event()
+        self.make_accounts()
+
+    def make_accounts(self):
+        adm = self.s.relay.adm
+        adm("upstreams", "add", "tls", "--url", f"https://{HOST}:{self.upstream.port}", "--provider", "openai",
+            "--ca-file", self.ours.pem)
+        for account, egresses in OWN.items():
+            for i, text in enumerate(egresses):
+                kind, address = text.split()
+                way = Source(address) if kind == "source" else {"socks4": Proxy, "node": Far}[kind](self, address)
+                self.ways[f"{account}{i}"] = way
+                adm("egress", "add", f"{account}{i}", *way.options(), "--no-reload")
+            self.owner[f"Bearer token-of-{account}"] = {t.split()[1] for t in egresses}
+            self.s.account(account, "tls", f"token-of-{account}", "--egress",
+                           ",".join(f"{account}{i}" for i in range(len(egresses))))
+        self.keys = {"all": self.pool("all", *OWN)}
+        for account, egresses in OWN.items():
+            if len(egresses) > 1:
+                self.keys[account] = self.pool(f"only-{account}", account)
+
+    def pool(self, name, *accounts):
+        self.s.relay.adm("pools", "set", name, *accounts)
+        self.s.relay.adm("tenants", "add", name, "--pool", name, "--daily", "0", "--monthly", "0")
+        return self.s.relay.issue(name)
+
+    def read_book(self):
+        """Every request that reached the upstream, once."""
+        rows = self.upstream.requests(self.rows)
+        self.rows += len(rows)
+        for row in rows:
+            token, address = header(row, "authorization"), row["source_ip"]
+            self.seen.add(address)
+            if address not in self.owner.get(token, ()):
+                self.strays.append((token, address))
+        return rows
+
+    def storm(self, seed):
+        """At most half of all ways are down at once."""
+        chance, down = random.Random(seed), []
+        while not self.done.is_set():
+            if len(down) > len(self.ways) // 2 or (down and chance.random() < 0.4):
+                self.ways[down.pop(chance.randrange(len(down)))].up()
+            else:
+                name = chance.choice([n for n in self.ways if n not in down])
+                self.ways[name].down()
+                down.append(name)
+            self.changes += 1
+            self.read_book()
+            self.done.wait(chance.uniform(0.05, 0.4))
+        for name in down:
+            self.ways[name].up()
+
+    def stop(self):
+        for way in self.ways.values():
+            way.stop()
+        self.upstream.stop()
+        self.names.close()
+        self.s.stop()
+
+
+class Load(threading.Thread):
+    """All crowds, until they have sent what they shall. The weather is made by the main thread: what it starts ends with
+    the thread that started it."""
+
+    def __init__(self, crowds, requests, done):
+        super().__init__()
+        self.crowds, self.each, self.done, self.failure = crowds, requests // len(crowds), done, None
+
+    def run(self):
+        try:
+            asyncio.run(self._send())
+        except Exception as e:
+            self.failure = e
+        finally:
+            self.done.set()
+
+    async def _send(self):
+        await asyncio.gather(*(c.run(self.each) for c in self.crowds.values()))
+
+
+def run_storm(version, requests):
+    w = World(version)
+    try:
+        crowds = {name: Crowd(w.s.port, key, CLIENTS, seed=4) for name, key in w.keys.items()}
+        load, begun = Load(crowds, requests, w.done), time.monotonic()
+        load.start()
+        try:
+            w.storm(seed=5)
+        finally:
+            load.join()
+        assert not load.failure, load.failure
+        took = time.monotonic() - begun
+        w.read_book()
+        statuses = {name: c.statuses for name, c in crowds.items()}
+        print(f"\nHAProxy {version}: {requests} requests in {took:.0f} s, {w.changes} changes of the weather: {statuses};"
+              f" {w.rows} reached the upstream from {len(w.seen)} addresses, {len(w.strays)} as somebody else")
+        assert w.strays == []
+        assert sum(sum(c.values()) for c in statuses.values()) == load.each * len(crowds)
+        assert statuses["all"].get(200, 0) >= 0.99 * load.each, statuses
+        assert len(w.seen) > len(OWN), "who has several ways out has used them"
+        assert_all_are_well(w)
+    finally:
+        w.stop()
+
+
+def assert_all_are_well(w):
+    """Each account goes out by its first choice again."""
+    first = {egresses[0].split()[1] for egresses in OWN.values()}
+    numbers = itertools.count()
+    w.seen.clear()
+
+    def every_first():
+        for key in w.keys.values():
+            w.s.get("/v1/models", key=key, headers=[("Session-Id", f"conversation-{next(numbers)}")])
+        w.read_book()
+        return w.seen >= first
+
+    wait_until("every address is used again", every_first, 90, 0.01)
+    assert w.strays == []
+
+
+def test_no_account_is_seen_from_an_address_that_is_not_its_own():
+    run_in_netns(run_storm, "2.6", REQUESTS)
