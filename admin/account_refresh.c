@@ -1,9 +1,12 @@
 /* `accounts refresh`: starts one, or says why there is none. */
+#include "admin/deferred.h"
+#include "admin/names.h"
 #include "admin/query.h"
-
 #include "admin/refresh.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* The reasons in the order in which they count; the last one holds for any account that is left. */
 static int refuse(struct request *r, int64_t id)
@@ -35,18 +38,54 @@ static int refuse(struct request *r, int64_t id)
 	return -ENOENT;
 }
 
+/* --- waiting --- */
+
+struct waiting {
+	struct deferred *deferred;
+	char name[NAMES_SIZE];
+};
+
+static void on_told(void *context, int error, const char *text)
+{
+	struct waiting *w = context;
+	json_object *o = deferred_answer(w->deferred);
+
+	answer_text(o, "name", w->name);
+	answer_text(o, "refresh", text);
+	deferred_finish(w->deferred, error, text);
+	free(w);
+}
+
+static int wait_for_outcome(struct request *r, int64_t id)
+{
+	struct waiting *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	snprintf(w->name, sizeof(w->name), "%s", r->name);
+	w->deferred = deferred_new(r);
+	if (!w->deferred) {
+		free(w);
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	}
+	if (refresh_wait(r->control->refresh, id, on_told, w))
+		on_told(w, -EPIPE, "too many wait for a refresh already");
+	return 0;
+}
+
 int accounts_refresh(struct request *r)
 {
 	const char *word;
 	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
-	if (!error)
-		error = refresh_ask(r->control->refresh, id, &word, &r->error);
-	else
+	if (error)
 		return error;
+	error = refresh_ask(r->control->refresh, id, &word, &r->error);
 	if (error)
 		return error == -ENOENT ? refuse(r, id) : error;
+	if (request_flag(r, "wait"))
+		return wait_for_outcome(r, id);
 	answer_text(r->answer, "name", r->name);
 	answer_text(r->answer, "refresh", word);
 	return 0;

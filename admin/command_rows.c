@@ -233,6 +233,13 @@ static const struct command_option account_add_options[] = {
 };
 static const struct command_option account_set_options[] = {ACCOUNT_OPTIONS('c'), END};
 
+static const struct command_option account_refresh_options[] = {
+	{.name = "wait",
+		.type = COMMAND_FLAG,
+		.help = "wait for the outcome, up to 25 s; it goes on in any case"},
+	END,
+};
+
 static const struct command_option account_suspend_options[] = {
 	TEXT("reason", "TEXT", "kept and shown"),
 	END,
@@ -493,7 +500,7 @@ static const struct command rows[COMMAND_COUNT] = {
 		CHANGE},
 	[COMMAND_ACCOUNTS_REFRESH] = {"accounts", "refresh", "POST", "/v1/accounts/{}/refresh",
 		"renews its access token now, not when it is due", NAME_IN_PATH,
-		.answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
+		account_refresh_options, .answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
 	[COMMAND_ACCOUNTS_CHECK] = {"accounts", "check", "POST", "/v1/accounts/{}/check",
 		"asks it now whether it works, through its own way out", NAME_IN_PATH,
 		.answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},

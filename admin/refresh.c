@@ -26,6 +26,7 @@ struct refresh {
 	ev_timer tick;
 	struct refresh_list list;
 	struct refresh_gates gates;
+	struct refresh_waiters waiters;
 	uint64_t counts[REFRESH_OUTCOME_COUNT];
 	/* of the last scan */
 	uint64_t version, changes;
@@ -76,6 +77,24 @@ static void take_success(struct refresh_item *item, const struct refresh_settled
 	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
 }
 
+static void tell_settled(struct refresh_item *item, const struct refresh_settled *s)
+{
+	static const int errors[REFRESH_OUTCOME_COUNT] = {
+		[REFRESH_LOST] = -ETIMEDOUT,
+		[REFRESH_NOT_SENT] = -ECONNREFUSED,
+		[REFRESH_REFUSED] = -EBUSY,
+		[REFRESH_REJECTED] = -EBUSY,
+	};
+	struct refresh_waiters *w = &item->owner->waiters;
+
+	if (s->action.step == REFRESH_FORGET)
+		refresh_waiters_tell(
+			w, item->account, -EBUSY, "its credential was replaced meanwhile");
+	else
+		refresh_waiters_tell(
+			w, item->account, errors[s->outcome], refresh_outcome_text(s->outcome));
+}
+
 static void take_settled(struct refresh_item *item, const struct refresh_settled *s)
 {
 	struct refresh *r = item->owner;
@@ -102,6 +121,7 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 	log_settled(item, s);
 	if (s->action.step == REFRESH_COMMIT || s->action.step == REFRESH_LOGIN)
 		control_announce(r->control);
+	tell_settled(item, s);
 	r->version = UINT64_MAX; /* looks at the store again */
 }
 
@@ -231,22 +251,24 @@ static void put_off(struct refresh_item *item, const struct errtext *e)
 	log_event(LOG_LEVEL_WARNING, "an account cannot be refreshed",
 		LOG_STR("account", item->name), LOG_STR("reason", e->text),
 		LOG_INT("retries", item->retries));
+	refresh_waiters_tell(&item->owner->waiters, item->account, -EBUSY, e->text);
 }
 
-static void start(struct refresh_item *item)
+/* 0; -EAGAIN: its turn has not come; otherwise it is put off for this reason. */
+static int start(struct refresh_item *item, struct errtext *e)
 {
 	struct refresh *r = item->owner;
-	struct errtext e = {""};
 
-	if (r->gates.busy >= REFRESH_PARALLEL_MAX ||
+	if (r->draining || r->gates.busy >= REFRESH_PARALLEL_MAX ||
 		!refresh_gate_enter(&r->gates, item->client, now_ms(), item->repeats))
-		return;
+		return -EAGAIN;
 	item->gate = item->client;
 	item->asked = false;
-	if (intend_and_send(item, &e)) {
-		leave_gate(item);
-		put_off(item, &e);
-	}
+	if (intend_and_send(item, e) == 0)
+		return 0;
+	leave_gate(item);
+	put_off(item, e);
+	return -EBUSY;
 }
 
 /* --- when --- */
@@ -286,14 +308,15 @@ static void scan(struct refresh *r)
 
 static void run(struct refresh *r)
 {
+	struct errtext e = {""};
 	size_t n = 0;
 	struct refresh_item **due = refresh_list_due(&r->list, now_ms(), &n);
 
 	for (size_t i = 0; i < n; i++) {
 		if (due[i]->has_reply)
 			settle(due[i], REFRESH_LOST);
-		else if (!r->draining)
-			start(due[i]);
+		else
+			start(due[i], &e);
 	}
 	free(due);
 }
@@ -305,6 +328,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	save_again(r);
+	refresh_waiters_end(&r->waiters, now_ms(), -ETIMEDOUT,
+		"there is no outcome yet; it goes on in the background");
 	if (is_scan_due(r))
 		scan(r);
 	if (refresh_list_next_ms(&r->list) <= now_ms())
@@ -322,10 +347,19 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 		*ret_word = "running";
 		return 0;
 	}
+	if (item->has_reply)
+		settle(item, REFRESH_LOST);
 	item->asked = true;
-	run(r);
-	*ret_word = item->asked ? "waiting" : "started";
+	int error = start(item, e);
+	if (error && error != -EAGAIN)
+		return errtext_prefix(e, -EBUSY, "it cannot be refreshed now");
+	*ret_word = error ? "waiting" : "started";
 	return 0;
+}
+
+int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void *context)
+{
+	return refresh_waiters_add(&r->waiters, account, now_ms() + REFRESH_WAIT_MS, told, context);
 }
 
 uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o)
@@ -366,5 +400,6 @@ void refresh_free(struct refresh *r)
 		if (r->list.items[i]->call)
 			outbound_cancel(r->list.items[i]->call);
 	refresh_list_fini(&r->list);
+	refresh_waiters_end(&r->waiters, INT64_MAX, -EPIPE, "the relay stops");
 	free(r);
 }

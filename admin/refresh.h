@@ -11,12 +11,14 @@
 #define RELAY_ADMIN_REFRESH_H
 
 #include "admin/refresh_plan.h"
+#include "admin/refresh_waiters.h"
 #include "common/errtext.h"
 
 #include <stdint.h>
 
 #define REFRESH_PARALLEL_MAX 16	  /* under way at once, of different client ids */
 #define REFRESH_TIMEOUT_MS 170000 /* HAProxy gives up at 180 s; a late reply is better than none */
+#define REFRESH_WAIT_MS 25000	  /* longest wait for an outcome */
 #define REFRESH_DRAIN_MS 1500	  /* at the end, for replies that are on their way */
 
 struct control;
@@ -31,9 +33,12 @@ void refresh_free(struct refresh *r);
 
 /*
  * Refreshes as soon as possible, whatever the schedule. `ret_word`: "started", "running" (it was under
- * way already) or "waiting" (for another one of the same client id). -ENOENT: not refreshed at all.
+ * way already) or "waiting" (for another one of the same client id). -ENOENT: not refreshed at all;
+ * -EBUSY: not possible now, with the reason.
  */
 int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struct errtext *e);
+/* Tells the next outcome for this account, or that there was none in REFRESH_WAIT_MS. 0 or -EAGAIN. */
+int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void *context);
 
 /* Since the start. NULL: 0. */
 uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o);

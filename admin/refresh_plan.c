@@ -7,12 +7,23 @@
 const char *refresh_outcome_name(enum refresh_outcome o)
 {
 	static const char *const names[REFRESH_OUTCOME_COUNT] = {
-#define X(id, label) [REFRESH_##id] = (label),
+#define X(id, label, text) [REFRESH_##id] = (label),
 		REFRESH_OUTCOMES(X)
 #undef X
 	};
 
 	return names[o];
+}
+
+const char *refresh_outcome_text(enum refresh_outcome o)
+{
+	static const char *const texts[REFRESH_OUTCOME_COUNT] = {
+#define X(id, label, text) [REFRESH_##id] = (text),
+		REFRESH_OUTCOMES(X)
+#undef X
+	};
+
+	return texts[o];
 }
 
 int64_t refresh_repeat_pause_ms(uint32_t sends)

@@ -15,22 +15,27 @@
 #define REFRESH_BACKOFF_MAX_MS ((int64_t)5 * 60 * 1000)
 #define REFRESH_NOTICE_AFTER 5 /* failures in a row */
 
-/* What is known of one sending of a refresh token: id, label of the metric */
+/* What is known of one sending of a refresh token: id, label of the metric, text */
 #define REFRESH_OUTCOMES(X)                                                                        \
-	X(GRANTED, "success")	/* tokens came */                                                  \
-	X(LOST, "unknown")	/* no usable answer: the token may be used up */                   \
-	X(NOT_SENT, "not_sent") /* certainly nothing reached the token host */                     \
-	X(REFUSED, "refused")	/* the host refused the request; the token is as good as before */ \
-	X(REJECTED, "rejected") /* the host says that the token is used up */
+	X(GRANTED, "success", "renewed")                                                           \
+	/* the token may be used up */                                                             \
+	X(LOST, "unknown", "its token host gave no usable answer; it is asked again")              \
+	/* certainly nothing reached the token host */                                             \
+	X(NOT_SENT, "not_sent", "its token host cannot be reached; it is tried again")             \
+	/* the token is as good as before */                                                       \
+	X(REFUSED, "refused", "its token host refused the request; it is asked again")             \
+	/* the token is used up */                                                                 \
+	X(REJECTED, "rejected", "its refresh token is refused: it needs a login")
 
 enum refresh_outcome {
-#define X(id, label) REFRESH_##id,
+#define X(id, label, text) REFRESH_##id,
 	REFRESH_OUTCOMES(X)
 #undef X
 		REFRESH_OUTCOME_COUNT
 };
 
 const char *refresh_outcome_name(enum refresh_outcome o);
+const char *refresh_outcome_text(enum refresh_outcome o);
 
 struct refresh_state {
 	uint32_t sends;	   /* of this token without a known outcome, this one included */

@@ -136,19 +136,13 @@ static int take_step(struct settling *w, struct errtext *e)
 
 static int raise_failing(struct settling *w, struct errtext *e)
 {
-	static const char *const words[REFRESH_OUTCOME_COUNT] = {
-		[REFRESH_GRANTED] = "",
-		[REFRESH_REJECTED] = "",
-		[REFRESH_LOST] = "its token host gives no usable answer; it is asked again",
-		[REFRESH_NOT_SENT] = "its token host cannot be reached; it is tried again",
-		[REFRESH_REFUSED] = "its token host refuses the request; it is asked again",
-	};
 	char subject[NOTICES_SUBJECT_SIZE];
 
 	if (!w->result.action.notice)
 		return 0;
 	return notices_raise(w->store, REFRESH_NOTICE_FAILING,
-		notices_subject("account", w->account->name, subject), words[w->result.outcome], e);
+		notices_subject("account", w->account->name, subject),
+		refresh_outcome_text(w->result.outcome), e);
 }
 
 static int settle_inside(struct settling *w, enum refresh_outcome outcome, struct errtext *e)
