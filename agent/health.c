@@ -269,17 +269,32 @@ static void step_up(uint16_t *count)
 		(*count)++;
 }
 
-static void on_success(struct statefile_health *row, bool is_probe, int64_t now_ms)
+static void on_success(struct statefile_health *row, int64_t now_ms)
 {
 	row->last_success_ms = now_ms;
-	row->failures = row->rungs = row->suspects = 0;
+	row->failures = row->rungs = row->suspects = row->bursts = 0;
 	row->refused_credential = 0;
-	if (!is_probe || row->cool_class != RESULT_BURST)
-		row->cool_until_ms = 0;
-	if (!is_probe)
-		row->window_until_ms = row->bursts = 0;
+	row->cool_until_ms = row->window_until_ms = 0;
 	if (row->circuit != CIRCUIT_CLOSED)
 		set_circuit(row, CIRCUIT_CLOSED);
+}
+
+/*
+ * A list of models may be had from an account whose real work fails: what it ends, it ends on probation.
+ * The next failure opens the circuit at once, and the next suspicion lasts longer.
+ */
+static void on_probe_success(
+	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
+{
+	row->last_success_ms = now_ms;
+	row->rungs = 0;
+	row->refused_credential = 0;
+	if (row->cool_class != RESULT_BURST)
+		row->cool_until_ms = 0;
+	if (row->circuit == CIRCUIT_CLOSED)
+		return;
+	set_circuit(row, CIRCUIT_CLOSED);
+	row->failures = (uint16_t)(rules->threshold ? rules->threshold - 1 : 0);
 }
 
 static void on_failure(
@@ -339,7 +354,10 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 {
 	switch (event->result->class) {
 	case RESULT_SUCCESS:
-		on_success(row, event->is_probe, now_ms);
+		if (event->is_probe)
+			on_probe_success(row, rules, now_ms);
+		else
+			on_success(row, now_ms);
 		break;
 	case RESULT_BURST:
 		on_burst(row, event->result, now_ms, random);

@@ -291,6 +291,12 @@ static bool take_last_resort(struct decide_context *c, struct choice *choice)
 	return true;
 }
 
+/* Of two times, 0 = not known. */
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a == 0 || (b && b < a) ? b : a;
+}
+
 static enum refusal refuse_out(struct decide_context *c, const struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
@@ -314,9 +320,8 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 	}
 	if (!choice->limited)
 		return choice->out ? refuse_out(c, choice) : REFUSAL_NO_ACCOUNT;
-	/* one that is out may be back before */
-	v->resets_ms = choice->back_ms && choice->back_ms < choice->free_ms ? choice->back_ms
-									    : choice->free_ms;
+	/* one that is out may be back before; a slot may be free at any time */
+	v->resets_ms = choice->free_ms ? earliest(choice->back_ms, choice->free_ms) : 0;
 	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
 		v->resets_ms);
 }
@@ -381,10 +386,14 @@ enum refusal decide_other_account(struct decide_context *c)
 	struct choice choice = {.only = hard && c->verdict->pool->hard ? lease->account : 0};
 
 	choose(c, &choice);
-	if (!choice.best.account)
+	if (choice.best.account) {
+		settle(c, &choice, hard);
+		return REFUSAL_NONE;
+	}
+	if (!choice.out && !choice.limited)
 		return REFUSAL_NO_ACCOUNT;
-	settle(c, &choice, hard);
-	return REFUSAL_NONE;
+	c->verdict->resets_ms = earliest(choice.back_ms, choice.free_ms);
+	return REFUSAL_CIRCUIT_OPEN;
 }
 
 /* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */

@@ -82,9 +82,11 @@ static enum refusal go_on(struct decide_context *c)
 
 	v->failed = (struct decide_failure){cause_of(c), v->lease->account, v->lease->backend};
 	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
-	if (v->lease->attempt >= decide_attempts(c->snapshot) ||
-		decide_other_account(c) != REFUSAL_NONE)
-		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : REFUSAL_NO_ACCOUNT;
+	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot)
+		? decide_other_account(c)
+		: REFUSAL_NO_ACCOUNT;
+	if (refusal != REFUSAL_NONE)
+		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : refusal;
 	v->account_usage =
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
 	if (!v->account_usage)

@@ -192,7 +192,8 @@ void decide_release(struct decide_state *state, struct statefile_lease *lease, b
 
 	for (size_t i = 0; i < count; i++)
 		usage_leave(u, usages[i]);
-	if (!never_sent) {
+	/* an attempt before this one may have been sent */
+	if (!never_sent || lease->attempt > 1) {
 		lease_end(state->leases, lease);
 		return;
 	}
