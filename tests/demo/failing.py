@@ -10,6 +10,7 @@ A BEHAVIOUR is {"do": WHAT, ...}, or a list of such of which each request takes 
   status, headers, body      of answer; headers is a list of pairs, body any JSON
   times   so many requests only, then ok; share: this part of them, 0 to 1; method: requests of this method only
   early   before the request's body was read; delay: seconds before the answer
+  pause   of answer: seconds between its head and its body
 """
 import argparse
 import asyncio
@@ -161,22 +162,29 @@ class Connection(asyncio.Protocol):
         if self.data:
             self.data_received(b"")
 
-    def write(self, status, headers, body):
+    def write(self, status, headers, body, pause=0):
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         head += "".join(f"{k}: {v}\r\n" for k, v in headers)
-        self.transport.write(head.encode() + b"\r\n" + body)
+        if not pause:
+            self.transport.write(head.encode() + b"\r\n" + body)
+            return self.end()
+        self.transport.write(head.encode() + b"\r\n")
+        self.timer = asyncio.get_running_loop().call_later(pause, self.write_body, body)
+
+    def write_body(self, body):
+        self.timer = None
+        self.transport.write(body)
+        self.end()
 
     def do_ok(self):
         said = {"token": self.row["token"], "path": self.row["path"], "body_len": self.row["body_len"],
                 "body_sha256": self.row["body_sha256"]}
         self.write(200, (), json.dumps(said).encode())
-        self.end()
 
     def do_answer(self):
         status = self.does["status"]
         said = self.does.get("body", {"error": {"message": f"status {status} as told", "code": "as_told"}})
-        self.write(status, self.does.get("headers", ()), json.dumps(said).encode())
-        self.end()
+        self.write(status, self.does.get("headers", ()), json.dumps(said).encode(), self.does.get("pause", 0))
 
     def do_close(self):
         self.transport.abort()

@@ -130,6 +130,7 @@ class FailingStack(Stack):
             self.relay.adm("upstreams", "add", provider, "--url", self.failing.url, "--provider", provider)
         self.relay.adm("upstreams", "add", "prefixed", "--url", self.failing.url + "/pre/fix", "--strip", "/v1")
         self.relay.adm("upstreams", "add", "hasty", "--url", self.failing.url, "--first-byte-timeout", "1s")
+        self.relay.adm("upstreams", "add", "unprobed", "--url", self.failing.url, "--probe", "none")
         self.add_closed_egress("closed")
         self.nowhere = Pool(self, "nowhere", 1, egresses=["closed"])
         wait_until("HAProxy knows the closed egress", lambda: self.nowhere.post().code == "upstream_unreachable")

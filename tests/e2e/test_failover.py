@@ -194,7 +194,7 @@ def test_failover_adds_little(pair):
 # --- what cannot be replayed inside ---
 
 @pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("status", [401, 403, 429, 529])
+@pytest.mark.parametrize("status", [401, 403, 429, 503, 529])
 def test_a_large_request_is_told_to_come_again(pair, status, early):
     body = body_of(1024 * KB)
     answer, first, session = fail_first(pair, status, 1024 * KB, early=early)

@@ -14,8 +14,6 @@ from relay import VERSIONS, wait_until
 
 RECOVERY = 2
 QUICK = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 100ms\n"
-# The relay's own questions rest: the next one to ask an account is a client.
-UNPROBED = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = 10m\n"
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -291,22 +289,36 @@ def test_a_trial_that_fails_opens_it_again(single):
     assert post_some(single, 5) == [503] * 5 and single.failing.total(single.tokens[0]) == 6
 
 
-def test_a_trial_whose_client_leaves_locks_nothing(single):
-    token = single.tokens[0]
-    single.s.configure(UNPROBED)
-    try:
-        open_circuit(single)
-        single.failing.set(token, 200, delay=30)
-        wait_until("the circuit may be tried", lambda: single.show(token)["state"] != "open", RECOVERY + 2)
-        s = single.s.connect()
-        single.s.send(s, "GET", "/v1/x", key=single.key)
-        wait_until("a trial is out", lambda: single.failing.now(token) == 1)
-        assert single.post().code == "circuit_open"
-        s.close()
-        single.failing.set(token)
-        wait_until("another one may try", lambda: single.post().status == 200)
-    finally:
-        single.s.configure(QUICK)
+def test_a_trial_whose_client_leaves_locks_nothing(site):
+    pool = site.pool("unprobed", 1, upstream="unprobed")
+    site.relay.adm("pools", "set", "unprobed", *pool.accounts, "--wait", "0s")
+    token = pool.tokens[0]
+    open_circuit(pool)
+    pool.failing.set(token, 200, delay=30)
+    wait_until("the circuit may be tried", lambda: pool.show(token)["state"] != "open", RECOVERY + 2)
+    s = site.connect()
+    site.send(s, "GET", "/v1/x", key=pool.key)
+    wait_until("a trial is out", lambda: pool.failing.now(token) == 1)
+    assert pool.post().code == "circuit_open"
+    s.close()
+    pool.failing.set(token)
+    wait_until("another one may try", lambda: pool.post().status == 200)
+
+
+def test_the_head_of_a_trial_is_enough(site):
+    """A trial that streams for long closes the circuit as soon as its answer begins."""
+    pool = site.pool("streams", 1, upstream="unprobed")
+    site.relay.adm("pools", "set", "streams", *pool.accounts, "--wait", "0s")
+    token = pool.tokens[0]
+    open_circuit(pool)
+    pool.failing.set(token, 200, pause=30, times=1)
+    wait_until("the circuit may be tried", lambda: pool.show(token)["state"] != "open", RECOVERY + 2)
+    s = site.connect()
+    site.send(s, "GET", "/v1/x", key=pool.key)
+    assert s.recv(1000).startswith(b"HTTP/1.1 200")
+    wait_until("it is closed", lambda: pool.show(token)["circuit"] == "closed", 2)
+    assert pool.failing.now(token) == 1 and pool.post().status == 200
+    s.close()
 
 
 def test_reset_closes_it_at_once(single):
@@ -369,8 +381,8 @@ def test_an_open_circuit_survives_restarts(single):
 
 def test_the_last_resort(site):
     """All of a pool's circuits are open: a few requests are let through, so that its recovery is seen at once."""
-    pool = site.pool("resort", 2)
-    site.configure(NO_BUDGET + "recovery = 60s\nprobe_pause = 10m\n")
+    pool = site.pool("resort", 2, upstream="unprobed")
+    site.configure(NO_BUDGET + "recovery = 60s\n")
     try:
         pool.reset()
         for token in pool.tokens:
