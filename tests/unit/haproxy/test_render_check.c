@@ -55,6 +55,9 @@ static void refuses_paths_that_end_a_word(void **state)
 		model_init(&model);
 		model.m.admin_socket = bad[i];
 		assert_refused(&model, "admin socket");
+		model_init(&model);
+		model.m.internal_socket = bad[i];
+		assert_refused(&model, "internal socket");
 	}
 }
 
@@ -112,6 +115,10 @@ static void refuses_backends_it_cannot_write(void **state)
 	assert_refused(&model, "backend name");
 	model_init(&model);
 	model.backends[1].name = model.backends[0].name;
+	assert_refused(&model, "two backends");
+	model_init(&model);
+	model_widen(&model);
+	model.internal[1].name = model.internal[0].name;
 	assert_refused(&model, "two backends");
 	model_init(&model);
 	model.backends[0].host = "a.example weight 1";

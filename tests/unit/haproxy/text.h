@@ -1,0 +1,14 @@
+/* What a rendered text must hold, for the tests of the renderer. */
+#ifndef RELAY_TESTS_UNIT_HAPROXY_TEXT_H
+#define RELAY_TESTS_UNIT_HAPROXY_TEXT_H
+
+#include <stddef.h>
+
+size_t count_of(const char *text, const char *part);
+void assert_has(const char *text, const char *part);
+void assert_lacks(const char *text, const char *part);
+void assert_before(const char *text, const char *first, const char *second);
+/* A section of the text, ended where the next one begins: look at the last one first. */
+char *section_of(char *text, const char *head);
+
+#endif
