@@ -220,6 +220,71 @@ static void the_output_directory_is_checked(void **state)
 	json_object_put(o);
 }
 
+/* The row of a server, to its end, of the section that begins so. */
+static void assert_server(const struct room *r, const char *section, const char *server)
+{
+	char path[ROOM_PATH_MAX];
+	struct buffer text = {0};
+
+	snprintf(path, sizeof(path), "%s/haproxy/relay.cfg", r->dir);
+	assert_int_equal(buffer_read_file(&text, path, 1 << 20), 0);
+	const char *at = strstr(buffer_str(&text), section);
+	assert_non_null(at);
+	at = strstr(at, "\tserver out ");
+	assert_non_null(at);
+	assert_int_equal(strncmp(at + strlen("\tserver out "), server, strlen(server)), 0);
+	buffer_fini(&text);
+}
+
+static void gives_control_a_way_to_token_hosts_and_echo_endpoints(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+
+	assert_int_equal(render(r, &report), 0);
+	assert_true(file_has(r, "relay.cfg", "haproxy-internal.sock' mode 660 group "));
+	assert_false(file_has(r, "relay.cfg", "\nbackend t"));
+	assert_false(file_has(r, "relay.cfg", "\nbackend c-"));
+	snprintf(r->control.config.health_echo_url.s, sizeof(r->control.config.health_echo_url.s),
+		"http://127.0.0.1:7/ip");
+	change(r,
+		"UPDATE upstreams SET token_url = 'http://127.0.0.1:8/oauth/token';"
+		"INSERT INTO account_egresses VALUES (1, 2, 0);"
+		"INSERT INTO accounts (name, upstream_id, source, created_ms)"
+		" VALUES ('b', 1, 'token', 0)");
+	assert_server(r, "\nbackend t1-e1 ", "127.0.0.1:8 weight 0\n");
+	assert_server(r, "\nbackend t1-e2 ", "127.0.0.1:8 weight 0 source 127.0.0.9\n");
+	assert_server(r, "\nbackend c-e1 ", "127.0.0.1:7 weight 0\n");
+	assert_server(r, "\nbackend c-e2 ", "127.0.0.1:7 weight 0 source 127.0.0.9\n");
+}
+
+static void lets_haproxy_ask_the_agent_on_this_machine(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+
+	assert_int_equal(render(r, &report), 0);
+	assert_false(file_has(r, "relay.cfg", " agent-check "));
+	snprintf(r->control.config.check_listen.s, sizeof(r->control.config.check_listen.s),
+		"tcp:0.0.0.0:8812");
+	assert_int_equal(render(r, &report), 0);
+	assert_true(file_has(r, "relay.cfg",
+		" agent-check agent-addr 127.0.0.1 agent-port 8812 agent-inter 2s"
+		" agent-send \"b1-chat-direct\\n\""));
+}
+
+static void takes_the_limits_of_the_upstreams_provider(void **state)
+{
+	struct room *r = *state;
+	struct haproxy_report report;
+
+	assert_int_equal(render(r, &report), 0);
+	assert_true(file_has(r, "relay.cfg", "res.hdr_names -m sub x-ratelimit- }"));
+	change(r, "UPDATE upstreams SET provider = 'anthropic'");
+	assert_false(file_has(r, "relay.cfg", "res.hdr_names -m sub x-ratelimit- }"));
+	assert_true(file_has(r, "relay.cfg", "res.hdr_names -m sub anthropic-ratelimit- }"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, configure, room_teardown)
 
 int main(void)
@@ -232,6 +297,9 @@ int main(void)
 		TEST(a_binary_that_fails_keeps_the_change_waiting),
 		TEST(files_that_were_lost_are_written_again),
 		TEST(the_output_directory_is_checked),
+		TEST(gives_control_a_way_to_token_hosts_and_echo_endpoints),
+		TEST(lets_haproxy_ask_the_agent_on_this_machine),
+		TEST(takes_the_limits_of_the_upstreams_provider),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
