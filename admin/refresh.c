@@ -59,6 +59,10 @@ static void log_settled(const struct refresh_item *item, const struct refresh_se
 	if (s->action.step == REFRESH_COMMIT)
 		log_event(LOG_LEVEL_INFO, "token refreshed", LOG_STR("account", item->name),
 			LOG_STR("expires_at", until));
+	else if (s->action.step == REFRESH_FORGET)
+		log_event(LOG_LEVEL_INFO,
+			"a refresh is void: the credential was replaced meanwhile",
+			LOG_STR("account", item->name));
 	else
 		log_event(LOG_LEVEL_WARNING, "token not refreshed", LOG_STR("account", item->name),
 			LOG_STR("outcome", refresh_outcome_name(s->outcome)),
