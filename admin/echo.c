@@ -24,7 +24,8 @@ static int parse_object(json_object *o, struct ip *ret, struct errtext *e)
 				? 0
 				: not_an_address(e);
 	}
-	return errtext_set(e, -EINVAL, "the echo endpoint's answer has none of ip, origin, address");
+	return errtext_set(
+		e, -EINVAL, "the echo endpoint's answer has none of ip, origin, address");
 }
 
 static int parse_json(struct slice body, struct ip *ret, struct errtext *e)

@@ -27,7 +27,7 @@ class Browser:
         self.fr, answers = os.pipe()
         self.home = tempfile.TemporaryDirectory(prefix="relay-browser-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", find_browser(), "--headless", "--no-sandbox",
+            ["/bin/bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", find_browser(), "--headless", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", f"--user-data-dir={self.home.name}",
              f"--window-size={width},{height}", "--remote-debugging-pipe"],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
