@@ -280,6 +280,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	healthwatch_stop(&r->healthwatch);
 	watchfile_free(r->watchfile);
 	probe_free(c->probe);
 	refresh_free(c->refresh);

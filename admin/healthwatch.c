@@ -2,13 +2,14 @@
 
 #include "admin/account_state.h"
 #include "admin/control.h"
+#include "admin/names.h"
 #include "admin/notices.h"
-#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define POLL_S 0.2
 #define LOOK_MS 5000
@@ -46,68 +47,108 @@ static const char *format_reason(const struct control *c, uint32_t account, char
 	return out;
 }
 
-/* --- what is to be suspended --- */
+/* --- what there is --- */
 
-static int find_suspended(struct control *c, struct buffer *ids, struct errtext *e)
+struct found {
+	uint32_t id;
+	const char *why;
+	char name[NAMES_SIZE];
+};
+
+/* Arrays of struct found. */
+struct findings {
+	struct buffer suspended, invalid;
+};
+
+static void findings_fini(struct findings *f)
+{
+	buffer_fini(&f->suspended);
+	buffer_fini(&f->invalid);
+}
+
+/* NULL: nothing is wrong with it, or it can be renewed. */
+static const char *why_invalid(const struct account_facts *f, uint64_t generation, bool renewable)
+{
+	if (f->needs_login || !f->has_credential || renewable)
+		return NULL;
+	if (f->expired)
+		return "its credential has expired, and nothing renews it";
+	if (account_standing(f) != BOARD_STANDING_USABLE && generation &&
+		board_get(&f->row->refused_credential) == generation)
+		return "the upstream refuses its credential, and nothing renews it";
+	return NULL;
+}
+
+static void take_account(struct findings *all, sqlite3_stmt *st, const struct board *b)
+{
+	struct account_facts facts = account_facts_read(st, 3, b);
+	struct slice name = slice_cut(store_column(st, 0), NAMES_SIZE - 1);
+	struct found one = {
+		.id = facts.id,
+		.why = why_invalid(&facts, (uint64_t)sqlite3_column_int64(st, 1),
+			sqlite3_column_int(st, 2) != 0),
+	};
+
+	memcpy(one.name, name.p, name.n);
+	if (account_standing(&facts) == BOARD_STANDING_SUSPENDED)
+		buffer_append(&all->suspended, &one, sizeof(one));
+	if (one.why)
+		buffer_append(&all->invalid, &one, sizeof(one));
+}
+
+static int find_all(struct control *c, struct findings *all, struct errtext *e)
 {
 	sqlite3_stmt *st = store_statement(c->store,
-		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM
-		"WHERE a.suspended = 0 ORDER BY a.id",
+		"SELECT a.name, c.generation, a.source <> 'watch' AND EXISTS (SELECT 1"
+		" FROM credentials x WHERE x.account_id = a.id AND x.field = 'refresh_token'),"
+		" " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "WHERE a.suspended = 0 ORDER BY a.id",
 		e);
 	int rc = -EIO;
 
-	while (st && (rc = store_step(c->store, st, e)) == 1) {
-		struct account_facts facts = account_facts_read(st, 0, c->board);
-		if (account_standing(&facts) == BOARD_STANDING_SUSPENDED)
-			buffer_append(ids, &facts.id, sizeof(facts.id));
-	}
-	return rc ? rc : buffer_error(ids);
+	while (st && (rc = store_step(c->store, st, e)) == 1)
+		take_account(all, st, c->board);
+	if (!rc)
+		rc = buffer_error(&all->suspended);
+	return rc ? rc : buffer_error(&all->invalid);
 }
 
-static int suspend(struct control *c, uint32_t id, const char *reason, struct errtext *e)
+/* --- suspended --- */
+
+static int suspend(struct control *c, const struct found *one, struct errtext *e)
 {
+	char subject[NOTICES_SUBJECT_SIZE];
+	char reason[REASON_SIZE];
 	sqlite3_stmt *st = store_statement(c->store,
-		"UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2"
-		" RETURNING name",
-		e);
-	char subject[NOTICES_SUBJECT_SIZE] = "";
+		"UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2", e);
 
 	if (!st)
 		return -EIO;
-	store_bind_text(st, 1, reason);
-	sqlite3_bind_int64(st, 2, id);
-	int rc = store_step(c->store, st, e);
-	if (rc == 1)
-		notices_subject("account", (const char *)sqlite3_column_text(st, 0), subject);
-	/* to the end, or it would hold the transaction */
-	while (rc == 1)
-		rc = store_step(c->store, st, e);
-	if (rc || !*subject)
-		return rc;
-	return notices_raise(c->store, NOTICE_ACCOUNT_SUSPENDED, subject, reason, e);
+	store_bind_text(st, 1, format_reason(c, one->id, reason));
+	sqlite3_bind_int64(st, 2, one->id);
+	int error = store_run(c->store, st, e);
+	return error ? error
+		     : notices_raise(c->store, NOTICE_ACCOUNT_SUSPENDED,
+			       notices_subject("account", one->name, subject), reason, e);
 }
 
-static int suspend_all(struct control *c, struct slice ids, struct errtext *e)
+static int suspend_all(struct control *c, const struct buffer *all, struct errtext *e)
 {
-	char reason[REASON_SIZE];
-	uint32_t id;
+	const struct found *found = (const void *)all->data;
 	int error = store_bump_version(c->store, e);
 
-	for (; ids.n >= sizeof(id) && !error; ids.p += sizeof(id), ids.n -= sizeof(id)) {
-		memcpy(&id, ids.p, sizeof(id));
-		error = suspend(c, id, format_reason(c, id, reason), e);
-	}
+	for (size_t i = 0; i < all->len / sizeof(*found) && !error; i++)
+		error = suspend(c, &found[i], e);
 	return error;
 }
 
-static int keep(struct control *c, struct slice ids, struct errtext *e)
+static int keep_suspended(struct control *c, const struct buffer *all, struct errtext *e)
 {
 	struct control_outcome outcome;
-	int error = store_begin(c->store, e);
+	int error = all->len ? store_begin(c->store, e) : 0;
 
-	if (error)
+	if (error || !all->len)
 		return error;
-	error = suspend_all(c, ids, e);
+	error = suspend_all(c, all, e);
 	if (error)
 		store_rollback(c->store);
 	else
@@ -115,26 +156,94 @@ static int keep(struct control *c, struct slice ids, struct errtext *e)
 	return error ? error : control_publish(c, &outcome, e);
 }
 
+/* --- invalid --- */
+
+/* Rows that begin with an id, by rising id: struct found, or ids alone. */
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *x = a;
+	const uint32_t *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static bool holds(const struct buffer *rows, size_t row_size, uint32_t id)
+{
+	return rows->len && bsearch(&id, rows->data, rows->len / row_size, row_size, compare_ids);
+}
+
+/* Of those in use; what is suspended keeps its notice. One at a time: it is written to meanwhile. */
+static int resolve_mended(struct control *c, const struct buffer *all, struct errtext *e)
+{
+	struct buffer subjects = {0};
+	sqlite3_stmt *st = store_statement(c->store,
+		"SELECT a.id, n.subject FROM notices n JOIN accounts a"
+		" ON n.subject = 'account/' || a.name WHERE n.kind = '" NOTICE_ACCOUNT_INVALID
+		"' AND n.acked_ms = 0 AND a.suspended = 0",
+		e);
+	int rc = -EIO;
+
+	while (st && (rc = store_step(c->store, st, e)) == 1) {
+		struct slice subject = store_column(st, 1);
+		if (holds(all, sizeof(struct found), (uint32_t)sqlite3_column_int64(st, 0)))
+			continue;
+		buffer_append_slice(&subjects, subject);
+		buffer_append(&subjects, "", 1);
+	}
+	for (size_t at = 0; !rc && at < subjects.len; at += strlen(subjects.data + at) + 1)
+		rc = notices_resolve(c->store, NOTICE_ACCOUNT_INVALID, subjects.data + at, e);
+	buffer_fini(&subjects);
+	return rc;
+}
+
+/* Once for as long as it lasts: an operator who has acknowledged it is not told again. */
+static int tell_invalid(struct healthwatch *w, const struct buffer *all, struct errtext *e)
+{
+	const struct found *found = (const void *)all->data;
+	char subject[NOTICES_SUBJECT_SIZE];
+	struct buffer told = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < all->len / sizeof(*found) && !error; i++) {
+		if (!holds(&w->told, sizeof(found[i].id), found[i].id))
+			error = notices_raise(w->control->store, NOTICE_ACCOUNT_INVALID,
+				notices_subject("account", found[i].name, subject), found[i].why,
+				e);
+		if (!error)
+			buffer_append(&told, &found[i].id, sizeof(found[i].id));
+	}
+	buffer_fini(&w->told);
+	w->told = told;
+	return error ? error : resolve_mended(w->control, all, e);
+}
+
 /* --- when --- */
+
+static int look(struct healthwatch *w, struct errtext *e)
+{
+	struct findings all = {0};
+	int error = find_all(w->control, &all, e);
+
+	if (!error)
+		error = keep_suspended(w->control, &all.suspended, e);
+	if (!error)
+		error = tell_invalid(w, &all.invalid, e);
+	findings_fini(&all);
+	return error;
+}
 
 void healthwatch_poll(struct healthwatch *w, int64_t now_ms)
 {
-	struct control *c = w->control;
-	uint64_t changes = board_get(&c->board->counters[BOARD_HEALTH_CHANGES]);
-	struct buffer ids = {0};
+	uint64_t changes = board_get(&w->control->board->counters[BOARD_HEALTH_CHANGES]);
 	struct errtext e = {""};
 
 	if (w->looked_ms && changes == w->seen && now_ms - w->looked_ms < LOOK_MS)
 		return;
 	w->seen = changes;
 	w->looked_ms = now_ms;
-	int error = find_suspended(c, &ids, &e);
-	if (!error && ids.len)
-		error = keep(c, buffer_slice(&ids), &e);
-	if (error)
-		log_event(LOG_LEVEL_ERROR, "suspensions by the agent were not kept",
+	if (look(w, &e))
+		log_event(LOG_LEVEL_ERROR, "what the agent says of accounts was not kept",
 			LOG_STR("reason", e.text));
-	buffer_fini(&ids);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -156,4 +265,5 @@ void healthwatch_stop(struct healthwatch *w)
 {
 	if (w->control)
 		ev_timer_stop(w->control->loop, &w->timer);
+	buffer_fini(&w->told);
 }

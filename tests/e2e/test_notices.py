@@ -91,6 +91,20 @@ def test_a_notice_is_acknowledged_and_its_cause_stays(site):
     site.relay.adm("accounts", "resume", pool.accounts[0])
 
 
+def test_a_key_that_is_refused_is_a_notice_until_there_is_another(site):
+    pool = site.pool("revoked", 1)
+    account, token = pool.accounts[0], pool.tokens[0]
+    pool.failing.set(token, 401)
+    assert [pool.post().status for _ in range(2)] == [401] * 2
+    [notice] = wait_until("there is a notice", lambda: notices(site), 10)
+    assert (notice["kind"], notice["subject"]) == ("account_invalid", f"account/{account}")
+    assert pool.show(token)["state"] == "cooling"
+    site.relay.adm("accounts", "set", account, "--token-stdin", stdin="token-of-tomorrow")
+    wait_until("nothing is open", lambda: notices(site) == [], 10)
+    assert pool.post().status == 200
+    pool.failing.calm()
+
+
 def test_reset_forgets_what_is_held_against_an_account(site):
     pool = site.pool("reset", 1)
     be_refused(pool, pool.tokens[0])

@@ -34,6 +34,12 @@ static int setup(void **state)
 	return 0;
 }
 
+static int teardown(void **state)
+{
+	buffer_fini(&w.watch.told);
+	return room_teardown(state);
+}
+
 static void suspend(struct room *r, uint32_t id, uint64_t epoch)
 {
 	board_set(&board_account(r->board, id)->epoch, epoch);
@@ -173,16 +179,107 @@ static void says_how_often_and_why(void **state)
 	close(fd);
 }
 
+/* --- invalid --- */
+
+static void cool(struct room *r, uint32_t id, uint64_t refused)
+{
+	board_set(&board_account(r->board, id)->standing,
+		refused ? BOARD_STANDING_COOLING : BOARD_STANDING_USABLE);
+	board_set(&board_account(r->board, id)->refused_credential, refused);
+	board_add(&r->board->counters[BOARD_HEALTH_CHANGES], 1);
+}
+
+static int64_t open_notices(struct room *r)
+{
+	return room_number(
+		r, "SELECT count(*) FROM notices WHERE kind = 'account_invalid' AND acked_ms = 0");
+}
+
+static void a_refused_credential_that_nothing_renews_is_a_notice(void **state)
+{
+	struct room *r = *state;
+
+	cool(r, 1, 1);
+	look_in_vain(r, 1000);
+	assert_int_equal(room_number(r,
+				 "SELECT count(*) FROM notices WHERE subject = 'account/a' AND"
+				 " message LIKE 'the upstream refuses its credential%'"),
+		1);
+	/* told once, even when it was acknowledged while it lasts */
+	look_in_vain(r, 7000);
+	assert_int_equal(room_number(r, "SELECT count FROM notices"), 1);
+	room_run(r, "UPDATE notices SET acked_ms = 1");
+	look_in_vain(r, 13000);
+	assert_int_equal(open_notices(r), 0);
+	/* taken again, and refused again */
+	cool(r, 1, 0);
+	look_in_vain(r, 19000);
+	cool(r, 1, 1);
+	look_in_vain(r, 25000);
+	assert_int_equal(open_notices(r), 1);
+	cool(r, 1, 0);
+	look_in_vain(r, 31000);
+	assert_int_equal(open_notices(r), 0);
+}
+
+static void a_new_credential_ends_the_notice(void **state)
+{
+	struct room *r = *state;
+
+	cool(r, 1, 1);
+	look_in_vain(r, 1000);
+	assert_int_equal(open_notices(r), 1);
+	room_put_token(r, 1, "sk-new"); /* generation 2 */
+	look_in_vain(r, 7000);
+	assert_int_equal(open_notices(r), 0);
+}
+
+static void what_has_expired_is_invalid_unless_it_can_be_renewed(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, "UPDATE credentials SET expires_ms = 1");
+	assert_int_equal(credential_put(r->control.store, r->control.vault, 2,
+				 CREDENTIAL_REFRESH_TOKEN, SLICE_LITERAL("rt"), 0, &r->e),
+		0);
+	cool(r, 2, 1);
+	look_in_vain(r, 1000);
+	assert_int_equal(open_notices(r), 1);
+	assert_int_equal(room_number(r,
+				 "SELECT count(*) FROM notices WHERE subject = 'account/a' AND"
+				 " message LIKE 'its credential has expired%'"),
+		1);
+}
+
+/* The notice of an account that is suspended meanwhile is not taken for mended. */
+static void a_suspension_mends_nothing(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	cool(r, 1, 1);
+	look_in_vain(r, 1000);
+	suspend(r, 1, 0);
+	look(r, 7000, &seen);
+	room_seen_fini(&seen);
+	look_in_vain(r, 13000);
+	assert_int_equal(open_notices(r), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(an_account_that_the_agent_suspends_is_suspended_for_good),
 		TEST(what_was_reset_since_is_not_suspended),
 		TEST(what_the_operator_has_suspended_stays_as_it_is),
 		TEST(nothing_is_missed_by_a_new_control),
 		TEST(without_a_change_it_looks_every_few_seconds),
 		TEST(says_how_often_and_why),
+		TEST(a_refused_credential_that_nothing_renews_is_a_notice),
+		TEST(a_new_credential_ends_the_notice),
+		TEST(what_has_expired_is_invalid_unless_it_can_be_renewed),
+		TEST(a_suspension_mends_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
