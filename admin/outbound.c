@@ -124,7 +124,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *context)
 	return n;
 }
 
-static size_t on_header(char *p, size_t size, size_t n, void *context)
+static size_t on_header(const char *p, size_t size, size_t n, void *context)
 {
 	static const struct slice name = {"X-Relay-Error:", 14};
 	struct outbound_call *call = context;
@@ -363,8 +363,11 @@ void outbound_free(struct outbound *o)
 {
 	if (!o)
 		return;
-	while (o->calls)
-		outbound_cancel(o->calls);
+	for (struct outbound_call *next; o->calls; o->calls = next) {
+		next = o->calls->next;
+		curl_multi_remove_handle(o->multi, o->calls->easy);
+		free_call(o->calls);
+	}
 	curl_multi_cleanup(o->multi);
 	ev_timer_stop(o->loop, &o->timer);
 	free(o);

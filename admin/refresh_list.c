@@ -192,7 +192,7 @@ static int drop_others(struct refresh_list *from, struct refresh_list *kept)
 		sorted.items = kept->items;
 	}
 	if (kept->count > sorted.count)
-		qsort(kept->items, kept->count, sizeof(kept->items[0]), by_account);
+		qsort(kept->items, kept->count, sizeof(struct refresh_item *), by_account);
 	return error;
 }
 
@@ -239,8 +239,9 @@ struct refresh_item *refresh_list_find(const struct refresh_list *l, int64_t acc
 {
 	const struct refresh_item key = {.account = account};
 	const struct refresh_item *p = &key;
-	struct refresh_item **found =
-		l->count ? bsearch(&p, l->items, l->count, sizeof(l->items[0]), by_account) : NULL;
+	struct refresh_item **found = l->count
+		? bsearch(&p, l->items, l->count, sizeof(struct refresh_item *), by_account)
+		: NULL;
 
 	return found ? *found : NULL;
 }
@@ -272,7 +273,7 @@ struct refresh_item **refresh_list_due(
 		if (!is_under_way(l->items[i]) && due_ms(l->items[i]) <= now_ms)
 			due[n++] = l->items[i];
 	if (n)
-		qsort(due, n, sizeof(*due), by_due);
+		qsort(due, n, sizeof(struct refresh_item *), by_due);
 	*ret_count = n;
 	return due;
 }
