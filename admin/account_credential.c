@@ -87,7 +87,7 @@ static int read_name(struct request *r, int64_t account, char out[NAMES_SIZE])
 static int resolve_notices(struct request *r, int64_t account)
 {
 	static const char *const kinds[] = {
-		NOTICE_NEEDS_LOGIN, REFRESH_NOTICE_FAILING, NOTICE_WATCH_FAILED};
+		NOTICE_NEEDS_LOGIN, NOTICE_REFRESH_FAILING, NOTICE_WATCH_FAILED};
 	char subject[NOTICES_SUBJECT_SIZE];
 	char name[NAMES_SIZE];
 	int error = read_name(r, account, name);

@@ -5,8 +5,6 @@
 #include "admin/authjson.h"
 #include "admin/request.h"
 
-#define NOTICE_WATCH_FAILED "watch_failed"
-
 /*
  * Replaces what there was, if the body has one, and with it ends what became of that: a refresh under
  * way, the need of a login. 0 or -EINVAL naming what is wrong, never a value.

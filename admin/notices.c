@@ -143,6 +143,7 @@ int notices_each_total(struct store *s, notices_total_fn *fn, void *context, str
 	sqlite3_stmt *st = store_statement(s,
 		"WITH kinds (kind) AS (VALUES ('" NOTICE_ACCOUNT_SUSPENDED
 		"'), ('" NOTICE_ACCOUNT_INVALID "'), ('" NOTICE_NEEDS_LOGIN
+		"'), ('" NOTICE_REFRESH_FAILING "'), ('" NOTICE_WATCH_FAILED
 		"'), ('" NOTICE_EGRESS_MISMATCH "')"
 		" UNION SELECT substr(name, length('" TOTAL "') + 1) FROM settings"
 		"  WHERE name GLOB '" TOTAL "*')"

@@ -16,10 +16,12 @@
 #define NOTICES_SUBJECT_SIZE 96
 #define NOTICES_MESSAGE_MAX 512 /* bytes; longer ones are cut */
 
-/* Kinds that relay_notices_total shows from the start. */
+/* The kinds; relay_notices_total shows them from the start. */
 #define NOTICE_ACCOUNT_SUSPENDED "account_suspended"
 #define NOTICE_ACCOUNT_INVALID "account_invalid"
 #define NOTICE_NEEDS_LOGIN "needs_login"
+#define NOTICE_REFRESH_FAILING "refresh_failing"
+#define NOTICE_WATCH_FAILED "watch_failed"
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
 
 /*

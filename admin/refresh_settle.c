@@ -83,7 +83,7 @@ static int commit_tokens(struct settling *w, struct errtext *e)
 	if (!error)
 		error = refresh_journal_clear(w->store, w->account->id, e);
 	if (!error)
-		error = notices_resolve(w->store, REFRESH_NOTICE_FAILING,
+		error = notices_resolve(w->store, NOTICE_REFRESH_FAILING,
 			notices_subject("account", w->account->name, subject), e);
 	w->result.renewed = r->access_token.n > 0;
 	w->result.expires_ms = r->expires_ms;
@@ -140,7 +140,7 @@ static int raise_failing(struct settling *w, struct errtext *e)
 
 	if (!w->result.action.notice)
 		return 0;
-	return notices_raise(w->store, REFRESH_NOTICE_FAILING,
+	return notices_raise(w->store, NOTICE_REFRESH_FAILING,
 		notices_subject("account", w->account->name, subject),
 		refresh_outcome_text(w->result.outcome), e);
 }

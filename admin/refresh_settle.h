@@ -10,8 +10,6 @@
 #include "admin/store.h"
 #include "admin/vault.h"
 
-#define REFRESH_NOTICE_FAILING "refresh_failing"
-
 struct refresh_account {
 	int64_t id;
 	const char *name;
