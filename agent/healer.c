@@ -59,12 +59,16 @@ static struct healer_triple *triple_of(
 	return find(t, lease->tenant, lease->key, lease->account);
 }
 
-/* What HAProxy must have in its gauge if it is in progress there. */
+/*
+ * What HAProxy must have in its gauge if it is in progress there. A further attempt is there under its
+ * own account from its own beginning on.
+ */
 static bool is_told(const struct statefile_lease *lease, const struct gauge_head *head)
 {
-	return state_of(lease) != LEASE_FREE &&
-		lease->decided_ms <= head->begun_ms - HEALER_GRACE_MS &&
-		lease->decided_ms >= head->since_ms;
+	int64_t begun = lease->again_ms ? lease->again_ms : lease->decided_ms;
+
+	return state_of(lease) != LEASE_FREE && begun <= head->begun_ms - HEALER_GRACE_MS &&
+		begun >= head->since_ms;
 }
 
 static void count_held(struct healer *h, const struct leases *l, const struct gauge_head *head)

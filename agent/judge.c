@@ -4,7 +4,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/num.h"
+#include "common/seam.h"
 
+#define FAILURES_TO_STAY 2
 #define RESULT_SHARE 16 /* a result moves the failure ratio by 1/16 of the way */
 
 /* One attempt, with the rows that it tells of. Rows may be NULL: no place was left for them. */
@@ -290,6 +292,27 @@ static uint32_t backend_id(struct slice name)
 	return (uint32_t)id;
 }
 
+static bool was_switched(const struct record *r)
+{
+	return slice_eq_str(r->code, refusal_row(REFUSAL_ACCOUNT_SWITCHED)->code);
+}
+
+/*
+ * One failure that nobody took over may be anything, and conversations should stay where they are. After
+ * the second in a row they go elsewhere where that is possible, before the client has tried for the last
+ * time.
+ */
+static bool keeps_failing(struct agent *a, const struct record *r, const struct attempt *t,
+	const struct result *result)
+{
+	const struct statefile_lease *lease = lease_find(&a->leases, r->id);
+	bool failed = result->class == RESULT_OVERLOAD || result->class == RESULT_SERVER ||
+		(result->class == RESULT_NETWORK && !result->connect);
+
+	return failed && lease && lease->flags & LEASE_ALT &&
+		t->account_row->failures >= FAILURES_TO_STAY;
+}
+
 void judge_record(struct agent *a, const struct record *r, bool is_answer, bool was_taken)
 {
 	struct attempt t;
@@ -313,10 +336,23 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 	note_unknown(a, &t, &result, r->status);
 	note_rubbish(a, &t, r);
 	judge(a, &t, &result);
-	if (t.account_row && slice_eq_str(r->code, refusal_row(REFUSAL_ACCOUNT_SWITCHED)->code)) {
+	if (t.account_row && (was_switched(r) || keeps_failing(a, r, &t, &result))) {
 		health_pass_over(t.account_row, t.now_ms, randomness(a, r->id));
 		judge_show_account(a, t.account, t.now_ms);
 	}
+}
+
+/* HAProxy turns it into account_switched: the client may be back before the record is. */
+static bool is_switched(const struct statefile_lease *lease, unsigned status)
+{
+	static const unsigned statuses[] = {SEAM_SWITCH_STATUSES};
+
+	for (size_t i = 0; lease->flags & LEASE_ALT && i < sizeof(statuses) / sizeof(statuses[0]);
+		i++) {
+		if (statuses[i] == status)
+			return true;
+	}
+	return false;
 }
 
 void judge_head(
@@ -337,6 +373,12 @@ void judge_head(
 	bool wanted = t.account_row &&
 		health_result(t.account_row, &t.account_subject, &a->snapshot->head->health, &event,
 			t.now_ms, randomness(a, t.id));
+	/* its record will say the same again, and then counts for nothing */
+	if (t.account_row && result.class != RESULT_SUCCESS &&
+		t.account_row->generation == mark.account_generation)
+		t.account_row->generation++;
+	if (t.account_row && is_switched(lease, status))
+		health_pass_over(t.account_row, t.now_ms, randomness(a, t.id));
 	judge_backend(a, &t, true);
 	show(a, &t, before, wanted);
 }

@@ -107,6 +107,9 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_SHAPE_OPENAI "openai"
 #define SEAM_SHAPE_ANTHROPIC "anthropic"
 
+/* Answers that become account_switched where another account could serve (SEAM.md). */
+#define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529
+
 /* Names of the frontends: of clients, of further attempts, of control's own requests. */
 #define SEAM_FRONTEND "relay-in"
 #define SEAM_FRONTEND_AGAIN "relay-again"

@@ -12,6 +12,8 @@
 #include <inttypes.h>
 
 #define SHAPE RENDER_SAID("shape")
+/* SEAM_SWITCH_STATUSES */
+#define SWITCHED "{ " RENDER_ALT " -m bool } { status 401 403 429 503 529 }"
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -132,13 +134,10 @@ void render_retry_rule(struct buffer *b)
  */
 static void append_switch(struct buffer *b)
 {
-	static const char condition[] = "if { " RENDER_ALT " -m bool } { status 401 403 429 529 }";
-
-	buffer_printf(b,
+	buffer_append_str(b,
 		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) '" RESULT_STATUS
-		"=%%[status];%%[" RENDER_SAID("lim") "]' %s\n",
-		condition);
-	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, condition);
+		"=%[status];%[" RENDER_SAID("lim") "]' if " SWITCHED "\n");
+	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
 }
 
 void render_response(const struct render_model *m, struct buffer *b)
@@ -146,8 +145,9 @@ void render_response(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b,
 		"\n\t# What comes from a further attempt has been through these rules there.\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n"
+		"\t# Told to the agent at once: a trial, and what the client is about to send again.\n"
 		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
-		" if { " RENDER_SAID("watch") " -m bool }\n");
+		" if { " RENDER_SAID("watch") " -m bool } || " SWITCHED "\n");
 	append_switch(b);
 	render_response_headers(m, b);
 }
