@@ -1,5 +1,7 @@
 #include "admin/echo.h"
 
+#include "admin/url.h"
+
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -53,21 +55,26 @@ int echo_parse(struct slice body, struct ip *ret, struct errtext *e)
 	return ip_parse(body, ret) == 0 ? 0 : not_an_address(e);
 }
 
+struct slice echo_base(const char *url)
+{
+	return (struct slice){url, strcspn(url, "?#")};
+}
+
 int echo_target(const char *url, struct slice *ret, struct errtext *e)
 {
-	static const char *const schemes[] = {"https://", "http://"};
+	struct slice base = echo_base(url);
+	struct url parsed;
+	int error = url_parse(base, &parsed, e);
 
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		size_t n = strlen(schemes[i]);
-		if (strncasecmp(url, schemes[i], n) != 0)
-			continue;
-		const char *path = strpbrk(url + n, "/?#");
-		size_t length = path ? strcspn(path, "#") : 0;
-		if (length && *path != '/')
-			return errtext_set(e, -EINVAL,
-				"[health] echo_url: a path is missing before the query");
-		*ret = length ? (struct slice){path, length} : slice_from_str("/");
-		return 0;
-	}
-	return errtext_set(e, -EINVAL, "[health] echo_url is neither https:// nor http://");
+	if (error)
+		return errtext_prefix(e, error, "[health] echo_url");
+	const char *path = strchr(url + strcspn(url, ":") + strlen("://"), '/');
+	if (path && path < base.p + base.n)
+		*ret = (struct slice){path, strcspn(path, "#")};
+	else if (url[base.n] == '?')
+		return errtext_set(
+			e, -EINVAL, "[health] echo_url: a path is missing before the query");
+	else
+		*ret = slice_from_str("/");
+	return 0;
 }

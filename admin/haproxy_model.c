@@ -1,6 +1,7 @@
 #include "admin/haproxy_model.h"
 
 #include "admin/control.h"
+#include "admin/echo.h"
 #include "admin/hex.h"
 #include "admin/url.h"
 #include "common/ip.h"
@@ -337,29 +338,33 @@ static int take_node(
 	return 0;
 }
 
-/* A node is told a name and sees no content: an endpoint that gives neither is not asked through it. */
+/*
+ * A node is told a name and sees no content: an endpoint that gives neither is not asked through it.
+ * One that cannot be asked at all is told by `egress check`; it keeps nothing else from being rendered.
+ */
 static bool can_ask_through(const char *echo_url, struct slice kind)
 {
 	struct url url;
 	struct ip ip;
 
+	if (url_parse(echo_base(echo_url), &url, NULL))
+		return false;
 	if (!slice_eq_str(kind, "node"))
 		return true;
-	return url_parse(slice_from_str(echo_url), &url, NULL) == 0 && url.tls &&
-		ip_parse(slice_from_str(url.host), &ip) < 0;
+	return url.tls && ip_parse(slice_from_str(url.host), &ip) < 0;
 }
 
 static int take_echo_backend(
 	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
 {
+	const char *url = c->config.health_echo_url.s;
 	const struct slice no_ca = {NULL, 0};
 	char name[64];
 
-	if (!can_ask_through(c->config.health_echo_url.s, store_column(st, 1)))
+	if (!can_ask_through(url, store_column(st, 1)))
 		return 0;
 	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, (int64_t)sqlite3_column_int64(st, 0));
-	int error = take_internal(
-		m, name, slice_from_str(c->config.health_echo_url.s), no_ca, st, 1, e);
+	int error = take_internal(m, name, echo_base(url), no_ca, st, 1, e);
 	return error ? errtext_prefix(e, error, "[health] echo_url") : 0;
 }
 

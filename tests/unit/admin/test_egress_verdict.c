@@ -1,0 +1,215 @@
+/* What a check of an egress leaves behind: in the store, in the notices, in what the agent is told. */
+#include "tests/unit/admin/room.h"
+
+#include "admin/egress_verdict.h"
+#include "admin/notices.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define EGRESSES                                                                                   \
+	"INSERT INTO upstreams (name, url, provider, headers, created_ms)"                         \
+	" VALUES ('u', 'https://u.example', 'openai', '{}', 0);"                                   \
+	"INSERT INTO egresses (name, kind, address, created_ms) VALUES"                            \
+	" ('near', 'source', '192.0.2.1', 0), ('far', 'socks4', '192.0.2.9:1080', 0),"             \
+	" ('other', 'socks4', '192.0.2.8:1080', 0);"                                               \
+	"INSERT INTO accounts (name, upstream_id, source, created_ms)"                             \
+	" VALUES ('a', 1, 'token', 0), ('b', 1, 'token', 0);"                                      \
+	"INSERT INTO account_egresses (account_id, egress_id, position)"                           \
+	" SELECT 1, id, 0 FROM egresses WHERE name = 'far' UNION"                                  \
+	" SELECT 2, id, 0 FROM egresses WHERE name = 'other'"
+
+static void subject_of(struct room *r, const char *name, struct egress_subject *ret)
+{
+	sqlite3_stmt *st = store_statement(r->control.store,
+		"SELECT id, kind, address, seen_ip, shared FROM egresses WHERE name = ?1", &r->e);
+
+	store_bind_text(st, 1, name);
+	assert_int_equal(store_step(r->control.store, st, &r->e), 1);
+	*ret = (struct egress_subject){
+		.id = sqlite3_column_int64(st, 0), .shared = sqlite3_column_int(st, 4) != 0};
+	snprintf(ret->name, sizeof(ret->name), "%s", name);
+	snprintf(ret->kind, sizeof(ret->kind), "%s", sqlite3_column_text(st, 1));
+	snprintf(ret->address, sizeof(ret->address), "%s", sqlite3_column_text(st, 2));
+	snprintf(ret->seen_ip, sizeof(ret->seen_ip), "%s", sqlite3_column_text(st, 3));
+	sqlite3_reset(st);
+}
+
+/* A check of that egress has seen that address. Returns whether it matched. */
+static bool check(struct room *r, const char *name, const char *seen, bool on_demand)
+{
+	struct egress_subject subject;
+	struct egress_verdict v;
+	struct ip ip;
+
+	subject_of(r, name, &subject);
+	assert_int_equal(ip_parse(slice_from_str(seen), &ip), 0);
+	assert_int_equal(egress_verdict_find(r->control.store, &subject, &ip, &v, &r->e), 0);
+	room_acknowledge(r, store_version(r->control.store) + 1, 0);
+	if (egress_verdict_keep(&r->control, &subject, &v, on_demand, &r->e))
+		fail_msg("%s", r->e.text);
+	return v.matches;
+}
+
+static bool is_suspended(struct room *r, const char *name)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "SELECT suspended FROM egresses WHERE name = '%s'", name);
+	return room_number(r, sql) == 1;
+}
+
+static void a_source_must_be_its_address(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	assert_true(check(r, "near", "192.0.2.1", false));
+	assert_true(check(r, "near", "::ffff:192.0.2.1", false));
+	assert_false(is_suspended(r, "near"));
+	assert_false(check(r, "near", "192.0.2.2", false));
+	assert_true(is_suspended(r, "near"));
+	assert_int_equal(
+		room_number(r,
+			"SELECT suspend_reason = 'egress check: 192.0.2.2 was seen in place of "
+			"192.0.2.1' FROM egresses WHERE name = 'near'"),
+		1);
+}
+
+static void the_first_address_seen_is_the_one(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	assert_true(check(r, "far", "203.0.113.1", false));
+	assert_true(check(r, "far", "203.0.113.1", false));
+	assert_false(check(r, "far", "203.0.113.2", false));
+	/* not even when it is seen again and again */
+	assert_false(check(r, "far", "203.0.113.2", false));
+	assert_int_equal(
+		room_number(r, "SELECT seen_ip = '203.0.113.1' FROM egresses WHERE name = 'far'"),
+		1);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM notices WHERE acked_ms = 0"), 1);
+	assert_int_equal(room_number(r, "SELECT count FROM notices"), 2);
+}
+
+static void the_agent_is_told_once(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, EGRESSES);
+	uint64_t version = store_version(r->control.store);
+	check(r, "far", "203.0.113.1", false);
+	assert_true(store_version(r->control.store) == version);
+	check(r, "far", "203.0.113.2", false);
+	assert_true(store_version(r->control.store) == version + 1);
+	room_take(r, &seen);
+	const struct snapshot_egress *rows =
+		SNAPSHOT_ROWS(&seen.snapshot, EGRESS, struct snapshot_egress);
+	size_t suspended = 0;
+	for (uint32_t i = 0; i < seen.snapshot.counts[SNAPSHOT_EGRESS]; i++) {
+		if (rows[i].flags & SNAPSHOT_EGRESS_SUSPENDED) {
+			assert_true(
+				slice_eq_str(snapshot_text(&seen.snapshot, rows[i].name), "far"));
+			suspended++;
+		}
+	}
+	assert_int_equal(suspended, 1);
+	room_seen_fini(&seen);
+	check(r, "far", "203.0.113.2", false);
+	assert_true(store_version(r->control.store) == version + 1);
+}
+
+static void only_who_asks_lifts_it(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	check(r, "far", "203.0.113.1", false);
+	check(r, "far", "203.0.113.2", true);
+	assert_true(check(r, "far", "203.0.113.1", false));
+	assert_true(is_suspended(r, "far"));
+	assert_true(check(r, "far", "203.0.113.1", true));
+	assert_false(is_suspended(r, "far"));
+	assert_int_equal(room_number(r, "SELECT epoch FROM egresses WHERE name = 'far'"), 1);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM notices WHERE acked_ms = 0"), 0);
+}
+
+static void what_somebody_else_suspended_stays(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	room_run(
+		r, "UPDATE egresses SET suspended = 1, suspend_reason = 'mine' WHERE name = 'far'");
+	assert_true(check(r, "far", "203.0.113.1", true));
+	assert_true(is_suspended(r, "far"));
+}
+
+static void two_accounts_are_not_seen_as_one(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	assert_true(check(r, "far", "203.0.113.1", false));
+	assert_false(check(r, "other", "203.0.113.1", false));
+	assert_false(is_suspended(r, "far"));
+	assert_true(is_suspended(r, "other"));
+	/* with the one out of use, the first harms nobody */
+	assert_true(check(r, "far", "203.0.113.1", false));
+}
+
+static void one_account_and_shared_ones_may_be(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, EGRESSES);
+	room_run(r, "UPDATE account_egresses SET account_id = 1");
+	assert_true(check(r, "far", "203.0.113.1", false));
+	assert_true(check(r, "other", "203.0.113.1", false));
+	room_run(r,
+		"UPDATE account_egresses SET account_id = 2 WHERE egress_id ="
+		" (SELECT id FROM egresses WHERE name = 'other');"
+		"UPDATE egresses SET shared = 1");
+	assert_true(check(r, "other", "203.0.113.1", false));
+}
+
+static void what_was_changed_meanwhile_is_left_alone(void **state)
+{
+	struct room *r = *state;
+	struct egress_subject subject;
+	struct egress_verdict v;
+	struct ip ip;
+
+	room_run(r, EGRESSES);
+	subject_of(r, "near", &subject);
+	assert_int_equal(ip_parse(SLICE_LITERAL("192.0.2.7"), &ip), 0);
+	assert_int_equal(egress_verdict_find(r->control.store, &subject, &ip, &v, &r->e), 0);
+	room_run(r, "UPDATE egresses SET address = '192.0.2.7' WHERE name = 'near'");
+	assert_int_equal(egress_verdict_keep(&r->control, &subject, &v, false, &r->e), -EBUSY);
+	assert_false(is_suspended(r, "near"));
+	assert_int_equal(room_number(r, "SELECT count(*) FROM notices"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_source_must_be_its_address, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_first_address_seen_is_the_one, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(the_agent_is_told_once, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(only_who_asks_lifts_it, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_somebody_else_suspended_stays, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			two_accounts_are_not_seen_as_one, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			one_account_and_shared_ones_may_be, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_was_changed_meanwhile_is_left_alone, room_setup, room_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
