@@ -297,6 +297,15 @@ static void on_probe_success(
 	row->failures = (uint16_t)(rules->threshold ? rules->threshold - 1 : 0);
 }
 
+/* Well enough to find fault with a request: what was suspected is seen. */
+static void on_payload(struct statefile_health *row, bool is_probe)
+{
+	if (row->cool_class == RESULT_NETWORK)
+		row->cool_until_ms = 0;
+	if (!is_probe)
+		row->suspects = 0;
+}
+
 static void on_failure(
 	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
 {
@@ -374,7 +383,7 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 		on_failure(row, rules, now_ms);
 		break;
 	case RESULT_PAYLOAD:
-		health_excuse(row); /* well enough to find fault with a request */
+		on_payload(row, event->is_probe);
 		break;
 	case RESULT_WINDOW:
 	case RESULT_CLIENT:

@@ -136,19 +136,40 @@ static void cool(struct healths_subject *s, enum result_class why, int64_t until
 	s->cool_until_ms = until_ms;
 }
 
-static void succeed(struct healths_model *m, struct healths_subject *s, bool is_probe)
+static void close_circuit(struct healths_model *m, struct healths_subject *s)
 {
-	s->failures = s->rungs = s->suspects = s->refused = 0;
-	if (!is_probe || s->why != RESULT_BURST)
-		s->cool_until_ms = 0;
-	if (!is_probe) {
-		s->window_until_ms = 0;
-		s->bursts = 0;
-	}
 	if (s->circuit == CIRCUIT_CLOSED)
 		return;
 	change_circuit(s, CIRCUIT_CLOSED);
 	m->closed++;
+}
+
+static void succeed(struct healths_model *m, struct healths_subject *s)
+{
+	s->failures = s->rungs = s->suspects = s->bursts = s->refused = 0;
+	s->cool_until_ms = s->window_until_ms = 0;
+	close_circuit(m, s);
+}
+
+/* On probation: one failure more is enough. */
+static void succeed_with_probe(struct healths_model *m, struct healths_subject *s)
+{
+	bool was_closed = s->circuit == CIRCUIT_CLOSED;
+
+	s->rungs = s->refused = 0;
+	if (s->why != RESULT_BURST)
+		s->cool_until_ms = 0;
+	close_circuit(m, s);
+	if (!was_closed && m->rules.threshold)
+		s->failures = m->rules.threshold - 1;
+}
+
+static void find_fault(struct healths_subject *s, bool is_probe)
+{
+	if (s->why == RESULT_NETWORK)
+		s->cool_until_ms = 0;
+	if (!is_probe)
+		s->suspects = 0;
 }
 
 static void fail(struct healths_model *m, struct healths_subject *s)
@@ -203,7 +224,10 @@ static bool judge(struct healths_model *m, struct healths_subject *s,
 {
 	switch (e->class) {
 	case RESULT_SUCCESS:
-		succeed(m, s, q->is_probe);
+		if (q->is_probe)
+			succeed_with_probe(m, s);
+		else
+			succeed(m, s);
 		break;
 	case RESULT_BURST:
 		burst(m, s, e);
@@ -218,7 +242,7 @@ static bool judge(struct healths_model *m, struct healths_subject *s,
 		fail(m, s);
 		break;
 	case RESULT_PAYLOAD:
-		healths_expect_excuse(s);
+		find_fault(s, q->is_probe);
 		break;
 	case RESULT_WINDOW:
 	case RESULT_CLIENT:

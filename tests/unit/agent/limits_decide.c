@@ -1,22 +1,7 @@
 /* A decision in the model: what it may answer, and what must be counted after it. */
-#include "limits_model.h"
+#include "limits_view.h"
 
 #include <string.h>
-
-struct view {
-	struct limits_request *q;
-	const struct snapshot_key *key;
-	const struct snapshot_tenant *tenant;
-	const struct snapshot_pool *pool;
-	struct limits_subject *tenant_subject, *key_subject;
-	bool repeated;
-	bool window_full, slots_full; /* of tenant or key */
-	bool usable[LIMITS_ACCOUNTS];
-	uint32_t usable_count;
-	uint32_t fixed_count; /* those that could be used without limits */
-	struct limits_binding *binding;
-	uint32_t bound; /* account's id that the conversation minds; 0 = none */
-};
 
 static bool has_window_full(const struct limits_model *m, const struct limits_subject *s)
 {
@@ -33,7 +18,7 @@ static bool has_slots_full(const struct limits_subject *s)
 	return s->slots && s->held >= s->slots;
 }
 
-static void look_at_accounts(struct limits_model *m, struct view *v, uint32_t gen)
+static void look_at_accounts(struct limits_model *m, struct limits_view *v, uint32_t gen)
 {
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
 		const struct limits_subject *s = limits_subject(m, USAGE_ACCOUNT, i);
@@ -45,7 +30,7 @@ static void look_at_accounts(struct limits_model *m, struct view *v, uint32_t ge
 	}
 }
 
-static uint32_t bound_account(const struct limits_model *m, const struct view *v)
+static uint32_t bound_account(const struct limits_model *m, const struct limits_view *v)
 {
 	int64_t age = m->now_ms - v->binding->used_ms;
 
@@ -54,9 +39,10 @@ static uint32_t bound_account(const struct limits_model *m, const struct view *v
 	return v->q->asked.conversation && age < LIMITS_TTL_MS ? v->binding->account : 0;
 }
 
-static void look(struct limits_model *m, struct limits_request *q, uint32_t gen, struct view *v)
+void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated,
+	struct limits_view *v)
 {
-	*v = (struct view){.q = q, .repeated = q->leased};
+	*v = (struct limits_view){.q = q, .repeated = repeated};
 	v->key = &m->world.keys[q->asked.key];
 	v->tenant = &m->world.tenants[v->key->tenant_id - 1];
 	v->pool = &m->world.pools[(v->key->pool_id ? v->key->pool_id : v->tenant->pool_id) - 1];
@@ -72,14 +58,14 @@ static void look(struct limits_model *m, struct limits_request *q, uint32_t gen,
 	look_at_accounts(m, v, gen);
 }
 
-static bool is_usable(const struct view *v, uint32_t account_id)
+static bool is_usable(const struct limits_view *v, uint32_t account_id)
 {
 	return account_id && v->usable[account_id - 1];
 }
 
 /* --- refused --- */
 
-static enum refusal expected_refusal(const struct view *v, enum refusal got)
+static enum refusal expected_refusal(const struct limits_view *v, enum refusal got)
 {
 	bool rate = got == REFUSAL_RATE_LIMITED || got == REFUSAL_QUOTA_EXCEEDED;
 	bool stuck = v->pool->hard && v->q->asked.hard && v->bound && !is_usable(v, v->bound);
@@ -97,10 +83,11 @@ static enum refusal expected_refusal(const struct view *v, enum refusal got)
 	return v->fixed_count ? REFUSAL_ACCOUNTS_LIMITED : REFUSAL_NO_ACCOUNT;
 }
 
-static bool check_refused(struct limits_model *m, const struct view *v, enum refusal refusal)
+static bool check_refused(struct limits_model *m, const struct limits_view *v, enum refusal refusal)
 {
 	const struct tables *t = &m->tables;
-	bool full = t->leases.used == t->leases.count || t->usages.index.used == t->usages.index.count;
+	bool full =
+		t->leases.used == t->leases.count || t->usages.index.used == t->usages.index.count;
 
 	m->refused++;
 	if (refusal == REFUSAL_OVERLOADED && full) {
@@ -120,7 +107,7 @@ static bool check_refused(struct limits_model *m, const struct view *v, enum ref
 /* --- admitted --- */
 
 static bool check_choice(
-	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+	struct limits_model *m, const struct limits_view *v, const struct decide_verdict *verdict)
 {
 	uint32_t account = verdict->account->id;
 	uint32_t max = verdict->account->max_consecutive;
@@ -142,7 +129,7 @@ static bool check_choice(
 }
 
 static void count_choice(
-	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+	struct limits_model *m, const struct limits_view *v, const struct decide_verdict *verdict)
 {
 	uint32_t pool = v->pool->id - 1;
 
@@ -156,7 +143,7 @@ static void count_choice(
 	m->consecutive[pool].count++;
 }
 
-static bool count_window(
+bool limits_count_window(
 	struct limits_model *m, struct limits_subject *s, enum usage_window w, uint32_t *ret_number)
 {
 	struct statefile_window *window = &s->windows[w];
@@ -181,7 +168,7 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 	for (int i = 0; i < 3; i++) {
 		struct limits_subject *s = subjects[i];
 		for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
-			if (!count_window(m, s, (enum usage_window)w, &q->numbers[i][w]))
+			if (!limits_count_window(m, s, (enum usage_window)w, &q->numbers[i][w]))
 				return false;
 		}
 		s->held++;
@@ -197,8 +184,22 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 	return true;
 }
 
+bool limits_check_alt(struct limits_model *m, const struct limits_view *v, uint32_t usable,
+	const struct decide_verdict *verdict)
+{
+	bool hard = v->pool->hard && v->q->asked.hard;
+	bool could = usable > 1 && v->q->attempt < m->world.attempts && !hard;
+
+	m->spent += verdict->spent;
+	if ((verdict->alt && verdict->spent) || could != (verdict->alt || verdict->spent))
+		return limits_fail(m, "request %u: another account could: %d, said %d, spent %d",
+			v->q->n, could, verdict->alt, verdict->spent);
+	v->q->alt = verdict->alt;
+	return true;
+}
+
 static bool take_allowed(
-	struct limits_model *m, const struct view *v, const struct decide_verdict *verdict)
+	struct limits_model *m, const struct limits_view *v, const struct decide_verdict *verdict)
 {
 	struct limits_request *q = v->q;
 
@@ -212,8 +213,12 @@ static bool take_allowed(
 	q->at_haproxy = true;
 	m->repeated += v->repeated;
 	if (v->repeated)
-		return true;
-	if (!check_choice(m, v, verdict))
+		return verdict->alt == q->alt ||
+			limits_fail(m, "request %u: told otherwise now", q->n);
+	q->attempt = 1;
+	q->again_ms = 0;
+	memset(q->tried, 0, sizeof(q->tried));
+	if (!check_choice(m, v, verdict) || !limits_check_alt(m, v, v->usable_count, verdict))
 		return false;
 	count_choice(m, v, verdict);
 	q->tenant = v->tenant->id - 1;
@@ -222,7 +227,7 @@ static bool take_allowed(
 }
 
 /* A pool's row may be forgotten for another when it was not used in this month yet. */
-static bool is_forgettable(const struct limits_model *m, uint32_t pool_id)
+bool limits_is_forgettable(const struct limits_model *m, uint32_t pool_id)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, USAGE_POOL, pool_id);
 
@@ -266,6 +271,16 @@ static void forget_old_months(struct limits_model *m)
 	}
 }
 
+void limits_keep_house(struct limits_model *m, const struct limits_view *v,
+	const struct decide_verdict *verdict, bool forgettable)
+{
+	forget_old_months(m);
+	if (verdict->account)
+		reach_month(m, limits_subject(m, USAGE_ACCOUNT, verdict->account->id - 1));
+	if (forgettable)
+		forget_consecutive(m, v->pool->id);
+}
+
 bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen)
 {
 	static const char names[LIMITS_CONVERSATIONS][2] = {"", "a", "b", "c", "d", "e", "f", "g"};
@@ -279,19 +294,15 @@ bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t ge
 		.path = SLICE_LITERAL("/v1/responses"),
 	};
 	struct decide_verdict verdict;
-	struct view v;
+	struct limits_view v;
 
 	limits_id(q->n, r.id);
-	look(m, q, gen, &v);
-	bool forgettable = is_forgettable(m, v.pool->id);
+	limits_look(m, q, gen, q->leased, &v);
+	bool forgettable = limits_is_forgettable(m, v.pool->id);
 	decide(&m->world.snapshot, &m->tables.state, &r, m->now_ms, decide_mix(q->n), &verdict);
-	forget_old_months(m);
+	limits_keep_house(m, &v, &verdict, forgettable);
 	reach_month(m, v.tenant_subject);
 	reach_month(m, v.key_subject);
-	if (verdict.account)
-		reach_month(m, limits_subject(m, USAGE_ACCOUNT, verdict.account->id - 1));
-	if (forgettable)
-		forget_consecutive(m, v.pool->id);
 	bool ok = verdict.action == DECIDE_ALLOW ? take_allowed(m, &v, &verdict)
 						 : check_refused(m, &v, verdict.refusal);
 	limits_settle(m, q);

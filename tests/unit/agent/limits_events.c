@@ -12,6 +12,8 @@ static enum limits_event_type some_type(uint64_t *rng)
 	static const uint8_t shares[LIMITS_EVENT_TYPES] = {
 		[LIMITS_DECIDE] = 100,
 		[LIMITS_AGAIN] = 8,
+		[LIMITS_FAILED] = 16,
+		[LIMITS_FAILED_2] = 6,
 		[LIMITS_END] = 45,
 		[LIMITS_UNSENT] = 10,
 		[LIMITS_LOST] = 6,
@@ -79,7 +81,7 @@ struct limits_event limits_events_next(const struct limits_model *m, uint64_t *r
 		e.gen = 1 + limits_below(rng, 2);
 	} else if (e.type != LIMITS_EXPIRE && e.type != LIMITS_CRASH) {
 		e.n = live_request(m, rng, *next);
-		e.gen = e.type == LIMITS_AGAIN ? 1 + limits_below(rng, 2) : 0;
+		e.gen = e.type <= LIMITS_FAILED_2 ? 1 + limits_below(rng, 2) : 0;
 	}
 	return e;
 }
@@ -166,8 +168,8 @@ void limits_events_shrink(uint64_t seed, struct limits_events *list)
 void limits_events_print(uint64_t seed, const struct limits_events *list)
 {
 	static const char *const names[LIMITS_EVENT_TYPES] = {"LIMITS_DECIDE", "LIMITS_AGAIN",
-		"LIMITS_END", "LIMITS_UNSENT", "LIMITS_LOST", "LIMITS_LATE", "LIMITS_TIME",
-		"LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
+		"LIMITS_FAILED", "LIMITS_FAILED_2", "LIMITS_END", "LIMITS_UNSENT", "LIMITS_LOST",
+		"LIMITS_LATE", "LIMITS_TIME", "LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
 
 	printf("\t/* seed %" PRIu64 " */\n", seed);
 	for (uint32_t i = 0; i < list->count; i++) {

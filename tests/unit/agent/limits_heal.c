@@ -25,7 +25,7 @@ void limits_uncover(struct limits_model *m, const struct limits_request *of)
 		return;
 	for (uint32_t i = 0; i < m->live_count; i++) {
 		struct limits_request *q = &m->requests[m->live[i]];
-		if (q->at_haproxy && !q->uncovered && q->asked.key == of->asked.key &&
+		if (q->at_haproxy && !q->leased && !q->uncovered && q->asked.key == of->asked.key &&
 			q->account == of->account &&
 			(!oldest || q->decided_ms < oldest->decided_ms))
 			oldest = q;

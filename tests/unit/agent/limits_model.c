@@ -122,6 +122,7 @@ void limits_release(struct limits_model *m, struct limits_request *q, bool never
 	struct limits_subject *subjects[3];
 
 	limits_subjects(m, q, subjects);
+	never_sent = never_sent && q->attempt == 1; /* else one before may have been */
 	for (int i = 0; i < 3; i++) {
 		subjects[i]->held--;
 		for (int w = 0; never_sent && w < USAGE_WINDOW_COUNT; w++) {
@@ -235,7 +236,7 @@ static bool ask(struct limits_model *m, const struct limits_event *e)
 
 	if (q->live)
 		return true;
-	*q = (struct limits_request){.n = e->n, .asked = *e};
+	*q = (struct limits_request){.n = e->n, .asked = *e, .attempt = 1};
 	return limits_decide(m, q, e->gen);
 }
 
@@ -250,6 +251,10 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 	case LIMITS_AGAIN:
 		/* an ended request is not asked about */
 		return !known || (q->decided_ms && !q->at_haproxy) || limits_decide(m, q, e->gen);
+	case LIMITS_FAILED:
+	case LIMITS_FAILED_2:
+		return !known || !q->at_haproxy ||
+			limits_fail_over(m, q, e->gen, e->type == LIMITS_FAILED_2);
 	case LIMITS_END:
 	case LIMITS_UNSENT:
 	case LIMITS_LOST:

@@ -20,8 +20,10 @@
 
 enum limits_event_type {
 	LIMITS_DECIDE,
-	LIMITS_AGAIN, /* HAProxy asks a second time, by the generation in `gen` */
-	LIMITS_END,   /* with a server */
+	LIMITS_AGAIN,	 /* HAProxy asks a second time, by the generation in `gen` */
+	LIMITS_FAILED,	 /* its attempt came to nothing: HAProxy asks for another account */
+	LIMITS_FAILED_2, /* the same; HAProxy may have asked before */
+	LIMITS_END,	 /* with a server */
 	LIMITS_UNSENT,
 	LIMITS_LOST, /* an end whose record never comes, or comes late */
 	LIMITS_LATE, /* that record, or the same one again */
@@ -45,6 +47,10 @@ struct limits_request {
 	/* HAProxy has it, and its lease went for its age, or with another's late record after a healing */
 	bool uncovered;
 	struct limits_event asked;
+	uint32_t attempt;		    /* 1 = first */
+	uint32_t tried[STATEFILE_ATTEMPTS]; /* account ids of the attempts before */
+	bool alt;		  /* HAProxy was told that another account could take over */
+	int64_t again_ms;	  /* when this attempt began; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
 	uint32_t numbers[3][USAGE_WINDOW_COUNT]; /* of tenant, key, account: where it was counted */
@@ -83,6 +89,7 @@ struct limits_model {
 	} consecutive[LIMITS_POOLS];
 	/* what was met, to know that the test tests something */
 	uint64_t admitted, repeated, refused, full, healed, given_back, moved, kept;
+	uint64_t failed_over, failed_unsent, failed_again, given_up, spent;
 	char failure[200]; /* empty = none */
 };
 
@@ -111,8 +118,11 @@ uint32_t limits_count(
 bool limits_check_subject(struct limits_model *m, const struct limits_subject *s);
 /* REQUEST and question of a request's number. */
 bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen);
+/* Another account for it, or none. */
+bool limits_fail_over(
+	struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated);
 bool limits_heal(struct limits_model *m, int64_t since_ms);
-/* After a late record: if leases are fewer than requests now, the oldest of its triple is uncovered. */
+/* After a late record: if leases are fewer than requests now, the oldest without one is uncovered. */
 void limits_uncover(struct limits_model *m, const struct limits_request *of);
 bool limits_expire(struct limits_model *m);
 void limits_id(uint32_t n, uint8_t id[16]);

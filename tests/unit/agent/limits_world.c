@@ -121,6 +121,11 @@ void limits_world_init(struct limits_world *w, uint64_t seed)
 	struct errtext e;
 
 	*w = (struct limits_world){.rng = seed};
+	w->attempts = 1 + limits_below(&w->rng, STATEFILE_ATTEMPTS);
+	head.health = (struct snapshot_health){.half_open = 1,
+		.attempts = w->attempts,
+		.retry_percent = limits_below(&w->rng, 50),
+		.retry_per_second = limits_below(&w->rng, 4)};
 	w->usage_rows = limits_below(&w->rng, 2) ? 64 : 12 + limits_below(&w->rng, 10);
 	add_tenants(w, b);
 	add_accounts(w, b);

@@ -21,7 +21,8 @@ struct limits_world {
 	struct snapshot_pool pools[LIMITS_POOLS];
 	uint32_t pool_of[LIMITS_ACCOUNTS];   /* index */
 	uint64_t first_gen[LIMITS_ACCOUNTS]; /* 1 or 2: generation 1 cannot use the latter */
-	uint32_t usage_rows;		     /* for all, or a few too few */
+	uint32_t attempts;
+	uint32_t usage_rows; /* for all, or a few too few */
 	char key_texts[LIMITS_KEYS][RELAYKEY_LEN + 1];
 	struct buffer block, base;
 	struct snapshot snapshot;

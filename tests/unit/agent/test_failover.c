@@ -76,13 +76,23 @@ static void accounts_that_are_out_are_not_asked_either(void **state)
 	struct crowd *c = *state;
 
 	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
 	for (uint32_t i = 0; i < 3; i++) {
-		if (i != crowd_account(c))
+		if (i != first)
 			crowd_break_account(c, i);
 	}
 	assert_false(crowd_again(c, 1));
-	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
+	/* one of them comes back */
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+	for (uint32_t i = 0; i < 3; i++) {
+		if (i != first)
+			c->accounts[i].row.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
+	}
+	crowd_build(c);
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
 static void no_more_attempts_than_are_set(void **state)

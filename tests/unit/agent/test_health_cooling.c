@@ -334,27 +334,80 @@ static void suspicion_doubles_up_to_half_a_minute(void **state)
 
 /* --- probes --- */
 
-static void a_probes_success_ends_suspicion_and_ladder(void **state)
+static void a_probes_answer_ends_what_keeps_it_away(void **state)
 {
 	struct bench *b = *state;
 
 	bench_say_suspect(b);
 	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_int_equal(bench_row(b)->suspects, 0);
 	bench_say_suspect(b);
 	bench_probe(b, RESULT_PAYLOAD); /* it is well enough to find fault with a request */
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_int_equal(bench_row(b)->suspects, 0);
 	bench_say(b, RESULT_DENIED);
 	bench_say(b, RESULT_DENIED);
 	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_int_equal(bench_row(b)->rungs, 0);
+}
+
+/* An account whose cheap question is answered while its real work fails must not flap. */
+static void a_probes_success_puts_on_probation(void **state)
+{
+	struct bench *b = *state;
+
 	bench_open(b);
 	bench_pass(b);
 	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_false(bench_look(b).trial);
+	bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	bench_pass(b);
+	bench_probe(b, RESULT_SUCCESS);
+	bench_say(b, RESULT_SUCCESS);
+	bench_say(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+}
+
+static void suspicion_goes_on_doubling_until_real_work_is_answered(void **state)
+{
+	struct bench *b = *state;
+
+	bench_say_suspect(b);
+	bench_probe(b, RESULT_SUCCESS);
+	bench_say_suspect(b);
+	bench_probe(b, RESULT_PAYLOAD);
+	bench_say_suspect(b);
+	assert_lasts(b, BOARD_STANDING_SUSPECT, 4 * HEALTH_SUSPECT_MIN_MS);
+	bench_say(b, RESULT_PAYLOAD);
+	bench_say_suspect(b);
+	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_SUSPECT_MIN_MS);
+}
+
+static void what_turned_out_to_be_the_way_out_is_excused(void **state)
+{
+	struct bench *b = *state;
+
+	bench_say_suspect(b);
+	uint32_t generation = bench_row(b)->generation;
+	health_excuse(bench_row(b));
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_true(bench_row(b)->generation > generation);
+	bench_say(b, RESULT_BURST);
+	health_excuse(bench_row(b));
+	assert_lasts(b, BOARD_STANDING_BURST, HEALTH_BURST_MIN_MS);
+}
+
+static void who_was_passed_over_rests_until_the_client_is_back(void **state)
+{
+	struct bench *b = *state;
+
+	health_pass_over(bench_row(b), b->now_ms, 0);
+	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_PASS_OVER_MS);
+	bench_say_until(b, RESULT_BURST, b->now_ms + 60 * MINUTE_MS);
+	health_pass_over(bench_row(b), b->now_ms, 0);
+	assert_lasts(b, BOARD_STANDING_BURST, 60 * MINUTE_MS);
 }
 
 static void a_probes_success_ends_no_window_and_no_burst(void **state)
@@ -412,7 +465,11 @@ int main(void)
 		TEST(a_success_under_a_window_ends_it),
 		TEST(of_several_standings_the_longest_is_told),
 		TEST(suspicion_doubles_up_to_half_a_minute),
-		TEST(a_probes_success_ends_suspicion_and_ladder),
+		TEST(a_probes_answer_ends_what_keeps_it_away),
+		TEST(a_probes_success_puts_on_probation),
+		TEST(suspicion_goes_on_doubling_until_real_work_is_answered),
+		TEST(what_turned_out_to_be_the_way_out_is_excused),
+		TEST(who_was_passed_over_rests_until_the_client_is_back),
 		TEST(a_probes_success_ends_no_window_and_no_burst),
 		TEST(a_probes_denial_counts_only_with_others),
 	};

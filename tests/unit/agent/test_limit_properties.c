@@ -34,6 +34,7 @@
 
 struct sum {
 	uint64_t events, admitted, repeated, refused, full, healed, given_back, moved, kept;
+	uint64_t failed_over, failed_unsent, failed_again, given_up, spent;
 };
 
 static void add_up(struct sum *sum, const struct limits_model *m, uint32_t events)
@@ -47,6 +48,11 @@ static void add_up(struct sum *sum, const struct limits_model *m, uint32_t event
 	sum->given_back += m->given_back;
 	sum->moved += m->moved;
 	sum->kept += m->kept;
+	sum->failed_over += m->failed_over;
+	sum->failed_unsent += m->failed_unsent;
+	sum->failed_again += m->failed_again;
+	sum->given_up += m->given_up;
+	sum->spent += m->spent;
 }
 
 /* Makes a list while it is done; false with the list up to what failed. */
@@ -103,6 +109,12 @@ static void any_sequence_keeps_every_limit(void **state)
 		      " moved conversations\n",
 		FIRST_SEED, FIRST_SEED + LISTS - 1, sum.events, sum.admitted, sum.repeated,
 		sum.refused, sum.full, sum.healed, sum.given_back, sum.kept, sum.moved);
+	print_message("%" PRIu64 " failed over, %" PRIu64 " of them unsent, %" PRIu64
+		      " asked again, %" PRIu64 " given up; the budget was spent %" PRIu64
+		      " times\n",
+		sum.failed_over, sum.failed_unsent, sum.failed_again, sum.given_up, sum.spent);
+	assert_true(sum.failed_over && sum.failed_unsent && sum.failed_again && sum.given_up);
+	assert_true(sum.spent);
 	assert_true(sum.admitted > sum.events / 50 && sum.refused > sum.events / 50);
 	assert_true(sum.repeated && sum.full && sum.healed && sum.given_back);
 	assert_true(sum.kept && sum.moved);
