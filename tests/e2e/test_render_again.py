@@ -39,7 +39,13 @@ class Attempts(World):
 
     def plan(self, decisions, replies):
         left = list(decisions)
-        self.say = lambda message, args: left.pop(0) if left else DENIED
+
+        def say(message, args):
+            if message == "respond":
+                return {"watch": False}
+            return left.pop(0) if left else DENIED
+
+        self.say = say
         self.upstream.requests.clear()
         self.probe.asked.clear()
 
@@ -125,12 +131,14 @@ def test_takes_a_429_back_where_haproxy_can(world, haproxy):
 
 
 @pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
-@pytest.mark.parametrize("status, size", ((529, 10), (401, 1000000), (429, 1000000)))
+@pytest.mark.parametrize("status, size", ((529, 10), (401, 1000000), (429, 1000000), (503, 1000000)))
 def test_says_that_the_account_has_switched(world, path, status, size):
     world.plan([allowed(1, "one", alt=True)], {"one": answer(status, headers=b"Retry-After: 600\r\n")})
     got = world.ask(path, method="POST", body=b"x" * size)
     assert assert_error(got, 503, "account_switched", path)["retryable"] is True
-    assert got.header("retry-after") == "1" and world.messages() == ["decide"]
+    assert got.header("retry-after") == "1"
+    # The agent knows it before the client comes again.
+    assert world.messages() == ["decide", "respond"] and world.asked()["status"] == status
     record = world.record(got)
     assert record[7:9] == ["out", "503"] and record[FIELD_LIMITS] == f"st={status};ra=600;"
 

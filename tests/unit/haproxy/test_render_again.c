@@ -115,7 +115,7 @@ static void has_a_name_that_no_other_instance_has(void **state)
 static void tells_the_client_to_come_again_when_it_cannot_take_back(void **state)
 {
 	static const char condition[] =
-		"if { var(txn.relay.alt) -m bool } { status 401 403 429 529 }\n";
+		"if { var(txn.relay.alt) -m bool } { status 401 403 429 503 529 }\n";
 	struct model model;
 	char *text = rendered(&model);
 	char *client;
