@@ -1,6 +1,6 @@
 /*
- * An agent that is killed at any moment leaves each request counted whole or not at all. A child decides
- * and releases in shared tables and is killed; the parent takes the tables over, as a new agent does.
+ * An agent that is killed at any moment leaves each request counted whole or not at all. A child decides,
+ * moves and releases in shared tables and is killed; the parent takes the tables over, as a new agent does.
  */
 #include "limits_world.h"
 #include "tables.h"
@@ -30,6 +30,7 @@ struct diary {
 	_Atomic uint64_t admit_begun, admit_done;
 	_Atomic uint64_t release_begun, release_done; /* of them: */
 	_Atomic uint64_t back_begun, back_done;	      /* never sent */
+	_Atomic uint64_t move_begun, move_done;	      /* to another account */
 	_Atomic uint64_t ready;
 };
 
@@ -43,12 +44,15 @@ struct scene {
 
 static void lift_limits(struct limits_world *w)
 {
+	struct snapshot_head *head = (struct snapshot_head *)(uintptr_t)w->snapshot.head;
 	struct snapshot_tenant *tenants =
 		(struct snapshot_tenant *)(uintptr_t)SNAPSHOT_ROWS(&w->snapshot, TENANT, void);
 	struct snapshot_account *accounts =
 		(struct snapshot_account *)(uintptr_t)SNAPSHOT_ROWS(&w->snapshot, ACCOUNT, void);
 	struct snapshot_key *keys = (struct snapshot_key *)(uintptr_t)w->snapshot.base.keys;
 
+	head->health.attempts = STATEFILE_ATTEMPTS;
+	head->health.retry_per_second = 1000000;
 	for (uint32_t i = 0; i < LIMITS_TENANTS; i++)
 		tenants[i].limits = (struct snapshot_limits){0};
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++)
@@ -80,10 +84,10 @@ static void admit_one(struct scene *s)
 static void release_one(struct scene *s)
 {
 	uint32_t row = limits_below(&s->rng, LEASES);
-	bool never_sent = limits_below(&s->rng, 2);
 
 	while (s->tables.lease_rows[row].state == LEASE_FREE)
 		row = (row + 1) % LEASES;
+	bool never_sent = s->tables.lease_rows[row].attempt == 1 && limits_below(&s->rng, 2);
 	s->diary->release_begun++;
 	s->diary->back_begun += never_sent;
 	decide_release(&s->tables.state, &s->tables.lease_rows[row], never_sent);
@@ -91,11 +95,32 @@ static void release_one(struct scene *s)
 	s->diary->release_done++;
 }
 
+/* Refused where all accounts were asked; what was sent before stays counted there. */
+static void move_one(struct scene *s)
+{
+	uint32_t row = limits_below(&s->rng, LEASES);
+	struct decide_request r = {.gen = 2};
+	struct decide_verdict v;
+
+	while (s->tables.lease_rows[row].state == LEASE_FREE)
+		row = (row + 1) % LEASES;
+	if (!(s->tables.lease_rows[row].flags & LEASE_ALT))
+		return;
+	memcpy(r.id, s->tables.lease_rows[row].id, sizeof(r.id));
+	s->diary->move_begun++;
+	decide_again(&s->world.snapshot, &s->tables.state, &r, false, NOW_MS, row, &v);
+	if (v.action != DECIDE_ALLOW)
+		abort();
+	s->diary->move_done++;
+}
+
 static void live(struct scene *s)
 {
 	s->diary->ready = 1;
 	for (;;) {
 		uint32_t used = s->tables.leases.used;
+		if (used && limits_below(&s->rng, 3) == 0)
+			move_one(s);
 		if (used == 0 || (used < LEASES && limits_below(&s->rng, 2)))
 			admit_one(s);
 		else
@@ -131,23 +156,25 @@ static int64_t counted(const struct scene *s, enum usage_kind kind, uint32_t id)
 	return row ? window_count(row, USAGE_SECOND, NOW_MS) : 0;
 }
 
-/* What tenants, keys and accounts agree on. */
-static int64_t counted_in_all(const struct scene *s)
+struct counts {
+	int64_t requests; /* what tenants and keys agree on */
+	int64_t attempts; /* of accounts */
+};
+
+static struct counts counted_in_all(const struct scene *s)
 {
 	int64_t by_tenant[LIMITS_TENANTS] = {0};
-	int64_t tenants = 0;
-	int64_t accounts = 0;
+	struct counts counts = {0, 0};
 
 	for (uint32_t k = 0; k < LIMITS_KEYS; k++)
 		by_tenant[s->world.keys[k].tenant_id - 1] += counted(s, USAGE_KEY, k + 1);
 	for (uint32_t t = 0; t < LIMITS_TENANTS; t++) {
 		assert_int_equal(counted(s, USAGE_TENANT, t + 1), by_tenant[t]);
-		tenants += by_tenant[t];
+		counts.requests += by_tenant[t];
 	}
 	for (uint32_t a = 0; a < LIMITS_ACCOUNTS; a++)
-		accounts += counted(s, USAGE_ACCOUNT, a + 1);
-	assert_int_equal(accounts, tenants);
-	return tenants;
+		counts.attempts += counted(s, USAGE_ACCOUNT, a + 1);
+	return counts;
 }
 
 static void assert_slots_are_leases(const struct scene *s)
@@ -180,7 +207,9 @@ static void a_killed_agent_leaves_each_request_counted_whole_or_not_at_all(void 
 	struct diary *d = s.diary = mmap(
 		NULL, sizeof(*s.diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t requests = 0;
+	uint64_t moves = 0;
 	uint32_t inside = 0;
+	uint32_t inside_moves = 0;
 
 	(void)state;
 	assert_true(d != MAP_FAILED);
@@ -188,25 +217,33 @@ static void a_killed_agent_leaves_each_request_counted_whole_or_not_at_all(void 
 	lift_limits(&s.world);
 	tables_init(&s.tables, (struct tables_size){64, LEASES, 8192});
 	for (uint32_t i = 0; i < KILLS; i++) {
-		int64_t counted_before = counted_in_all(&s);
+		struct counts before = counted_in_all(&s);
 		int64_t held_before = s.tables.leases.used;
 		kill_one(&s);
-		inside += s.tables.undo_row->state != 0;
+		bool was_inside = s.tables.undo_row->state != 0;
+		inside += was_inside;
 		limits_random(&s.rng);
 		tables_stop(&s.tables);
 		tables_start(&s.tables);
 		assert_int_equal(s.tables.undo_row->state, 0);
 		assert_slots_are_leases(&s);
+		struct counts after = counted_in_all(&s);
 		assert_whole_or_not_at_all(d,
-			counted_in_all(&s) - counted_before -
-				(int64_t)(d->admit_done - d->back_done),
+			after.requests - before.requests - (int64_t)(d->admit_done - d->back_done),
 			s.tables.leases.used - held_before -
 				(int64_t)(d->admit_done - d->release_done));
+		int64_t further = after.attempts - after.requests -
+			(before.attempts - before.requests) - (int64_t)d->move_done;
+		assert_true(further == 0 || (further == 1 && d->move_begun != d->move_done));
 		requests += d->admit_done;
+		moves += d->move_done;
+		inside_moves += was_inside && d->move_begun != d->move_done;
 	}
-	print_message("%d kills, %u inside a change, %llu requests\n", KILLS, inside,
-		(unsigned long long)requests);
-	assert_true(inside > 0);
+	print_message(
+		"%d kills, %u inside a change (%u of them a move), %llu requests, %llu moves\n",
+		KILLS, inside, inside_moves, (unsigned long long)requests,
+		(unsigned long long)moves);
+	assert_true(inside > 0 && moves > 0);
 	tables_fini(&s.tables);
 	limits_world_fini(&s.world);
 	munmap(d, sizeof(*d));
