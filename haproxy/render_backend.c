@@ -97,6 +97,14 @@ void render_server(const struct render_model *m, const struct render_backend *k,
 			is_v6_egress(k) ? "ipv6" : "ipv4");
 }
 
+void render_server_end(const struct render_backend *k, struct buffer *b)
+{
+	/* the connection to a node's listener is no TCP */
+	if (k->egress != RENDER_EGRESS_NODE)
+		buffer_append_str(b, " tcp-ut " RENDER_UNACKNOWLEDGED);
+	buffer_append_str(b, "\n");
+}
+
 /*
  * What the server refuses or loses goes on to another account (render_again.c), once: the next attempt
  * takes care of itself. A status that the binary cannot retry on is dealt with by render_response().
@@ -193,7 +201,8 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	render_limits(k->provider, b);
 	render_server(m, k, b);
 	append_checks(m, k, b);
-	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s\n");
+	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s");
+	render_server_end(k, b);
 	render_again_servers(m, b);
 }
 

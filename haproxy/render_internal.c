@@ -85,5 +85,5 @@ void render_internal_backend(
 		"\thttp-reuse never\n",
 		k->name, RENDER_INTERNAL_TIMEOUT_MS);
 	render_server(m, k, b);
-	buffer_append_str(b, "\n");
+	render_server_end(k, b);
 }

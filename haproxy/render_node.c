@@ -82,7 +82,9 @@ static void append_node(const struct render_model *m, const struct render_node *
 
 	buffer_printf(b, "\nlisten %s from " NODE_DEFAULTS "\n\tbind ", n->name);
 	render_own_address(m, n->name, b);
-	buffer_printf(b, "\n\tserver node %s%s%s:%u ssl ssl-min-ver TLSv1.2 verify required crt ",
+	buffer_printf(b,
+		"\n\tserver node %s%s%s:%u tcp-ut " RENDER_UNACKNOWLEDGED
+		" ssl ssl-min-ver TLSv1.2 verify required crt ",
 		v6 ? "[" : "", render_host_is_loopback(n->host) ? "127.0.0.1" : n->host,
 		v6 ? "]" : "", n->port);
 	render_word(b, n->cert);

@@ -34,6 +34,8 @@
 #define RENDER_UNSIZED_HEAD_MAX 65536
 
 #define RENDER_SERVER_TIMEOUT_MS 600000u
+/* What was sent and not acknowledged for so long is lost, as when an address of ours is taken away. */
+#define RENDER_UNACKNOWLEDGED "15s"
 #define RENDER_INTERNAL_TIMEOUT_MS 180000u /* for a token host that takes its time */
 
 /* 0 or -EINVAL: every text of the model can stand in the files. */
@@ -103,6 +105,8 @@ void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 /* Host, use-server and the server that leads out; the line is left open for options. */
 void render_server(const struct render_model *m, const struct render_backend *k, struct buffer *b);
+/* The last of that line. */
+void render_server_end(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
 uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);

@@ -74,7 +74,7 @@ static void proves_itself_to_the_node_and_checks_its_name(void **state)
 	char *text = model_render(&model);
 	char *node = line(text, "server node ");
 	assert_string_equal(node,
-		"server node node.example:8443 ssl ssl-min-ver TLSv1.2 verify required"
+		"server node node.example:8443 tcp-ut 15s ssl ssl-min-ver TLSv1.2 verify required"
 		" crt '/etc/relay/client.pem' ca-file '/etc/relay/nodes.pem' verifyhost node.example"
 		" resolvers relay-dns init-addr last,libc,none");
 	assert_non_null(strstr(text, "\nresolvers relay-dns\n"));
@@ -84,7 +84,7 @@ static void proves_itself_to_the_node_and_checks_its_name(void **state)
 	text = model_render(&model);
 	node = line(text, "server node ");
 	assert_string_equal(node,
-		"server node [2001:db8::7]:8443 ssl ssl-min-ver TLSv1.2 verify required"
+		"server node [2001:db8::7]:8443 tcp-ut 15s ssl ssl-min-ver TLSv1.2 verify required"
 		" crt '/etc/relay/client.pem' ca-file '/etc/relay/nodes.pem'");
 	free(node);
 	free(text);
