@@ -195,6 +195,28 @@ static void an_unknown_outcome_sends_the_same_token_again(void **state)
 	assert_int_equal(count(s, REFRESH_LOST), 1);
 }
 
+static void an_answer_without_a_body_is_an_unknown_outcome(void **state)
+{
+	struct scene *s = *state;
+
+	s->host.answer = HEAD;
+	start(s);
+	wait_for_requests(s, 2);
+	assert_int_equal(count(s, REFRESH_LOST), 1);
+	assert_int_equal(room_number(s->room, "SELECT attempt FROM refreshes"), 2);
+}
+
+static void the_longest_answer_is_journalled_too(void **state)
+{
+	struct scene *s = *state;
+
+	s->host.answer = HEAD "{\"access_token\":\"at.2\",\"expires_in\":360000}";
+	s->host.filler = OUTBOUND_BODY_MAX;
+	start(s);
+	wait_for(s, "SELECT generation = 2 FROM credentials WHERE field = 'access_token'");
+	expect_token(s, CREDENTIAL_ACCESS_TOKEN, "at.2");
+}
+
 static void a_reply_that_the_store_does_not_take_is_kept(void **state)
 {
 	struct scene *s = *state;
@@ -396,6 +418,28 @@ static void who_waits_is_told(void **state)
 	assert_int_equal(s->host.count, 1);
 }
 
+static void what_cannot_be_refreshed_is_told_why(void **state)
+{
+	static const struct {
+		const char *sql;
+		const char *words;
+	} cases[] = {
+		{"UPDATE upstreams SET token_url = ''", "no token-url"},
+		{"UPDATE accounts SET needs_login = 'invalid_grant'", "needs a login"},
+		{"DELETE FROM credentials WHERE field = 'refresh_token'", "no refresh token"},
+		{"UPDATE accounts SET source = 'watch'", "watched"},
+	};
+	struct scene *s = *state;
+
+	start(s);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		room_run(s->room, cases[i].sql);
+		room_refuse(s->room, COMMAND_ACCOUNTS_REFRESH, "a", "{}", 409, cases[i].words);
+	}
+	room_refuse(s->room, COMMAND_ACCOUNTS_REFRESH, "nobody", "{}", 404, "nobody");
+	assert_int_equal(s->host.count, 0);
+}
+
 static void the_end_waits_for_what_is_on_its_way(void **state)
 {
 	struct scene *s = *state;
@@ -415,6 +459,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_expired_token_is_renewed_and_the_agent_has_it),
 		TEST(an_unknown_outcome_sends_the_same_token_again),
+		TEST(an_answer_without_a_body_is_an_unknown_outcome),
+		TEST(the_longest_answer_is_journalled_too),
 		TEST(a_reply_that_the_store_does_not_take_is_kept),
 		TEST(a_reply_in_the_journal_is_acted_on_without_asking_again),
 		TEST(an_intent_in_the_journal_sends_the_same_token),
@@ -427,6 +473,7 @@ int main(void)
 		TEST(without_haproxy_nothing_is_used_up),
 		TEST(an_account_without_a_usable_egress_is_not_sent_elsewhere),
 		TEST(who_waits_is_told),
+		TEST(what_cannot_be_refreshed_is_told_why),
 		TEST(the_end_waits_for_what_is_on_its_way),
 	};
 
