@@ -66,7 +66,7 @@ def test_renewed_without_a_pause(logins, version):
     """Through the account's own egress, at 60 to 75 % of the lifetime; every request has a token that is valid."""
     l = logins(version)
     l.relay.adm("egress", "add", "ip-9", "--source", "127.0.0.9")
-    family = l.account("a", "--egress", "ip-9", lifetime=10)
+    family = l.account("a", "--egress", "ip-9", lifetime=7)
     before = (l.stack.dir / "a.auth.json").stat()
     statuses = set()
     until = time.monotonic() + 120
@@ -81,7 +81,7 @@ def test_renewed_without_a_pause(logins, version):
     assert {u["source_ip"] for u in uses} == {"127.0.0.9"}
     assert {u["client_id"] for u in uses} == {"app-codex"}
     for earlier, later in zip(uses, uses[1:]):
-        assert 5 <= later["time"] - earlier["time"] <= 8.5
+        assert 3.5 <= later["time"] - earlier["time"] <= 6.5
     assert l.idp.state()["violations"] == []
     after = (l.stack.dir / "a.auth.json").stat()
     assert (after.st_mtime_ns, after.st_ino, after.st_size) == (before.st_mtime_ns, before.st_ino, before.st_size)
@@ -113,7 +113,7 @@ def test_a_lost_reply_without_grace_needs_a_login(logins):
     for kind, family in families.items():
         wait_until(f"{kind}: it needs a login", lambda: l.needs_login(f"n-{kind}"), SETTLED)
     restart_control(l.relay)
-    quiet_until = time.monotonic() + 15
+    quiet_until = time.monotonic() + 10
     while time.monotonic() < quiet_until:
         for kind, family in families.items():
             assert l.idp.outcomes(family) == ["granted", "reused"], kind
@@ -275,8 +275,8 @@ def test_tokens_that_are_expired_on_arrival(logins):
     l = logins()
     family = l.account("a", first_lifetime=4, lifetime=-60)
     wait_until("the token is used", lambda: l.idp.uses(family), 15)
-    time.sleep(15)
-    assert 1 <= len(l.idp.uses(family)) <= 4
+    time.sleep(12)  # long enough for a loop to show
+    assert 1 <= len(l.idp.uses(family)) <= 3
     assert set(l.idp.outcomes(family)) == {"granted"} and l.idp.state()["violations"] == []
 
 
