@@ -1,15 +1,19 @@
 """Egresses that come and go under load: no account is ever seen from an address that is not its own."""
 import asyncio
+import http.client
 import itertools
 import os
 import random
 import threading
 import time
 
+import pytest
+
 from crowd import Crowd
 from egress import Authority, Names, Node, Socks4
 from netns import ip, run_in_netns
-from relay import Stack, Upstream, header, wait_until
+from relay import VERSIONS, Stack, Upstream, header, wait_until
+from test_egress import account_through, seen_from
 
 HOST = "up.localhost"  # stands for this machine in HAProxy, and is a name that a node can be told
 REQUESTS = 50_000 if os.environ.get("RELAY_FULL") == "1" else 5_000
@@ -240,4 +244,32 @@ def assert_all_are_well(w):
 
 
 def test_no_account_is_seen_from_an_address_that_is_not_its_own():
-    run_in_netns(run_storm, "2.6", REQUESTS)
+    run_in_netns(run_storm, "2.6", REQUESTS, seconds=max(300, REQUESTS / 40))
+
+
+def run_taken_away(version):
+    s = Stack(version).start()
+    try:
+        for name, address in (("one", "10.9.0.1"), ("two", "10.9.0.2")):
+            Source(address)
+            s.relay.adm("egress", "add", name, "--source", address)
+        key = account_through(s, "wanderer", ["one", "two"])
+        assert {s.post("/v1/chat/completions", key=key).status for _ in range(5)} == {200}
+        assert seen_from(s.upstream, "token-of-wanderer") == {"10.9.0.1"}
+        ip("addr", "del", "10.9.0.1/32", "dev", "lo")
+        begun = time.monotonic()
+        try:
+            assert s.post("/v1/chat/completions", key=key, timeout=60).status in (200, 502)
+        except http.client.RemoteDisconnected:
+            pass  # HAProxy 3.0 and newer, see Patient
+        assert time.monotonic() - begun < 40
+        assert s.post("/v1/chat/completions", key=key).status == 200
+        assert seen_from(s.upstream, "token-of-wanderer") == {"10.9.0.1", "10.9.0.2"}
+    finally:
+        s.stop()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_address_that_was_taken_away_is_noticed(version):
+    """The kernel keeps its connections, and says nothing."""
+    run_in_netns(run_taken_away, version, seconds=120)
