@@ -6,6 +6,7 @@
 #include "admin/outbound.h"
 #include "admin/query.h"
 #include "common/log.h"
+#include "common/refusal.h"
 #include "common/seam.h"
 
 #include <errno.h>
@@ -225,15 +226,26 @@ static void judge(struct one *one, const struct ip *seen)
 	put_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
 }
 
-/* What went wrong on the way, in words; empty when an answer of the endpoint is there. */
-static void explain(const struct outbound_answer *a, struct errtext *e)
+/* The backend of this egress is not there: not rendered yet, or such an endpoint cannot be reached so. */
+static bool is_unknown_way(const struct outbound_answer *a)
 {
-	if (a->code && *a->code)
+	return strcmp(a->code, refusal_row(REFUSAL_NO_ACCOUNT)->code) == 0;
+}
+
+/* What went wrong on the way, in words; empty when an answer of the endpoint is there. */
+static void explain(
+	const struct egress_subject *subject, const struct outbound_answer *a, struct errtext *e)
+{
+	if (is_unknown_way(a) && strcmp(subject->kind, "node") == 0)
+		errtext_set(e, 0, "a node can be asked for an https endpoint with a name only");
+	else if (is_unknown_way(a))
+		errtext_set(e, 0, "HAProxy does not have this way out yet");
+	else if (*a->code)
 		errtext_set(e, 0, "HAProxy answered %s", a->code);
 	else if (a->status && a->status != 200)
 		errtext_set(e, 0, "the echo endpoint answered %u", a->status);
 	else if (!a->whole)
-		errtext_set(e, 0, "%s", a->failure && *a->failure ? a->failure : "no answer");
+		errtext_set(e, 0, "%s", *a->failure ? a->failure : "no answer");
 }
 
 static void advance(struct round *round);
@@ -246,7 +258,7 @@ static void on_answer(void *context, const struct outbound_answer *a)
 	struct ip seen;
 
 	one->call = NULL;
-	explain(a, &why);
+	explain(&one->subject, a, &why);
 	if (!a->sent)
 		round->unreached++;
 	if (why.text[0] || echo_parse(a->body, &seen, &why))

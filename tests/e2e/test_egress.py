@@ -7,13 +7,14 @@ import signal
 import socket
 import ssl
 import statistics
+import subprocess
 import tempfile
 import time
 
 import pytest
 
 from egress import NAME, Authority, Names, Node, Socks4
-from relay import VERSIONS, Refused, Upstream, free_port, haproxy_command, header, wait_until
+from relay import BUILD, VERSIONS, Refused, Upstream, free_port, haproxy_command, header, wait_until
 
 def account_through(s, name, egresses, upstream="demo", options=()):
     """An account, its pool and a key of its own."""
@@ -199,6 +200,28 @@ def test_a_check_needs_an_endpoint(fresh):
     assert run.returncode == 1
 
 
+def test_a_check_that_takes_its_time_holds_up_nobody(fresh):
+    s = echo_stack(fresh, "2.6", path="/ip")
+    s.relay.write_config(f"[health]\necho_url = {s.upstream.url}/slow?headers=60\necho_every = 0\n")
+    s.relay.process.popen.send_signal(signal.SIGHUP)
+    s.upstream.clear()
+    command = [BUILD / "relayadm", "--socket", s.relay.socket, "egress", "check"]
+    waiting = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    wait_until("both are asked for", lambda: [r["path"] for r in s.upstream.requests()].count("/slow") >= 2)
+    begun = time.monotonic()
+    assert s.relay.adm("egress", "list")["items"]
+    assert time.monotonic() - begun < 2
+    waiting[0].kill()
+    out, err = waiting[1].communicate(timeout=30)
+    assert waiting[1].returncode == 1 and "direct" in out and "1 could not be checked" in err, (out, err)
+    left = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until("it is asked for", lambda: [r["path"] for r in s.upstream.requests()].count("/slow") >= 3)
+    s.relay.stop()
+    assert left.wait(10) in (1, 3) and left.stderr.read()
+    waiting[0].communicate()
+    s.relay.start()
+
+
 # --- remote nodes ---
 
 class Far:
@@ -334,6 +357,16 @@ def test_who_goes_by_a_node_waits_for_it(far):
     f.start_node({NAME: f.upstream.port}, f.node.port)
     wait_until("it is used again", lambda: f.s.get("/v1/models", key=key).status == 200, 40, 0.2)
     assert seen_from(f.upstream, "token-of-far") == {Far.SOURCE}
+
+
+def test_a_node_is_not_asked_for_an_endpoint_it_could_read(far):
+    f = far("2.6")
+    f.s.relay.write_config(f"[health]\necho_url = {f.s.upstream.url}/ip\necho_every = 0\n")
+    f.s.relay.process.popen.send_signal(signal.SIGHUP)
+    wait_until("direct is checked", lambda: f.s.relay.adm("egress", "show", "direct")["checked_at"])
+    code, rows = check(f.s)
+    assert code == 1 and rows["direct"]["result"] == "ok"
+    assert rows["far"]["reason"] == "a node can be asked for an https endpoint with a name only"
 
 
 def test_nothing_that_a_node_could_read_goes_there(far):
