@@ -87,10 +87,12 @@ static void settle_all(struct limits_model *m)
 		limits_settle(m, &m->requests[m->live[i]]);
 }
 
-/* What was decided before `since_ms` is told for some processes only. */
+/* What began before `since_ms` is told for some processes only. */
 static bool is_told(const struct limits_request *q, int64_t since_ms)
 {
-	return q->at_haproxy && (q->decided_ms >= since_ms || q->n % 2);
+	int64_t begun = q->again_ms ? q->again_ms : q->decided_ms;
+
+	return q->at_haproxy && (begun >= since_ms || q->n % 2);
 }
 
 static uint32_t read_gauge(const struct limits_model *m, int64_t since_ms, struct gauge_row *rows)

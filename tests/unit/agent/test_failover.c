@@ -63,7 +63,9 @@ static void who_refused_is_not_asked_again(void **state)
 			assert_int_equal(c->v.mark.attempt, attempt);
 			assert_false(asked[crowd_account(c)]);
 			asked[crowd_account(c)] = true;
-			assert_int_equal(crowd_lease(c, n)->account, c->v.account->id);
+			const struct statefile_lease *lease = crowd_lease(c, n);
+			assert_int_equal(lease->account, c->v.account->id);
+			assert_int_equal(lease->flags & LEASE_ALT ? 1 : 0, c->v.alt);
 		}
 		c->now_ms += SOMEWHAT_MS;
 		assert_false(crowd_again(c, n));
@@ -283,6 +285,21 @@ static void accounts_count_attempts_and_tenants_count_requests(void **state)
 	}
 }
 
+/* A later attempt that was never sent tells nothing of those before it. */
+static void only_a_first_attempt_is_given_back(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2));
+	assert_true(crowd_again(c, 2));
+	decide_release(&c->tables.state, crowd_lease(c, 1), true);
+	decide_release(&c->tables.state, crowd_lease(c, 2), true);
+	assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), 1);
+	assert_int_equal(crowd_counted(c, USAGE_KEY, CROWD_KEY), 1);
+	assert_int_equal(all_counted(c), 2);
+	assert_int_equal(all_in_use(c), 0);
+}
+
 static void the_next_accounts_own_limits_hold(void **state)
 {
 	struct crowd *c = *state;
@@ -415,6 +432,7 @@ int main(void)
 		TEST(what_is_in_flight_overdraws_and_is_paid_back),
 		TEST(the_slot_moves_from_account_to_account),
 		TEST(accounts_count_attempts_and_tenants_count_requests),
+		TEST(only_a_first_attempt_is_given_back),
 		TEST(the_next_accounts_own_limits_hold),
 		TEST(again2_in_time_answers_the_same_attempt),
 		TEST(again2_alone_is_as_good_as_again),
