@@ -192,13 +192,16 @@ static int start_listener(struct listener *l, int fd, struct errtext *e)
 
 static void stop_listener(struct listener *l)
 {
+	struct sleeper *asleep;
+
 	if (!l->daemon)
 		return;
 	ev_io_stop(l->server->control->loop, &l->readable);
 	l->stopping = true;
-	while (l->sleepers) {
-		MHD_resume_connection(l->sleepers->connection);
-		forget(l->sleepers);
+	while ((asleep = l->sleepers)) {
+		l->sleepers = asleep->next;
+		MHD_resume_connection(asleep->connection);
+		free(asleep);
 	}
 	MHD_run(l->daemon);
 	ev_timer_stop(l->server->control->loop, &l->timer);
