@@ -232,6 +232,7 @@ def test_refreshed_while_suspended_and_while_cooling(logins):
     l.relay.adm("accounts", "suspend", "suspended")
     for _ in range(5):
         assert l.get("cooling", "/status?code=500").status == 500
+    wait_until("the failures have been counted", lambda: l.shown("cooling")["state"] != "ok", 5)
     assert {l.get(name).status for name in families} == {503}
     for name, family in families.items():
         seen = len(l.idp.uses(family))
