@@ -101,7 +101,7 @@ struct board_tenant {
 /* How an account or a way out stands: id, name, text */
 #define BOARD_STANDINGS(X)                                                                         \
 	X(USABLE, "ok", "usable")                                                                  \
-	X(SUSPECT, "suspect", "an attempt failed: left alone for a moment")                 \
+	X(SUSPECT, "suspect", "an attempt failed: left alone for a moment")                        \
 	X(BURST, "burst", "the upstream asked for a moment's rest")                                \
 	X(WINDOW, "window", "the upstream's own limit is reached")                                 \
 	X(COOLING, "cooling", "refused several times: left alone for a while")                     \

@@ -91,12 +91,14 @@ def test_upstream_failures(stack):
 
 def test_an_upstreams_own_error_passes_through(stack):
     for code in (400, 401, 403, 404, 429, 500, 503, 529):
+        stack.relay.adm("accounts", "reset", "demo")
         answer = stack.post(f"/status?code={code}", key=stack.key)
         assert answer.status == code
         assert json.loads(answer.body)["error"]["code"] == "demo"
         assert answer.getheader("X-Relay-Upstream") == "1" and answer.getheader("X-Relay-Error") is None
         assert len(answer.getheader("X-Request-Id")) == 36
         assert answer.getheader("X-Upstream-Says") == "hello" and answer.getheader("Set-Cookie") is None
+    stack.relay.adm("accounts", "reset", "demo")
 
 
 def test_body_limit(fresh):

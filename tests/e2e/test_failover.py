@@ -265,7 +265,7 @@ def test_rubbish_is_not_repeated(pair):
 
 @pytest.mark.parametrize("accounts", [1, 2])
 def test_nobody_answers(pair, single, accounts):
-    """HAProxy may close the client's connection too (docs/LIMITS.md); it never makes an answer up."""
+    """HAProxy may close the client's connection too (docs/HEALTH.md); it never makes an answer up."""
     pool = single if accounts == 1 else pair
     pool.reset()
     for token in pool.tokens:

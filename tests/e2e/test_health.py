@@ -48,7 +48,7 @@ def at_once(n, call):
 
 
 def post_one(pool):
-    """The status; 502 also where HAProxy says the same by closing the connection (docs/LIMITS.md)."""
+    """The status; 502 also where HAProxy says the same by closing the connection (docs/HEALTH.md)."""
     try:
         return pool.post().status
     except http.client.RemoteDisconnected:

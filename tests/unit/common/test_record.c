@@ -12,7 +12,8 @@
 #define SECRET "s3cret"
 /* as HAProxy 2.6 wrote it */
 #define LINE                                                                                       \
-	"relay1 " SECRET " 7 " ID " 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "    \
+	"relay1 " SECRET " 7 " ID                                                                  \
+	" 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "                     \
 	"client-1 2.31.4.9 a=b c=d"
 
 static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
@@ -81,10 +82,10 @@ static void a_refused_request_has_no_server(void **state)
 	struct record r;
 
 	(void)state;
-	assert_int_equal(
-		parse("relay1 " SECRET " 7 " ID " - relay-in relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
-		      "invalid_api_key - - -\n",
-			&r),
+	assert_int_equal(parse("relay1 " SECRET " 7 " ID
+			       " - relay-in relay-in <NOSRV> 401 98 371 0 -1 -1 -1 0 LR 0 "
+			       "invalid_api_key - - -\n",
+				 &r),
 		RECORD_OK);
 	assert_int_equal(r.tenant, 0);
 	assert_int_equal(r.server.n, 0);
@@ -115,9 +116,11 @@ static void other_datagrams_are_bad(void **state)
 		"relay1 " SECRET " 7 not-an-id 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " x " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID " 1|2 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|4294967296 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID
+		" 1|2|4294967296 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 1200 1 1 0 0 0 0 0 -- 0 - - - -",
-		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 99999999999 0 -- 0 - - - -",
+		"relay1 " SECRET " 7 " ID
+		" 1|2|3 relay-in b s 200 1 1 0 0 0 99999999999 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID
 		" 1|2|3 relay-in b s 200 18446744073709551616 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 --- 0 - - - -",
@@ -137,9 +140,10 @@ static void haproxys_own_lines_are_no_alarm(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).", &r), RECORD_OTHER);
-	assert_int_equal(parse("relay1 " SECRET
-			       " 7 - - relay-in relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
-				 &r),
+	assert_int_equal(
+		parse("relay1 " SECRET
+		      " 7 - - relay-in relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
+			&r),
 		RECORD_OTHER);
 }
 
