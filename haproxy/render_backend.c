@@ -80,14 +80,15 @@ static void append_tls(const struct render_backend *k, struct buffer *b)
 		buffer_printf(b, " verifyhost %s", k->host);
 }
 
-void render_server(const struct render_model *m, const struct render_backend *k, struct buffer *b)
+void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
+	struct buffer *b)
 {
 	buffer_append_str(b, "\thttp-request set-header Host ");
 	render_word(b, k->host_header);
 	buffer_append_str(
 		b, "\n\tuse-server " SEAM_SERVER_OUT " if TRUE\n\tserver " SEAM_SERVER_OUT " ");
 	append_address(m, k, b);
-	buffer_append_str(b, " weight 0");
+	buffer_append_str(b, weight);
 	append_egress(k, b);
 	append_tls(k, b);
 	if (render_backend_needs_dns(k))
@@ -199,7 +200,7 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	append_persistence(b);
 	render_limits(k->provider, b);
-	render_server(m, k, b);
+	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
 	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s");
 	render_server_end(k, b);

@@ -84,6 +84,7 @@ void render_internal_backend(
 		"\tretries 0\n"
 		"\thttp-reuse never\n",
 		k->name, RENDER_INTERNAL_TIMEOUT_MS);
-	render_server(m, k, b);
+	/* alone in its backend: nothing else could be picked, and with a weight it is shown as up */
+	render_server(m, k, "", b);
 	render_server_end(k, b);
 }

@@ -103,8 +103,9 @@ void render_limits(enum provider p, struct buffer *b);
 
 void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
-/* Host, use-server and the server that leads out; the line is left open for options. */
-void render_server(const struct render_model *m, const struct render_backend *k, struct buffer *b);
+/* Host, use-server and the server that leads out, with its weight; the line is left open for options. */
+void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
+	struct buffer *b);
 /* The last of that line. */
 void render_server_end(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
