@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define BUDGET_UNIT 100		       /* one attempt */
+#define BUDGET_STEP (BUDGET_UNIT / 10) /* less than this is not credited yet */
 #define BUDGET_MAX (200 * BUDGET_UNIT) /* what can be saved up, beyond two seconds' worth */
 
 struct budget {
@@ -25,11 +26,12 @@ static inline void budget_credit(struct budget *b, uint32_t per_second, int64_t 
 		*b = (struct budget){worth, now_ms};
 	if (now_ms <= b->at_ms)
 		return;
-	int64_t gain = now_ms - b->at_ms < 60000 ? (now_ms - b->at_ms) * worth / 1000 : 60 * worth;
-	/* too little to count yet: the time is not used up */
-	if (gain == 0)
+	int64_t ms = now_ms - b->at_ms;
+	int64_t gain = ms < 60000 ? ms * worth / 1000 : 60 * worth;
+	if (gain < BUDGET_STEP)
 		return;
-	b->at_ms = now_ms;
+	/* what it has no unit for counts the next time */
+	b->at_ms = ms < 60000 ? b->at_ms + (gain * 1000 + worth - 1) / worth : now_ms;
 	if (b->level < 2 * worth)
 		b->level = b->level + gain < 2 * worth ? b->level + gain : 2 * worth;
 }

@@ -1,0 +1,131 @@
+/* The budget of further attempts: seconds and requests pay into it, attempts are paid from it. */
+#include "agent/budget.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define NOW_MS 1800000000000
+
+static void a_new_one_has_a_seconds_worth(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	assert_false(budget_has(&b));
+	budget_credit(&b, 3, NOW_MS);
+	for (int i = 0; i < 3; i++) {
+		assert_true(budget_has(&b));
+		budget_spend(&b);
+	}
+	assert_false(budget_has(&b));
+}
+
+static void seconds_are_saved_up_for_two_at_most(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	budget_credit(&b, 5, NOW_MS);
+	budget_credit(&b, 5, NOW_MS + 365 * (int64_t)86400000);
+	assert_int_equal(b.level, 2 * 5 * BUDGET_UNIT);
+	/* what was earned besides is not taken away */
+	for (int i = 0; i < 1000; i++)
+		budget_earn(&b, 50);
+	int64_t level = b.level;
+	budget_credit(&b, 5, b.at_ms + 1000);
+	assert_int_equal(b.level, level);
+}
+
+static void nothing_of_a_second_is_lost_between_looks(void **state)
+{
+	static const int64_t every_ms[] = {1, 3, 7, 9, 15, 19, 50, 333, 999, 1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(every_ms) / sizeof(every_ms[0]); i++) {
+		for (uint32_t per_second = 1; per_second <= 10; per_second *= 10) {
+			struct budget b = {0};
+			int64_t spent = 0;
+			budget_credit(&b, per_second, NOW_MS);
+			for (int64_t ms = 0; ms <= 100000; ms += every_ms[i]) {
+				budget_credit(&b, per_second, NOW_MS + ms);
+				while (budget_has(&b)) {
+					budget_spend(&b);
+					spent++;
+				}
+			}
+			/* a hundred seconds, and what a new one has */
+			assert_in_range(spent, 99 * per_second, 101 * per_second);
+		}
+	}
+}
+
+static void a_clock_that_goes_back_pays_nothing(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	budget_credit(&b, 1, NOW_MS);
+	budget_spend(&b);
+	for (int64_t ms = 0; ms < 10000; ms += 10)
+		budget_credit(&b, 1, NOW_MS - ms);
+	assert_false(budget_has(&b));
+	budget_credit(&b, 1, NOW_MS + 1000);
+	assert_true(budget_has(&b));
+}
+
+static void requests_pay_their_share_up_to_a_maximum(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		assert_false(budget_has(&b));
+		budget_earn(&b, 10);
+	}
+	assert_true(budget_has(&b));
+	for (int i = 0; i < 1000000; i++)
+		budget_earn(&b, 10);
+	assert_in_range(b.level, BUDGET_MAX, BUDGET_MAX + 10);
+}
+
+static void debts_have_an_end(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	budget_credit(&b, 1, NOW_MS);
+	for (int i = 0; i < 1000000; i++)
+		budget_spend(&b);
+	assert_true(b.level >= -BUDGET_MAX - BUDGET_UNIT);
+	for (int s = 1; s <= 210 && !budget_has(&b); s++)
+		budget_credit(&b, 1, NOW_MS + s * (int64_t)1000);
+	assert_true(budget_has(&b));
+}
+
+static void none_a_second_pays_nothing(void **state)
+{
+	struct budget b = {0};
+
+	(void)state;
+	budget_credit(&b, 0, NOW_MS);
+	budget_credit(&b, 0, NOW_MS + 1000000);
+	assert_false(budget_has(&b));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_new_one_has_a_seconds_worth),
+		cmocka_unit_test(seconds_are_saved_up_for_two_at_most),
+		cmocka_unit_test(nothing_of_a_second_is_lost_between_looks),
+		cmocka_unit_test(a_clock_that_goes_back_pays_nothing),
+		cmocka_unit_test(requests_pay_their_share_up_to_a_maximum),
+		cmocka_unit_test(debts_have_an_end),
+		cmocka_unit_test(none_a_second_pays_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
