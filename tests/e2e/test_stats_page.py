@@ -36,7 +36,7 @@ def test_the_stats_page_shows_each_egress_with_state_and_reason(fresh, page, ver
     s = fresh(version, extra=listen)
     s.relay.write_config(f"{listen}[health]\necho_url = {s.upstream.url}/ip\necho_every = 0\n")
     s.relay.process.popen.send_signal(signal.SIGHUP)
-    url = f"http://127.0.0.1:{s.stats_port}/"
+    url = f"http://127.0.0.1:{s.stats_port}/;norefresh"
     proxy = Socks4(s.dir, "127.0.0.62")
     try:
         s.relay.adm("egress", "add", "steady", "--source", "127.0.0.60")
