@@ -67,6 +67,15 @@ def test_an_ipv6_source(fresh, version):
         upstream.stop()
 
 
+def test_the_egress_of_the_region_comes_first(fresh):
+    s = fresh("2.6", extra="[relay]\nregion = eu\n")
+    for name, address, region in (("far", "127.0.0.55", "us"), ("near", "127.0.0.56", "eu")):
+        s.relay.adm("egress", "add", name, "--source", address, "--region", region)
+    key = account_through(s, "abroad", ["far", "near"])
+    assert set(send_some(s, key)) == {200}
+    assert seen_from(s.upstream, "token-of-abroad") == {"127.0.0.56"}
+
+
 # --- what the echo endpoint sees ---
 
 def echo_stack(fresh, version, every="0", path="/ip"):
@@ -367,6 +376,22 @@ def test_a_node_is_not_asked_for_an_endpoint_it_could_read(far):
     code, rows = check(f.s)
     assert code == 1 and rows["direct"]["result"] == "ok"
     assert rows["far"]["reason"] == "a node can be asked for an https endpoint with a name only"
+
+
+def test_a_node_is_part_of_the_document(far):
+    f = far("2.6")
+    document = f.s.relay.adm("export")
+    node = next(e for e in document["egress"] if e["name"] == "far")
+    assert node["node"] == f"127.0.0.1:{f.node.port}" and node["cert"].endswith("relay.test.pem")
+    copy = f.s.dir / "document.json"
+    copy.write_text(json.dumps(document))
+    assert f.s.relay.adm("apply", copy)["changes"] == []
+    del node["ca"], node["cert"], node["node"]
+    node["source"] = "127.0.0.9"
+    copy.write_text(json.dumps(document))
+    f.s.relay.adm("apply", copy)
+    shown_now = f.s.relay.adm("egress", "show", "far")
+    assert (shown_now["kind"], shown_now["address"]) == ("source", "127.0.0.9") and "cert" not in shown_now
 
 
 def test_nothing_that_a_node_could_read_goes_there(far):
