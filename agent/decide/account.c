@@ -180,7 +180,8 @@ static enum candidate_ask ask_of(const struct decide_context *c, const struct sn
 {
 	const struct decide_verdict *v = c->verdict;
 
-	return v->repeated && v->lease->account == a->id ? CANDIDATE_ADMITTED : CANDIDATE_ALL;
+	return v->repeated && v->lease && v->lease->account == a->id ? CANDIDATE_ADMITTED
+								     : CANDIDATE_ALL;
 }
 
 static void weigh(struct decide_context *c, struct choice *choice, const struct snapshot_account *a,
@@ -356,7 +357,7 @@ static void note_alternatives(struct decide_context *c, const struct choice *cho
 	struct decide_verdict *v = c->verdict;
 	uint32_t attempt = v->lease ? v->lease->attempt + 1 : 1;
 	/* what HAProxy was told the first time is what it acts upon */
-	if (v->repeated) {
+	if (v->repeated && v->lease) {
 		v->alt = v->lease->flags & LEASE_ALT;
 		return;
 	}

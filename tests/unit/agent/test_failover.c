@@ -143,6 +143,83 @@ static void a_conversation_goes_with_its_request(void **state)
 	assert_true(c->v.bound);
 }
 
+static void a_conversation_leaves_an_account_that_is_out(void **state)
+{
+	struct crowd *c = *state;
+
+	c->sticky = true;
+	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
+	crowd_break_account(c, first);
+	assert_true(crowd_decide(c, 2));
+	assert_true(c->v.moved);
+	assert_int_not_equal(crowd_account(c), first);
+	/* and does not come back by itself */
+	c->now_ms += 2 * (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_decide(c, 3));
+	assert_int_not_equal(crowd_account(c), first);
+}
+
+static void state_upstream_waits_for_its_account_in_a_hard_pool(void **state)
+{
+	struct crowd *c = *state;
+
+	c->hard = true;
+	c->pool.hard = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
+	crowd_break_account(c, first);
+	assert_false(crowd_decide(c, 2));
+	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(crowd_account(c), first);
+}
+
+static void who_waits_for_a_credential_is_not_asked(void **state)
+{
+	struct crowd *c = *state;
+
+	c->accounts[0].row.flags = SNAPSHOT_ACCOUNT_REFRESHABLE;
+	c->accounts[1].row.flags = SNAPSHOT_ACCOUNT_NEEDS_LOGIN;
+	crowd_build(c);
+	crowd_say(c, 0, RESULT_AUTH, 0);
+	for (uint32_t n = 1; n <= 10; n++) {
+		assert_true(crowd_decide(c, n));
+		assert_int_equal(crowd_account(c), 2);
+		assert_false(c->v.alt);
+	}
+	c->accounts[0].row.credential_generation++;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 11) && c->v.alt);
+}
+
+static void what_was_deleted_meanwhile_is_refused(void **state)
+{
+	struct crowd *c = *state;
+
+	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2) && crowd_decide(c, 3));
+	assert_true(crowd_again(c, 2));
+	uint32_t second = crowd_account(c);
+	/* its account has another way out now: the one it took explains it */
+	c->accounts[second].exits[0] = 1;
+	crowd_build(c);
+	assert_false(crowd_again2(c, 2));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+	assert_true(crowd_again(c, 2));
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_EGRESS);
+	c->pool.id++;
+	crowd_build(c);
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+	c->pool.id--;
+	c->tenant.id++;
+	crowd_build(c);
+	assert_false(crowd_again(c, 3));
+	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
+}
+
 /* --- what HAProxy is told --- */
 
 static void the_last_attempt_has_no_alternative(void **state)
@@ -424,6 +501,10 @@ int main(void)
 		TEST(no_more_attempts_than_are_set),
 		TEST(an_id_without_a_lease_is_refused),
 		TEST(a_conversation_goes_with_its_request),
+		TEST(a_conversation_leaves_an_account_that_is_out),
+		TEST(state_upstream_waits_for_its_account_in_a_hard_pool),
+		TEST(who_waits_for_a_credential_is_not_asked),
+		TEST(what_was_deleted_meanwhile_is_refused),
 		TEST(the_last_attempt_has_no_alternative),
 		TEST(a_pool_of_one_has_no_alternative),
 		TEST(state_upstream_stays_in_a_hard_pool_and_moves_in_a_soft_one),
