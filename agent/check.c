@@ -38,10 +38,10 @@ static const struct snapshot_backend *backend_by_name(const struct snapshot *s, 
 }
 
 /* Without a word of ours HAProxy's own check decides. */
-const char *check_answer(const struct agent *a, struct slice name, int64_t now_ms, char *out)
+const char *check_answer(const struct agent *a, struct slice backend, int64_t now_ms, char *out)
 {
 	const struct snapshot *s = a->snapshot;
-	const struct snapshot_backend *b = s ? backend_by_name(s, name) : NULL;
+	const struct snapshot_backend *b = s ? backend_by_name(s, backend) : NULL;
 
 	snprintf(out, CHECK_ANSWER_SIZE, "up\n");
 	if (!b)
@@ -169,8 +169,11 @@ void checks_free(struct checks *c)
 {
 	if (!c)
 		return;
-	while (c->first)
-		check_close(c->first);
+	struct check *next;
+	for (struct check *open = c->first; open; open = next) {
+		next = open->next;
+		check_close(open);
+	}
 	ev_io_stop(c->agent->loop, &c->listener);
 	free(c);
 }

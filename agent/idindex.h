@@ -30,7 +30,7 @@ uint32_t idindex_find(const struct idindex *x, uint32_t kind, uint32_t id);
 /* The free row that idindex_add() will take; IDINDEX_NONE when all are taken. */
 uint32_t idindex_next(const struct idindex *x);
 /* The row from idindex_next(), now filled but for its state, which is stored last. */
-void idindex_add(struct idindex *x, uint32_t row, uint32_t kind);
-void idindex_remove(struct idindex *x, uint32_t row);
+void idindex_add(struct idindex *x, uint32_t i, uint32_t kind);
+void idindex_remove(struct idindex *x, uint32_t i);
 
 #endif

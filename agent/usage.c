@@ -83,12 +83,12 @@ static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
 struct statefile_usage *usage_of(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms)
 {
-	struct statefile_usage *row = usage_find(u, kind, id);
+	uint32_t found = idindex_find(&u->index, kind, id);
 
-	if (!row)
+	if (found == IDINDEX_NONE)
 		return make_row(u, kind, id, now_ms);
-	keep_for_month(row, now_ms);
-	return row;
+	keep_for_month(&u->rows[found], now_ms);
+	return &u->rows[found];
 }
 
 uint32_t usage_in_use(const struct usages *u, const struct statefile_usage *row)

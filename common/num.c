@@ -130,7 +130,7 @@ int num_parse_decimal(struct slice s, uint32_t max_whole, uint64_t *ret_micro)
 	if (rest.p && rest.n == 0)
 		return -EINVAL;
 	uint64_t scale = 100000;
-	for (size_t i = 0; i < rest.n; i++) {
+	for (size_t i = 0; rest.p && i < rest.n; i++) {
 		if (rest.p[i] < '0' || rest.p[i] > '9')
 			return -EINVAL;
 		micro += (uint64_t)(rest.p[i] - '0') * scale;
