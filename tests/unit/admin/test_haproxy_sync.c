@@ -252,10 +252,10 @@ static void gives_control_a_way_to_token_hosts_and_echo_endpoints(void **state)
 		"INSERT INTO account_egresses VALUES (1, 2, 0);"
 		"INSERT INTO accounts (name, upstream_id, source, created_ms)"
 		" VALUES ('b', 1, 'token', 0)");
-	assert_server(r, "\nbackend t1-e1 ", "127.0.0.1:8 weight 0 tcp-ut 15s\n");
-	assert_server(r, "\nbackend t1-e2 ", "127.0.0.1:8 weight 0 source 127.0.0.9 tcp-ut 15s\n");
-	assert_server(r, "\nbackend c-e1 ", "127.0.0.1:7 weight 0 tcp-ut 15s\n");
-	assert_server(r, "\nbackend c-e2 ", "127.0.0.1:7 weight 0 source 127.0.0.9 tcp-ut 15s\n");
+	assert_server(r, "\nbackend t1-e1 ", "127.0.0.1:8 tcp-ut 15s\n");
+	assert_server(r, "\nbackend t1-e2 ", "127.0.0.1:8 source 127.0.0.9 tcp-ut 15s\n");
+	assert_server(r, "\nbackend c-e1 ", "127.0.0.1:7 tcp-ut 15s\n");
+	assert_server(r, "\nbackend c-e2 ", "127.0.0.1:7 source 127.0.0.9 tcp-ut 15s\n");
 }
 
 static void lets_haproxy_ask_the_agent_on_this_machine(void **state)
