@@ -222,9 +222,14 @@ def logins(fresh):
 
 
 def wait_for_the_last(fleet):
-    """Who neither serves nor needs a login after so long; a token unknown four times rests for a minute."""
-    until = time.monotonic() + 90
-    while (left := fleet.unsettled()) and time.monotonic() < until:
+    """Who neither serves nor needs a login after so long. A token unknown four times rests for a minute, unless an
+    operator asks."""
+    began, asked = time.monotonic(), set()
+    while (left := fleet.unsettled()) and time.monotonic() < began + 90:
+        if time.monotonic() > began + 15:
+            for name in {name for name, _, _ in left} - asked:
+                fleet.relay.adm_run("accounts", "refresh", name)
+                asked.add(name)
         time.sleep(0.3)
     return left
 
