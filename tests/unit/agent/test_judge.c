@@ -1,0 +1,302 @@
+/* From end records to health and onto the board: what blames the account, the way out, or nobody. */
+#include "agent/judge.h"
+#include "crowd.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <unistd.h>
+
+struct scene {
+	struct agent agent;
+	struct crowd crowd; /* its tables are lent to the agent */
+	int board_fd;
+};
+
+static int set_up(void **state)
+{
+	static struct scene s;
+	struct tables *t = &s.crowd.tables;
+	struct errtext e;
+
+	memset(&s, 0, sizeof(s));
+	crowd_init(&s.crowd);
+	s.crowd.now_ms = clock_wall_ms();
+	crowd_build(&s.crowd);
+	s.board_fd = board_create();
+	assert_true(s.board_fd >= 0);
+	s.agent.board = board_map(s.board_fd, true, &e);
+	assert_non_null(s.agent.board);
+	s.agent.snapshot = &s.crowd.snapshot;
+	s.agent.healths = t->healths;
+	s.agent.usages = t->usages;
+	s.agent.leases = t->leases;
+	t->state.healths = &s.agent.healths;
+	t->state.usages = &s.agent.usages;
+	t->state.leases = &s.agent.leases;
+	*state = &s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.tables.healths = s->agent.healths;
+	s->crowd.tables.usages = s->agent.usages;
+	s->crowd.tables.leases = s->agent.leases;
+	board_unmap(s->agent.board);
+	close(s->board_fd);
+	crowd_fini(&s->crowd);
+	return 0;
+}
+
+static const struct statefile_lease *lease_of(struct scene *s, uint32_t n)
+{
+	uint8_t id[16] = {0};
+
+	memcpy(id, &n, sizeof(n));
+	return lease_find(&s->agent.leases, id);
+}
+
+/* What HAProxy writes at the end of the stream that the last verdict was for. */
+static struct record record_of(
+	const struct scene *s, uint32_t n, unsigned status, const char *termination)
+{
+	const struct decide_verdict *v = &s->crowd.v;
+	struct record r = {.account = v->account->id,
+		.backend = SLICE_LITERAL("b21-u-e"),
+		.server = SLICE_LITERAL("out"),
+		.status = status,
+		.mark = v->mark};
+
+	memcpy(r.id, &n, sizeof(n));
+	memcpy(r.termination, termination, sizeof(r.termination));
+	return r;
+}
+
+static void answer(struct scene *s, uint32_t n, unsigned status, const char *termination)
+{
+	struct record r = record_of(s, n, status, termination);
+
+	judge_record(&s->agent, &r, true, false);
+}
+
+static const struct board_account *shown(const struct scene *s)
+{
+	return board_find_account(s->agent.board, s->crowd.v.account->id);
+}
+
+static uint64_t standing(const struct scene *s)
+{
+	return board_get(&shown(s)->standing);
+}
+
+static uint64_t backend_circuit(const struct scene *s)
+{
+	return board_get(&board_find_backend(s->agent.board, CROWD_BACKEND)->circuit);
+}
+
+static uint64_t counted(const struct scene *s, enum board_counter_id id)
+{
+	return board_get(&s->agent.board->counters[id]);
+}
+
+static void an_error_of_the_upstream_blames_the_account(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.account_count = 1;
+	crowd_build(&s->crowd);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		answer(s, n, 500, "--");
+	}
+	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
+	assert_int_equal(board_get(&shown(s)->circuit), CIRCUIT_OPEN);
+	assert_true((int64_t)board_get(&shown(s)->until_ms) > s->crowd.now_ms);
+	assert_int_equal(board_get(&shown(s)->results[RESULT_SERVER]), 2);
+	assert_int_equal(backend_circuit(s), CIRCUIT_CLOSED);
+}
+
+static void a_connection_that_fails_blames_the_way_out(void **state)
+{
+	struct scene *s = *state;
+
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		answer(s, n, 503, "SC");
+		assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	}
+	assert_int_equal(backend_circuit(s), CIRCUIT_OPEN);
+	assert_int_equal(
+		board_get(&board_find_backend(s->agent.board, CROWD_BACKEND)->failures), 2);
+	assert_false(crowd_decide(&s->crowd, 3));
+}
+
+static void a_client_that_leaves_blames_nobody(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.account_count = 1;
+	crowd_build(&s->crowd);
+	for (uint32_t n = 1; n <= 10; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		answer(s, n, 0, "CD");
+	}
+	assert_true(crowd_decide(&s->crowd, 11));
+	assert_false(s->crowd.v.watch);
+}
+
+static void records_of_before_count_for_nothing(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.account_count = 1;
+	crowd_build(&s->crowd);
+	assert_true(crowd_decide(&s->crowd, 1));
+	struct record late = record_of(s, 1, 500, "--");
+	assert_true(crowd_decide(&s->crowd, 2));
+	answer(s, 2, 429, "--");
+	assert_int_equal(standing(s), BOARD_STANDING_BURST);
+	for (int i = 0; i < 10; i++)
+		judge_record(&s->agent, &late, true, false);
+	assert_int_equal(standing(s), BOARD_STANDING_BURST);
+	/* but they are counted */
+	assert_int_equal(board_get(&shown(s)->results[RESULT_SERVER]), 10);
+}
+
+static void a_refused_credential_calls_control(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.account_count = 1;
+	s->crowd.accounts[0].row.flags = SNAPSHOT_ACCOUNT_REFRESHABLE;
+	crowd_build(&s->crowd);
+	assert_true(crowd_decide(&s->crowd, 1));
+	answer(s, 1, 401, "--");
+	assert_int_equal(standing(s), BOARD_STANDING_LOGIN);
+	assert_int_equal(board_get(&shown(s)->refused_credential), 1);
+	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
+	s->crowd.accounts[0].row.credential_generation++;
+	crowd_build(&s->crowd);
+	judge_show_all(&s->agent, s->crowd.now_ms);
+	const struct board_account *account = board_find_account(s->agent.board, CROWD_ACCOUNT);
+	assert_int_equal(board_get(&account->standing), BOARD_STANDING_USABLE);
+}
+
+static void an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe(void **state)
+{
+	struct scene *s = *state;
+	struct statefile_lease before;
+
+	assert_true(crowd_decide(&s->crowd, 1) && s->crowd.v.alt);
+	memcpy(&before, lease_of(s, 1), sizeof(before));
+	assert_true(crowd_again(&s->crowd, 1));
+	judge_failure(&s->agent, &before, lease_of(s, 1), &s->crowd.v.failed);
+	const struct board_account *failed = board_find_account(s->agent.board, before.account);
+	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_SUSPECT);
+	assert_true(board_get(&failed->wants_probe_ms) > 0);
+	assert_int_equal(counted(s, BOARD_FAILOVER_RESPONSE), 1);
+	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
+	/* the stream that was taken back says nothing more */
+	struct record r = record_of(s, 1, 200, "--");
+	judge_record(&s->agent, &r, false, true);
+	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_SUSPECT);
+	/* an answer to the probe does */
+	uint32_t account = before.account - CROWD_ACCOUNT;
+	assert_true(crowd_probe(&s->crowd, 2, account));
+	answer(s, 2, 200, "--");
+	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
+	assert_int_equal(board_get(&failed->wants_probe_ms), 0);
+}
+
+static void a_connection_of_a_probe_that_fails_blames_the_way_out(void **state)
+{
+	struct scene *s = *state;
+
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_probe(&s->crowd, n, 0));
+		struct record r = record_of(s, n, 503, "--");
+		judge_record(&s->agent, &r, false, true);
+		assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	}
+	assert_int_equal(backend_circuit(s), CIRCUIT_OPEN);
+}
+
+static void head_and_record_of_one_answer_count_once(void **state)
+{
+	struct scene *s = *state;
+
+	s->crowd.account_count = 1;
+	s->crowd.head.health.threshold = 3;
+	crowd_build(&s->crowd);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		judge_head(&s->agent, lease_of(s, n), 500, (struct slice){NULL, 0});
+		answer(s, n, 500, "--");
+	}
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	assert_true(crowd_decide(&s->crowd, 3));
+	answer(s, 3, 500, "--");
+	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
+}
+
+static void unknown_accounts_and_backends_are_nothing(void **state)
+{
+	struct scene *s = *state;
+
+	assert_true(crowd_decide(&s->crowd, 1));
+	struct record r = record_of(s, 1, 500, "--");
+	r.account = 999;
+	judge_record(&s->agent, &r, true, false);
+	assert_null(board_find_account(s->agent.board, 999));
+	r.account = CROWD_ACCOUNT;
+	r.backend = SLICE_LITERAL("b99999999999-u-e");
+	judge_record(&s->agent, &r, true, false);
+	r.backend = SLICE_LITERAL("relay-again");
+	judge_record(&s->agent, &r, true, false);
+	assert_null(board_find_backend(s->agent.board, CROWD_BACKEND));
+	assert_int_equal(
+		board_get(
+			&board_find_account(s->agent.board, CROWD_ACCOUNT)->results[RESULT_SERVER]),
+		2);
+}
+
+static void an_answer_of_no_known_class_is_counted(void **state)
+{
+	struct scene *s = *state;
+
+	assert_true(crowd_decide(&s->crowd, 1));
+	answer(s, 1, 418, "--");
+	answer(s, 1, 418, "--");
+	assert_int_equal(counted(s, BOARD_RESULT_UNKNOWN), 2);
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_error_of_the_upstream_blames_the_account),
+		TEST(a_connection_that_fails_blames_the_way_out),
+		TEST(a_client_that_leaves_blames_nobody),
+		TEST(records_of_before_count_for_nothing),
+		TEST(a_refused_credential_calls_control),
+		TEST(an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe),
+		TEST(a_connection_of_a_probe_that_fails_blames_the_way_out),
+		TEST(head_and_record_of_one_answer_count_once),
+		TEST(unknown_accounts_and_backends_are_nothing),
+		TEST(an_answer_of_no_known_class_is_counted),
+	};
+	log_init("test", LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
