@@ -8,6 +8,11 @@ import time
 import traceback
 
 CLONE_NEWNET = 0x40000000
+CLONE_NEWUSER = 0x10000000
+CAP_NET_ADMIN = 12
+CAPABILITY_VERSION = 0x20080522
+PR_SET_PDEATHSIG = 1
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -15,10 +20,36 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True, timeout=10)
 
 
+def _must(result, what):
+    if result != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
+def _keep_net_admin():
+    """For `ip`, which a user who is not root would run without any capability."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _must(_libc.capget(header, data), "capget")
+    data[2] |= 1 << CAP_NET_ADMIN
+    _must(_libc.capset(header, data), "capset")
+    _must(_libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0), "ambient capability")
+
+
+def _enter():
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        _must(_libc.unshare(CLONE_NEWNET), "network namespace")
+        return
+    _must(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNET), "user and network namespace")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as f:
+            f.write(text)
+    _keep_net_admin()
+
+
 def _child(function, arguments):
-    _libc.prctl(1, signal.SIGTERM)
-    if _libc.unshare(CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "a network namespace needs root")
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _enter()
     ip("link", "set", "lo", "up")
     function(*arguments)
 
