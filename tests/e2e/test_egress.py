@@ -67,6 +67,31 @@ def test_an_ipv6_source(fresh, version):
         upstream.stop()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_account_has_another_way_out_within_the_request(fresh, version):
+    s = fresh(version, extra="[health]\nrecovery = 1s\n")
+    proxy = Socks4(s.dir, "127.0.0.57")
+    try:
+        s.relay.adm("egress", "add", "first", "--socks4", f"127.0.0.1:{proxy.port}")
+        s.relay.adm("egress", "add", "second", "--source", "127.0.0.58")
+        key = account_through(s, "twofold", ["first", "second"])
+        assert set(send_some(s, key)) == {200}
+        assert seen_from(s.upstream, "token-of-twofold") == {"127.0.0.57"}
+        proxy.stop()
+        assert set(send_some(s, key)) == {200}
+        assert seen_from(s.upstream, "token-of-twofold") == {"127.0.0.57", "127.0.0.58"}
+        assert s.relay.adm("egress", "show", "first")["state"] == "down"
+        proxy = Socks4(s.dir, "127.0.0.57", proxy.port)
+        s.upstream.clear()
+
+        def is_back():
+            return send_some(s, key, 1) == [200] and "127.0.0.57" in seen_from(s.upstream, "token-of-twofold")
+
+        wait_until("the first is used again", is_back, 60, 0.2)
+    finally:
+        proxy.stop()
+
+
 def test_the_egress_of_the_region_comes_first(fresh):
     s = fresh("2.6", extra="[relay]\nregion = eu\n")
     for name, address, region in (("far", "127.0.0.55", "us"), ("near", "127.0.0.56", "eu")):

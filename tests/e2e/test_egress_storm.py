@@ -222,7 +222,6 @@ def run_storm(version, requests):
         assert w.strays == []
         assert sum(sum(c.values()) for c in statuses.values()) == load.each * len(crowds)
         assert statuses["all"].get(200, 0) >= 0.99 * load.each, statuses
-        assert len(w.seen) > len(OWN), "who has several ways out has used them"
         assert_all_are_well(w)
     finally:
         w.stop()
