@@ -207,11 +207,17 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	render_again_servers(m, b);
 }
 
+/*
+ * What is not allowed to a backend that this process has. Here and not in the frontend, so that a request
+ * that goes out passes none of these rules.
+ */
 void render_black_hole(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n# A backend that this process lacks: it has no server, so nothing can leave.\n"
+		"\n# Whatever may not go out ends here: there is no server, so nothing can leave.\n"
 		"backend " RENDER_BLACK_HOLE " from " RENDER_DEFAULTS "\n");
+	render_agent_answers(b);
+	buffer_append_str(b, "\t# A backend that this process lacks.\n");
 	render_refusal(b, REFUSAL_NO_ACCOUNT, "");
 }
 

@@ -151,7 +151,6 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RENDER_ACTION " -m found }");
 	append_wait(b);
-	render_agent_answers(b);
 	render_request_headers(m, b);
 	render_credentials(m, RENDER_SLOTS_REPLACE, b);
 	append_forward(b);

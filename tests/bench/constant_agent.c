@@ -43,6 +43,7 @@ static void answer(struct connection *c, const struct spoe_notify *notify, struc
 	set(&ack, SEAM_VAR_BE, c->constant->backend);
 	set(&ack, SEAM_VAR_BEARER, c->constant->bearer);
 	set(&ack, SEAM_VAR_TRACK, SLICE_LITERAL("1|1|1"));
+	set(&ack, SEAM_VAR_MARK, SLICE_LITERAL("1.0.0.1"));
 	spoe_ack_end(&ack);
 }
 

@@ -36,8 +36,9 @@ static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
 	assert_before(text, "set-src", "send-spoe-group");
 	assert_before(text, "send-spoe-group relay decide\n", "send-spoe-group relay decide2");
 	assert_before(text, "send-spoe-group relay decide2", "-m str deny");
-	assert_before(
-		text, "unless { var(txn.relay.action) -m str allow }", "del-header authorization");
+	assert_before(text,
+		"use_backend %[var(txn.relay.be)] if { var(txn.relay.action) -m str allow }",
+		"default_backend relay-closed");
 	assert_before(text, "del-header authorization", "set-header Authorization");
 	assert_before(text, "del-header x-api-key", "set-header x-api-key");
 	assert_before(text, "set-header Authorization", "use_backend");
@@ -165,11 +166,11 @@ static void refuses_with_every_status_of_the_table(void **state)
 	(void)state;
 	model_init(&model);
 	char *text = model_render(&model);
-	const char *client = section_of(text, "frontend relay-in ");
+	const char *closed = section_of(text, "backend relay-closed ");
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
 		snprintf(part, sizeof(part), "-m str deny } { var(txn.relay.status) -m int %d }",
 			refusal_row((enum refusal)r)->status);
-		assert_int_equal(count_of(client, part), 1);
+		assert_int_equal(count_of(closed, part), 1);
 	}
 	free(text);
 }
