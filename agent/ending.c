@@ -136,6 +136,12 @@ static bool was_sent(const struct record *r)
 	return r->server.n && phase != 'Q' && phase != 'C';
 }
 
+static bool never_left(
+	const struct record *r, const struct statefile_lease *lease, const struct stream *stream)
+{
+	return stream->was_taken ? lease->flags & LEASE_UNSENT : !was_sent(r);
+}
+
 static void end_request(struct agent *a, const struct record *r, const struct stream *stream)
 {
 	struct statefile_lease *lease = lease_of(a, r, stream);
@@ -147,7 +153,7 @@ static void end_request(struct agent *a, const struct record *r, const struct st
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, lease);
 	if (lease)
-		agent_release(a, lease, !stream->was_taken && !was_sent(r));
+		agent_release(a, lease, never_left(r, lease, stream));
 	else
 		forget_request(a, r);
 }

@@ -77,6 +77,7 @@ enum lease_state {
 #define LEASE_HARD 1u	   /* its conversation has state upstream and must not move */
 #define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
 #define LEASE_ANTHROPIC 4u /* shape of its errors */
+#define LEASE_UNSENT 8u	   /* its only attempt never had a connection, and there was no other */
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {

@@ -85,6 +85,8 @@ static enum refusal go_on(struct decide_context *c)
 	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot)
 		? decide_other_account(c)
 		: REFUSAL_NO_ACCOUNT;
+	if (refusal != REFUSAL_NONE && unsent && v->lease->attempt == 1)
+		v->lease->flags |= LEASE_UNSENT;
 	if (refusal != REFUSAL_NONE)
 		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : refusal;
 	v->account_usage =

@@ -119,6 +119,22 @@ def test_a_refused_connection_is_taken_over(site, size):
     wait_for_no_leases(site)
 
 
+def test_what_never_left_is_not_counted(site):
+    """No connection, and nobody else to ask: no quota has been used."""
+    def used():
+        me = json.loads(site.get("/relay/me", key=site.nowhere.key).body)
+        return [w["used"] for w in me["tenant"]["windows"] + me["key"]["windows"] if w["window"] in ("day", "month")]
+
+    site.nowhere.reset()
+    wait_for_no_leases(site)
+    before = used()
+    answer = site.nowhere.post()
+    assert (answer.status, answer.code) == (502, "upstream_unreachable")
+    wait_for_no_leases(site)
+    assert used() == before
+    site.nowhere.reset()
+
+
 def test_nothing_of_the_first_account_is_left(pair):
     for _ in range(6):
         answer, first, _ = fail_first(pair, 503, path="/v1/x?a=1&b=%20",
