@@ -167,7 +167,8 @@ void render_agent_answers(struct buffer *b)
 	render_denials(b);
 	buffer_append_str(b, "\t# No decision that can be followed: nothing is forwarded.\n");
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"unless { " RELAY_VAR("action") " -m str " SEAM_ACTION_ALLOW " }");
+		"if { " RELAY_VAR("action") " -m found } !{ " RELAY_VAR(
+			"action") " -m str " SEAM_ACTION_ALLOW " }");
 }
 
 /* Which of HAProxy's own statuses are another one in the contract: 500 and 503. */
