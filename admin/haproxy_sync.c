@@ -351,6 +351,7 @@ void haproxy_sync_finish(struct haproxy_sync *h, bool with_reload, struct haprox
 	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
 	int error = write_files(h, &why);
 	if (!error && !h->failed && !h->pending) {
+		h->error.text[0] = '\0';
 		ret->outcome = HAPROXY_UNCHANGED;
 		return;
 	}

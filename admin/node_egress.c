@@ -5,6 +5,8 @@
 #include "common/ip.h"
 
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 static int update_path(struct request *r, const char *field, const char *sql, int64_t id)
 {
@@ -14,6 +16,9 @@ static int update_path(struct request *r, const char *field, const char *sql, in
 		return 0;
 	if (*path != '/')
 		return errtext_set(&r->error, -EINVAL, "%s: an absolute path is needed", field);
+	/* HAProxy would refuse its whole configuration for it, again with every change */
+	if (access(path, R_OK) < 0)
+		return errtext_set(&r->error, -EINVAL, "%s: %s: %s", field, path, strerror(errno));
 	return query_run(r, sql, "ti", path, id);
 }
 

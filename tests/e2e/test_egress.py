@@ -432,6 +432,8 @@ def test_nothing_that_a_node_could_read_goes_there(far):
         relay.adm("upstreams", "set", "tls", "--url", "http://up.test")
     with pytest.raises(Refused, match="needs cert and ca"):
         relay.adm("egress", "add", "half", "--node", "127.0.0.1:1", "--cert", "/etc/hostname")
+    with pytest.raises(Refused, match="cert: /no/such.pem: No such file"):
+        relay.adm("egress", "add", "lost", "--node", "127.0.0.1:1", "--cert", "/no/such.pem", "--ca", "/etc/hostname")
     with pytest.raises(Refused, match="for nodes only"):
         relay.adm("egress", "add", "no-node", "--source", "127.0.0.9", "--cert", "/etc/hostname")
     assert relay.adm("upstreams", "show", "tls")["url"] == f"https://{NAME}"
