@@ -109,6 +109,7 @@ const char *seam_var_name(enum seam_var v);
 
 /* Answers that become account_switched where another account could serve (SEAM.md). */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529
+#define SEAM_SWITCH_STATUSES_TEXT "401 403 429 503 529"
 
 /* Names of the frontends: of clients, of further attempts, of control's own requests. */
 #define SEAM_FRONTEND "relay-in"

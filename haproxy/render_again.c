@@ -12,8 +12,7 @@
 #include <inttypes.h>
 
 #define SHAPE RENDER_SAID("shape")
-/* SEAM_SWITCH_STATUSES */
-#define SWITCHED "{ " RENDER_ALT " -m bool } { status 401 403 429 503 529 }"
+#define SWITCHED "{ " RENDER_ALT " -m bool } { status " SEAM_SWITCH_STATUSES_TEXT " }"
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
