@@ -26,6 +26,6 @@ target_include_directories(relay_ev SYSTEM INTERFACE "${RELAY_EV_INCLUDE}")
 # Only the names of libev 4.
 target_compile_definitions(relay_ev INTERFACE EV_COMPAT3=0)
 
-if(RELAY_TESTS)
+if(BUILD_TESTING)
 	relay_pkg(cmocka cmocka)
 endif()
