@@ -1,6 +1,6 @@
 #include "admin/control.h"
 
-#include "admin/publish.h"
+#include "admin/publish/publish.h"
 #include "common/log.h"
 
 static void note_unacknowledged(struct control *c, struct control_outcome *ret)

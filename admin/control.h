@@ -5,12 +5,12 @@
 #ifndef RELAY_ADMIN_CONTROL_H
 #define RELAY_ADMIN_CONTROL_H
 
-#include "admin/credential.h"
-#include "admin/haproxy_sync.h"
-#include "admin/history.h"
-#include "admin/secrets.h"
-#include "admin/store.h"
-#include "admin/vault.h"
+#include "admin/publish/haproxy_sync.h"
+#include "admin/store/credential.h"
+#include "admin/store/history.h"
+#include "admin/store/secrets.h"
+#include "admin/store/store.h"
+#include "admin/store/vault.h"
 #include "common/board.h"
 #include "common/channel.h"
 #include "common/child.h"

@@ -1,7 +1,7 @@
 #include "admin/control_keeper.h"
 
 #include "admin/control.h"
-#include "admin/publish.h"
+#include "admin/publish/publish.h"
 #include "common/channel.h"
 #include "common/log.h"
 

@@ -5,7 +5,7 @@
 #include "agent/events.h"
 #include "agent/judge.h"
 #include "agent/peer.h"
-#include "agent/slot.h"
+#include "agent/snapshot_slot.h"
 #include "agent/state.h"
 #include "agent/waiting.h"
 #include "common/channel.h"

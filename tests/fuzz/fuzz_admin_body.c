@@ -1,6 +1,6 @@
 /* Bodies of the admin API against every row's check, and the same bytes as an auth.json. */
-#include "admin/authjson.h"
-#include "admin/command.h"
+#include "admin/command/command.h"
+#include "admin/upkeep/authjson.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -82,8 +82,8 @@ class Includes(GateTest):
         self.assert_finds("agent/decide/key.c:1:", "includes")
 
     def test_finds_the_version_outside_common(self):
-        self.write("agent/main.c", '#include "relay_version.h"\n')
-        self.assert_finds("agent/main.c:1:", "includes")
+        self.write("agent/keeper/main.c", '#include "relay_version.h"\n')
+        self.assert_finds("agent/keeper/main.c:1:", "includes")
 
 
 class Lengths(GateTest):

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "admin/api/request.h"
 #include "admin/control.h"
-#include "admin/publish.h"
-#include "admin/request.h"
+#include "admin/publish/publish.h"
 #include "common/channel.h"
 #include "common/snapshot.h"
 

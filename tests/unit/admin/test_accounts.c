@@ -1,8 +1,8 @@
 /* How accounts stand, and what suspend, resume and reset do to them. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/account_state.h"
-#include "admin/notices.h"
+#include "admin/api/account_state.h"
+#include "admin/store/notices.h"
 #include "common/clock.h"
 
 #include <stdio.h>

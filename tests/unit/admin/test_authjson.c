@@ -1,6 +1,6 @@
 #include "tests/unit/spoe/cmocka_env.h"
 
-#include "admin/authjson.h"
+#include "admin/upkeep/authjson.h"
 
 #include <errno.h>
 #include <stdio.h>

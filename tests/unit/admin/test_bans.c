@@ -1,7 +1,7 @@
 /* The ban list: by command, and by takeover from the board. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/banlist.h"
+#include "admin/upkeep/banlist.h"
 #include "common/ban.h"
 #include "common/clock.h"
 

@@ -1,8 +1,8 @@
 #include "tests/unit/spoe/cmocka_env.h"
 
-#include "admin/command.h"
-#include "admin/command_help.h"
-#include "admin/request.h"
+#include "admin/api/request.h"
+#include "admin/cli/command_help.h"
+#include "admin/command/command.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "tests/unit/spoe/cmocka_env.h"
 
-#include "admin/command_args.h"
+#include "admin/cli/command_args.h"
 
 #include <errno.h>
 

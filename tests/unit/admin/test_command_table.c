@@ -1,6 +1,6 @@
 #include "tests/unit/spoe/cmocka_env.h"
 
-#include "admin/command_table.h"
+#include "admin/cli/command_table.h"
 
 static const struct command_column columns[] = {
 	{"name", "NAME", COLUMN_PLAIN},

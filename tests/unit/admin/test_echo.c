@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/echo.h"
+#include "admin/upkeep/echo.h"
 
 #include <errno.h>
 #include <stdio.h>

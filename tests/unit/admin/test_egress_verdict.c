@@ -1,8 +1,8 @@
 /* What a check of an egress leaves behind: in the store, in the notices, in what the agent is told. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/egress_verdict.h"
-#include "admin/notices.h"
+#include "admin/store/notices.h"
+#include "admin/upkeep/egress_verdict.h"
 
 #include <errno.h>
 #include <stdio.h>

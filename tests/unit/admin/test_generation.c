@@ -1,6 +1,6 @@
 #include "tests/unit/admin/room.h"
 
-#include "admin/generation.h"
+#include "admin/publish/generation.h"
 
 #include <errno.h>
 #include <stdio.h>

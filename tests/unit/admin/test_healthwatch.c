@@ -1,7 +1,7 @@
 /* Suspensions that the agent pronounces, taken over into the store. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/healthwatch.h"
+#include "admin/upkeep/healthwatch.h"
 #include "common/statefile.h"
 
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* Requests from the board's ring in the store: moved once, listed by name, pruned. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/recent.h"
+#include "admin/api/recent.h"
 #include "common/clock.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "tests/unit/admin/room.h"
 
-#include "admin/metrics.h"
+#include "admin/api/metrics.h"
 #include "common/clock.h"
 
 #include <ctype.h>

@@ -1,8 +1,8 @@
 /* Notices: raised, counted, resolved, acknowledged, listed. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/metrics.h"
-#include "admin/notices.h"
+#include "admin/api/metrics.h"
+#include "admin/store/notices.h"
 
 #include <errno.h>
 #include <stdio.h>

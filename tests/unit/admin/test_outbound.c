@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/outbound.h"
+#include "admin/upkeep/outbound.h"
 #include "tests/unit/admin/counterpart.h"
 
 #include <errno.h>

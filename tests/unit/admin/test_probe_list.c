@@ -1,7 +1,7 @@
 /* Which accounts of the store may be probed, and with what. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/probe_list.h"
+#include "admin/upkeep/probe_list.h"
 
 #define FURNITURE                                                                                    \
 	"INSERT INTO upstreams (name, url, provider, strip, probe_path, created_ms) VALUES"          \

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/probe_plan.h"
+#include "admin/upkeep/probe_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/probe_request.h"
+#include "admin/upkeep/probe_request.h"
 
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 /* The refresh engine on a real store and loop; a socket plays HAProxy with a token host behind it. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/outbound.h"
-#include "admin/refresh.h"
-#include "admin/refresh_journal.h"
+#include "admin/upkeep/outbound.h"
+#include "admin/upkeep/refresh.h"
+#include "admin/upkeep/refresh_journal.h"
 #include "common/clock.h"
 #include "tests/unit/admin/counterpart.h"
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "admin/refresh_gate.h"
-#include "admin/refresh_plan.h"
+#include "admin/upkeep/refresh_gate.h"
+#include "admin/upkeep/refresh_plan.h"
 
 #include <string.h>
 

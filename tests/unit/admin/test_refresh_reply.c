@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/refresh_reply.h"
+#include "admin/upkeep/refresh_reply.h"
 #include "common/buffer.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* The journal of refreshes and what outcomes change, on a real store. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/notices.h"
-#include "admin/refresh_journal.h"
-#include "admin/refresh_list.h"
-#include "admin/refresh_settle.h"
+#include "admin/store/notices.h"
+#include "admin/upkeep/refresh_journal.h"
+#include "admin/upkeep/refresh_list.h"
+#include "admin/upkeep/refresh_settle.h"
 
 #include <errno.h>
 #include <stdio.h>

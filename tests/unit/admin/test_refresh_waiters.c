@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/refresh_waiters.h"
+#include "admin/upkeep/refresh_waiters.h"
 
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* Commands on a real store, as the server runs them: row, body check, transaction, publication. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/request.h"
+#include "admin/api/request.h"
 #include "common/log.h"
 #include "common/relaykey.h"
 

@@ -1,8 +1,8 @@
 /* `requests list` and `requests why`, as the server runs them. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/command_table.h"
-#include "admin/request.h"
+#include "admin/api/request.h"
+#include "admin/cli/command_table.h"
 #include "common/clock.h"
 #include "common/window.h"
 

@@ -1,7 +1,7 @@
 /* The screen of `relayadm status`: what it says of pools, accounts and ways out. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/command_table.h"
+#include "admin/cli/command_table.h"
 
 #define FURNITURE                                                                                  \
 	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \

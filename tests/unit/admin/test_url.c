@@ -1,7 +1,7 @@
 #include "tests/unit/admin/room.h"
 
-#include "admin/headerset.h"
-#include "admin/url.h"
+#include "admin/publish/headerset.h"
+#include "admin/publish/url.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "tests/unit/admin/room.h"
 
-#include "admin/usage.h"
+#include "admin/api/usage.h"
 #include "common/clock.h"
 
 #include <stdio.h>

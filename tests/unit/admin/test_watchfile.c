@@ -1,7 +1,7 @@
 /* Watched auth.json files: newer tokens are taken over, nothing else, and nothing is written. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/watchfile.h"
+#include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "agent/supervise.h"
+#include "agent/keeper/supervise.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,305 @@
+#include "admin/api/query.h"
+#include "admin/api/usage.h"
+
+#include "admin/api/account_state.h"
+#include "admin/api/egress_sharing.h"
+#include "admin/api/headers.h"
+#include "admin/api/node_egress.h"
+#include "admin/store/notices.h"
+#include "admin/upkeep/account_credential.h"
+#include "common/clock.h"
+#include "common/num.h"
+#include "common/provider.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define EGRESSES_MAX 16
+#define PACE_MAX_MS ((uint64_t)10 * 60 * 1000)
+
+static void describe_pace(sqlite3_stmt *row, int column, json_object *o)
+{
+	char min[NUM_DURATION_SIZE];
+	char max[NUM_DURATION_SIZE];
+	char text[2 * NUM_DURATION_SIZE + 2] = "";
+	int64_t max_ms = sqlite3_column_int64(row, column + 1);
+
+	if (max_ms) {
+		num_format_duration((uint64_t)sqlite3_column_int64(row, column), min);
+		num_format_duration((uint64_t)max_ms, max);
+		snprintf(text, sizeof(text), "%s-%s", min, max);
+	}
+	answer_text(o, "pace", text);
+}
+
+static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+{
+	struct account_facts facts = account_facts_read(row, 22, r->control->board);
+
+	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "upstream", store_column(row, 2));
+	answer_slice(o, "provider", store_column(row, 3));
+	account_state_describe(&facts, o);
+	answer_flag(o, "suspended", facts.suspended);
+	answer_slice(o, "suspend_reason", store_column(row, 14));
+	answer_slice(o, "needs_login", store_column(row, 13));
+	answer_list(o, "egress", store_column(row, 17));
+	answer_number(o, "weight", sqlite3_column_int64(row, 4));
+	answer_slice(o, "region", store_column(row, 5));
+	answer_number(o, "rpm", sqlite3_column_int64(row, 6));
+	answer_number(o, "rph", sqlite3_column_int64(row, 7));
+	answer_number(o, "concurrency", sqlite3_column_int64(row, 8));
+	answer_number(o, "max_consecutive", sqlite3_column_int64(row, 9));
+	describe_pace(row, 10, o);
+	headers_describe(o, "headers", store_column(row, 12));
+	answer_list(o, "pools", store_column(row, 20));
+	answer_slice(o, "source", store_column(row, 15));
+	answer_flag(o, "refreshable", sqlite3_column_int(row, 21) != 0);
+	answer_time(o, "credential_expires_at", sqlite3_column_int64(row, 18));
+	answer_time(o, "credential_updated_at", sqlite3_column_int64(row, 19));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 16));
+}
+
+static const struct noun_column columns[] = {
+	{"weight", "UPDATE accounts SET weight = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{"region", "UPDATE accounts SET region = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"rpm", "UPDATE accounts SET rpm = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{"rph", "UPDATE accounts SET rph = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{"concurrency", "UPDATE accounts SET concurrency = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{"max_consecutive", "UPDATE accounts SET max_consecutive = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{NULL, NULL, NOUN_NUMBER},
+};
+
+const struct noun noun_account = {
+	.what = "account",
+	.find = "SELECT id FROM accounts WHERE name = ?1",
+	.select = "SELECT a.id, a.name, u.name, u.provider, a.weight, a.region, a.rpm, a.rph,"
+		  " a.concurrency, a.max_consecutive, a.pace_min_ms, a.pace_max_ms, a.headers,"
+		  " a.needs_login, a.suspend_reason, a.source, a.created_ms,"
+		  " (SELECT group_concat(name, ',') FROM (SELECT e.name FROM account_egresses x"
+		  "  JOIN egresses e ON e.id = x.egress_id WHERE x.account_id = a.id"
+		  "  ORDER BY x.position)),"
+		  " c.expires_ms, c.updated_ms,"
+		  " (SELECT group_concat(name, ',') FROM (SELECT p.name FROM pool_members m"
+		  "  JOIN pools p ON p.id = m.pool_id WHERE m.account_id = a.id ORDER BY p.name)),"
+		  " EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
+		  "  AND f.field = 'refresh_token'), " ACCOUNT_FACTS " FROM " ACCOUNT_FACTS_FROM
+		  " JOIN upstreams u ON u.id = a.upstream_id"
+		  " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name",
+	.describe = describe,
+	.columns = columns,
+};
+
+/* --- insert, update --- */
+
+struct upstream_choice {
+	int64_t id;
+	enum provider provider;
+};
+
+static int find_upstream(struct request *r, struct upstream_choice *ret)
+{
+	const char *name = request_text(r, "upstream");
+	int64_t subscription = 0;
+
+	if (!name)
+		return errtext_set(&r->error, -EINVAL, "upstream is missing");
+	int error = noun_reference(r, &noun_upstream, name, &ret->id);
+	if (!error)
+		error = query_number(r, &subscription,
+			"SELECT provider = 'codex' FROM upstreams WHERE id = ?1", "i", ret->id);
+	ret->provider = subscription ? PROVIDER_CODEX : PROVIDER_GENERIC;
+	return error;
+}
+
+/* P4: subscription accounts start with limits, those of API keys without. */
+static int insert_row(struct request *r, const char *name, const struct upstream_choice *u)
+{
+	const struct config *c = &r->control->config;
+	bool limited = u->provider == PROVIDER_CODEX;
+
+	return query_run(r,
+		"INSERT INTO accounts (name, upstream_id, rpm, rph, concurrency, max_consecutive,"
+		" source, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'token', ?7)",
+		"tiiiiii", name, u->id, (int64_t)(limited ? c->limit_account_rpm : 0),
+		(int64_t)(limited ? c->limit_account_rph : 0),
+		(int64_t)(limited ? c->limit_account_concurrency : 0),
+		(int64_t)(limited ? c->limit_account_max_consecutive : 0), clock_wall_ms());
+}
+
+int account_insert(struct request *r, const char *name, int64_t *ret_id)
+{
+	struct upstream_choice upstream = {0};
+	int error = find_upstream(r, &upstream);
+
+	if (!error)
+		error = noun_insert_error(r, &noun_account, insert_row(r, name, &upstream));
+	if (error)
+		return error;
+	*ret_id = store_last_id(r->control->store);
+	return query_run(r,
+		"INSERT INTO account_egresses (account_id, egress_id, position)"
+		" SELECT ?1, id, 0 FROM egresses WHERE kind = 'direct'",
+		"i", *ret_id);
+}
+
+static int add_egress(struct request *r, int64_t id, const char *name, int64_t position)
+{
+	int64_t egress_id = 0;
+	int error = noun_reference(r, &noun_egress, name, &egress_id);
+
+	if (!error)
+		error = query_run(r,
+			"INSERT INTO account_egresses (account_id, egress_id, position)"
+			" VALUES (?1, ?2, ?3)",
+			"iii", id, egress_id, position);
+	if (error == -EEXIST)
+		error = errtext_set(&r->error, -EINVAL, "egress: \"%s\" is named twice", name);
+	return error;
+}
+
+static int update_egresses(struct request *r, int64_t id)
+{
+	json_object *list = request_value(r, "egress");
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	if (!list)
+		return 0;
+	if (n > EGRESSES_MAX)
+		return errtext_set(&r->error, -EINVAL, "egress: more than %d", EGRESSES_MAX);
+	int error = query_run(r, "DELETE FROM account_egresses WHERE account_id = ?1", "i", id);
+	for (size_t i = 0; i < n && !error; i++)
+		error = add_egress(r, id,
+			json_object_get_string(json_object_array_get_idx(list, i)), (int64_t)i);
+	if (!error && n == 0)
+		error = add_egress(r, id, "direct", 0);
+	return error;
+}
+
+static int update_pace(struct request *r, int64_t id)
+{
+	const char *text = request_text(r, "pace");
+	uint64_t min = 0;
+	uint64_t max = 0;
+
+	if (!text)
+		return 0;
+	struct slice rest = slice_from_str(text);
+	struct slice from;
+	if (*text) {
+		bool good = slice_next(&rest, '-', &from) && rest.p &&
+			num_parse_duration(slice_trim(from), PACE_MAX_MS, &min) == 0 &&
+			num_parse_duration(slice_trim(rest), PACE_MAX_MS, &max) == 0 &&
+			min <= max && max > 0;
+		if (!good)
+			return errtext_set(&r->error, -EINVAL,
+				"pace: \"%.100s\" is not MIN-MAX, as 500ms-3s, up to 10 minutes",
+				text);
+	}
+	return query_run(r, "UPDATE accounts SET pace_min_ms = ?1, pace_max_ms = ?2 WHERE id = ?3",
+		"iii", (int64_t)min, (int64_t)max, id);
+}
+
+static int check_weight(struct request *r)
+{
+	if (request_number(r, "weight", 1) > 0)
+		return 0;
+	return errtext_set(&r->error, -EINVAL, "weight: 1 to 1000; suspend the account instead");
+}
+
+int account_update(struct request *r, int64_t id)
+{
+	int64_t upstream_id = 0;
+	int error = check_weight(r);
+
+	if (!error)
+		error = noun_check_region(r);
+	if (!error)
+		error = noun_update(r, &noun_account, id);
+	if (!error)
+		error = update_pace(r, id);
+	if (!error)
+		error = update_egresses(r, id);
+	if (!error)
+		error = node_egress_check(r);
+	if (!error)
+		error = headers_update(r, "UPDATE accounts SET headers = ?1 WHERE id = ?2", id);
+	if (!error)
+		error = account_credential_update(r, id);
+	if (!error)
+		error = query_number(
+			r, &upstream_id, "SELECT upstream_id FROM accounts WHERE id = ?1", "i", id);
+	return error ? error : headers_check(r, upstream_id);
+}
+
+/* --- handlers --- */
+
+int accounts_add(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	int64_t id = 0;
+	int error = account_insert(r, name, &id);
+
+	if (!error)
+		error = account_update(r, id);
+	if (!error)
+		error = egress_sharing_check_account(r, id);
+	return error ? error : noun_show(r, &noun_account, name, r->answer);
+}
+
+int accounts_set(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (!error)
+		error = account_update(r, id);
+	if (!error)
+		error = egress_sharing_check_account(r, id);
+	return error ? error : noun_show(r, &noun_account, r->name, r->answer);
+}
+
+int accounts_list(struct request *r)
+{
+	return noun_list(r, &noun_account, r->answer);
+}
+
+static int describe_more(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+
+	account_state_describe_results(&facts, context);
+	usage_describe(r->control, USAGE_ACCOUNT, facts.id, context);
+	return 0;
+}
+
+int accounts_show(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (!error)
+		error = noun_show(r, &noun_account, r->name, r->answer);
+	return error ? error
+		     : query_each(r, describe_more, r->answer,
+			       "SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "WHERE a.id = ?1",
+			       "i", id);
+}
+
+int accounts_del(struct request *r)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (!error)
+		error = noun_refuse_if_used(r, &noun_account, "pool",
+			"SELECT p.name FROM pool_members m JOIN pools p ON p.id = m.pool_id"
+			" WHERE m.account_id = ?1 ORDER BY p.name",
+			id);
+	if (!error)
+		error = query_run(r, "DELETE FROM accounts WHERE id = ?1", "i", id);
+	return error ? error
+		     : notices_resolve(r->control->store, NULL,
+			       notices_subject("account", r->name, subject), &r->error);
+}

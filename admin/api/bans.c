@@ -1,0 +1,126 @@
+/* relayadm bans; the list itself is banlist.h. */
+#include "admin/api/query.h"
+#include "admin/upkeep/banlist.h"
+#include "common/ban.h"
+#include "common/clock.h"
+
+#include <errno.h>
+
+#define IN_FORCE "(expires_ms = 0 OR expires_ms > ?1)"
+
+static int describe(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = context;
+
+	(void)r;
+	answer_slice(o, "network", store_column(row, 0));
+	answer_slice(o, "source", store_column(row, 1));
+	answer_slice(o, "reason", store_column(row, 2));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 3));
+	answer_time(o, "expires_at", sqlite3_column_int64(row, 4));
+	return 0;
+}
+
+static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_array_add(context, o);
+	return describe(r, row, o);
+}
+
+int bans_list(struct request *r)
+{
+	return query_each(r, add_item, answer_items(r->answer),
+		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE " IN_FORCE
+		" ORDER BY network",
+		"i", clock_wall_ms());
+}
+
+/* The body's network, written as the store has it. */
+static int read_network(struct request *r, char out[CIDR_TEXT_SIZE])
+{
+	const char *text = request_text(r, "network");
+	struct cidr net;
+
+	if (cidr_parse(slice_from_str(text), &net))
+		return errtext_set(&r->error, -EINVAL,
+			"\"%.100s\" is not an address or network (as 10.0.0.0/8, host bits zero)",
+			text);
+	cidr_format(&net, out);
+	return 0;
+}
+
+static int read_expiry(struct request *r, int64_t now_ms, int64_t *ret)
+{
+	uint64_t ms = request_duration(r, "for", 0);
+
+	if (request_has(r, "for") && ms == 0)
+		return errtext_set(&r->error, -EINVAL,
+			"for: more than 0; without it the ban stays until it is deleted");
+	*ret = ms ? now_ms + (int64_t)ms : 0;
+	return 0;
+}
+
+static int refuse_full(struct request *r)
+{
+	bool full = false;
+	int error = banlist_is_full(r->control->store, &full, &r->error);
+
+	if (!error && full)
+		error = errtext_set(&r->error, -EBUSY, "there are %d bans already", BANS_MAX);
+	return error;
+}
+
+static int insert(struct request *r, const char *network, int64_t now_ms, int64_t expires_ms)
+{
+	const char *reason = request_text(r, "reason");
+	int error = query_run(r,
+		"INSERT INTO bans (network, source, reason, created_ms, expires_ms)"
+		" VALUES (?1, 'operator', ?2, ?3, ?4)",
+		"ttii", network, reason ? reason : "", now_ms, expires_ms);
+
+	if (error == -EEXIST)
+		errtext_set(&r->error, error, "%s is banned already", network);
+	return error;
+}
+
+int bans_add(struct request *r)
+{
+	char network[CIDR_TEXT_SIZE];
+	int64_t now = clock_wall_ms();
+	int64_t expires = 0;
+	int error = read_network(r, network);
+
+	if (!error)
+		error = read_expiry(r, now, &expires);
+	if (!error)
+		error = banlist_purge(r->control->store, now, &r->error);
+	if (!error)
+		error = refuse_full(r);
+	if (!error)
+		error = insert(r, network, now, expires);
+	if (error)
+		return error;
+	return query_each(r, describe, r->answer,
+		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE network = ?1",
+		"t", network);
+}
+
+/* A ban of the agent's that has not been taken over yet is there to be lifted, too. */
+int bans_del(struct request *r)
+{
+	struct store *s = r->control->store;
+	char network[CIDR_TEXT_SIZE];
+	int64_t now = clock_wall_ms();
+	int error = read_network(r, network);
+
+	if (!error)
+		error = banlist_take(s, r->control->board, now, &r->error);
+	if (!error)
+		error = query_run(
+			r, "DELETE FROM bans WHERE network = ?2 AND " IN_FORCE, "it", now, network);
+	if (!error && store_changed_rows(s) == 0)
+		error = errtext_set(&r->error, -ENOENT, "%s is not banned", network);
+	return error;
+}

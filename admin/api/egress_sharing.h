@@ -1,0 +1,16 @@
+/*
+ * Whose egress is whose (E1): an egress that is not `shared` belongs to one account, so that an upstream
+ * sees each account come from addresses of its own. Egresses with the same address count as one;
+ * `direct` is everybody's. To be asked at the end of a change: what it has refused is rolled back.
+ */
+#ifndef RELAY_ADMIN_API_EGRESS_SHARING_H
+#define RELAY_ADMIN_API_EGRESS_SHARING_H
+
+#include "admin/api/request.h"
+
+/* The body has given the account egresses: -EBUSY when one belongs to another account. */
+int egress_sharing_check_account(struct request *r, int64_t account);
+/* The body has changed an egress: -EBUSY when several accounts use it and it is not shared any more. */
+int egress_sharing_check_egress(struct request *r, int64_t egress);
+
+#endif

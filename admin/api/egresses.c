@@ -1,0 +1,269 @@
+#include "admin/api/query.h"
+
+#include "admin/api/egress_sharing.h"
+#include "admin/api/egress_state.h"
+#include "admin/api/node_egress.h"
+#include "admin/store/notices.h"
+#include "common/clock.h"
+#include "common/ip.h"
+#include "common/num.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define HOST_MAX 253
+#define ADDRESS_SIZE (HOST_MAX + 16)
+
+static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+{
+	struct egress_row state = {
+		.id = sqlite3_column_int64(row, 0),
+		.suspended = sqlite3_column_int(row, 8) != 0,
+		.suspend_reason = store_column(row, 9),
+	};
+
+	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "kind", store_column(row, 2));
+	answer_slice(o, "address", store_column(row, 3));
+	node_egress_describe(store_column(row, 2), store_column(row, 12), store_column(row, 13), o);
+	answer_slice(o, "region", store_column(row, 4));
+	answer_flag(o, "shared", sqlite3_column_int(row, 5) != 0);
+	answer_number(o, "accounts", sqlite3_column_int64(row, 7));
+	egress_state_describe(r, &state, o);
+	answer_flag(o, "suspended", state.suspended);
+	answer_slice(o, "suspend_reason", state.suspend_reason);
+	answer_slice(o, "seen_ip", store_column(row, 10));
+	answer_time(o, "checked_at", sqlite3_column_int64(row, 11));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 6));
+}
+
+static const struct noun_column columns[] = {
+	{"region", "UPDATE egresses SET region = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"shared", "UPDATE egresses SET shared = ?1 WHERE id = ?2", NOUN_SWITCH},
+	{NULL, NULL, NOUN_TEXT},
+};
+
+const struct noun noun_egress = {
+	.what = "egress",
+	.find = "SELECT id FROM egresses WHERE name = ?1",
+	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
+		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id),"
+		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms, e.node_cert, e.node_ca"
+		  " FROM egresses e WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.name",
+	.describe = describe,
+	.columns = columns,
+};
+
+static bool is_host_name(struct slice host)
+{
+	if (host.n == 0 || host.n > HOST_MAX || host.p[0] == '-' || host.p[0] == '.')
+		return false;
+	for (size_t i = 0; i < host.n; i++) {
+		char c = host.p[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '.')
+			return false;
+	}
+	return true;
+}
+
+/* HOST:PORT, [IPv6]:PORT */
+static int check_host_port(struct request *r, const char *field, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
+	struct ip ip;
+	uint64_t port;
+	bool good = host.n > 0;
+
+	if (good && host.p[0] == '[' && host.p[host.n - 1] == ']')
+		good = host.n > 2 && ip_parse((struct slice){host.p + 1, host.n - 2}, &ip) == 0 &&
+			!ip_is_v4(&ip);
+	else
+		good = good && is_host_name(host);
+	if (good && num_parse_u64(slice_from_str(colon + 1), 65535, &port) == 0 && port > 0)
+		return 0;
+	return errtext_set(&r->error, -EINVAL, "%s: \"%.100s\" is not HOST:PORT", field, text);
+}
+
+/* HAProxy would resolve a SOCKS server's name once, at its start, and not start without DNS. */
+static int check_socks4(struct request *r, const char *text)
+{
+	int error = check_host_port(r, "socks4", text);
+	const char *colon = strrchr(text, ':');
+	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
+	struct ip ip;
+
+	if (error || *text == '[' || ip_parse(host, &ip) == 0)
+		return error;
+	return errtext_set(
+		&r->error, -EINVAL, "socks4: \"%.100s\" is a name; an IP address is needed", text);
+}
+
+static bool can_be_a_source(const struct ip *ip)
+{
+	static const uint8_t zero[16];
+	const uint8_t *last = ip->b + 12;
+
+	if (ip_is_v4(ip))
+		return last[0] != 0 && last[0] < 224;
+	return memcmp(ip->b, zero, sizeof(zero)) != 0 && ip->b[0] != 0xff;
+}
+
+static int check_source(struct request *r, const char *text, char *out)
+{
+	struct ip ip;
+
+	if (ip_parse(slice_from_str(text), &ip))
+		return errtext_set(
+			&r->error, -EINVAL, "source: \"%.100s\" is not an IP address", text);
+	if (!can_be_a_source(&ip))
+		return errtext_set(&r->error, -EINVAL,
+			"source: nothing can be sent from %.100s (any, or multicast)", text);
+	ip_format(&ip, out);
+	return 0;
+}
+
+/* What was seen of a way out that is another one now, and what it was suspended for, does not count. */
+static int forget_seen(struct request *r, int64_t id)
+{
+	return query_run(r,
+		"UPDATE egresses SET seen_ip = '', checked_ms = 0, epoch = epoch + suspended,"
+		" suspended = 0, suspend_reason = '' WHERE id = ?1",
+		"i", id);
+}
+
+static int put_address(struct request *r, int64_t id, const char *kind, const char *address)
+{
+	int64_t same = 0;
+	int error = query_number(r, &same,
+		"SELECT kind = ?1 AND address = ?2 FROM egresses WHERE id = ?3", "tti", kind,
+		address, id);
+
+	if (error || same)
+		return error;
+	error = forget_seen(r, id);
+	return error ? error
+		     : query_run(r, "UPDATE egresses SET kind = ?1, address = ?2 WHERE id = ?3",
+			       "tti", kind, address, id);
+}
+
+static int update_address(struct request *r, int64_t id)
+{
+	static const char *const kinds[] = {"source", "socks4", "node"};
+	char address[ADDRESS_SIZE];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *text = request_text(r, kinds[i]);
+		if (!text)
+			continue;
+		if (!*text)
+			return errtext_set(&r->error, -EINVAL, "%s: is empty", kinds[i]);
+		int error = i == 0 ? check_source(r, text, address)
+			: i == 1   ? check_socks4(r, text)
+				   : check_host_port(r, kinds[i], text);
+		if (error)
+			return error;
+		if (i > 0)
+			snprintf(address, sizeof(address), "%s", text);
+		return put_address(r, id, kinds[i], address);
+	}
+	return 0;
+}
+
+int egress_insert(struct request *r, const char *name, int64_t *ret_id)
+{
+	int error = query_run(r,
+		"INSERT INTO egresses (name, kind, created_ms) VALUES (?1, 'source', ?2)", "ti",
+		name, clock_wall_ms());
+
+	if (!error)
+		*ret_id = store_last_id(r->control->store);
+	return noun_insert_error(r, &noun_egress, error);
+}
+
+int egress_update(struct request *r, int64_t id)
+{
+	int error = noun_check_region(r);
+
+	if (!error)
+		error = noun_update(r, &noun_egress, id);
+	if (!error)
+		error = update_address(r, id);
+	if (!error)
+		error = node_egress_update(r, id);
+	return error ? error : node_egress_check(r);
+}
+
+/* The one that is there from the start: no address of its own. */
+static int refuse_built_in(struct request *r)
+{
+	if (strcmp(r->name, "direct") != 0)
+		return 0;
+	return errtext_set(&r->error, -EBUSY, "egress \"direct\" is built in and stays as it is");
+}
+
+int egress_add(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	int64_t id = 0;
+	int error = egress_insert(r, name, &id);
+
+	if (!error)
+		error = egress_update(r, id);
+	return error ? error : noun_show(r, &noun_egress, name, r->answer);
+}
+
+/* Who sets an address, be it the same, has looked at it: the next check takes what it sees. */
+static int accept_address(struct request *r, int64_t id)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+
+	if (!request_has(r, "source") && !request_has(r, "socks4") && !request_has(r, "node"))
+		return 0;
+	int error = forget_seen(r, id);
+	return error ? error
+		     : notices_resolve(r->control->store, NOTICE_EGRESS_MISMATCH,
+			       notices_subject("egress", r->name, subject), &r->error);
+}
+
+int egress_set(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_egress, &id);
+
+	if (!error)
+		error = refuse_built_in(r);
+	if (!error)
+		error = egress_update(r, id);
+	if (!error)
+		error = accept_address(r, id);
+	if (!error)
+		error = egress_sharing_check_egress(r, id);
+	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);
+}
+
+int egress_list(struct request *r)
+{
+	return noun_list(r, &noun_egress, r->answer);
+}
+
+int egress_show(struct request *r)
+{
+	return noun_show(r, &noun_egress, r->name, r->answer);
+}
+
+int egress_del(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_egress, &id);
+
+	if (!error)
+		error = refuse_built_in(r);
+	if (!error)
+		error = noun_refuse_if_used(r, &noun_egress, "account",
+			"SELECT a.name FROM account_egresses e JOIN accounts a ON a.id = e.account_id"
+			" WHERE e.egress_id = ?1 ORDER BY a.name",
+			id);
+	return error ? error : query_run(r, "DELETE FROM egresses WHERE id = ?1", "i", id);
+}

@@ -1,0 +1,73 @@
+#include "admin/api/headers.h"
+
+#include "admin/api/query.h"
+#include "admin/publish/headerset.h"
+#include "common/provider.h"
+
+#include <errno.h>
+
+void headers_describe(json_object *o, const char *field, struct slice stored)
+{
+	json_object *headers = json_object_new_object();
+	struct headerset set;
+
+	if (headerset_parse(stored, &set, NULL) == 0) {
+		for (size_t i = 0; i < set.count; i++)
+			answer_text(headers, set.rows[i].name, set.rows[i].value);
+	}
+	json_object_object_add(o, field, headers);
+}
+
+int headers_update(struct request *r, const char *update, int64_t id)
+{
+	json_object *given = request_value(r, "headers");
+	struct headerset set = {0};
+	struct buffer text = {0};
+
+	if (!given)
+		return 0;
+	json_object_object_foreach(given, name, value)
+	{
+		struct slice content = {
+			json_object_get_string(value), (size_t)json_object_get_string_len(value)};
+		if (headerset_put(&set, slice_from_str(name), content, &r->error))
+			return -EINVAL;
+	}
+	headerset_format(&set, &text);
+	int error = query_run(r, update, "ti", buffer_str(&text), id);
+	buffer_fini(&text);
+	return error;
+}
+
+static int check_account(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct headerset all;
+	struct headerset own;
+	struct slice name = store_column(row, 0);
+	enum provider provider = PROVIDER_GENERIC;
+
+	(void)context;
+	provider_parse(store_column(row, 3), &provider);
+	const char *account_header = provider_row(provider)->account_header;
+	int error = headerset_parse(store_column(row, 1), &all, &r->error);
+	if (!error)
+		error = headerset_parse(store_column(row, 2), &own, &r->error);
+	if (!error)
+		error = headerset_merge(&all, &own, &r->error);
+	/* the provider's account id takes a place too; its value is bounded by its credential field */
+	if (!error && account_header && sqlite3_column_int(row, 4))
+		error = headerset_put(&all, slice_from_str(account_header),
+			SLICE_LITERAL("00000000-0000-0000-0000-000000000000"), &r->error);
+	if (error)
+		errtext_prefix(&r->error, error, "account \"%.*s\"", (int)name.n, name.p);
+	return error ? -EINVAL : 0;
+}
+
+int headers_check(struct request *r, int64_t upstream_id)
+{
+	return query_each(r, check_account, NULL,
+		"SELECT a.name, u.headers, a.headers, u.provider, EXISTS (SELECT 1 FROM credentials c"
+		" WHERE c.account_id = a.id AND c.field = 'account_id')"
+		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id WHERE u.id = ?1 ORDER BY a.name",
+		"i", upstream_id);
+}

@@ -1,0 +1,17 @@
+/* Extra headers in bodies of the API and in the store, checked together for an account and its upstream. */
+#ifndef RELAY_ADMIN_API_HEADERS_H
+#define RELAY_ADMIN_API_HEADERS_H
+
+#include "admin/api/request.h"
+
+/* Puts the stored object into an answer. */
+void headers_describe(json_object *o, const char *field, struct slice stored);
+/* Runs `update` (?1 text, ?2 id) with the body's `headers`, if it has any. 0 or -EINVAL. */
+int headers_update(struct request *r, const char *update, int64_t id);
+/*
+ * Checks what every account of an upstream sends altogether; to be called after a change of either
+ * side. 0, or -EINVAL naming the account.
+ */
+int headers_check(struct request *r, int64_t upstream_id);
+
+#endif

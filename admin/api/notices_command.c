@@ -1,0 +1,79 @@
+/* relayadm notices, and what status shows of them; the notices themselves are notices.h. */
+#include "admin/store/notices.h"
+
+#include "admin/api/query.h"
+#include "common/clock.h"
+#include "common/num.h"
+
+#include <errno.h>
+
+#define SHOWN 10 /* on the screen of status */
+#define COLUMNS                                                                                    \
+	"SELECT id, kind, subject, message, count, created_ms, last_ms, acked_ms FROM notices"
+
+static int describe(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = context;
+
+	(void)r;
+	answer_number(o, "id", sqlite3_column_int64(row, 0));
+	answer_slice(o, "kind", store_column(row, 1));
+	answer_slice(o, "subject", store_column(row, 2));
+	answer_slice(o, "message", store_column(row, 3));
+	answer_number(o, "count", sqlite3_column_int64(row, 4));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 5));
+	answer_time(o, "last_at", sqlite3_column_int64(row, 6));
+	answer_time(o, "acked_at", sqlite3_column_int64(row, 7));
+	return 0;
+}
+
+static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_array_add(context, o);
+	return describe(r, row, o);
+}
+
+int notices_list(struct request *r)
+{
+	return query_each(r, add_item, answer_items(r->answer),
+		COLUMNS " WHERE ?1 OR acked_ms = 0 ORDER BY id DESC", "i",
+		(int64_t)request_flag(r, "all"));
+}
+
+int notices_describe(struct request *r, json_object *o)
+{
+	json_object *items = json_object_new_array();
+	int64_t open = 0;
+	int error = notices_count_open(r->control->store, &open, &r->error);
+
+	answer_number(o, "notices_open", open);
+	json_object_object_add(o, "notices", items);
+	if (error)
+		return error;
+	return query_each(r, add_item, items,
+		COLUMNS " WHERE acked_ms = 0 ORDER BY id DESC LIMIT ?1", "i", (int64_t)SHOWN);
+}
+
+int notices_ack(struct request *r)
+{
+	uint64_t id;
+	int64_t acked = 0;
+
+	if (num_parse_u64(slice_from_str(r->name), INT64_MAX, &id))
+		return errtext_set(
+			&r->error, -EINVAL, "\"%.64s\" is not the id of a notice", r->name);
+	int error = query_number(
+		r, &acked, "SELECT acked_ms FROM notices WHERE id = ?1", "i", (int64_t)id);
+	if (error == -ENOENT)
+		return errtext_set(&r->error, error, "there is no notice with id %s", r->name);
+	if (!error && acked)
+		r->unchanged = true;
+	else if (!error)
+		error = query_run(r, "UPDATE notices SET acked_ms = ?1 WHERE id = ?2", "ii",
+			clock_wall_ms(), (int64_t)id);
+	return error
+		? error
+		: query_each(r, describe, r->answer, COLUMNS " WHERE id = ?1", "i", (int64_t)id);
+}

@@ -1,0 +1,187 @@
+#include "admin/api/query.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+
+#define MEMBERS_MAX 512
+
+static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+{
+	(void)r;
+	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "upstream", store_column(row, 2));
+	answer_slice(o, "strategy", store_column(row, 3));
+	answer_slice(o, "sticky", store_column(row, 4));
+	answer_duration(o, "wait", (uint64_t)sqlite3_column_int64(row, 5));
+	answer_list(o, "accounts", store_column(row, 7));
+	answer_list(o, "tenants", store_column(row, 8));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 6));
+}
+
+static const struct noun_column columns[] = {
+	{"strategy", "UPDATE pools SET strategy = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"sticky", "UPDATE pools SET sticky = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"wait", "UPDATE pools SET wait_ms = ?1 WHERE id = ?2", NOUN_DURATION},
+	{NULL, NULL, NOUN_TEXT},
+};
+
+const struct noun noun_pool = {
+	.what = "pool",
+	.find = "SELECT id FROM pools WHERE name = ?1",
+	.select = "SELECT p.id, p.name, u.name, p.strategy, p.sticky, p.wait_ms, p.created_ms,"
+		  " (SELECT group_concat(name, ',') FROM (SELECT a.name FROM pool_members m"
+		  "  JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = p.id"
+		  "  ORDER BY m.position)),"
+		  " (SELECT group_concat(name, ',') FROM (SELECT t.name FROM tenants t"
+		  "  WHERE t.pool_id = p.id ORDER BY t.name))"
+		  " FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
+		  " WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name",
+	.describe = describe,
+	.columns = columns,
+};
+
+static const char *member_name(struct request *r, size_t i)
+{
+	return json_object_get_string(json_object_array_get_idx(request_value(r, "accounts"), i));
+}
+
+/* The first account says which upstream the pool is of. */
+static int find_upstream(struct request *r, int64_t *ret_id)
+{
+	json_object *list = request_value(r, "accounts");
+	int64_t account = 0;
+
+	if (!list || json_object_array_length(list) == 0)
+		return errtext_set(&r->error, -EINVAL, "accounts: at least one");
+	int error = noun_reference(r, &noun_account, member_name(r, 0), &account);
+	if (error)
+		return error;
+	return query_number(
+		r, ret_id, "SELECT upstream_id FROM accounts WHERE id = ?1", "i", account);
+}
+
+int pool_insert(struct request *r, const char *name, int64_t *ret_id)
+{
+	int64_t upstream = 0;
+	int error = find_upstream(r, &upstream);
+
+	if (!error)
+		error = query_run(r,
+			"INSERT INTO pools (name, upstream_id, created_ms) VALUES (?1, ?2, ?3)",
+			"tii", name, upstream, clock_wall_ms());
+	if (!error)
+		*ret_id = store_last_id(r->control->store);
+	return noun_insert_error(r, &noun_pool, error);
+}
+
+static int add_member(struct request *r, int64_t pool, int64_t upstream, size_t position)
+{
+	const char *name = member_name(r, position);
+	int64_t account = 0;
+	int64_t same = 0;
+	int error = noun_reference(r, &noun_account, name, &account);
+
+	if (!error)
+		error = query_number(r, &same,
+			"SELECT upstream_id = ?2 FROM accounts WHERE id = ?1", "ii", account,
+			upstream);
+	if (!error && !same)
+		error = errtext_set(&r->error, -EINVAL,
+			"accounts: a pool has one upstream, and \"%s\" is of another than \"%s\"",
+			name, member_name(r, 0));
+	if (!error)
+		error = query_run(r,
+			"INSERT INTO pool_members (pool_id, account_id, position) VALUES (?1, ?2, ?3)",
+			"iii", pool, account, (int64_t)position);
+	if (error == -EEXIST)
+		error = errtext_set(&r->error, -EINVAL, "accounts: \"%s\" is named twice", name);
+	return error;
+}
+
+static int replace_members(struct request *r, int64_t id)
+{
+	size_t n = json_object_array_length(request_value(r, "accounts"));
+	int64_t upstream = 0;
+	int error = find_upstream(r, &upstream);
+
+	if (!error && n > MEMBERS_MAX)
+		error = errtext_set(&r->error, -EINVAL, "accounts: more than %d", MEMBERS_MAX);
+	if (!error)
+		error = query_run(r, "DELETE FROM pool_members WHERE pool_id = ?1", "i", id);
+	if (!error)
+		error = query_run(
+			r, "UPDATE pools SET upstream_id = ?1 WHERE id = ?2", "ii", upstream, id);
+	for (size_t i = 0; i < n && !error; i++)
+		error = add_member(r, id, upstream, i);
+	return error;
+}
+
+int pool_update(struct request *r, int64_t id)
+{
+	int error = noun_update(r, &noun_pool, id);
+
+	if (!error && request_has(r, "accounts"))
+		error = replace_members(r, id);
+	return error;
+}
+
+/* What is replaced begins with the defaults again. */
+static int reset_pool(struct request *r, int64_t id)
+{
+	return query_run(r,
+		"UPDATE pools SET strategy = 'sticky', sticky = 'soft', wait_ms = 10000 WHERE id = ?1",
+		"i", id);
+}
+
+int pools_set(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_find(r, &noun_pool, r->name, &id);
+
+	if (error)
+		return error;
+	error = id ? reset_pool(r, id) : pool_insert(r, r->name, &id);
+	if (!error)
+		error = pool_update(r, id);
+	return error ? error : noun_show(r, &noun_pool, r->name, r->answer);
+}
+
+int pools_list(struct request *r)
+{
+	return noun_list(r, &noun_pool, r->answer);
+}
+
+int pools_show(struct request *r)
+{
+	return noun_show(r, &noun_pool, r->name, r->answer);
+}
+
+/* Dead keys may forget their pool; live ones hold it. */
+static int release_keys(struct request *r, int64_t id)
+{
+	int64_t live = 0;
+	int error = query_number(r, &live,
+		"SELECT count(*) FROM keys WHERE pool_id = ?1 AND revoked_ms = 0"
+		" AND (expires_ms = 0 OR expires_ms > ?2)",
+		"ii", id, clock_wall_ms());
+
+	if (!error && live)
+		return errtext_set(&r->error, -EBUSY, "pool \"%s\" is in use by %lld live key%s",
+			r->name, (long long)live, live == 1 ? "" : "s");
+	return error ? error
+		     : query_run(r, "UPDATE keys SET pool_id = NULL WHERE pool_id = ?1", "i", id);
+}
+
+int pools_del(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_pool, &id);
+
+	if (!error)
+		error = noun_refuse_if_used(r, &noun_pool, "tenant",
+			"SELECT name FROM tenants WHERE pool_id = ?1 ORDER BY name", id);
+	if (!error)
+		error = release_keys(r, id);
+	return error ? error : query_run(r, "DELETE FROM pools WHERE id = ?1", "i", id);
+}

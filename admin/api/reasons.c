@@ -1,0 +1,59 @@
+#include "admin/api/reasons.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The agent is not trusted with the bounds of its rows. */
+static void bound(struct board_why *w)
+{
+	if (w->limit_count > BOARD_LIMITS)
+		w->limit_count = BOARD_LIMITS;
+	if (w->candidate_count > BOARD_CANDIDATES)
+		w->candidate_count = BOARD_CANDIDATES;
+	if (w->refusal >= REFUSAL_COUNT)
+		w->refusal = REFUSAL_NONE;
+}
+
+struct search {
+	struct board_why *last;
+	bool found;
+	int64_t wait_began; /* 0 = it did not wait */
+	int64_t wait_ended;
+	enum refusal waited_for;
+};
+
+/* Rows come from the newest to the oldest: the wait ends with the decision right after it. */
+static void take(struct search *s, const struct board_why *w)
+{
+	if (!s->found)
+		*s->last = *w;
+	s->found = true;
+	if (w->action == BOARD_ACTION_WAITED) {
+		s->wait_began = w->decided_ms;
+		s->waited_for = (enum refusal)w->refusal;
+	} else if (!s->wait_began) {
+		s->wait_ended = w->decided_ms;
+	}
+}
+
+bool reasons_find(const struct board *b, const uint8_t id[16], int64_t now_ms, struct reasons *ret)
+{
+	uint64_t n = atomic_load_explicit(&b->whys_written, memory_order_acquire);
+	struct search s = {.last = &ret->last, .wait_ended = now_ms};
+	struct board_why w;
+
+	for (; n > 0; n--) {
+		int error = board_read_why(b, n - 1, &w);
+		if (error == -ENOENT)
+			break;
+		if (error || memcmp(w.id, id, sizeof(w.id)) != 0)
+			continue;
+		bound(&w);
+		take(&s, &w);
+	}
+	if (!s.found)
+		return false;
+	ret->waited_ms = s.wait_began ? s.wait_ended - s.wait_began : -1;
+	ret->waited_for = s.wait_began ? s.waited_for : REFUSAL_NONE;
+	return true;
+}

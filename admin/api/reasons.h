@@ -1,0 +1,19 @@
+/* Decisions with their reasons, as the board's ring keeps the last of them, joined by request id. */
+#ifndef RELAY_ADMIN_API_REASONS_H
+#define RELAY_ADMIN_API_REASONS_H
+
+#include "common/board.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct reasons {
+	struct board_why last;	 /* the newest decision of the request; counts are within bounds */
+	int64_t waited_ms;	 /* -1 = it did not wait; so far, when it waits still */
+	enum refusal waited_for; /* what it met first */
+};
+
+/* False when the ring has nothing of this id. */
+bool reasons_find(const struct board *b, const uint8_t id[16], int64_t now_ms, struct reasons *ret);
+
+#endif

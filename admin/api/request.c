@@ -1,0 +1,194 @@
+#include "admin/api/request.h"
+
+#include "common/log.h"
+#include "common/num.h"
+
+#include <errno.h>
+
+struct error_row {
+	int error;
+	unsigned status;
+	const char *code;
+};
+
+static const struct error_row *error_row(int error)
+{
+	static const struct error_row rows[] = {
+		{-EINVAL, 400, "bad_value"},
+		{-EFBIG, 400, "bad_value"},
+		{-E2BIG, 400, "bad_value"},
+		{-ENOENT, 404, "not_found"},
+		{-EEXIST, 409, "conflict"},
+		{-EBUSY, 409, "conflict"},
+		{-ETIMEDOUT, 503, "unavailable"},
+		{-ECONNREFUSED, 503, "unavailable"},
+		{-EPIPE, 503, "unavailable"},
+		{0, 500, "internal"},
+	};
+	const struct error_row *row = rows;
+
+	while (row->error && row->error != error)
+		row++;
+	return row;
+}
+
+static const char *code_of_status(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return "bad_value";
+	case 403:
+		return "forbidden";
+	case 404:
+		return "not_found";
+	case 405:
+		return "method_not_allowed";
+	case 413:
+		return "too_large";
+	default:
+		return status < 500 ? "refused" : "internal";
+	}
+}
+
+static void put_error(struct request *r, const char *code, const char *message)
+{
+	json_object *error = json_object_new_object();
+
+	json_object_put(r->answer);
+	r->answer = json_object_new_object();
+	answer_text(error, "code", code);
+	answer_text(error, "message", message);
+	json_object_object_add(r->answer, "error", error);
+	buffer_fini(&r->bytes);
+}
+
+unsigned request_refuse(struct request *r, unsigned status, const char *message)
+{
+	put_error(r, code_of_status(status), message);
+	return status;
+}
+
+static unsigned fail(struct request *r, int error)
+{
+	const struct error_row *row = error_row(error);
+
+	put_error(r, row->code, r->error.text);
+	return row->status;
+}
+
+/* What was done, by whom, to what; never with what values. */
+static void log_change(const struct request *r)
+{
+	const char *field = r->command->arguments[0].field;
+	const char *target = r->name ? r->name : request_text(r, field ? field : "tenant");
+
+	log_event(LOG_LEVEL_INFO, "change", LOG_STR("noun", r->command->noun),
+		LOG_STR("verb", r->command->verb ? r->command->verb : ""),
+		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
+}
+
+static void put_outcome(struct request *r, const struct control_outcome *outcome)
+{
+	answer_text(r->answer, "haproxy", haproxy_outcome_name(outcome->haproxy));
+	if (outcome->haproxy_error.text[0])
+		answer_text(r->answer, "haproxy_error", outcome->haproxy_error.text);
+	if (outcome->warning.text[0])
+		answer_text(r->answer, "warning", outcome->warning.text);
+}
+
+/* Only commands that can defer a reload can need one. */
+static bool haproxy_may_care(const struct command *c)
+{
+	return command_option_find(c, SLICE_LITERAL("no-reload")) != NULL;
+}
+
+static int publish_change(struct request *r)
+{
+	struct control_outcome outcome = {.haproxy = HAPROXY_UNCHANGED, .acknowledged = true};
+	int error = 0;
+
+	if (!r->unchanged) {
+		log_change(r);
+		error = control_changed(r->control, haproxy_may_care(r->command),
+			request_flag(r, "no_reload"), &outcome, &r->error);
+	}
+	if (error)
+		return errtext_prefix(&r->error, error, "the change is stored but not in force");
+	put_outcome(r, &outcome);
+	return 0;
+}
+
+/* The version is raised first: rows that carry it take the new one. */
+static int run_change(struct request *r, request_fn *handler)
+{
+	struct store *s = r->control->store;
+	int error = store_begin(s, &r->error);
+
+	if (error)
+		return error;
+	error = store_bump_version(s, &r->error);
+	if (!error)
+		error = handler(r);
+	if (error || r->unchanged)
+		store_rollback(s);
+	else
+		error = store_commit(s, &r->error);
+	return error ? error : publish_change(r);
+}
+
+unsigned request_status(struct request *r, int error)
+{
+	return error ? fail(r, error) : 200;
+}
+
+unsigned request_run(struct request *r)
+{
+	request_fn *handler = request_handler(command_id(r->command));
+	int error = r->command->changes ? run_change(r, handler) : handler(r);
+
+	return request_status(r, error);
+}
+
+/* --- body --- */
+
+json_object *request_value(const struct request *r, const char *field)
+{
+	return json_object_object_get(r->body, field);
+}
+
+bool request_has(const struct request *r, const char *field)
+{
+	return json_object_object_get_ex(r->body, field, NULL) != 0;
+}
+
+const char *request_text(const struct request *r, const char *field)
+{
+	json_object *value = request_value(r, field);
+
+	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+}
+
+int64_t request_number(const struct request *r, const char *field, int64_t otherwise)
+{
+	return request_has(r, field) ? json_object_get_int64(request_value(r, field)) : otherwise;
+}
+
+double request_share(const struct request *r, const char *field, double otherwise)
+{
+	return request_has(r, field) ? json_object_get_double(request_value(r, field)) : otherwise;
+}
+
+bool request_flag(const struct request *r, const char *field)
+{
+	return json_object_get_boolean(request_value(r, field)) != 0;
+}
+
+uint64_t request_duration(const struct request *r, const char *field, uint64_t otherwise_ms)
+{
+	const char *text = request_text(r, field);
+	uint64_t ms;
+
+	if (!text || num_parse_duration(slice_from_str(text), COMMAND_DURATION_MAX_MS, &ms))
+		return otherwise_ms;
+	return ms;
+}

@@ -1,0 +1,65 @@
+/*
+ * One call of the admin API, as its handler sees it: the row that was matched, a body that has passed
+ * the row's check, and a place for the answer. Handlers return 0 or a negative errno code with a
+ * text in `error`; the code becomes the status: -EINVAL 400, -ENOENT 404, -EEXIST and -EBUSY 409,
+ * others 500 or 503. A handler of a row that `changes` runs inside a transaction of the store, which
+ * is committed and published after it, or rolled back.
+ */
+#ifndef RELAY_ADMIN_API_REQUEST_H
+#define RELAY_ADMIN_API_REQUEST_H
+
+#include "admin/command/command.h"
+#include "admin/control.h"
+#include "common/buffer.h"
+
+#include <sys/types.h>
+
+struct deferred;
+
+struct request {
+	struct control *control;
+	const struct command *command;
+	const char *name;	   /* what stands for {} in the path; NULL = nothing */
+	json_object *body;	   /* an object, never NULL */
+	struct slice document;	   /* of a COMMAND_DOCUMENT argument, not parsed yet */
+	json_object *answer;	   /* an object, never NULL; the handler fills it */
+	struct buffer bytes;	   /* the answer of ANSWER_FILE */
+	bool unchanged;		   /* set by a handler of a change that changed nothing */
+	struct deferred *deferred; /* set by deferred_new(): the answer comes later */
+	uid_t uid;
+	struct errtext error;
+};
+
+typedef int request_fn(struct request *r);
+
+/* The handler of a row. */
+request_fn *request_handler(enum command_id id);
+/* Runs it: transaction, publication, log line. Returns the HTTP status; `answer` holds the error then. */
+unsigned request_run(struct request *r);
+/* What a handler's result is as a status; an error's answer is put in place. */
+unsigned request_status(struct request *r, int error);
+/* Fills `answer` with an error in the form of the API and returns `status`. */
+unsigned request_refuse(struct request *r, unsigned status, const char *message);
+
+/* Body fields; the row's check has seen to the types. NULL, `otherwise` or false when absent. */
+bool request_has(const struct request *r, const char *field);
+const char *request_text(const struct request *r, const char *field);
+int64_t request_number(const struct request *r, const char *field, int64_t otherwise);
+double request_share(const struct request *r, const char *field, double otherwise);
+bool request_flag(const struct request *r, const char *field);
+json_object *request_value(const struct request *r, const char *field);
+uint64_t request_duration(const struct request *r, const char *field, uint64_t otherwise_ms);
+
+/* Answers. Times are Unix milliseconds, 0 = null; durations 0 = "0". */
+void answer_text(json_object *o, const char *field, const char *text);
+void answer_slice(json_object *o, const char *field, struct slice text);
+void answer_number(json_object *o, const char *field, int64_t n);
+void answer_flag(json_object *o, const char *field, bool value);
+void answer_time(json_object *o, const char *field, int64_t wall_ms);
+void answer_duration(json_object *o, const char *field, uint64_t ms);
+/* "a,b" as an array of strings. */
+void answer_list(json_object *o, const char *field, struct slice comma_separated);
+/* An empty array under `items`, to be filled. */
+json_object *answer_items(json_object *o);
+
+#endif

@@ -1,0 +1,289 @@
+/* `relayadm requests list|why`. */
+#include "admin/api/query.h"
+
+#include "admin/api/directory.h"
+#include "admin/api/reasons.h"
+#include "admin/api/recent.h"
+#include "common/clock.h"
+#include "common/num.h"
+#include "common/record.h"
+#include "common/window.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LAST_DEFAULT 100
+
+/* HAProxy's two letters in words; what is rare keeps its letters. */
+static const char *ended_word(const char *termination)
+{
+	static const struct {
+		const char *letters;
+		const char *word;
+	} words[] = {
+		{"--", "normal"},
+		{"CD", "client left"},
+		{"CH", "client left"},
+		{"CC", "client left"},
+		{"CR", "client left"},
+		{"CQ", "client left"},
+		{"cD", "client silent"},
+		{"cR", "request too slow"},
+		{"SD", "upstream left"},
+		{"SH", "upstream left"},
+		{"SC", "upstream unreachable"},
+		{"sC", "connect timeout"},
+		{"sH", "upstream silent"},
+		{"sD", "upstream silent"},
+		{"PH", "answer invalid"},
+		{"PR", "refused"},
+		{"LR", "refused"},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strncmp(words[i].letters, termination, 2) == 0)
+			return words[i].word;
+	}
+	return termination;
+}
+
+static void answer_name(json_object *o, const char *field, const char *name)
+{
+	answer_text(o, field, *name ? name : NULL);
+}
+
+static void put_end(const struct recent_row *row, json_object *o)
+{
+	const struct board_request *q = &row->request;
+	char letters[sizeof(q->termination) + 1] = "";
+
+	memcpy(letters, q->termination, sizeof(q->termination));
+	answer_number(o, "status", q->status);
+	answer_name(o, "code", q->code);
+	answer_number(o, "bytes_in", (int64_t)q->bytes_in);
+	answer_number(o, "bytes_out", (int64_t)q->bytes_out);
+	answer_number(o, "ttfb_ms", q->ttfb_ms);
+	answer_number(o, "duration_ms", q->duration_ms);
+	answer_number(o, "retries", q->retries);
+	/* what the relay answers by itself (health) ends like a refusal, but is none */
+	bool answered = q->status < 400 && !*row->account;
+	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
+	answer_text(o, "termination", letters);
+	answer_name(o, "label", q->label);
+}
+
+static void describe(const struct recent_row *row, json_object *o)
+{
+	const struct board_request *q = &row->request;
+	char text[RECORD_ID_TEXT_SIZE];
+	char time[CLOCK_RFC3339_SIZE];
+
+	answer_text(o, "id", record_format_id(q->id, text));
+	answer_text(o, "time", clock_format_rfc3339_ms(q->started_ms, time));
+	answer_name(o, "tenant", row->tenant);
+	answer_number(o, "key", q->key);
+	answer_name(o, "account", row->account);
+	answer_name(o, "egress", row->egress);
+	answer_name(o, "upstream", row->upstream);
+	put_end(row, o);
+}
+
+int requests_list(struct request *r)
+{
+	int64_t last = request_number(r, "last", LAST_DEFAULT);
+	struct recent_row *rows = NULL;
+	size_t count = 0;
+	json_object *items = answer_items(r->answer);
+	int error = recent_list(
+		r->control, (size_t)last, request_text(r, "tenant"), &rows, &count, &r->error);
+
+	for (size_t i = 0; i < count && !error; i++) {
+		json_object *o = json_object_new_object();
+		describe(&rows[i], o);
+		json_object_array_add(items, o);
+	}
+	free(rows);
+	return error;
+}
+
+/* --- why --- */
+
+struct why {
+	uint8_t id[16];
+	struct directory names;
+	struct recent_row row; /* the finished request */
+	bool finished;
+	struct reasons reasons;
+	bool explained; /* the reasons are there */
+};
+
+static void put_named(json_object *o, const char *field, const struct names *names, uint32_t id)
+{
+	char name[NAMES_SIZE];
+
+	answer_name(o, field, directory_name(names, id, name));
+}
+
+static const char *action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[BOARD_ACTION_DENIED] = "denied",
+		[BOARD_ACTION_ALLOWED] = "allowed",
+		[BOARD_ACTION_WAITED] = "waiting",
+	};
+
+	return action < sizeof(names) / sizeof(names[0]) ? names[action] : NULL;
+}
+
+static void answer_refusal(json_object *o, const char *field, enum refusal r)
+{
+	answer_text(o, field, r == REFUSAL_NONE ? NULL : refusal_row(r)->code);
+}
+
+static void put_limits(const struct board_why *w, json_object *o)
+{
+	json_object *items = json_object_new_array();
+
+	for (size_t i = 0; i < w->limit_count; i++) {
+		const struct board_limit *l = &w->limits[i];
+		json_object *one = json_object_new_object();
+		answer_text(one, "scope", l->kind == USAGE_KEY ? "key" : "tenant");
+		answer_text(one, "window",
+			l->window < USAGE_WINDOW_COUNT ? window_name((enum usage_window)l->window)
+						       : "concurrency");
+		answer_number(one, "limit", l->limit);
+		answer_number(one, "used", l->used);
+		answer_flag(one, "hit", l->hit);
+		json_object_array_add(items, one);
+	}
+	json_object_object_add(o, "limits", items);
+}
+
+static void put_score(json_object *o, uint16_t score)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%.3f", (double)score / UINT16_MAX);
+	json_object_object_add(
+		o, "score", json_object_new_double_s((double)score / UINT16_MAX, text));
+}
+
+static void put_candidates(const struct why *y, json_object *o)
+{
+	const struct board_why *w = &y->reasons.last;
+	json_object *items = json_object_new_array();
+
+	for (size_t i = 0; i < w->candidate_count; i++) {
+		const struct board_candidate *c = &w->candidates[i];
+		json_object *one = json_object_new_object();
+		put_named(one, "account", &y->names.accounts, c->account);
+		put_score(one, c->score);
+		answer_text(one, "reason",
+			c->reason < BOARD_REASON_COUNT
+				? board_reason_text((enum board_reason)c->reason)
+				: NULL);
+		json_object_array_add(items, one);
+	}
+	json_object_object_add(o, "candidates", items);
+	answer_number(o, "not_listed",
+		w->member_count > w->candidate_count ? w->member_count - w->candidate_count : 0);
+}
+
+static void put_decision(const struct why *y, json_object *o)
+{
+	const struct reasons *s = &y->reasons;
+
+	answer_text(o, "action", action_name(s->last.action));
+	/* what went wrong after the decision stands in the finished request */
+	if (s->last.refusal != REFUSAL_NONE || !y->finished)
+		answer_refusal(o, "code", (enum refusal)s->last.refusal);
+	answer_flag(o, "shadow", s->last.shadow);
+	answer_flag(o, "sticky", s->last.conversation != 0);
+	json_object_object_add(
+		o, "waited_ms", s->waited_ms < 0 ? NULL : json_object_new_int64(s->waited_ms));
+	answer_refusal(o, "waited_for", s->waited_for);
+	put_limits(&s->last, o);
+	put_candidates(y, o);
+}
+
+/* What the decision says counts; the finished request fills in what it does not have. */
+static void put_head(const struct why *y, json_object *o)
+{
+	const struct board_request *q = &y->row.request;
+	const struct board_why *w = &y->reasons.last;
+	const struct directory *d = &y->names;
+	char text[RECORD_ID_TEXT_SIZE];
+	char time[CLOCK_RFC3339_SIZE];
+
+	answer_text(o, "id", record_format_id(y->id, text));
+	answer_text(o, "time",
+		clock_format_rfc3339_ms(y->finished ? q->started_ms : w->decided_ms, time));
+	put_named(o, "tenant", &d->tenants, w->tenant ? w->tenant : q->tenant);
+	answer_number(o, "key", w->key ? w->key : q->key);
+	put_named(o, "pool", &d->pools, w->pool);
+	put_named(o, "account", &d->accounts, w->account ? w->account : q->account);
+	put_named(o, "egress", &d->egresses, q->egress);
+	put_named(o, "upstream", &d->upstreams, q->upstream);
+}
+
+static void put_why(const struct why *y, json_object *o)
+{
+	char note[96];
+
+	put_head(y, o);
+	if (y->finished)
+		put_end(&y->row, o);
+	if (y->explained) {
+		put_decision(y, o);
+		answer_text(o, "note", y->finished ? NULL : "not finished yet");
+		return;
+	}
+	snprintf(note, sizeof(note),
+		"its reasons are gone: they are kept for the last %d decisions", BOARD_WHYS);
+	answer_text(o, "note", note);
+}
+
+static int refuse_unknown(struct request *r)
+{
+	const struct config *c = &r->control->config;
+	char kept[NUM_DURATION_SIZE];
+
+	return errtext_set(&r->error, -ENOENT,
+		"nothing is known of request %.40s: finished requests are kept for %s and %" PRIu64
+		" at most, reasons for the last %d decisions",
+		r->name, num_format_duration(c->requests_retention_ms, kept), c->requests_max_rows,
+		BOARD_WHYS);
+}
+
+static int find(struct request *r, struct why *y)
+{
+	int found = recent_find(r->control, y->id, &y->row.request, &r->error);
+
+	if (found < 0)
+		return found;
+	y->finished = found == 1;
+	if (!y->finished)
+		y->row.request = (struct board_request){0};
+	y->explained = reasons_find(r->control->board, y->id, clock_wall_ms(), &y->reasons);
+	return y->finished || y->explained ? 0 : refuse_unknown(r);
+}
+
+int requests_why(struct request *r)
+{
+	struct why y = {0};
+
+	if (record_parse_id(slice_from_str(r->name), y.id))
+		return errtext_set(&r->error, -EINVAL,
+			"\"%.100s\" is not a request id: take the one of X-Request-Id", r->name);
+	int error = find(r, &y);
+	if (!error)
+		error = directory_load(&y.names, r->control->store, &r->error);
+	if (!error) {
+		directory_name(&y.names.accounts, y.row.request.account, y.row.account);
+		put_why(&y, r->answer);
+	}
+	directory_fini(&y.names);
+	return error;
+}

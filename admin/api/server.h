@@ -1,0 +1,28 @@
+/*
+ * The HTTP side of control: the admin API on its Unix socket, /metrics and /healthz on another
+ * listener, both by libmicrohttpd on control's own loop. Requests are served one after the other.
+ *
+ * Who may use the admin socket: root, the daemon's own user, and whoever the socket file's mode lets
+ * in. The peer's uid is logged with every change.
+ */
+#ifndef RELAY_ADMIN_API_SERVER_H
+#define RELAY_ADMIN_API_SERVER_H
+
+#include "common/errtext.h"
+
+#define SERVER_CONNECTIONS_MAX 128
+#define SERVER_IDLE_S 30 /* a connection without a byte for so long is closed */
+
+struct control;
+struct server;
+
+/*
+ * The listeners are inherited and become the server's; -1 = none. Runs on `c->loop`.
+ * 0 or a negative errno.
+ */
+int server_start(
+	struct control *c, int admin_fd, int metrics_fd, struct server **ret, struct errtext *e);
+/* Ends all connections. NULL is fine. */
+void server_stop(struct server *s);
+
+#endif

@@ -1,0 +1,39 @@
+/* One HTTP exchange of the admin API: body taken in, request matched and run, answer put together. */
+#ifndef RELAY_ADMIN_API_SERVER_EXCHANGE_H
+#define RELAY_ADMIN_API_SERVER_EXCHANGE_H
+
+#include "admin/api/request.h"
+
+#include <microhttpd.h>
+
+struct exchange {
+	struct buffer body; /* may hold a credential: wiped at the end */
+	bool too_large;
+	struct deferred *deferred; /* the answer comes later; NULL = it is there */
+};
+
+struct exchange_answer {
+	unsigned status;
+	const char *type;
+	struct buffer allow; /* methods, for 405; else empty */
+	struct buffer body;
+};
+
+struct exchange *exchange_new(void);
+void exchange_free(struct exchange *x);
+/* What is too much is dropped, and answered with 413 in the end. */
+void exchange_take(struct exchange *x, const char *data, size_t n);
+
+/*
+ * The whole request has come. The caller owns the buffers of `ret`. When `x` is deferred afterwards,
+ * `ret` is nothing yet.
+ */
+void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connection *connection,
+	const char *method, const char *path, struct exchange_answer *ret);
+/* The answer of an exchange whose `deferred` is done. */
+void exchange_run_deferred(struct exchange *x, struct exchange_answer *ret);
+/* GET /metrics and /healthz. */
+void exchange_run_metrics(
+	struct control *c, const char *method, const char *path, struct exchange_answer *ret);
+
+#endif

@@ -1,0 +1,368 @@
+/* `relayadm status`: all that an operator looks at first, on one screen. */
+#include "admin/api/query.h"
+
+#include "admin/api/account_state.h"
+#include "admin/api/egress_state.h"
+#include "admin/api/recent.h"
+#include "admin/api/site.h"
+#include "admin/api/usage.h"
+#include "admin/publish/publish.h"
+#include "common/clock.h"
+#include "common/record.h"
+#include "common/version.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ERRORS_SHOWN 10
+#define ERRORS_SEARCHED 1000
+#define GAUGE_OLD_MS 10000
+
+/* --- processes --- */
+
+static void put_process(json_object *o, const char *name, const struct channel_process *p)
+{
+	json_object *one = json_object_new_object();
+	int64_t uptime_ms = clock_wall_ms() - p->started_ms;
+
+	answer_number(one, "pid", p->pid);
+	answer_number(one, "uptime_s", p->pid && uptime_ms > 0 ? uptime_ms / 1000 : 0);
+	answer_number(one, "restarts", p->restarts);
+	json_object_object_add(o, name, one);
+}
+
+static void put_processes(struct request *r)
+{
+	json_object *processes = json_object_new_object();
+
+	for (int role = 0; role < CHILD_ROLE_COUNT; role++)
+		put_process(processes, child_role_name((enum child_role)role),
+			&r->control->processes[role]);
+	json_object_object_add(r->answer, "processes", processes);
+}
+
+/* --- the node --- */
+
+static void put_node(struct request *r)
+{
+	const struct config *c = &r->control->config;
+	char host[256] = "";
+	const char *node = c->node_id.s;
+
+	if (!*node && gethostname(host, sizeof(host) - 1) == 0)
+		node = host;
+	answer_text(r->answer, "mode", "single");
+	answer_text(r->answer, "node", node);
+	answer_text(r->answer, "region", *c->region.s ? c->region.s : NULL);
+	answer_text(r->answer, "version", version_text());
+	answer_number(r->answer, "uptime_s", (clock_wall_ms() - r->control->started_ms) / 1000);
+}
+
+static void put_store(struct request *r)
+{
+	json_object *o = json_object_new_object();
+
+	answer_text(o, "kind", "sqlite");
+	answer_flag(o, "up", true);
+	answer_number(o, "version", (int64_t)store_version(r->control->store));
+	json_object_object_add(r->answer, "store", o);
+	json_object_object_add(r->answer, "redis", NULL);
+}
+
+static void put_agent(struct request *r)
+{
+	json_object *o = json_object_new_object();
+	const struct publish *p = r->control->publish;
+
+	answer_flag(o, "connected", publish_fd(p) >= 0);
+	answer_number(o, "published", (int64_t)publish_version(p));
+	answer_number(o, "acknowledged", (int64_t)publish_acknowledged(p));
+	json_object_object_add(r->answer, "snapshot", o);
+}
+
+/* Since when it should have been read: a control process that has just started has not read it yet. */
+static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read_ms)
+{
+	int64_t started_ms = r->control->started_ms;
+	int64_t age_ms = clock_wall_ms() - (read_ms > started_ms ? read_ms : started_ms);
+	struct buffer text = {0};
+
+	if (age_ms <= GAUGE_OLD_MS)
+		return;
+	buffer_append_str(&text, "HAProxy's gauge was ");
+	if (read_ms)
+		buffer_printf(&text, "last read %lld s ago",
+			(long long)(clock_wall_ms() - read_ms) / 1000);
+	else
+		buffer_append_str(&text, "never read");
+	buffer_append_str(&text, ": slots of lost requests are not given back");
+	json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+	buffer_fini(&text);
+}
+
+static void put_haproxy(struct request *r)
+{
+	struct haproxy_state state;
+	json_object *o = json_object_new_object();
+
+	haproxy_sync_state(r->control->haproxy, &state);
+	answer_number(o, "generation", (int64_t)state.gen);
+	answer_flag(o, "pending", state.pending);
+	answer_flag(o, "reachable", state.answers);
+	answer_text(o, "version", state.answers ? state.status.version : NULL);
+	answer_text(o, "last_error", *state.error ? state.error : NULL);
+	/* how old its word on what is in progress is; null = none was ever read */
+	int64_t read_ms = (int64_t)board_get(&r->control->board->counters[BOARD_GAUGE_READ_MS]);
+	if (read_ms)
+		answer_number(o, "gauge_age_s", (clock_wall_ms() - read_ms) / 1000);
+	else
+		json_object_object_add(o, "gauge_age_s", NULL);
+	json_object_object_add(r->answer, "haproxy", o);
+	json_object *warnings = json_object_new_array();
+	json_object_object_add(r->answer, "warnings", warnings);
+	if (state.answers)
+		warn_of_gauge(r, warnings, read_ms);
+}
+
+/* --- counts --- */
+
+static int put_counts(struct request *r)
+{
+	static const struct {
+		const char *field;
+		const char *sql;
+	} counts[] = {
+		{"tenants", "SELECT count(*) FROM tenants"},
+		{"keys",
+			"SELECT count(*) FROM keys WHERE revoked_ms = 0"
+			" AND (expires_ms = 0 OR expires_ms > unixepoch() * 1000)"},
+		{"upstreams", "SELECT count(*) FROM upstreams"},
+		{"egress", "SELECT count(*) FROM egresses"},
+		{"accounts", "SELECT count(*) FROM accounts"},
+		{"pools", "SELECT count(*) FROM pools"},
+		{"bans",
+			"SELECT count(*) FROM bans"
+			" WHERE expires_ms = 0 OR expires_ms > unixepoch() * 1000"},
+	};
+	json_object *o = json_object_new_object();
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && !error; i++) {
+		int64_t n = 0;
+		error = query_number(r, &n, counts[i].sql, "");
+		answer_number(o, counts[i].field, n);
+	}
+	json_object_object_add(r->answer, "counts", o);
+	return error;
+}
+
+static int put_site(struct request *r)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_object_add(r->answer, "site", o);
+	return site_describe(r->control->store, o, &r->error);
+}
+
+static void put_traffic(struct request *r)
+{
+	const struct board *b = r->control->board;
+	json_object *o = json_object_new_object();
+	uint64_t refused = 0;
+
+	for (int i = 0; i < REFUSAL_COUNT; i++)
+		refused += board_get(&b->refused[i]);
+	answer_number(o, "allowed", (int64_t)board_get(&b->counters[BOARD_ALLOWED]));
+	answer_number(o, "refused", (int64_t)refused);
+	answer_number(o, "in_progress", (int64_t)board_get(&b->counters[BOARD_LEASES]));
+	answer_number(o, "waiting", (int64_t)board_get(&b->counters[BOARD_WAITING]));
+	answer_number(o, "slots_healed", (int64_t)board_get(&b->counters[BOARD_HEALED]));
+	answer_number(o, "records_lost", (int64_t)board_get(&b->counters[BOARD_EVENTS_LOST]));
+	answer_number(o, "unsaved", (int64_t)r->control->history.unsaved);
+	answer_number(o, "records_forged", (int64_t)board_get(&b->counters[BOARD_EVENTS_FORGED]));
+	json_object_object_add(r->answer, "requests", o);
+}
+
+/* --- pools, accounts --- */
+
+static int count_usable(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+	int64_t *count = context;
+
+	*count += account_state(&facts) == ACCOUNT_OK;
+	return 0;
+}
+
+static int put_pool(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = json_object_new_object();
+	int64_t usable = 0;
+	int error = query_each(r, count_usable, &usable,
+		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM
+		"JOIN pool_members m ON m.account_id = a.id WHERE m.pool_id = ?1",
+		"i", sqlite3_column_int64(row, 4));
+
+	answer_slice(o, "name", store_column(row, 0));
+	answer_slice(o, "upstream", store_column(row, 1));
+	answer_slice(o, "strategy", store_column(row, 2));
+	answer_number(o, "accounts", sqlite3_column_int64(row, 3));
+	answer_number(o, "usable", usable);
+	json_object_array_add(context, o);
+	return error;
+}
+
+static int put_pools(struct request *r)
+{
+	json_object *items = json_object_new_array();
+
+	json_object_object_add(r->answer, "pools", items);
+	return query_each(r, put_pool, items,
+		"SELECT p.name, u.name, p.strategy,"
+		" (SELECT count(*) FROM pool_members m WHERE m.pool_id = p.id),"
+		" p.id FROM pools p JOIN upstreams u ON u.id = p.upstream_id ORDER BY p.name",
+		"");
+}
+
+static void put_board_row(json_object *o, const struct board *b, uint32_t id)
+{
+	const struct board_account *row = board_find_account(b, id);
+
+	answer_number(o, "active", row ? (int64_t)board_get(&row->active) : 0);
+	answer_number(o, "requests", row ? (int64_t)board_get(&row->requests) : 0);
+}
+
+static int put_id(struct request *r, sqlite3_stmt *row, void *context)
+{
+	(void)r;
+	answer_number(
+		context, (const char *)sqlite3_column_text(row, 1), sqlite3_column_int64(row, 0));
+	return 0;
+}
+
+static int put_accounts(struct request *r)
+{
+	static const char *const kept[] = {"name", "upstream", "state", "standing", "until",
+		"until_s", "circuit", "risk", "in_use", "needs_login", "suspend_reason", "egress",
+		"credential_expires_at"};
+	json_object *all = json_object_new_object();
+	json_object *ids = json_object_new_object();
+	json_object *items = json_object_new_array();
+	int error = noun_list(r, &noun_account, all);
+
+	if (!error)
+		error = query_each(r, put_id, ids, "SELECT id, name FROM accounts", "");
+	json_object *shown = json_object_object_get(all, "items");
+	for (size_t i = 0; i < json_object_array_length(shown) && !error; i++) {
+		json_object *account = json_object_array_get_idx(shown, i);
+		json_object *o = json_object_new_object();
+		for (size_t k = 0; k < sizeof(kept) / sizeof(kept[0]); k++)
+			json_object_object_add(o, kept[k],
+				json_object_get(json_object_object_get(account, kept[k])));
+		const char *name = json_object_get_string(json_object_object_get(o, "name"));
+		int64_t id = json_object_get_int64(json_object_object_get(ids, name));
+		put_board_row(o, r->control->board, (uint32_t)id);
+		json_object_array_add(items, o);
+	}
+	json_object_put(all);
+	json_object_put(ids);
+	json_object_object_add(r->answer, "accounts", items);
+	return error;
+}
+
+/* --- ways out --- */
+
+static bool is_in_order(json_object *egress)
+{
+	const char *state = json_object_get_string(json_object_object_get(egress, "state"));
+	const char *reason = json_object_get_string(json_object_object_get(egress, "reason"));
+
+	return strcmp(state, "ok") == 0 && !*reason;
+}
+
+static int put_egress(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct egress_row state = {
+		.id = sqlite3_column_int64(row, 0),
+		.suspended = sqlite3_column_int(row, 2) != 0,
+		.suspend_reason = store_column(row, 3),
+	};
+	json_object *o = json_object_new_object();
+
+	answer_slice(o, "name", store_column(row, 1));
+	egress_state_describe(r, &state, o);
+	json_object_object_del(o, "backends");
+	if (is_in_order(o))
+		json_object_put(o);
+	else
+		json_object_array_add(context, o);
+	return 0;
+}
+
+/* Only those that are not in order. */
+static int put_egresses(struct request *r)
+{
+	json_object *items = json_object_new_array();
+
+	json_object_object_add(r->answer, "egress", items);
+	return query_each(r, put_egress, items,
+		"SELECT id, name, suspended, suspend_reason FROM egresses ORDER BY name", "");
+}
+
+/* --- last errors --- */
+
+static void put_error(json_object *items, const struct recent_row *row)
+{
+	json_object *o = json_object_new_object();
+	char id[RECORD_ID_TEXT_SIZE];
+
+	answer_time(o, "time", row->request.started_ms);
+	answer_number(o, "status", row->request.status);
+	answer_text(o, "code", *row->request.code ? row->request.code : NULL);
+	answer_text(o, "tenant", *row->tenant ? row->tenant : NULL);
+	answer_text(o, "account", *row->account ? row->account : NULL);
+	answer_text(o, "id", record_format_id(row->request.id, id));
+	json_object_array_add(items, o);
+}
+
+static int put_errors(struct request *r)
+{
+	struct recent_row *rows = NULL;
+	size_t count = 0;
+	json_object *items = json_object_new_array();
+	int error = recent_list(r->control, ERRORS_SEARCHED, NULL, &rows, &count, &r->error);
+
+	for (size_t i = 0; !error && i < count; i++) {
+		if (json_object_array_length(items) == ERRORS_SHOWN)
+			break;
+		if (rows[i].request.status >= 500 || rows[i].request.status == 429)
+			put_error(items, &rows[i]);
+	}
+	free(rows);
+	json_object_object_add(r->answer, "errors", items);
+	return error;
+}
+
+int status_show(struct request *r)
+{
+	put_node(r);
+	put_processes(r);
+	put_agent(r);
+	put_store(r);
+	put_haproxy(r);
+	put_traffic(r);
+	int error = put_site(r);
+	if (!error)
+		error = put_counts(r);
+	if (!error)
+		error = notices_describe(r, r->answer);
+	if (!error)
+		error = put_pools(r);
+	if (!error)
+		error = put_accounts(r);
+	if (!error)
+		error = put_egresses(r);
+	if (!error)
+		error = usage_describe_quotas(r, r->answer);
+	return error ? error : put_errors(r);
+}

@@ -1,0 +1,403 @@
+/* Relay keys: made here, shown once, kept as a keyed hash. */
+#include "admin/api/query.h"
+#include "admin/api/usage.h"
+
+#include "common/clock.h"
+#include "common/num.h"
+#include "common/relaykey.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define LABEL_MAX 64
+#define PROBLEMS_NAMED 3
+
+/* A key as it will be stored. */
+struct draft {
+	int64_t tenant_id;
+	int64_t pool_id; /* 0 = the tenant's */
+	const char *tenant;
+	const char *pool; /* the one it will use; NULL = none */
+	const char *name;
+	struct slice allow_ip;
+	int64_t rps, rpm, rph, concurrency;
+	int64_t expires_ms;
+};
+
+static const char *state_of(int64_t revoked_ms, int64_t expires_ms, int64_t now)
+{
+	if (revoked_ms)
+		return "revoked";
+	return expires_ms && expires_ms <= now ? "expired" : "active";
+}
+
+static void describe(sqlite3_stmt *row, json_object *o)
+{
+	int64_t expires = sqlite3_column_int64(row, 12);
+	int64_t revoked = sqlite3_column_int64(row, 13);
+
+	answer_number(o, "id", sqlite3_column_int64(row, 0));
+	answer_slice(o, "tenant", store_column(row, 1));
+	answer_text(o, "pool", (const char *)sqlite3_column_text(row, 2));
+	answer_slice(o, "name", store_column(row, 4));
+	answer_slice(o, "last4", store_column(row, 5));
+	answer_text(o, "state", state_of(revoked, expires, clock_wall_ms()));
+	answer_number(o, "rps", sqlite3_column_int64(row, 7));
+	answer_number(o, "rpm", sqlite3_column_int64(row, 8));
+	answer_number(o, "rph", sqlite3_column_int64(row, 9));
+	answer_number(o, "concurrency", sqlite3_column_int64(row, 10));
+	answer_list(o, "allow_ip", store_column(row, 6));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 11));
+	answer_time(o, "expires_at", expires);
+	answer_time(o, "revoked_at", revoked);
+}
+
+#define SELECT_KEYS                                                                                \
+	"SELECT k.id, t.name, coalesce(p.name, tp.name), p.name, k.name, k.last4, k.allow_ip,"     \
+	" k.rps, k.rpm, k.rph, k.concurrency, k.created_ms, k.expires_ms, k.revoked_ms,"           \
+	" k.tenant_id, coalesce(k.pool_id, 0)"                                                     \
+	" FROM keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN pools p ON p.id = k.pool_id"  \
+	" LEFT JOIN pools tp ON tp.id = t.pool_id"
+
+static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+{
+	json_object *o = json_object_new_object();
+
+	(void)r;
+	describe(row, o);
+	json_object_array_add(context, o);
+	return 0;
+}
+
+int tokens_list(struct request *r)
+{
+	const char *tenant = request_text(r, "tenant");
+	int64_t tenant_id = 0;
+	int error = tenant ? noun_reference(r, &noun_tenant, tenant, &tenant_id) : 0;
+
+	if (error)
+		return error;
+	return query_each(r, add_item, answer_items(r->answer),
+		SELECT_KEYS " WHERE ?1 = 0 OR k.tenant_id = ?1 ORDER BY t.name, k.id", "i",
+		tenant_id);
+}
+
+static int subject_id(struct request *r, int64_t *ret)
+{
+	uint64_t id;
+
+	if (num_parse_u64(slice_from_str(r->name), INT64_MAX, &id))
+		return errtext_set(&r->error, -EINVAL, "\"%.64s\" is not the id of a key", r->name);
+	*ret = (int64_t)id;
+	return 0;
+}
+
+static int show_row(struct request *r, sqlite3_stmt *row, void *context)
+{
+	(void)context;
+	describe(row, r->answer);
+	return 0;
+}
+
+static int show_key(struct request *r, int64_t id)
+{
+	int error = query_each(r, show_row, NULL, SELECT_KEYS " WHERE k.id = ?1", "i", id);
+
+	if (!error && json_object_object_length(r->answer) == 0)
+		error = errtext_set(&r->error, -ENOENT, "there is no key with id %" PRId64, id);
+	return error;
+}
+
+int tokens_show(struct request *r)
+{
+	int64_t id = 0;
+	int error = subject_id(r, &id);
+
+	if (!error)
+		error = show_key(r, id);
+	if (!error)
+		usage_describe(r->control, USAGE_KEY, (uint32_t)id, r->answer);
+	return error;
+}
+
+/* --- issue --- */
+
+/* T3: every account of the pool must have a credential that serves now. */
+static int check_pool(struct request *r, int64_t pool_id, const char *pool)
+{
+	struct buffer names = {0};
+	int64_t members = 0;
+	int error = query_number(
+		r, &members, "SELECT count(*) FROM pool_members WHERE pool_id = ?1", "i", pool_id);
+
+	if (error)
+		return error;
+	if (members == 0)
+		return errtext_set(&r->error, -EINVAL, "pool \"%s\" has no account", pool);
+	int bad = query_names(r, &names, PROBLEMS_NAMED,
+		"SELECT a.name FROM pool_members m JOIN accounts a ON a.id = m.account_id"
+		" WHERE m.pool_id = ?1 AND NOT EXISTS (SELECT 1 FROM credentials c"
+		"  WHERE c.account_id = a.id AND c.field = 'access_token'"
+		"  AND (c.expires_ms = 0 OR c.expires_ms > ?2)) ORDER BY a.name",
+		"ii", pool_id, clock_wall_ms());
+	if (bad > 0)
+		bad = errtext_set(&r->error, -EINVAL,
+			"pool \"%s\" has no usable credential for %s: missing or expired", pool,
+			buffer_str(&names));
+	buffer_fini(&names);
+	return bad;
+}
+
+struct pool_choice {
+	int64_t id;
+	char name[COMMAND_NAME_MAX + 1];
+};
+
+static int take_pool(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct pool_choice *pool = context;
+	struct slice name = slice_cut(store_column(row, 1), COMMAND_NAME_MAX);
+
+	(void)r;
+	pool->id = sqlite3_column_int64(row, 0);
+	memcpy(pool->name, name.p, name.n);
+	pool->name[name.n] = '\0';
+	return 0;
+}
+
+/* The key's own pool, else the tenant's. */
+static int choose_pool(struct request *r, struct draft *d, struct pool_choice *pool)
+{
+	const char *own = d->pool;
+	int error = own ? noun_reference(r, &noun_pool, own, &d->pool_id) : 0;
+
+	if (!error)
+		error = query_each(r, take_pool, pool,
+			"SELECT p.id, p.name FROM pools p WHERE p.id = CASE WHEN ?1 > 0 THEN ?1 ELSE"
+			" (SELECT t.pool_id FROM tenants t WHERE t.id = ?2) END",
+			"ii", d->pool_id, d->tenant_id);
+	if (error)
+		return error;
+	if (pool->id == 0)
+		return errtext_set(&r->error, -EINVAL,
+			"tenant \"%s\" has no pool and none was given: use --pool, or relayadm tenants "
+			"set %s --pool POOL",
+			d->tenant, d->tenant);
+	d->pool = pool->name;
+	return check_pool(r, pool->id, pool->name);
+}
+
+static int insert_key(struct request *r, const struct draft *d, json_object *o)
+{
+	char token[RELAYKEY_LEN + 1];
+	uint8_t hash[RELAYKEY_HASH_LEN];
+	struct slice hash_bytes = {(const char *)hash, sizeof(hash)};
+	struct slice last4 = {token + RELAYKEY_LEN - 4, 4};
+	struct slice allow_ip = d->allow_ip;
+
+	if (relaykey_generate(token))
+		return errtext_set(&r->error, -EIO, "no randomness to make a key with");
+	relaykey_hash(&r->control->secrets.hasher, (struct slice){token, RELAYKEY_LEN}, hash);
+	int error = query_run(r,
+		"INSERT INTO keys (tenant_id, pool_id, name, hash, last4, allow_ip, rps, rpm, rph,"
+		" concurrency, created_ms, expires_ms, version)"
+		" VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+		"iitbssiiiiiii", d->tenant_id, d->pool_id, d->name, &hash_bytes, &last4, &allow_ip,
+		d->rps, d->rpm, d->rph, d->concurrency, clock_wall_ms(), d->expires_ms,
+		(int64_t)store_version(r->control->store));
+	if (!error) {
+		answer_number(o, "id", store_last_id(r->control->store));
+		answer_text(o, "token", token);
+		answer_text(o, "tenant", d->tenant);
+		answer_text(o, "pool", d->pool);
+		answer_time(o, "expires_at", d->expires_ms);
+	}
+	explicit_bzero(token, sizeof(token));
+	return error;
+}
+
+static int insert_keys(struct request *r, const struct draft *d)
+{
+	if (!request_has(r, "count"))
+		return insert_key(r, d, r->answer);
+	json_object *items = answer_items(r->answer);
+	int error = 0;
+	for (int64_t n = request_number(r, "count", 0); n > 0 && !error; n--) {
+		json_object *o = json_object_new_object();
+		error = insert_key(r, d, o);
+		json_object_array_add(items, o);
+	}
+	return error;
+}
+
+static void join_networks(json_object *list, struct buffer *out)
+{
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		buffer_printf(out, "%s%s", i ? "," : "",
+			json_object_get_string(json_object_array_get_idx(list, i)));
+}
+
+static int check_label(struct request *r, const char *name)
+{
+	if (strlen(name) <= LABEL_MAX)
+		return 0;
+	return errtext_set(&r->error, -EINVAL, "name: longer than %d bytes", LABEL_MAX);
+}
+
+int tokens_issue(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	uint64_t ttl = request_duration(r, "ttl", 0);
+	struct buffer networks = {0};
+	struct pool_choice pool = {0};
+	struct draft d = {
+		.tenant = request_text(r, "tenant"),
+		.pool = request_text(r, "pool"),
+		.name = name ? name : "",
+		.rps = request_number(r, "rps", 0),
+		.rpm = request_number(r, "rpm", (int64_t)r->control->config.limit_key_rpm),
+		.rph = request_number(r, "rph", 0),
+		.concurrency = request_number(r, "concurrency", 0),
+		.expires_ms = ttl ? clock_wall_ms() + (int64_t)ttl : 0,
+	};
+	int error = check_label(r, d.name);
+
+	if (!error && request_has(r, "count") && request_number(r, "count", 0) == 0)
+		error = errtext_set(&r->error, -EINVAL, "count: at least 1");
+	if (!error && request_has(r, "ttl") && ttl == 0)
+		error = errtext_set(&r->error, -EINVAL, "ttl: must be above 0");
+	if (!error)
+		error = noun_reference(r, &noun_tenant, d.tenant, &d.tenant_id);
+	if (!error)
+		error = choose_pool(r, &d, &pool);
+	join_networks(request_value(r, "allow_ip"), &networks);
+	d.allow_ip = buffer_slice(&networks);
+	if (!error)
+		error = insert_keys(r, &d);
+	buffer_fini(&networks);
+	return error;
+}
+
+/* --- revoke, rotate --- */
+
+static int touch_key(struct request *r, int64_t id, int64_t revoked_ms, int64_t expires_ms)
+{
+	return query_run(r,
+		"UPDATE keys SET revoked_ms = ?1, expires_ms = ?2, version = ?3 WHERE id = ?4",
+		"iiii", revoked_ms, expires_ms, (int64_t)store_version(r->control->store), id);
+}
+
+struct found_key {
+	int64_t id;
+	int64_t created_ms, expires_ms, revoked_ms;
+	struct draft draft;
+	struct buffer texts[4]; /* tenant, own pool, label, networks */
+};
+
+static const char *keep_column(struct buffer *to, sqlite3_stmt *row, int column)
+{
+	buffer_append_slice(to, store_column(row, column));
+	return buffer_str(to);
+}
+
+static int take_key(struct request *r, sqlite3_stmt *row, void *context)
+{
+	struct found_key *k = context;
+	struct draft *d = &k->draft;
+
+	(void)r;
+	k->id = sqlite3_column_int64(row, 0);
+	k->created_ms = sqlite3_column_int64(row, 11);
+	k->expires_ms = sqlite3_column_int64(row, 12);
+	k->revoked_ms = sqlite3_column_int64(row, 13);
+	d->tenant = keep_column(&k->texts[0], row, 1);
+	d->name = keep_column(&k->texts[2], row, 4);
+	keep_column(&k->texts[3], row, 6);
+	d->allow_ip = buffer_slice(&k->texts[3]);
+	if (sqlite3_column_type(row, 3) != SQLITE_NULL)
+		d->pool = keep_column(&k->texts[1], row, 3);
+	d->rps = sqlite3_column_int64(row, 7);
+	d->rpm = sqlite3_column_int64(row, 8);
+	d->rph = sqlite3_column_int64(row, 9);
+	d->concurrency = sqlite3_column_int64(row, 10);
+	d->tenant_id = sqlite3_column_int64(row, 14);
+	d->pool_id = sqlite3_column_int64(row, 15);
+	return 0;
+}
+
+static int find_key(struct request *r, struct found_key *ret)
+{
+	int64_t id = 0;
+	int error = subject_id(r, &id);
+
+	if (!error)
+		error = query_each(r, take_key, ret, SELECT_KEYS " WHERE k.id = ?1", "i", id);
+	if (!error && ret->id == 0)
+		error = errtext_set(&r->error, -ENOENT, "there is no key with id %" PRId64, id);
+	return error;
+}
+
+static void forget_key(struct found_key *k)
+{
+	for (size_t i = 0; i < sizeof(k->texts) / sizeof(k->texts[0]); i++)
+		buffer_fini(&k->texts[i]);
+}
+
+int tokens_revoke(struct request *r)
+{
+	struct found_key k = {0};
+	int error = find_key(r, &k);
+
+	if (!error && k.revoked_ms)
+		r->unchanged = true;
+	else if (!error)
+		error = touch_key(r, k.id, clock_wall_ms(), k.expires_ms);
+	if (!error)
+		error = show_key(r, k.id);
+	forget_key(&k);
+	return error;
+}
+
+/* The old key ends after the grace, or at once, and never later than it would have. */
+static int retire_key(struct request *r, const struct found_key *k, int64_t now)
+{
+	int64_t grace = (int64_t)request_duration(r, "grace", 0);
+	int64_t end = now + grace;
+
+	if (grace == 0)
+		return touch_key(r, k->id, now, k->expires_ms);
+	if (k->expires_ms && k->expires_ms < end)
+		end = k->expires_ms;
+	return touch_key(r, k->id, 0, end);
+}
+
+static int rotate_key(struct request *r, const struct found_key *k)
+{
+	int64_t now = clock_wall_ms();
+	const char *state = state_of(k->revoked_ms, k->expires_ms, now);
+	struct pool_choice pool = {0};
+	struct draft d = k->draft;
+
+	if (strcmp(state, "active") != 0)
+		return errtext_set(&r->error, -EBUSY,
+			"key %" PRId64 " is %s: issue a new one in its place", k->id, state);
+	if (k->expires_ms)
+		d.expires_ms = now + (k->expires_ms - k->created_ms);
+	int error = choose_pool(r, &d, &pool);
+	if (!error)
+		error = retire_key(r, k, now);
+	return error ? error : insert_key(r, &d, r->answer);
+}
+
+int tokens_rotate(struct request *r)
+{
+	struct found_key k = {0};
+	int error = find_key(r, &k);
+
+	if (!error)
+		error = rotate_key(r, &k);
+	forget_key(&k);
+	return error;
+}

@@ -1,0 +1,172 @@
+#include "admin/api/query.h"
+
+#include "admin/api/headers.h"
+#include "admin/api/node_egress.h"
+#include "admin/publish/certificate.h"
+#include "admin/publish/url.h"
+#include "admin/upkeep/probe_request.h"
+#include "common/clock.h"
+
+#include <errno.h>
+
+static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+{
+	(void)r;
+	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "url", store_column(row, 2));
+	answer_slice(o, "provider", store_column(row, 3));
+	answer_slice(o, "strip", store_column(row, 4));
+	headers_describe(o, "headers", store_column(row, 5));
+	answer_slice(o, "ca_pem", store_column(row, 6));
+	answer_duration(o, "first_byte_timeout", (uint64_t)sqlite3_column_int64(row, 7));
+	answer_slice(o, "token_url", store_column(row, 8));
+	answer_slice(o, "client_id", store_column(row, 9));
+	answer_slice(o, "probe", store_column(row, 12));
+	answer_number(o, "accounts", sqlite3_column_int64(row, 11));
+	answer_time(o, "created_at", sqlite3_column_int64(row, 10));
+}
+
+static const struct noun_column columns[] = {
+	{"provider", "UPDATE upstreams SET provider = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"ca_pem", "UPDATE upstreams SET ca_pem = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"first_byte_timeout", "UPDATE upstreams SET first_byte_timeout_ms = ?1 WHERE id = ?2",
+		NOUN_DURATION},
+	{"token_url", "UPDATE upstreams SET token_url = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"client_id", "UPDATE upstreams SET client_id = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"probe", "UPDATE upstreams SET probe_path = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"url", "UPDATE upstreams SET url = ?1 WHERE id = ?2", NOUN_TEXT},
+	{NULL, NULL, NOUN_TEXT},
+};
+
+const struct noun noun_upstream = {
+	.what = "upstream",
+	.find = "SELECT id FROM upstreams WHERE name = ?1",
+	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
+		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
+		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id),"
+		  " u.probe_path FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
+	.describe = describe,
+	.columns = columns,
+};
+
+int upstream_insert(struct request *r, const char *name, int64_t *ret_id)
+{
+	if (!request_has(r, "url"))
+		return errtext_set(&r->error, -EINVAL, "url is missing");
+	int error = query_run(r,
+		"INSERT INTO upstreams (name, url, provider, created_ms) VALUES (?1, '', 'generic', ?2)",
+		"ti", name, clock_wall_ms());
+	if (!error)
+		*ret_id = store_last_id(r->control->store);
+	return noun_insert_error(r, &noun_upstream, error);
+}
+
+static int check_url(struct request *r, const char *field)
+{
+	const char *text = request_text(r, field);
+	struct url url;
+
+	if (!text || (!*text && strcmp(field, "url") != 0))
+		return 0;
+	int error = url_parse(slice_from_str(text), &url, &r->error);
+	return error ? errtext_prefix(&r->error, -EINVAL, "%s", field) : 0;
+}
+
+static int check_ca(struct request *r)
+{
+	const char *pem = request_text(r, "ca_pem");
+
+	if (!pem || !*pem)
+		return 0;
+	int error = certificate_check(slice_from_str(pem), &r->error);
+	return error ? errtext_prefix(&r->error, -EINVAL, "ca-file") : 0;
+}
+
+static int check_probe(struct request *r)
+{
+	const char *path = request_text(r, "probe");
+
+	if (!path || !*path || strcmp(path, PROBE_NONE) == 0)
+		return 0;
+	int error = probe_path_check(slice_from_str(path), &r->error);
+	return error ? errtext_prefix(&r->error, -EINVAL, "probe") : 0;
+}
+
+static int update_strip(struct request *r, int64_t id)
+{
+	const char *text = request_text(r, "strip");
+	char strip[SEAM_PREFIX_MAX + 1];
+
+	if (!text)
+		return 0;
+	int error = url_parse_prefix(slice_from_str(text), strip, &r->error);
+	if (error)
+		return errtext_prefix(&r->error, -EINVAL, "strip");
+	return query_run(r, "UPDATE upstreams SET strip = ?1 WHERE id = ?2", "ti", strip, id);
+}
+
+int upstream_update(struct request *r, int64_t id)
+{
+	int error = check_url(r, "url");
+
+	if (!error)
+		error = check_url(r, "token_url");
+	if (!error)
+		error = check_ca(r);
+	if (!error)
+		error = check_probe(r);
+	if (!error)
+		error = noun_update(r, &noun_upstream, id);
+	if (!error)
+		error = update_strip(r, id);
+	if (!error)
+		error = headers_update(r, "UPDATE upstreams SET headers = ?1 WHERE id = ?2", id);
+	if (!error)
+		error = headers_check(r, id);
+	return error ? error : node_egress_check(r);
+}
+
+int upstreams_add(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	int64_t id = 0;
+	int error = upstream_insert(r, name, &id);
+
+	if (!error)
+		error = upstream_update(r, id);
+	return error ? error : noun_show(r, &noun_upstream, name, r->answer);
+}
+
+int upstreams_set(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_upstream, &id);
+
+	if (!error)
+		error = upstream_update(r, id);
+	return error ? error : noun_show(r, &noun_upstream, r->name, r->answer);
+}
+
+int upstreams_list(struct request *r)
+{
+	return noun_list(r, &noun_upstream, r->answer);
+}
+
+int upstreams_show(struct request *r)
+{
+	return noun_show(r, &noun_upstream, r->name, r->answer);
+}
+
+int upstreams_del(struct request *r)
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_upstream, &id);
+
+	if (!error)
+		error = noun_refuse_if_used(r, &noun_upstream, "account",
+			"SELECT name FROM accounts WHERE upstream_id = ?1 ORDER BY name", id);
+	if (!error)
+		error = noun_refuse_if_used(r, &noun_upstream, "pool",
+			"SELECT name FROM pools WHERE upstream_id = ?1 ORDER BY name", id);
+	return error ? error : query_run(r, "DELETE FROM upstreams WHERE id = ?1", "i", id);
+}

@@ -1,0 +1,213 @@
+#include "admin/api/usage.h"
+
+#include "admin/api/query.h"
+#include "admin/control.h"
+#include "common/clock.h"
+
+#include <string.h>
+
+#define NOTICE_PERCENT 80
+#define READS 4
+
+int usage_open(struct control *c, struct errtext *e)
+{
+	if (c->start->statefile_fd < 0)
+		return 0;
+	return statefile_map(c->start->statefile_fd, &c->statefile, e);
+}
+
+void usage_close(struct control *c)
+{
+	statefile_unmap(&c->statefile);
+}
+
+/* --- reading --- */
+
+static bool is_same(const struct statefile_usage *a, const struct statefile_usage *b)
+{
+	return a->id == b->id && a->state == b->state &&
+		memcmp(a->windows, b->windows, sizeof(a->windows)) == 0;
+}
+
+/* A copy that was the same twice is not from the middle of a change; READS bounds the tries. */
+static void copy_row(const struct statefile_usage *row, struct statefile_usage *ret)
+{
+	struct statefile_usage again;
+
+	memcpy(ret, row, sizeof(*ret));
+	for (int i = 0; i < READS; i++) {
+		atomic_thread_fence(memory_order_acquire);
+		memcpy(&again, row, sizeof(again));
+		if (is_same(ret, &again))
+			return;
+		memcpy(ret, &again, sizeof(*ret));
+	}
+}
+
+/* Also false when the row was given to another between the look and the copy. */
+static bool take_row(
+	const struct statefile_usage *row, enum usage_kind kind, struct statefile_usage *ret)
+{
+	if (atomic_load_explicit(&row->state, memory_order_acquire) != kind)
+		return false;
+	copy_row(row, ret);
+	return atomic_load_explicit(&ret->state, memory_order_relaxed) == kind;
+}
+
+bool usage_read(
+	const struct control *c, enum usage_kind kind, uint32_t id, struct statefile_usage *ret)
+{
+	uint32_t count = 0;
+	struct statefile_usage row;
+	const struct statefile_usage *rows =
+		c->statefile.block ? statefile_table(&c->statefile, STATEFILE_USAGE, &count) : NULL;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (rows[i].id != id || !take_row(&rows[i], kind, &row) || row.id != id)
+			continue;
+		memcpy(ret, &row, sizeof(*ret));
+		return true;
+	}
+	return false;
+}
+
+static uint32_t subject_of(const struct statefile_lease *lease, enum usage_kind kind)
+{
+	switch (kind) {
+	case USAGE_TENANT:
+		return lease->tenant;
+	case USAGE_KEY:
+		return lease->key;
+	case USAGE_ACCOUNT:
+		return lease->account;
+	case USAGE_FREE:
+	case USAGE_POOL:
+	case USAGE_KIND_COUNT:
+		break;
+	}
+	return 0;
+}
+
+uint32_t usage_slots(const struct control *c, enum usage_kind kind, uint32_t id)
+{
+	uint32_t count = 0;
+	uint32_t slots = 0;
+	const struct statefile_lease *rows =
+		c->statefile.block ? statefile_table(&c->statefile, STATEFILE_LEASE, &count) : NULL;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (atomic_load_explicit(&rows[i].state, memory_order_acquire) != LEASE_FREE &&
+			subject_of(&rows[i], kind) == id)
+			slots++;
+	}
+	return slots;
+}
+
+/* --- describing --- */
+
+static const char *limit_field(enum usage_window w)
+{
+	static const char *const fields[USAGE_WINDOW_COUNT] = {
+		[USAGE_SECOND] = "rps",
+		[USAGE_MINUTE] = "rpm",
+		[USAGE_HOUR] = "rph",
+		[USAGE_DAY] = "daily",
+		[USAGE_MONTH] = "monthly",
+	};
+
+	return fields[w];
+}
+
+static void put_limit(json_object *o, const char *field, bool limited, int64_t n)
+{
+	if (limited)
+		answer_number(o, field, n);
+	else
+		json_object_object_add(o, field, NULL);
+}
+
+static json_object *describe_window(
+	enum usage_window w, int64_t limit, int64_t used, int64_t now_ms)
+{
+	json_object *o = json_object_new_object();
+
+	answer_text(o, "window", window_name(w));
+	put_limit(o, "limit", limit > 0, limit);
+	answer_number(o, "used", used);
+	put_limit(o, "remaining", limit > 0, used < limit ? limit - used : 0);
+	answer_time(o, "resets_at", window_reset_ms(w, now_ms));
+	return o;
+}
+
+void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, json_object *o)
+{
+	struct statefile_usage row = {.id = id};
+	json_object *items = json_object_new_array();
+	int64_t now = clock_wall_ms();
+	bool found = usage_read(c, kind, id, &row);
+
+	answer_number(o, "in_use", usage_slots(c, kind, id));
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		int64_t limit = json_object_get_int64(json_object_object_get(o, limit_field(w)));
+		if (limit == 0 && (w < USAGE_DAY || kind == USAGE_ACCOUNT))
+			continue;
+		json_object_array_add(items,
+			describe_window(w, limit, found ? window_count(&row, w, now) : 0, now));
+	}
+	json_object_object_add(o, "usage", items);
+}
+
+/* --- quotas that are nearly used up --- */
+
+static void put_quota(json_object *items, sqlite3_stmt *row, const struct statefile_usage *usage,
+	enum usage_window w, int64_t limit)
+{
+	int64_t now = clock_wall_ms();
+	int64_t used = window_count(usage, w, now);
+
+	if (limit == 0 || used * 100 < limit * NOTICE_PERCENT)
+		return;
+	json_object *o = json_object_new_object();
+	answer_slice(o, "tenant", store_column(row, 1));
+	answer_text(o, "window", window_name(w));
+	answer_number(o, "used", used);
+	answer_number(o, "limit", limit);
+	answer_time(o, "resets_at", window_reset_ms(w, now));
+	json_object_array_add(items, o);
+}
+
+struct quota_search {
+	json_object *items;
+	struct statefile_usage usage;
+};
+
+static int put_tenant(struct request *r, sqlite3_stmt *row, void *context)
+{
+	const struct quota_search *search = context;
+
+	(void)r;
+	put_quota(search->items, row, &search->usage, USAGE_DAY, sqlite3_column_int64(row, 2));
+	put_quota(search->items, row, &search->usage, USAGE_MONTH, sqlite3_column_int64(row, 3));
+	return 0;
+}
+
+int usage_describe_quotas(struct request *r, json_object *o)
+{
+	struct quota_search search = {.items = json_object_new_array()};
+	const struct statefile *f = &r->control->statefile;
+	uint32_t count = 0;
+	const struct statefile_usage *rows =
+		f->block ? statefile_table(f, STATEFILE_USAGE, &count) : NULL;
+	int error = 0;
+
+	json_object_object_add(o, "quota", search.items);
+	for (uint32_t i = 0; i < count && !error; i++) {
+		if (!take_row(&rows[i], USAGE_TENANT, &search.usage))
+			continue;
+		error = query_each(r, put_tenant, &search,
+			"SELECT id, name, daily, monthly FROM tenants WHERE id = ?1", "i",
+			(int64_t)search.usage.id);
+	}
+	return error;
+}

@@ -1,0 +1,354 @@
+#include "admin/cli/command_help.h"
+
+#include "admin/command/command_rows.h"
+
+#include <ctype.h>
+
+#define HELP_COLUMN 26
+
+static const char exit_codes[] =
+	"Exit status: 0 done, 1 refused (the reason on stderr), 2 usage, 3 daemon unreachable.\n";
+
+static void put_arguments(const struct command *c, struct buffer *out)
+{
+	for (const struct command_argument *a = c->arguments; a->metavar; a++)
+		buffer_printf(out, a->optional ? " [%s%s]" : " %s%s", a->metavar,
+			a->repeats ? "..." : "");
+}
+
+static void put_option(const struct command_option *o, struct buffer *out)
+{
+	buffer_printf(out, "--%s", o->name);
+	if (o->metavar)
+		buffer_printf(out, " %s", o->metavar);
+}
+
+static bool is_required_group(char group)
+{
+	return isupper((unsigned char)group) != 0;
+}
+
+static bool group_was_put(const struct command *c, const struct command_option *upto)
+{
+	for (const struct command_option *o = c->options; o != upto; o++) {
+		if (o->group == upto->group)
+			return true;
+	}
+	return false;
+}
+
+static void put_group(const struct command *c, char group, struct buffer *out)
+{
+	const char *separator = is_required_group(group) ? " (" : " [";
+
+	for (const struct command_option *o = c->options; o->name; o++) {
+		if (o->group != group)
+			continue;
+		buffer_append_str(out, separator);
+		put_option(o, out);
+		separator = " | ";
+	}
+	buffer_append_str(out, is_required_group(group) ? ")" : "]");
+}
+
+void command_synopsis(const struct command *c, struct buffer *out)
+{
+	buffer_printf(out, "%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "");
+	put_arguments(c, out);
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		if (o->group) {
+			if (!group_was_put(c, o))
+				put_group(c, o->group, out);
+			continue;
+		}
+		buffer_append_str(out, o->required ? " " : " [");
+		put_option(o, out);
+		buffer_append_str(out, o->required ? "" : "]");
+		if (command_option_repeats(o))
+			buffer_append_str(out, "...");
+	}
+}
+
+static void put_help_line(const char *what, const char *help, struct buffer *out)
+{
+	if (strlen(what) > HELP_COLUMN)
+		buffer_printf(out, "  %s\n  %-*s  %s\n", what, HELP_COLUMN, "", help);
+	else
+		buffer_printf(out, "  %-*s  %s\n", HELP_COLUMN, what, help);
+}
+
+static void put_form(const struct command *c, struct buffer *out)
+{
+	buffer_append_str(out, "usage: relayadm ");
+	command_synopsis(c, out);
+	buffer_printf(out, "\n\n%c%s.\n", toupper((unsigned char)c->help[0]), c->help + 1);
+	if (c->options)
+		buffer_append_str(out, "\n");
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		struct buffer what = {0};
+		put_option(o, &what);
+		put_help_line(buffer_str(&what), o->help, out);
+		buffer_fini(&what);
+	}
+}
+
+void command_help_command(const struct command *c, struct buffer *out)
+{
+	const struct command *first = command_find(c->noun, c->verb);
+
+	for (const struct command *form = first; form; form = command_next_form(form)) {
+		buffer_append_str(out, form == first ? "" : "\n");
+		put_form(form, out);
+	}
+}
+
+static void put_commands(const char *noun, struct buffer *out)
+{
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		if (strcmp(c->noun, noun) != 0)
+			continue;
+		struct buffer what = {0};
+		buffer_printf(&what, "%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "");
+		put_arguments(c, &what);
+		put_help_line(buffer_str(&what), c->help, out);
+		buffer_fini(&what);
+	}
+}
+
+void command_help_noun(const char *noun, struct buffer *out)
+{
+	const struct command *whole = command_find(noun, NULL);
+
+	if (whole) {
+		command_help_command(whole, out);
+		return;
+	}
+	buffer_printf(out, "usage: relayadm %s VERB ...\n\n%s: %s\n\n", noun, noun,
+		command_noun_help(noun));
+	put_commands(noun, out);
+	buffer_printf(out, "\n\"relayadm %s VERB --help\" lists a verb's options.\n", noun);
+}
+
+void command_help_all(struct buffer *out)
+{
+	buffer_append_str(out, "usage: relayadm [--socket PATH] [--json] NOUN VERB ...\n");
+	for (const struct command_noun *n = command_nouns(); n->name; n++) {
+		buffer_printf(out, "\n%s: %s\n", n->name, command_noun_help(n->name));
+		put_commands(n->name, out);
+	}
+	buffer_append_str(out,
+		"\nOptions for all:\n"
+		"  --socket PATH   the daemon's admin socket; else $RELAYADM_SOCKET, else " COMMAND_SOCKET
+		"\n"
+		"  --json          the daemon's own answer, for scripts\n"
+		"  --help          help on all, on a noun, on a command\n"
+		"  --version       the version\n\n");
+	buffer_append_str(out, exit_codes);
+}
+
+/* --- troff --- */
+
+/* A dash would become a hyphen, a backslash an escape, a dot or quote at a line's start a request. */
+static void put_troff(const char *text, struct buffer *out)
+{
+	for (const char *p = text; *p; p++) {
+		if (*p == '-')
+			buffer_append_str(out, "\\-");
+		else if (*p == '\\')
+			buffer_append_str(out, "\\e");
+		else if (p == text && (*p == '.' || *p == '\''))
+			buffer_printf(out, "\\&%c", *p);
+		else
+			buffer_append(out, p, 1);
+	}
+}
+
+static void put_man_options(const struct command *c, struct buffer *out)
+{
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		struct buffer what = {0};
+		put_option(o, &what);
+		buffer_append_str(out, ".RS\n.TP\n\\fB");
+		put_troff(buffer_str(&what), out);
+		buffer_append_str(out, "\\fR\n");
+		put_troff(o->help, out);
+		buffer_append_str(out, "\n.RE\n");
+		buffer_fini(&what);
+	}
+}
+
+static void put_man_command(const struct command *c, struct buffer *out)
+{
+	struct buffer synopsis = {0};
+
+	command_synopsis(c, &synopsis);
+	buffer_append_str(out, ".TP\n\\fB");
+	put_troff(buffer_str(&synopsis), out);
+	buffer_append_str(out, "\\fR\n");
+	put_troff(c->help, out);
+	buffer_append_str(out, ".\n");
+	put_man_options(c, out);
+	buffer_fini(&synopsis);
+}
+
+static void put_man_noun(const struct command_noun *n, struct buffer *out)
+{
+	buffer_append_str(out, ".SS ");
+	put_troff(n->name, out);
+	buffer_append_str(out, "\n");
+	if (n->help) {
+		put_troff(n->help, out);
+		buffer_append_str(out, "\n");
+	}
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		if (strcmp(c->noun, n->name) == 0)
+			put_man_command(c, out);
+	}
+}
+
+void command_man(const char *version, struct buffer *out)
+{
+	buffer_append_str(out, ".TH RELAYADM 1 \"\" \"spoa\\-relay ");
+	put_troff(version, out);
+	buffer_append_str(out,
+		"\" \"User Commands\"\n"
+		".SH NAME\nrelayadm \\- administer spoa\\-relay\n"
+		".SH SYNOPSIS\n\\fBrelayadm\\fR [\\fB\\-\\-socket\\fR \\fIPATH\\fR] "
+		"[\\fB\\-\\-json\\fR] \\fINOUN VERB\\fR ...\n"
+		".SH DESCRIPTION\nTalks to the control process of spoa\\-relay over its Unix socket. "
+		"Prints tables for people, or with \\fB\\-\\-json\\fR the daemon's answer.\n"
+		"Names are 1 to 63 of a\\-z 0\\-9 . _ \\-, the first a letter or a digit. "
+		"Durations are written as 500ms, 10s, 5m, 1h, 30d; a bare number is seconds.\n"
+		".SH COMMANDS\n");
+	for (const struct command_noun *n = command_nouns(); n->name; n++)
+		put_man_noun(n, out);
+	buffer_append_str(out,
+		".SH ENVIRONMENT\n.TP\n\\fBRELAYADM_SOCKET\\fR\n"
+		"Path of the admin socket when \\fB\\-\\-socket\\fR is not given; else " COMMAND_SOCKET
+		" is taken.\n.SH EXIT STATUS\n");
+	put_troff(exit_codes, out);
+	buffer_append_str(out, ".SH SEE ALSO\n.BR haproxy (1)\n");
+}
+
+/* --- bash --- */
+
+/* The options of all forms; what two of them have is only once. */
+static void put_words(struct buffer *out, const struct command *first)
+{
+	for (const struct command *c = first; c; c = command_next_form(c)) {
+		for (const struct command_option *o = c->options; o && o->name; o++) {
+			if (c == first || !command_option_find(first, slice_from_str(o->name)))
+				buffer_printf(out, " --%s", o->name);
+		}
+	}
+}
+
+static bool is_first_form(const struct command *c)
+{
+	return command_find(c->noun, c->verb) == c;
+}
+
+static void put_verbs(struct buffer *out, const char *noun)
+{
+	const char *space = "";
+
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		if (c->verb && strcmp(c->noun, noun) == 0 && is_first_form(c)) {
+			buffer_printf(out, "%s%s", space, c->verb);
+			space = " ";
+		}
+	}
+}
+
+static void put_choices(struct buffer *out)
+{
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		for (const struct command_option *o = c->options; o && o->name; o++) {
+			const char *choices = o->type == COMMAND_SWITCH ? "on|off" : o->choices;
+			if (!choices)
+				continue;
+			buffer_printf(out, "\t\"%s %s --%s\") words=\"", c->noun, c->verb, o->name);
+			for (const char *p = choices; *p; p++)
+				buffer_append(out, *p == '|' ? " " : p, 1);
+			buffer_append_str(out, "\" ;;\n");
+		}
+	}
+}
+
+static bool names_a_file(enum command_type type)
+{
+	return type == COMMAND_PATH || type == COMMAND_CONTENT || type == COMMAND_DOCUMENT ||
+		type == COMMAND_OUTPUT;
+}
+
+static void put_file_options(struct buffer *out)
+{
+	const char *bar = "";
+
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		for (const struct command_option *o = c->options; o && o->name; o++) {
+			if (!names_a_file(o->type))
+				continue;
+			buffer_printf(out, "%s\"%s %s --%s\"", bar, c->noun, c->verb, o->name);
+			bar = " | ";
+		}
+	}
+}
+
+void command_completion(struct buffer *out)
+{
+	buffer_append_str(out,
+		"# bash completion for relayadm, made by relayadm --generate-completion\n"
+		"_relayadm()\n{\n"
+		"\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+		"\tlocal noun= verb= word words=\n"
+		"\tlocal -i i\n"
+		"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+		"\t\tword=${COMP_WORDS[i]}\n"
+		"\t\tcase $word in\n"
+		"\t\t--socket) i+=1 ;;\n"
+		"\t\t-*) ;;\n"
+		"\t\t*) if [ -z \"$noun\" ]; then noun=$word; elif [ -z \"$verb\" ]; then verb=$word; fi ;;\n"
+		"\t\tesac\n"
+		"\tdone\n"
+		"\tCOMPREPLY=()\n"
+		"\tcase \"$noun $verb $previous\" in\n");
+	put_choices(out);
+	buffer_append_str(out, "\t");
+	put_file_options(out);
+	buffer_append_str(out,
+		") COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n"
+		"\tesac\n"
+		"\tif [ -z \"$words\" ]; then\n"
+		"\t\tcase \"$noun $verb\" in\n"
+		"\t\t\" \") words=\"--socket --json --help --version");
+	for (const struct command_noun *n = command_nouns(); n->name; n++)
+		buffer_printf(out, " %s", n->name);
+	buffer_append_str(out, "\" ;;\n");
+	for (const struct command_noun *n = command_nouns(); n->name; n++) {
+		if (!n->help)
+			continue;
+		buffer_printf(out, "\t\t\"%s \") words=\"", n->name);
+		put_verbs(out, n->name);
+		buffer_append_str(out, "\" ;;\n");
+	}
+	for (int i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = command_row((enum command_id)i);
+		if (!is_first_form(c))
+			continue;
+		buffer_printf(out, "\t\t\"%s %s\") words=\"--json --help", c->noun,
+			c->verb ? c->verb : "");
+		put_words(out, c);
+		buffer_append_str(out, "\" ;;\n");
+	}
+	buffer_append_str(out,
+		"\t\tesac\n\tfi\n"
+		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+		"\t[ \"${#COMPREPLY[@]}\" -gt 0 ] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
+		"}\ncomplete -F _relayadm relayadm\n");
+}

@@ -1,0 +1,305 @@
+/* relayadm: the command line of spoa-relay. The rows of command.h say all that it can do. */
+#include "admin/cli/command_args.h"
+#include "admin/cli/command_help.h"
+#include "admin/cli/command_table.h"
+#include "admin/cli/relayadm_call.h"
+#include "admin/cli/relayadm_client.h"
+#include "common/version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum exit_code {
+	EXIT_DONE,
+	EXIT_REFUSED,
+	EXIT_USAGE,
+	EXIT_UNREACHABLE,
+};
+
+#define JSON_PRETTY                                                                                \
+	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static int complain(int code, const char *text)
+{
+	fprintf(stderr, "relayadm: %s\n", text);
+	return code;
+}
+
+static int print(struct buffer *out)
+{
+	bool failed =
+		buffer_error(out) || fputs(buffer_str(out), stdout) == EOF || fflush(stdout) != 0;
+
+	buffer_fini(out);
+	return failed ? complain(EXIT_REFUSED, "cannot write the output") : EXIT_DONE;
+}
+
+static int usage_error(const struct command_args *args, const char *text)
+{
+	fprintf(stderr, "relayadm: %s\n", text);
+	if (args->command && args->command->verb)
+		fprintf(stderr, "Try: relayadm %s %s --help\n", args->noun, args->command->verb);
+	else if (args->noun)
+		fprintf(stderr, "Try: relayadm %s --help\n", args->noun);
+	else
+		fprintf(stderr, "Try: relayadm --help\n");
+	return EXIT_USAGE;
+}
+
+static int print_help(const struct command_args *args)
+{
+	struct buffer out = {0};
+
+	if (args->command)
+		command_help_command(args->command, &out);
+	else if (args->noun)
+		command_help_noun(args->noun, &out);
+	else
+		command_help_all(&out);
+	return print(&out);
+}
+
+static int print_generated(enum command_args_want want)
+{
+	struct buffer out = {0};
+
+	if (want == ARGS_MAN)
+		command_man(version_text(), &out);
+	else if (want == ARGS_COMPLETION)
+		command_completion(&out);
+	else
+		buffer_printf(&out, "relayadm %s\n", version_text());
+	return print(&out);
+}
+
+/* --- answers --- */
+
+static const char *string_of(json_object *o, const char *field)
+{
+	json_object *value = json_object_object_get(o, field);
+
+	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+}
+
+static int print_json(json_object *answer)
+{
+	struct buffer out = {0};
+
+	buffer_printf(&out, "%s\n", json_object_to_json_string_ext(answer, JSON_PRETTY));
+	return print(&out);
+}
+
+static void put_token(json_object *one, struct buffer *out)
+{
+	const char *token = string_of(one, "token");
+	const char *pool = string_of(one, "pool");
+	const char *expires = string_of(one, "expires_at");
+
+	buffer_printf(out, "%s\n", token ? token : "");
+	if (isatty(STDERR_FILENO) == 1)
+		fprintf(stderr, "key %s of tenant %s, pool %s, %s%s\n",
+			json_object_get_string(json_object_object_get(one, "id")),
+			string_of(one, "tenant"), pool ? pool : "-",
+			expires ? "expires " : "never expires", expires ? expires : "");
+}
+
+static void put_tokens(json_object *answer, struct buffer *out)
+{
+	json_object *items = json_object_object_get(answer, "items");
+
+	if (!items) {
+		put_token(answer, out);
+		return;
+	}
+	for (size_t i = 0; i < json_object_array_length(items); i++)
+		buffer_printf(out, "%s\n", string_of(json_object_array_get_idx(items, i), "token"));
+}
+
+static void put_changes(json_object *answer, struct buffer *out)
+{
+	json_object *changes = json_object_object_get(answer, "changes");
+
+	for (size_t i = 0; changes && i < json_object_array_length(changes); i++)
+		buffer_printf(
+			out, "%s\n", json_object_get_string(json_object_array_get_idx(changes, i)));
+}
+
+static void put_outcome(json_object *answer, struct buffer *out)
+{
+	const char *haproxy = string_of(answer, "haproxy");
+	const char *error = string_of(answer, "haproxy_error");
+
+	if (!haproxy || strcmp(haproxy, "unchanged") == 0)
+		return;
+	buffer_printf(out, "haproxy: %s%s%s%s\n", haproxy, error ? " (" : "", error ? error : "",
+		error ? ")" : "");
+}
+
+static int print_answer(const struct command *c, json_object *answer)
+{
+	struct buffer out = {0};
+
+	switch (c->answer) {
+	case ANSWER_LIST:
+		command_table_list(c->columns, json_object_object_get(answer, "items"), &out);
+		break;
+	case ANSWER_OBJECT:
+		command_table_object(answer, &out);
+		break;
+	case ANSWER_STATUS:
+		command_table_status(answer, &out);
+		break;
+	case ANSWER_TOKEN:
+		put_tokens(answer, &out);
+		break;
+	case ANSWER_CHANGES:
+		put_changes(answer, &out);
+		put_outcome(answer, &out);
+		break;
+	case ANSWER_NONE:
+		put_outcome(answer, &out);
+		break;
+	case ANSWER_JSON:
+	case ANSWER_FILE:
+		return print_json(answer);
+	}
+	return print(&out);
+}
+
+static int refused(const struct client_answer *answer, json_object *body)
+{
+	const char *message = string_of(json_object_object_get(body, "error"), "message");
+	char text[64];
+
+	snprintf(text, sizeof(text), "the daemon answered with status %ld", answer->status);
+	return complain(EXIT_REFUSED, message ? message : text);
+}
+
+static int show(const struct command_args *args, const struct client_answer *answer)
+{
+	json_object *body = answer->is_json ? json_tokener_parse(buffer_str(&answer->body)) : NULL;
+	int code;
+
+	if (answer->status != 200) {
+		code = refused(answer, body);
+	} else if (args->command->answer == ANSWER_FILE) {
+		code = EXIT_DONE;
+	} else if (!body) {
+		code = complain(EXIT_UNREACHABLE, "what answers there is not spoa-relay");
+	} else {
+		const char *warning = string_of(body, "warning");
+		if (warning)
+			fprintf(stderr, "relayadm: warning: %s\n", warning);
+		code = args->json ? print_json(body) : print_answer(args->command, body);
+		if (code == EXIT_DONE && string_of(body, "failed"))
+			code = complain(EXIT_REFUSED, string_of(body, "failed"));
+	}
+	json_object_put(body);
+	return code;
+}
+
+/* --- a call --- */
+
+static int open_output(const char *path, int *ret_fd)
+{
+	char text[4200];
+
+	*ret_fd = -1;
+	if (!path)
+		return EXIT_DONE;
+	*ret_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (*ret_fd >= 0)
+		return EXIT_DONE;
+	snprintf(text, sizeof(text), "%.4000s: %s", path, strerror(errno));
+	return complain(EXIT_REFUSED, text);
+}
+
+/* A backup that is not whole is none: it is taken away again. */
+static int close_output(int fd, const char *path, int code)
+{
+	if (fd < 0)
+		return code;
+	bool failed = fsync(fd) != 0;
+	failed = close(fd) != 0 || failed;
+	if (failed && code == EXIT_DONE)
+		code = complain(EXIT_REFUSED, "cannot write the file to disk");
+	if (code != EXIT_DONE)
+		unlink(path);
+	return code;
+}
+
+static const char *socket_path(const struct command_args *args)
+{
+	const char *env = getenv("RELAYADM_SOCKET");
+
+	if (args->socket)
+		return args->socket;
+	return env && *env ? env : COMMAND_SOCKET;
+}
+
+static int send_call(const struct command_args *args, const struct call *call)
+{
+	struct client_answer answer;
+	struct errtext e;
+	struct client_call request = {
+		.socket = socket_path(args),
+		.method = args->command->method,
+		.target = buffer_str(&call->target),
+	};
+	int code = open_output(call->output, &request.output_fd);
+
+	if (code)
+		return code;
+	if (call->has_body)
+		request.body = (struct slice){buffer_str(&call->body), call->body.len};
+	int error = client_run(&request, &answer, &e);
+	if (error)
+		code = complain(error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
+	else
+		code = show(args, &answer);
+	buffer_fini(&answer.body);
+	return close_output(request.output_fd, call->output, code);
+}
+
+static int run(const struct command_args *args)
+{
+	struct errtext e;
+	struct call call;
+	int error = call_prepare(args, &call, &e);
+
+	if (error == -EINVAL)
+		return usage_error(args, e.text);
+	if (error)
+		return complain(EXIT_REFUSED, e.text);
+	int code = send_call(args, &call);
+	call_fini(&call);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct command_args args;
+	struct errtext e;
+	int code = EXIT_USAGE;
+
+	if (command_args_parse(argc, argv, &args, &e))
+		return usage_error(&args, e.text);
+	switch (args.want) {
+	case ARGS_COMMAND:
+		code = run(&args);
+		break;
+	case ARGS_HELP:
+		code = print_help(&args);
+		break;
+	case ARGS_VERSION:
+	case ARGS_MAN:
+	case ARGS_COMPLETION:
+		code = print_generated(args.want);
+		break;
+	}
+	command_args_fini(&args);
+	return code;
+}

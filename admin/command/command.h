@@ -1,0 +1,227 @@
+/*
+ * The commands of relayadm, each as one row. The rows feed relayadm's parser, its help, tables, man page
+ * and completion, and on the other side the server's routing and its check of every body: what is not
+ * in a row does not exist. A command's required authority stands in its row.
+ */
+#ifndef RELAY_ADMIN_COMMAND_COMMAND_H
+#define RELAY_ADMIN_COMMAND_COMMAND_H
+
+#include "common/errtext.h"
+#include "common/slice.h"
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMAND_SOCKET "/run/spoa-relay/admin.sock"
+#define COMMAND_NAME_MAX 63		     /* [a-z0-9][a-z0-9._-]{0,62} */
+#define COMMAND_TEXT_MAX 1024		     /* of one plain value */
+#define COMMAND_LIST_MAX 1024		     /* values of one list */
+#define COMMAND_FILE_MAX ((size_t)256 << 10) /* token, auth.json, CA file */
+#define COMMAND_BODY_MAX ((size_t)1 << 20)
+#define COMMAND_DOCUMENT_MAX ((size_t)16 << 20) /* apply */
+#define COMMAND_JSON_DEPTH 16
+#define COMMAND_DURATION_MAX_MS ((uint64_t)3660 * 86400 * 1000)
+
+enum command_type {
+	COMMAND_TEXT,	  /* string */
+	COMMAND_NAME,	  /* string, a name as CONTRACT.md says; "" where the row allows none */
+	COMMAND_NAMES,	  /* a,b,c -> array of names */
+	COMMAND_NUMBER,	  /* number, 0..max */
+	COMMAND_SHARE,	  /* number, 0..1 with a fraction */
+	COMMAND_DURATION, /* string, as the user wrote it: 30d */
+	COMMAND_FLAG,	  /* no value -> true */
+	COMMAND_SWITCH,	  /* on|off -> bool */
+	COMMAND_CHOICE,	  /* string, one of `choices` */
+	COMMAND_NETWORKS, /* CIDR,... -> array of strings */
+	COMMAND_HEADERS,  /* 'Name: value', repeatable -> object */
+	COMMAND_TEXTS,	  /* repeatable -> array of strings */
+	COMMAND_PATH,	  /* string; relayadm makes it absolute */
+	COMMAND_CONTENT,  /* path of a file -> its content, a string */
+	COMMAND_STDIN,	  /* no value -> the standard input, a string */
+	COMMAND_ORIGIN,	  /* no value -> absolute path of the file that --auth-json names */
+	COMMAND_DOCUMENT, /* path of a JSON file or "-", which is the whole body */
+	COMMAND_OUTPUT,	  /* path of a new file that takes the answer; not sent */
+};
+
+struct command_option {
+	const char *name;    /* without dashes; NULL ends the rows */
+	const char *field;   /* in JSON; NULL = `name` with _ for - */
+	const char *metavar; /* NULL for flags */
+	enum command_type type;
+	bool required;
+	bool clearable; /* an empty value takes away what was set */
+	char group; /* options of one letter exclude each other; an upper-case letter: one is required */
+	uint64_t max;	     /* COMMAND_NUMBER, COMMAND_DURATION (ms); 0 = the type's own */
+	const char *choices; /* a|b|c */
+	const char *help;
+};
+
+/* What stands without dashes: in the URL's path (field NULL), or in the body. */
+struct command_argument {
+	const char *metavar; /* NULL ends the rows */
+	const char *field;
+	enum command_type type;
+	bool repeats;  /* the rest of them: COMMAND_NAMES */
+	bool optional; /* the last one only */
+};
+
+enum command_kind {
+	COLUMN_PLAIN,
+	COLUMN_LIMIT, /* 0 is shown as - */
+	COLUMN_MS,    /* a number of milliseconds; negative is - */
+	COLUMN_BYTES,
+	COLUMN_SPAN, /* seconds as 4m 30s */
+};
+
+struct command_column {
+	const char *field; /* NULL ends the rows */
+	const char *title;
+	enum command_kind kind;
+};
+
+enum command_authority {
+	AUTHORITY_READ,	 /* sees what is configured, no secret */
+	AUTHORITY_ADMIN, /* changes everything */
+};
+
+enum command_answer {
+	ANSWER_NONE,   /* what was done is told in one line */
+	ANSWER_LIST,   /* {"items":[...]}, as a table; with a `failed`, what to complain of */
+	ANSWER_OBJECT, /* key: value lines */
+	ANSWER_STATUS, /* a screen with sections */
+	ANSWER_TOKEN,  /* the new token alone */
+	ANSWER_JSON,   /* JSON always */
+	ANSWER_CHANGES,
+	ANSWER_FILE, /* bytes, into the COMMAND_OUTPUT argument */
+};
+
+#define COMMAND_ARGUMENTS_MAX 2
+#define COMMAND_COLUMNS_MAX 14
+
+enum command_id {
+	COMMAND_TENANTS_ADD,
+	COMMAND_TENANTS_SET,
+	COMMAND_TENANTS_LIST,
+	COMMAND_TENANTS_SHOW,
+	COMMAND_TENANTS_ENABLE,
+	COMMAND_TENANTS_DISABLE,
+	COMMAND_TENANTS_DEL,
+	COMMAND_TOKENS_ISSUE,
+	COMMAND_TOKENS_LIST,
+	COMMAND_TOKENS_SHOW,
+	COMMAND_TOKENS_REVOKE,
+	COMMAND_TOKENS_ROTATE,
+	COMMAND_UPSTREAMS_ADD,
+	COMMAND_UPSTREAMS_SET,
+	COMMAND_UPSTREAMS_LIST,
+	COMMAND_UPSTREAMS_SHOW,
+	COMMAND_UPSTREAMS_DEL,
+	COMMAND_EGRESS_ADD,
+	COMMAND_EGRESS_SET,
+	COMMAND_EGRESS_LIST,
+	COMMAND_EGRESS_SHOW,
+	COMMAND_EGRESS_DEL,
+	COMMAND_EGRESS_CHECK,
+	COMMAND_ACCOUNTS_ADD,
+	COMMAND_ACCOUNTS_SET,
+	COMMAND_ACCOUNTS_LIST,
+	COMMAND_ACCOUNTS_SHOW,
+	COMMAND_ACCOUNTS_SUSPEND,
+	COMMAND_ACCOUNTS_SUSPEND_RISKY,
+	COMMAND_ACCOUNTS_RESUME,
+	COMMAND_ACCOUNTS_RESET,
+	COMMAND_ACCOUNTS_REFRESH,
+	COMMAND_ACCOUNTS_CHECK,
+	COMMAND_ACCOUNTS_DEL,
+	COMMAND_POOLS_SET,
+	COMMAND_POOLS_LIST,
+	COMMAND_POOLS_SHOW,
+	COMMAND_POOLS_DEL,
+	COMMAND_BANS_ADD,
+	COMMAND_BANS_LIST,
+	COMMAND_BANS_DEL,
+	COMMAND_SITE_SHOW,
+	COMMAND_SITE_ENABLE,
+	COMMAND_SITE_DISABLE,
+	COMMAND_SITE_SELF_USE,
+	COMMAND_HAPROXY_RENDER,
+	COMMAND_HAPROXY_CHECK,
+	COMMAND_HAPROXY_RELOAD,
+	COMMAND_HAPROXY_STATUS,
+	COMMAND_STATUS,
+	COMMAND_REQUESTS_LIST,
+	COMMAND_REQUESTS_WHY,
+	COMMAND_NOTICES_LIST,
+	COMMAND_NOTICES_ACK,
+	COMMAND_EXPORT,
+	COMMAND_APPLY,
+	COMMAND_BACKUP,
+	COMMAND_COUNT
+};
+
+struct command {
+	const char *noun;
+	const char *verb;   /* NULL: the noun is the whole command */
+	const char *method; /* GET, POST, PUT, PATCH, DELETE */
+	const char *path;   /* {} stands for the first argument */
+	const char *help;   /* one line, without a full stop */
+	struct command_argument arguments[COMMAND_ARGUMENTS_MAX + 1];
+	const struct command_option *options;			/* NULL = none */
+	struct command_column columns[COMMAND_COLUMNS_MAX + 1]; /* of a list */
+	enum command_answer answer;
+	enum command_authority authority;
+	bool changes; /* one transaction of the store, published to the agent */
+};
+
+const struct command *command_row(enum command_id id);
+enum command_id command_id(const struct command *c);
+/* `verb` NULL finds a noun that is a whole command. NULL when there is none. */
+const struct command *command_find(const char *noun, const char *verb);
+/*
+ * One more form of the same words, as `accounts suspend --risk-above`: the next row when it has them.
+ * NULL when there is none. command_find() gives the first form.
+ */
+const struct command *command_next_form(const struct command *c);
+bool command_has_noun(const char *noun);
+const char *command_noun_help(const char *noun);
+
+/*
+ * The row for a method and a path. NULL: `ret_known` tells whether other methods are served there.
+ * `ret_name` is what stood for {}, into `path`.
+ */
+const struct command *command_route(
+	const char *method, struct slice path, struct slice *ret_name, bool *ret_known);
+
+/* --- options, arguments, values (command_value.c) --- */
+
+#define COMMAND_FIELD_SIZE 48
+const char *command_option_field(const struct command_option *o, char *out);
+const struct command_option *command_option_find(const struct command *c, struct slice name);
+bool command_option_takes_value(const struct command_option *o);
+bool command_option_repeats(const struct command_option *o);
+struct command_option command_argument_option(const struct command_argument *a);
+/* Any argument or option whose JSON field this is, as an option row. False when there is none. */
+bool command_field_find(const struct command *c, const char *field, struct command_option *ret);
+
+bool command_name_is_valid(struct slice s);
+/*
+ * Text of the command line or of a query as a JSON value of the option's type, added to `body` under
+ * the option's field; repeatable ones are collected. Contents of files are given as `text`. Only the
+ * form is looked at, command_value_check() has the rest. 0 or -EINVAL with the reason.
+ */
+int command_text_add(
+	const struct command_option *o, struct slice text, json_object *body, struct errtext *e);
+/* One value of a body against the row's type and bounds. 0 or -EINVAL. */
+int command_value_check(const struct command_option *o, json_object *value, struct errtext *e);
+/*
+ * A whole body: no unknown field, every type right, required ones there, groups kept. 0 or -EINVAL.
+ */
+int command_body_check(const struct command *c, json_object *body, struct errtext *e);
+/* Only the required fields and groups. */
+int command_presence_check(const struct command *c, json_object *body, struct errtext *e);
+/* Only the fields that are there: a part of a document. */
+int command_fields_check(const struct command *c, json_object *body, struct errtext *e);
+
+#endif

@@ -1,0 +1,639 @@
+#include "admin/command/command_rows.h"
+
+#define NO_RELOAD                                                                                  \
+	{                                                                                          \
+		.name = "no-reload", .type = COMMAND_FLAG,                                         \
+		.help = "leave HAProxy as it is for now: the change waits for a reload",           \
+	}
+#define NUMBER(text, what)                                                                         \
+	{                                                                                          \
+		.name = (text), .metavar = "N", .type = COMMAND_NUMBER, .max = UINT32_MAX,         \
+		.help = (what)                                                                     \
+	}
+#define RATE_LIMITS                                                                                \
+	NUMBER("rps", "requests a second; 0 = unlimited"),                                         \
+		NUMBER("rpm", "requests a minute; 0 = unlimited"),                                 \
+		NUMBER("rph", "requests an hour; 0 = unlimited"),                                  \
+		NUMBER("concurrency", "requests at the same time; 0 = unlimited")
+#define ALLOW_IP                                                                                   \
+	{                                                                                          \
+		.name = "allow-ip", .metavar = "CIDR,...", .type = COMMAND_NETWORKS,               \
+		.clearable = true,                                                                 \
+		.help = "networks that requests may come from; '' = from everywhere",              \
+	}
+#define HEADERS                                                                                    \
+	{                                                                                          \
+		.name = "header", .field = "headers", .metavar = "'NAME: VALUE'",                  \
+		.type = COMMAND_HEADERS, .clearable = true,                                        \
+		.help = "extra request header, repeatable; replaces those there are; '' = none",   \
+	}
+#define TEXT(text, meta, what)                                                                     \
+	{                                                                                          \
+		.name = (text), .metavar = (meta), .type = COMMAND_TEXT, .clearable = true,        \
+		.help = (what)                                                                     \
+	}
+#define COLUMN(f, t, k)                                                                            \
+	{                                                                                          \
+		.field = (f), .title = (t), .kind = (k)                                            \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
+
+static const struct command_option tenant_options[] = {
+	RATE_LIMITS,
+	NUMBER("daily", "requests a day; 0 = unlimited"),
+	NUMBER("monthly", "requests a month; 0 = unlimited"),
+	ALLOW_IP,
+	{.name = "pool",
+		.metavar = "POOL",
+		.type = COMMAND_NAME,
+		.clearable = true,
+		.help = "pool of those keys that name none; '' = none"},
+	{.name = "wait",
+		.metavar = "refuse|DURATION|forever",
+		.type = COMMAND_TEXT,
+		.help = "what a request does when a limit is reached"},
+	{.name = "shadow",
+		.metavar = "on|off",
+		.type = COMMAND_SWITCH,
+		.help = "count what limits would refuse, and let it pass"},
+	{.name = "own",
+		.metavar = "on|off",
+		.type = COMMAND_SWITCH,
+		.help = "one of your own: served in self-use mode too"},
+	END,
+};
+
+static const struct command_option token_issue_options[] = {
+	{.name = "tenant",
+		.metavar = "TENANT",
+		.type = COMMAND_NAME,
+		.required = true,
+		.help = "whose key it is"},
+	{.name = "pool",
+		.metavar = "POOL",
+		.type = COMMAND_NAME,
+		.help = "pool to use in place of the tenant's"},
+	TEXT("name", "TEXT", "a label for people"),
+	{.name = "ttl",
+		.metavar = "DURATION",
+		.type = COMMAND_DURATION,
+		.help = "lifetime, as 30d; without it the key never expires"},
+	RATE_LIMITS,
+	ALLOW_IP,
+	{.name = "count",
+		.metavar = "N",
+		.type = COMMAND_NUMBER,
+		.max = 10000,
+		.help = "make so many equal keys at once"},
+	END,
+};
+
+static const struct command_option token_list_options[] = {
+	{.name = "tenant",
+		.metavar = "TENANT",
+		.type = COMMAND_NAME,
+		.help = "only those of this tenant"},
+	END,
+};
+
+static const struct command_option token_rotate_options[] = {
+	{.name = "grace",
+		.metavar = "DURATION",
+		.type = COMMAND_DURATION,
+		.help = "how long the old key stays valid, as 1h; without it the old key ends at once"},
+	END,
+};
+
+#define UPSTREAM_OPTIONS(url_is_required)                                                                    \
+	{.name = "url",                                                                                      \
+		.metavar = "URL",                                                                            \
+		.type = COMMAND_TEXT,                                                                        \
+		.required = (url_is_required),                                                               \
+		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                                   \
+		{.name = "provider",                                                                         \
+			.metavar = "PROVIDER",                                                               \
+			.type = COMMAND_CHOICE,                                                              \
+			.choices = "openai|codex|anthropic|generic",                                         \
+			.help = "how to authenticate there; generic when not given"},                        \
+		TEXT("strip", "PREFIX", "path prefix taken off each request, as /v1"), HEADERS,              \
+		{.name = "ca-file",                                                                          \
+			.field = "ca_pem",                                                                   \
+			.metavar = "FILE",                                                                   \
+			.type = COMMAND_CONTENT,                                                             \
+			.clearable = true,                                                                   \
+			.help = "certificates (PEM) to verify the upstream with, in place of the system's"}, \
+		{.name = "first-byte-timeout",                                                               \
+			.metavar = "DURATION",                                                               \
+			.type = COMMAND_DURATION,                                                            \
+			.max = (uint64_t)86400 * 1000,                                                       \
+			.help = "longest silence of the upstream; 0 = the default"},                         \
+		TEXT("token-url", "URL", "where access tokens are refreshed"),                               \
+		TEXT("client-id", "ID", "OAuth client id for that"),                                         \
+		TEXT("probe", "PATH",                                                                        \
+			"what a probe GETs there, as /v1/models; none = nothing; '' = the provider's"),      \
+		NO_RELOAD
+
+static const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};
+static const struct command_option upstream_set_options[] = {UPSTREAM_OPTIONS(false), END};
+
+#define EGRESS_OPTIONS(group_letter)                                                               \
+	{.name = "source",                                                                         \
+		.metavar = "IP",                                                                   \
+		.type = COMMAND_TEXT,                                                              \
+		.group = (group_letter),                                                           \
+		.help = "a local address to go out from"},                                         \
+		{.name = "socks4",                                                                 \
+			.metavar = "HOST:PORT",                                                    \
+			.type = COMMAND_TEXT,                                                      \
+			.group = (group_letter),                                                   \
+			.help = "a SOCKS4 proxy to go through"},                                   \
+		{.name = "node",                                                                   \
+			.metavar = "HOST:PORT",                                                    \
+			.type = COMMAND_TEXT,                                                      \
+			.group = (group_letter),                                                   \
+			.help = "a remote egress node to go through"},                             \
+		{.name = "cert",                                                                   \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_PATH,                                                      \
+			.help = "of a node: our certificate and key, which HAProxy reads"},        \
+		{.name = "ca",                                                                     \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_PATH,                                                      \
+			.help = "of a node: the CA of its certificate, which HAProxy reads"},      \
+		TEXT("region", "REGION", "where it is")
+
+static const struct command_option egress_add_options[] = {
+	EGRESS_OPTIONS('E'),
+	{.name = "shared", .type = COMMAND_FLAG, .help = "several accounts may use it"},
+	NO_RELOAD,
+	END,
+};
+
+static const struct command_option egress_set_options[] = {
+	EGRESS_OPTIONS('e'),
+	{.name = "shared",
+		.metavar = "on|off",
+		.type = COMMAND_SWITCH,
+		.help = "several accounts may use it"},
+	NO_RELOAD,
+	END,
+};
+
+#define ACCOUNT_OPTIONS(group_letter)                                                              \
+	{.name = "egress",                                                                         \
+		.metavar = "EGRESS,...",                                                           \
+		.type = COMMAND_NAMES,                                                             \
+		.clearable = true,                                                                 \
+		.help = "ways out, the preferred one first; without any: direct"},                 \
+		{.name = "token-file",                                                             \
+			.field = "token",                                                          \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_CONTENT,                                                   \
+			.group = (group_letter),                                                   \
+			.help = "file with the API key or access token"},                          \
+		{.name = "token-stdin",                                                            \
+			.field = "token",                                                          \
+			.type = COMMAND_STDIN,                                                     \
+			.group = (group_letter),                                                   \
+			.help = "the API key or access token comes from standard input"},          \
+		{.name = "auth-json",                                                              \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_CONTENT,                                                   \
+			.group = (group_letter),                                                   \
+			.help = "auth.json of Codex: tokens, account id, expiry"},                 \
+		{.name = "watch",                                                                  \
+			.field = "watch_path",                                                     \
+			.type = COMMAND_ORIGIN,                                                    \
+			.help = "the file stays its owner's: newer tokens are taken out of it"},   \
+		{.name = "weight",                                                                 \
+			.metavar = "N",                                                            \
+			.type = COMMAND_NUMBER,                                                    \
+			.max = 1000,                                                               \
+			.help = "share of the work, 1 to 1000; 100 when not given"},               \
+		TEXT("region", "REGION", "where it belongs"),                                      \
+		NUMBER("rpm", "requests a minute; 0 = unlimited"),                                 \
+		NUMBER("rph", "requests an hour; 0 = unlimited"),                                  \
+		NUMBER("concurrency", "requests at the same time; 0 = unlimited"),                 \
+		NUMBER("max-consecutive", "uses in a row before another account's turn; 0 = any"), \
+		TEXT("pace", "MIN-MAX",                                                            \
+			"random wait before each request, as 500ms-3s; '' = none"),                \
+		HEADERS, NO_RELOAD
+
+static const struct command_option account_add_options[] = {
+	{.name = "upstream",
+		.metavar = "UPSTREAM",
+		.type = COMMAND_NAME,
+		.required = true,
+		.help = "where it is an account of"},
+	ACCOUNT_OPTIONS('C'),
+	END,
+};
+static const struct command_option account_set_options[] = {ACCOUNT_OPTIONS('c'), END};
+
+static const struct command_option account_refresh_options[] = {
+	{.name = "wait",
+		.type = COMMAND_FLAG,
+		.help = "wait for the outcome, up to 25 s; it goes on in any case"},
+	END,
+};
+
+static const struct command_option account_suspend_options[] = {
+	TEXT("reason", "TEXT", "kept and shown"),
+	END,
+};
+
+static const struct command_option account_suspend_risky_options[] = {
+	{.name = "risk-above",
+		.metavar = "RISK",
+		.type = COMMAND_SHARE,
+		.required = true,
+		.help = "all accounts whose risk, 0 to 1, is higher, as 0.7"},
+	TEXT("reason", "TEXT", "kept and shown"),
+	END,
+};
+
+static const struct command_option pool_set_options[] = {
+	{.name = "strategy",
+		.metavar = "STRATEGY",
+		.type = COMMAND_CHOICE,
+		.choices = "sticky|least-loaded|round-robin",
+		.help = "how an account is chosen; sticky when not given"},
+	{.name = "sticky",
+		.metavar = "soft|hard",
+		.type = COMMAND_CHOICE,
+		.choices = "soft|hard",
+		.help = "hard: a conversation with state upstream never moves"},
+	{.name = "wait",
+		.metavar = "DURATION",
+		.type = COMMAND_DURATION,
+		.max = (uint64_t)30 * 1000,
+		.help = "how long a request waits for an account at its limits; 10s when not given"},
+	END,
+};
+
+static const struct command_option ban_add_options[] = {
+	{.name = "for",
+		.metavar = "DURATION",
+		.type = COMMAND_DURATION,
+		.help = "how long, as 10m; without it the ban stays until it is deleted"},
+	TEXT("reason", "TEXT", "kept and shown"),
+	END,
+};
+
+static const struct command_option no_reload_options[] = {NO_RELOAD, END};
+
+static const struct command_option haproxy_render_options[] = {
+	{.name = "out",
+		.metavar = "DIR",
+		.type = COMMAND_PATH,
+		.required = true,
+		.help = "where the files are written"},
+	{.name = "bind",
+		.metavar = "ADDR",
+		.type = COMMAND_TEXTS,
+		.help = "address for clients, HOST:PORT, repeatable"},
+	{.name = "cert",
+		.metavar = "FILE",
+		.type = COMMAND_PATH,
+		.help = "certificate with key (PEM) for clients"},
+	{.name = "accept-proxy",
+		.type = COMMAND_FLAG,
+		.help = "clients come through a load balancer that sends the PROXY protocol"},
+	{.name = "trust-forwarded",
+		.metavar = "CIDR,...",
+		.type = COMMAND_NETWORKS,
+		.help = "networks whose X-Forwarded-For is believed"},
+	{.name = "stats",
+		.metavar = "ADDR",
+		.type = COMMAND_TEXT,
+		.help = "address of the statistics page and HAProxy's metrics, HOST:PORT"},
+	{.name = "haproxy",
+		.metavar = "BINARY",
+		.type = COMMAND_TEXT,
+		.help = "program that checks the files, in place of the configured one"},
+	END,
+};
+
+static const struct command_option request_list_options[] = {
+	{.name = "last",
+		.metavar = "N",
+		.type = COMMAND_NUMBER,
+		.max = 5000,
+		.help = "how many; 100 when not given"},
+	{.name = "tenant",
+		.metavar = "TENANT",
+		.type = COMMAND_NAME,
+		.help = "only those of this tenant"},
+	END,
+};
+
+static const struct command_option notice_list_options[] = {
+	{.name = "all", .type = COMMAND_FLAG, .help = "the acknowledged ones too"},
+	END,
+};
+
+#define NAME_IN_PATH                                                                               \
+	{                                                                                          \
+		{                                                                                  \
+			.metavar = "NAME", .type = COMMAND_NAME                                    \
+		}                                                                                  \
+	}
+#define NAME_IN_BODY                                                                               \
+	{                                                                                          \
+		{                                                                                  \
+			.metavar = "NAME", .field = "name", .type = COMMAND_NAME                   \
+		}                                                                                  \
+	}
+#define ID_IN_PATH                                                                                 \
+	{                                                                                          \
+		{                                                                                  \
+			.metavar = "ID", .type = COMMAND_NUMBER                                    \
+		}                                                                                  \
+	}
+/* In a body or a query: the slash of a network would split a path. */
+#define NETWORK                                                                                    \
+	{                                                                                          \
+		{                                                                                  \
+			.metavar = "CIDR", .field = "network", .type = COMMAND_TEXT                \
+		}                                                                                  \
+	}
+#define CHANGE .authority = AUTHORITY_ADMIN, .changes = true
+
+static const struct command rows[COMMAND_COUNT] = {
+	[COMMAND_TENANTS_ADD] = {"tenants", "add", "POST", "/v1/tenants", "adds a tenant",
+		NAME_IN_BODY, tenant_options, CHANGE},
+	[COMMAND_TENANTS_SET] = {"tenants", "set", "PATCH", "/v1/tenants/{}",
+		"changes what is given and leaves the rest", NAME_IN_PATH, tenant_options, CHANGE},
+	[COMMAND_TENANTS_LIST] = {"tenants", "list", "GET", "/v1/tenants", "lists the tenants",
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("state", "STATE", COLUMN_PLAIN),
+			COLUMN("pool", "POOL", COLUMN_PLAIN), COLUMN("keys", "KEYS", COLUMN_PLAIN),
+			COLUMN("rps", "RPS", COLUMN_LIMIT), COLUMN("rpm", "RPM", COLUMN_LIMIT),
+			COLUMN("rph", "RPH", COLUMN_LIMIT),
+			COLUMN("concurrency", "CONC", COLUMN_LIMIT),
+			COLUMN("daily", "DAILY", COLUMN_LIMIT),
+			COLUMN("monthly", "MONTHLY", COLUMN_LIMIT),
+			COLUMN("wait", "WAIT", COLUMN_PLAIN),
+			COLUMN("shadow", "SHADOW", COLUMN_PLAIN),
+			COLUMN("allow_ip", "ALLOW-IP", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_TENANTS_SHOW] = {"tenants", "show", "GET", "/v1/tenants/{}", "shows one tenant",
+		NAME_IN_PATH, .answer = ANSWER_OBJECT},
+	[COMMAND_TENANTS_ENABLE] = {"tenants", "enable", "POST", "/v1/tenants/{}/enable",
+		"lets the tenant's requests pass again", NAME_IN_PATH, CHANGE},
+	[COMMAND_TENANTS_DISABLE] = {"tenants", "disable", "POST", "/v1/tenants/{}/disable",
+		"refuses all requests of the tenant", NAME_IN_PATH, CHANGE},
+	[COMMAND_TENANTS_DEL] = {"tenants", "del", "DELETE", "/v1/tenants/{}",
+		"deletes a tenant that has no live key", NAME_IN_PATH, CHANGE},
+
+	[COMMAND_TOKENS_ISSUE] = {"tokens", "issue", "POST", "/v1/tokens",
+		"makes a relay key; it is shown here and nowhere else",
+		.options = token_issue_options, .answer = ANSWER_TOKEN, CHANGE},
+	[COMMAND_TOKENS_LIST] = {"tokens", "list", "GET", "/v1/tokens",
+		"lists the keys by id and last four characters", .options = token_list_options,
+		.columns = {COLUMN("id", "ID", COLUMN_PLAIN),
+			COLUMN("tenant", "TENANT", COLUMN_PLAIN),
+			COLUMN("pool", "POOL", COLUMN_PLAIN), COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("last4", "LAST4", COLUMN_PLAIN),
+			COLUMN("state", "STATE", COLUMN_PLAIN), COLUMN("rps", "RPS", COLUMN_LIMIT),
+			COLUMN("rpm", "RPM", COLUMN_LIMIT), COLUMN("rph", "RPH", COLUMN_LIMIT),
+			COLUMN("concurrency", "CONC", COLUMN_LIMIT),
+			COLUMN("allow_ip", "ALLOW-IP", COLUMN_PLAIN),
+			COLUMN("created_at", "CREATED", COLUMN_PLAIN),
+			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_TOKENS_SHOW] = {"tokens", "show", "GET", "/v1/tokens/{}",
+		"shows one key, not the token", ID_IN_PATH, .answer = ANSWER_OBJECT},
+	[COMMAND_TOKENS_REVOKE] = {"tokens", "revoke", "POST", "/v1/tokens/{}/revoke",
+		"ends a key at once", ID_IN_PATH, CHANGE},
+	[COMMAND_TOKENS_ROTATE] = {"tokens", "rotate", "POST", "/v1/tokens/{}/rotate",
+		"makes a key that takes the place of this one", ID_IN_PATH, token_rotate_options,
+		.answer = ANSWER_TOKEN, CHANGE},
+
+	[COMMAND_UPSTREAMS_ADD] = {"upstreams", "add", "POST", "/v1/upstreams", "adds an upstream",
+		NAME_IN_BODY, upstream_add_options, CHANGE},
+	[COMMAND_UPSTREAMS_SET] = {"upstreams", "set", "PATCH", "/v1/upstreams/{}",
+		"changes what is given and leaves the rest", NAME_IN_PATH, upstream_set_options,
+		CHANGE},
+	[COMMAND_UPSTREAMS_LIST] = {"upstreams", "list", "GET", "/v1/upstreams",
+		"lists the upstreams",
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("provider", "PROVIDER", COLUMN_PLAIN),
+			COLUMN("url", "URL", COLUMN_PLAIN), COLUMN("strip", "STRIP", COLUMN_PLAIN),
+			COLUMN("first_byte_timeout", "TIMEOUT", COLUMN_PLAIN),
+			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_UPSTREAMS_SHOW] = {"upstreams", "show", "GET", "/v1/upstreams/{}",
+		"shows one upstream", NAME_IN_PATH, .answer = ANSWER_OBJECT},
+	[COMMAND_UPSTREAMS_DEL] = {"upstreams", "del", "DELETE", "/v1/upstreams/{}",
+		"deletes an upstream that nothing uses", NAME_IN_PATH, no_reload_options, CHANGE},
+
+	[COMMAND_EGRESS_ADD] = {"egress", "add", "POST", "/v1/egress", "adds a way out",
+		NAME_IN_BODY, egress_add_options, CHANGE},
+	[COMMAND_EGRESS_SET] = {"egress", "set", "PATCH", "/v1/egress/{}",
+		"changes what is given and leaves the rest", NAME_IN_PATH, egress_set_options,
+		CHANGE},
+	[COMMAND_EGRESS_LIST] = {"egress", "list", "GET", "/v1/egress", "lists the ways out",
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("kind", "KIND", COLUMN_PLAIN),
+			COLUMN("address", "ADDRESS", COLUMN_PLAIN),
+			COLUMN("region", "REGION", COLUMN_PLAIN),
+			COLUMN("shared", "SHARED", COLUMN_PLAIN),
+			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN),
+			COLUMN("state", "STATE", COLUMN_PLAIN),
+			COLUMN("seen_ip", "SEEN", COLUMN_PLAIN),
+			COLUMN("reason", "REASON", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_EGRESS_SHOW] = {"egress", "show", "GET", "/v1/egress/{}", "shows one way out",
+		NAME_IN_PATH, .answer = ANSWER_OBJECT},
+	[COMMAND_EGRESS_DEL] = {"egress", "del", "DELETE", "/v1/egress/{}",
+		"deletes a way out that no account uses", NAME_IN_PATH, no_reload_options, CHANGE},
+	[COMMAND_EGRESS_CHECK] = {"egress", "check", "POST", "/v1/egress/check",
+		"asks the echo endpoint which IP it sees, of one way out or of all",
+		{{.metavar = "NAME", .field = "name", .type = COMMAND_NAME, .optional = true}},
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("kind", "KIND", COLUMN_PLAIN),
+			COLUMN("expected", "EXPECTED", COLUMN_PLAIN),
+			COLUMN("seen", "SEEN", COLUMN_PLAIN),
+			COLUMN("result", "RESULT", COLUMN_PLAIN),
+			COLUMN("reason", "REASON", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST, .authority = AUTHORITY_ADMIN},
+
+	[COMMAND_ACCOUNTS_ADD] = {"accounts", "add", "POST", "/v1/accounts",
+		"adds an account with its credential", NAME_IN_BODY, account_add_options, CHANGE},
+	[COMMAND_ACCOUNTS_SET] = {"accounts", "set", "PATCH", "/v1/accounts/{}",
+		"changes what is given and leaves the rest", NAME_IN_PATH, account_set_options,
+		CHANGE},
+	[COMMAND_ACCOUNTS_LIST] = {"accounts", "list", "GET", "/v1/accounts", "lists the accounts",
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
+			COLUMN("state", "STATE", COLUMN_PLAIN),
+			COLUMN("until_s", "FOR", COLUMN_SPAN),
+			COLUMN("in_use", "IN-USE", COLUMN_PLAIN),
+			COLUMN("risk", "RISK", COLUMN_PLAIN), COLUMN("used", "USED", COLUMN_PLAIN),
+			COLUMN("egress", "EGRESS", COLUMN_PLAIN),
+			COLUMN("weight", "WEIGHT", COLUMN_PLAIN),
+			COLUMN("rpm", "RPM", COLUMN_LIMIT), COLUMN("rph", "RPH", COLUMN_LIMIT),
+			COLUMN("concurrency", "CONC", COLUMN_LIMIT),
+			COLUMN("pools", "POOLS", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_ACCOUNTS_SHOW] = {"accounts", "show", "GET", "/v1/accounts/{}",
+		"shows one account, not its credential", NAME_IN_PATH, .answer = ANSWER_OBJECT},
+	[COMMAND_ACCOUNTS_SUSPEND] = {"accounts", "suspend", "POST", "/v1/accounts/{}/suspend",
+		"takes an account out of use", NAME_IN_PATH, account_suspend_options, CHANGE},
+	[COMMAND_ACCOUNTS_SUSPEND_RISKY] = {"accounts", "suspend", "POST", "/v1/accounts/suspend",
+		"takes all accounts of high risk out of use, and lists them",
+		.options = account_suspend_risky_options,
+		.columns = {COLUMN("name", "SUSPENDED", COLUMN_PLAIN),
+			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
+			COLUMN("risk", "RISK", COLUMN_PLAIN),
+			COLUMN("suspend_reason", "REASON", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST, CHANGE},
+	[COMMAND_ACCOUNTS_RESUME] = {"accounts", "resume", "POST", "/v1/accounts/{}/resume",
+		"takes a suspended account into use again, with a clean slate", NAME_IN_PATH,
+		CHANGE},
+	[COMMAND_ACCOUNTS_RESET] = {"accounts", "reset", "POST", "/v1/accounts/{}/reset",
+		"forgets its failures: circuit, cool-down, limits of the upstream", NAME_IN_PATH,
+		CHANGE},
+	[COMMAND_ACCOUNTS_REFRESH] = {"accounts", "refresh", "POST", "/v1/accounts/{}/refresh",
+		"renews its access token now, not when it is due", NAME_IN_PATH,
+		account_refresh_options, .answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
+	[COMMAND_ACCOUNTS_CHECK] = {"accounts", "check", "POST", "/v1/accounts/{}/check",
+		"asks it now whether it works, through its own way out", NAME_IN_PATH,
+		.answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
+	[COMMAND_ACCOUNTS_DEL] = {"accounts", "del", "DELETE", "/v1/accounts/{}",
+		"deletes an account that is in no pool, with its credential", NAME_IN_PATH,
+		no_reload_options, CHANGE},
+
+	[COMMAND_POOLS_SET] = {"pools", "set", "PUT", "/v1/pools/{}",
+		"makes a pool of accounts of one upstream, or replaces it",
+		{{.metavar = "POOL", .type = COMMAND_NAME},
+			{.metavar = "ACCOUNT",
+				.field = "accounts",
+				.type = COMMAND_NAMES,
+				.repeats = true}},
+		pool_set_options, CHANGE},
+	[COMMAND_POOLS_LIST] = {"pools", "list", "GET", "/v1/pools", "lists the pools",
+		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
+			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
+			COLUMN("strategy", "STRATEGY", COLUMN_PLAIN),
+			COLUMN("sticky", "STICKY", COLUMN_PLAIN),
+			COLUMN("wait", "WAIT", COLUMN_PLAIN),
+			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_POOLS_SHOW] = {"pools", "show", "GET", "/v1/pools/{}", "shows one pool",
+		{{.metavar = "POOL", .type = COMMAND_NAME}}, .answer = ANSWER_OBJECT},
+	[COMMAND_POOLS_DEL] = {"pools", "del", "DELETE", "/v1/pools/{}",
+		"deletes a pool that no tenant and no key uses",
+		{{.metavar = "POOL", .type = COMMAND_NAME}}, CHANGE},
+
+	[COMMAND_BANS_ADD] = {"bans", "add", "POST", "/v1/bans",
+		"refuses all requests from an address or network", NETWORK, ban_add_options,
+		CHANGE},
+	[COMMAND_BANS_LIST] = {"bans", "list", "GET", "/v1/bans", "lists the bans in force",
+		.columns = {COLUMN("network", "NETWORK", COLUMN_PLAIN),
+			COLUMN("source", "SOURCE", COLUMN_PLAIN),
+			COLUMN("reason", "REASON", COLUMN_PLAIN),
+			COLUMN("created_at", "CREATED", COLUMN_PLAIN),
+			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_BANS_DEL] = {"bans", "del", "DELETE", "/v1/bans", "lifts a ban", NETWORK, CHANGE},
+
+	[COMMAND_SITE_SHOW] = {"site", "show", "GET", "/v1/site", "shows the global switches",
+		.answer = ANSWER_OBJECT},
+	[COMMAND_SITE_ENABLE] = {"site", "enable", "POST", "/v1/site/enable",
+		"lets requests pass again", CHANGE},
+	[COMMAND_SITE_DISABLE] = {"site", "disable", "POST", "/v1/site/disable",
+		"refuses all requests of all tenants", CHANGE},
+	[COMMAND_SITE_SELF_USE] = {"site", "self-use", "POST", "/v1/site/self-use",
+		"serves only tenants with --own on, or all again",
+		{{.metavar = "on|off", .field = "on", .type = COMMAND_SWITCH}}, CHANGE},
+
+	[COMMAND_HAPROXY_RENDER] = {"haproxy", "render", "POST", "/v1/haproxy/render",
+		"writes HAProxy's files and keeps these options for later ones",
+		.options = haproxy_render_options, .answer = ANSWER_OBJECT,
+		.authority = AUTHORITY_ADMIN},
+	[COMMAND_HAPROXY_CHECK] = {"haproxy", "check", "POST", "/v1/haproxy/check",
+		"lets HAProxy check the rendered files", .answer = ANSWER_OBJECT,
+		.authority = AUTHORITY_ADMIN},
+	[COMMAND_HAPROXY_RELOAD] = {"haproxy", "reload", "POST", "/v1/haproxy/reload",
+		"renders, checks and reloads HAProxy", .answer = ANSWER_OBJECT,
+		.authority = AUTHORITY_ADMIN},
+	[COMMAND_HAPROXY_STATUS] = {"haproxy", "status", "GET", "/v1/haproxy",
+		"shows what HAProxy runs and what is pending", .answer = ANSWER_OBJECT},
+
+	[COMMAND_STATUS] = {"status", NULL, "GET", "/v1/status",
+		"one screen: processes, store, HAProxy, pools, accounts, last errors",
+		.answer = ANSWER_STATUS},
+	[COMMAND_REQUESTS_LIST] = {"requests", "list", "GET", "/v1/requests",
+		"lists the last requests", .options = request_list_options,
+		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("time", "TIME", COLUMN_PLAIN),
+			COLUMN("tenant", "TENANT", COLUMN_PLAIN),
+			COLUMN("account", "ACCOUNT", COLUMN_PLAIN),
+			COLUMN("egress", "EGRESS", COLUMN_PLAIN),
+			COLUMN("status", "STATUS", COLUMN_PLAIN),
+			COLUMN("code", "CODE", COLUMN_PLAIN),
+			COLUMN("bytes_in", "IN", COLUMN_BYTES),
+			COLUMN("bytes_out", "OUT", COLUMN_BYTES),
+			COLUMN("ttfb_ms", "TTFB", COLUMN_MS),
+			COLUMN("duration_ms", "DURATION", COLUMN_MS),
+			COLUMN("ended", "ENDED", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_REQUESTS_WHY] = {"requests", "why", "GET", "/v1/requests/{}/why",
+		"shows where the limits stood and why each account was taken or not",
+		{{.metavar = "REQUEST_ID", .type = COMMAND_TEXT}}, .answer = ANSWER_STATUS},
+	[COMMAND_NOTICES_LIST] = {"notices", "list", "GET", "/v1/notices",
+		"lists what needs an eye, the newest first", .options = notice_list_options,
+		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("kind", "KIND", COLUMN_PLAIN),
+			COLUMN("subject", "SUBJECT", COLUMN_PLAIN),
+			COLUMN("count", "COUNT", COLUMN_PLAIN),
+			COLUMN("last_at", "LAST", COLUMN_PLAIN),
+			COLUMN("acked_at", "ACKED", COLUMN_PLAIN),
+			COLUMN("message", "MESSAGE", COLUMN_PLAIN)},
+		.answer = ANSWER_LIST},
+	[COMMAND_NOTICES_ACK] = {"notices", "ack", "POST", "/v1/notices/{}/ack",
+		"says that a notice has been seen", ID_IN_PATH, CHANGE},
+	[COMMAND_EXPORT] = {"export", NULL, "GET", "/v1/export",
+		"prints the configuration as one JSON document, without credentials",
+		.answer = ANSWER_JSON},
+	[COMMAND_APPLY] = {"apply", NULL, "POST", "/v1/apply",
+		"adds and changes what a document of export names; deletes nothing",
+		{{.metavar = "FILE", .type = COMMAND_DOCUMENT}}, no_reload_options,
+		.answer = ANSWER_CHANGES, CHANGE},
+	[COMMAND_BACKUP] = {"backup", NULL, "GET", "/v1/backup",
+		"writes a consistent copy of the store, credentials still encrypted",
+		{{.metavar = "FILE", .type = COMMAND_OUTPUT}}, .answer = ANSWER_FILE,
+		.authority = AUTHORITY_ADMIN},
+};
+
+static const struct command_noun nouns[] = {
+	{"tenants", "who may send requests, and how many"},
+	{"tokens", "relay keys of tenants"},
+	{"upstreams", "services that requests go to"},
+	{"egress", "ways out: the addresses upstreams see"},
+	{"accounts", "accounts at upstreams, with their credentials"},
+	{"pools", "accounts that serve the same requests"},
+	{"bans", "addresses and networks that nothing is served to"},
+	{"site", "switches for all tenants at once"},
+	{"haproxy", "HAProxy's configuration"},
+	{"status", NULL},
+	{"requests", "the last requests, and why they went as they did"},
+	{"notices", "what needs an eye: accounts and ways out that are out of use"},
+	{"export", NULL},
+	{"apply", NULL},
+	{"backup", NULL},
+	{NULL, NULL},
+};
+
+const struct command *command_row(enum command_id id)
+{
+	return &rows[id];
+}
+
+const struct command_noun *command_nouns(void)
+{
+	return nouns;
+}

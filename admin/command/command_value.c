@@ -1,0 +1,371 @@
+/* Values of options: from the command line's text to JSON, and the check of JSON from anywhere. */
+#include "admin/command/command.h"
+
+#include "common/buffer.h"
+#include "common/ip.h"
+#include "common/num.h"
+
+#include <errno.h>
+
+static bool is_name_start(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool command_name_is_valid(struct slice s)
+{
+	if (s.n == 0 || s.n > COMMAND_NAME_MAX || !is_name_start(s.p[0]))
+		return false;
+	for (size_t i = 1; i < s.n; i++) {
+		if (!is_name_start(s.p[i]) && s.p[i] != '.' && s.p[i] != '_' && s.p[i] != '-')
+			return false;
+	}
+	return true;
+}
+
+static bool is_choice(const char *choices, struct slice s)
+{
+	struct slice rest = slice_from_str(choices);
+	struct slice one;
+
+	while (slice_next(&rest, '|', &one)) {
+		if (slice_eq(one, s))
+			return true;
+	}
+	return false;
+}
+
+static bool has_control_characters(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c < 0x20 || c == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t number_max(const struct command_option *o)
+{
+	return o->max ? o->max : INT64_MAX;
+}
+
+static int check_name(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	if ((o->clearable && s.n == 0) || command_name_is_valid(s))
+		return 0;
+	return errtext_set(e, -EINVAL,
+		"%s: \"%.*s\" is not a name: up to 63 of a-z 0-9 . _ -, the first a letter "
+		"or a digit",
+		o->name, (int)slice_cut(s, 100).n, s.p);
+}
+
+static int check_duration(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	uint64_t max = o->max ? o->max : COMMAND_DURATION_MAX_MS;
+	char text[NUM_DURATION_SIZE];
+	uint64_t ms;
+	int error = num_parse_duration(s, max, &ms);
+
+	if (error == -ERANGE)
+		return errtext_set(
+			e, -EINVAL, "%s: at most %s", o->name, num_format_duration(max, text));
+	if (error)
+		return errtext_set(e, -EINVAL,
+			"%s: \"%.*s\" is not a duration (as 500ms, 10s, 30d)", o->name,
+			(int)slice_cut(s, 100).n, s.p);
+	return 0;
+}
+
+static int check_network(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	struct cidr net;
+
+	if (cidr_parse(s, &net) == 0)
+		return 0;
+	return errtext_set(e, -EINVAL,
+		"%s: \"%.*s\" is not an address or network (as 10.0.0.0/8, host bits zero)",
+		o->name, (int)slice_cut(s, 100).n, s.p);
+}
+
+static int check_plain(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	if (s.n > COMMAND_TEXT_MAX)
+		return errtext_set(
+			e, -EINVAL, "%s: longer than %d bytes", o->name, COMMAND_TEXT_MAX);
+	if (has_control_characters(s))
+		return errtext_set(e, -EINVAL, "%s: holds a control character", o->name);
+	if (s.n == 0 && !o->clearable)
+		return errtext_set(e, -EINVAL, "%s: is empty", o->name);
+	return 0;
+}
+
+static int check_content(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	if (s.n > COMMAND_FILE_MAX)
+		return errtext_set(
+			e, -EINVAL, "%s: larger than %zu bytes", o->name, COMMAND_FILE_MAX);
+	if (s.n && memchr(s.p, '\0', s.n))
+		return errtext_set(e, -EINVAL, "%s: holds a NUL byte", o->name);
+	return 0;
+}
+
+static int check_string(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	switch (o->type) {
+	case COMMAND_NAME:
+	case COMMAND_NAMES:
+		return check_name(o, s, e);
+	case COMMAND_DURATION:
+		return check_duration(o, s, e);
+	case COMMAND_NETWORKS:
+		return check_network(o, s, e);
+	case COMMAND_CHOICE:
+		if (is_choice(o->choices, s))
+			return 0;
+		return errtext_set(e, -EINVAL, "%s: \"%.*s\" is none of %s", o->name,
+			(int)slice_cut(s, 100).n, s.p, o->choices);
+	case COMMAND_CONTENT:
+	case COMMAND_STDIN:
+		return check_content(o, s, e);
+	case COMMAND_TEXT:
+	case COMMAND_TEXTS:
+	case COMMAND_HEADERS:
+	case COMMAND_PATH:
+	case COMMAND_ORIGIN:
+		return check_plain(o, s, e);
+	case COMMAND_NUMBER:
+	case COMMAND_SHARE:
+	case COMMAND_FLAG:
+	case COMMAND_SWITCH:
+	case COMMAND_DOCUMENT:
+	case COMMAND_OUTPUT:
+		break;
+	}
+	return errtext_set(e, -EINVAL, "%s: is not a text", o->name);
+}
+
+static enum json_type wanted_type(const struct command_option *o)
+{
+	switch (o->type) {
+	case COMMAND_NUMBER:
+		return json_type_int;
+	case COMMAND_SHARE:
+		return json_type_double;
+	case COMMAND_FLAG:
+	case COMMAND_SWITCH:
+		return json_type_boolean;
+	case COMMAND_NAMES:
+	case COMMAND_NETWORKS:
+	case COMMAND_TEXTS:
+		return json_type_array;
+	case COMMAND_HEADERS:
+		return json_type_object;
+	case COMMAND_TEXT:
+	case COMMAND_NAME:
+	case COMMAND_DURATION:
+	case COMMAND_CHOICE:
+	case COMMAND_PATH:
+	case COMMAND_CONTENT:
+	case COMMAND_STDIN:
+	case COMMAND_ORIGIN:
+	case COMMAND_DOCUMENT:
+	case COMMAND_OUTPUT:
+		break;
+	}
+	return json_type_string;
+}
+
+static const char *type_word(enum json_type type)
+{
+	switch (type) {
+	case json_type_int:
+		return "a whole number";
+	case json_type_boolean:
+		return "true or false";
+	case json_type_array:
+		return "an array of strings";
+	case json_type_object:
+		return "an object of strings";
+	case json_type_double:
+		return "a number";
+	case json_type_string:
+	case json_type_null:
+		break;
+	}
+	return "a string";
+}
+
+static struct slice json_slice(json_object *value)
+{
+	return (struct slice){
+		json_object_get_string(value), (size_t)json_object_get_string_len(value)};
+}
+
+static int check_number(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	/* json-c clips what does not fit in 64 bits; the bound below is never above that */
+	int64_t n = json_object_get_int64(value);
+	uint64_t max = number_max(o);
+
+	if (n >= 0 && (uint64_t)n <= max)
+		return 0;
+	return errtext_set(
+		e, -EINVAL, "%s: a number from 0 to %llu", o->name, (unsigned long long)max);
+}
+
+/* Not a number is not within bounds either. */
+static int check_share(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	double share = json_object_get_double(value);
+
+	if (share >= 0 && share <= 1)
+		return 0;
+	return errtext_set(e, -EINVAL, "%s: a number from 0 to 1, as 0.7", o->name);
+}
+
+static int check_array(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	size_t n = json_object_array_length(value);
+
+	if (n > COMMAND_LIST_MAX)
+		return errtext_set(
+			e, -EINVAL, "%s: more than %d values", o->name, COMMAND_LIST_MAX);
+	if (o->type == COMMAND_NETWORKS && n > CIDR_LIST_MAX)
+		return errtext_set(e, -EINVAL, "%s: more than %d networks", o->name, CIDR_LIST_MAX);
+	if (n == 0 && o->required)
+		return errtext_set(e, -EINVAL, "%s: at least one", o->name);
+	for (size_t i = 0; i < n; i++) {
+		json_object *one = json_object_array_get_idx(value, i);
+		if (!json_object_is_type(one, json_type_string))
+			return errtext_set(e, -EINVAL, "%s: is not an array of strings", o->name);
+		struct command_option element = *o;
+		element.clearable = false;
+		if (check_string(&element, json_slice(one), e))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_object(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	if (json_object_object_length(value) > COMMAND_LIST_MAX)
+		return errtext_set(
+			e, -EINVAL, "%s: more than %d values", o->name, COMMAND_LIST_MAX);
+	json_object_object_foreach(value, key, text)
+	{
+		if (!json_object_is_type(text, json_type_string))
+			return errtext_set(e, -EINVAL, "%s: %s is not a string", o->name, key);
+		if (check_plain(o, slice_from_str(key), e) || check_plain(o, json_slice(text), e))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int command_value_check(const struct command_option *o, json_object *value, struct errtext *e)
+{
+	enum json_type want = wanted_type(o);
+
+	if (want == json_type_double && json_object_is_type(value, json_type_int))
+		return check_share(o, value, e);
+	if (!json_object_is_type(value, want))
+		return errtext_set(e, -EINVAL, "%s: is not %s", o->name, type_word(want));
+	if (want == json_type_int)
+		return check_number(o, value, e);
+	if (want == json_type_double)
+		return check_share(o, value, e);
+	if (want == json_type_array)
+		return check_array(o, value, e);
+	if (want == json_type_object)
+		return check_object(o, value, e);
+	if (want == json_type_string)
+		return check_string(o, json_slice(value), e);
+	return 0;
+}
+
+int command_fields_check(const struct command *c, json_object *body, struct errtext *e)
+{
+	struct command_option o;
+
+	json_object_object_foreach(body, field, value)
+	{
+		if (!command_field_find(c, field, &o))
+			return errtext_set(e, -EINVAL, "unknown field \"%.100s\"", field);
+		if (command_value_check(&o, value, e))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_required(const struct command *c, json_object *body, struct errtext *e)
+{
+	char field[COMMAND_FIELD_SIZE];
+
+	for (const struct command_argument *a = c->arguments; a->metavar; a++) {
+		if (a->field && !a->optional && !json_object_object_get_ex(body, a->field, NULL))
+			return errtext_set(e, -EINVAL, "%s is missing", a->metavar);
+	}
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		command_option_field(o, field);
+		if (o->required && !json_object_object_get_ex(body, field, NULL))
+			return errtext_set(e, -EINVAL, "--%s is missing", o->name);
+	}
+	return 0;
+}
+
+static void name_group(const struct command *c, char group, struct buffer *out)
+{
+	for (const struct command_option *o = c->options; o->name; o++) {
+		if (o->group == group)
+			buffer_printf(out, "%s--%s", out->len ? ", " : "", o->name);
+	}
+}
+
+/* Options of one group may share a field: they count once. */
+static size_t count_group(const struct command *c, char group, json_object *body)
+{
+	char field[COMMAND_FIELD_SIZE];
+	char last[COMMAND_FIELD_SIZE] = "";
+	size_t n = 0;
+
+	for (const struct command_option *o = c->options; o->name; o++) {
+		if (o->group != group || strcmp(command_option_field(o, field), last) == 0)
+			continue;
+		memcpy(last, field, sizeof(last));
+		n += json_object_object_get_ex(body, field, NULL) ? 1 : 0;
+	}
+	return n;
+}
+
+static int check_groups(const struct command *c, json_object *body, struct errtext *e)
+{
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		if (!o->group)
+			continue;
+		size_t n = count_group(c, o->group, body);
+		bool required = o->group >= 'A' && o->group <= 'Z';
+		if (n == 1 || (n == 0 && !required))
+			continue;
+		struct buffer names = {0};
+		name_group(c, o->group, &names);
+		errtext_set(e, -EINVAL, "%s of %s", n ? "give only one" : "give one",
+			buffer_str(&names));
+		buffer_fini(&names);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int command_presence_check(const struct command *c, json_object *body, struct errtext *e)
+{
+	int error = check_required(c, body, e);
+
+	return error ? error : check_groups(c, body, e);
+}
+
+int command_body_check(const struct command *c, json_object *body, struct errtext *e)
+{
+	int error = command_fields_check(c, body, e);
+
+	return error ? error : command_presence_check(c, body, e);
+}

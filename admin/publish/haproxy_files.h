@@ -1,0 +1,35 @@
+/* HAProxy's files on disk: checked in a directory of their own first, then put in place atomically. */
+#ifndef RELAY_ADMIN_PUBLISH_HAPROXY_FILES_H
+#define RELAY_ADMIN_PUBLISH_HAPROXY_FILES_H
+
+#include "admin/publish/haproxy_model.h"
+#include "common/buffer.h"
+#include "common/errtext.h"
+
+#include <stdbool.h>
+
+#define HAPROXY_FILES_PATH_MAX 1200
+#define HAPROXY_FILES_CHECK_MS 10000
+
+/* The texts of the two files. */
+struct haproxy_texts {
+	struct buffer cfg;
+	struct buffer spoe;
+};
+
+void haproxy_texts_fini(struct haproxy_texts *t);
+int haproxy_texts_render(struct haproxy_texts *t, const struct render_model *m, struct errtext *e);
+
+/* The CA files that the model names; what is there already stays. */
+int haproxy_files_write_ca(const struct haproxy_model *m, struct errtext *e);
+/*
+ * Lets HAProxy check the configuration in a temporary directory below the model's output directory.
+ * 0, or -EINVAL with HAProxy's own words; nothing is left behind.
+ */
+int haproxy_files_check(const struct haproxy_model *m, const char *binary, struct errtext *e);
+/* Puts both files in place, durably. */
+int haproxy_files_write(const char *dir, const struct haproxy_texts *t, struct errtext *e);
+/* Whether the files in `dir` are these, byte for byte. */
+bool haproxy_files_are(const char *dir, const struct haproxy_texts *t);
+
+#endif

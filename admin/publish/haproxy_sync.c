@@ -1,0 +1,487 @@
+#include "admin/publish/haproxy_sync.h"
+
+#include "admin/control.h"
+#include "admin/publish/generation.h"
+#include "admin/publish/haproxy_files.h"
+#include "admin/publish/haproxy_model.h"
+#include "admin/publish/publish.h"
+#include "admin/store/hex.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define SETTING_OPTIONS "haproxy.options" /* JSON of the last `haproxy render` */
+#define SETTING_HASH "haproxy.hash"	  /* of the texts of settings.gen */
+#define SETTING_LOADED "haproxy.loaded"	  /* the generation that HAProxy was seen to have */
+#define RELOAD_MS 10000
+#define STATUS_MS 500
+#define PROBE_MS 500 /* a HAProxy that hangs must not hold up what it need not know */
+
+struct haproxy_sync {
+	struct control *control;
+	struct json_object *options; /* NULL = never rendered */
+	struct haproxy_texts texts;  /* of the newest generation, when `unwritten` */
+	bool unwritten;
+	bool failed;	    /* the last attempt to render: the store has what the files lack */
+	bool pending;	    /* HAProxy has not loaded the newest generation yet */
+	bool deferred;	    /* by --no-reload: no retry by ourselves */
+	int64_t written_ms; /* when the files were put in place */
+	struct errtext error;
+};
+
+const char *haproxy_outcome_name(enum haproxy_outcome o)
+{
+	switch (o) {
+	case HAPROXY_UNCHANGED:
+		return "unchanged";
+	case HAPROXY_RELOADED:
+		return "reloaded";
+	case HAPROXY_PENDING:
+		return "pending reload";
+	}
+	return "";
+}
+
+static const char *text_option(struct json_object *options, const char *name)
+{
+	struct json_object *o;
+
+	if (!options || !json_object_object_get_ex(options, name, &o) ||
+		!json_object_is_type(o, json_type_string))
+		return "";
+	return json_object_get_string(o);
+}
+
+static const char *output_dir(const struct haproxy_sync *h)
+{
+	return text_option(h->options, "out");
+}
+
+static void note_error(struct haproxy_sync *h, const struct errtext *e)
+{
+	if (strcmp(h->error.text, e->text) != 0)
+		log_event(
+			LOG_LEVEL_WARNING, "haproxy is not up to date", LOG_STR("reason", e->text));
+	h->error = *e;
+}
+
+/* --- what was kept --- */
+
+static void load_written(struct haproxy_sync *h)
+{
+	char path[HAPROXY_FILES_PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
+	if (stat(path, &st) == 0)
+		h->written_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+static uint64_t loaded_generation(struct store *s)
+{
+	char *text = NULL;
+
+	if (store_get_setting(s, SETTING_LOADED, &text, NULL) < 0 || !text)
+		return 0;
+	uint64_t gen = strtoull(text, NULL, 10);
+	free(text);
+	return gen;
+}
+
+struct haproxy_sync *haproxy_sync_new(struct control *c, struct errtext *e)
+{
+	struct haproxy_sync *h = calloc(1, sizeof(*h));
+	char *text = NULL;
+
+	if (!h) {
+		errtext_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	h->control = c;
+	if (store_get_setting(c->store, SETTING_OPTIONS, &text, e) < 0) {
+		free(h);
+		return NULL;
+	}
+	if (text)
+		h->options = json_tokener_parse(text);
+	free(text);
+	if (h->options) {
+		h->pending = loaded_generation(c->store) != generation_current(c->store);
+		load_written(h);
+	}
+	return h;
+}
+
+void haproxy_sync_free(struct haproxy_sync *h)
+{
+	if (!h)
+		return;
+	haproxy_texts_fini(&h->texts);
+	json_object_put(h->options);
+	free(h);
+}
+
+static void mark_loaded(struct haproxy_sync *h)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu",
+		(unsigned long long)generation_current(h->control->store));
+	store_set_setting(h->control->store, SETTING_LOADED, text, NULL);
+	h->pending = false;
+	h->deferred = false;
+	h->error.text[0] = '\0';
+}
+
+/* --- rendering --- */
+
+static void hash_texts(const struct haproxy_texts *t, struct buffer *out)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	struct buffer all = {0};
+
+	buffer_append_slice(&all, buffer_slice(&t->cfg));
+	buffer_append(&all, "", 1);
+	buffer_append_slice(&all, buffer_slice(&t->spoe));
+	SHA256((const uint8_t *)buffer_str(&all), all.len, digest);
+	hex_format((struct slice){(const char *)digest, sizeof(digest)}, out);
+	buffer_fini(&all);
+}
+
+static bool hash_is_kept(struct haproxy_sync *h)
+{
+	struct buffer hash = {0};
+	char *kept = NULL;
+
+	hash_texts(&h->texts, &hash);
+	store_get_setting(h->control->store, SETTING_HASH, &kept, NULL);
+	bool same = kept && strcmp(kept, buffer_str(&hash)) == 0;
+	free(kept);
+	buffer_fini(&hash);
+	return same;
+}
+
+/* Renders what the store has under the number it has already. */
+static int render_as(
+	struct haproxy_sync *h, struct json_object *options, uint64_t gen, struct errtext *e)
+{
+	struct haproxy_model m;
+	int error = haproxy_model_init(&m, h->control, options, gen, e);
+
+	if (error)
+		return error;
+	error = haproxy_texts_render(&h->texts, &m.render, e);
+	haproxy_model_fini(&m);
+	return error;
+}
+
+static const char *binary_of(const struct haproxy_sync *h, struct json_object *options)
+{
+	const char *given = text_option(options, "haproxy");
+
+	return *given ? given : h->control->config.haproxy_binary.s;
+}
+
+/* Renders as a new generation, with HAProxy's consent, and keeps that in the store. */
+static int render_next(
+	struct haproxy_sync *h, struct json_object *options, uint64_t gen, struct errtext *e)
+{
+	struct store *s = h->control->store;
+	struct haproxy_model m;
+	struct buffer hash = {0};
+	int error = haproxy_model_init(&m, h->control, options, gen, e);
+
+	if (error)
+		return error;
+	error = haproxy_files_write_ca(&m, e);
+	if (!error)
+		error = haproxy_files_check(&m, binary_of(h, options), e);
+	if (!error)
+		error = haproxy_texts_render(&h->texts, &m.render, e);
+	haproxy_model_fini(&m);
+	if (error)
+		return error;
+	hash_texts(&h->texts, &hash);
+	error = store_set_setting(s, SETTING_HASH, buffer_str(&hash), e);
+	buffer_fini(&hash);
+	if (!error)
+		error = generation_set_current(s, gen, e);
+	return error ? error : store_bump_version(s, e);
+}
+
+/* `ret_new` tells whether there is a new generation. Inside a transaction. */
+static int render_changes(
+	struct haproxy_sync *h, struct json_object *options, bool *ret_new, struct errtext *e)
+{
+	struct store *s = h->control->store;
+	uint64_t gen = generation_current(s);
+	bool changed = false;
+	int error = generation_plan(s, gen + 1, &changed, e);
+
+	if (!error && !changed && gen) {
+		error = render_as(h, options, gen, e);
+		if (!error && hash_is_kept(h)) {
+			*ret_new = false;
+			return 0;
+		}
+	}
+	if (!error)
+		error = render_next(h, options, gen + 1, e);
+	*ret_new = true;
+	return error;
+}
+
+static int keep_options(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
+{
+	if (options == h->options)
+		return 0;
+	return store_set_setting(h->control->store, SETTING_OPTIONS,
+		json_object_to_json_string_ext(options, JSON_C_TO_STRING_PLAIN), e);
+}
+
+static int render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
+{
+	struct store *s = h->control->store;
+	bool is_new = false;
+	int error = store_begin(s, e);
+
+	if (error)
+		return error;
+	error = render_changes(h, options, &is_new, e);
+	if (!error)
+		error = keep_options(h, options, e);
+	if (error) {
+		store_rollback(s);
+		haproxy_texts_fini(&h->texts);
+		return error;
+	}
+	error = store_commit(s, e);
+	if (error)
+		return error;
+	h->unwritten = is_new || !haproxy_files_are(text_option(options, "out"), &h->texts);
+	h->pending |= h->unwritten;
+	if (!h->unwritten)
+		haproxy_texts_fini(&h->texts);
+	return 0;
+}
+
+int haproxy_sync_prepare(struct haproxy_sync *h, struct haproxy_report *ret)
+{
+	struct errtext why = {""};
+
+	*ret = (struct haproxy_report){.outcome = HAPROXY_UNCHANGED};
+	if (!h->options)
+		return 0;
+	int error = render(h, h->options, &why);
+	h->failed = error != 0;
+	if (error) {
+		note_error(h, &why);
+		ret->outcome = HAPROXY_PENDING;
+		ret->error = why;
+	}
+	return error;
+}
+
+/* --- reloading --- */
+
+/* Whether HAProxy has started since the files were written, and so has read them. */
+static bool has_started_since(struct haproxy_sync *h)
+{
+	const struct config *config = &h->control->config;
+	struct runtime_status status;
+
+	if (!h->written_ms || !config->haproxy_admin_socket.s[0] ||
+		runtime_status(config->haproxy_admin_socket.s, config->haproxy_master_socket.s,
+			STATUS_MS, &status, NULL) < 0)
+		return false;
+	/* the uptime is in whole seconds, rounded down */
+	return clock_wall_ms() - (status.uptime_s + 1) * 1000 >= h->written_ms;
+}
+
+static int probe(const char *master, struct errtext *e)
+{
+	struct buffer answer = {.max = RUNTIME_ANSWER_MAX};
+	int error = runtime_command(master, "show proc", PROBE_MS, &answer, e);
+
+	buffer_fini(&answer);
+	return error;
+}
+
+static int reload(struct haproxy_sync *h, struct errtext *e)
+{
+	const char *master = h->control->config.haproxy_master_socket.s;
+
+	if (!*master)
+		return errtext_set(
+			e, -ENOTSUP, "[haproxy] master_socket is not set: reload HAProxy yourself");
+	int error = probe(master, e);
+	if (!error)
+		error = runtime_reload(master, RELOAD_MS, e);
+	if (!error) {
+		mark_loaded(h);
+		log_event(LOG_LEVEL_INFO, "haproxy reloaded",
+			LOG_INT("gen", generation_current(h->control->store)));
+	}
+	return error;
+}
+
+static int write_files(struct haproxy_sync *h, struct errtext *e)
+{
+	if (!h->unwritten)
+		return 0;
+	int error = haproxy_files_write(output_dir(h), &h->texts, e);
+	if (error)
+		return error;
+	h->unwritten = false;
+	h->deferred = false;
+	h->written_ms = clock_wall_ms();
+	haproxy_texts_fini(&h->texts);
+	return 0;
+}
+
+void haproxy_sync_finish(struct haproxy_sync *h, bool with_reload, struct haproxy_report *ret)
+{
+	struct errtext why = {""};
+
+	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
+	int error = write_files(h, &why);
+	if (!error && !h->failed && !h->pending) {
+		h->error.text[0] = '\0';
+		ret->outcome = HAPROXY_UNCHANGED;
+		return;
+	}
+	if (!error && !with_reload) {
+		h->deferred = true;
+		return;
+	}
+	if (!error && !h->failed)
+		error = reload(h, &why);
+	if (error) {
+		note_error(h, &why);
+		ret->error = why;
+	} else if (h->failed) {
+		ret->error = h->error;
+	} else {
+		ret->outcome = HAPROXY_RELOADED;
+	}
+}
+
+static void publish_now(struct haproxy_sync *h)
+{
+	struct control_outcome ignored;
+	struct errtext why;
+
+	if (control_publish(h->control, &ignored, &why) < 0)
+		log_event(LOG_LEVEL_ERROR, "snapshot cannot be built", LOG_STR("reason", why.text));
+}
+
+void haproxy_sync_retry(struct haproxy_sync *h)
+{
+	struct haproxy_report report;
+
+	if (!h->options || (!h->pending && !h->failed))
+		return;
+	if (h->failed && haproxy_sync_prepare(h, &report) == 0)
+		publish_now(h);
+	if (!h->failed && !h->unwritten && has_started_since(h))
+		mark_loaded(h);
+	else if (!h->deferred)
+		haproxy_sync_finish(h, true, &report);
+}
+
+/* --- commands --- */
+
+static int check_options(struct json_object *options, struct errtext *e)
+{
+	const char *out = text_option(options, "out");
+
+	if (*out != '/')
+		return errtext_set(e, -EINVAL, "out must be an absolute path");
+	if (mkdir(out, 0755) < 0 && errno != EEXIST) {
+		int error = errno;
+		return errtext_set(e, -EINVAL, "%s: cannot be made: %s", out, strerror(error));
+	}
+	return 0;
+}
+
+/* The configured directory stands in for one that is not given. */
+static struct json_object *copy_options(const struct haproxy_sync *h, struct json_object *options)
+{
+	struct json_object *copy = NULL;
+
+	if (json_object_deep_copy(options, &copy, NULL) < 0)
+		return NULL;
+	if (!*text_option(copy, "out"))
+		json_object_object_add(copy, "out",
+			json_object_new_string(h->control->config.haproxy_output_dir.s));
+	return copy;
+}
+
+int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, bool with_reload,
+	struct haproxy_report *ret, struct errtext *e)
+{
+	struct json_object *copy = copy_options(h, options);
+	int error = copy ? check_options(copy, e) : errtext_set(e, -ENOMEM, "out of memory");
+
+	if (!error)
+		error = render(h, copy, e);
+	if (error) {
+		json_object_put(copy);
+		return error;
+	}
+	json_object_put(h->options);
+	h->options = copy;
+	h->failed = false;
+	publish_now(h);
+	haproxy_sync_finish(h, with_reload, ret);
+	return 0;
+}
+
+static int not_rendered(struct errtext *e)
+{
+	return errtext_set(e, -EINVAL,
+		"HAProxy's files were never rendered: run relayadm haproxy render --out DIR");
+}
+
+int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e)
+{
+	char path[HAPROXY_FILES_PATH_MAX];
+
+	if (!h->options)
+		return not_rendered(e);
+	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
+	return runtime_check(binary_of(h, h->options), path, HAPROXY_FILES_CHECK_MS, e);
+}
+
+int haproxy_sync_reload(struct haproxy_sync *h, struct haproxy_report *ret, struct errtext *e)
+{
+	if (!h->options)
+		return not_rendered(e);
+	if (haproxy_sync_prepare(h, ret) < 0)
+		return 0;
+	publish_now(h);
+	h->pending = true;
+	haproxy_sync_finish(h, true, ret);
+	return 0;
+}
+
+void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)
+{
+	const struct config *config = &h->control->config;
+
+	*ret = (struct haproxy_state){.gen = generation_current(h->control->store)};
+	if (h->pending && !h->failed && !h->unwritten && has_started_since(h))
+		mark_loaded(h);
+	ret->pending = h->pending || h->failed;
+	ret->output_dir = output_dir(h);
+	ret->error = h->error.text;
+	if (config->haproxy_admin_socket.s[0] || config->haproxy_master_socket.s[0])
+		ret->answers = runtime_status(config->haproxy_admin_socket.s,
+				       config->haproxy_master_socket.s, STATUS_MS, &ret->status,
+				       NULL) == 0;
+}

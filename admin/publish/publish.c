@@ -1,0 +1,279 @@
+#include "admin/publish/publish.h"
+
+#include "admin/api/site.h"
+#include "admin/control.h"
+#include "admin/control_keeper.h"
+#include "admin/publish/assemble.h"
+#include "admin/publish/keybase.h"
+#include "admin/upkeep/banlist.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/snapshot.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct publish {
+	struct control *control;
+	int peer_fd; /* -1 = no agent */
+	uint32_t peer_number;
+	struct keybase base;
+	int snapshot_fd; /* -1 = nothing built yet */
+	uint64_t version;
+	uint64_t sent; /* to this peer; 0 = nothing */
+	uint64_t acknowledged;
+	uint64_t refused; /* the last version that the agent did not take */
+	char reason[CHANNEL_TEXT_MAX];
+};
+
+struct publish *publish_new(struct control *c)
+{
+	struct publish *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->control = c;
+	p->peer_fd = -1;
+	p->snapshot_fd = -1;
+	keybase_init(&p->base);
+	return p;
+}
+
+static void forget_peer(struct publish *p)
+{
+	if (p->peer_fd >= 0)
+		close(p->peer_fd);
+	p->peer_fd = -1;
+	p->peer_number++;
+	p->sent = 0;
+}
+
+void publish_free(struct publish *p)
+{
+	if (!p)
+		return;
+	forget_peer(p);
+	keybase_fini(&p->base);
+	if (p->snapshot_fd >= 0)
+		close(p->snapshot_fd);
+	free(p);
+}
+
+int publish_fd(const struct publish *p)
+{
+	return p->peer_fd;
+}
+
+uint32_t publish_peer_number(const struct publish *p)
+{
+	return p->peer_number;
+}
+
+uint64_t publish_version(const struct publish *p)
+{
+	return p->version;
+}
+
+uint64_t publish_acknowledged(const struct publish *p)
+{
+	return p->acknowledged;
+}
+
+/* --- building --- */
+
+/* Appends the log of keys; a base that is missing, stale or too far behind is built anew first. */
+static int build_keys(struct publish *p, struct buffer *log, struct errtext *e)
+{
+	struct store *s = p->control->store;
+	uint32_t count = 0;
+	bool whole = false;
+	int error = keybase_is_whole(&p->base, s, &whole, e);
+
+	if (!error && whole)
+		error = keybase_log(&p->base, s, log, &count, e);
+	if (error || (whole && count <= PUBLISH_LOG_MAX))
+		return error;
+	buffer_clear(log);
+	error = keybase_build(&p->base, s, e);
+	return error ? error : keybase_log(&p->base, s, log, &count, e);
+}
+
+static int make_head(const struct publish *p, struct snapshot_head *ret, struct errtext *e)
+{
+	const struct control *c = p->control;
+	struct snapshot_head h = {
+		.version = store_version(c->store),
+		.keybase = p->base.id,
+		.max_body = c->config.requests_max_body,
+		.created_ms = clock_wall_ms(),
+		.sticky_ttl_ms = c->config.sticky_ttl_ms,
+		.health = {.threshold = (uint32_t)c->config.health_threshold,
+			.half_open = (uint32_t)c->config.health_half_open,
+			.recovery_ms = c->config.health_recovery_ms,
+			.attempts = (uint32_t)c->config.health_attempts,
+			.retry_percent = (uint32_t)c->config.health_retry_percent,
+			.retry_per_second = (uint32_t)c->config.health_retry_per_second},
+		.bad_keys_max = c->config.bad_keys_max,
+		.ban_ms = c->config.ban_ms,
+	};
+	int error = site_flags(c->store, &h.flags, e);
+
+	if (!error)
+		error = banlist_taken(c->store, c->board, &h.bans_taken, e);
+	if (error)
+		return error;
+
+	memcpy(h.hash_secret, c->secrets.hash_secret, sizeof(h.hash_secret));
+	snprintf(h.secret, sizeof(h.secret), "%s", c->secrets.record_secret);
+	snprintf(h.node_id, sizeof(h.node_id), "%.63s", c->config.node_id.s);
+	snprintf(h.region, sizeof(h.region), "%.63s", c->config.region.s);
+	*ret = h;
+	explicit_bzero(&h, sizeof(h));
+	return 0;
+}
+
+static int build_block(
+	struct publish *p, struct snapshot_builder *b, struct buffer *out, struct errtext *e)
+{
+	struct buffer log = {0};
+	int error = build_keys(p, &log, e);
+
+	if (!error)
+		error = assemble_snapshot(p->control->store, p->control->vault, b, e);
+	struct snapshot_head head;
+	if (!error)
+		error = make_head(p, &head, e);
+	if (!error) {
+		snapshot_builder_set_keylog(b, buffer_slice(&log));
+		error = snapshot_builder_finish(b, &head, out);
+		explicit_bzero(&head, sizeof(head));
+		if (error)
+			errtext_set(e, error, "snapshot: too large, or out of memory");
+	}
+	buffer_fini(&log);
+	return error;
+}
+
+int publish_build(struct publish *p, struct errtext *e)
+{
+	struct buffer block = {.max = SNAPSHOT_SIZE_MAX};
+	struct snapshot_builder *b = snapshot_builder_new();
+
+	if (!b)
+		return errtext_set(e, -ENOMEM, "snapshot: out of memory");
+	int error = build_block(p, b, &block, e);
+	int fd = error ? -1 : snapshot_seal("relay-snapshot", buffer_slice(&block));
+	if (!error && fd < 0)
+		error = errtext_set(e, fd, "snapshot: %s", strerror(-fd));
+	snapshot_builder_free(b);
+	buffer_fini(&block);
+	if (error)
+		return error;
+	if (p->snapshot_fd >= 0)
+		close(p->snapshot_fd);
+	p->snapshot_fd = fd;
+	p->version = store_version(p->control->store);
+	p->sent = 0;
+	return 0;
+}
+
+/* --- the agent --- */
+
+void publish_set_peer(struct publish *p, int fd)
+{
+	forget_peer(p);
+	p->peer_fd = fd;
+	p->acknowledged = 0;
+	p->refused = 0;
+}
+
+void publish_send(struct publish *p)
+{
+	const struct channel_message m = {.type = CHANNEL_SNAPSHOT, .version = p->version};
+	const int fds[] = {p->snapshot_fd, p->base.fd};
+
+	if (p->peer_fd < 0 || p->snapshot_fd < 0 || p->sent == p->version)
+		return;
+	int error = channel_send(p->peer_fd, &m, fds, 2);
+	if (!error)
+		p->sent = p->version;
+	else if (error != -EAGAIN)
+		forget_peer(p);
+}
+
+static void take_ack(struct publish *p, const struct channel_message *m)
+{
+	if (m->type != CHANNEL_SNAPSHOT_ACK)
+		return;
+	if (!m->error) {
+		p->acknowledged = m->version;
+		return;
+	}
+	p->refused = m->version;
+	snprintf(p->reason, sizeof(p->reason), "%.*s", CHANNEL_TEXT_MAX - 1, m->text);
+	log_event(LOG_LEVEL_ERROR, "agent refused a snapshot", LOG_INT("version", m->version),
+		LOG_STR("reason", p->reason));
+}
+
+void publish_receive(struct publish *p)
+{
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+	int error = 0;
+
+	while (p->peer_fd >= 0 && !error) {
+		error = channel_receive(p->peer_fd, &m, fds);
+		if (!error)
+			take_ack(p, &m);
+		for (size_t i = 0; i < CHANNEL_FDS_MAX && !error; i++)
+			if (fds[i] >= 0)
+				close(fds[i]); /* the agent has none to give */
+	}
+	if (error && error != -EAGAIN)
+		forget_peer(p);
+}
+
+/* Waits for a word of the agent, or of the keeper, who brings a new agent after a crash. */
+static int wait_for_word(struct publish *p, int timeout_ms)
+{
+	struct control *c = p->control;
+	struct pollfd fds[2] = {
+		{.fd = p->peer_fd, .events = POLLIN},
+		{.fd = c->keeper_fd, .events = POLLIN},
+	};
+
+	if (poll(fds, 2, timeout_ms) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (fds[0].revents)
+		publish_receive(p);
+	if (fds[1].revents)
+		control_keeper_receive(c);
+	return 0;
+}
+
+int publish_send_and_wait(struct publish *p, int timeout_ms, struct errtext *e)
+{
+	int64_t end = clock_monotonic_ns() + (int64_t)timeout_ms * 1000000;
+
+	while (p->acknowledged != p->version) {
+		int left = (int)((end - clock_monotonic_ns()) / 1000000);
+		publish_send(p);
+		if (p->refused == p->version)
+			return errtext_set(
+				e, -EBADMSG, "the agent refused the snapshot: %s", p->reason);
+		if (left <= 0 || p->control->keeper_gone)
+			return p->peer_fd < 0
+				? errtext_set(e, -EPIPE,
+					  "the agent is not running; it will have the "
+					  "change when it is back")
+				: errtext_set(e, -ETIMEDOUT,
+					  "the agent has not acknowledged the change yet");
+		int error = wait_for_word(p, left);
+		if (error)
+			return errtext_set(e, error, "waiting for the agent: %s", strerror(-error));
+	}
+	return 0;
+}

@@ -1,0 +1,16 @@
+/* The vault's key file: one line of 64 hex digits that only its owner can read. */
+#ifndef RELAY_ADMIN_STORE_KEYFILE_H
+#define RELAY_ADMIN_STORE_KEYFILE_H
+
+#include "common/errtext.h"
+
+#include <stdint.h>
+
+#define KEYFILE_KEY_LEN 32
+
+/* 0; -ENOENT (no such file); -EPERM (others can read it); -EINVAL (not a key); -errno. */
+int keyfile_read(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct errtext *e);
+/* Makes a new one, mode 0400, durable before it returns. -EEXIST when there is one already. */
+int keyfile_create(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct errtext *e);
+
+#endif

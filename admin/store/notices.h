@@ -1,0 +1,45 @@
+/*
+ * Notices (A5): what an operator has to know and may have to act on. One that is open is unique by kind
+ * and subject, so that a cause that goes on is one notice with a count; it ends when somebody
+ * acknowledges it or its cause is gone. Kinds are words of this program, never of outside: they label
+ * a metric. Subjects name what it is about: `account/NAME`, `egress/NAME`.
+ */
+#ifndef RELAY_ADMIN_STORE_NOTICES_H
+#define RELAY_ADMIN_STORE_NOTICES_H
+
+#include "admin/store/store.h"
+#include "common/errtext.h"
+
+#include <stdint.h>
+
+#define NOTICES_KEPT 1000 /* acknowledged ones; beyond it the oldest are forgotten */
+#define NOTICES_SUBJECT_SIZE 96
+#define NOTICES_MESSAGE_MAX 512 /* bytes; longer ones are cut */
+
+/* The kinds; relay_notices_total shows them from the start. */
+#define NOTICE_ACCOUNT_SUSPENDED "account_suspended"
+#define NOTICE_ACCOUNT_INVALID "account_invalid"
+#define NOTICE_NEEDS_LOGIN "needs_login"
+#define NOTICE_REFRESH_FAILING "refresh_failing"
+#define NOTICE_WATCH_FAILED "watch_failed"
+#define NOTICE_EGRESS_MISMATCH "egress_mismatch"
+
+/*
+ * Opens a notice and logs it, or counts it on the one that is open. Inside or outside of a transaction;
+ * the line in the log stays when the transaction is rolled back. 0 or negative.
+ */
+int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
+	struct errtext *e);
+/* Acknowledges the open one, because its cause is gone; `kind` NULL: all of that subject. */
+int notices_resolve(struct store *s, const char *kind, const char *subject, struct errtext *e);
+
+/* "account/NAME" into `out` of NOTICES_SUBJECT_SIZE; returns `out`. */
+const char *notices_subject(const char *what, const char *name, char *out);
+
+int notices_count_open(struct store *s, int64_t *ret, struct errtext *e);
+
+/* Called for each kind with how many were ever opened, in order of kinds. */
+typedef void notices_total_fn(void *context, const char *kind, int64_t opened);
+int notices_each_total(struct store *s, notices_total_fn *fn, void *context, struct errtext *e);
+
+#endif

@@ -1,0 +1,147 @@
+#include "admin/store/schema.h"
+
+/*
+ * Lists (allow_ip, headers) are kept as text in the form the user gave: CIDRs comma-separated, headers
+ * as a JSON object. Times are Unix milliseconds; 0 means never. Limits: 0 means unlimited.
+ */
+static const char first[] =
+	"CREATE TABLE settings ("
+	" name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+	"CREATE TABLE upstreams ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, url TEXT NOT NULL,"
+	" provider TEXT NOT NULL, strip TEXT NOT NULL DEFAULT '', headers TEXT NOT NULL DEFAULT '{}',"
+	" ca_pem TEXT NOT NULL DEFAULT '', first_byte_timeout_ms INTEGER NOT NULL DEFAULT 0,"
+	" token_url TEXT NOT NULL DEFAULT '', client_id TEXT NOT NULL DEFAULT '',"
+	" created_ms INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE egresses ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" kind TEXT NOT NULL CHECK (kind IN ('direct','source','socks4','node')),"
+	" address TEXT NOT NULL DEFAULT '', region TEXT NOT NULL DEFAULT '',"
+	" shared INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL) STRICT;"
+	"INSERT INTO egresses (name, kind, shared, created_ms) VALUES ('direct', 'direct', 1, 0);"
+	"CREATE TABLE accounts ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" upstream_id INTEGER NOT NULL REFERENCES upstreams ON DELETE RESTRICT,"
+	" weight INTEGER NOT NULL DEFAULT 100, region TEXT NOT NULL DEFAULT '',"
+	" rpm INTEGER NOT NULL DEFAULT 0, rph INTEGER NOT NULL DEFAULT 0,"
+	" concurrency INTEGER NOT NULL DEFAULT 0, max_consecutive INTEGER NOT NULL DEFAULT 0,"
+	" pace_min_ms INTEGER NOT NULL DEFAULT 0, pace_max_ms INTEGER NOT NULL DEFAULT 0,"
+	" headers TEXT NOT NULL DEFAULT '{}',"
+	" suspended INTEGER NOT NULL DEFAULT 0, suspend_reason TEXT NOT NULL DEFAULT '',"
+	" source TEXT NOT NULL CHECK (source IN ('token','auth-json','watch')),"
+	" watch_path TEXT NOT NULL DEFAULT '', created_ms INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE account_egresses ("
+	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,"
+	" egress_id INTEGER NOT NULL REFERENCES egresses ON DELETE RESTRICT,"
+	" position INTEGER NOT NULL, PRIMARY KEY (account_id, egress_id)) STRICT;"
+	"CREATE TABLE credentials ("
+	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,"
+	" field TEXT NOT NULL," /* access_token, refresh_token, id_token, account_id */
+	" generation INTEGER NOT NULL, sealed BLOB NOT NULL," /* vault.h */
+	" expires_ms INTEGER NOT NULL DEFAULT 0, updated_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (account_id, field)) STRICT;"
+	"CREATE TABLE pools ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" upstream_id INTEGER NOT NULL REFERENCES upstreams ON DELETE RESTRICT,"
+	" strategy TEXT NOT NULL DEFAULT 'sticky'"
+	"  CHECK (strategy IN ('sticky','least-loaded','round-robin')),"
+	" sticky TEXT NOT NULL DEFAULT 'soft' CHECK (sticky IN ('soft','hard')),"
+	" wait_ms INTEGER NOT NULL DEFAULT 10000, created_ms INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE pool_members ("
+	" pool_id INTEGER NOT NULL REFERENCES pools ON DELETE CASCADE,"
+	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE RESTRICT,"
+	" position INTEGER NOT NULL, PRIMARY KEY (pool_id, account_id)) STRICT;"
+	"CREATE TABLE tenants ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" enabled INTEGER NOT NULL DEFAULT 1, shadow INTEGER NOT NULL DEFAULT 0,"
+	" pool_id INTEGER REFERENCES pools ON DELETE RESTRICT, allow_ip TEXT NOT NULL DEFAULT '',"
+	" rps INTEGER NOT NULL DEFAULT 0, rpm INTEGER NOT NULL DEFAULT 0,"
+	" rph INTEGER NOT NULL DEFAULT 0, concurrency INTEGER NOT NULL DEFAULT 0,"
+	" daily INTEGER NOT NULL DEFAULT 0, monthly INTEGER NOT NULL DEFAULT 0,"
+	" wait TEXT NOT NULL DEFAULT 'refuse'" /* refuse | forever | milliseconds in decimal */
+	" , created_ms INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE keys ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" tenant_id INTEGER NOT NULL REFERENCES tenants ON DELETE RESTRICT,"
+	" pool_id INTEGER REFERENCES pools ON DELETE RESTRICT, name TEXT NOT NULL DEFAULT '',"
+	" hash BLOB NOT NULL UNIQUE, last4 TEXT NOT NULL, allow_ip TEXT NOT NULL DEFAULT '',"
+	" rps INTEGER NOT NULL DEFAULT 0, rpm INTEGER NOT NULL DEFAULT 0,"
+	" rph INTEGER NOT NULL DEFAULT 0, concurrency INTEGER NOT NULL DEFAULT 0,"
+	" created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL DEFAULT 0,"
+	" revoked_ms INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX keys_by_version ON keys (version);"
+	"CREATE INDEX keys_by_tenant ON keys (tenant_id);"
+	"CREATE TABLE backends (" /* SEAM.md: immutable ids, known from first_gen to last_gen */
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" upstream_id INTEGER NOT NULL REFERENCES upstreams ON DELETE CASCADE,"
+	" egress_id INTEGER NOT NULL REFERENCES egresses ON DELETE CASCADE,"
+	" fingerprint TEXT NOT NULL," /* of all that is rendered or depends on the URL */
+	" name TEXT NOT NULL, prefix TEXT NOT NULL, strip TEXT NOT NULL,"
+	" first_gen INTEGER NOT NULL, last_gen INTEGER) STRICT;" /* NULL = current */
+	"CREATE INDEX backends_by_pair ON backends (upstream_id, egress_id);"
+	"CREATE TABLE header_slots ("
+	" variable TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE,"
+	" first_gen INTEGER NOT NULL, last_gen INTEGER) STRICT;";
+
+static const char bans[] =
+	"CREATE TABLE bans ("
+	" network TEXT NOT NULL PRIMARY KEY," /* as cidr_format() writes it */
+	" reason TEXT NOT NULL DEFAULT '',"
+	" source TEXT NOT NULL CHECK (source IN ('operator','agent')),"
+	" created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE INDEX bans_by_expiry ON bans (expires_ms);"
+	"ALTER TABLE tenants ADD COLUMN own INTEGER NOT NULL DEFAULT 0;";
+
+/* Ids without REFERENCES: a request outlives its tenant. `number` rises with the end of requests. */
+static const char requests[] =
+	"CREATE TABLE requests ("
+	" number INTEGER PRIMARY KEY, id BLOB NOT NULL, started_ms INTEGER NOT NULL,"
+	" tenant_id INTEGER NOT NULL, key_id INTEGER NOT NULL, account_id INTEGER NOT NULL,"
+	" egress_id INTEGER NOT NULL, upstream_id INTEGER NOT NULL," /* 0 = none */
+	" ttfb_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL,"   /* -1 = none */
+	" status INTEGER NOT NULL, retries INTEGER NOT NULL,"
+	" bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL,"
+	" termination TEXT NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL) STRICT;"
+	"CREATE INDEX requests_by_id ON requests (id);"
+	"CREATE INDEX requests_by_tenant ON requests (tenant_id);"
+	"CREATE INDEX requests_by_time ON requests (started_ms);";
+
+/*
+ * `epoch` rises when the operator clears what the agent holds against an account or an egress.
+ * `refreshes` is the journal of token refreshes (refresh.h): a row stands from the durable intent to
+ * the commit, `reply` holds the raw answer, sealed, before anything of it is parsed.
+ */
+static const char health[] =
+	"ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accounts ADD COLUMN needs_login TEXT NOT NULL DEFAULT '';" /* why; empty = no */
+	"ALTER TABLE egresses ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN suspend_reason TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE egresses ADD COLUMN seen_ip TEXT NOT NULL DEFAULT '';" /* by the echo endpoint */
+	"ALTER TABLE egresses ADD COLUMN checked_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE egresses ADD COLUMN node_cert TEXT NOT NULL DEFAULT '';" /* paths, for nodes */
+	"ALTER TABLE egresses ADD COLUMN node_ca TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX account_egresses_by_egress ON account_egresses (egress_id);"
+	"CREATE TABLE refreshes ("
+	" account_id INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,"
+	" parent INTEGER NOT NULL," /* generation of the refresh token in use */
+	" attempt INTEGER NOT NULL, intent_ms INTEGER NOT NULL,"
+	" status INTEGER NOT NULL DEFAULT 0, reply BLOB, reply_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE TABLE notices ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL,"
+	" message TEXT NOT NULL, count INTEGER NOT NULL DEFAULT 1,"
+	" created_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+	" acked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE UNIQUE INDEX notices_open ON notices (kind, subject) WHERE acked_ms = 0;";
+
+/* What an account is asked to learn how it is (probe_request.h): empty = as the provider's row says. */
+static const char probes[] =
+	"ALTER TABLE upstreams ADD COLUMN probe_path TEXT NOT NULL DEFAULT '';";
+
+static const char *const migrations[] = {first, bans, requests, health, probes};
+
+const char *const *schema_migrations(size_t *ret_count)
+{
+	*ret_count = sizeof(migrations) / sizeof(migrations[0]);
+	return migrations;
+}

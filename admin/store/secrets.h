@@ -1,0 +1,27 @@
+/*
+ * Secrets that the relay makes for itself, once, and keeps sealed in the store: the one under which
+ * relay keys are hashed, and the one by which HAProxy shows itself on TCP and UDP.
+ */
+#ifndef RELAY_ADMIN_STORE_SECRETS_H
+#define RELAY_ADMIN_STORE_SECRETS_H
+
+#include "admin/store/store.h"
+#include "admin/store/vault.h"
+#include "common/relaykey.h"
+#include "common/seam.h"
+
+#define SECRETS_RECORD_LEN 40 /* of one that we make */
+
+struct secrets {
+	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
+	struct relaykey_hasher hasher; /* ready to hash relay keys for the store */
+	char record_secret[SEAM_SECRET_MAX + 1];
+	bool record_is_ours; /* not from the configuration: it must be rendered */
+};
+
+/* `configured` is [spop] secret, empty for none. Makes what is missing. */
+int secrets_load(struct store *s, const struct vault *v, const char *configured,
+	struct secrets *ret, struct errtext *e);
+void secrets_wipe(struct secrets *s);
+
+#endif

@@ -1,0 +1,15 @@
+/* Opening the store's file: what is ours, whole and of a known version, and nothing else. */
+#ifndef RELAY_ADMIN_STORE_STORE_FILE_H
+#define RELAY_ADMIN_STORE_STORE_FILE_H
+
+#include "common/errtext.h"
+
+#include <sqlite3.h>
+
+/* A connection that is set up and migrated. 0 or a negative errno with what the user can do. */
+int store_file_open(const char *path, sqlite3 **ret, struct errtext *e);
+
+/* The errno code of SQLite's last error. */
+int store_error_code(sqlite3 *db);
+
+#endif

@@ -1,0 +1,198 @@
+#include "admin/upkeep/authjson.h"
+
+#include "common/buffer.h"
+#include "common/timetext.h"
+
+#include <errno.h>
+
+#define EXPIRY_MAX_S ((int64_t)253402300799) /* the year 9999 */
+
+static json_object *parse_object(struct slice text, const char *what, struct errtext *e)
+{
+	struct json_tokener *t = json_tokener_new_ex(AUTHJSON_DEPTH);
+
+	if (!t) {
+		errtext_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_object *o = json_tokener_parse_ex(t, text.p, (int)text.n);
+	enum json_tokener_error error = json_tokener_get_error(t);
+	size_t end = json_tokener_get_parse_end(t);
+	json_tokener_free(t);
+	if (error != json_tokener_success)
+		errtext_set(e, -EINVAL, "%s is not JSON: %s at byte %zu", what,
+			error == json_tokener_continue ? "it ends too early"
+						       : json_tokener_error_desc(error),
+			end);
+	else if (!json_object_is_type(o, json_type_object))
+		errtext_set(e, -EINVAL, "%s is not a JSON object", what);
+	else
+		return o;
+	json_object_put(o);
+	return NULL;
+}
+
+/* --- JWT (RFC 7519), payload only --- */
+
+static int base64url_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '-')
+		return 62;
+	return c == '_' ? 63 : -1;
+}
+
+/* RFC 4648 section 5, without padding. */
+static int decode_base64url(struct slice s, struct buffer *out)
+{
+	uint32_t bits = 0;
+	unsigned have = 0;
+
+	while (s.n && s.p[s.n - 1] == '=')
+		s.n--;
+	for (size_t i = 0; i < s.n; i++) {
+		int digit = base64url_digit(s.p[i]);
+		if (digit < 0)
+			return -EINVAL;
+		bits = (bits << 6 | (uint32_t)digit) & 0xffffff;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			char byte = (char)(bits >> have & 0xff);
+			buffer_append(out, &byte, 1);
+		}
+	}
+	return s.n % 4 == 1 ? -EINVAL : buffer_error(out);
+}
+
+static int expiry_of(json_object *payload, int64_t *ret_ms, struct errtext *e)
+{
+	json_object *exp = json_object_object_get(payload, "exp");
+	int64_t s = json_object_get_int64(exp);
+
+	if (!exp)
+		return errtext_set(e, -EINVAL, "its payload has no exp");
+	if (!json_object_is_type(exp, json_type_int) || s <= 0 || s > EXPIRY_MAX_S)
+		return errtext_set(e, -EINVAL, "exp in its payload is not a time in seconds");
+	*ret_ms = s * 1000;
+	return 0;
+}
+
+int authjson_jwt_expiry(struct slice jwt, int64_t *ret_ms, struct errtext *e)
+{
+	struct slice rest = jwt;
+	struct slice parts[3];
+	struct buffer payload = {.max = AUTHJSON_PAYLOAD_MAX};
+	size_t n = 0;
+
+	while (n < 3 && slice_next(&rest, '.', &parts[n]))
+		n++;
+	if (n != 3 || rest.p || parts[1].n == 0)
+		return errtext_set(
+			e, -EINVAL, "it is not a JWT: three parts with dots between them");
+	int error = decode_base64url(parts[1], &payload);
+	if (error == -EFBIG)
+		errtext_set(
+			e, -EINVAL, "its payload is larger than %zu bytes", AUTHJSON_PAYLOAD_MAX);
+	else if (error)
+		errtext_set(e, -EINVAL, "its payload is not base64url");
+	json_object *o = error ? NULL : parse_object(buffer_slice(&payload), "its payload", e);
+	error = o ? expiry_of(o, ret_ms, e) : -EINVAL;
+	json_object_put(o);
+	buffer_fini(&payload);
+	return error;
+}
+
+/* --- the file --- */
+
+/* Absent and null are empty. */
+static int take_text(
+	json_object *o, const char *path, const char *field, struct slice *ret, struct errtext *e)
+{
+	json_object *value = json_object_object_get(o, field);
+
+	*ret = (struct slice){NULL, 0};
+	if (!value)
+		return 0;
+	if (!json_object_is_type(value, json_type_string))
+		return errtext_set(e, -EINVAL, "auth.json: %s%s is not a string", path, field);
+	*ret = (struct slice){
+		json_object_get_string(value), (size_t)json_object_get_string_len(value)};
+	return 0;
+}
+
+static int take_tokens(json_object *tokens, struct authjson *a, struct errtext *e)
+{
+	int error = take_text(tokens, "tokens.", "access_token", &a->access_token, e);
+
+	if (!error)
+		error = take_text(tokens, "tokens.", "refresh_token", &a->refresh_token, e);
+	if (!error)
+		error = take_text(tokens, "tokens.", "id_token", &a->id_token, e);
+	if (!error)
+		error = take_text(tokens, "tokens.", "account_id", &a->account_id, e);
+	if (error)
+		return error;
+	if (!a->access_token.n)
+		return errtext_set(e, -EINVAL, "auth.json: tokens.access_token is missing");
+	if (!a->account_id.n)
+		return errtext_set(e, -EINVAL, "auth.json: tokens.account_id is missing");
+	error = authjson_jwt_expiry(a->access_token, &a->expires_ms, e);
+	return error ? errtext_prefix(e, error, "auth.json: tokens.access_token") : 0;
+}
+
+static void take_last_refresh(struct authjson *a)
+{
+	struct slice text;
+
+	if (take_text(a->document, "", "last_refresh", &text, NULL) ||
+		timetext_parse_rfc3339(text, &a->last_refresh_ms))
+		a->last_refresh_ms = 0;
+}
+
+static int take_document(struct authjson *a, struct errtext *e)
+{
+	json_object *tokens = json_object_object_get(a->document, "tokens");
+
+	take_last_refresh(a);
+	if (tokens) {
+		if (!json_object_is_type(tokens, json_type_object))
+			return errtext_set(e, -EINVAL, "auth.json: tokens is not an object");
+		return take_tokens(tokens, a, e);
+	}
+	int error = take_text(a->document, "", "OPENAI_API_KEY", &a->access_token, e);
+	if (!error && !a->access_token.n)
+		error = errtext_set(e, -EINVAL,
+			"auth.json: holds neither tokens nor OPENAI_API_KEY: log in with codex first");
+	return error;
+}
+
+int authjson_parse(struct slice text, struct authjson *ret, struct errtext *e)
+{
+	struct authjson a = {0};
+
+	if (text.n > AUTHJSON_MAX)
+		return errtext_set(e, -EINVAL, "auth.json: larger than %zu bytes", AUTHJSON_MAX);
+	a.document = parse_object(text, "auth.json", e);
+	if (!a.document)
+		return -EINVAL;
+	int error = take_document(&a, e);
+	if (error) {
+		authjson_fini(&a);
+		return error;
+	}
+	*ret = a;
+	return 0;
+}
+
+void authjson_fini(struct authjson *a)
+{
+	json_object_put(a->document);
+	*a = (struct authjson){0};
+}

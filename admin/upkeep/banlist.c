@@ -1,0 +1,144 @@
+#include "admin/upkeep/banlist.h"
+
+#include "admin/control.h"
+#include "admin/store/boardmark.h"
+#include "common/ban.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define SETTING "bans_taken"
+#define TEXT_SIZE 80
+
+int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e)
+{
+	sqlite3_stmt *st =
+		store_statement(s, "DELETE FROM bans WHERE expires_ms > 0 AND expires_ms <= ?1", e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, now_ms);
+	return store_run(s, st, e);
+}
+
+int banlist_is_full(struct store *s, bool *ret, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s, "SELECT count(*) FROM bans", e);
+
+	if (!st)
+		return -EIO;
+	int rc = store_step(s, st, e);
+	if (rc == 1)
+		*ret = sqlite3_column_int64(st, 0) >= BANS_MAX;
+	sqlite3_reset(st);
+	return rc < 0 ? rc : 0;
+}
+
+/* --- what has been taken --- */
+
+int banlist_taken(struct store *s, const struct board *b, uint64_t *ret, struct errtext *e)
+{
+	return boardmark_get(s, SETTING, b, ret, e);
+}
+
+/* --- takeover --- */
+
+/* The agent is trusted with single sources only: an IPv4 address or an IPv6 /64. */
+static bool is_one_source(const struct cidr *net)
+{
+	return net->bits == (ip_is_v4(&net->ip) ? 128 : 64);
+}
+
+/* A ban of the operator's stays as it is. */
+static int insert(struct store *s, const struct board_ban *ban, int64_t now_ms, struct errtext *e)
+{
+	struct cidr net = cidr_of(&ban->network.ip, ban->network.bits);
+	char network[CIDR_TEXT_SIZE];
+	char reason[TEXT_SIZE];
+	sqlite3_stmt *st = store_statement(s,
+		"INSERT INTO bans (network, reason, source, created_ms, expires_ms)"
+		" VALUES (?1, ?2, 'agent', ?3, ?4) ON CONFLICT (network) DO UPDATE SET"
+		" reason = excluded.reason, expires_ms = max(expires_ms, excluded.expires_ms)"
+		" WHERE source = 'agent'",
+		e);
+
+	if (!st)
+		return -EIO;
+	snprintf(reason, sizeof(reason), "%u different bad keys within a minute", ban->bad_keys);
+	store_bind_text(st, 1, cidr_format(&net, network));
+	store_bind_text(st, 2, reason);
+	sqlite3_bind_int64(st, 3, now_ms);
+	sqlite3_bind_int64(st, 4, ban->expires_ms);
+	return store_run(s, st, e);
+}
+
+static int take_one(struct store *s, const struct board_ban *ban, int64_t now_ms, struct errtext *e)
+{
+	bool full = false;
+
+	if (ban->expires_ms <= now_ms || !is_one_source(&ban->network))
+		return 0;
+	int error = banlist_is_full(s, &full, e);
+	if (error)
+		return error;
+	if (!full)
+		return insert(s, ban, now_ms, e);
+	log_event(LOG_LEVEL_WARNING, "a ban was not kept: the list is full",
+		LOG_INT("max", BANS_MAX));
+	return 0;
+}
+
+/* What the ring has overwritten is gone: such an address is banned again when it goes on. */
+int banlist_take(struct store *s, const struct board *b, int64_t now_ms, struct errtext *e)
+{
+	uint64_t written = atomic_load_explicit(&b->bans_written, memory_order_acquire);
+	struct board_ban ban;
+	uint64_t taken = 0;
+	int error = banlist_taken(s, b, &taken, e);
+
+	if (error || taken >= written)
+		return error;
+	error = banlist_purge(s, now_ms, e);
+	if (written - taken > BOARD_BANS)
+		taken = written - BOARD_BANS;
+	for (; !error && taken < written; taken++) {
+		int missing = board_read_ban(b, taken, &ban);
+		if (missing == -EAGAIN)
+			break;
+		if (!missing)
+			error = take_one(s, &ban, now_ms, e);
+	}
+	return error ? error : boardmark_put(s, SETTING, b, taken, e);
+}
+
+static int take_and_publish(struct control *c, struct errtext *e)
+{
+	struct control_outcome outcome;
+	int error = store_begin(c->store, e);
+
+	if (error)
+		return error;
+	error = store_bump_version(c->store, e);
+	if (!error)
+		error = banlist_take(c->store, c->board, clock_wall_ms(), e);
+	if (error)
+		store_rollback(c->store);
+	else
+		error = store_commit(c->store, e);
+	return error ? error : control_publish(c, &outcome, e);
+}
+
+void banlist_poll(struct control *c)
+{
+	struct errtext e = {""};
+	uint64_t taken = 0;
+	int error = banlist_taken(c->store, c->board, &taken, &e);
+
+	if (!error && taken < atomic_load_explicit(&c->board->bans_written, memory_order_acquire))
+		error = take_and_publish(c, &e);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "bans of the agent were not taken over",
+			LOG_STR("reason", e.text));
+}

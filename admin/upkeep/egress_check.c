@@ -1,0 +1,415 @@
+#include "admin/upkeep/egress_check.h"
+
+#include "admin/api/deferred.h"
+#include "admin/api/query.h"
+#include "admin/upkeep/echo.h"
+#include "admin/upkeep/egress_verdict.h"
+#include "admin/upkeep/outbound.h"
+#include "common/log.h"
+#include "common/refusal.h"
+#include "common/seam.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define START_S 1.0	 /* HAProxy may be about to start beside us */
+#define RETRY_MAX_S 30.0 /* while HAProxy cannot be reached at all */
+#define UNSET_S 10.0	 /* a reload may set the endpoint */
+
+struct round;
+
+struct one {
+	struct round *round;
+	struct egress_subject subject;
+	struct outbound_call *call; /* NULL = not sent, or done */
+};
+
+struct round {
+	struct egress_check *owner;
+	struct deferred *deferred; /* NULL: nobody waits */
+	json_object *items;
+	struct one *ones;
+	size_t count, next, done;
+	size_t unreached; /* HAProxy did not take the request */
+	size_t errors, mismatches;
+};
+
+struct egress_check {
+	struct control *control;
+	struct round *rounds[EGRESS_CHECK_ROUNDS];
+	struct round *periodic; /* one of them, or NULL */
+	ev_timer timer;
+	double retry_s;
+};
+
+/* --- what there is to check --- */
+
+static void copy_text(char *out, size_t size, sqlite3_stmt *st, int column)
+{
+	struct slice s = store_column(st, column);
+
+	snprintf(out, size, "%.*s", (int)s.n, s.n ? s.p : "");
+}
+
+static int add_one(struct round *round, sqlite3_stmt *st, struct errtext *e)
+{
+	struct one *grown = realloc(round->ones, (round->count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return errtext_set(e, -ENOMEM, "out of memory");
+	round->ones = grown;
+	struct one *one = &grown[round->count++];
+	*one = (struct one){
+		.round = round,
+		.subject = {.id = sqlite3_column_int64(st, 0),
+			.shared = sqlite3_column_int(st, 5) != 0},
+	};
+	copy_text(one->subject.name, sizeof(one->subject.name), st, 1);
+	copy_text(one->subject.kind, sizeof(one->subject.kind), st, 2);
+	copy_text(one->subject.address, sizeof(one->subject.address), st, 3);
+	copy_text(one->subject.seen_ip, sizeof(one->subject.seen_ip), st, 4);
+	return 0;
+}
+
+static int add_all(struct round *round, struct store *s, const char *name, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s,
+		"SELECT id, name, kind, address, seen_ip, shared FROM egresses"
+		" WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+		e);
+	int rc = -EIO;
+
+	if (!st)
+		return rc;
+	store_bind_text(st, 1, name);
+	while ((rc = store_step(s, st, e)) == 1) {
+		rc = add_one(round, st, e);
+		if (rc)
+			break;
+	}
+	sqlite3_reset(st);
+	if (!rc && name && round->count == 0)
+		return errtext_set(e, -ENOENT, "there is no egress named \"%s\"", name);
+	return rc;
+}
+
+/* --- rounds --- */
+
+static void round_free(struct round *round)
+{
+	struct egress_check *k = round->owner;
+
+	for (size_t i = 0; i < EGRESS_CHECK_ROUNDS; i++) {
+		if (k->rounds[i] == round)
+			k->rounds[i] = NULL;
+	}
+	if (k->periodic == round)
+		k->periodic = NULL;
+	json_object_put(round->items);
+	free(round->ones);
+	free(round);
+}
+
+static struct round *round_new(struct egress_check *k, struct errtext *e)
+{
+	struct round **place = k->rounds;
+	struct round *round;
+
+	while (place < k->rounds + EGRESS_CHECK_ROUNDS && *place)
+		place++;
+	if (place == k->rounds + EGRESS_CHECK_ROUNDS) {
+		errtext_set(e, -EBUSY, "%d checks are under way", EGRESS_CHECK_ROUNDS);
+		return NULL;
+	}
+	round = calloc(1, sizeof(*round));
+	if (!round) {
+		errtext_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	round->owner = k;
+	*place = round;
+	return round;
+}
+
+static void arm(struct egress_check *k, double seconds)
+{
+	ev_timer_stop(k->control->loop, &k->timer);
+	ev_timer_set(&k->timer, seconds, 0.);
+	ev_timer_start(k->control->loop, &k->timer);
+}
+
+/* HAProxy may not be there yet, or have no way for one of them: then soon again. */
+static void plan_next(struct egress_check *k, bool unreached)
+{
+	uint64_t every_ms = k->control->config.health_echo_every_ms;
+
+	if (unreached) {
+		arm(k, k->retry_s);
+		k->retry_s = k->retry_s * 2 < RETRY_MAX_S ? k->retry_s * 2 : RETRY_MAX_S;
+		return;
+	}
+	k->retry_s = START_S;
+	if (every_ms)
+		arm(k, (double)every_ms / 1000);
+}
+
+static void tell(struct round *round)
+{
+	json_object *answer = deferred_answer(round->deferred);
+	char text[96];
+
+	json_object_object_add(answer, "items", json_object_get(round->items));
+	if (round->mismatches + round->errors) {
+		snprintf(text, sizeof(text),
+			"of %zu checked, %zu do not match, %zu could not be checked", round->count,
+			round->mismatches, round->errors);
+		answer_text(answer, "failed", text);
+	}
+	deferred_finish(round->deferred, 0, NULL);
+}
+
+static void round_finish(struct round *round)
+{
+	if (round->deferred)
+		tell(round);
+	if (round == round->owner->periodic)
+		plan_next(round->owner, round->count && round->unreached == round->count);
+	round_free(round);
+}
+
+/* --- one egress --- */
+
+static void put_row(
+	struct one *one, const struct egress_verdict *v, const char *result, const char *reason)
+{
+	struct round *round = one->round;
+	json_object *o = json_object_new_object();
+
+	answer_text(o, "name", one->subject.name);
+	answer_text(o, "kind", one->subject.kind);
+	answer_text(o, "expected", v && *v->expected ? v->expected : NULL);
+	answer_text(o, "seen", v ? v->seen : NULL);
+	answer_text(o, "result", result);
+	answer_text(o, "reason", *reason ? reason : NULL);
+	json_object_array_add(round->items, o);
+	round->done++;
+}
+
+static void put_error(struct one *one, const char *reason)
+{
+	if (one->round == one->round->owner->periodic && !one->round->unreached)
+		log_event(LOG_LEVEL_WARNING, "egress could not be checked",
+			LOG_STR("egress", one->subject.name), LOG_STR("reason", reason));
+	one->round->errors++;
+	put_row(one, NULL, "error", reason);
+}
+
+static void judge(struct one *one, const struct ip *seen)
+{
+	struct control *c = one->round->owner->control;
+	struct egress_verdict v;
+	struct errtext e = {""};
+	bool on_demand = one->round->deferred != NULL;
+	int error = egress_verdict_find(c->store, &one->subject, seen, &v, &e);
+
+	if (!error)
+		error = egress_verdict_keep(c, &one->subject, &v, on_demand, &e);
+	if (error) {
+		put_error(one, e.text);
+		return;
+	}
+	if (!v.matches)
+		one->round->mismatches++;
+	put_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
+}
+
+/* The backend of this egress is not there: not rendered yet, or such an endpoint cannot be reached so. */
+static bool is_unknown_way(const struct outbound_answer *a)
+{
+	return strcmp(a->code, refusal_row(REFUSAL_NO_ACCOUNT)->code) == 0;
+}
+
+/* What went wrong on the way, in words; empty when an answer of the endpoint is there. */
+static void explain(
+	const struct egress_subject *subject, const struct outbound_answer *a, struct errtext *e)
+{
+	if (is_unknown_way(a) && strcmp(subject->kind, "node") == 0)
+		errtext_set(e, 0, "a node can be asked for an https endpoint with a name only");
+	else if (is_unknown_way(a))
+		errtext_set(e, 0, "HAProxy does not have this way out yet");
+	else if (*a->code)
+		errtext_set(e, 0, "HAProxy answered %s", a->code);
+	else if (a->status && a->status != 200)
+		errtext_set(e, 0, "the echo endpoint answered %u", a->status);
+	else if (!a->whole)
+		errtext_set(e, 0, "%s", *a->failure ? a->failure : "no answer");
+}
+
+static void advance(struct round *round);
+
+static void on_answer(void *context, const struct outbound_answer *a)
+{
+	struct one *one = context;
+	struct round *round = one->round;
+	struct errtext why = {""};
+	struct ip seen;
+
+	one->call = NULL;
+	explain(&one->subject, a, &why);
+	if (!a->sent)
+		round->unreached++;
+	if (why.text[0] || echo_parse(a->body, &seen, &why))
+		put_error(one, why.text);
+	else
+		judge(one, &seen);
+	advance(round);
+}
+
+static int send_one(struct one *one, struct errtext *e)
+{
+	struct control *c = one->round->owner->control;
+	char backend[80];
+	char target[CONFIG_TEXT_MAX];
+	struct slice path;
+	int error = echo_target(c->config.health_echo_url.s, &path, e);
+
+	if (error)
+		return error;
+	snprintf(target, sizeof(target), "%.*s", (int)path.n, path.p);
+	int n = snprintf(backend, sizeof(backend), SEAM_HEADER_BACKEND ": " SEAM_BACKEND_ECHO,
+		one->subject.id);
+	const struct outbound_request request = {
+		.socket = c->config.haproxy_internal_socket.s,
+		.method = "GET",
+		.target = target,
+		.headers = {{backend, (size_t)n},
+			SLICE_LITERAL("Accept: application/json, text/plain"),
+			SLICE_LITERAL("User-Agent: spoa-relay")},
+		.timeout_ms = EGRESS_CHECK_MS,
+		.done = on_answer,
+		.context = one,
+	};
+	return outbound_send(c->outbound, &request, &one->call, e);
+}
+
+/* Sends what may be sent; ends the round, which is gone then, when all is done. */
+static void advance(struct round *round)
+{
+	while (round->next < round->count && round->next - round->done < EGRESS_CHECK_PARALLEL) {
+		struct one *one = &round->ones[round->next++];
+		struct errtext e = {""};
+		if (send_one(one, &e))
+			put_error(one, e.text);
+	}
+	if (round->done == round->count)
+		round_finish(round);
+}
+
+static struct round *begin(
+	struct egress_check *k, const char *name, int *ret_error, struct errtext *e)
+{
+	struct round *round;
+	struct slice target;
+	int error = 0;
+
+	if (!k->control->config.health_echo_url.s[0])
+		error = errtext_set(e, -EINVAL,
+			"[health] echo_url is not set: no endpoint tells which IP is seen");
+	if (!error)
+		error = echo_target(k->control->config.health_echo_url.s, &target, e);
+	*ret_error = error;
+	if (error)
+		return NULL;
+	round = round_new(k, e);
+	*ret_error = -EBUSY;
+	if (!round)
+		return NULL;
+	round->items = json_object_new_array();
+	*ret_error = add_all(round, k->control->store, name, e);
+	if (!*ret_error)
+		return round;
+	round_free(round);
+	return NULL;
+}
+
+/* --- when --- */
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct egress_check *k = timer->data;
+	struct errtext e = {""};
+	int error;
+
+	(void)loop;
+	(void)events;
+	if (!k->control->config.health_echo_url.s[0]) {
+		arm(k, UNSET_S);
+		return;
+	}
+	struct round *round = begin(k, NULL, &error, &e);
+	if (!round) {
+		log_event(LOG_LEVEL_WARNING, "egresses are not checked", LOG_STR("reason", e.text));
+		plan_next(k, true);
+		return;
+	}
+	k->periodic = round;
+	advance(round);
+}
+
+struct egress_check *egress_check_new(struct control *c)
+{
+	struct egress_check *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->control = c;
+	k->retry_s = START_S;
+	ev_timer_init(&k->timer, on_timer, START_S, 0.);
+	k->timer.data = k;
+	ev_timer_start(c->loop, &k->timer);
+	return k;
+}
+
+void egress_check_free(struct egress_check *k)
+{
+	if (!k)
+		return;
+	ev_timer_stop(k->control->loop, &k->timer);
+	for (size_t i = 0; i < EGRESS_CHECK_ROUNDS; i++) {
+		struct round *round = k->rounds[i];
+		if (!round)
+			continue;
+		for (size_t n = 0; n < round->next; n++) {
+			if (round->ones[n].call)
+				outbound_cancel(round->ones[n].call);
+		}
+		if (round->deferred)
+			deferred_finish(round->deferred, -EPIPE, "the relay stops");
+		round_free(round);
+	}
+	free(k);
+}
+
+int egress_check_begin(struct egress_check *k, const char *name, struct request *r)
+{
+	int error;
+	struct round *round = begin(k, name, &error, &r->error);
+
+	if (!round)
+		return error;
+	round->deferred = deferred_new(r);
+	if (!round->deferred) {
+		round_free(round);
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	}
+	advance(round);
+	return 0;
+}
+
+int egress_check(struct request *r)
+{
+	return egress_check_begin(r->control->egress_check, request_text(r, "name"), r);
+}

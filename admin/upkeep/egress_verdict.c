@@ -1,0 +1,193 @@
+#include "admin/upkeep/egress_verdict.h"
+
+#include "admin/store/notices.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* What a check has suspended begins like this; only that is lifted by one. */
+#define REASON_PREFIX "egress check: "
+
+static bool is_kind(const struct egress_subject *s, const char *kind)
+{
+	return strcmp(s->kind, kind) == 0;
+}
+
+/* --- judging --- */
+
+/* A source is its address; other ways out are what was seen first. `direct` has no address of its own. */
+static const char *expected_of(const struct egress_subject *s)
+{
+	if (is_kind(s, "direct"))
+		return "";
+	return is_kind(s, "source") ? s->address : s->seen_ip;
+}
+
+static bool is_expected(const struct egress_subject *s, const struct ip *seen)
+{
+	const char *expected = expected_of(s);
+	struct ip ip;
+
+	if (!*expected)
+		return true;
+	return ip_parse(slice_from_str(expected), &ip) == 0 && memcmp(&ip, seen, sizeof(ip)) == 0;
+}
+
+/* Two accounts that must not be seen together: one that is suspended already does no harm. */
+static int find_twin(struct store *s, const struct egress_subject *subject,
+	struct egress_verdict *v, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s,
+		"SELECT g.name, a.name FROM egresses g"
+		" JOIN account_egresses x ON x.egress_id = g.id JOIN accounts a ON a.id = x.account_id"
+		" JOIN account_egresses own ON own.egress_id = ?1 AND own.account_id <> a.id"
+		" WHERE g.id <> ?1 AND g.seen_ip = ?2 AND g.shared = 0 AND g.suspended = 0"
+		" AND g.kind <> 'direct' ORDER BY g.id LIMIT 1",
+		e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, subject->id);
+	store_bind_text(st, 2, v->seen);
+	int rc = store_step(s, st, e);
+	if (rc == 1) {
+		struct slice egress = store_column(st, 0);
+		struct slice account = store_column(st, 1);
+		v->matches = false;
+		errtext_set(&v->reason, 0,
+			"%s was seen, which is also seen of egress \"%.*s\" of account \"%.*s\"",
+			v->seen, (int)egress.n, egress.p, (int)account.n, account.p);
+	}
+	sqlite3_reset(st);
+	return rc < 0 ? rc : 0;
+}
+
+int egress_verdict_find(struct store *s, const struct egress_subject *subject,
+	const struct ip *seen, struct egress_verdict *ret, struct errtext *e)
+{
+	*ret = (struct egress_verdict){.matches = is_expected(subject, seen)};
+	ip_format(seen, ret->seen);
+	snprintf(ret->expected, sizeof(ret->expected), "%.*s", IP_TEXT_SIZE - 1,
+		expected_of(subject));
+	if (!ret->matches) {
+		errtext_set(
+			&ret->reason, 0, "%s was seen in place of %s", ret->seen, ret->expected);
+		return 0;
+	}
+	if (subject->shared || is_kind(subject, "direct"))
+		return 0;
+	return find_twin(s, subject, ret, e);
+}
+
+/* --- keeping --- */
+
+/* The first address seen stays, so that an egress that wanders does not wander into being right. */
+static int keep_seen(struct store *s, const struct egress_subject *subject,
+	const struct egress_verdict *v, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s,
+		"UPDATE egresses SET checked_ms = ?4, seen_ip = CASE WHEN ?5 THEN ?6 ELSE seen_ip END"
+		" WHERE id = ?1 AND kind = ?2 AND address = ?3",
+		e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, subject->id);
+	store_bind_text(st, 2, subject->kind);
+	store_bind_text(st, 3, subject->address);
+	sqlite3_bind_int64(st, 4, clock_wall_ms());
+	sqlite3_bind_int(st, 5, v->matches || is_kind(subject, "source"));
+	store_bind_text(st, 6, v->seen);
+	int error = store_run(s, st, e);
+	if (!error && store_changed_rows(s) == 0)
+		return errtext_set(e, -EBUSY, "the egress was changed meanwhile");
+	return error;
+}
+
+static int suspend(struct store *s, const struct egress_subject *subject,
+	const struct egress_verdict *v, bool *ret_changed, struct errtext *e)
+{
+	char subject_text[NOTICES_SUBJECT_SIZE];
+	char reason[ERRTEXT_SIZE + sizeof(REASON_PREFIX)];
+	sqlite3_stmt *st = store_statement(s,
+		"UPDATE egresses SET suspended = 1, suspend_reason = ?2 WHERE id = ?1 AND suspended = 0",
+		e);
+
+	if (!st)
+		return -EIO;
+	snprintf(reason, sizeof(reason), REASON_PREFIX "%s", v->reason.text);
+	sqlite3_bind_int64(st, 1, subject->id);
+	store_bind_text(st, 2, reason);
+	int error = store_run(s, st, e);
+	*ret_changed = store_changed_rows(s) > 0;
+	return error ? error
+		     : notices_raise(s, NOTICE_EGRESS_MISMATCH,
+			       notices_subject("egress", subject->name, subject_text),
+			       v->reason.text, e);
+}
+
+static int lift(
+	struct store *s, const struct egress_subject *subject, bool *ret_changed, struct errtext *e)
+{
+	char subject_text[NOTICES_SUBJECT_SIZE];
+	sqlite3_stmt *st = store_statement(s,
+		"UPDATE egresses SET suspended = 0, suspend_reason = '', epoch = epoch + 1"
+		" WHERE id = ?1 AND suspended = 1 AND suspend_reason LIKE '" REASON_PREFIX "%'",
+		e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, subject->id);
+	int error = store_run(s, st, e);
+	*ret_changed = store_changed_rows(s) > 0;
+	return error ? error
+		     : notices_resolve(s, NOTICE_EGRESS_MISMATCH,
+			       notices_subject("egress", subject->name, subject_text), e);
+}
+
+static int keep_all(struct store *s, const struct egress_subject *subject,
+	const struct egress_verdict *v, bool on_demand, bool *ret_changed, struct errtext *e)
+{
+	int error = keep_seen(s, subject, v, e);
+
+	*ret_changed = false;
+	if (!error && !v->matches)
+		error = suspend(s, subject, v, ret_changed, e);
+	if (!error && v->matches && on_demand)
+		error = lift(s, subject, ret_changed, e);
+	if (!error && *ret_changed)
+		error = store_bump_version(s, e);
+	return error;
+}
+
+static void log_change(const struct egress_subject *subject, const struct egress_verdict *v)
+{
+	if (v->matches)
+		log_event(LOG_LEVEL_INFO, "egress is used again", LOG_STR("egress", subject->name),
+			LOG_STR("seen", v->seen));
+	else
+		log_event(LOG_LEVEL_WARNING, "egress suspended", LOG_STR("egress", subject->name),
+			LOG_STR("reason", v->reason.text));
+}
+
+int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
+	const struct egress_verdict *v, bool on_demand, struct errtext *e)
+{
+	struct control_outcome outcome;
+	bool changed = false;
+	int error = store_begin(c->store, e);
+
+	if (error)
+		return error;
+	error = keep_all(c->store, subject, v, on_demand, &changed, e);
+	if (error)
+		store_rollback(c->store);
+	else
+		error = store_commit(c->store, e);
+	if (error || !changed)
+		return error;
+	log_change(subject, v);
+	return control_publish(c, &outcome, e);
+}

@@ -1,0 +1,93 @@
+#include "admin/upkeep/healing.h"
+
+#include "admin/control.h"
+#include "admin/publish/publish.h"
+#include "common/channel.h"
+#include "common/log.h"
+#include "common/snapshot.h"
+#include "haproxy/gauge.h"
+#include "haproxy/render_parts.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define READ_S 1.0
+#define PAUSE_MAX_S 30.0
+#define QUESTION_MS 300
+
+static void hand_over(const struct control *c, struct slice gauge)
+{
+	const struct channel_message m = {.type = CHANNEL_GAUGE};
+	int fd = snapshot_seal("relay-gauge", gauge);
+
+	if (fd < 0)
+		return;
+	/* no agent, or one that is busy: the next reading is as good */
+	if (publish_fd(c->publish) >= 0)
+		channel_send(publish_fd(c->publish), &m, &fd, 1);
+	close(fd);
+}
+
+static void note_success(struct healing *h)
+{
+	if (h->failures > 1)
+		log_event(LOG_LEVEL_INFO, "the gauge of HAProxy can be read again",
+			LOG_STR("table", RENDER_TRACK));
+	h->failures = 0;
+	h->pause_s = READ_S;
+}
+
+static void note_failure(struct healing *h, const char *reason)
+{
+	/* one may fall into a reload */
+	if (++h->failures == 2)
+		log_event(LOG_LEVEL_WARNING,
+			"HAProxy's gauge cannot be read: slots of lost requests are not given back",
+			LOG_STR("reason", reason));
+	h->pause_s = h->pause_s * 2 < PAUSE_MAX_S ? h->pause_s * 2 : PAUSE_MAX_S;
+}
+
+static void read_gauge(struct healing *h)
+{
+	const struct config *config = &h->control->config;
+	const char *admin = config->haproxy_admin_socket.s;
+	const char *master = config->haproxy_master_socket.s;
+	struct buffer gauge = {0};
+	struct errtext e = {""};
+
+	if (!admin[0] && !master[0])
+		return;
+	int error = gauge_read(admin, master, QUESTION_MS, &gauge, &e);
+	if (error && error != -EAGAIN)
+		note_failure(h, e.text);
+	if (!error) {
+		note_success(h);
+		hand_over(h->control, buffer_slice(&gauge));
+	}
+	buffer_fini(&gauge);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct healing *h = timer->data;
+
+	(void)events;
+	read_gauge(h);
+	ev_timer_stop(loop, timer);
+	ev_timer_set(timer, h->pause_s, 0);
+	ev_timer_start(loop, timer);
+}
+
+void healing_start(struct healing *h, struct control *c)
+{
+	*h = (struct healing){.control = c, .pause_s = READ_S};
+	ev_timer_init(&h->timer, on_timer, READ_S, 0);
+	h->timer.data = h;
+	ev_timer_start(c->loop, &h->timer);
+}
+
+void healing_stop(struct healing *h)
+{
+	if (h->control)
+		ev_timer_stop(h->control->loop, &h->timer);
+}

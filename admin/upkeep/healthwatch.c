@@ -1,0 +1,269 @@
+#include "admin/upkeep/healthwatch.h"
+
+#include "admin/api/account_state.h"
+#include "admin/control.h"
+#include "admin/store/names.h"
+#include "admin/store/notices.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define POLL_S 0.2
+#define LOOK_MS 5000
+#define REASON_SIZE 96
+
+/* --- why --- */
+
+/* The agent's own row; it may change meanwhile, so what is read is checked. */
+static const struct statefile_health *find_health(const struct control *c, uint32_t account)
+{
+	uint32_t count = 0;
+	const struct statefile_health *rows = c->statefile.block
+		? statefile_table(&c->statefile, STATEFILE_HEALTH, &count)
+		: NULL;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (atomic_load_explicit(&rows[i].state, memory_order_acquire) == HEALTH_ACCOUNT &&
+			rows[i].id == account)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static const char *format_reason(const struct control *c, uint32_t account, char *out)
+{
+	const struct statefile_health *row = find_health(c, account);
+	unsigned rungs = row ? row->rungs : 0;
+	unsigned class = row ? row->cool_class : RESULT_CLASS_COUNT;
+	int n = rungs ? snprintf(out, REASON_SIZE, "%u refusals in a row", rungs)
+		      : snprintf(out, REASON_SIZE, "repeated refusals");
+
+	if (class < RESULT_CLASS_COUNT && class != RESULT_SUCCESS)
+		snprintf(out + n, REASON_SIZE - (size_t)n, ", the last one: %s",
+			result_class_name((enum result_class) class));
+	return out;
+}
+
+/* --- what there is --- */
+
+struct found {
+	uint32_t id;
+	const char *why;
+	char name[NAMES_SIZE];
+};
+
+/* Arrays of struct found. */
+struct findings {
+	struct buffer suspended, invalid;
+};
+
+static void findings_fini(struct findings *f)
+{
+	buffer_fini(&f->suspended);
+	buffer_fini(&f->invalid);
+}
+
+/* NULL: nothing is wrong with it, or it can be renewed. */
+static const char *why_invalid(const struct account_facts *f, uint64_t generation, bool renewable)
+{
+	if (f->needs_login || !f->has_credential || renewable)
+		return NULL;
+	if (f->expired)
+		return "its credential has expired, and nothing renews it";
+	if (account_standing(f) != BOARD_STANDING_USABLE && generation &&
+		board_get(&f->row->refused_credential) == generation)
+		return "the upstream refuses its credential, and nothing renews it";
+	return NULL;
+}
+
+static void take_account(struct findings *all, sqlite3_stmt *st, const struct board *b)
+{
+	struct account_facts facts = account_facts_read(st, 3, b);
+	struct slice name = slice_cut(store_column(st, 0), NAMES_SIZE - 1);
+	struct found one = {
+		.id = facts.id,
+		.why = why_invalid(&facts, (uint64_t)sqlite3_column_int64(st, 1),
+			sqlite3_column_int(st, 2) != 0),
+	};
+
+	memcpy(one.name, name.p, name.n);
+	if (account_standing(&facts) == BOARD_STANDING_SUSPENDED)
+		buffer_append(&all->suspended, &one, sizeof(one));
+	if (one.why)
+		buffer_append(&all->invalid, &one, sizeof(one));
+}
+
+static int find_all(struct control *c, struct findings *all, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(c->store,
+		"SELECT a.name, c.generation, a.source <> 'watch' AND EXISTS (SELECT 1"
+		" FROM credentials x WHERE x.account_id = a.id AND x.field = 'refresh_token'),"
+		" " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "WHERE a.suspended = 0 ORDER BY a.id",
+		e);
+	int rc = -EIO;
+
+	while (st && (rc = store_step(c->store, st, e)) == 1)
+		take_account(all, st, c->board);
+	if (!rc)
+		rc = buffer_error(&all->suspended);
+	return rc ? rc : buffer_error(&all->invalid);
+}
+
+/* --- suspended --- */
+
+static int suspend(struct control *c, const struct found *one, struct errtext *e)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+	char reason[REASON_SIZE];
+	sqlite3_stmt *st = store_statement(c->store,
+		"UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2", e);
+
+	if (!st)
+		return -EIO;
+	store_bind_text(st, 1, format_reason(c, one->id, reason));
+	sqlite3_bind_int64(st, 2, one->id);
+	int error = store_run(c->store, st, e);
+	return error ? error
+		     : notices_raise(c->store, NOTICE_ACCOUNT_SUSPENDED,
+			       notices_subject("account", one->name, subject), reason, e);
+}
+
+static int suspend_all(struct control *c, const struct buffer *all, struct errtext *e)
+{
+	const struct found *found = (const void *)all->data;
+	int error = store_bump_version(c->store, e);
+
+	for (size_t i = 0; i < all->len / sizeof(*found) && !error; i++)
+		error = suspend(c, &found[i], e);
+	return error;
+}
+
+static int keep_suspended(struct control *c, const struct buffer *all, struct errtext *e)
+{
+	struct control_outcome outcome;
+	int error = all->len ? store_begin(c->store, e) : 0;
+
+	if (error || !all->len)
+		return error;
+	error = suspend_all(c, all, e);
+	if (error)
+		store_rollback(c->store);
+	else
+		error = store_commit(c->store, e);
+	return error ? error : control_publish(c, &outcome, e);
+}
+
+/* --- invalid --- */
+
+/* Rows that begin with an id, by rising id: struct found, or ids alone. */
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *x = a;
+	const uint32_t *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static bool holds(const struct buffer *rows, size_t row_size, uint32_t id)
+{
+	return rows->len && bsearch(&id, rows->data, rows->len / row_size, row_size, compare_ids);
+}
+
+/* Of those in use; what is suspended keeps its notice. One at a time: it is written to meanwhile. */
+static int resolve_mended(struct control *c, const struct buffer *all, struct errtext *e)
+{
+	struct buffer subjects = {0};
+	sqlite3_stmt *st = store_statement(c->store,
+		"SELECT a.id, n.subject FROM notices n JOIN accounts a"
+		" ON n.subject = 'account/' || a.name WHERE n.kind = '" NOTICE_ACCOUNT_INVALID
+		"' AND n.acked_ms = 0 AND a.suspended = 0",
+		e);
+	int rc = -EIO;
+
+	while (st && (rc = store_step(c->store, st, e)) == 1) {
+		struct slice subject = store_column(st, 1);
+		if (holds(all, sizeof(struct found), (uint32_t)sqlite3_column_int64(st, 0)))
+			continue;
+		buffer_append_slice(&subjects, subject);
+		buffer_append(&subjects, "", 1);
+	}
+	for (size_t at = 0; !rc && at < subjects.len; at += strlen(subjects.data + at) + 1)
+		rc = notices_resolve(c->store, NOTICE_ACCOUNT_INVALID, subjects.data + at, e);
+	buffer_fini(&subjects);
+	return rc;
+}
+
+/* Once for as long as it lasts: an operator who has acknowledged it is not told again. */
+static int tell_invalid(struct healthwatch *w, const struct buffer *all, struct errtext *e)
+{
+	const struct found *found = (const void *)all->data;
+	char subject[NOTICES_SUBJECT_SIZE];
+	struct buffer told = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < all->len / sizeof(*found) && !error; i++) {
+		if (!holds(&w->told, sizeof(found[i].id), found[i].id))
+			error = notices_raise(w->control->store, NOTICE_ACCOUNT_INVALID,
+				notices_subject("account", found[i].name, subject), found[i].why,
+				e);
+		if (!error)
+			buffer_append(&told, &found[i].id, sizeof(found[i].id));
+	}
+	buffer_fini(&w->told);
+	w->told = told;
+	return error ? error : resolve_mended(w->control, all, e);
+}
+
+/* --- when --- */
+
+static int look(struct healthwatch *w, struct errtext *e)
+{
+	struct findings all = {0};
+	int error = find_all(w->control, &all, e);
+
+	if (!error)
+		error = keep_suspended(w->control, &all.suspended, e);
+	if (!error)
+		error = tell_invalid(w, &all.invalid, e);
+	findings_fini(&all);
+	return error;
+}
+
+void healthwatch_poll(struct healthwatch *w, int64_t now_ms)
+{
+	uint64_t changes = board_get(&w->control->board->counters[BOARD_HEALTH_CHANGES]);
+	struct errtext e = {""};
+
+	if (w->looked_ms && changes == w->seen && now_ms - w->looked_ms < LOOK_MS)
+		return;
+	w->seen = changes;
+	w->looked_ms = now_ms;
+	if (look(w, &e))
+		log_event(LOG_LEVEL_ERROR, "what the agent says of accounts was not kept",
+			LOG_STR("reason", e.text));
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	healthwatch_poll(timer->data, clock_monotonic_ns() / 1000000);
+}
+
+void healthwatch_start(struct healthwatch *w, struct control *c)
+{
+	*w = (struct healthwatch){.control = c};
+	ev_timer_init(&w->timer, on_timer, POLL_S, POLL_S);
+	w->timer.data = w;
+	ev_timer_start(c->loop, &w->timer);
+}
+
+void healthwatch_stop(struct healthwatch *w)
+{
+	if (w->control)
+		ev_timer_stop(w->control->loop, &w->timer);
+	buffer_fini(&w->told);
+}

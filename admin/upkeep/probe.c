@@ -1,0 +1,332 @@
+#include "admin/upkeep/probe.h"
+
+#include "admin/api/deferred.h"
+#include "admin/control.h"
+#include "admin/upkeep/outbound.h"
+#include "admin/upkeep/probe_list.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_S 0.2
+#define SCAN_MS 5000	 /* a look at the store even if nothing has told of a change */
+#define LOOK_MS 1000	 /* likewise at the board */
+#define JUDGED_MS 1000	 /* how long the agent's word on a probe is waited for */
+#define BLOCKED_MS 2000	 /* an account that could not be probed now */
+#define REFRESH_MS 30000 /* a refresh that takes longer does not hold probes off */
+
+struct probe {
+	struct control *control;
+	ev_timer tick;
+	struct probe_list list;
+	struct probe_pace pace;
+	uint64_t counts[PROBE_REASON_COUNT];
+	/* of the last looks */
+	uint64_t version, changes;
+	int64_t scanned_ms, looked_ms;
+	bool failed; /* the store, as said in the log */
+};
+
+static uint64_t draw(void)
+{
+	uint64_t n = 0;
+
+	RAND_bytes((unsigned char *)&n, sizeof(n));
+	return n;
+}
+
+static const struct board_account *shown(const struct probe_item *item)
+{
+	return board_find_account(item->owner->control->board, item->account.id);
+}
+
+/* --- for a person who waits --- */
+
+static uint64_t sum_results(const struct board_account *row, uint64_t ret_by_class[])
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < RESULT_CLASS_COUNT; i++) {
+		ret_by_class[i] = row ? board_get(&row->results[i]) : 0;
+		sum += ret_by_class[i];
+	}
+	return sum;
+}
+
+/* The class that the agent has counted since; clients' requests are told from it by chance alone. */
+static const char *class_since(const struct probe_item *item)
+{
+	uint64_t now[RESULT_CLASS_COUNT];
+
+	sum_results(shown(item), now);
+	for (int i = 0; i < RESULT_CLASS_COUNT; i++) {
+		if (now[i] > item->by_class[i])
+			return result_class_name((enum result_class)i);
+	}
+	return NULL;
+}
+
+static void finish_asked(struct probe_item *item, int error, const char *reason)
+{
+	struct deferred *d = item->deferred;
+
+	item->deferred = NULL;
+	item->judged_by_ms = 0;
+	item->account.asked_ms = 0;
+	if (d)
+		deferred_finish(d, error, reason);
+}
+
+static void tell_judged(struct probe_item *item)
+{
+	json_object *o = deferred_answer(item->deferred);
+	const struct board_account *row = shown(item);
+
+	answer_text(o, "class", class_since(item));
+	answer_text(o, "state",
+		row ? board_standing_name((enum board_standing)board_get(&row->standing)) : NULL);
+	finish_asked(item, 0, NULL);
+}
+
+static void poll_judged(struct probe_item *item, int64_t now_ms)
+{
+	uint64_t by_class[RESULT_CLASS_COUNT];
+
+	if (!item->judged_by_ms)
+		return;
+	if (sum_results(shown(item), by_class) != item->results || now_ms >= item->judged_by_ms)
+		tell_judged(item);
+}
+
+static void tell_asked(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
+{
+	json_object *o = deferred_answer(item->deferred);
+	bool heard = a->status && !*a->code;
+
+	answer_text(o, "name", item->name);
+	json_object_object_add(o, "status", heard ? json_object_new_int((int32_t)a->status) : NULL);
+	answer_number(o, "took_ms", now_ms - item->account.began_ms);
+	answer_text(o, "reason", *a->code ? a->code : *a->failure ? a->failure : NULL);
+	item->judged_by_ms = now_ms + JUDGED_MS;
+}
+
+/* --- sending --- */
+
+static void on_answer(void *context, const struct outbound_answer *a)
+{
+	struct probe_item *item = context;
+	int64_t now = clock_wall_ms();
+
+	item->call = NULL;
+	probe_end(&item->account, a->status && !*a->code);
+	log_event(LOG_LEVEL_DEBUG, "probe", LOG_STR("account", item->name),
+		LOG_STR("why", probe_reason_name(item->account.reason)),
+		LOG_INT("status", a->status), LOG_STR("code", a->code),
+		LOG_STR("failure", a->failure), LOG_INT("took_ms", now - item->account.began_ms));
+	if (item->account.reason == PROBE_ASKED && item->deferred)
+		tell_asked(item, a, now);
+}
+
+static int send_it(struct probe_item *item, struct errtext *e)
+{
+	struct control *c = item->owner->control;
+	char account[64];
+	int n = snprintf(
+		account, sizeof(account), SEAM_HEADER_ACCOUNT ": %" PRIu32, item->account.id);
+	const struct outbound_request request = {
+		.socket = c->config.haproxy_internal_socket.s,
+		.method = "GET",
+		.target = item->target,
+		.headers = {{account, (size_t)n}, SLICE_LITERAL("Accept: application/json"),
+			SLICE_LITERAL("User-Agent: spoa-relay"), probe_header(item->provider)},
+		.timeout_ms = PROBE_TIMEOUT_MS,
+		.done = on_answer,
+		.context = item,
+	};
+
+	return outbound_send(c->outbound, &request, &item->call, e);
+}
+
+/* While a token is being renewed, the old one may be refused already. 1, 0 or negative. */
+static int is_refreshing(struct control *c, uint32_t account, int64_t now_ms, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(c->store,
+		"SELECT 1 FROM refreshes WHERE account_id = ?1 AND reply IS NULL AND intent_ms > ?2",
+		e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, account);
+	sqlite3_bind_int64(st, 2, now_ms - REFRESH_MS);
+	int rc = store_step(c->store, st, e);
+	sqlite3_reset(st);
+	return rc;
+}
+
+static int try_send(struct probe_item *item, int64_t now_ms, struct errtext *e)
+{
+	int rc = is_refreshing(item->owner->control, item->account.id, now_ms, e);
+
+	if (rc)
+		return rc < 0 ? rc : errtext_set(e, -EBUSY, "its token is being refreshed");
+	return send_it(item, e);
+}
+
+static void begin(struct probe_item *item, enum probe_reason reason, int64_t now_ms)
+{
+	struct probe *p = item->owner;
+	struct errtext e = {""};
+
+	if (reason == PROBE_ASKED)
+		item->results = sum_results(shown(item), item->by_class);
+	int error = item->obstacle.text[0] ? -EBUSY : try_send(item, now_ms, &e);
+	if (!error) {
+		p->counts[reason]++;
+		probe_begin(&item->account, &p->pace, reason, now_ms, draw());
+		return;
+	}
+	item->account.not_before_ms = now_ms + BLOCKED_MS;
+	if (reason == PROBE_ASKED)
+		finish_asked(item, error, e.text[0] ? e.text : item->obstacle.text);
+	log_event(LOG_LEVEL_DEBUG, "an account cannot be probed now",
+		LOG_STR("account", item->name), LOG_STR("reason", e.text));
+}
+
+/* --- when --- */
+
+static void on_gone(struct probe_item *item)
+{
+	if (item->call)
+		outbound_cancel(item->call);
+	finish_asked(item, -ENOENT, "the account is gone");
+}
+
+static void scan(struct probe *p, int64_t now_ms)
+{
+	struct errtext e = {""};
+	uint64_t version = store_version(p->control->store);
+	int error = probe_list_scan(&p->list, p, p->control->store, on_gone, &e);
+
+	p->scanned_ms = now_ms;
+	if (error && !p->failed)
+		log_event(LOG_LEVEL_ERROR, "probes wait for the store", LOG_STR("reason", e.text));
+	p->failed = error != 0;
+	p->version = error ? p->version : version;
+}
+
+static void look(struct probe *p, int64_t now_ms)
+{
+	const struct config *config = &p->control->config;
+
+	p->changes = board_get(&p->control->board->counters[BOARD_HEALTH_CHANGES]);
+	p->looked_ms = now_ms;
+	p->pace.idle_ms = (int64_t)config->health_probe_idle_ms;
+	p->pace.pause_ms = (int64_t)config->health_probe_pause_ms;
+	if (p->pace.start_ms > now_ms + PROBE_OFFSET_MS)
+		p->pace.start_ms = now_ms + PROBE_OFFSET_MS;
+	for (size_t i = 0; i < p->list.count; i++)
+		probe_observe(
+			p->list.accounts[i], shown(probe_item_of(p->list.accounts[i])), now_ms);
+}
+
+/* Also when the clock was set back. */
+static bool is_over(int64_t since_ms, int64_t now_ms, int64_t time_ms)
+{
+	return now_ms < since_ms || now_ms - since_ms >= time_ms;
+}
+
+static void begin_due(struct probe *p, int64_t now_ms)
+{
+	enum probe_reason reason;
+	size_t at;
+
+	while (probe_next(p->list.accounts, p->list.count, &p->pace, now_ms, &at, &reason))
+		begin(probe_item_of(p->list.accounts[at]), reason, now_ms);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct probe *p = timer->data;
+	const struct board *b = p->control->board;
+	int64_t now = clock_wall_ms();
+	bool fresh = p->version != store_version(p->control->store) ||
+		is_over(p->scanned_ms, now, SCAN_MS);
+
+	(void)loop;
+	(void)events;
+	if (fresh)
+		scan(p, now);
+	if (fresh || p->changes != board_get(&b->counters[BOARD_HEALTH_CHANGES]) ||
+		is_over(p->looked_ms, now, LOOK_MS))
+		look(p, now);
+	for (size_t i = 0; i < p->list.count; i++)
+		poll_judged(probe_item_of(p->list.accounts[i]), now);
+	begin_due(p, now);
+}
+
+int probe_ask(struct probe *p, int64_t account, struct request *r)
+{
+	int64_t now = clock_wall_ms();
+
+	scan(p, now);
+	struct probe_item *item = probe_list_find(&p->list, account);
+	if (!item)
+		return errtext_set(&r->error, -ENOENT, "there is no such account");
+	if (item->obstacle.text[0])
+		return errtext_set(&r->error, -EBUSY, "account \"%s\" cannot be checked: %s",
+			item->name, item->obstacle.text);
+	if (item->deferred)
+		return errtext_set(
+			&r->error, -EBUSY, "account \"%s\" is being checked", item->name);
+	item->deferred = deferred_new(r);
+	if (!item->deferred)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	item->account.asked_ms = now;
+	look(p, now);
+	begin_due(p, now);
+	return 0;
+}
+
+uint64_t probe_count(const struct probe *p, enum probe_reason reason)
+{
+	return p ? p->counts[reason] : 0;
+}
+
+/* --- start and end --- */
+
+struct probe *probe_new(struct control *c)
+{
+	struct probe *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->control = c;
+	p->version = UINT64_MAX;
+	p->pace.start_ms = clock_wall_ms() + (int64_t)(draw() % (PROBE_OFFSET_MS + 1));
+	ev_timer_init(&p->tick, on_tick, 0, TICK_S);
+	p->tick.data = p;
+	ev_timer_start(c->loop, &p->tick);
+	return p;
+}
+
+static void on_stop(struct probe_item *item)
+{
+	if (item->call)
+		outbound_cancel(item->call);
+	finish_asked(item, -EPIPE, "the relay stops");
+}
+
+void probe_free(struct probe *p)
+{
+	if (!p)
+		return;
+	ev_timer_stop(p->control->loop, &p->tick);
+	probe_list_fini(&p->list, on_stop);
+	free(p);
+}

@@ -1,0 +1,113 @@
+#include "admin/upkeep/probe_request.h"
+
+#include "admin/publish/url.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define VERSION "/v1"
+
+struct row {
+	const char *
+		path; /* as a client asks for it, from /v1 on; NULL = nothing is known to be cheap */
+	const char *header;
+};
+
+/*
+ * openai     the list of models: free, not limited, 401 for a bad key. What speaks OpenAI's API has it.
+ * codex      what Codex itself asks for its status line: the use of the limits (see codex_rows). The
+ *            list of models where the backend is another one; it wants a client's version.
+ * anthropic  the list of models, for keys and for OAuth tokens; one entry will do.
+ * generic    nobody knows what a path there does: only with --probe.
+ */
+static const struct row rows[PROVIDER_COUNT] = {
+	[PROVIDER_OPENAI] = {VERSION "/models", ""},
+	[PROVIDER_CODEX] = {VERSION "/models?client_version=0.150.0", ""},
+	[PROVIDER_ANTHROPIC] = {VERSION "/models?limit=1", "anthropic-version: 2023-06-01"},
+	[PROVIDER_GENERIC] = {NULL, ""},
+};
+
+/* Where the backends of Codex tell the use of the limits: end of the URL's path, what stands for it. */
+static const struct {
+	struct slice base;
+	const char *usage;
+} codex_rows[] = {
+	{{"/backend-api/codex", 18}, "/backend-api/wham/usage"},
+	{{"/api/codex", 10}, "/api/codex/usage"},
+};
+
+int probe_path_check(struct slice path, struct errtext *e)
+{
+	if (path.n > PROBE_PATH_MAX)
+		return errtext_set(e, -EINVAL, "is longer than %d characters", PROBE_PATH_MAX);
+	if (path.n == 0 || path.p[0] != '/')
+		return errtext_set(e, -EINVAL, "does not start with '/' and is not " PROBE_NONE);
+	for (size_t i = 0; i < path.n; i++) {
+		if (path.p[i] <= ' ' || path.p[i] > '~' || path.p[i] == '#')
+			return errtext_set(e, -EINVAL, "has a character that a path cannot have");
+	}
+	return 0;
+}
+
+static bool has_suffix(struct slice s, struct slice end)
+{
+	return s.n >= end.n && slice_eq(slice_skip(s, s.n - end.n), end);
+}
+
+/* As the relay rewrites a client's request: `strip` off, the URL's path before it. */
+static struct slice strip_off(struct slice path, struct slice prefix, struct slice strip)
+{
+	static const struct slice version = {VERSION, sizeof(VERSION) - 1};
+
+	if (strip.n && slice_has_prefix(path, strip) && path.p[strip.n] == '/')
+		return slice_skip(path, strip.n);
+	return has_suffix(prefix, version) ? slice_skip(path, version.n) : path;
+}
+
+static bool usage_of_codex(struct slice prefix, char ret[PROBE_TARGET_SIZE])
+{
+	for (size_t i = 0; i < sizeof(codex_rows) / sizeof(codex_rows[0]); i++) {
+		if (!has_suffix(prefix, codex_rows[i].base))
+			continue;
+		size_t kept = prefix.n - codex_rows[i].base.n;
+		snprintf(
+			ret, PROBE_TARGET_SIZE, "%.*s%s", (int)kept, prefix.p, codex_rows[i].usage);
+		return true;
+	}
+	return false;
+}
+
+static int default_target(enum provider p, struct slice url_text, struct slice strip,
+	char ret[PROBE_TARGET_SIZE], struct errtext *e)
+{
+	struct url url;
+	int error = url_parse(url_text, &url, e);
+
+	if (error)
+		return error;
+	struct slice prefix = slice_from_str(url.prefix);
+	if (p == PROVIDER_CODEX && usage_of_codex(prefix, ret))
+		return 0;
+	struct slice path = strip_off(slice_from_str(rows[p].path), prefix, strip);
+	snprintf(ret, PROBE_TARGET_SIZE, "%s%.*s", url.prefix, (int)path.n, path.p);
+	return 0;
+}
+
+int probe_target(enum provider p, struct slice url, struct slice strip, struct slice path,
+	char ret[PROBE_TARGET_SIZE], struct errtext *e)
+{
+	if (slice_eq_str(path, PROBE_NONE))
+		return errtext_set(e, -ENOENT, "its upstream is set to --probe " PROBE_NONE);
+	if (path.n) {
+		snprintf(ret, PROBE_TARGET_SIZE, "%.*s", (int)path.n, path.p);
+		return 0;
+	}
+	if (!rows[p].path)
+		return errtext_set(e, -ENOENT, "its upstream has no --probe to ask for");
+	return default_target(p, url, strip, ret, e);
+}
+
+struct slice probe_header(enum provider p)
+{
+	return slice_from_str(rows[p].header);
+}

@@ -1,0 +1,30 @@
+/*
+ * What an account is asked to learn how it is: a GET that costs nothing, counts against no limit and
+ * needs the credential. By provider, or as the operator says (`upstreams set --probe`).
+ */
+#ifndef RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
+#define RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
+
+#include "common/errtext.h"
+#include "common/provider.h"
+#include "common/seam.h"
+#include "common/slice.h"
+
+#define PROBE_PATH_MAX 512 /* of --probe */
+#define PROBE_TARGET_SIZE (PROBE_PATH_MAX + SEAM_PREFIX_MAX + 1)
+#define PROBE_NONE "none" /* in place of a path: never probed */
+
+/* Path and query, from the root of the upstream's host. 0 or -EINVAL with the reason. */
+int probe_path_check(struct slice path, struct errtext *e);
+
+/*
+ * `url` and `strip` are the upstream's, `path` its --probe; `ret` has PROBE_TARGET_SIZE bytes. 0;
+ * -ENOENT: this upstream is not probed; -EINVAL: the URL is none.
+ */
+int probe_target(enum provider p, struct slice url, struct slice strip, struct slice path,
+	char ret[PROBE_TARGET_SIZE], struct errtext *e);
+
+/* A header that the provider wants besides the credential; empty = none. */
+struct slice probe_header(enum provider p);
+
+#endif

@@ -1,0 +1,409 @@
+#include "admin/upkeep/refresh.h"
+
+#include "admin/control.h"
+#include "admin/upkeep/outbound.h"
+#include "admin/upkeep/refresh_gate.h"
+#include "admin/upkeep/refresh_journal.h"
+#include "admin/upkeep/refresh_list.h"
+#include "admin/upkeep/refresh_send.h"
+#include "admin/upkeep/refresh_settle.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/refusal.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+
+#define TICK_S 0.2
+#define SCAN_MS 5000	    /* a look at the store even if nothing has told of a change */
+#define STORE_PAUSE_MS 1000 /* a store that fails is left alone so long */
+#define RENEWED_PAUSE_MS 1000
+#define USELESS_PAUSE_MS 60000 /* granted, but nothing that could be used */
+
+struct refresh {
+	struct control *control;
+	ev_timer tick;
+	struct refresh_list list;
+	struct refresh_gates gates;
+	struct refresh_waiters waiters;
+	uint64_t counts[REFRESH_OUTCOME_COUNT];
+	/* of the last scan */
+	uint64_t version, changes;
+	int64_t scanned_ms;
+	bool failed; /* the store, as said in the log */
+	bool draining;
+};
+
+static int64_t now_ms(void)
+{
+	return clock_monotonic_ns() / 1000000;
+}
+
+static void leave_gate(struct refresh_item *item)
+{
+	struct refresh *r = item->owner;
+
+	refresh_gate_leave(&r->gates, item->gate, now_ms(),
+		(int64_t)r->control->config.health_refresh_pause_ms);
+}
+
+/* --- outcomes --- */
+
+static void log_settled(const struct refresh_item *item, const struct refresh_settled *s)
+{
+	char until[CLOCK_RFC3339_SIZE] = "";
+
+	if (s->expires_ms)
+		clock_format_rfc3339(s->expires_ms, until);
+	if (s->action.step == REFRESH_COMMIT)
+		log_event(LOG_LEVEL_INFO, "token refreshed", LOG_STR("account", item->name),
+			LOG_STR("expires_at", until));
+	else if (s->action.step == REFRESH_FORGET)
+		log_event(LOG_LEVEL_INFO,
+			"a refresh is void: the credential was replaced meanwhile",
+			LOG_STR("account", item->name));
+	else
+		log_event(LOG_LEVEL_WARNING, "token not refreshed", LOG_STR("account", item->name),
+			LOG_STR("outcome", refresh_outcome_name(s->outcome)),
+			LOG_STR("reason", s->reason), LOG_INT("failures", item->failures),
+			LOG_INT("again_in_ms", s->action.pause_ms));
+}
+
+/* A reply without an access token, or with one that has expired already, would be asked for at once. */
+static void take_success(struct refresh_item *item, const struct refresh_settled *s)
+{
+	bool lasts = s->renewed && (!s->expires_ms || s->expires_ms > clock_wall_ms());
+
+	item->failures = item->retries = 0;
+	item->generation = -1;
+	item->renewed_ms = now_ms();
+	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
+}
+
+static void tell_settled(struct refresh_item *item, const struct refresh_settled *s)
+{
+	static const int errors[REFRESH_OUTCOME_COUNT] = {
+		[REFRESH_LOST] = -ETIMEDOUT,
+		[REFRESH_NOT_SENT] = -ECONNREFUSED,
+		[REFRESH_REFUSED] = -EBUSY,
+		[REFRESH_REJECTED] = -EBUSY,
+	};
+	struct refresh_waiters *w = &item->owner->waiters;
+
+	if (s->action.step == REFRESH_FORGET)
+		refresh_waiters_tell(
+			w, item->account, -EBUSY, "its credential was replaced meanwhile");
+	else
+		refresh_waiters_tell(
+			w, item->account, errors[s->outcome], refresh_outcome_text(s->outcome));
+}
+
+static void take_settled(struct refresh_item *item, const struct refresh_settled *s)
+{
+	struct refresh *r = item->owner;
+
+	r->counts[s->outcome] += s->action.step != REFRESH_FORGET;
+	item->has_reply = false;
+	item->not_before_ms = now_ms() + s->action.pause_ms;
+	switch (s->action.step) {
+	case REFRESH_COMMIT:
+		take_success(item, s);
+		break;
+	case REFRESH_REPEAT:
+		item->failures++;
+		item->retries = 0;
+		break;
+	case REFRESH_RETRY:
+		item->failures++;
+		item->retries++;
+		break;
+	case REFRESH_FORGET:
+	case REFRESH_LOGIN:
+		break;
+	}
+	log_settled(item, s);
+	if (s->action.step == REFRESH_COMMIT || s->action.step == REFRESH_LOGIN)
+		control_announce(r->control);
+	tell_settled(item, s);
+	r->version = UINT64_MAX; /* looks at the store again */
+}
+
+static void note_store(struct refresh *r, int error, const struct errtext *e)
+{
+	if (error && !r->failed)
+		log_event(LOG_LEVEL_ERROR, "refreshes wait for the store",
+			LOG_STR("reason", e->text));
+	r->failed = error != 0;
+}
+
+/* Whatever the store does not take stays as it was, in the journal, and is looked at again. */
+static void settle(struct refresh_item *item, enum refresh_outcome outcome)
+{
+	struct control *c = item->owner->control;
+	const struct refresh_account account = {
+		item->account, item->name, item->failures, item->retries};
+	struct refresh_settled settled;
+	struct errtext e = {""};
+	int error = refresh_settle(c->store, c->vault, &account, outcome, &settled, &e);
+
+	if (!error)
+		take_settled(item, &settled);
+	else
+		item->not_before_ms = now_ms() + STORE_PAUSE_MS;
+	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
+}
+
+/* --- answers --- */
+
+/* Into the journal; the only copy is kept in memory while the store does not take it. */
+static void save_reply(struct refresh_item *item, unsigned status, struct slice body)
+{
+	struct control *c = item->owner->control;
+	struct errtext e = {""};
+	int error = refresh_journal_reply(
+		c->store, c->vault, item->account, item->parent, status, body, clock_wall_ms(), &e);
+
+	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
+	if (error && error != -ENOENT) {
+		if (!item->unsaved_status)
+			buffer_append_slice(&item->unsaved, body);
+		item->unsaved_status = status;
+		return;
+	}
+	item->unsaved_status = 0;
+	buffer_fini(&item->unsaved);
+	if (!error)
+		settle(item, REFRESH_LOST);
+}
+
+/*
+ * HAProxy's own words: no connection came about (or there is no such backend), or it did not let the
+ * request in. With any others the token host may have had it.
+ */
+static enum refresh_outcome without_reply(const struct outbound_answer *a)
+{
+	const char *no_connection = refusal_row(REFUSAL_UPSTREAM_UNREACHABLE)->code;
+	bool stopped = *a->code && (strcmp(a->code, no_connection) == 0 || a->status < 500);
+
+	return a->sent && !stopped ? REFRESH_LOST : REFRESH_NOT_SENT;
+}
+
+static void on_answer(void *context, const struct outbound_answer *a)
+{
+	struct refresh_item *item = context;
+
+	item->call = NULL;
+	leave_gate(item);
+	if (!a->whole || *a->code)
+		log_event(LOG_LEVEL_INFO, "no whole answer to a refresh",
+			LOG_STR("account", item->name), LOG_INT("status", a->status),
+			LOG_STR("code", a->code), LOG_STR("reason", a->failure));
+	if (a->status && !*a->code)
+		save_reply(item, a->status, a->body);
+	else
+		settle(item, without_reply(a));
+}
+
+/* --- sending --- */
+
+static int send_it(struct refresh_item *item, const struct refresh_send *s, struct errtext *e)
+{
+	struct control *c = item->owner->control;
+	const struct outbound_request request = {
+		.socket = c->config.haproxy_internal_socket.s,
+		.method = "POST",
+		.target = s->target,
+		.headers = {slice_from_str(s->backend),
+			SLICE_LITERAL("Content-Type: application/json"),
+			SLICE_LITERAL("Accept: application/json"),
+			SLICE_LITERAL("User-Agent: spoa-relay")},
+		.body = buffer_slice(&s->body),
+		.timeout_ms = REFRESH_TIMEOUT_MS,
+		.done = on_answer,
+		.context = item,
+	};
+
+	return outbound_send(c->outbound, &request, &item->call, e);
+}
+
+/* The intent is on disk before the first byte leaves. */
+static int intend_and_send(struct refresh_item *item, struct errtext *e)
+{
+	struct control *c = item->owner->control;
+	struct refresh_send s;
+	int error = refresh_send_prepare(c, item->account, item->retries, &s, e);
+
+	if (error)
+		return error;
+	item->parent = s.parent;
+	error = refresh_journal_intend(c->store, item->account, s.parent, clock_wall_ms(), e);
+	if (!error && send_it(item, &s, e)) {
+		leave_gate(item);
+		settle(item, REFRESH_NOT_SENT);
+	}
+	refresh_send_fini(&s);
+	return error;
+}
+
+/* Not even an intent came about. */
+static void put_off(struct refresh_item *item, const struct errtext *e)
+{
+	const struct refresh_state state = {.retries = item->retries++};
+
+	item->not_before_ms = now_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
+	log_event(LOG_LEVEL_WARNING, "an account cannot be refreshed",
+		LOG_STR("account", item->name), LOG_STR("reason", e->text),
+		LOG_INT("retries", item->retries));
+	refresh_waiters_tell(&item->owner->waiters, item->account, -EBUSY, e->text);
+}
+
+/* 0; -EAGAIN: its turn has not come; otherwise it is put off for this reason. */
+static int start(struct refresh_item *item, struct errtext *e)
+{
+	struct refresh *r = item->owner;
+
+	if (r->draining || r->gates.busy >= REFRESH_PARALLEL_MAX ||
+		!refresh_gate_enter(&r->gates, item->client, now_ms(), item->repeats))
+		return -EAGAIN;
+	item->gate = item->client;
+	item->asked = false;
+	if (intend_and_send(item, e) == 0)
+		return 0;
+	leave_gate(item);
+	put_off(item, e);
+	return -EBUSY;
+}
+
+/* --- when --- */
+
+static void save_again(struct refresh *r)
+{
+	for (size_t i = 0; i < r->list.count; i++) {
+		struct refresh_item *item = r->list.items[i];
+		if (item->unsaved_status)
+			save_reply(item, item->unsaved_status, buffer_slice(&item->unsaved));
+	}
+}
+
+static bool is_scan_due(const struct refresh *r)
+{
+	const struct control *c = r->control;
+
+	return r->version != store_version(c->store) ||
+		r->changes != board_get(&c->board->counters[BOARD_HEALTH_CHANGES]) ||
+		now_ms() - r->scanned_ms >= SCAN_MS;
+}
+
+static void scan(struct refresh *r)
+{
+	struct control *c = r->control;
+	struct errtext e = {""};
+	const struct refresh_clock at = {clock_wall_ms(), now_ms()};
+	uint64_t changes = board_get(&c->board->counters[BOARD_HEALTH_CHANGES]);
+	uint64_t version = store_version(c->store);
+	int error = refresh_list_scan(&r->list, r, c->store, c->board, at, &e);
+
+	note_store(r, error, &e);
+	r->version = version;
+	r->changes = changes;
+	r->scanned_ms = at.now_ms;
+}
+
+static void run(struct refresh *r)
+{
+	struct errtext e = {""};
+	size_t n = 0;
+	struct refresh_item **due = refresh_list_due(&r->list, now_ms(), &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (due[i]->has_reply)
+			settle(due[i], REFRESH_LOST);
+		else
+			start(due[i], &e);
+	}
+	free(due);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct refresh *r = timer->data;
+
+	(void)loop;
+	(void)events;
+	save_again(r);
+	refresh_waiters_end(&r->waiters, now_ms(), -ETIMEDOUT,
+		"there is no outcome yet; it goes on in the background");
+	if (is_scan_due(r))
+		scan(r);
+	if (refresh_list_next_ms(&r->list) <= now_ms())
+		run(r);
+}
+
+int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struct errtext *e)
+{
+	scan(r);
+	struct refresh_item *item = refresh_list_find(&r->list, account);
+
+	if (!item)
+		return errtext_set(e, -ENOENT, "it is not refreshed");
+	if (item->call || item->unsaved_status) {
+		*ret_word = "running";
+		return 0;
+	}
+	if (item->has_reply)
+		settle(item, REFRESH_LOST);
+	item->asked = true;
+	int error = start(item, e);
+	if (error && error != -EAGAIN)
+		return errtext_prefix(e, -EBUSY, "it cannot be refreshed now");
+	*ret_word = error ? "waiting" : "started";
+	return 0;
+}
+
+int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void *context)
+{
+	return refresh_waiters_add(&r->waiters, account, now_ms() + REFRESH_WAIT_MS, told, context);
+}
+
+uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o)
+{
+	return r ? r->counts[o] : 0;
+}
+
+/* --- start and end --- */
+
+struct refresh *refresh_new(struct control *c)
+{
+	struct refresh *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->control = c;
+	ev_timer_init(&r->tick, on_tick, 0, TICK_S);
+	r->tick.data = r;
+	ev_timer_start(c->loop, &r->tick);
+	return r;
+}
+
+void refresh_drain(struct refresh *r)
+{
+	int64_t end = now_ms() + REFRESH_DRAIN_MS;
+
+	r->draining = true;
+	while (r->gates.busy && now_ms() < end)
+		ev_run(r->control->loop, EVRUN_ONCE);
+}
+
+void refresh_free(struct refresh *r)
+{
+	if (!r)
+		return;
+	ev_timer_stop(r->control->loop, &r->tick);
+	for (size_t i = 0; i < r->list.count; i++)
+		if (r->list.items[i]->call)
+			outbound_cancel(r->list.items[i]->call);
+	refresh_list_fini(&r->list);
+	refresh_waiters_end(&r->waiters, INT64_MAX, -EPIPE, "the relay stops");
+	free(r);
+}

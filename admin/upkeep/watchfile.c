@@ -1,0 +1,314 @@
+#include "admin/upkeep/watchfile.h"
+
+#include "admin/control.h"
+#include "admin/store/names.h"
+#include "admin/store/notices.h"
+#include "admin/upkeep/account_credential.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define POLL_S 2.0
+#define FAILURES_TOLD 2 /* in a row: one look may fall into the middle of a write */
+
+/* How a file looked when it was last read. */
+struct look {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+};
+
+struct watched {
+	int64_t account;
+	char name[NAMES_SIZE];
+	char *path;
+	struct look look; /* zeroed = not read yet */
+	uint32_t failures;
+};
+
+struct watchfile {
+	struct control *control;
+	ev_timer timer;
+	struct watched *rows; /* in order of accounts */
+	size_t count;
+};
+
+/* --- rows --- */
+
+static void free_rows(struct watched *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(rows[i].path);
+	free(rows);
+}
+
+static struct watched *find(struct watchfile *w, int64_t account)
+{
+	for (size_t i = 0; i < w->count; i++)
+		if (w->rows[i].account == account)
+			return &w->rows[i];
+	return NULL;
+}
+
+static bool fill(struct watchfile *w, struct watched *row, sqlite3_stmt *st)
+{
+	struct slice name = slice_cut(store_column(st, 1), sizeof(row->name) - 1);
+	struct slice path = store_column(st, 2);
+	const struct watched *known = find(w, sqlite3_column_int64(st, 0));
+
+	*row = (struct watched){.account = sqlite3_column_int64(st, 0)};
+	snprintf(row->name, sizeof(row->name), "%.*s", (int)name.n, name.p);
+	row->path = strndup(path.p, path.n);
+	if (row->path && known && strcmp(known->path, row->path) == 0) {
+		row->look = known->look;
+		row->failures = known->failures;
+	}
+	return row->path != NULL;
+}
+
+static int count_watched(struct store *s, size_t *ret, struct errtext *e)
+{
+	sqlite3_stmt *st =
+		store_statement(s, "SELECT count(*) FROM accounts WHERE source = 'watch'", e);
+
+	if (!st)
+		return -EIO;
+	int rc = store_step(s, st, e);
+	if (rc == 1)
+		*ret = (size_t)sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return rc < 0 ? rc : 0;
+}
+
+static int read_rows(
+	struct watchfile *w, struct watched *rows, size_t max, size_t *ret_count, struct errtext *e)
+{
+	struct store *s = w->control->store;
+	sqlite3_stmt *st = store_statement(s,
+		"SELECT id, name, watch_path FROM accounts WHERE source = 'watch' ORDER BY id", e);
+	size_t n = 0;
+	int rc = st ? 0 : -EIO;
+
+	while (st && n < max && (rc = store_step(s, st, e)) == 1)
+		if (!fill(w, &rows[n++], st))
+			break;
+	if (st)
+		sqlite3_reset(st);
+	*ret_count = n;
+	return rc < 0 ? rc : n && !rows[n - 1].path ? -ENOMEM : 0;
+}
+
+static int load_rows(struct watchfile *w, struct errtext *e)
+{
+	size_t max = 0;
+	size_t count = 0;
+	int error = count_watched(w->control->store, &max, e);
+	struct watched *rows = error ? NULL : calloc(max + 1, sizeof(*rows));
+
+	if (!rows)
+		return error ? error : -ENOMEM;
+	error = read_rows(w, rows, max, &count, e);
+	if (error) {
+		free_rows(rows, count);
+		return error;
+	}
+	free_rows(w->rows, w->count);
+	w->rows = rows;
+	w->count = count;
+	return 0;
+}
+
+/* --- tokens --- */
+
+bool watchfile_is_newer(const struct authjson *file, const struct credential *stored)
+{
+	if (slice_eq(file->access_token, buffer_slice(&stored->value)))
+		return false;
+	if (file->last_refresh_ms > stored->updated_ms)
+		return true;
+	/* times in tokens are whole seconds: two of the same second are as good as each other */
+	if (file->expires_ms && stored->expires_ms)
+		return file->expires_ms >= stored->expires_ms;
+	return !file->expires_ms && !file->last_refresh_ms;
+}
+
+static int put_tokens(
+	struct control *c, const struct watched *row, const struct authjson *a, struct errtext *e)
+{
+	int error = store_begin(c->store, e);
+
+	if (error)
+		return error;
+	error = account_credential_take(c->store, c->vault, row->account, a, e);
+	if (!error)
+		error = store_bump_version(c->store, e);
+	if (error) {
+		store_rollback(c->store);
+		return error;
+	}
+	return store_commit(c->store, e);
+}
+
+static int take_tokens(
+	struct control *c, const struct watched *row, const struct authjson *a, struct errtext *e)
+{
+	struct credential stored;
+	int error = credential_get(
+		c->store, c->vault, row->account, CREDENTIAL_ACCESS_TOKEN, &stored, e);
+	bool wanted = error == -ENOENT || (!error && watchfile_is_newer(a, &stored));
+
+	credential_fini(&stored);
+	if (!wanted)
+		return error;
+	error = put_tokens(c, row, a, e);
+	if (error)
+		return error;
+	log_event(
+		LOG_LEVEL_INFO, "newer tokens from a watched file", LOG_STR("account", row->name));
+	control_announce(c);
+	return 0;
+}
+
+/* --- files --- */
+
+static int open_regular(const char *path, struct stat *ret, struct errtext *e)
+{
+	/* a FIFO must not stop us, a terminal must not become ours */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || fstat(fd, ret) < 0) {
+		int error = -errno;
+		if (fd >= 0)
+			close(fd);
+		return errtext_set(e, error, "%s", strerror(-error));
+	}
+	if (S_ISREG(ret->st_mode))
+		return fd;
+	close(fd);
+	return errtext_set(e, -EINVAL, "it is not a regular file");
+}
+
+static int read_file(struct control *c, const struct watched *row, int fd, struct errtext *e)
+{
+	struct buffer text = {0};
+	struct authjson a;
+	int error = buffer_read_fd(&text, fd, AUTHJSON_MAX);
+
+	if (error)
+		errtext_set(e, error, "%s", error == -EFBIG ? "it is too large" : strerror(-error));
+	else
+		error = authjson_parse(buffer_slice(&text), &a, e);
+	buffer_fini(&text);
+	if (error)
+		return error;
+	error = take_tokens(c, row, &a, e);
+	authjson_fini(&a);
+	return error;
+}
+
+static struct look look_of(const struct stat *st)
+{
+	return (struct look){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
+}
+
+static bool is_same(const struct look *a, const struct look *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+		a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* 1: it has not changed since it was last read. */
+static int visit(struct control *c, struct watched *row, struct errtext *e)
+{
+	struct stat st;
+	int fd = open_regular(row->path, &st, e);
+
+	if (fd < 0)
+		return fd;
+	const struct look look = look_of(&st);
+	int error = 1;
+	if (row->failures || !is_same(&look, &row->look))
+		error = read_file(c, row, fd, e);
+	if (!error)
+		row->look = look;
+	close(fd);
+	return error;
+}
+
+static void note_success(struct control *c, struct watched *row)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+
+	if (row->failures >= FAILURES_TOLD)
+		log_event(LOG_LEVEL_INFO, "a watched file can be read again",
+			LOG_STR("account", row->name));
+	row->failures = 0;
+	notices_resolve(c->store, NOTICE_WATCH_FAILED,
+		notices_subject("account", row->name, subject), NULL);
+}
+
+static void note_failure(struct control *c, struct watched *row, const struct errtext *why)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+	char message[NOTICES_MESSAGE_MAX];
+
+	if (++row->failures != FAILURES_TOLD)
+		return;
+	snprintf(message, sizeof(message), "its watched auth.json cannot be used: %.400s",
+		why->text);
+	notices_raise(c->store, NOTICE_WATCH_FAILED, notices_subject("account", row->name, subject),
+		message, NULL);
+}
+
+void watchfile_poll(struct watchfile *w)
+{
+	struct errtext e = {""};
+
+	if (load_rows(w, &e))
+		return;
+	for (size_t i = 0; i < w->count; i++) {
+		int error = visit(w->control, &w->rows[i], &e);
+		if (error < 0)
+			note_failure(w->control, &w->rows[i], &e);
+		else if (error == 0)
+			note_success(w->control, &w->rows[i]);
+	}
+}
+
+/* --- start and end --- */
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	watchfile_poll(timer->data);
+}
+
+struct watchfile *watchfile_new(struct control *c)
+{
+	struct watchfile *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->control = c;
+	ev_timer_init(&w->timer, on_timer, 0, POLL_S);
+	w->timer.data = w;
+	ev_timer_start(c->loop, &w->timer);
+	return w;
+}
+
+void watchfile_free(struct watchfile *w)
+{
+	if (!w)
+		return;
+	ev_timer_stop(w->control->loop, &w->timer);
+	free_rows(w->rows, w->count);
+	free(w);
+}

@@ -1,0 +1,658 @@
+#include "agent/keeper/keeper.h"
+
+#include "agent/keeper/listeners.h"
+#include "agent/keeper/supervise.h"
+#include "common/board.h"
+#include "common/channel.h"
+#include "common/child.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/snapshot.h"
+#include "common/statefile.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DRAIN_AGENT_MS 25000 /* together below the 30 s that a stop may take (D3) */
+#define DRAIN_CONTROL_MS 3000
+#define CRASHES_BEFORE_FALLBACK 3
+#define CRASH_SOON_MS 5000
+#define EXIT_CONFIG 78 /* EX_CONFIG: a child found something that no restart mends */
+#define MESSAGES_PER_TURN 64
+
+struct child {
+	enum child_role role;
+	pid_t pid;  /* 0 = not running */
+	int fd;	    /* our end of its channel, -1 = none */
+	bool ready; /* it has said that it serves */
+	bool ever_ready;
+	uint32_t restarts;
+	int64_t started_ms;    /* wall clock, for people */
+	int64_t started_mono;  /* for decisions */
+	int64_t restart_at;    /* monotonic ms; -1 = not waiting */
+	uint32_t soon_crashes; /* in a row, by a signal of its own making */
+	struct supervise supervise;
+};
+
+struct held_snapshot {
+	uint64_t version;
+	int fds[2]; /* snapshot, key base; -1 = none */
+};
+
+struct keeper {
+	struct config config;
+	const char *config_path;
+	struct identities ids;
+	struct listeners listeners;
+	int statefile_fd;
+	int board_fd;
+	int signal_fd;
+	sigset_t original_mask;
+	struct child children[CHILD_ROLE_COUNT]; /* CHILD_KEEPER: ourselves, for the report */
+	struct held_snapshot newest, previous;
+	bool fell_back;
+	bool stopping;
+	int64_t stop_deadline; /* monotonic ms */
+	int exit_code;
+};
+
+static int64_t now_ms(void)
+{
+	return clock_monotonic_ns() / 1000000;
+}
+
+static struct child *other_child(struct keeper *k, const struct child *c)
+{
+	return &k->children[c->role == CHILD_AGENT ? CHILD_CONTROL : CHILD_AGENT];
+}
+
+static void send_to(struct child *c, enum channel_type type, int fd)
+{
+	struct channel_message m = {.type = type};
+
+	if (c->fd < 0)
+		return;
+	int error = channel_send(c->fd, &m, &fd, fd >= 0 ? 1 : 0);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "a child cannot be told",
+			LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
+}
+
+static void report_processes(struct keeper *k)
+{
+	struct channel_message m = {.type = CHANNEL_PROCESSES};
+	struct child *control = &k->children[CHILD_CONTROL];
+
+	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
+		m.processes[i] = (struct channel_process){
+			.pid = k->children[i].pid,
+			.restarts = k->children[i].restarts,
+			.started_ms = k->children[i].started_ms,
+		};
+	if (control->fd >= 0)
+		channel_send(control->fd, &m, NULL, 0);
+}
+
+/* --- snapshots --- */
+
+static void drop_snapshot(struct held_snapshot *s)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+		s->fds[i] = -1;
+	}
+	s->version = 0;
+}
+
+static void keep_snapshot(struct keeper *k, uint64_t version, const int fds[CHANNEL_FDS_MAX])
+{
+	drop_snapshot(&k->previous);
+	k->previous = k->newest;
+	k->newest = (struct held_snapshot){version, {fds[0], fds[1]}};
+	k->fell_back = false;
+	k->children[CHILD_AGENT].soon_crashes = 0;
+}
+
+static const struct held_snapshot *snapshot_for_start(const struct keeper *k)
+{
+	return k->fell_back && k->previous.fds[0] >= 0 ? &k->previous : &k->newest;
+}
+
+/* --- starting --- */
+
+static void close_unneeded(const struct keeper *k, const struct child_start *start)
+{
+	for (uint32_t i = 0; i < k->listeners.count; i++) {
+		bool needed = false;
+		for (uint32_t n = 0; n < start->listener_count; n++)
+			needed |= start->listeners[n].fd == k->listeners.rows[i].fd;
+		if (!needed)
+			close(k->listeners.rows[i].fd);
+	}
+	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++) {
+		if (k->children[i].fd >= 0 && k->children[i].fd != start->keeper_fd)
+			close(k->children[i].fd);
+	}
+	close(k->signal_fd);
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* The channel alone stops a child: a signal to the whole process group must not. */
+static void set_child_signals(const struct keeper *k)
+{
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &k->original_mask, NULL);
+}
+
+static _Noreturn void run_child(
+	const struct keeper *k, const struct child *c, const struct child_start *start)
+{
+	bool is_agent = c->role == CHILD_AGENT;
+
+	log_init(child_role_name(c->role), k->config.log_level);
+	close_unneeded(k, start);
+	set_child_signals(k);
+	raise_file_limit();
+	int error =
+		identity_become(is_agent ? &k->ids.agent : &k->ids.control, k->ids.drop, !is_agent);
+	if (error) {
+		log_event(LOG_LEVEL_ERROR, "privileges cannot be dropped", LOG_ERROR_CODE(error));
+		_exit(EXIT_CONFIG);
+	}
+	prctl(PR_SET_DUMPABLE, 0);
+	exit(is_agent ? agent_main(start) : control_main(start));
+}
+
+static void fill_start(const struct keeper *k, enum child_role role, struct child_start *start)
+{
+	const struct held_snapshot *held = snapshot_for_start(k);
+
+	*start = (struct child_start){
+		.config = &k->config,
+		.config_path = k->config_path,
+		.statefile_fd = k->statefile_fd,
+		.board_fd = k->board_fd,
+		.snapshot_fd = held->fds[0],
+		.keybase_fd = held->fds[1],
+		.snapshot_version = held->version,
+	};
+	listeners_for(&k->listeners, role, start);
+}
+
+static void close_pair(int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Two pairs: keeper and child, child and child. The other child learns of its end by a message. */
+static int make_pairs(int to_keeper[2], int to_peer[2])
+{
+	int error = channel_pair(to_keeper);
+
+	if (error)
+		return error;
+	error = channel_pair(to_peer);
+	if (error)
+		close_pair(to_keeper);
+	return error;
+}
+
+static int start_child(struct keeper *k, struct child *c)
+{
+	struct child_start start;
+	int to_keeper[2];
+	int to_peer[2];
+	int error = make_pairs(to_keeper, to_peer);
+
+	if (error)
+		return error;
+	fill_start(k, c->role, &start);
+	start.keeper_fd = to_keeper[1];
+	start.peer_fd = to_peer[1];
+	pid_t pid = fork();
+	if (pid < 0) {
+		error = -errno;
+		close_pair(to_keeper);
+		close_pair(to_peer);
+		return error;
+	}
+	if (pid == 0) {
+		close(to_keeper[0]);
+		close(to_peer[0]);
+		run_child(k, c, &start);
+	}
+	close(to_keeper[1]);
+	close(to_peer[1]);
+	c->pid = pid;
+	c->fd = to_keeper[0];
+	c->ready = false;
+	c->started_ms = clock_wall_ms();
+	c->started_mono = now_ms();
+	c->restart_at = -1;
+	send_to(other_child(k, c), CHANNEL_PEER, to_peer[0]);
+	close(to_peer[0]);
+	report_processes(k);
+	return 0;
+}
+
+static void start_or_wait(struct keeper *k, struct child *c)
+{
+	int error = start_child(k, c);
+
+	if (!error)
+		return;
+	log_event(LOG_LEVEL_ERROR, "a child cannot be started",
+		LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
+	c->restart_at = now_ms() + supervise_delay_ms(&c->supervise, false, now_ms());
+}
+
+/* --- ending --- */
+
+static bool is_crash(int status)
+{
+	if (!WIFSIGNALED(status))
+		return false;
+	int sig = WTERMSIG(status);
+	return sig == SIGSEGV || sig == SIGABRT || sig == SIGBUS || sig == SIGFPE || sig == SIGILL;
+}
+
+static void log_end(const struct child *c, int status, int64_t delay)
+{
+	log_event(LOG_LEVEL_ERROR, "a child has ended and is started again",
+		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
+		LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+		LOG_INT("exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+		LOG_INT("restarts", c->restarts), LOG_INT("delay_ms", delay));
+}
+
+/* A snapshot that crashes every agent soon after its start is left for the one before. */
+static void count_crash(struct keeper *k, struct child *c, int status)
+{
+	bool soon = now_ms() - c->started_mono < CRASH_SOON_MS;
+
+	c->soon_crashes = is_crash(status) && soon ? c->soon_crashes + 1 : 0;
+	if (c->role != CHILD_AGENT || c->soon_crashes < CRASHES_BEFORE_FALLBACK || k->fell_back)
+		return;
+	k->fell_back = true;
+	log_event(LOG_LEVEL_ERROR,
+		"the newest snapshot crashes the agent; going back to the one before",
+		LOG_INT("version", k->newest.version), LOG_INT("before", k->previous.version));
+}
+
+static void stop(struct keeper *k, int exit_code);
+
+static void child_ended(struct keeper *k, struct child *c, int status)
+{
+	bool hopeless = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !c->ever_ready;
+
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	if (k->stopping) {
+		c->pid = 0;
+		return;
+	}
+	if (hopeless) {
+		c->pid = 0;
+		log_event(LOG_LEVEL_ERROR, "a child cannot do its work; stopping",
+			LOG_STR("child", child_role_name(c->role)));
+		stop(k, 1);
+		return;
+	}
+	count_crash(k, c, status);
+	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, now_ms());
+	c->restarts++;
+	log_end(c, status, delay);
+	c->pid = 0;
+	if (delay == 0)
+		start_or_wait(k, c);
+	else
+		c->restart_at = now_ms() + delay;
+}
+
+static void reap(struct keeper *k)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
+			if (k->children[i].pid == pid)
+				child_ended(k, &k->children[i], status);
+		}
+	}
+	report_processes(k);
+}
+
+/* The agent first: while it answers what HAProxy still asks, control has to be there for it. */
+static void drain_next(struct keeper *k)
+{
+	bool agent_runs = k->children[CHILD_AGENT].pid != 0;
+	struct child *next = &k->children[agent_runs ? CHILD_AGENT : CHILD_CONTROL];
+
+	send_to(next, CHANNEL_DRAIN, -1);
+	k->stop_deadline = now_ms() + (agent_runs ? DRAIN_AGENT_MS : DRAIN_CONTROL_MS);
+}
+
+static void kill_children(struct keeper *k)
+{
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
+		if (k->children[i].pid)
+			kill(k->children[i].pid, SIGKILL);
+	}
+}
+
+static void stop(struct keeper *k, int exit_code)
+{
+	if (k->stopping) {
+		log_write(LOG_LEVEL_WARNING, "asked again to stop: not waiting any longer", NULL);
+		kill_children(k);
+		return;
+	}
+	k->stopping = true;
+	k->exit_code = exit_code;
+	log_write(LOG_LEVEL_INFO, "stopping", NULL);
+	drain_next(k);
+}
+
+/* --- messages and signals --- */
+
+static void handle_message(struct keeper *k, struct child *c, const struct channel_message *m,
+	int fds[CHANNEL_FDS_MAX])
+{
+	if (m->type == CHANNEL_READY) {
+		c->ready = c->ever_ready = true;
+		c->supervise.failed_starts = 0;
+		log_event(LOG_LEVEL_INFO, "a child serves",
+			LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid));
+		return;
+	}
+	if (m->type == CHANNEL_SNAPSHOT_KEEP && c->role == CHILD_AGENT && fds[0] >= 0 &&
+		fds[1] >= 0) {
+		keep_snapshot(k, m->version, fds);
+		fds[0] = fds[1] = -1;
+		return;
+	}
+	log_event(LOG_LEVEL_ERROR, "a child sent a message it has no right to",
+		LOG_STR("child", child_role_name(c->role)), LOG_INT("type", m->type));
+}
+
+static void close_fds(int fds[CHANNEL_FDS_MAX])
+{
+	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+static void receive_from(struct keeper *k, struct child *c)
+{
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+
+	for (int i = 0; i < MESSAGES_PER_TURN && c->fd >= 0; i++) {
+		int error = channel_receive(c->fd, &m, fds);
+		if (error == -EAGAIN)
+			return;
+		if (error == -EPIPE) {
+			close(c->fd);
+			c->fd = -1;
+			return;
+		}
+		if (!error)
+			handle_message(k, c, &m, fds);
+		close_fds(fds);
+	}
+}
+
+static int config_text_fd(const char *path, struct config *ret, struct errtext *e)
+{
+	struct buffer text = {0};
+	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
+
+	if (error)
+		error = errtext_set(e, error, "%s: %s", path, strerror(-error));
+	else
+		error = config_parse(ret, path, buffer_slice(&text), e);
+	int fd = error ? error : snapshot_seal("relay-config", buffer_slice(&text));
+	buffer_fini(&text);
+	return fd;
+}
+
+static void reload(struct keeper *k)
+{
+	struct config fresh;
+	struct errtext e = {""};
+	struct buffer frozen = {0};
+	int fd = config_text_fd(k->config_path, &fresh, &e);
+
+	if (fd < 0) {
+		log_event(LOG_LEVEL_ERROR, "the configuration was not reloaded",
+			LOG_STR("error", e.text));
+		return;
+	}
+	config_needs_restart(&k->config, &fresh, &frozen);
+	if (frozen.len)
+		log_event(LOG_LEVEL_WARNING, "changed options need a restart",
+			LOG_STR("options", buffer_str(&frozen)));
+	buffer_fini(&frozen);
+	config_reload(&k->config, &fresh);
+	log_set_level(k->config.log_level);
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
+		send_to(&k->children[i], CHANNEL_RELOAD, fd);
+	close(fd);
+	log_write(LOG_LEVEL_INFO, "the configuration was reloaded", NULL);
+}
+
+static void handle_signal(struct keeper *k, int sig)
+{
+	if (sig == SIGCHLD)
+		reap(k);
+	else if (sig == SIGHUP)
+		reload(k);
+	else if (sig == SIGUSR2)
+		log_write(LOG_LEVEL_WARNING,
+			"this version cannot replace itself: stop and start it instead", NULL);
+	else
+		stop(k, 0);
+}
+
+static void receive_signals(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+
+	while (read(k->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		handle_signal(k, (int)info.ssi_signo);
+}
+
+/* --- the loop --- */
+
+static int64_t next_deadline(const struct keeper *k)
+{
+	int64_t next = k->stopping ? k->stop_deadline : INT64_MAX;
+
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
+		int64_t at = k->children[i].restart_at;
+		if (!k->stopping && at >= 0 && at < next)
+			next = at;
+	}
+	return next;
+}
+
+static int poll_timeout(const struct keeper *k)
+{
+	int64_t next = next_deadline(k);
+
+	if (next == INT64_MAX)
+		return -1;
+	int64_t left = next - now_ms();
+	if (left < 0)
+		return 0;
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static void act_on_time(struct keeper *k)
+{
+	int64_t now = now_ms();
+
+	if (k->stopping && now >= k->stop_deadline) {
+		log_write(LOG_LEVEL_WARNING, "a child did not stop in time and is killed", NULL);
+		kill_children(k);
+		k->stop_deadline = now + DRAIN_CONTROL_MS;
+	}
+	for (size_t i = CHILD_CONTROL; !k->stopping && i < CHILD_ROLE_COUNT; i++) {
+		struct child *c = &k->children[i];
+		if (c->restart_at >= 0 && now >= c->restart_at)
+			start_or_wait(k, c);
+	}
+}
+
+static bool is_running(const struct keeper *k)
+{
+	return k->children[CHILD_AGENT].pid || k->children[CHILD_CONTROL].pid;
+}
+
+static void run(struct keeper *k)
+{
+	bool agent_was_draining = false;
+
+	while (!k->stopping || is_running(k)) {
+		struct pollfd fds[] = {
+			{.fd = k->signal_fd, .events = POLLIN},
+			{.fd = k->children[CHILD_CONTROL].fd, .events = POLLIN},
+			{.fd = k->children[CHILD_AGENT].fd, .events = POLLIN},
+		};
+		poll(fds, 3, poll_timeout(k));
+		receive_from(k, &k->children[CHILD_CONTROL]);
+		receive_from(k, &k->children[CHILD_AGENT]);
+		receive_signals(k);
+		act_on_time(k);
+		bool agent_gone = k->stopping && !k->children[CHILD_AGENT].pid;
+		if (agent_gone && !agent_was_draining && is_running(k))
+			drain_next(k);
+		agent_was_draining = agent_gone;
+	}
+}
+
+/* --- from nothing to running --- */
+
+static int open_state(struct keeper *k, struct errtext *e)
+{
+	char path[PATH_MAX];
+	int was_set_aside;
+	uid_t uid = k->ids.drop ? k->ids.control.uid : (uid_t)-1;
+	int error = config_state_path(&k->config, "state", path, sizeof(path));
+
+	if (error)
+		return errtext_set(e, error, "[relay] state_dir is too long");
+	k->statefile_fd = statefile_open(path, uid, k->ids.control.gid, &was_set_aside, e);
+	if (k->statefile_fd < 0)
+		return k->statefile_fd;
+	if (was_set_aside)
+		log_event(LOG_LEVEL_WARNING,
+			"the state file was not usable; starting with a new one",
+			LOG_STR("error", e->text));
+	k->board_fd = board_create();
+	return k->board_fd < 0
+		? errtext_set(e, k->board_fd, "no shared memory: %s", strerror(-k->board_fd))
+		: 0;
+}
+
+static int open_everything(struct keeper *k, struct errtext *e)
+{
+	int error = identities_find(&k->config, &k->ids, e);
+
+	if (!error)
+		error = identity_make_directory(k->config.state_dir.s, 0700, &k->ids.control, e);
+	if (!error)
+		error = identity_make_directory(k->config.run_dir.s, 0755, &k->ids.control, e);
+	if (!error && k->config.haproxy_output_dir.s[0])
+		error = identity_make_directory(
+			k->config.haproxy_output_dir.s, 0755, &k->ids.control, e);
+	/* the state file's lock comes before the sockets: a second instance must not disturb the first */
+	if (!error)
+		error = open_state(k, e);
+	if (!error)
+		error = listeners_open(&k->config, &k->ids, &k->listeners, e);
+	return error;
+}
+
+static int catch_signals(struct keeper *k)
+{
+	sigset_t caught;
+
+	sigemptyset(&caught);
+	sigaddset(&caught, SIGTERM);
+	sigaddset(&caught, SIGINT);
+	sigaddset(&caught, SIGHUP);
+	sigaddset(&caught, SIGCHLD);
+	sigaddset(&caught, SIGUSR2);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &caught, &k->original_mask) < 0)
+		return -errno;
+	k->signal_fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
+	return k->signal_fd < 0 ? -errno : 0;
+}
+
+static void keeper_init(struct keeper *k, const struct config *c, const char *config_path)
+{
+	*k = (struct keeper){.config = *c,
+		.config_path = config_path,
+		.statefile_fd = -1,
+		.board_fd = -1,
+		.signal_fd = -1,
+		.newest = {0, {-1, -1}},
+		.previous = {0, {-1, -1}}};
+	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++) {
+		k->children[i] =
+			(struct child){.role = (enum child_role)i, .fd = -1, .restart_at = -1};
+		supervise_init(&k->children[i].supervise, now_ms());
+	}
+	k->children[CHILD_KEEPER].pid = getpid();
+	k->children[CHILD_KEEPER].started_ms = clock_wall_ms();
+}
+
+int keeper_main(const struct config *c, const char *config_path)
+{
+	static struct keeper k; /* large, and one per process */
+	struct errtext e = {""};
+
+	keeper_init(&k, c, config_path);
+	int error = open_everything(&k, &e);
+	if (!error)
+		error = catch_signals(&k);
+	if (error) {
+		log_event(LOG_LEVEL_ERROR, "cannot start",
+			LOG_STR("error", e.text[0] ? e.text : strerror(-error)));
+		listeners_close(&k.listeners);
+		return 1;
+	}
+	start_or_wait(&k, &k.children[CHILD_CONTROL]);
+	start_or_wait(&k, &k.children[CHILD_AGENT]);
+	run(&k);
+	listeners_close(&k.listeners);
+	log_write(LOG_LEVEL_INFO, "stopped", NULL);
+	return k.exit_code;
+}

@@ -1,0 +1,16 @@
+/*
+ * The keeper: the parent process. It opens every listening socket, the state file and the board and
+ * keeps them, so that a child can crash or be replaced while connections queue instead of being
+ * refused; it starts, watches and restarts control and agent, pairs their channel anew, and holds the
+ * last two snapshots the agent accepted. It parses nothing that comes from outside: only the
+ * configuration file, its children's fixed-size messages, and signals.
+ */
+#ifndef RELAY_AGENT_KEEPER_KEEPER_H
+#define RELAY_AGENT_KEEPER_KEEPER_H
+
+#include "common/config.h"
+
+/* Returns the exit code: 0 after SIGTERM or SIGINT, 1 when it could not start. */
+int keeper_main(const struct config *c, const char *config_path);
+
+#endif

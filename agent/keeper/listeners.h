@@ -1,0 +1,21 @@
+/* Every listening socket of the product, opened by the keeper and kept for as long as it lives. */
+#ifndef RELAY_AGENT_KEEPER_LISTENERS_H
+#define RELAY_AGENT_KEEPER_LISTENERS_H
+
+#include "agent/keeper/identity.h"
+#include "common/child.h"
+
+struct listeners {
+	struct child_listener rows[CHILD_LISTENERS_MAX];
+	uint32_t count;
+};
+
+/* All or none: 0, or a negative errno with the address that could not be had. */
+int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,
+	struct errtext *e);
+/* Closes them and removes socket paths. */
+void listeners_close(struct listeners *l);
+/* Copies those that `role` serves. */
+void listeners_for(const struct listeners *l, enum child_role role, struct child_start *start);
+
+#endif
