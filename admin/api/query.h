@@ -92,20 +92,9 @@ int pool_update(struct request *r, int64_t id);
 int account_suspend(struct request *r, int64_t id, bool suspended, const char *reason);
 int tenant_enable(struct request *r, int64_t id, bool enabled);
 
-/* Handlers, by row. */
-request_fn tenants_add, tenants_set, tenants_list, tenants_show, tenants_enable, tenants_disable,
-	tenants_del;
-request_fn tokens_issue, tokens_list, tokens_show, tokens_revoke, tokens_rotate;
-request_fn upstreams_add, upstreams_set, upstreams_list, upstreams_show, upstreams_del;
-request_fn egress_add, egress_set, egress_list, egress_show, egress_del, egress_check;
-request_fn accounts_add, accounts_set, accounts_list, accounts_show, accounts_suspend,
-	accounts_suspend_risky, accounts_resume, accounts_reset, accounts_refresh, accounts_check,
-	accounts_del;
-request_fn pools_set, pools_list, pools_show, pools_del;
-request_fn bans_add, bans_list, bans_del;
-request_fn site_show, site_enable, site_disable, site_self_use;
-request_fn notices_list, notices_ack;
-request_fn haproxy_render, haproxy_check, haproxy_reload, haproxy_status;
-request_fn status_show, requests_list, requests_why, export_show, apply_document, backup_make;
+/* The handlers of all commands. */
+#define X(id, handler) request_fn handler;
+COMMAND_IDS(X)
+#undef X
 
 #endif

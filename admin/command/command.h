@@ -100,65 +100,71 @@ enum command_answer {
 #define COMMAND_ARGUMENTS_MAX 2
 #define COMMAND_COLUMNS_MAX 14
 
+/* Every command: its id, and the function of admin/api that serves it. The rows are in this order. */
+#define COMMAND_IDS(X)                                                                             \
+	X(TENANTS_ADD, tenants_add)                                                                \
+	X(TENANTS_SET, tenants_set)                                                                \
+	X(TENANTS_LIST, tenants_list)                                                              \
+	X(TENANTS_SHOW, tenants_show)                                                              \
+	X(TENANTS_ENABLE, tenants_enable)                                                          \
+	X(TENANTS_DISABLE, tenants_disable)                                                        \
+	X(TENANTS_DEL, tenants_del)                                                                \
+	X(TOKENS_ISSUE, tokens_issue)                                                              \
+	X(TOKENS_LIST, tokens_list)                                                                \
+	X(TOKENS_SHOW, tokens_show)                                                                \
+	X(TOKENS_REVOKE, tokens_revoke)                                                            \
+	X(TOKENS_ROTATE, tokens_rotate)                                                            \
+	X(UPSTREAMS_ADD, upstreams_add)                                                            \
+	X(UPSTREAMS_SET, upstreams_set)                                                            \
+	X(UPSTREAMS_LIST, upstreams_list)                                                          \
+	X(UPSTREAMS_SHOW, upstreams_show)                                                          \
+	X(UPSTREAMS_DEL, upstreams_del)                                                            \
+	X(EGRESS_ADD, egress_add)                                                                  \
+	X(EGRESS_SET, egress_set)                                                                  \
+	X(EGRESS_LIST, egress_list)                                                                \
+	X(EGRESS_SHOW, egress_show)                                                                \
+	X(EGRESS_DEL, egress_del)                                                                  \
+	X(EGRESS_CHECK, egress_check)                                                              \
+	X(ACCOUNTS_ADD, accounts_add)                                                              \
+	X(ACCOUNTS_SET, accounts_set)                                                              \
+	X(ACCOUNTS_LIST, accounts_list)                                                            \
+	X(ACCOUNTS_SHOW, accounts_show)                                                            \
+	X(ACCOUNTS_SUSPEND, accounts_suspend)                                                      \
+	X(ACCOUNTS_SUSPEND_RISKY, accounts_suspend_risky)                                          \
+	X(ACCOUNTS_RESUME, accounts_resume)                                                        \
+	X(ACCOUNTS_RESET, accounts_reset)                                                          \
+	X(ACCOUNTS_REFRESH, accounts_refresh)                                                      \
+	X(ACCOUNTS_CHECK, accounts_check)                                                          \
+	X(ACCOUNTS_DEL, accounts_del)                                                              \
+	X(POOLS_SET, pools_set)                                                                    \
+	X(POOLS_LIST, pools_list)                                                                  \
+	X(POOLS_SHOW, pools_show)                                                                  \
+	X(POOLS_DEL, pools_del)                                                                    \
+	X(BANS_ADD, bans_add)                                                                      \
+	X(BANS_LIST, bans_list)                                                                    \
+	X(BANS_DEL, bans_del)                                                                      \
+	X(SITE_SHOW, site_show)                                                                    \
+	X(SITE_ENABLE, site_enable)                                                                \
+	X(SITE_DISABLE, site_disable)                                                              \
+	X(SITE_SELF_USE, site_self_use)                                                            \
+	X(HAPROXY_RENDER, haproxy_render)                                                          \
+	X(HAPROXY_CHECK, haproxy_check)                                                            \
+	X(HAPROXY_RELOAD, haproxy_reload)                                                          \
+	X(HAPROXY_STATUS, haproxy_status)                                                          \
+	X(STATUS, status_show)                                                                     \
+	X(REQUESTS_LIST, requests_list)                                                            \
+	X(REQUESTS_WHY, requests_why)                                                              \
+	X(NOTICES_LIST, notices_list)                                                              \
+	X(NOTICES_ACK, notices_ack)                                                                \
+	X(EXPORT, export_show)                                                                     \
+	X(APPLY, apply_document)                                                                   \
+	X(BACKUP, backup_make)
+
 enum command_id {
-	COMMAND_TENANTS_ADD,
-	COMMAND_TENANTS_SET,
-	COMMAND_TENANTS_LIST,
-	COMMAND_TENANTS_SHOW,
-	COMMAND_TENANTS_ENABLE,
-	COMMAND_TENANTS_DISABLE,
-	COMMAND_TENANTS_DEL,
-	COMMAND_TOKENS_ISSUE,
-	COMMAND_TOKENS_LIST,
-	COMMAND_TOKENS_SHOW,
-	COMMAND_TOKENS_REVOKE,
-	COMMAND_TOKENS_ROTATE,
-	COMMAND_UPSTREAMS_ADD,
-	COMMAND_UPSTREAMS_SET,
-	COMMAND_UPSTREAMS_LIST,
-	COMMAND_UPSTREAMS_SHOW,
-	COMMAND_UPSTREAMS_DEL,
-	COMMAND_EGRESS_ADD,
-	COMMAND_EGRESS_SET,
-	COMMAND_EGRESS_LIST,
-	COMMAND_EGRESS_SHOW,
-	COMMAND_EGRESS_DEL,
-	COMMAND_EGRESS_CHECK,
-	COMMAND_ACCOUNTS_ADD,
-	COMMAND_ACCOUNTS_SET,
-	COMMAND_ACCOUNTS_LIST,
-	COMMAND_ACCOUNTS_SHOW,
-	COMMAND_ACCOUNTS_SUSPEND,
-	COMMAND_ACCOUNTS_SUSPEND_RISKY,
-	COMMAND_ACCOUNTS_RESUME,
-	COMMAND_ACCOUNTS_RESET,
-	COMMAND_ACCOUNTS_REFRESH,
-	COMMAND_ACCOUNTS_CHECK,
-	COMMAND_ACCOUNTS_DEL,
-	COMMAND_POOLS_SET,
-	COMMAND_POOLS_LIST,
-	COMMAND_POOLS_SHOW,
-	COMMAND_POOLS_DEL,
-	COMMAND_BANS_ADD,
-	COMMAND_BANS_LIST,
-	COMMAND_BANS_DEL,
-	COMMAND_SITE_SHOW,
-	COMMAND_SITE_ENABLE,
-	COMMAND_SITE_DISABLE,
-	COMMAND_SITE_SELF_USE,
-	COMMAND_HAPROXY_RENDER,
-	COMMAND_HAPROXY_CHECK,
-	COMMAND_HAPROXY_RELOAD,
-	COMMAND_HAPROXY_STATUS,
-	COMMAND_STATUS,
-	COMMAND_REQUESTS_LIST,
-	COMMAND_REQUESTS_WHY,
-	COMMAND_NOTICES_LIST,
-	COMMAND_NOTICES_ACK,
-	COMMAND_EXPORT,
-	COMMAND_APPLY,
-	COMMAND_BACKUP,
-	COMMAND_COUNT
+#define X(id, handler) COMMAND_##id,
+	COMMAND_IDS(X)
+#undef X
+		COMMAND_COUNT
 };
 
 struct command {
