@@ -6,7 +6,7 @@
 #ifndef RELAY_AGENT_ROOM_H
 #define RELAY_AGENT_ROOM_H
 
-#include "agent/decide/request.h"
+#include "agent/request.h"
 
 #include <stdbool.h>
 #include <stdint.h>

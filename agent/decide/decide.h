@@ -8,9 +8,9 @@
 
 #include "agent/binding.h"
 #include "agent/budget.h"
-#include "agent/decide/request.h"
 #include "agent/health.h"
 #include "agent/lease.h"
+#include "agent/request.h"
 #include "agent/room.h"
 #include "agent/undo.h"
 #include "agent/usage.h"

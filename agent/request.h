@@ -1,6 +1,6 @@
 /* A question as HAProxy asked it: SEAM.md "Messages", `decide`. */
-#ifndef RELAY_AGENT_DECIDE_REQUEST_H
-#define RELAY_AGENT_DECIDE_REQUEST_H
+#ifndef RELAY_AGENT_REQUEST_H
+#define RELAY_AGENT_REQUEST_H
 
 #include "common/ip.h"
 #include "common/slice.h"
