@@ -397,23 +397,6 @@ enum refusal decide_other_account(struct decide_context *c)
 	return REFUSAL_CIRCUIT_OPEN;
 }
 
-/* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */
-void decide_rewrite_path(const struct decide_context *c)
-{
-	struct decide_verdict *v = c->verdict;
-	struct slice strip = snapshot_text(c->snapshot, v->backend->strip);
-	struct slice rest = c->request->path;
-
-	v->path_prefix = snapshot_text(c->snapshot, v->backend->prefix);
-	if (strip.n && slice_has_prefix(rest, strip) &&
-		(rest.n == strip.n || rest.p[strip.n] == '/'))
-		rest = slice_skip(rest, strip.n);
-	v->path_changed = v->path_prefix.n || rest.n != c->request->path.n;
-	if (rest.n == 0)
-		rest = SLICE_LITERAL("/");
-	v->path_rest = rest;
-}
-
 enum refusal decide_account(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;

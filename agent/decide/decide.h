@@ -136,19 +136,25 @@ struct decide_context {
 
 typedef enum refusal decide_stage_fn(struct decide_context *c);
 
-decide_stage_fn decide_wellformed; /* wellformed.c: arguments */
-decide_stage_fn decide_switches;   /* switches.c: site, draining */
-decide_stage_fn decide_banned;	   /* banned.c: ban list */
-decide_stage_fn decide_key;	   /* key.c: form, look-up, expiry */
-decide_stage_fn decide_tenant;	   /* tenant.c */
-decide_stage_fn decide_networks;   /* networks.c: allow lists of tenant and key */
-decide_stage_fn
-	decide_route; /* route.c: what is never forwarded, and to which pool the rest goes */
-decide_stage_fn decide_repeat;	/* repeat.c: a lease that is there already */
-decide_stage_fn decide_limits;	/* limits.c: windows and slots of tenant and key */
-decide_stage_fn decide_account; /* account.c: account, egress and backend */
-decide_stage_fn decide_pace;	/* pace.c: not before its time */
-decide_stage_fn decide_reserve; /* reserve.c: counts and lease */
+/* gate.c */
+decide_stage_fn decide_wellformed; /* arguments */
+decide_stage_fn decide_switches;   /* the site is enabled */
+decide_stage_fn decide_banned;	   /* ban list */
+decide_stage_fn decide_tenant;
+decide_stage_fn decide_networks; /* allow lists of tenant and key */
+/* key.c */
+decide_stage_fn decide_key; /* form, look-up, expiry */
+/* route.c */
+decide_stage_fn decide_route; /* requests that are never forwarded; the pool of all others */
+/* limits.c */
+decide_stage_fn decide_limits; /* windows and slots of tenant and key */
+/* account.c */
+decide_stage_fn decide_account; /* account, egress and backend */
+/* wait.c */
+decide_stage_fn decide_pace; /* not before its time */
+/* reserve.c */
+decide_stage_fn decide_repeat;	/* a lease that is there already */
+decide_stage_fn decide_reserve; /* counts and lease */
 
 void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
 	int64_t now_ms, uint64_t random, struct decide_verdict *ret);

@@ -1,4 +1,51 @@
+/*
+ * The gate: what needs no pool and no account. Arguments, site switches, ban list, tenant and the
+ * allow lists of networks. The key is checked in key.c, between the ban list and the tenant.
+ */
+#include "agent/badkeys.h"
 #include "agent/decide/decide.h"
+#include "common/ban.h"
+
+/* Two lines of the header that carries the key could be read differently elsewhere: refused. */
+enum refusal decide_wellformed(struct decide_context *c)
+{
+	const struct decide_request *r = c->request;
+	bool key_twice = r->key_lines > 1 || (r->key.n == 0 && r->auth.n && r->auth_lines > 1);
+
+	return r->malformed || key_twice ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
+}
+
+enum refusal decide_switches(struct decide_context *c)
+{
+	return c->snapshot->head->flags & SNAPSHOT_SITE_ENABLED ? REFUSAL_NONE
+								: REFUSAL_SITE_DISABLED;
+}
+
+/* --- ban list --- */
+
+/* A ban of our own counts until the snapshot answers for it: then the snapshot's word is law. */
+static bool is_banned_here(const struct decide_context *c)
+{
+	return c->state->badkeys &&
+		badkeys_is_banned(c->state->badkeys, &c->request->src, c->clock.now_ms,
+			c->snapshot->head->bans_taken);
+}
+
+enum refusal decide_banned(struct decide_context *c)
+{
+	const struct snapshot *s = c->snapshot;
+	const struct snapshot_ban *bans = SNAPSHOT_ROWS(s, BAN, struct snapshot_ban);
+	const struct decide_request *r = c->request;
+
+	if (!r->has_src)
+		return REFUSAL_NONE;
+	return bans_cover(bans, s->counts[SNAPSHOT_BAN], &r->src, c->clock.now_ms) ||
+			is_banned_here(c)
+		? REFUSAL_IP_BANNED
+		: REFUSAL_NONE;
+}
+
+/* --- tenant --- */
 
 /* T7: in self-use mode only the operator's own tenants are served. */
 static bool is_served(const struct snapshot *s, const struct snapshot_tenant *tenant)
@@ -16,4 +63,25 @@ enum refusal decide_tenant(struct decide_context *c)
 	if (!is_served(c->snapshot, tenant))
 		return REFUSAL_SITE_DISABLED;
 	return tenant->flags & SNAPSHOT_TENANT_ENABLED ? REFUSAL_NONE : REFUSAL_TENANT_DISABLED;
+}
+
+/* --- allow lists --- */
+
+static bool list_allows(
+	const struct cidr *networks, struct snapshot_range range, const struct decide_request *r)
+{
+	if (range.count == 0)
+		return true;
+	return r->has_src && cidr_list_allows(networks + range.first, range.count, &r->src);
+}
+
+/* Both lists must allow: a key can narrow what its tenant may, never widen it. */
+enum refusal decide_networks(struct decide_context *c)
+{
+	const struct decide_verdict *v = c->verdict;
+	const struct cidr *networks = SNAPSHOT_ROWS(c->snapshot, NETWORK, struct cidr);
+	bool allowed = list_allows(networks, v->tenant->networks, c->request) &&
+		list_allows(v->key_table->networks, v->key->networks, c->request);
+
+	return allowed ? REFUSAL_NONE : REFUSAL_IP_NOT_ALLOWED;
 }

@@ -1,7 +1,65 @@
-/* The request is admitted: it is counted, and its lease is written. All of that, or nothing (undo.h). */
-#include "agent/decide/decide.h"
+/*
+ * The request is admitted: its attempt takes permits, it is counted, and its lease is written. Counts and
+ * lease change as a whole or not at all (undo.h).
+ */
+#include "agent/decide/candidate.h"
 
 #define NOTICE_PERCENT 80
+
+/* --- a lease that is there already --- */
+
+/*
+ * HAProxy asks again when an agent died in mid-question: what was admitted then is admitted still, and
+ * not counted twice. An id is ours and random; the same one from another key is no repetition.
+ */
+enum refusal decide_repeat(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+	struct statefile_lease *lease = lease_find(c->state->leases, c->request->id);
+
+	if (lease && lease->key != v->key->id)
+		return REFUSAL_BAD_REQUEST;
+	v->lease = lease;
+	v->repeated = lease != NULL;
+	return REFUSAL_NONE;
+}
+
+/* --- permits --- */
+
+static void enter(struct decide_context *c, struct statefile_health *row)
+{
+	if (!row)
+		return;
+	/* the last resort tries what is out, and changes nothing about that until it is answered */
+	if (c->verdict->last_resort)
+		row->last_used_ms = c->clock.now_ms;
+	else
+		health_enter(row, &c->snapshot->head->health, c->request->id, c->clock.now_ms);
+}
+
+/* Permits are taken, and what the attempt's record needs to be judged by is marked. */
+void decide_enter(struct decide_context *c, uint32_t attempt)
+{
+	struct decide_verdict *v = c->verdict;
+	struct health_subject account = health_subject_of_account(v->account);
+	struct health_subject backend = health_subject_of_backend(c->snapshot, v->backend);
+	struct statefile_health *account_row =
+		health_of(c->state->healths, &account, c->clock.now_ms);
+	struct statefile_health *backend_row =
+		health_of(c->state->healths, &backend, c->clock.now_ms);
+
+	enter(c, account_row);
+	enter(c, backend_row);
+	v->mark = (struct record_mark){
+		.attempt = attempt,
+		.account_generation = account_row ? account_row->generation : 0,
+		.backend_generation = backend_row ? backend_row->generation : 0,
+		.credential = account.credential,
+		.is_probe = attempt == 0,
+	};
+}
+
+/* --- lease and counts --- */
 
 static uint32_t egress_id(const struct decide_context *c)
 {
