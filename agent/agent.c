@@ -3,6 +3,7 @@
 #include "agent/bans.h"
 #include "agent/check.h"
 #include "agent/events.h"
+#include "agent/held.h"
 #include "agent/judge.h"
 #include "agent/peer.h"
 #include "agent/snapshot_slot.h"

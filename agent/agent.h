@@ -18,11 +18,9 @@
 
 #define JUDGE_STATUSES 1000
 
-struct spoe_ack;
 struct waiting;
 struct checks;
 struct peers;
-struct question;
 struct events;
 struct snapshot_slot;
 
@@ -53,29 +51,5 @@ struct agent {
 	uint64_t random;		 /* of this process: mixed into every choice */
 	int64_t last_question_ms;	 /* monotonic */
 };
-
-/*
- * One question, answered into `ack`, counted. The clock is read here and nowhere below. With a seat it may
- * wait: false then, nothing was written, and it is answered later.
- */
-bool agent_answer(struct agent *a, const struct decide_request *r, const struct room_seat *seat,
-	struct spoe_ack *ack);
-/* `again`: HAProxy took the request back from a server. `repeated`: again2. */
-void agent_answer_again(
-	struct agent *a, const struct question *q, bool repeated, struct spoe_ack *ack);
-void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_ack *ack);
-/* `respond`: the head of an answer; nothing is decided by it. */
-void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack *ack);
-/* What asks on TCP and reports on UDP must know this; empty = nobody can (no snapshot yet). */
-struct slice agent_secret(const struct agent *a);
-/* Decides and counts, for a request that waits; `ret` is then answered, or waits on. */
-void agent_decide(struct agent *a, const struct decide_request *r, int64_t now_ms,
-	struct decide_verdict *ret);
-void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct decide_verdict *v,
-	int64_t now_ms, struct spoe_ack *ack);
-/* Ends a lease: gauges, slots and, when it was certainly never sent on, counts. */
-void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent);
-/* The gauges of a lease that begins or ends. */
-void agent_count_lease(struct agent *a, const struct statefile_lease *lease, bool begins);
 
 #endif

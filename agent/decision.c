@@ -1,52 +1,14 @@
 /* Around the pure decision: clock, randomness, counters, reasons, log lines. */
-#include "agent/agent.h"
+#include "agent/decision.h"
+
 #include "agent/answer.h"
 #include "agent/bans.h"
 #include "agent/events.h"
+#include "agent/held.h"
 #include "agent/judge.h"
-#include "agent/question.h"
 #include "agent/waiting.h"
-
 #include "common/clock.h"
 #include "common/log.h"
-
-struct slice agent_secret(const struct agent *a)
-{
-	return a->snapshot ? slice_from_str(a->snapshot->head->secret) : (struct slice){NULL, 0};
-}
-
-static void step(board_counter *c, bool up)
-{
-	uint64_t n = board_get(c);
-
-	if (up)
-		board_set(c, n + 1);
-	else if (n)
-		board_set(c, n - 1);
-}
-
-void agent_count_lease(struct agent *a, const struct statefile_lease *lease, bool begins)
-{
-	struct board_tenant *tenant = board_tenant(a->board, lease->tenant);
-	struct board_account *account = board_account(a->board, lease->account);
-
-	step(&a->board->counters[BOARD_LEASES], begins);
-	if (tenant)
-		step(&tenant->active, begins);
-	if (account)
-		step(&account->active, begins);
-	if (account && begins)
-		board_add(&account->requests, 1);
-}
-
-void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent)
-{
-	if (never_sent)
-		board_add(&a->board->counters[BOARD_GIVEN_BACK], 1);
-	agent_count_lease(a, lease, false);
-	decide_release(&a->state, lease, never_sent);
-	a->room_is_stale = true;
-}
 
 /* --- counting --- */
 
@@ -247,21 +209,6 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 	return !waits;
 }
 
-static void count_move(
-	struct agent *a, const struct statefile_lease *before, const struct decide_verdict *v)
-{
-	struct board_account *from = board_account(a->board, before->account);
-	struct board_account *to = board_account(a->board, v->account->id);
-
-	if (from)
-		step(&from->active, false);
-	if (to) {
-		step(&to->active, true);
-		board_add(&to->requests, 1);
-	}
-	a->room_is_stale = true;
-}
-
 void agent_answer_again(
 	struct agent *a, const struct question *q, bool repeated, struct spoe_ack *ack)
 {
@@ -285,7 +232,7 @@ void agent_answer_again(
 		board_add(&a->board->counters[BOARD_FAILOVER_REFUSED], 1);
 		board_add(&a->board->refused[verdict.refusal], 1);
 	} else if (!verdict.repeated)
-		count_move(a, &before, &verdict);
+		agent_count_move(a, &before, verdict.account->id);
 	keep_reasons(a, r, &verdict, now);
 	answer_write_again(a, &verdict, now, ack);
 	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));

@@ -1,5 +1,6 @@
 #include "agent/ending.h"
 
+#include "agent/held.h"
 #include "agent/judge.h"
 #include "agent/waiting.h"
 #include "common/clock.h"

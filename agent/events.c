@@ -2,6 +2,7 @@
 
 #include "agent/allowed.h"
 #include "agent/ending.h"
+#include "agent/held.h"
 #include "agent/quiet.h"
 #include "common/clock.h"
 #include "common/log.h"

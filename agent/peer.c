@@ -2,7 +2,8 @@
 
 #include "agent/allowed.h"
 #include "agent/answer.h"
-#include "agent/question.h"
+#include "agent/decision.h"
+#include "agent/held.h"
 #include "agent/quiet.h"
 #include "agent/waiting.h"
 #include "common/clock.h"

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 
 struct peer;
+struct spoe_ack;
 
 #define PEERS_MAX 4096	       /* connections */
 #define PEER_HELLO_MS 5000     /* from connect to HELLO */

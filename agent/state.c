@@ -1,6 +1,7 @@
 #include "agent/state.h"
 
 #include "agent/bans.h"
+#include "agent/held.h"
 #include "common/log.h"
 
 #include <errno.h>

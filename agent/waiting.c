@@ -1,6 +1,7 @@
 #include "agent/waiting.h"
 
 #include "agent/answer.h"
+#include "agent/decision.h"
 #include "agent/peer.h"
 #include "common/clock.h"
 #include "common/seam.h"

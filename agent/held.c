@@ -1,0 +1,53 @@
+#include "agent/held.h"
+
+struct slice agent_secret(const struct agent *a)
+{
+	return a->snapshot ? slice_from_str(a->snapshot->head->secret) : (struct slice){NULL, 0};
+}
+
+static void step(board_counter *c, bool up)
+{
+	uint64_t n = board_get(c);
+
+	if (up)
+		board_set(c, n + 1);
+	else if (n)
+		board_set(c, n - 1);
+}
+
+void agent_count_lease(struct agent *a, const struct statefile_lease *lease, bool begins)
+{
+	struct board_tenant *tenant = board_tenant(a->board, lease->tenant);
+	struct board_account *account = board_account(a->board, lease->account);
+
+	step(&a->board->counters[BOARD_LEASES], begins);
+	if (tenant)
+		step(&tenant->active, begins);
+	if (account)
+		step(&account->active, begins);
+	if (account && begins)
+		board_add(&account->requests, 1);
+}
+
+void agent_count_move(struct agent *a, const struct statefile_lease *before, uint32_t account)
+{
+	struct board_account *from = board_account(a->board, before->account);
+	struct board_account *to = board_account(a->board, account);
+
+	if (from)
+		step(&from->active, false);
+	if (to) {
+		step(&to->active, true);
+		board_add(&to->requests, 1);
+	}
+	a->room_is_stale = true;
+}
+
+void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent)
+{
+	if (never_sent)
+		board_add(&a->board->counters[BOARD_GIVEN_BACK], 1);
+	agent_count_lease(a, lease, false);
+	decide_release(&a->state, lease, never_sent);
+	a->room_is_stale = true;
+}
