@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A folder includes only the folders below it, by their full name from the root.
 
-common <- spoe <- agent, common <- haproxy <- admin. spoe/ and agent/decide/ must stay free of I/O,
-clock and log, so the headers of those are refused there.
+common <- spoe <- agent, common <- haproxy <- admin. Inside agent/: tables <- decide/ <- shell, and keeper/
+by itself. spoe/, agent/decide/ and its tables must stay free of I/O, clock and log, so the headers of those
+are refused there.
 """
 
 import re
@@ -17,7 +18,17 @@ ALLOWED = {
     "admin": {"common", "haproxy", "admin"},
 }
 GENERATED = {"relay_version.h": "common"}
-PURE = ("spoe/", "agent/decide/")
+# What the pure core decides over; every other file beside the folders of agent/ is the shell.
+TABLES = tuple(f"agent/{noun}." for noun in (
+    "badkeys", "binding", "budget", "health", "idindex", "lease", "request", "room", "undo", "usage",
+))
+AGENT_ALLOWED = {
+    "keeper": {"keeper"},
+    "tables": {"tables"},
+    "decide": {"tables", "decide"},
+    "shell": {"tables", "decide", "shell"},
+}
+PURE = ("spoe/", "agent/decide/", *TABLES)
 IMPURE = {
     "common/clock.h", "common/log.h", "ev.h", "netinet/in.h", "poll.h", "sys/epoll.h",
     "sys/socket.h", "sys/time.h", "sys/uio.h", "syslog.h", "time.h",
@@ -25,11 +36,19 @@ IMPURE = {
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
+def agent_part(path):
+    """The row of AGENT_ALLOWED for a file of agent/."""
+    parts = path.split("/")
+    if len(parts) > 2:
+        return parts[1]
+    return "tables" if path.startswith(TABLES) else "shell"
+
+
 def refuse(path, kind, target, top):
     """Why this include is forbidden, or None."""
     folder = path.parts[0]
     if path.as_posix().startswith(PURE) and target in IMPURE:
-        return f"{path.parent}/ does no I/O and has no clock and no log, but includes {target}"
+        return f"{path} does no I/O and has no clock and no log, but includes {target}"
     if kind == "<":
         return None
     if target in GENERATED:
@@ -40,6 +59,10 @@ def refuse(path, kind, target, top):
         return f'"{target}" is no path from the root of the tree'
     if target.split("/")[0] not in ALLOWED[folder]:
         return f"{folder}/ must not include {target}"
+    if folder == "agent" and target.startswith("agent/"):
+        part = agent_part(path.as_posix())
+        if agent_part(target) not in AGENT_ALLOWED.get(part, ()):
+            return f"agent's {part} must not include {target}"
     return None
 
 

@@ -81,6 +81,28 @@ class Includes(GateTest):
         self.assert_finds("spoe/frame.c:1:", "includes")
         self.assert_finds("agent/decide/key.c:1:", "includes")
 
+    def test_finds_each_forbidden_pair_inside_agent(self):
+        headers = {"keeper": "agent/keeper/keeper.h", "tables": "agent/lease.h",
+                   "decide": "agent/decide/decide.h", "shell": "agent/peer.h"}
+        allowed = {("tables", "tables"), ("decide", "tables"), ("decide", "decide"), ("keeper", "keeper"),
+                   ("shell", "tables"), ("shell", "decide"), ("shell", "shell")}
+        for header in headers.values():
+            self.write(header, HEADER)
+        for part, header in headers.items():
+            source = header.removesuffix(".h") + ".c"
+            for other, target in headers.items():
+                with self.subTest(part=part, other=other):
+                    self.write(source, f'#include "{target}"\n')
+                    if (part, other) in allowed:
+                        self.assert_passes("includes")
+                    else:
+                        self.assert_finds(f"{source}:1: agent's {part} must not include {target}", "includes")
+                    (self.top / source).unlink()
+
+    def test_finds_a_clock_in_the_tables_of_the_pure_core(self):
+        self.write("agent/lease.c", '#include "common/clock.h"\n')
+        self.assert_finds("agent/lease.c:1:", "includes")
+
     def test_finds_the_version_outside_common(self):
         self.write("agent/keeper/main.c", '#include "relay_version.h"\n')
         self.assert_finds("agent/keeper/main.c:1:", "includes")
