@@ -11,7 +11,7 @@
 
 #include <inttypes.h>
 
-#define SHAPE RENDER_SAID("shape")
+#define SHAPE RENDER_VAR("shape")
 #define SWITCHED "{ " RENDER_ALT " -m bool } { status " SEAM_SWITCH_STATUSES_TEXT " }"
 
 static uint64_t hash_text(uint64_t hash, const char *text)
@@ -135,7 +135,7 @@ static void append_switch(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) '" RESULT_STATUS
-		"=%[status];%[" RENDER_SAID("lim") "]' if " SWITCHED "\n");
+		"=%[status];%[" RENDER_VAR("lim") "]' if " SWITCHED "\n");
 	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
 }
 
@@ -146,7 +146,7 @@ void render_response(const struct render_model *m, struct buffer *b)
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n"
 		"\t# Told to the agent at once: a trial, and what the client is about to send again.\n"
 		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
-		" if { " RENDER_SAID("watch") " -m bool } || " SWITCHED "\n");
+		" if { " RENDER_VAR("watch") " -m bool } || " SWITCHED "\n");
 	append_switch(b);
 	render_response_headers(m, b);
 }

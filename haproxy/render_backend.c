@@ -170,7 +170,7 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 	for (unsigned attempt = 2; attempt <= STATEFILE_ATTEMPTS; attempt++)
 		buffer_printf(b,
 			"\thttp-request set-timeout server %" PRIu64
-			"ms if { " RENDER_SAID("mark") " -m beg %u. }\n",
+			"ms if { " RENDER_VAR("mark") " -m beg %u. }\n",
 			timeout - timeout * (attempt - 1) / 50, attempt);
 }
 

@@ -9,7 +9,14 @@
 
 #define OPENING "%[var(txn.rly.open,\"{\\\"error\\\":{\")]"
 #define CLOSING "%[var(txn.rly.close,}})]"
-#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+
+#define BODY RENDER_VAR("body")
+#define CODE RENDER_VAR("code")
+#define MESSAGE RENDER_VAR("msg")
+#define RETRY_AFTER RENDER_VAR("retry")
+#define RETRYABLE RENDER_VAR("retryable")
+#define STATUS RENDER_VAR("status")
+#define TYPE RENDER_VAR("type")
 
 static const struct shape_text {
 	const char *open;
@@ -110,20 +117,14 @@ static void append_deny(struct buffer *b, int status)
 	buffer_printf(b, "\thttp-request return status %d content-type application/json lf-string ",
 		status);
 	buffer_append_str(b,
-		"'" OPENING "\"type\":\"%[" RELAY_VAR(
-			"type") ",json(utf8s)]\","
-				"\"code\":\"%[" RELAY_VAR(
-					"code") ",json(utf8s)]\","
-						"\"message\":\"%[" RELAY_VAR(
-							"msg") ",json(utf8s)]\","
-							       "\"retryable\":%[var(txn.rly.retryable,false)],"
-							       "\"resets_at\":%[var(txn." SEAM_VAR_PREFIX
-							       ".resets,null)]" CLOSING "'"
-							       " hdr X-Relay-Error %[" RELAY_VAR(
-								       "code") "]");
+		"'" OPENING "\"type\":\"%[" TYPE ",json(utf8s)]\","
+		"\"code\":\"%[" CODE ",json(utf8s)]\","
+		"\"message\":\"%[" MESSAGE ",json(utf8s)]\","
+		"\"retryable\":%[var(txn.rly.retryable,false)],"
+		"\"resets_at\":%[var(txn." SEAM_VAR_PREFIX ".resets,null)]" CLOSING "'"
+		" hdr X-Relay-Error %[" CODE "]");
 	buffer_printf(b,
-		" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_DENY
-					     " } { " RELAY_VAR("status") " -m int %d }\n",
+		" if { " RENDER_ACTION " -m str " SEAM_ACTION_DENY " } { " STATUS " -m int %d }\n",
 		status);
 }
 
@@ -131,9 +132,8 @@ static void append_answer(struct buffer *b, int status)
 {
 	buffer_printf(b,
 		"\thttp-request return status %d content-type application/json lf-string "
-		"'%%[" RELAY_VAR("body") "]' hdr Cache-Control no-store if { " RELAY_VAR(
-			"action") " -m str " SEAM_ACTION_ANSWER
-				  " } { " RELAY_VAR("status") " -m int %d }\n",
+		"'%%[" BODY "]' hdr Cache-Control no-store if { " RENDER_ACTION
+		" -m str " SEAM_ACTION_ANSWER " } { " STATUS " -m int %d }\n",
 		status, status);
 }
 
@@ -151,8 +151,8 @@ void render_denials(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# The agent's refusals: a status is static, so one rule for each.\n"
-		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RELAY_VAR(
-			"retryable") " -m bool }\n");
+		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RETRYABLE
+		" -m bool }\n");
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
 		if (is_first_of_its_status(r))
 			append_deny(b, refusal_row((enum refusal)r)->status);
@@ -167,8 +167,8 @@ void render_agent_answers(struct buffer *b)
 	render_denials(b);
 	buffer_append_str(b, "\t# No decision that can be followed: nothing is forwarded.\n");
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"if { " RELAY_VAR("action") " -m found } !{ " RELAY_VAR(
-			"action") " -m str " SEAM_ACTION_ALLOW " }");
+		"if { " RENDER_ACTION " -m found } !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW
+		" }");
 }
 
 /* Which of HAProxy's own statuses are another one in the contract: 500 and 503. */
@@ -203,10 +203,8 @@ void render_after_response(struct buffer *b)
 	append_status_fixes(b);
 	buffer_append_str(b,
 		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
-		"\thttp-after-response set-header Retry-After %[" RELAY_VAR(
-			"retry") "]"
-				 " if { " RELAY_VAR(
-					 "retry") " -m found } { res.fhdr(x-relay-error) -m found }\n");
+		"\thttp-after-response set-header Retry-After %[" RETRY_AFTER "]"
+		" if { " RETRY_AFTER " -m found } { res.fhdr(x-relay-error) -m found }\n");
 	buffer_printf(b,
 		"\thttp-after-response set-header X-Circuit-Breaker open"
 		" if { res.fhdr(x-relay-error) -m str %s }\n",

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #define ANTHROPIC_PATHS "if { path /v1/messages } || { path_beg /v1/messages/ }"
-#define RELAY_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
 
 static void append_binds(const struct render_options *o, struct buffer *b)
 {
@@ -100,11 +99,11 @@ static void append_wait(struct buffer *b)
 	buffer_append_str(b,
 		"\n\t# No slot yet: the same question to an engine that may answer late, again and again.\n"
 		"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT
-		" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_WAIT " }\n");
+		" if { " RENDER_ACTION " -m str " SEAM_ACTION_WAIT " }\n");
 	for (int i = 0; i < SEAM_WAIT_REPEATS; i++)
 		buffer_append_str(b,
 			"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT2
-			" if { " RELAY_VAR("action") " -m str " SEAM_ACTION_WAIT " }\n");
+			" if { " RENDER_ACTION " -m str " SEAM_ACTION_WAIT " }\n");
 }
 
 static void append_forward(struct buffer *b)
@@ -128,7 +127,7 @@ static void append_waited(struct buffer *b)
 	buffer_append_str(b,
 		"\n\t# Who has waited may have left: a connection of its own lets HAProxy see that in time.\n"
 		".if version_atleast(3.1)\n");
-	render_own_connection(b, "if { " RENDER_SAID("since") " -m found }");
+	render_own_connection(b, "if { " RENDER_VAR("since") " -m found }");
 	buffer_append_str(b, ".endif\n");
 }
 
@@ -158,9 +157,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_response(m, b);
 	render_after_response(b);
 	buffer_append_str(b,
-		"\n\tuse_backend %[" RELAY_VAR("be") "] if { " RELAY_VAR(
-			"action") " -m str " SEAM_ACTION_ALLOW
-				  " } { " RELAY_VAR("be") " -m found }\n"
-							  "\tdefault_backend " RENDER_BLACK_HOLE
-							  "\n");
+		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_ACTION
+		" -m str " SEAM_ACTION_ALLOW " } { " RENDER_BACKEND_NAME " -m found }\n"
+		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
 }

@@ -203,9 +203,9 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 	append_names(b, "http-request", deny);
 }
 
-#define BEARER RENDER_SAID("bearer")
-#define APIKEY RENDER_SAID("apikey")
-#define BETA RENDER_SAID("beta")
+#define BEARER RENDER_VAR("bearer")
+#define APIKEY RENDER_VAR("apikey")
+#define BETA RENDER_VAR("beta")
 
 void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b)
 {

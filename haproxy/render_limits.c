@@ -7,7 +7,7 @@
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 
-#define LIM RENDER_SAID("lim")
+#define LIM RENDER_VAR("lim")
 /*
  * The body of a refusal is small and comes with its head. One that does not come in time would be
  * answered by HAProxy with 504, so it is given time; what is no JSON is not waited for.

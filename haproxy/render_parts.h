@@ -17,14 +17,14 @@
 #define RENDER_STATS "relay-stats"
 #define RENDER_SYSTEM_CA_ENV "SPOA_RELAY_CA"
 
-/* What the agent said, as HAProxy's conditions read it. */
-#define RENDER_SAID(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
-#define RENDER_ACTION RENDER_SAID("action")
-#define RENDER_ALT RENDER_SAID("alt")
-#define RENDER_ERROR RENDER_SAID("error")
-#define RENDER_BACKEND_NAME RENDER_SAID("be")
-#define RENDER_PATH RENDER_SAID("path")
-#define RENDER_TRACK_KEY RENDER_SAID("track")
+/* A variable that the agent sets, as HAProxy's expressions read it. */
+#define RENDER_VAR(name) "var(txn." SEAM_VAR_PREFIX "." name ")"
+#define RENDER_ACTION RENDER_VAR("action")
+#define RENDER_ALT RENDER_VAR("alt")
+#define RENDER_ERROR RENDER_VAR("error")
+#define RENDER_BACKEND_NAME RENDER_VAR("be")
+#define RENDER_PATH RENDER_VAR("path")
+#define RENDER_TRACK_KEY RENDER_VAR("track")
 
 /* Buffers that hold the whole of most requests (HAPROXY.md 19), and room to write credentials (21). */
 #define RENDER_BUFSIZE 163840

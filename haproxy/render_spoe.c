@@ -40,9 +40,9 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SRC] = "src",
 	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
 	[SEAM_ARG_WS] = "var(txn.rly.ws)",
-	[SEAM_ARG_SINCE] = (RENDER_SAID("since")),
+	[SEAM_ARG_SINCE] = (RENDER_VAR("since")),
 	[SEAM_ARG_STATUS] = "status",
-	[SEAM_ARG_LIMITS] = (RENDER_SAID("lim")),
+	[SEAM_ARG_LIMITS] = (RENDER_VAR("lim")),
 	[SEAM_ARG_ACCOUNT] = ("req.fhdr(" SEAM_HEADER_ACCOUNT ")"),
 };
 
