@@ -12,19 +12,21 @@
 
 static void append_head(const struct render_model *m, struct buffer *b)
 {
-	buffer_printf(
-		b, "# Rendered by spoa-relay, generation %" PRIu64 ". Changes are lost.\n", m->gen);
+	buffer_printf(b,
+		"# Rendered by spoa-relay, generation %" PRIu64
+		". Do not edit: the next rendering overwrites it.\n",
+		m->gen);
 	buffer_printf(b,
 		"#\n"
-		"# To load it beside a configuration of your own, as the last file:\n"
+		"# Load it after your own configuration:\n"
 		"#   haproxy -W -f /etc/haproxy/haproxy.cfg -f %s/" RENDER_CFG_NAME "\n"
-		"# Always with -W (master-worker): without it HAProxy 2.6 cuts the streams of the old process\n"
-		"# when it is reloaded. With systemd the drop-in spoa-relay.conf adds the second -f.\n"
+		"# Always use -W (master-worker): without it a reload of HAProxy 2.6 cuts all streams in\n"
+		"# progress. With systemd the drop-in spoa-relay.conf adds the second -f.\n"
 		"#\n"
-		"# HAProxy merges `global` sections. What stays yours, in your own file: user, group, chroot,\n"
-		"# maxconn, nbthread, ssl-default-bind-*, ca-base, a `stats socket` for relayadm (mode 660).\n"
-		"# A socket path of the agent must lie inside your chroot; abns@ and TCP need no care.\n"
-		"# A file loaded after this one must name its `defaults` by `from`.\n",
+		"# HAProxy merges `global` sections. Your own file sets user, group, chroot, maxconn,\n"
+		"# nbthread, ssl-default-bind-*, ca-base, and a `stats socket` for relayadm (mode 660).\n"
+		"# With a chroot, a Unix socket of the agent must be inside it; abns@ and TCP always work.\n"
+		"# In a file loaded after this one each proxy must name its `defaults` with `from`.\n",
 		m->output_dir);
 }
 
@@ -40,7 +42,7 @@ static void append_system_ca(const struct render_model *m, struct buffer *b)
 	if (!needed)
 		return;
 	buffer_append_str(b,
-		"\t# The system's CAs; set the variable where HAProxy starts for others.\n"
+		"\t# CA certificates of the system. To use others, set this in HAProxy's environment.\n"
 		".if version_before(3.0)\n"
 		"\tpresetenv " RENDER_SYSTEM_CA_ENV " /etc/ssl/certs/ca-certificates.crt\n"
 		".else\n"
@@ -52,11 +54,11 @@ static void append_global(const struct render_model *m, struct buffer *b)
 {
 	buffer_printf(b,
 		"\nglobal\n"
-		"\t# Requests up to about %d KB are held whole before they are sent; a credential of\n"
-		"\t# 4 KB needs the reserve. A request in progress holds up to two such buffers\n"
-		"\t# (%d KB) while data waits in them, an idle connection none. While another account\n"
-		"\t# could take it over HAProxy keeps a copy until its answer begins: one buffer more,\n"
-		"\t# and 30 to 60 us of CPU to copy it.\n"
+		"\t# A request of up to about %d KB fits in one buffer, so another account can retry\n"
+		"\t# it. A credential of 4 KB needs the reserve (maxrewrite). A request in progress\n"
+		"\t# uses up to two buffers (%d KB), an idle connection none. While a retry is\n"
+		"\t# possible HAProxy keeps a copy of the request: one buffer more, and 30 to 60 us\n"
+		"\t# of CPU to copy it.\n"
 		"\ttune.bufsize %d\n"
 		"\ttune.maxrewrite %d\n",
 		(RENDER_BUFSIZE - RENDER_MAXREWRITE) / 1024, 2 * RENDER_BUFSIZE / 1024,
@@ -95,15 +97,16 @@ static void append_defaults(const struct render_model *m, struct buffer *b)
 		"\ndefaults " RENDER_DEFAULTS "\n"
 		"\tmode http\n"
 		"\ttimeout connect 7s\n"
-		"\t# First byte and silence in one (HAPROXY.md 39); longer at the client, so that a silent\n"
-		"\t# upstream is what ends a stream.\n"
+		"\t# `timeout server` bounds the wait for the first byte and every later silence. The\n"
+		"\t# client's timeout is longer, so a silent upstream is reported as such.\n"
 		"\ttimeout server %ums\n"
 		"\ttimeout client %" PRIu64 "ms\n"
 		"\ttimeout http-request 30s\n"
 		"\ttimeout http-keep-alive 90s\n"
 		"\ttimeout queue 10s\n"
 		"\ttimeout tunnel 1h\n"
-		"\t# Events of a stream leave at once; a client that left ends its upstream request.\n"
+		"\t# Forward each event of a stream at once; end the upstream request when its client\n"
+		"\t# disconnects.\n"
 		"\toption http-no-delay\n"
 		"\toption abortonclose\n"
 		"\toption dontlognull\n"
@@ -112,8 +115,8 @@ static void append_defaults(const struct render_model *m, struct buffer *b)
 		"\tclitcpka-idle 30s\n"
 		"\tsrvtcpka-idle 30s\n"
 		"\tretries 0\n"
-		"\t# Any idle connection serves any request: there is one upstream behind a backend, every\n"
-		"\t# request carries its own credential, and HAProxy sees a close of the upstream at once.\n"
+		"\t# Any request may reuse any idle connection: a backend has one upstream, each request\n"
+		"\t# carries its credential, and HAProxy notices at once when the upstream closes.\n"
 		"\thttp-reuse always\n",
 		RENDER_SERVER_TIMEOUT_MS, client_timeout_ms(m));
 }
@@ -131,8 +134,7 @@ static void append_resolvers(const struct render_model *m, struct buffer *b)
 	if (!needed)
 		return;
 	buffer_append_str(b,
-		"\n# Names of upstreams are looked up while HAProxy runs, and it starts without "
-		"DNS.\n"
+		"\n# HAProxy resolves the names of upstreams while it runs, and starts without DNS.\n"
 		"resolvers " RENDER_RESOLVERS "\n"
 		"\tparse-resolv-conf\n"
 		"\taccepted_payload_size 8192\n"

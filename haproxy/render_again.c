@@ -49,7 +49,7 @@ void render_again_servers(const struct render_model *m, struct buffer *b)
 /* The path may be the upstream's own by now: the agent knows what the client had asked for. */
 static void append_shapes(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# The shape of errors, as the agent knows it.\n");
+	buffer_append_str(b, "\n\t# The shape of error bodies, as the agent says.\n");
 	render_shape(b, RENDER_SHAPE_OPENAI, "http-request",
 		"if { " SHAPE " -m str " SEAM_SHAPE_OPENAI " }");
 	render_shape(b, RENDER_SHAPE_ANTHROPIC, "http-request",
@@ -66,7 +66,7 @@ static void append_deletions(struct buffer *b)
 	static const char beta[] = PROVIDER_ANTHROPIC_OAUTH_BETA;
 
 	buffer_printf(b,
-		"\n\t# Nothing of the account that failed goes on.\n"
+		"\n\t# Remove the credential of the account that failed.\n"
 		"\thttp-request del-header authorization\n"
 		"\thttp-request del-header x-api-key\n"
 		"\thttp-request del-header anthropic-beta if { req.fhdr_cnt(anthropic-beta) eq 1 }"
@@ -84,7 +84,7 @@ static void append_deletions(struct buffer *b)
 static void append_last(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# The last attempt has a connection of its own: how it ends is always told.\n"
+		"\t# Use a new connection for the last attempt, so that its end is always reported.\n"
 		".if version_atleast(3.0)\n");
 	render_own_connection(b, "unless { " RENDER_ALT " -m bool }");
 	buffer_append_str(b, ".endif\n");
@@ -122,7 +122,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 void render_retry_rule(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Taken back from a server only when another account could take over.\n"
+		"\t# Retry only if another account can take over.\n"
 		"\thttp-request disable-l7-retry unless { " RENDER_ALT " -m bool }\n");
 }
 
@@ -142,9 +142,9 @@ static void append_switch(struct buffer *b)
 void render_response(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# What comes from a further attempt has been through these rules there.\n"
+		"\n\t# A further attempt has applied these rules to its response already.\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n"
-		"\t# Told to the agent at once: a trial, and what the client is about to send again.\n"
+		"\t# Report at once to the agent: a trial, and a refusal that the client will retry.\n"
 		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
 		" if { " RENDER_VAR("watch") " -m bool } || " SWITCHED "\n");
 	append_switch(b);

@@ -113,9 +113,9 @@ void render_server_end(const struct render_backend *k, struct buffer *b)
 void render_egress_defaults(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n# Backends that lead out. A failed request is taken back once and handed to the frontend\n"
-		"# " SEAM_FRONTEND_AGAIN
-		" by one of the two other servers: never to the same server again.\n"
+		"\n# One backend per upstream and egress. HAProxy retries a failed request once, never on the\n"
+		"# same server: one of the two `again` servers hands it to the frontend " SEAM_FRONTEND_AGAIN
+		".\n"
 		"defaults " RENDER_DEFAULTS_EGRESS " from " RENDER_DEFAULTS "\n"
 		"\tbalance roundrobin\n"
 		"\toption redispatch 1\n"
@@ -214,17 +214,17 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 void render_black_hole(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n# Whatever may not go out ends here: there is no server, so nothing can leave.\n"
+		"\n# Requests that are not forwarded end here: this backend has no server.\n"
 		"backend " RENDER_BLACK_HOLE " from " RENDER_DEFAULTS "\n");
 	render_agent_answers(b);
-	buffer_append_str(b, "\t# A backend that this process lacks.\n");
+	buffer_append_str(b, "\t# This process lacks the chosen backend.\n");
 	render_refusal(b, REFUSAL_NO_ACCOUNT, "");
 }
 
 void render_track(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n# `tenant|key|account` of what is in progress.\n"
+		"\n# Requests in progress by `tenant|key|account`.\n"
 		"backend " RENDER_TRACK " from " RENDER_DEFAULTS "\n"
 		"\tstick-table type string len 64 size 100k expire 1m store conn_cur\n");
 }

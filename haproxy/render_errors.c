@@ -39,8 +39,7 @@ void render_shape(
 
 void render_error_shapes(struct buffer *b, const char *anthropic)
 {
-	buffer_append_str(
-		b, "\n\t# The shape of errors, before anything can fail (HAPROXY.md 40).\n");
+	buffer_append_str(b, "\n\t# The shape of error bodies, chosen before anything can fail.\n");
 	render_shape(b, RENDER_SHAPE_OPENAI, "tcp-request content", "");
 	render_shape(b, RENDER_SHAPE_ANTHROPIC, "tcp-request content", anthropic);
 }
@@ -104,7 +103,7 @@ static const struct own_error {
 
 void render_own_errors(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# What HAProxy answers by itself.\n");
+	buffer_append_str(b, "\n\t# Error responses of HAProxy itself.\n");
 	for (size_t i = 0; i < OWN_ERROR_COUNT; i++) {
 		buffer_printf(b, "\thttp-error status %d ", own_errors[i].status);
 		append_fixed(b, refusal_row(own_errors[i].refusal));
@@ -150,7 +149,7 @@ static bool is_first_of_its_status(int refusal)
 void render_denials(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# The agent's refusals: a status is static, so one rule for each.\n"
+		"\n\t# Refusals by the agent. `return` takes a fixed status: one rule for each.\n"
 		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RETRYABLE
 		" -m bool }\n");
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
@@ -161,11 +160,11 @@ void render_denials(struct buffer *b)
 
 void render_agent_answers(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# The agent's own answers.\n");
+	buffer_append_str(b, "\n\t# Responses made by the agent.\n");
 	append_answer(b, 200);
 	append_answer(b, 503);
 	render_denials(b);
-	buffer_append_str(b, "\t# No decision that can be followed: nothing is forwarded.\n");
+	buffer_append_str(b, "\t# An unknown decision: forward nothing.\n");
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
 		"if { " RENDER_ACTION " -m found } !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW
 		" }");
@@ -198,8 +197,8 @@ static const struct rate_header {
 void render_after_response(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Every answer, whoever made it. X-Relay-Error is the relay's own "
-		"here: an upstream's is gone.\n");
+		"\n\t# Every response. X-Relay-Error is always the relay's: an upstream's has been "
+		"removed.\n");
 	append_status_fixes(b);
 	buffer_append_str(b,
 		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
@@ -216,7 +215,7 @@ void render_after_response(struct buffer *b)
 			rate_headers[i].header, rate_headers[i].variable, rate_headers[i].variable);
 	buffer_append_str(b,
 		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
-		"\t# Anthropic's SDKs look for this one.\n"
+		"\t# Anthropic's SDKs read this header.\n"
 		"\thttp-after-response set-header Request-Id %[unique-id]"
 		" if { res.fhdr(x-relay-error) -m found } { var(txn.rly.open) -m beg '{\"type' }\n");
 }

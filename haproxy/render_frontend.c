@@ -28,7 +28,7 @@ static void append_client_address(const struct render_options *o, struct buffer 
 	if (o->trusted_count == 0)
 		return;
 	buffer_append_str(b,
-		"\n\t# The client's address, as the last load balancer that we trust saw it.\n"
+		"\n\t# The client's address, as a trusted load balancer reports it.\n"
 		"\thttp-request set-src req.hdr(x-forwarded-for,-1) if { src");
 	for (size_t i = 0; i < o->trusted_count; i++)
 		buffer_printf(b, " %s", o->trusted[i]);
@@ -38,9 +38,9 @@ static void append_client_address(const struct render_options *o, struct buffer 
 void render_captures(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# What the agent is told beside the headers themselves: the first "
-		"conversation header,\n\t# a relay key in Authorization, a WebSocket upgrade; "
-		"and the client's own label for the record.\n");
+		"\n\t# Arguments for the agent: the first conversation header, a relay key in "
+		"Authorization,\n\t# a WebSocket upgrade. For the end record: the client's label of "
+		"the request.\n");
 	for (size_t i = 0; i < m->sticky_count; i++)
 		buffer_printf(b,
 			"\thttp-request set-var(txn.rly.sticky) req.fhdr(%s),bytes(0,%u)"
@@ -54,8 +54,8 @@ void render_captures(const struct render_model *m, struct buffer *b)
 		" { var(txn.rly.auth) -i -m beg 'Bearer rk_' }\n"
 		"\thttp-request set-var(txn.rly.ws) bool(true)"
 		" if { req.hdr(upgrade) -i -m beg websocket }\n"
-		"\t# Checked after it is set: of several lines the condition would see any, the value is "
-		"the last.\n"
+		"\t# Check the variable, not the header: of several header lines the variable holds the "
+		"last, but a\n\t# condition on the header could match any.\n"
 		"\thttp-request set-var(txn.rly.label) req.fhdr(x-request-id)\n"
 		"\tacl relay_label_ok var(txn.rly.label) -m reg '^[A-Za-z0-9._-]{1,64}$'\n"
 		"\thttp-request set-var(txn.rly.label) req.fhdr(traceparent) unless relay_label_ok\n"
@@ -67,15 +67,16 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 	char condition[128];
 
 	buffer_append_str(b,
-		"\n\t# TRACE would show the client what was injected; CONNECT is for "
+		"\n\t# TRACE would show the injected credential to the client; CONNECT is for "
 		"forward proxies.\n");
 	render_refusal(b, REFUSAL_BAD_REQUEST, "if { method TRACE CONNECT }");
 	if (!m->max_body)
 		return;
 	buffer_printf(b,
-		"\n\t# Bodies above %" PRIu64 " bytes. One of unknown length streams past HAProxy "
-		"uncounted, so it passes\n\t# only while it can be measured: whole in the buffer, at "
-		"most %d bytes beside a head of %d.\n",
+		"\n\t# Refuse bodies above %" PRIu64
+		" bytes. HAProxy does not count a body without "
+		"Content-Length, so such\n\t# a body must fit in the buffer: at most %d bytes, with at "
+		"most %d bytes of headers.\n",
 		m->max_body, RENDER_UNSIZED_BODY_MAX, RENDER_UNSIZED_HEAD_MAX);
 	snprintf(condition, sizeof(condition), "if { req.body_size gt %" PRIu64 " }", m->max_body);
 	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
@@ -97,7 +98,7 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 static void append_wait(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# No slot yet: the same question to an engine that may answer late, again and again.\n"
+		"\n\t# No free slot: ask again through a second SPOE engine, which may answer late.\n"
 		"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT
 		" if { " RENDER_ACTION " -m str " SEAM_ACTION_WAIT " }\n");
 	for (int i = 0; i < SEAM_WAIT_REPEATS; i++)
@@ -109,7 +110,7 @@ static void append_wait(struct buffer *b)
 static void append_forward(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Origin form, whatever the client sent: the Host above all is the upstream's.\n"
+		"\n\t# Origin form only: an absolute URI would carry the client's Host.\n"
 		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
 		"\thttp-request set-path %[" RENDER_PATH "] if { " RENDER_PATH " -m found }\n");
 	render_tracking(b);
@@ -125,7 +126,7 @@ static void append_forward(struct buffer *b)
 static void append_waited(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Who has waited may have left: a connection of its own lets HAProxy see that in time.\n"
+		"\n\t# A client may leave while it waits: on a new connection HAProxy sees that in time.\n"
 		".if version_atleast(3.1)\n");
 	render_own_connection(b, "if { " RENDER_VAR("since") " -m found }");
 	buffer_append_str(b, ".endif\n");
@@ -142,7 +143,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_error_shapes(b, ANTHROPIC_PATHS);
 	render_own_errors(b);
 	buffer_append_str(b,
-		"\n\t# Internal headers are ours alone.\n"
+		"\n\t# Clients cannot set internal headers.\n"
 		"\thttp-request del-header x-relay- -m beg\n");
 	render_request_limits(m, b);
 	append_client_address(&m->options, b);

@@ -182,7 +182,7 @@ static void append_slots(const struct render_model *m, enum render_slots slots, 
 	const struct names known = {account_headers, COUNT(account_headers)};
 
 	buffer_append_str(
-		b, "\n\t# Extra headers of accounts and upstreams; a client's own never pass.\n");
+		b, "\n\t# Extra headers of accounts and upstreams: never the client's.\n");
 	for (size_t i = 0; i < known.count; i++)
 		append_slot(b, known.p[i], slots);
 	for (size_t i = 0; i < m->header_count; i++) {
@@ -197,8 +197,8 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 	const struct names allow = {m->request_allow, m->request_allow_count};
 	const struct names deny = {m->request_deny, m->request_deny_count};
 
-	buffer_append_str(
-		b, "\n\t# Nothing of the client's that names it, its keys or its hops goes up.\n");
+	buffer_append_str(b,
+		"\n\t# Remove headers that carry the client's keys, identify it or concern one hop.\n");
 	append_rows(b, "http-request", request_rows, COUNT(request_rows), allow);
 	append_names(b, "http-request", deny);
 }
@@ -210,11 +210,11 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# The account's credential.\n"
+		"\n\t# Inject the account's credential.\n"
 		"\thttp-request set-header Authorization 'Bearer %[" BEARER "]' if { " BEARER
 		" -m found }\n"
 		"\thttp-request set-header x-api-key %[" APIKEY "] if { " APIKEY " -m found }\n"
-		"\t# Appended to the client's anthropic-beta, unless it is there.\n"
+		"\t# Append to the client's anthropic-beta, unless the value is there.\n"
 		"\tacl relay_has_beta req.hdr(anthropic-beta),strcmp(txn." SEAM_VAR_PREFIX
 		".beta) eq 0\n"
 		"\thttp-request set-var(txn.rly.nbeta) req.fhdr_cnt(anthropic-beta)\n"
@@ -230,8 +230,8 @@ void render_response_headers(const struct render_model *m, struct buffer *b)
 	const struct names allow = {m->response_allow, m->response_allow_count};
 	const struct names deny = {m->response_deny, m->response_deny_count};
 
-	buffer_append_str(
-		b, "\n\t# Answers of upstreams only: HAProxy runs these rules for no other.\n");
+	buffer_append_str(b,
+		"\n\t# Responses of upstreams: HAProxy runs `http-response` rules for no other.\n");
 	append_rows(b, "http-response", response_rows, COUNT(response_rows), allow);
 	append_names(b, "http-response", deny);
 	buffer_append_str(b, "\thttp-response set-header X-Relay-Upstream 1\n");

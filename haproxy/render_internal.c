@@ -35,8 +35,8 @@ static void append_bind(const struct render_model *m, struct buffer *b)
 static void append_probe(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# An account's id: the agent names the way out and the credential. Else a backend by\n"
-		"\t# its name, for requests that bring what they need; of those no record is made.\n"
+		"\n\t# A probe names an account: the agent chooses the egress and the credential. Other\n"
+		"\t# requests name a backend and bring what they need; they leave no end record.\n"
 		"\thttp-request set-var(txn.rly.probe) req.fhdr(" SEAM_HEADER_ACCOUNT ")\n"
 		"\thttp-request set-var(txn.rly.backend) req.fhdr(" SEAM_HEADER_BACKEND ")\n"
 		"\thttp-request set-log-level silent unless " PROBED "\n");
@@ -61,7 +61,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	render_credentials(m, RENDER_SLOTS_SET, b);
 	render_tracking(b);
 	buffer_append_str(b,
-		"\n\t# What happened to one account is the answer here: no other is tried.\n"
+		"\n\t# A probe is about one account: never try another.\n"
 		"\thttp-request disable-l7-retry\n"
 		"\thttp-response del-header x-relay- -m beg unless"
 		" { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");

@@ -102,8 +102,8 @@ void render_nodes(const struct render_model *m, uint64_t silence_ms, struct buff
 	if (m->node_count == 0)
 		return;
 	buffer_printf(b,
-		"\n# Remote egress nodes. TLS with the upstream runs inside TLS with the node, which sees\n"
-		"# a name and encrypted bytes. Whoever comes here has been sent by a backend of ours.\n"
+		"\n# Remote egress nodes. TLS with the upstream runs inside TLS with the node, so the node\n"
+		"# sees a name and encrypted bytes. These listeners serve the backends above.\n"
 		"defaults " NODE_DEFAULTS "\n"
 		"\tmode tcp\n"
 		"\tretries 0\n"

@@ -111,7 +111,7 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 {
 	buffer_printf(b,
 		"\n[" SEAM_ENGINE_WAIT "]\n\n"
-		"# Held for %d s at most; then HAProxy asks again.\n"
+		"# The agent holds a question for at most %d s; then HAProxy asks again.\n"
 		"spoe-agent relay-agent-wait\n",
 		SEAM_WAIT_MS / 1000);
 	append_groups(wait_messages, COUNT(wait_messages), b);
@@ -139,10 +139,10 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 	if (error)
 		return error;
 	buffer_printf(spoe,
-		"# Rendered by spoa-relay, generation %" PRIu64 "; " RENDER_CFG_NAME
-		" names this file. Changes are lost.\n"
+		"# Rendered by spoa-relay, generation %" PRIu64 ", for " RENDER_CFG_NAME
+		". Do not edit: the next rendering overwrites it.\n"
 		"[" SEAM_ENGINE "]\n\n"
-		"# Two questions of a second each bound what a client waits for a dead agent.\n"
+		"# A client waits at most two seconds for a dead agent: two questions of one second each.\n"
 		"spoe-agent relay-agent\n",
 		m->gen);
 	append_groups(messages, COUNT(messages), spoe);
@@ -165,8 +165,9 @@ void render_agent_backend(const struct render_model *m, struct buffer *b)
 	char address[ADDRESS_HAPROXY_SIZE];
 
 	buffer_append_str(b,
-		"\n# The agent. Two servers to one socket: a question that met a dying agent goes to the\n"
-		"# other at once (HAPROXY.md 32). Never a maxconn here (11).\n"
+		"\n# The agent. Two servers lead to the same socket: when an agent dies, HAProxy repeats the\n"
+		"# question on the other server at once. Set no maxconn here: HAProxy 2.6 to 3.0 would open\n"
+		"# and close connections all the time.\n"
 		"defaults " RENDER_DEFAULTS_AGENT "\n"
 		"\tmode tcp\n"
 		"\ttimeout connect 200ms\n"

@@ -19,7 +19,8 @@ void render_log(const struct render_model *m, const char *unique_id, struct buff
 	}
 	address_format_haproxy(&m->records, address);
 	buffer_append_str(b,
-		"\n\t# One datagram per request, sent at its very end (HAPROXY.md 14, 15).\n"
+		"\n\t# End record: one datagram per request, sent at its end. Datagrams, unlike a `ring`,\n"
+		"\t# survive a reload.\n"
 		"\tlog ");
 	render_word(b, address);
 	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
@@ -59,8 +60,8 @@ void render_question(
 		condition[0] ? " " : "");
 	buffer_printf(&broken, "%s { " RENDER_ERROR " -m int 255 257 }", buffer_str(&unanswered));
 	buffer_append_str(b,
-		"\n\t# One question; once more when the agent died over the first (HAPROXY.md 32), and again\n"
-		"\t# for each further connection that turns out to be broken (errors 255 and 257 come at once).\n");
+		"\n\t# Ask the agent. Ask again if it died over the first question, then once for each\n"
+		"\t# broken connection (errors 255 and 257, which come at once).\n");
 	append_ask(b, message, condition);
 	append_ask(b, repeat, buffer_str(&unanswered));
 	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
@@ -72,7 +73,7 @@ void render_question(
 void render_tracking(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Ground truth of what is in progress (HAPROXY.md 16).\n"
+		"\t# Count the requests in progress: the count falls however a request ends.\n"
 		"\thttp-request track-sc0 " RENDER_TRACK_KEY " table " RENDER_TRACK
 		" if { " RENDER_TRACK_KEY " -m found }\n");
 }
