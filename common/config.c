@@ -1,4 +1,4 @@
-#include "common/config_rows.h"
+#include "common/config.h"
 
 #include "common/num.h"
 
@@ -11,7 +11,27 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#define WITHIN_ANY                                                                                 \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
+#define WITHIN_WITHIN(min, max)                                                                    \
+	{                                                                                          \
+		(min), (max)                                                                       \
+	}
+#define WHEN_RESTART false
+#define WHEN_RELOAD true
+
+const struct config_row config_rows[CONFIG_ROW_COUNT] = {
+#define X(section, key, field, type, range, fallback, when, help)                                  \
+	{#section, #key, CONFIG_##type, WITHIN_##range, offsetof(struct config, field), fallback,  \
+		WHEN_##when, help},
+	CONFIG_ROWS(X)
+#undef X
+};
+
 #define DURATION_MAX_MS ((uint64_t)3650 * 86400 * 1000)
+#define HELP_WIDTH 100 /* of --print-config */
 
 struct parser {
 	struct config *config;
@@ -19,7 +39,7 @@ struct parser {
 	unsigned line;
 	char section[32];
 	struct errtext *e;
-	bool seen[64]; /* by row: a key twice is a mistake, not a choice */
+	bool seen[CONFIG_ROW_COUNT]; /* by row: a key twice is a mistake, not a choice */
 };
 
 static int fail(const struct parser *p, const char *what, struct slice where)
@@ -63,6 +83,25 @@ static int set_text(const struct config_row *row, struct slice value, struct con
 	return 0;
 }
 
+static int set_number(const struct config_row *row, struct slice value, struct config *c)
+{
+	uint64_t n = 0;
+	int error = -EINVAL;
+
+	if (row->type == CONFIG_NUMBER)
+		error = num_parse_u64(value, UINT32_MAX, &n);
+	else if (row->type == CONFIG_SIZE)
+		error = num_parse_size(value, INT64_MAX, &n);
+	else if (row->type == CONFIG_DURATION)
+		error = num_parse_duration(value, DURATION_MAX_MS, &n);
+	if (error)
+		return error;
+	if (row->range.max && (n < row->range.min || n > row->range.max))
+		return -ERANGE;
+	memcpy(field(row, c), &n, sizeof(n));
+	return 0;
+}
+
 static int set_value(const struct config_row *row, struct slice value, struct config *c)
 {
 	switch (row->type) {
@@ -73,39 +112,56 @@ static int set_value(const struct config_row *row, struct slice value, struct co
 	case CONFIG_LEVEL:
 		return log_level_parse(value, field(row, c));
 	case CONFIG_NUMBER:
-		return num_parse_u64(value, UINT32_MAX, field(row, c));
 	case CONFIG_SIZE:
-		return num_parse_size(value, INT64_MAX, field(row, c));
 	case CONFIG_DURATION:
-		return num_parse_duration(value, DURATION_MAX_MS, field(row, c));
+		return set_number(row, value, c);
 	}
 	return -EINVAL;
 }
 
-static const char *expected(const struct config_row *row)
+void config_expected(const struct config_row *row, struct buffer *out)
 {
+	uint64_t max = row->range.max ? row->range.max : UINT32_MAX;
+
 	switch (row->type) {
 	case CONFIG_TEXT:
 	case CONFIG_SECRET:
-		return "a text of at most 1023 characters, without control characters";
+		buffer_append_str(
+			out, "a text of at most 1023 characters, without control characters");
+		break;
 	case CONFIG_PATH:
-		return "an absolute path";
+		buffer_append_str(out, "an absolute path");
+		break;
 	case CONFIG_LEVEL:
-		return "error, warning, info or debug";
+		buffer_append_str(out, "error, warning, info or debug");
+		break;
 	case CONFIG_NUMBER:
-		return "a number from 0 to 4294967295";
+		buffer_printf(out, "a number from %" PRIu64 " to %" PRIu64, row->range.min, max);
+		break;
 	case CONFIG_SIZE:
-		return "a number of bytes such as 4096, 64k, 10m";
+		buffer_append_str(out, "a number of bytes such as 4096, 64k, 10m");
+		break;
 	case CONFIG_DURATION:
-		return "a duration such as 250ms, 10s, 5m, 24h, 30d";
+		buffer_append_str(out, "a duration such as 250ms, 10s, 5m, 24h, 30d");
+		break;
 	}
-	return "";
+}
+
+static int bad_value(struct parser *p, const struct config_row *row)
+{
+	struct buffer text = {0};
+
+	config_expected(row, &text);
+	errtext_set(p->e, -EINVAL, "%s:%u: %s: %s is expected", p->name, p->line, row->key,
+		buffer_str(&text));
+	buffer_fini(&text);
+	return -EINVAL;
 }
 
 void config_init(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	for (size_t i = 0; i < config_row_count; i++)
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++)
 		set_value(&config_rows[i], slice_from_str(config_rows[i].fallback), c);
 }
 
@@ -152,7 +208,7 @@ static int expand(struct parser *p, struct slice value, struct buffer *out)
 
 static bool section_exists(struct slice name)
 {
-	for (size_t i = 0; i < config_row_count; i++) {
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		if (slice_eq_str(name, config_rows[i].section))
 			return true;
 	}
@@ -173,7 +229,7 @@ static int parse_section(struct parser *p, struct slice line)
 
 static const struct config_row *find_row(const char *section, struct slice key)
 {
-	for (size_t i = 0; i < config_row_count; i++) {
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		if (strcmp(config_rows[i].section, section) == 0 &&
 			slice_eq_str(key, config_rows[i].key))
 			return &config_rows[i];
@@ -200,8 +256,7 @@ static int parse_pair(struct parser *p, struct slice line)
 	p->seen[row - config_rows] = true;
 	int error = expand(p, slice_trim(rest), &value);
 	if (!error && set_value(row, buffer_slice(&value), p->config))
-		error = errtext_set(p->e, -EINVAL, "%s:%u: %s: %s is expected", p->name, p->line,
-			row->key, expected(row));
+		error = bad_value(p, row);
 	buffer_fini(&value);
 	return error;
 }
@@ -280,25 +335,9 @@ static int check_unserved(const struct config *c, const char *name, struct errte
 	return 0;
 }
 
-static int check_health(const struct config *c, const char *name, struct errtext *e)
-{
-	if (c->health_half_open < 1 || c->health_half_open > 4)
-		return errtext_set(e, -EINVAL, "%s: [health] half_open: 1 to 4", name);
-	if (c->health_attempts < 1 || c->health_attempts > 4)
-		return errtext_set(e, -EINVAL, "%s: [health] attempts: 1 to 4", name);
-	if (c->health_retry_percent > 100)
-		return errtext_set(e, -EINVAL, "%s: [health] retry_percent: at most 100", name);
-	if (c->health_threshold > 1000 || c->health_retry_per_second > 1000000)
-		return errtext_set(e, -EINVAL, "%s: [health]: a number is too large", name);
-	return 0;
-}
-
-/* What the agent can tell apart, and a ban that ends before it is published bans nobody. */
+/* A ban that ends before it is published has no effect. */
 static int check_bans(const struct config *c, const char *name, struct errtext *e)
 {
-	if (c->bad_keys_max > CONFIG_BAD_KEYS_MAX)
-		return errtext_set(
-			e, -EINVAL, "%s: [limits] bad_keys: at most %d", name, CONFIG_BAD_KEYS_MAX);
 	if (c->bad_keys_max && c->ban_ms < 1000)
 		return errtext_set(e, -EINVAL, "%s: [limits] ban: at least 1s", name);
 	return 0;
@@ -324,8 +363,6 @@ static int check_whole(struct config *c, const char *name, struct errtext *e)
 			e, -EINVAL, "%s: [relay] user and agent_user must differ", name);
 	if (!error)
 		error = check_bans(c, name, e);
-	if (!error)
-		error = check_health(c, name, e);
 	return error ? error : check_unserved(c, name, e);
 }
 
@@ -395,7 +432,7 @@ static size_t field_size(const struct config_row *row)
 
 void config_reload(struct config *c, const struct config *fresh)
 {
-	for (size_t i = 0; i < config_row_count; i++) {
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		const struct config_row *row = &config_rows[i];
 		if (row->reloadable)
 			memcpy(field(row, c), field_const(row, fresh), field_size(row));
@@ -488,16 +525,33 @@ static void format_value(const struct config_row *row, const struct config *c, s
 	}
 }
 
+/* Comment lines of at most HELP_WIDTH columns. */
+static void print_help(const char *help, struct buffer *out)
+{
+	struct slice rest = slice_from_str(help);
+	struct slice word;
+	size_t column = 0;
+
+	while (rest.n && slice_next(&rest, ' ', &word)) {
+		bool fits = column && column + 1 + word.n <= HELP_WIDTH;
+		buffer_append_str(out, fits ? " " : column ? "\n# " : "# ");
+		buffer_append_slice(out, word);
+		column = (fits ? column + 1 : 2) + word.n;
+	}
+	buffer_append_str(out, "\n");
+}
+
 void config_print(const struct config *c, struct buffer *out)
 {
 	const char *section = "";
 
-	for (size_t i = 0; i < config_row_count; i++) {
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		const struct config_row *row = &config_rows[i];
 		if (strcmp(section, row->section) != 0)
 			buffer_printf(out, "%s[%s]\n", i ? "\n" : "", row->section);
 		section = row->section;
-		buffer_printf(out, "# %s\n# default: %s; changed by: %s\n%s = ", row->help,
+		print_help(row->help, out);
+		buffer_printf(out, "# Default: %s. A change needs a %s.\n%s = ",
 			row->fallback[0] ? row->fallback : "(empty)",
 			row->reloadable ? "reload" : "restart", row->key);
 		format_value(row, c, out);
@@ -505,17 +559,10 @@ void config_print(const struct config *c, struct buffer *out)
 	}
 }
 
-void config_describe(config_row_fn *row, void *context)
-{
-	for (size_t i = 0; i < config_row_count; i++)
-		row(context, config_rows[i].section, config_rows[i].key, config_rows[i].fallback,
-			config_rows[i].reloadable, config_rows[i].help);
-}
-
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out)
 {
 	/* the fields themselves, not their printed form, in which all secrets look alike */
-	for (size_t i = 0; i < config_row_count; i++) {
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		const struct config_row *row = &config_rows[i];
 		if (!row->reloadable &&
 			memcmp(field_const(row, old), field_const(row, new), field_size(row)) != 0)

@@ -1,88 +1,73 @@
-/*
- * The configuration file (CONTRACT.md "Configuration file"). One row an option: the row feeds the
- * parser, the check, --print-config, reload and the documentation.
- */
+/* The configuration file: sections of `key = value`. Its options are the rows of config_rows.h. */
 #ifndef RELAY_COMMON_CONFIG_H
 #define RELAY_COMMON_CONFIG_H
 
 #include "common/address.h"
 #include "common/buffer.h"
+#include "common/config_rows.h"
 #include "common/errtext.h"
 #include "common/log.h"
 #include "common/slice.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONFIG_FILE_MAX ((size_t)256 << 10)
 #define CONFIG_TEXT_MAX 1024 /* of one value */
 #define CONFIG_STICKY_MAX 12 /* conversation headers */
 #define CONFIG_USERS_MAX 16
-#define CONFIG_BAD_KEYS_MAX 64
+#define CONFIG_BAD_KEYS_MAX 64 /* of one address that are told apart */
 
 struct config_text {
 	char s[CONFIG_TEXT_MAX];
 };
 
-struct config {
-	/* [relay] */
-	struct config_text state_dir, run_dir, node_id, region, user, agent_user, group;
-	enum log_level log_level;
-	/* [spop] */
-	struct config_text spop_listen; /* comma-separated; config_spop_listeners() parses it */
-	struct config_text spop_secret; /* empty = none given: one is made and kept in the store */
-	struct config_text spop_allow_users;
-	/* [events] [check] [admin] */
-	struct config_text events_listen;
-	struct config_text check_listen;
-	struct config_text admin_socket;
-	struct config_text admin_http;
-	struct config_text admin_metrics;
-	/* [store] [redis] [secrets] */
-	struct config_text store_url;
-	struct config_text redis_url;
-	struct config_text key_file;
-	/* [haproxy] */
-	struct config_text haproxy_admin_socket;
-	struct config_text haproxy_master_socket;
-	struct config_text haproxy_output_dir;
-	struct config_text haproxy_binary;
-	struct config_text haproxy_internal_socket;
-	/* [headers] beyond the built-in policy; comma-separated names */
-	struct config_text headers_request_deny;  /* also stripped from requests */
-	struct config_text headers_request_allow; /* exceptions to the built-in list */
-	struct config_text headers_response_deny;
-	struct config_text headers_response_allow;
-	/* [sticky] */
-	struct config_text sticky_headers;
-	uint64_t sticky_ttl_ms;
-	/* [requests] */
-	uint64_t requests_retention_ms;
-	uint64_t requests_max_rows;
-	uint64_t requests_max_body;
-	/* [limits] defaults for new tenants, keys and accounts; 0 = unlimited */
-	uint64_t limit_key_rpm;
-	uint64_t limit_tenant_daily;
-	uint64_t limit_tenant_monthly;
-	uint64_t limit_account_rpm;
-	uint64_t limit_account_rph;
-	uint64_t limit_account_concurrency;
-	uint64_t limit_account_max_consecutive;
-	uint64_t bad_keys_max; /* different ones from one address in a minute; 0 = no bans */
-	uint64_t ban_ms;
-	/* [health] */
-	uint64_t health_threshold;
-	uint64_t health_recovery_ms;
-	uint64_t health_half_open;
-	uint64_t health_attempts;
-	uint64_t health_retry_percent;
-	uint64_t health_retry_per_second;
-	uint64_t health_probe_idle_ms;
-	uint64_t health_probe_pause_ms;
-	struct config_text health_echo_url;
-	uint64_t health_echo_every_ms;
-	uint64_t health_refresh_pause_ms;
+enum config_type {
+	CONFIG_TEXT,	 /* struct config_text */
+	CONFIG_SECRET,	 /* the same, masked when printed */
+	CONFIG_PATH,	 /* absolute, or empty */
+	CONFIG_LEVEL,	 /* enum log_level */
+	CONFIG_NUMBER,	 /* uint64_t */
+	CONFIG_SIZE,	 /* uint64_t bytes */
+	CONFIG_DURATION, /* uint64_t milliseconds */
 };
+
+#define CONFIG_FIELD_TEXT struct config_text
+#define CONFIG_FIELD_SECRET struct config_text
+#define CONFIG_FIELD_PATH struct config_text
+#define CONFIG_FIELD_LEVEL enum log_level
+#define CONFIG_FIELD_NUMBER uint64_t
+#define CONFIG_FIELD_SIZE uint64_t
+#define CONFIG_FIELD_DURATION uint64_t
+
+/* A field for each row of config_rows.h. Lists are comma-separated text. */
+struct config {
+#define X(section, key, field, type, range, fallback, when, help) CONFIG_FIELD_##type field;
+	CONFIG_ROWS(X)
+#undef X
+};
+
+struct config_row {
+	const char *section;
+	const char *key;
+	enum config_type type;
+	struct {
+		uint64_t min, max; /* max 0: whatever the type holds */
+	} range;
+	size_t offset; /* into struct config */
+	const char *fallback;
+	bool reloadable;
+	const char *help;
+};
+
+enum {
+#define X(section, key, field, type, range, fallback, when, help) +1
+	CONFIG_ROW_COUNT = 0 CONFIG_ROWS(X)
+#undef X
+};
+
+extern const struct config_row config_rows[CONFIG_ROW_COUNT];
 
 /* All defaults. */
 void config_init(struct config *c);
@@ -94,12 +79,10 @@ void config_init(struct config *c);
 int config_parse(struct config *c, const char *name, struct slice text, struct errtext *e);
 int config_load(struct config *c, const char *path, struct errtext *e);
 
-/* Every option with its value, default, whether a reload changes it, and what it does; secrets masked. */
+/* Every option with its value, default, whether a reload applies it, and what it does; secrets masked. */
 void config_print(const struct config *c, struct buffer *out);
-/* For the manual: the same as troff/markdown-neutral rows. Calls `row` for each option. */
-typedef void config_row_fn(void *context, const char *section, const char *key,
-	const char *default_text, bool reloadable, const char *help);
-void config_describe(config_row_fn *row, void *context);
+/* What a value looks like, as "a duration such as 250ms, 10s, 5m, 24h, 30d". */
+void config_expected(const struct config_row *row, struct buffer *out);
 /* Names of options that differ and that only a restart can change, comma-separated, into `out`. */
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out);
 
