@@ -1,11 +1,18 @@
 #include "admin/control.h"
+#include "admin/publish/haproxy_sync.h"
+#include "common/board.h"
+#include "common/errtext.h"
 
 #include "admin/api/server.h"
 #include "admin/api/usage.h"
 #include "admin/control_keeper.h"
+#include "admin/publish/change.h"
 #include "admin/publish/publish.h"
 #include "admin/store/history.h"
-#include "admin/upkeep/banlist.h"
+#include "admin/store/secrets.h"
+#include "admin/store/store.h"
+#include "admin/store/vault.h"
+#include "admin/upkeep/bans_takeover.h"
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
@@ -32,13 +39,15 @@
 
 struct runner {
 	struct control control;
+	struct secrets secrets;
+	struct history history;
 	struct server *server;
 	ev_prepare before;
 	ev_io keeper;
 	ev_io peer;
 	ev_timer sync;
 	ev_timer bans;
-	ev_timer history;
+	ev_timer history_timer;
 	struct healing healing;
 	struct healthwatch healthwatch;
 	struct watchfile *watchfile;
@@ -62,7 +71,7 @@ static int read_text(int fd, struct buffer *out)
 
 static void take_config(struct control *c, struct slice text)
 {
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	struct config fresh;
 	struct errtext e = {""};
 
@@ -75,8 +84,7 @@ static void take_config(struct control *c, struct slice text)
 	config_reload(&c->config, &fresh);
 	log_set_level(c->config.log_level);
 	/* a version of its own, so that the agent tells the new snapshot from the old one */
-	if (store_bump_version(c->store, &e) < 0 ||
-		control_changed(c, true, false, &outcome, &e) < 0)
+	if (store_bump_version(c->store, &e) < 0 || change_apply(c, true, false, &outcome, &e) < 0)
 		log_event(LOG_LEVEL_ERROR, "configuration is not in force",
 			LOG_STR("reason", e.text));
 }
@@ -161,7 +169,7 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	banlist_poll(&r->control);
+	bans_takeover_poll(&r->control);
 }
 
 /* Between two steps commands have their turn. */
@@ -170,7 +178,7 @@ static void on_history(struct ev_loop *loop, ev_timer *w, int events)
 	struct runner *r = w->data;
 
 	(void)events;
-	w->repeat = history_poll(&r->control) ? HISTORY_BUSY_S : HISTORY_S;
+	w->repeat = history_poll(&r->history) ? HISTORY_BUSY_S : HISTORY_S;
 	ev_timer_again(loop, w);
 }
 
@@ -192,16 +200,16 @@ static void start_watchers(struct runner *r)
 	ev_io_init(&r->peer, on_peer, -1, EV_READ);
 	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
 	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
-	ev_timer_init(&r->history, on_history, HISTORY_S, HISTORY_S);
+	ev_timer_init(&r->history_timer, on_history, HISTORY_S, HISTORY_S);
 	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
-	r->bans.data = r->history.data = r;
+	r->bans.data = r->history_timer.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
 	ev_prepare_start(loop, &r->before);
 	ev_io_start(loop, &r->keeper);
 	if (r->control.start->statefile_fd >= 0)
 		ev_timer_start(loop, &r->sync);
 	ev_timer_start(loop, &r->bans);
-	ev_timer_start(loop, &r->history);
+	ev_timer_start(loop, &r->history_timer);
 	healing_start(&r->healing, &r->control);
 	healthwatch_start(&r->healthwatch, &r->control);
 	ev_timer_start(loop, &r->retry);
@@ -217,8 +225,10 @@ static int listener_of(const struct child_start *start, enum child_socket what)
 	return -1;
 }
 
-static int open_state(struct control *c, struct errtext *e)
+static int open_state(struct runner *r, struct errtext *e)
 {
+	struct control *c = &r->control;
+
 	c->board = board_map(c->start->board_fd, false, e);
 	if (!c->board)
 		return -EIO;
@@ -228,7 +238,10 @@ static int open_state(struct control *c, struct errtext *e)
 	if (!error)
 		error = vault_open(c->store, c->config.key_file.s, &c->vault, e);
 	if (!error)
-		error = secrets_load(c->store, c->vault, c->config.spop_secret.s, &c->secrets, e);
+		error = secrets_load(c->store, c->vault, c->config.spop_secret.s, &r->secrets, e);
+	r->history = (struct history){.store = c->store, .board = c->board, .config = &c->config};
+	c->secrets = &r->secrets;
+	c->history = &r->history;
 	return error;
 }
 
@@ -248,7 +261,7 @@ static int open_links(struct control *c, struct errtext *e)
 static int start_all(struct runner *r, struct errtext *e)
 {
 	struct control *c = &r->control;
-	int error = open_state(c, e);
+	int error = open_state(r, e);
 
 	if (!error)
 		error = open_links(c, e);
@@ -290,7 +303,7 @@ static void stop_all(struct runner *r)
 		ev_loop_destroy(c->loop);
 	haproxy_sync_free(c->haproxy);
 	publish_free(c->publish);
-	secrets_wipe(&c->secrets);
+	secrets_wipe(&r->secrets);
 	vault_close(c->vault);
 	store_close(c->store);
 	usage_close(c);
@@ -329,7 +342,7 @@ int control_main(const struct child_start *start)
 	ev_run(r.control.loop, 0);
 	ev_prepare_stop(r.control.loop, &r.before); /* it would end the loop anew */
 	refresh_drain(r.control.refresh);
-	history_flush(&r.control);
+	history_flush(&r.history);
 	stop_all(&r);
 	return 0;
 }

@@ -2,9 +2,11 @@
  * relayadm accounts suspend, resume, reset. What the agent holds against an account is void as soon as
  * the account's epoch is another one.
  */
-#include "admin/api/account_state.h"
 #include "admin/api/query.h"
+#include "admin/store/account_state.h"
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 #include "common/num.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
 #include "admin/api/query.h"
 #include "admin/store/names.h"
 #include "admin/upkeep/refresh.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdio.h>

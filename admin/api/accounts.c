@@ -1,10 +1,13 @@
 #include "admin/api/query.h"
 #include "admin/api/usage.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
-#include "admin/api/account_state.h"
+#include "admin/api/account_describe.h"
 #include "admin/api/egress_sharing.h"
 #include "admin/api/headers.h"
 #include "admin/api/node_egress.h"
+#include "admin/store/account_state.h"
 #include "admin/store/notices.h"
 #include "admin/upkeep/account_credential.h"
 #include "common/clock.h"
@@ -207,6 +210,18 @@ static int check_weight(struct request *r)
 	return errtext_set(&r->error, -EINVAL, "weight: 1 to 1000; suspend the account instead");
 }
 
+static int update_credential(struct request *r, int64_t id)
+{
+	const struct account_credential_given given = {
+		.token = request_text(r, "token"),
+		.auth_json = request_text(r, "auth_json"),
+		.watch_path = request_text(r, "watch_path"),
+	};
+
+	return account_credential_update(
+		r->control->store, r->control->vault, id, &given, &r->error);
+}
+
 int account_update(struct request *r, int64_t id)
 {
 	int64_t upstream_id = 0;
@@ -225,7 +240,7 @@ int account_update(struct request *r, int64_t id)
 	if (!error)
 		error = headers_update(r, "UPDATE accounts SET headers = ?1 WHERE id = ?2", id);
 	if (!error)
-		error = account_credential_update(r, id);
+		error = update_credential(r, id);
 	if (!error)
 		error = query_number(
 			r, &upstream_id, "SELECT upstream_id FROM accounts WHERE id = ?1", "i", id);

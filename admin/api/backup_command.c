@@ -1,5 +1,7 @@
 /* `relayadm backup`: a consistent copy made beside the store, sent as bytes, and taken away again. */
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdio.h>

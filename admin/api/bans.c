@@ -1,8 +1,10 @@
 /* relayadm bans; the list itself is banlist.h. */
 #include "admin/api/query.h"
-#include "admin/upkeep/banlist.h"
+#include "admin/store/banlist.h"
+#include "admin/store/store.h"
 #include "common/ban.h"
 #include "common/clock.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 

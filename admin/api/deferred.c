@@ -1,5 +1,7 @@
 #include "admin/api/deferred.h"
 
+#include "common/errtext.h"
+
 #include <stdlib.h>
 
 struct deferred {

@@ -1,5 +1,7 @@
 #include "admin/api/directory.h"
 
+#include "common/errtext.h"
+
 #include <stdio.h>
 
 int directory_load(struct directory *d, struct store *s, struct errtext *e)

@@ -1,6 +1,8 @@
 #include "admin/api/egress_sharing.h"
 
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 

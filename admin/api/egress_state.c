@@ -1,6 +1,8 @@
 #include "admin/api/egress_state.h"
 
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/board.h"
 #include "common/clock.h"
 
 struct backends {

@@ -1,4 +1,6 @@
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "admin/api/egress_sharing.h"
 #include "admin/api/egress_state.h"

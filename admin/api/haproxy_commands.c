@@ -1,5 +1,6 @@
 /* `relayadm haproxy ...`: haproxy_sync.h does the work. */
 #include "admin/api/query.h"
+#include "admin/publish/haproxy_sync.h"
 
 static void put_report(struct request *r, const struct haproxy_report *report)
 {

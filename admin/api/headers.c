@@ -2,6 +2,8 @@
 
 #include "admin/api/query.h"
 #include "admin/publish/headerset.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 #include "common/provider.h"
 
 #include <errno.h>

@@ -1,9 +1,11 @@
 #include "admin/api/metrics.h"
 
-#include "admin/api/account_state.h"
 #include "admin/control.h"
+#include "admin/store/account_state.h"
+#include "admin/store/history.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
 #include "common/board.h"
@@ -357,7 +359,7 @@ static void put_store_up(const struct scrape *s, const char *name)
 
 static void put_unsaved(const struct scrape *s, const char *name)
 {
-	put_line(s, name, "", s->control->history.unsaved);
+	put_line(s, name, "", s->control->history->unsaved);
 }
 
 static void put_refreshes(const struct scrape *s, const char *name)

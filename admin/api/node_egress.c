@@ -2,6 +2,8 @@
 
 #include "admin/api/query.h"
 #include "admin/publish/url.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 #include "common/ip.h"
 
 #include <errno.h>

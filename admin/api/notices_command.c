@@ -1,5 +1,7 @@
 /* relayadm notices, and what status shows of them; the notices themselves are notices.h. */
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "admin/api/query.h"
 #include "common/clock.h"

@@ -1,5 +1,7 @@
 /* What all named things have in common; declared in query.h. */
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "common/num.h"
 

@@ -6,6 +6,7 @@
 #define RELAY_ADMIN_API_QUERY_H
 
 #include "admin/api/request.h"
+#include "admin/store/store.h"
 
 int query_run(struct request *r, const char *sql, const char *types, ...);
 /* First column of the first row as a number. -ENOENT without a row and without a text. */

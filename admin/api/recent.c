@@ -2,6 +2,8 @@
 
 #include "admin/api/directory.h"
 #include "admin/control.h"
+#include "admin/store/history.h"
+#include "admin/store/store.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,8 @@
 #include "admin/api/request.h"
+#include "admin/publish/change.h"
+#include "admin/publish/haproxy_sync.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "common/log.h"
 #include "common/num.h"
@@ -87,7 +91,7 @@ static void log_change(const struct request *r)
 		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
 }
 
-static void put_outcome(struct request *r, const struct control_outcome *outcome)
+static void put_outcome(struct request *r, const struct change_outcome *outcome)
 {
 	answer_text(r->answer, "haproxy", haproxy_outcome_name(outcome->haproxy));
 	if (outcome->haproxy_error.text[0])
@@ -104,12 +108,12 @@ static bool haproxy_may_care(const struct command *c)
 
 static int publish_change(struct request *r)
 {
-	struct control_outcome outcome = {.haproxy = HAPROXY_UNCHANGED, .acknowledged = true};
+	struct change_outcome outcome = {.haproxy = HAPROXY_UNCHANGED, .acknowledged = true};
 	int error = 0;
 
 	if (!r->unchanged) {
 		log_change(r);
-		error = control_changed(r->control, haproxy_may_care(r->command),
+		error = change_apply(r->control, haproxy_may_care(r->command),
 			request_flag(r, "no_reload"), &outcome, &r->error);
 	}
 	if (error)

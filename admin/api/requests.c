@@ -1,5 +1,7 @@
 /* `relayadm requests list|why`. */
 #include "admin/api/query.h"
+#include "common/board.h"
+#include "common/errtext.h"
 
 #include "admin/api/directory.h"
 #include "admin/api/reasons.h"

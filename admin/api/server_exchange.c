@@ -3,6 +3,7 @@
 #include "admin/api/deferred.h"
 #include "admin/api/metrics.h"
 #include "admin/publish/publish.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,43 +1,8 @@
 #include "admin/api/site.h"
 
 #include "admin/api/query.h"
+#include "admin/store/site.h"
 #include "common/snapshot.h"
-
-#include <stdlib.h>
-
-/* A switch has its default until somebody moves it. */
-struct site_switch {
-	const char *setting;
-	uint32_t flag; /* SNAPSHOT_SITE_* */
-	bool otherwise;
-};
-
-static const struct site_switch enabled = {"site_enabled", SNAPSHOT_SITE_ENABLED, true};
-static const struct site_switch self_use = {"site_self_use", SNAPSHOT_SITE_SELF_USE, false};
-
-static int read_switch(
-	struct store *s, const struct site_switch *which, uint32_t *flags, struct errtext *e)
-{
-	char *text = NULL;
-	int error = store_get_setting(s, which->setting, &text, e);
-
-	if (!error && (text ? strcmp(text, "on") == 0 : which->otherwise))
-		*flags |= which->flag;
-	free(text);
-	return error;
-}
-
-int site_flags(struct store *s, uint32_t *ret_flags, struct errtext *e)
-{
-	uint32_t flags = 0;
-	int error = read_switch(s, &enabled, &flags, e);
-
-	if (!error)
-		error = read_switch(s, &self_use, &flags, e);
-	if (!error)
-		*ret_flags = flags;
-	return error;
-}
 
 int site_describe(struct store *s, json_object *o, struct errtext *e)
 {
@@ -56,25 +21,24 @@ int site_show(struct request *r)
 	return site_describe(r->control->store, r->answer, &r->error);
 }
 
-static int move_switch(struct request *r, const struct site_switch *which, bool on)
+static int set_flag(struct request *r, uint32_t flag, bool on)
 {
-	int error =
-		store_set_setting(r->control->store, which->setting, on ? "on" : "off", &r->error);
+	int error = site_set_flag(r->control->store, flag, on, &r->error);
 
 	return error ? error : site_show(r);
 }
 
 int site_enable(struct request *r)
 {
-	return move_switch(r, &enabled, true);
+	return set_flag(r, SNAPSHOT_SITE_ENABLED, true);
 }
 
 int site_disable(struct request *r)
 {
-	return move_switch(r, &enabled, false);
+	return set_flag(r, SNAPSHOT_SITE_ENABLED, false);
 }
 
 int site_self_use(struct request *r)
 {
-	return move_switch(r, &self_use, request_flag(r, "on"));
+	return set_flag(r, SNAPSHOT_SITE_SELF_USE, request_flag(r, "on"));
 }

@@ -1,12 +1,16 @@
 /* `relayadm status`: all that an operator looks at first, on one screen. */
 #include "admin/api/query.h"
+#include "admin/publish/haproxy_sync.h"
+#include "admin/store/history.h"
+#include "admin/store/store.h"
+#include "common/board.h"
 
-#include "admin/api/account_state.h"
 #include "admin/api/egress_state.h"
 #include "admin/api/recent.h"
 #include "admin/api/site.h"
 #include "admin/api/usage.h"
 #include "admin/publish/publish.h"
+#include "admin/store/account_state.h"
 #include "common/clock.h"
 #include "common/record.h"
 #include "common/version.h"
@@ -178,7 +182,7 @@ static void put_traffic(struct request *r)
 	answer_number(o, "waiting", (int64_t)board_get(&b->counters[BOARD_WAITING]));
 	answer_number(o, "slots_healed", (int64_t)board_get(&b->counters[BOARD_HEALED]));
 	answer_number(o, "records_lost", (int64_t)board_get(&b->counters[BOARD_EVENTS_LOST]));
-	answer_number(o, "unsaved", (int64_t)r->control->history.unsaved);
+	answer_number(o, "unsaved", (int64_t)r->control->history->unsaved);
 	answer_number(o, "records_forged", (int64_t)board_get(&b->counters[BOARD_EVENTS_FORGED]));
 	json_object_object_add(r->answer, "requests", o);
 }

@@ -1,5 +1,8 @@
 #include "admin/api/query.h"
 #include "admin/api/usage.h"
+#include "admin/store/store.h"
+#include "common/board.h"
+#include "common/errtext.h"
 
 #include "common/clock.h"
 #include "common/num.h"

@@ -1,6 +1,9 @@
 /* Relay keys: made here, shown once, kept as a keyed hash. */
 #include "admin/api/query.h"
 #include "admin/api/usage.h"
+#include "admin/store/secrets.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "common/clock.h"
 #include "common/num.h"
@@ -197,7 +200,7 @@ static int insert_key(struct request *r, const struct draft *d, json_object *o)
 
 	if (relaykey_generate(token))
 		return errtext_set(&r->error, -EIO, "no randomness to make a key with");
-	relaykey_hash(&r->control->secrets.hasher, (struct slice){token, RELAYKEY_LEN}, hash);
+	relaykey_hash(&r->control->secrets->hasher, (struct slice){token, RELAYKEY_LEN}, hash);
 	int error = query_run(r,
 		"INSERT INTO keys (tenant_id, pool_id, name, hash, last4, allow_ip, rps, rpm, rph,"
 		" concurrency, created_ms, expires_ms, version)"

@@ -1,4 +1,6 @@
 #include "admin/api/query.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "admin/api/headers.h"
 #include "admin/api/node_egress.h"

@@ -2,7 +2,9 @@
 
 #include "admin/api/query.h"
 #include "admin/control.h"
+#include "admin/store/store.h"
 #include "common/clock.h"
+#include "common/errtext.h"
 
 #include <string.h>
 

@@ -1,5 +1,7 @@
 #include "admin/cli/command_args.h"
 
+#include "common/errtext.h"
+
 #include <errno.h>
 #include <stdlib.h>
 

@@ -4,6 +4,7 @@
 #include "admin/cli/command_table.h"
 #include "admin/cli/relayadm_call.h"
 #include "admin/cli/relayadm_client.h"
+#include "common/errtext.h"
 #include "common/version.h"
 
 #include <errno.h>

@@ -1,5 +1,7 @@
 #include "admin/cli/relayadm_call.h"
 
+#include "common/errtext.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

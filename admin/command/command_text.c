@@ -1,5 +1,6 @@
 /* Options' values as people write them, in argv and in queries, as JSON. */
 #include "admin/command/command.h"
+#include "common/errtext.h"
 
 #include "common/num.h"
 

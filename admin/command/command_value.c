@@ -1,5 +1,6 @@
 /* Values of options: from the command line's text to JSON, and the check of JSON from anywhere. */
 #include "admin/command/command.h"
+#include "common/errtext.h"
 
 #include "common/buffer.h"
 #include "common/ip.h"

@@ -1,4 +1,6 @@
 #include "admin/publish/assemble_parts.h"
+#include "admin/store/store.h"
+#include "common/errtext.h"
 
 #include "admin/store/credential.h"
 #include "common/log.h"

@@ -1,6 +1,8 @@
 #include "admin/publish/assemble_parts.h"
+#include "admin/store/store.h"
 #include "common/ban.h"
 #include "common/clock.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,8 @@
 #include "admin/control.h"
 #include "admin/publish/url.h"
 #include "admin/store/hex.h"
-#include "admin/upkeep/echo.h"
+#include "admin/store/secrets.h"
+#include "admin/store/store.h"
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/seam.h"
@@ -133,7 +134,7 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 		return error;
 	r->spop = m->spop;
 	r->spop_count = (size_t)count;
-	r->secret = c->secrets.record_is_ours ? c->secrets.record_secret : NULL;
+	r->secret = c->secrets->record_is_ours ? c->secrets->record_secret : NULL;
 	r->records_have_secret = r->records.kind == ADDRESS_UDP;
 	r->admin_socket = config->haproxy_admin_socket.s;
 	r->admin_group = own_group(m);
@@ -347,7 +348,7 @@ static bool can_ask_through(const char *echo_url, struct slice kind)
 	struct url url;
 	struct ip ip;
 
-	if (url_parse(echo_base(echo_url), &url, NULL))
+	if (url_parse(url_without_query(echo_url), &url, NULL))
 		return false;
 	if (!slice_eq_str(kind, "node"))
 		return true;
@@ -364,7 +365,7 @@ static int take_echo_backend(
 	if (!can_ask_through(url, store_column(st, 1)))
 		return 0;
 	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, (int64_t)sqlite3_column_int64(st, 0));
-	int error = take_internal(m, name, echo_base(url), no_ca, st, 1, e);
+	int error = take_internal(m, name, url_without_query(url), no_ca, st, 1, e);
 	return error ? errtext_prefix(e, error, "[health] echo_url") : 0;
 }
 

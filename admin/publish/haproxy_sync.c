@@ -1,11 +1,13 @@
 #include "admin/publish/haproxy_sync.h"
 
 #include "admin/control.h"
+#include "admin/publish/change.h"
 #include "admin/publish/generation.h"
 #include "admin/publish/haproxy_files.h"
 #include "admin/publish/haproxy_model.h"
 #include "admin/publish/publish.h"
 #include "admin/store/hex.h"
+#include "admin/store/store.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -373,10 +375,10 @@ void haproxy_sync_finish(struct haproxy_sync *h, bool with_reload, struct haprox
 
 static void publish_now(struct haproxy_sync *h)
 {
-	struct control_outcome ignored;
+	struct change_outcome ignored;
 	struct errtext why;
 
-	if (control_publish(h->control, &ignored, &why) < 0)
+	if (change_publish(h->control, &ignored, &why) < 0)
 		log_event(LOG_LEVEL_ERROR, "snapshot cannot be built", LOG_STR("reason", why.text));
 }
 

@@ -1,11 +1,13 @@
 #include "admin/publish/publish.h"
 
-#include "admin/api/site.h"
 #include "admin/control.h"
 #include "admin/control_keeper.h"
 #include "admin/publish/assemble.h"
 #include "admin/publish/keybase.h"
-#include "admin/upkeep/banlist.h"
+#include "admin/store/banlist.h"
+#include "admin/store/secrets.h"
+#include "admin/store/site.h"
+#include "admin/store/store.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/snapshot.h"
@@ -126,8 +128,8 @@ static int make_head(const struct publish *p, struct snapshot_head *ret, struct 
 	if (error)
 		return error;
 
-	memcpy(h.hash_secret, c->secrets.hash_secret, sizeof(h.hash_secret));
-	snprintf(h.secret, sizeof(h.secret), "%s", c->secrets.record_secret);
+	memcpy(h.hash_secret, c->secrets->hash_secret, sizeof(h.hash_secret));
+	snprintf(h.secret, sizeof(h.secret), "%s", c->secrets->record_secret);
 	snprintf(h.node_id, sizeof(h.node_id), "%.63s", c->config.node_id.s);
 	snprintf(h.region, sizeof(h.region), "%.63s", c->config.region.s);
 	*ret = h;

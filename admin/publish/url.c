@@ -146,3 +146,8 @@ int url_parse(struct slice s, struct url *ret, struct errtext *e)
 		*ret = u;
 	return error;
 }
+
+struct slice url_without_query(const char *url)
+{
+	return (struct slice){url, strcspn(url, "?#")};
+}

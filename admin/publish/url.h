@@ -20,6 +20,8 @@ struct url {
 
 /* 0 or -EINVAL with the reason. */
 int url_parse(struct slice s, struct url *ret, struct errtext *e);
+/* All of a URL before its query or fragment; valid as long as `url`. */
+struct slice url_without_query(const char *url);
 /* A path prefix (`--strip`): empty or like /v1; `ret` gets it without a '/' at its end. */
 int url_parse_prefix(struct slice s, char ret[SEAM_PREFIX_MAX + 1], struct errtext *e);
 

@@ -1,6 +1,7 @@
 #include "admin/store/credential.h"
 
 #include "common/clock.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 

@@ -1,6 +1,5 @@
 #include "admin/store/history.h"
 
-#include "admin/control.h"
 #include "admin/store/boardmark.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -76,11 +75,11 @@ int history_taken(struct store *s, const struct board *b, uint64_t *ret, struct 
 	return boardmark_get(s, SETTING, b, ret, e);
 }
 
-static int move_begin(struct control *c, struct move *m, struct errtext *e)
+static int move_begin(struct history *h, struct move *m, struct errtext *e)
 {
 	*m = (struct move){
-		.written = atomic_load_explicit(&c->board->written, memory_order_acquire)};
-	return history_taken(c->store, c->board, &m->taken, e);
+		.written = atomic_load_explicit(&h->board->written, memory_order_acquire)};
+	return history_taken(h->store, h->board, &m->taken, e);
 }
 
 static bool is_due(int64_t deadline_ns, size_t n)
@@ -88,7 +87,7 @@ static bool is_due(int64_t deadline_ns, size_t n)
 	return n % CLOCK_ROWS == 0 && clock_monotonic_ns() >= deadline_ns;
 }
 
-static int move_rows(struct control *c, struct move *m, struct errtext *e)
+static int move_rows(struct history *h, struct move *m, struct errtext *e)
 {
 	int64_t deadline = clock_monotonic_ns() + WORK_NS;
 	struct board_request q;
@@ -101,18 +100,18 @@ static int move_rows(struct control *c, struct move *m, struct errtext *e)
 		m->taken += m->lost;
 	}
 	for (size_t n = 1; m->taken < m->written && n <= MOVE_MAX && !error; n++) {
-		int missing = board_read_request(c->board, m->taken, &q);
+		int missing = board_read_request(h->board, m->taken, &q);
 		if (missing == -EAGAIN)
 			break;
 		if (missing)
 			m->lost++;
 		else
-			error = insert(c->store, &q, e);
+			error = insert(h->store, &q, e);
 		m->taken++;
 		if (is_due(deadline, n))
 			break;
 	}
-	return error ? error : boardmark_put(c->store, SETTING, c->board, m->taken, e);
+	return error ? error : boardmark_put(h->store, SETTING, h->board, m->taken, e);
 }
 
 /* --- pruning --- */
@@ -122,42 +121,42 @@ static int64_t bounded(uint64_t n)
 	return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
-static int prune_old(struct control *c, int64_t now_ms, struct errtext *e)
+static int prune_old(struct history *h, int64_t now_ms, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(c->store,
+	sqlite3_stmt *st = store_statement(h->store,
 		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
 		" WHERE started_ms < ?1 ORDER BY started_ms LIMIT ?2)",
 		e);
 
 	return bind_and_run(
-		c->store, st, now_ms - bounded(c->config.requests_retention_ms), PRUNE_CHUNK, e);
+		h->store, st, now_ms - bounded(h->config->requests_retention_ms), PRUNE_CHUNK, e);
 }
 
 /* Numbers have gaps where old rows went, so at most `max_rows` stay: no count of a million rows. */
-static int prune_many(struct control *c, struct errtext *e)
+static int prune_many(struct history *h, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(c->store,
+	sqlite3_stmt *st = store_statement(h->store,
 		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
 		" WHERE number <= (SELECT max(number) FROM requests) - ?1 ORDER BY number LIMIT ?2)",
 		e);
 
-	return bind_and_run(c->store, st, bounded(c->config.requests_max_rows), PRUNE_CHUNK, e);
+	return bind_and_run(h->store, st, bounded(h->config->requests_max_rows), PRUNE_CHUNK, e);
 }
 
-static int prune_chunk(struct control *c, int64_t now_ms, int64_t *ret_deleted, struct errtext *e)
+static int prune_chunk(struct history *h, int64_t now_ms, int64_t *ret_deleted, struct errtext *e)
 {
-	int error = prune_old(c, now_ms, e);
+	int error = prune_old(h, now_ms, e);
 
 	if (error)
 		return error;
-	int64_t deleted = store_changed_rows(c->store);
-	error = prune_many(c, e);
+	int64_t deleted = store_changed_rows(h->store);
+	error = prune_many(h, e);
 	if (!error)
-		*ret_deleted = deleted + store_changed_rows(c->store);
+		*ret_deleted = deleted + store_changed_rows(h->store);
 	return error;
 }
 
-static int prune(struct control *c, bool *ret_more, struct errtext *e)
+static int prune(struct history *h, bool *ret_more, struct errtext *e)
 {
 	int64_t deadline = clock_monotonic_ns() + WORK_NS;
 	int64_t now_ms = clock_wall_ms();
@@ -170,63 +169,64 @@ static int prune(struct control *c, bool *ret_more, struct errtext *e)
 			*ret_more = true;
 			break;
 		}
-		error = prune_chunk(c, now_ms, &deleted, e);
+		error = prune_chunk(h, now_ms, &deleted, e);
 		total += deleted;
 	}
 	return error;
 }
 
 /* Whether there is anything to delete: a look at the ends of two indexes. */
-static int is_overfull(struct control *c, bool *ret, struct errtext *e)
+static int is_overfull(struct history *h, bool *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(c->store,
+	sqlite3_stmt *st = store_statement(h->store,
 		"SELECT (SELECT min(started_ms) FROM requests),"
 		" (SELECT max(number) FROM requests) - (SELECT min(number) FROM requests) + 1",
 		e);
 
 	if (!st)
 		return -EIO;
-	int rc = store_step(c->store, st, e);
+	int rc = store_step(h->store, st, e);
 	if (rc == 1)
 		*ret = sqlite3_column_type(st, 0) != SQLITE_NULL &&
 			(sqlite3_column_int64(st, 0) < clock_wall_ms() -
-						bounded(c->config.requests_retention_ms) ||
-				sqlite3_column_int64(st, 1) > bounded(c->config.requests_max_rows));
+						bounded(h->config->requests_retention_ms) ||
+				sqlite3_column_int64(st, 1) >
+					bounded(h->config->requests_max_rows));
 	sqlite3_reset(st);
 	return rc < 0 ? rc : 0;
 }
 
 /* --- steps --- */
 
-static int run_step(struct control *c, struct move *m, bool *ret_more, struct errtext *e)
+static int run_step(struct history *h, struct move *m, bool *ret_more, struct errtext *e)
 {
-	int error = move_rows(c, m, e);
+	int error = move_rows(h, m, e);
 
 	*ret_more = m->taken < m->written;
-	return error ? error : prune(c, ret_more, e);
+	return error ? error : prune(h, ret_more, e);
 }
 
-int history_step(struct control *c, bool *ret_more, struct errtext *e)
+int history_step(struct history *h, bool *ret_more, struct errtext *e)
 {
 	struct move m;
 	bool overfull = false;
-	int error = move_begin(c, &m, e);
+	int error = move_begin(h, &m, e);
 
 	*ret_more = false;
 	if (!error)
-		error = is_overfull(c, &overfull, e);
+		error = is_overfull(h, &overfull, e);
 	if (error || (m.taken >= m.written && !overfull))
 		return error;
-	error = store_begin(c->store, e);
+	error = store_begin(h->store, e);
 	if (error)
 		return error;
-	error = run_step(c, &m, ret_more, e);
+	error = run_step(h, &m, ret_more, e);
 	if (error)
-		store_rollback(c->store);
+		store_rollback(h->store);
 	else
-		error = store_commit(c->store, e);
+		error = store_commit(h->store, e);
 	if (!error)
-		c->history.unsaved += m.lost;
+		h->unsaved += m.lost;
 	return error;
 }
 
@@ -241,31 +241,30 @@ static void set_failed(struct history *h, bool failed, const struct errtext *e)
 }
 
 /* Few rows wait for company, so that an idle node does not sync its disk all the time. */
-static bool may_wait(struct control *c)
+static bool may_wait(struct history *h)
 {
 	struct move m;
 
-	if (clock_monotonic_ns() >= c->history.next_ns)
+	if (clock_monotonic_ns() >= h->next_ns)
 		return false;
-	return c->history.failed || move_begin(c, &m, NULL) || m.written - m.taken < FEW ||
+	return h->failed || move_begin(h, &m, NULL) || m.written - m.taken < FEW ||
 		m.taken > m.written;
 }
 
-bool history_poll(struct control *c)
+bool history_poll(struct history *h)
 {
-	struct history *h = &c->history;
 	struct errtext e = {""};
 	bool more = false;
 
-	if (may_wait(c))
+	if (may_wait(h))
 		return false;
-	int error = history_step(c, &more, &e);
+	int error = history_step(h, &more, &e);
 	set_failed(h, error != 0, &e);
 	h->next_ns = clock_monotonic_ns() + (error ? FAILED_NS : more ? 0 : IDLE_NS);
 	return !error && more;
 }
 
-void history_flush(struct control *c)
+void history_flush(struct history *h)
 {
 	int64_t deadline = clock_monotonic_ns() + FLUSH_NS;
 	struct errtext e = {""};
@@ -273,9 +272,9 @@ void history_flush(struct control *c)
 	int error = 0;
 
 	while (more && !error && clock_monotonic_ns() < deadline)
-		error = history_step(c, &more, &e);
+		error = history_step(h, &more, &e);
 	if (error)
-		set_failed(&c->history, true, &e);
+		set_failed(h, true, &e);
 }
 
 /* --- reading --- */

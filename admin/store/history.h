@@ -8,16 +8,18 @@
 
 #include "admin/store/store.h"
 #include "common/board.h"
+#include "common/config.h"
 #include "common/errtext.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct control;
-
-/* Part of struct control; zeroed is ready. */
+/* Zeroed and with its first three members set, it is ready. Owns none of them. */
 struct history {
+	struct store *store;
+	const struct board *board;
+	const struct config *config;
 	uint64_t unsaved; /* the ring had overwritten them; since this control process started */
 	int64_t next_ns;  /* when a step is due for little or after a failure; monotonic */
 	bool failed;	  /* the last step; told once */
@@ -27,11 +29,11 @@ struct history {
  * One transaction: moves rows and deletes old ones. `ret_more`: it stopped at a bound, not at the end.
  * Not inside a transaction.
  */
-int history_step(struct control *c, bool *ret_more, struct errtext *e);
+int history_step(struct history *h, bool *ret_more, struct errtext *e);
 /* For a timer: a step when one is due. Errors are logged. Returns whether more is waiting. */
-bool history_poll(struct control *c);
+bool history_poll(struct history *h);
 /* At the end: moves what the ring has, for two seconds at most. */
-void history_flush(struct control *c);
+void history_flush(struct history *h);
 
 /* The number in the ring of the first request that the store does not have. */
 int history_taken(struct store *s, const struct board *b, uint64_t *ret, struct errtext *e);

@@ -1,5 +1,7 @@
 #include "admin/store/secrets.h"
 
+#include "common/errtext.h"
+
 #include <errno.h>
 #include <openssl/rand.h>
 

@@ -1,6 +1,7 @@
 #include "admin/store/store_file.h"
 
 #include "admin/store/schema.h"
+#include "admin/store/store.h"
 #include "common/slice.h"
 
 #include <errno.h>

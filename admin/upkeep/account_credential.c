@@ -1,9 +1,10 @@
 #include "admin/upkeep/account_credential.h"
 
-#include "admin/api/query.h"
+#include "admin/store/credential.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
 #include "admin/upkeep/refresh_settle.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,17 +66,16 @@ int account_credential_take(struct store *s, const struct vault *v, int64_t acco
 	return put_all(&t, &kept, e);
 }
 
-/* --- out of a body --- */
+/* --- what an operator gives --- */
 
-static int read_name(struct request *r, int64_t account, char out[NAMES_SIZE])
+static int read_name(struct store *s, int64_t account, char out[NAMES_SIZE], struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(
-		r->control->store, "SELECT name FROM accounts WHERE id = ?1", &r->error);
+	sqlite3_stmt *st = store_statement(s, "SELECT name FROM accounts WHERE id = ?1", e);
 
 	if (!st)
 		return -EIO;
 	sqlite3_bind_int64(st, 1, account);
-	int rc = store_step(r->control->store, st, &r->error);
+	int rc = store_step(s, st, e);
 	if (rc == 1) {
 		struct slice name = slice_cut(store_column(st, 0), NAMES_SIZE - 1);
 		snprintf(out, NAMES_SIZE, "%.*s", (int)name.n, name.p);
@@ -84,89 +84,103 @@ static int read_name(struct request *r, int64_t account, char out[NAMES_SIZE])
 	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
-static int resolve_notices(struct request *r, int64_t account)
+static int resolve_notices(struct store *s, int64_t account, struct errtext *e)
 {
 	static const char *const kinds[] = {
 		NOTICE_NEEDS_LOGIN, NOTICE_REFRESH_FAILING, NOTICE_WATCH_FAILED};
 	char subject[NOTICES_SUBJECT_SIZE];
 	char name[NAMES_SIZE];
-	int error = read_name(r, account, name);
+	int error = read_name(s, account, name, e);
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !error; i++)
-		error = notices_resolve(r->control->store, kinds[i],
-			notices_subject("account", name, subject), &r->error);
+		error = notices_resolve(s, kinds[i], notices_subject("account", name, subject), e);
 	return error;
 }
 
+static int end_refresh(struct store *s, int64_t account, struct errtext *e)
+{
+	sqlite3_stmt *st = store_statement(s, "DELETE FROM refreshes WHERE account_id = ?1", e);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, account);
+	return store_run(s, st, e);
+}
+
 static int start_anew(
-	struct request *r, int64_t account, const char *source, const char *watch_path)
+	const struct target *t, const char *source, const char *watch_path, struct errtext *e)
 {
-	int error = query_run(r,
+	sqlite3_stmt *st = store_statement(t->store,
 		"UPDATE accounts SET source = ?1, watch_path = ?2, needs_login = '' WHERE id = ?3",
-		"tti", source, watch_path, account);
+		e);
 
+	if (!st)
+		return -EIO;
+	store_bind_text(st, 1, source);
+	store_bind_text(st, 2, watch_path);
+	sqlite3_bind_int64(st, 3, t->account);
+	int error = store_run(t->store, st, e);
 	if (!error)
-		error = query_run(r, "DELETE FROM refreshes WHERE account_id = ?1", "i", account);
-	return error ? error : resolve_notices(r, account);
+		error = end_refresh(t->store, t->account, e);
+	return error ? error : resolve_notices(t->store, t->account, e);
 }
 
-static int replace(struct request *r, int64_t account, const struct authjson *a, const char *source,
-	const char *watch_path)
+static int replace(const struct target *t, const struct authjson *a, const char *source,
+	const char *watch_path, struct errtext *e)
 {
-	const struct target t = {r->control->store, r->control->vault, account};
-	int error = put_all(&t, a, &r->error);
+	int error = put_all(t, a, e);
 
-	return error ? error : start_anew(r, account, source, watch_path);
+	return error ? error : start_anew(t, source, watch_path, e);
 }
 
-static int take_auth_json(struct request *r, int64_t account, const char *text, const char *path)
+static int take_auth_json(
+	const struct target *t, const char *text, const char *path, struct errtext *e)
 {
 	struct authjson a;
-	int error = authjson_parse(slice_from_str(text), &a, &r->error);
+	int error = authjson_parse(slice_from_str(text), &a, e);
 
 	if (error)
 		return error;
 	if (path) {
 		struct authjson kept = without_refresh_token(&a);
-		error = replace(r, account, &kept, "watch", path);
+		error = replace(t, &kept, "watch", path, e);
 	} else {
-		error = replace(r, account, &a, "auth-json", "");
+		error = replace(t, &a, "auth-json", "", e);
 	}
 	authjson_fini(&a);
-	return error ? errtext_prefix(&r->error, error, "auth.json") : 0;
+	return error ? errtext_prefix(e, error, "auth.json") : 0;
 }
 
-static int take_token(struct request *r, int64_t account, const char *token)
+static int take_token(const struct target *t, const char *token, struct errtext *e)
 {
 	struct authjson plain = {.access_token = slice_from_str(token)};
-	int error = credential_check(CREDENTIAL_ACCESS_TOKEN, plain.access_token, &r->error);
+	int error = credential_check(CREDENTIAL_ACCESS_TOKEN, plain.access_token, e);
 
 	if (error)
-		return errtext_prefix(&r->error, -EINVAL, "token");
-	return replace(r, account, &plain, "token", "");
+		return errtext_prefix(e, -EINVAL, "token");
+	return replace(t, &plain, "token", "", e);
 }
 
-static int check_watch(struct request *r, const char *auth_json, const char *path)
+static int check_watch(const struct account_credential_given *given, struct errtext *e)
 {
-	if (!path)
+	if (!given->watch_path)
 		return 0;
-	if (!auth_json)
-		return errtext_set(&r->error, -EINVAL, "watch: only with an auth.json");
-	if (path[0] != '/')
-		return errtext_set(&r->error, -EINVAL, "watch: the path must be absolute");
+	if (!given->auth_json)
+		return errtext_set(e, -EINVAL, "watch: only with an auth.json");
+	if (given->watch_path[0] != '/')
+		return errtext_set(e, -EINVAL, "watch: the path must be absolute");
 	return 0;
 }
 
-int account_credential_update(struct request *r, int64_t account)
+int account_credential_update(struct store *s, const struct vault *v, int64_t account,
+	const struct account_credential_given *given, struct errtext *e)
 {
-	const char *token = request_text(r, "token");
-	const char *auth_json = request_text(r, "auth_json");
-	const char *path = request_text(r, "watch_path");
-	int error = check_watch(r, auth_json, path);
+	const struct target t = {s, v, account};
+	int error = check_watch(given, e);
 
 	if (error)
 		return error;
-	if (auth_json)
-		return take_auth_json(r, account, auth_json, path);
-	return token ? take_token(r, account, token) : 0;
+	if (given->auth_json)
+		return take_auth_json(&t, given->auth_json, given->watch_path, e);
+	return given->token ? take_token(&t, given->token, e) : 0;
 }

@@ -55,14 +55,9 @@ int echo_parse(struct slice body, struct ip *ret, struct errtext *e)
 	return ip_parse(body, ret) == 0 ? 0 : not_an_address(e);
 }
 
-struct slice echo_base(const char *url)
-{
-	return (struct slice){url, strcspn(url, "?#")};
-}
-
 int echo_target(const char *url, struct slice *ret, struct errtext *e)
 {
-	struct slice base = echo_base(url);
+	struct slice base = url_without_query(url);
 	struct url parsed;
 	int error = url_parse(base, &parsed, e);
 

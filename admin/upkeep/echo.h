@@ -9,8 +9,6 @@
 
 /* A bare address, or an object with one of `ip`, `origin`, `address`. 0 or -EINVAL with the reason. */
 int echo_parse(struct slice body, struct ip *ret, struct errtext *e);
-/* What of `[health] echo_url` an upstream's URL may have (url.h): all before a query. */
-struct slice echo_base(const char *url);
 /*
  * Path and query of it, as they are asked for, "/" when there is none; -EINVAL when it is no http or
  * https URL. Valid as long as `url`.

@@ -1,10 +1,10 @@
 #include "admin/upkeep/egress_check.h"
 
-#include "admin/api/deferred.h"
-#include "admin/api/query.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/echo.h"
 #include "admin/upkeep/egress_verdict.h"
 #include "admin/upkeep/outbound.h"
+#include "common/errtext.h"
 #include "common/log.h"
 #include "common/refusal.h"
 #include "common/seam.h"
@@ -29,12 +29,11 @@ struct one {
 
 struct round {
 	struct egress_check *owner;
-	struct deferred *deferred; /* NULL: nobody waits */
-	json_object *items;
+	egress_check_fn *tell; /* NULL: nobody waits */
+	void *context;
 	struct one *ones;
 	size_t count, next, done;
 	size_t unreached; /* HAProxy did not take the request */
-	size_t errors, mismatches;
 };
 
 struct egress_check {
@@ -108,7 +107,6 @@ static void round_free(struct round *round)
 	}
 	if (k->periodic == round)
 		k->periodic = NULL;
-	json_object_put(round->items);
 	free(round->ones);
 	free(round);
 }
@@ -156,25 +154,10 @@ static void plan_next(struct egress_check *k, bool unreached)
 		arm(k, (double)every_ms / 1000);
 }
 
-static void tell(struct round *round)
-{
-	json_object *answer = deferred_answer(round->deferred);
-	char text[96];
-
-	json_object_object_add(answer, "items", json_object_get(round->items));
-	if (round->mismatches + round->errors) {
-		snprintf(text, sizeof(text),
-			"of %zu checked, %zu do not match, %zu could not be checked", round->count,
-			round->mismatches, round->errors);
-		answer_text(answer, "failed", text);
-	}
-	deferred_finish(round->deferred, 0, NULL);
-}
-
 static void round_finish(struct round *round)
 {
-	if (round->deferred)
-		tell(round);
+	if (round->tell)
+		round->tell(round->context, NULL, 0, NULL);
 	if (round == round->owner->periodic)
 		plan_next(round->owner, round->count && round->unreached == round->count);
 	round_free(round);
@@ -182,29 +165,30 @@ static void round_finish(struct round *round)
 
 /* --- one egress --- */
 
-static void put_row(
+static void tell_row(
 	struct one *one, const struct egress_verdict *v, const char *result, const char *reason)
 {
 	struct round *round = one->round;
-	json_object *o = json_object_new_object();
+	const struct egress_check_row row = {
+		.name = one->subject.name,
+		.kind = one->subject.kind,
+		.expected = v && *v->expected ? v->expected : NULL,
+		.seen = v ? v->seen : NULL,
+		.result = result,
+		.reason = *reason ? reason : NULL,
+	};
 
-	answer_text(o, "name", one->subject.name);
-	answer_text(o, "kind", one->subject.kind);
-	answer_text(o, "expected", v && *v->expected ? v->expected : NULL);
-	answer_text(o, "seen", v ? v->seen : NULL);
-	answer_text(o, "result", result);
-	answer_text(o, "reason", *reason ? reason : NULL);
-	json_object_array_add(round->items, o);
+	if (round->tell)
+		round->tell(round->context, &row, 0, NULL);
 	round->done++;
 }
 
-static void put_error(struct one *one, const char *reason)
+static void tell_error(struct one *one, const char *reason)
 {
 	if (one->round == one->round->owner->periodic && !one->round->unreached)
 		log_event(LOG_LEVEL_WARNING, "egress could not be checked",
 			LOG_STR("egress", one->subject.name), LOG_STR("reason", reason));
-	one->round->errors++;
-	put_row(one, NULL, "error", reason);
+	tell_row(one, NULL, "error", reason);
 }
 
 static void judge(struct one *one, const struct ip *seen)
@@ -212,18 +196,16 @@ static void judge(struct one *one, const struct ip *seen)
 	struct control *c = one->round->owner->control;
 	struct egress_verdict v;
 	struct errtext e = {""};
-	bool on_demand = one->round->deferred != NULL;
+	bool on_demand = one->round->tell != NULL;
 	int error = egress_verdict_find(c->store, &one->subject, seen, &v, &e);
 
 	if (!error)
 		error = egress_verdict_keep(c, &one->subject, &v, on_demand, &e);
 	if (error) {
-		put_error(one, e.text);
+		tell_error(one, e.text);
 		return;
 	}
-	if (!v.matches)
-		one->round->mismatches++;
-	put_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
+	tell_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
 }
 
 /* The backend of this egress is not there: not rendered yet, or such an endpoint cannot be reached so. */
@@ -262,7 +244,7 @@ static void on_answer(void *context, const struct outbound_answer *a)
 	if (!a->sent)
 		round->unreached++;
 	if (why.text[0] || echo_parse(a->body, &seen, &why))
-		put_error(one, why.text);
+		tell_error(one, why.text);
 	else
 		judge(one, &seen);
 	advance(round);
@@ -302,7 +284,7 @@ static void advance(struct round *round)
 		struct one *one = &round->ones[round->next++];
 		struct errtext e = {""};
 		if (send_one(one, &e))
-			put_error(one, e.text);
+			tell_error(one, e.text);
 	}
 	if (round->done == round->count)
 		round_finish(round);
@@ -327,7 +309,6 @@ static struct round *begin(
 	*ret_error = -EBUSY;
 	if (!round)
 		return NULL;
-	round->items = json_object_new_array();
 	*ret_error = add_all(round, k->control->store, name, e);
 	if (!*ret_error)
 		return round;
@@ -386,30 +367,23 @@ void egress_check_free(struct egress_check *k)
 			if (round->ones[n].call)
 				outbound_cancel(round->ones[n].call);
 		}
-		if (round->deferred)
-			deferred_finish(round->deferred, -EPIPE, "the relay stops");
+		if (round->tell)
+			round->tell(round->context, NULL, -EPIPE, "the relay stops");
 		round_free(round);
 	}
 	free(k);
 }
 
-int egress_check_begin(struct egress_check *k, const char *name, struct request *r)
+int egress_check_begin(struct egress_check *k, const char *name, egress_check_fn *tell,
+	void *context, struct errtext *e)
 {
 	int error;
-	struct round *round = begin(k, name, &error, &r->error);
+	struct round *round = begin(k, name, &error, e);
 
 	if (!round)
 		return error;
-	round->deferred = deferred_new(r);
-	if (!round->deferred) {
-		round_free(round);
-		return errtext_set(&r->error, -ENOMEM, "out of memory");
-	}
+	round->tell = tell;
+	round->context = context;
 	advance(round);
 	return 0;
-}
-
-int egress_check(struct request *r)
-{
-	return egress_check_begin(r->control->egress_check, request_text(r, "name"), r);
 }

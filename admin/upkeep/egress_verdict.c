@@ -1,7 +1,10 @@
 #include "admin/upkeep/egress_verdict.h"
 
+#include "admin/publish/change.h"
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
 #include "common/clock.h"
+#include "common/errtext.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -175,7 +178,7 @@ static void log_change(const struct egress_subject *subject, const struct egress
 int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
 	const struct egress_verdict *v, bool on_demand, struct errtext *e)
 {
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	bool changed = false;
 	int error = store_begin(c->store, e);
 
@@ -189,5 +192,5 @@ int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
 	if (error || !changed)
 		return error;
 	log_change(subject, v);
-	return control_publish(c, &outcome, e);
+	return change_publish(c, &outcome, e);
 }

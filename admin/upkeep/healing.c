@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/publish/publish.h"
 #include "common/channel.h"
+#include "common/errtext.h"
 #include "common/log.h"
 #include "common/snapshot.h"
 #include "haproxy/gauge.h"

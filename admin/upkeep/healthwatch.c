@@ -1,10 +1,14 @@
 #include "admin/upkeep/healthwatch.h"
 
-#include "admin/api/account_state.h"
 #include "admin/control.h"
+#include "admin/publish/change.h"
+#include "admin/store/account_state.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
+#include "common/board.h"
 #include "common/clock.h"
+#include "common/errtext.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -143,7 +147,7 @@ static int suspend_all(struct control *c, const struct buffer *all, struct errte
 
 static int keep_suspended(struct control *c, const struct buffer *all, struct errtext *e)
 {
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	int error = all->len ? store_begin(c->store, e) : 0;
 
 	if (error || !all->len)
@@ -153,7 +157,7 @@ static int keep_suspended(struct control *c, const struct buffer *all, struct er
 		store_rollback(c->store);
 	else
 		error = store_commit(c->store, e);
-	return error ? error : control_publish(c, &outcome, e);
+	return error ? error : change_publish(c, &outcome, e);
 }
 
 /* --- invalid --- */

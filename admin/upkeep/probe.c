@@ -1,9 +1,10 @@
 #include "admin/upkeep/probe.h"
 
-#include "admin/api/deferred.h"
 #include "admin/control.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe_list.h"
+#include "common/board.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -46,7 +47,7 @@ static const struct board_account *shown(const struct probe_item *item)
 	return board_find_account(item->owner->control->board, item->account.id);
 }
 
-/* --- for a person who waits --- */
+/* --- for a caller that waits --- */
 
 static uint64_t sum_results(const struct board_account *row, uint64_t ret_by_class[])
 {
@@ -72,26 +73,32 @@ static const char *class_since(const struct probe_item *item)
 	return NULL;
 }
 
-static void finish_asked(struct probe_item *item, int error, const char *reason)
+static void finish_asked(
+	struct probe_item *item, int error, const char *reason, const struct probe_told *told)
 {
-	struct deferred *d = item->deferred;
+	probe_told_fn *tell = item->told;
 
-	item->deferred = NULL;
+	item->told = NULL;
 	item->judged_by_ms = 0;
 	item->account.asked_ms = 0;
-	if (d)
-		deferred_finish(d, error, reason);
+	if (tell)
+		tell(item->context, error, reason, told);
 }
 
 static void tell_judged(struct probe_item *item)
 {
-	json_object *o = deferred_answer(item->deferred);
 	const struct board_account *row = shown(item);
+	const struct probe_told told = {
+		.name = item->name,
+		.status = item->status,
+		.took_ms = item->took_ms,
+		.reason = item->reason.text[0] ? item->reason.text : NULL,
+		.result = class_since(item),
+		.state = row ? board_standing_name((enum board_standing)board_get(&row->standing))
+			     : NULL,
+	};
 
-	answer_text(o, "class", class_since(item));
-	answer_text(o, "state",
-		row ? board_standing_name((enum board_standing)board_get(&row->standing)) : NULL);
-	finish_asked(item, 0, NULL);
+	finish_asked(item, 0, NULL, &told);
 }
 
 static void poll_judged(struct probe_item *item, int64_t now_ms)
@@ -104,15 +111,12 @@ static void poll_judged(struct probe_item *item, int64_t now_ms)
 		tell_judged(item);
 }
 
-static void tell_asked(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
+/* The class is told, too: the agent counts it a moment later. */
+static void keep_answer(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
 {
-	json_object *o = deferred_answer(item->deferred);
-	bool heard = a->status && !*a->code;
-
-	answer_text(o, "name", item->name);
-	json_object_object_add(o, "status", heard ? json_object_new_int((int32_t)a->status) : NULL);
-	answer_number(o, "took_ms", now_ms - item->account.began_ms);
-	answer_text(o, "reason", *a->code ? a->code : *a->failure ? a->failure : NULL);
+	item->status = *a->code ? 0 : a->status;
+	item->took_ms = now_ms - item->account.began_ms;
+	errtext_set(&item->reason, 0, "%s", *a->code ? a->code : a->failure);
 	item->judged_by_ms = now_ms + JUDGED_MS;
 }
 
@@ -129,8 +133,8 @@ static void on_answer(void *context, const struct outbound_answer *a)
 		LOG_STR("why", probe_reason_name(item->account.reason)),
 		LOG_INT("status", a->status), LOG_STR("code", a->code),
 		LOG_STR("failure", a->failure), LOG_INT("took_ms", now - item->account.began_ms));
-	if (item->account.reason == PROBE_ASKED && item->deferred)
-		tell_asked(item, a, now);
+	if (item->account.reason == PROBE_ASKED && item->told)
+		keep_answer(item, a, now);
 }
 
 static int send_it(struct probe_item *item, struct errtext *e)
@@ -193,7 +197,7 @@ static void begin(struct probe_item *item, enum probe_reason reason, int64_t now
 	}
 	item->account.not_before_ms = now_ms + BLOCKED_MS;
 	if (reason == PROBE_ASKED)
-		finish_asked(item, error, e.text[0] ? e.text : item->obstacle.text);
+		finish_asked(item, error, e.text[0] ? e.text : item->obstacle.text, NULL);
 	log_event(LOG_LEVEL_DEBUG, "an account cannot be probed now",
 		LOG_STR("account", item->name), LOG_STR("reason", e.text));
 }
@@ -204,7 +208,7 @@ static void on_gone(struct probe_item *item)
 {
 	if (item->call)
 		outbound_cancel(item->call);
-	finish_asked(item, -ENOENT, "the account is gone");
+	finish_asked(item, -ENOENT, "the account is gone", NULL);
 }
 
 static void scan(struct probe *p, int64_t now_ms)
@@ -270,23 +274,22 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	begin_due(p, now);
 }
 
-int probe_ask(struct probe *p, int64_t account, struct request *r)
+int probe_ask(
+	struct probe *p, int64_t account, probe_told_fn *told, void *context, struct errtext *e)
 {
 	int64_t now = clock_wall_ms();
 
 	scan(p, now);
 	struct probe_item *item = probe_list_find(&p->list, account);
 	if (!item)
-		return errtext_set(&r->error, -ENOENT, "there is no such account");
+		return errtext_set(e, -ENOENT, "there is no such account");
 	if (item->obstacle.text[0])
-		return errtext_set(&r->error, -EBUSY, "account \"%s\" cannot be checked: %s",
-			item->name, item->obstacle.text);
-	if (item->deferred)
-		return errtext_set(
-			&r->error, -EBUSY, "account \"%s\" is being checked", item->name);
-	item->deferred = deferred_new(r);
-	if (!item->deferred)
-		return errtext_set(&r->error, -ENOMEM, "out of memory");
+		return errtext_set(e, -EBUSY, "account \"%s\" cannot be checked: %s", item->name,
+			item->obstacle.text);
+	if (item->told)
+		return errtext_set(e, -EBUSY, "account \"%s\" is being checked", item->name);
+	item->told = told;
+	item->context = context;
 	item->account.asked_ms = now;
 	look(p, now);
 	begin_due(p, now);
@@ -319,7 +322,7 @@ static void on_stop(struct probe_item *item)
 {
 	if (item->call)
 		outbound_cancel(item->call);
-	finish_asked(item, -EPIPE, "the relay stops");
+	finish_asked(item, -EPIPE, "the relay stops", NULL);
 }
 
 void probe_free(struct probe *p)

@@ -1,5 +1,7 @@
 #include "admin/upkeep/probe_list.h"
 
+#include "common/errtext.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

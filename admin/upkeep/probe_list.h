@@ -3,16 +3,14 @@
 #define RELAY_ADMIN_UPKEEP_PROBE_LIST_H
 
 #include "admin/store/store.h"
-#include "admin/upkeep/probe_plan.h"
+#include "admin/upkeep/probe.h"
 #include "admin/upkeep/probe_request.h"
 
 #include <stdint.h>
 
 #define PROBE_NAME_SIZE 64
 
-struct deferred;
 struct outbound_call;
-struct probe;
 
 struct probe_item {
 	struct probe_account account; /* the first member: see probe_item_of() */
@@ -22,9 +20,13 @@ struct probe_item {
 	char target[PROBE_TARGET_SIZE];
 	struct errtext obstacle; /* why not even a person may have it probed; empty = nothing */
 	struct outbound_call *call;
-	/* for a person who waits */
-	struct deferred *deferred; /* NULL = nobody */
-	uint64_t results;	   /* of all classes, before */
+	/* for a caller that waits */
+	probe_told_fn *told; /* NULL = nobody waits */
+	void *context;
+	unsigned status;
+	int64_t took_ms;
+	struct errtext reason;
+	uint64_t results; /* of all classes, before */
 	uint64_t by_class[RESULT_CLASS_COUNT];
 	int64_t judged_by_ms; /* the answer is there, the agent's word is waited for; 0 = not yet */
 };

@@ -1,12 +1,15 @@
 #include "admin/upkeep/refresh.h"
 
 #include "admin/control.h"
+#include "admin/publish/change.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/refresh_gate.h"
 #include "admin/upkeep/refresh_journal.h"
 #include "admin/upkeep/refresh_list.h"
 #include "admin/upkeep/refresh_send.h"
 #include "admin/upkeep/refresh_settle.h"
+#include "common/board.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/refusal.h"
@@ -124,7 +127,7 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 	}
 	log_settled(item, s);
 	if (s->action.step == REFRESH_COMMIT || s->action.step == REFRESH_LOGIN)
-		control_announce(r->control);
+		change_announce(r->control);
 	tell_settled(item, s);
 	r->version = UINT64_MAX; /* looks at the store again */
 }

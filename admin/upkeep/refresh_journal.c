@@ -1,5 +1,7 @@
 #include "admin/upkeep/refresh_journal.h"
 
+#include "common/errtext.h"
+
 #include <errno.h>
 
 #define PLACE "refresh_reply"

@@ -1,6 +1,7 @@
 #include "admin/upkeep/refresh_list.h"
 
 #include "admin/upkeep/refresh_plan.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "admin/store/notices.h"
 #include "admin/upkeep/refresh_journal.h"
 #include "admin/upkeep/refresh_reply.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,12 @@
 #include "admin/upkeep/watchfile.h"
 
 #include "admin/control.h"
+#include "admin/publish/change.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/account_credential.h"
+#include "common/errtext.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -172,7 +175,7 @@ static int take_tokens(
 		return error;
 	log_event(
 		LOG_LEVEL_INFO, "newer tokens from a watched file", LOG_STR("account", row->name));
-	control_announce(c);
+	change_announce(c);
 	return 0;
 }
 

@@ -2,8 +2,10 @@
 """A folder includes only the folders below it, by their full name from the root.
 
 common <- spoe <- agent, common <- haproxy <- admin. Inside agent/: tables <- decide/ <- shell, and keeper/
-by itself. spoe/, agent/decide/ and its tables must stay free of I/O, clock and log, so the headers of those
-are refused there.
+by itself. Inside admin/: command <- cli, and command <- store <- publish <- upkeep <- api; control_main.c
+and its neighbours are on top, and control.h, which includes no folder of admin/, may be included from
+publish/ upwards. spoe/, agent/decide/ and its tables must stay free of I/O, clock and log, so the headers
+of those are refused there.
 """
 
 import re
@@ -17,6 +19,19 @@ ALLOWED = {
     "haproxy": {"common", "haproxy"},
     "admin": {"common", "haproxy", "admin"},
 }
+# Rooms of a folder, and what each includes of the same folder. Files beside the rooms include all.
+ROOMS = {
+    "admin/command": {"admin/command"},
+    "admin/cli": {"admin/command", "admin/cli"},
+    "admin/store": {"admin/command", "admin/store"},
+    "admin/publish": {"admin/command", "admin/store", "admin/publish", "admin/control.h",
+                      "admin/control_keeper.h"},
+    "admin/upkeep": {"admin/command", "admin/store", "admin/publish", "admin/upkeep", "admin/control.h"},
+    "admin/api": {"admin/command", "admin/store", "admin/publish", "admin/upkeep", "admin/api",
+                  "admin/control.h"},
+}
+# Headers that every room may include, so that they must include no room themselves.
+SHARED = {"admin/control.h": "admin"}
 GENERATED = {"relay_version.h": "common"}
 # What the pure core decides over; every other file beside the folders of agent/ is the shell.
 TABLES = tuple(f"agent/{noun}." for noun in (
@@ -44,6 +59,18 @@ def agent_part(path):
     return "tables" if path.startswith(TABLES) else "shell"
 
 
+def refuse_room(path, target):
+    """Why a room of a folder must not include this file of the same folder, or None."""
+    if target.split("/")[0] != path.parts[0]:
+        return None
+    if path.as_posix() in SHARED:
+        return f"{path} includes no file of {SHARED[path.as_posix()]}/, but {target}"
+    room = path.parent.as_posix()
+    if room not in ROOMS or target in ROOMS[room] or target.rsplit("/", 1)[0] in ROOMS[room]:
+        return None
+    return f"{room}/ must not include {target}"
+
+
 def refuse(path, kind, target, top):
     """Why this include is forbidden, or None."""
     folder = path.parts[0]
@@ -63,7 +90,7 @@ def refuse(path, kind, target, top):
         part = agent_part(path.as_posix())
         if agent_part(target) not in AGENT_ALLOWED.get(part, ()):
             return f"agent's {part} must not include {target}"
-    return None
+    return refuse_room(path, target)
 
 
 def main():

@@ -65,6 +65,37 @@ class Includes(GateTest):
                                       "includes")
                     (self.top / folder / "bad.c").unlink()
 
+    def test_finds_each_forbidden_pair_inside_admin(self):
+        above = {
+            "command": "cli store publish upkeep api", "cli": "store publish upkeep api",
+            "store": "cli publish upkeep api", "publish": "cli upkeep api", "upkeep": "cli api",
+            "api": "cli",
+        }
+        for room in above:
+            self.write(f"admin/{room}/noun.h", HEADER)
+        self.write("admin/control_main.c", '#include "admin/api/noun.h"\n')
+        self.assert_passes("includes")
+        for room, others in above.items():
+            for other in others.split():
+                with self.subTest(room=room, other=other):
+                    self.write(f"admin/{room}/bad.c", f'#include "admin/{other}/noun.h"\n')
+                    self.assert_finds(
+                        f"admin/{room}/bad.c:1: admin/{room}/ must not include admin/{other}/noun.h",
+                        "includes")
+                    (self.top / "admin" / room / "bad.c").unlink()
+
+    def test_finds_a_shared_header_that_pulls_in_a_room(self):
+        self.write("admin/store/noun.h", HEADER)
+        self.write("admin/control.h", '#include "admin/store/noun.h"\n')
+        self.assert_finds("admin/control.h:1:", "includes")
+
+    def test_finds_the_top_from_below(self):
+        self.write("admin/control.h", HEADER)
+        self.write("admin/upkeep/probe.c", '#include "admin/control.h"\n')
+        self.assert_passes("includes")
+        self.write("admin/store/store.c", '#include "admin/control.h"\n')
+        self.assert_finds("admin/store/store.c:1:", "includes")
+
     def test_finds_a_name_that_is_not_from_the_root(self):
         self.write("common/num.c", '#include "slice.h"\n')
         self.assert_finds("common/num.c:1:", "includes")

@@ -33,12 +33,15 @@ static void open_control(struct room *r)
 	c->keeper_fd = c->reload_fd = -1;
 	assert_int_equal(store_open(r->url, &c->store, &r->e), 0);
 	assert_int_equal(vault_open(c->store, r->key_file, &c->vault, &r->e), 0);
-	assert_int_equal(secrets_load(c->store, c->vault, "", &c->secrets, &r->e), 0);
+	assert_int_equal(secrets_load(c->store, c->vault, "", &r->secrets, &r->e), 0);
+	c->secrets = &r->secrets;
 	r->board_fd = board_create();
 	assert_true(r->board_fd >= 0);
 	r->board = board_map(r->board_fd, true, &r->e);
 	assert_non_null(r->board);
 	c->board = r->board;
+	r->history = (struct history){.store = c->store, .board = c->board, .config = &c->config};
+	c->history = &r->history;
 	c->publish = publish_new(c);
 	assert_non_null(c->publish);
 	c->haproxy = haproxy_sync_new(c, &r->e);
@@ -123,7 +126,7 @@ void room_put_token(struct room *r, int64_t account, const char *token)
 
 static void hash_of(const struct room *r, const char *text, uint8_t hash[RELAYKEY_HASH_LEN])
 {
-	relaykey_hash(&r->control.secrets.hasher, slice_from_str(text), hash);
+	relaykey_hash(&r->secrets.hasher, slice_from_str(text), hash);
 }
 
 void room_add_key(struct room *r, const char *text)

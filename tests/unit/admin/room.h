@@ -11,7 +11,13 @@
 
 #include "admin/api/request.h"
 #include "admin/control.h"
+#include "admin/publish/haproxy_sync.h"
 #include "admin/publish/publish.h"
+#include "admin/store/credential.h"
+#include "admin/store/history.h"
+#include "admin/store/secrets.h"
+#include "admin/store/store.h"
+#include "admin/store/vault.h"
 #include "common/channel.h"
 #include "common/snapshot.h"
 
@@ -25,6 +31,8 @@ struct room {
 	int board_fd;
 	struct board *board; /* writable */
 	struct control control;
+	struct secrets secrets;
+	struct history history;
 	int agent_fd; /* the agent's end of the channel */
 	struct errtext e;
 };

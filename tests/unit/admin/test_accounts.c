@@ -1,7 +1,7 @@
 /* How accounts stand, and what suspend, resume and reset do to them. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/api/account_state.h"
+#include "admin/store/account_state.h"
 #include "admin/store/notices.h"
 #include "common/clock.h"
 

@@ -1,7 +1,8 @@
 /* The ban list: by command, and by takeover from the board. */
 #include "tests/unit/admin/room.h"
 
-#include "admin/upkeep/banlist.h"
+#include "admin/store/banlist.h"
+#include "admin/upkeep/bans_takeover.h"
 #include "common/ban.h"
 #include "common/clock.h"
 
@@ -160,7 +161,7 @@ static bool poll_bans(struct room *r, struct room_seen *seen)
 	uint64_t before = store_version(r->control.store);
 
 	room_acknowledge(r, before + 1, 0);
-	banlist_poll(&r->control);
+	bans_takeover_poll(&r->control);
 	if (store_version(r->control.store) == before)
 		return false;
 	room_take(r, seen);

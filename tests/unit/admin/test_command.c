@@ -1,3 +1,4 @@
+#include "common/errtext.h"
 #include "tests/unit/spoe/cmocka_env.h"
 
 #include "admin/api/request.h"

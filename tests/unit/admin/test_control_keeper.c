@@ -1,6 +1,7 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/control_keeper.h"
+#include "admin/publish/change.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,7 @@ static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 {
 	struct hall *h = *state;
 	struct room *r = h->room;
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	struct room_seen seen;
 	int pair[2];
 
@@ -60,7 +61,7 @@ static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 	close(pair[0]);
 	/* it will be there when the snapshot has gone out */
 	room_acknowledge(r, store_version(r->control.store), 0);
-	assert_int_equal(control_publish(&r->control, &outcome, &r->e), 0);
+	assert_int_equal(change_publish(&r->control, &outcome, &r->e), 0);
 	assert_true(outcome.acknowledged);
 	room_take(r, &seen);
 	assert_true(seen.version == store_version(r->control.store));

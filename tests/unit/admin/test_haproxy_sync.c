@@ -1,5 +1,6 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/publish/change.h"
 #include "admin/publish/generation.h"
 #include "common/buffer.h"
 
@@ -82,20 +83,20 @@ static size_t count_files(const struct room *r)
 	return n;
 }
 
-static struct control_outcome change(struct room *r, const char *sql)
+static struct change_outcome change(struct room *r, const char *sql)
 {
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 
 	room_run(r, sql);
 	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
-	assert_int_equal(control_changed(&r->control, true, false, &outcome, &r->e), 0);
+	assert_int_equal(change_apply(&r->control, true, false, &outcome, &r->e), 0);
 	return outcome;
 }
 
 static void nothing_is_written_before_the_first_render(void **state)
 {
 	struct room *r = *state;
-	struct control_outcome outcome = change(r, "UPDATE accounts SET weight = 5");
+	struct change_outcome outcome = change(r, "UPDATE accounts SET weight = 5");
 	struct haproxy_state s;
 
 	assert_int_equal(outcome.haproxy, HAPROXY_UNCHANGED);
@@ -125,7 +126,7 @@ static void renders_checks_and_keeps_its_options(void **state)
 	/* a control that starts anew knows them */
 	haproxy_sync_free(r->control.haproxy);
 	r->control.haproxy = haproxy_sync_new(&r->control, &r->e);
-	struct control_outcome outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	struct change_outcome outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
 	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
 	assert_int_equal(generation_current(r->control.store), 2);
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
@@ -169,7 +170,7 @@ static void a_binary_that_fails_keeps_the_change_waiting(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	struct haproxy_state s;
 
 	assert_int_equal(render(r, &report), 0);

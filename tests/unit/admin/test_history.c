@@ -44,7 +44,7 @@ static int save(struct room *r)
 	int steps = 0;
 
 	for (; more; steps++) {
-		if (history_step(&r->control, &more, &r->e))
+		if (history_step(&r->history, &more, &r->e))
 			fail_msg("%s", r->e.text);
 	}
 	return steps;
@@ -63,7 +63,7 @@ static void every_request_is_saved_once(void **state)
 	assert_true(save(r) > 1);
 	assert_int_equal(room_number(r, COUNT), 5010);
 	assert_int_equal(room_number(r, "SELECT count(DISTINCT id) FROM requests"), 5010);
-	assert_int_equal(r->control.history.unsaved, 0);
+	assert_int_equal(r->history.unsaved, 0);
 	assert_int_equal(room_number(r, "SELECT count(*) FROM settings WHERE name = 'version'"), 0);
 }
 
@@ -141,7 +141,7 @@ static void what_was_overwritten_is_counted(void **state)
 	put_many(r, BOARD_REQUESTS + 77);
 	save(r);
 	assert_int_equal(room_number(r, COUNT), BOARD_REQUESTS + 30);
-	assert_int_equal(r->control.history.unsaved, 77);
+	assert_int_equal(r->history.unsaved, 77);
 }
 
 static void a_failing_store_loses_nothing(void **state)
@@ -151,11 +151,11 @@ static void a_failing_store_loses_nothing(void **state)
 
 	put_many(r, 10);
 	room_run(r, "ALTER TABLE requests RENAME TO away");
-	assert_int_equal(history_step(&r->control, &more, &r->e), -EIO);
-	assert_false(history_poll(&r->control));
-	assert_true(r->control.history.failed);
+	assert_int_equal(history_step(&r->history, &more, &r->e), -EIO);
+	assert_false(history_poll(&r->history));
+	assert_true(r->history.failed);
 	room_run(r, "ALTER TABLE away RENAME TO requests");
-	assert_false(history_poll(&r->control)); /* left alone for a while */
+	assert_false(history_poll(&r->history)); /* left alone for a while */
 	assert_int_equal(room_number(r, COUNT), 0);
 	save(r);
 	assert_int_equal(room_number(r, COUNT), 10);
@@ -166,13 +166,13 @@ static void few_rows_wait_for_company(void **state)
 	struct room *r = *state;
 
 	put(r, 1, 1, 200);
-	history_poll(&r->control);
+	history_poll(&r->history);
 	assert_int_equal(room_number(r, COUNT), 1);
 	put(r, 1, 1, 200);
-	history_poll(&r->control);
+	history_poll(&r->history);
 	assert_int_equal(room_number(r, COUNT), 1);
 	put_many(r, 300);
-	history_poll(&r->control);
+	history_poll(&r->history);
 	assert_true(room_number(r, COUNT) > 1);
 }
 
@@ -235,7 +235,7 @@ static void no_step_takes_long(void **state)
 	put_many(r, 20000);
 	while (more) {
 		int64_t start = clock_monotonic_ns();
-		assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+		assert_int_equal(history_step(&r->history, &more, &r->e), 0);
 		int64_t took = clock_monotonic_ns() - start;
 		worst = took > worst ? took : worst;
 	}
@@ -284,7 +284,7 @@ static void a_list_is_whole_before_all_is_saved(void **state)
 	bool more;
 
 	put_many(r, BOARD_REQUESTS + 10);
-	assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+	assert_int_equal(history_step(&r->history, &more, &r->e), 0);
 	assert_true(more);
 	put(r, 1, 1, 599);
 	assert_int_equal(recent_list(&r->control, RECENT_MAX + 5, NULL, &rows, &count, &r->e), 0);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "admin/upkeep/outbound.h"
+#include "common/errtext.h"
 #include "tests/unit/admin/counterpart.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "admin/upkeep/probe_plan.h"
+#include "common/board.h"
 
 #include <stdlib.h>
 #include <string.h>

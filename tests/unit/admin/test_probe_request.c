@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "admin/upkeep/probe_request.h"
+#include "common/errtext.h"
 
 #include <errno.h>
 

@@ -1,5 +1,7 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/publish/change.h"
+
 #include "common/clock.h"
 
 #include <errno.h>
@@ -62,8 +64,8 @@ static void carries_the_whole_configuration(void **state)
 	assert_int_equal(accounts[0].flags, 0);
 	assert_true(slice_eq_str(snapshot_text(s, accounts[0].credential), "sk-a"));
 	assert_memory_equal(
-		s->head->hash_secret, r->control.secrets.hash_secret, sizeof(s->head->hash_secret));
-	assert_string_equal(s->head->secret, r->control.secrets.record_secret);
+		s->head->hash_secret, r->secrets.hash_secret, sizeof(s->head->hash_secret));
+	assert_string_equal(s->head->secret, r->secrets.record_secret);
 	room_seen_fini(&seen);
 }
 
@@ -235,7 +237,7 @@ static void returns_when_the_agent_has_acknowledged(void **state)
 {
 	struct room *r = *state;
 	struct publish *p = r->control.publish;
-	struct control_outcome outcome;
+	struct change_outcome outcome;
 	struct room_seen seen;
 
 	room_run(r, SMALL);
@@ -255,7 +257,7 @@ static void returns_when_the_agent_has_acknowledged(void **state)
 	r->agent_fd = -1;
 	r->control.keeper_gone = true; /* nobody will bring another */
 	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
-	assert_int_equal(control_publish(&r->control, &outcome, &r->e), 0);
+	assert_int_equal(change_publish(&r->control, &outcome, &r->e), 0);
 	assert_false(outcome.acknowledged);
 	assert_non_null(strstr(outcome.warning.text, "not running"));
 }

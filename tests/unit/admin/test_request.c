@@ -292,7 +292,7 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
 	assert_string_equal(answer_string(&c, "tenant"), "t");
 	assert_string_equal(answer_string(&c, "pool"), "p");
 	assert_non_null(answer_string(&c, "expires_at"));
-	relaykey_hash(&r->control.secrets.hasher, slice_from_str(token), hash);
+	relaykey_hash(&r->secrets.hasher, slice_from_str(token), hash);
 	sqlite3_stmt *st = store_statement(
 		r->control.store, "SELECT count(*) FROM keys WHERE hash = ?1", &r->e);
 	sqlite3_bind_blob(st, 1, hash, sizeof(hash), SQLITE_STATIC);

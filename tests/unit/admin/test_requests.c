@@ -195,7 +195,7 @@ static void a_finished_request_outlives_its_reasons(void **state)
 	r->control.config.requests_retention_ms = UINT64_MAX;
 	put_decision(r, BOARD_ACTION_ALLOWED, 0);
 	put_finished(r, 200, "");
-	assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+	assert_int_equal(history_step(&r->history, &more, &r->e), 0);
 	other.id[0] = 1;
 	for (int i = 0; i < BOARD_WHYS; i++)
 		board_put_why(r->board, &other);
@@ -275,7 +275,7 @@ static void a_list_has_as_many_rows_as_asked_for(void **state)
 	for (int i = 0; i < 7000; i++)
 		put_finished(r, 200, "");
 	while (more)
-		assert_int_equal(history_step(&r->control, &more, &r->e), 0);
+		assert_int_equal(history_step(&r->history, &more, &r->e), 0);
 	int64_t start = clock_monotonic_ns();
 	json_object *o =
 		ask(r, COMMAND_REQUESTS_LIST, NULL, "{\"last\":5000,\"tenant\":\"acme\"}", &status);

@@ -144,8 +144,8 @@ static void secrets_stay_the_same(void **state)
 	struct secrets again;
 
 	assert_int_equal(secrets_load(r->control.store, r->control.vault, "", &again, &r->e), 0);
-	assert_memory_equal(again.hash_secret, r->control.secrets.hash_secret, RELAYKEY_SECRET_LEN);
-	assert_string_equal(again.record_secret, r->control.secrets.record_secret);
+	assert_memory_equal(again.hash_secret, r->secrets.hash_secret, RELAYKEY_SECRET_LEN);
+	assert_string_equal(again.record_secret, r->secrets.record_secret);
 	assert_int_equal(strlen(again.record_secret), SECRETS_RECORD_LEN);
 	assert_true(again.record_is_ours);
 	assert_int_equal(

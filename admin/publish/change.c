@@ -1,9 +1,10 @@
-#include "admin/control.h"
+#include "admin/publish/change.h"
 
+#include "admin/control.h"
 #include "admin/publish/publish.h"
 #include "common/log.h"
 
-static void note_unacknowledged(struct control *c, struct control_outcome *ret)
+static void note_unacknowledged(struct control *c, struct change_outcome *ret)
 {
 	if (ret->acknowledged)
 		return;
@@ -12,9 +13,9 @@ static void note_unacknowledged(struct control *c, struct control_outcome *ret)
 		LOG_STR("reason", ret->warning.text));
 }
 
-int control_publish(struct control *c, struct control_outcome *ret, struct errtext *e)
+int change_publish(struct control *c, struct change_outcome *ret, struct errtext *e)
 {
-	*ret = (struct control_outcome){.haproxy = HAPROXY_UNCHANGED};
+	*ret = (struct change_outcome){.haproxy = HAPROXY_UNCHANGED};
 	int error = publish_build(c->publish, e);
 
 	if (error)
@@ -24,7 +25,7 @@ int control_publish(struct control *c, struct control_outcome *ret, struct errte
 	return 0;
 }
 
-void control_announce(struct control *c)
+void change_announce(struct control *c)
 {
 	struct errtext e = {""};
 
@@ -39,14 +40,14 @@ void control_announce(struct control *c)
  * New backends and slots go into the snapshot before HAProxy is told of them: a new HAProxy process
  * then never asks for a generation that the agent does not know (SEAM.md).
  */
-int control_changed(struct control *c, bool haproxy_may_care, bool no_reload,
-	struct control_outcome *ret, struct errtext *e)
+int change_apply(struct control *c, bool haproxy_may_care, bool no_reload,
+	struct change_outcome *ret, struct errtext *e)
 {
 	struct haproxy_report report = {.outcome = HAPROXY_UNCHANGED};
 
 	if (haproxy_may_care)
 		haproxy_sync_prepare(c->haproxy, &report);
-	int error = control_publish(c, ret, e);
+	int error = change_publish(c, ret, e);
 	if (error)
 		return error;
 	if (haproxy_may_care)

@@ -1,6 +1,5 @@
-#include "admin/upkeep/banlist.h"
+#include "admin/store/banlist.h"
 
-#include "admin/control.h"
 #include "admin/store/boardmark.h"
 #include "common/ban.h"
 #include "common/clock.h"
@@ -111,34 +110,4 @@ int banlist_take(struct store *s, const struct board *b, int64_t now_ms, struct 
 			error = take_one(s, &ban, now_ms, e);
 	}
 	return error ? error : boardmark_put(s, SETTING, b, taken, e);
-}
-
-static int take_and_publish(struct control *c, struct errtext *e)
-{
-	struct control_outcome outcome;
-	int error = store_begin(c->store, e);
-
-	if (error)
-		return error;
-	error = store_bump_version(c->store, e);
-	if (!error)
-		error = banlist_take(c->store, c->board, clock_wall_ms(), e);
-	if (error)
-		store_rollback(c->store);
-	else
-		error = store_commit(c->store, e);
-	return error ? error : control_publish(c, &outcome, e);
-}
-
-void banlist_poll(struct control *c)
-{
-	struct errtext e = {""};
-	uint64_t taken = 0;
-	int error = banlist_taken(c->store, c->board, &taken, &e);
-
-	if (!error && taken < atomic_load_explicit(&c->board->bans_written, memory_order_acquire))
-		error = take_and_publish(c, &e);
-	if (error)
-		log_event(LOG_LEVEL_ERROR, "bans of the agent were not taken over",
-			LOG_STR("reason", e.text));
 }

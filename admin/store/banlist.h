@@ -4,8 +4,8 @@
  * consumed stands in the settings, in the transaction that stored them, so that a control process
  * that died in between loses none and takes none twice.
  */
-#ifndef RELAY_ADMIN_UPKEEP_BANLIST_H
-#define RELAY_ADMIN_UPKEEP_BANLIST_H
+#ifndef RELAY_ADMIN_STORE_BANLIST_H
+#define RELAY_ADMIN_STORE_BANLIST_H
 
 #include "admin/store/store.h"
 #include "common/board.h"
@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct control;
 
 /* Deletes the expired ones. Inside a transaction. */
 int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e);
@@ -26,7 +24,5 @@ int banlist_is_full(struct store *s, bool *ret, struct errtext *e);
 int banlist_taken(struct store *s, const struct board *b, uint64_t *ret, struct errtext *e);
 /* Takes the new ones over. Inside a transaction. */
 int banlist_take(struct store *s, const struct board *b, int64_t now_ms, struct errtext *e);
-/* For a timer: the whole of it when there are new ones, with the publication. Errors are logged. */
-void banlist_poll(struct control *c);
 
 #endif

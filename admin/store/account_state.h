@@ -4,16 +4,17 @@
  * counts only while it is of the epoch that the store has: after a reset or resume the agent's old
  * word is void.
  */
-#ifndef RELAY_ADMIN_API_ACCOUNT_STATE_H
-#define RELAY_ADMIN_API_ACCOUNT_STATE_H
+#ifndef RELAY_ADMIN_STORE_ACCOUNT_STATE_H
+#define RELAY_ADMIN_STORE_ACCOUNT_STATE_H
 
 #include "common/board.h"
 #include "common/statefile.h"
 
-#include <json-c/json.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#define ACCOUNT_SHARE_WHOLE 1000000 /* shares are in millionths */
 
 /* The standings, and beyond them what only the store knows. */
 enum account_state {
@@ -53,12 +54,5 @@ enum circuit account_circuit(const struct account_facts *f);
 const char *account_circuit_name(enum circuit c);
 /* In millionths. */
 uint32_t account_risk(const struct account_facts *f);
-
-/*
- * Adds state, standing, until, until_s, circuit, in_use, risk, used, last_used_at, last_success_at.
- */
-void account_state_describe(const struct account_facts *f, json_object *o);
-/* Adds `results`: how many of each class. */
-void account_state_describe_results(const struct account_facts *f, json_object *o);
 
 #endif

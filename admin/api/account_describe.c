@@ -1,0 +1,62 @@
+#include "admin/api/account_describe.h"
+
+#include "admin/api/request.h"
+#include "common/board.h"
+#include "common/clock.h"
+
+#include <stdio.h>
+
+static void put_share(json_object *o, const char *field, uint64_t millionths)
+{
+	char text[32];
+	double share =
+		(double)(millionths < ACCOUNT_SHARE_WHOLE ? millionths : ACCOUNT_SHARE_WHOLE) /
+		ACCOUNT_SHARE_WHOLE;
+
+	/* three digits are as exact as it is; json-c would write all seventeen */
+	snprintf(text, sizeof(text), "%.3g", share);
+	json_object_object_add(o, field, json_object_new_double_s(share, text));
+}
+
+/*
+ * The time at which the state ends by itself, and how many seconds that is from now. What the store says
+ * has no end, whatever the standing beneath it.
+ */
+static void put_until(const struct account_facts *f, json_object *o)
+{
+	enum board_standing standing = account_standing(f);
+	bool ends = standing != BOARD_STANDING_USABLE && (int)account_state(f) == (int)standing;
+	int64_t until = ends ? (int64_t)board_get(&f->row->until_ms) : 0;
+	int64_t left = until - clock_wall_ms();
+
+	answer_time(o, "until", until);
+	if (until)
+		answer_number(o, "until_s", left > 0 ? (left + 999) / 1000 : 0);
+	else
+		json_object_object_add(o, "until_s", NULL);
+}
+
+void account_state_describe(const struct account_facts *f, json_object *o)
+{
+	const struct board_account *row = f->row;
+
+	answer_text(o, "state", account_state_name(account_state(f)));
+	answer_text(o, "standing", board_standing_name(account_standing(f)));
+	put_until(f, o);
+	answer_text(o, "circuit", account_circuit_name(account_circuit(f)));
+	answer_number(o, "in_use", row ? (int64_t)board_get(&row->active) : 0);
+	put_share(o, "risk", account_risk(f));
+	put_share(o, "used", row ? board_get(&row->used) : 0);
+	answer_time(o, "last_used_at", row ? (int64_t)board_get(&row->last_used_ms) : 0);
+	answer_time(o, "last_success_at", row ? (int64_t)board_get(&row->last_success_ms) : 0);
+}
+
+void account_state_describe_results(const struct account_facts *f, json_object *o)
+{
+	json_object *results = json_object_new_object();
+
+	for (int i = 0; i < RESULT_CLASS_COUNT; i++)
+		answer_number(results, result_class_name((enum result_class)i),
+			f->row ? (int64_t)board_get(&f->row->results[i]) : 0);
+	json_object_object_add(o, "results", results);
+}

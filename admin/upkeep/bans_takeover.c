@@ -1,0 +1,40 @@
+#include "admin/upkeep/bans_takeover.h"
+
+#include "admin/control.h"
+#include "admin/publish/change.h"
+#include "admin/store/banlist.h"
+#include "admin/store/store.h"
+#include "common/board.h"
+#include "common/clock.h"
+#include "common/errtext.h"
+#include "common/log.h"
+
+static int take_and_publish(struct control *c, struct errtext *e)
+{
+	struct change_outcome outcome;
+	int error = store_begin(c->store, e);
+
+	if (error)
+		return error;
+	error = store_bump_version(c->store, e);
+	if (!error)
+		error = banlist_take(c->store, c->board, clock_wall_ms(), e);
+	if (error)
+		store_rollback(c->store);
+	else
+		error = store_commit(c->store, e);
+	return error ? error : change_publish(c, &outcome, e);
+}
+
+void bans_takeover_poll(struct control *c)
+{
+	struct errtext e = {""};
+	uint64_t taken = 0;
+	int error = banlist_taken(c->store, c->board, &taken, &e);
+
+	if (!error && taken < atomic_load_explicit(&c->board->bans_written, memory_order_acquire))
+		error = take_and_publish(c, &e);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "bans of the agent were not taken over",
+			LOG_STR("reason", e.text));
+}
