@@ -153,12 +153,35 @@ static int add_slot(struct assemble *a, sqlite3_stmt *st)
 
 /* --- pools and tenants --- */
 
-static uint32_t strategy_of(struct slice s)
+struct word {
+	const char *name;
+	uint32_t value;
+};
+
+static const struct word strategies[] = {
+	{"sticky", SNAPSHOT_STRATEGY_STICKY},
+	{"least-loaded", SNAPSHOT_STRATEGY_LEAST_LOADED},
+	{"round-robin", SNAPSHOT_STRATEGY_ROUND_ROBIN},
+	{NULL, 0},
+};
+
+static const struct word stickiness[] = {
+	{"soft", 0},
+	{"hard", 1},
+	{NULL, 0},
+};
+
+static int parse_word(struct assemble *a, const char *what, const struct word *words,
+	struct slice name, uint32_t *ret)
 {
-	if (slice_eq_str(s, "least-loaded"))
-		return SNAPSHOT_STRATEGY_LEAST_LOADED;
-	return slice_eq_str(s, "round-robin") ? SNAPSHOT_STRATEGY_ROUND_ROBIN
-					      : SNAPSHOT_STRATEGY_STICKY;
+	for (; words->name; words++) {
+		if (!slice_eq_str(name, words->name))
+			continue;
+		*ret = words->value;
+		return 0;
+	}
+	return errtext_set(a->e, -EBADMSG, "store: a pool has the unknown %s \"%.*s\"", what,
+		(int)slice_cut(name, 100).n, name.p);
 }
 
 static int add_members(struct assemble *a, int64_t pool, struct snapshot_range *ret)
@@ -185,12 +208,14 @@ static int add_pool(struct assemble *a, sqlite3_stmt *st)
 		.id = assemble_u32(st, 0),
 		.name = assemble_text(a, st, 1),
 		.upstream = (uint32_t)idmap_find(&a->upstreams, sqlite3_column_int64(st, 2)),
-		.strategy = strategy_of(store_column(st, 3)),
-		.hard = slice_eq_str(store_column(st, 4), "hard"),
 		.wait_ms = (uint64_t)sqlite3_column_int64(st, 5),
 	};
-	int error = add_members(a, row.id, &row.members);
+	int error = parse_word(a, "strategy", strategies, store_column(st, 3), &row.strategy);
 
+	if (!error)
+		error = parse_word(a, "stickiness", stickiness, store_column(st, 4), &row.hard);
+	if (!error)
+		error = add_members(a, row.id, &row.members);
 	if (!error)
 		snapshot_builder_add(a->builder, SNAPSHOT_POOL, &row);
 	return error;

@@ -225,13 +225,27 @@ static int take_ca(
 	return 0;
 }
 
-static enum render_egress egress_kind(struct slice kind)
+static const struct egress_kind {
+	const char *name;
+	enum render_egress egress;
+} egress_kinds[] = {
+	{"direct", RENDER_EGRESS_DIRECT},
+	{"source", RENDER_EGRESS_SOURCE},
+	{"socks4", RENDER_EGRESS_SOCKS4},
+	{"node", RENDER_EGRESS_NODE},
+};
+
+/* An unknown kind is an error: a request must not leave from an address that nobody chose. */
+static int take_kind(struct slice name, struct render_backend *b, struct errtext *e)
 {
-	if (slice_eq_str(kind, "source"))
-		return RENDER_EGRESS_SOURCE;
-	if (slice_eq_str(kind, "node"))
-		return RENDER_EGRESS_NODE;
-	return slice_eq_str(kind, "socks4") ? RENDER_EGRESS_SOCKS4 : RENDER_EGRESS_DIRECT;
+	for (size_t i = 0; i < sizeof(egress_kinds) / sizeof(egress_kinds[0]); i++) {
+		if (!slice_eq_str(name, egress_kinds[i].name))
+			continue;
+		b->egress = egress_kinds[i].egress;
+		return 0;
+	}
+	return errtext_set(e, -EBADMSG, "backend %s: unknown egress kind \"%.*s\"", b->name,
+		(int)slice_cut(name, 100).n, name.p);
 }
 
 /* Of an egress whose kind and address stand from `column` on, and its id after them. */
@@ -261,12 +275,12 @@ static int make_backend(struct haproxy_model *m, struct slice name, struct slice
 		.port = url.port,
 		.tls = url.tls,
 		.host_header = keep(m, slice_from_str(url.host_header)),
-		.egress = egress_kind(store_column(st, column)),
 		.egress_address = egress_address(m, st, column),
 	};
 	if (!ret->name || !ret->host || !ret->host_header || !ret->egress_address)
 		return no_memory(e);
-	return take_ca(m, ca, ret, e);
+	error = take_kind(store_column(st, column), ret, e);
+	return error ? error : take_ca(m, ca, ret, e);
 }
 
 static int take_backend(

@@ -17,21 +17,32 @@ static const struct site_switch {
 
 #define SWITCHES (sizeof(switches) / sizeof(switches[0]))
 
+static int read_switch(
+	struct store *s, const struct site_switch *which, uint32_t *flags, struct errtext *e)
+{
+	char *text = NULL;
+	int error = store_get_setting(s, which->setting, &text, e);
+	bool on = text ? strcmp(text, "on") == 0 : which->otherwise;
+
+	if (!error && text && !on && strcmp(text, "off") != 0)
+		error = errtext_set(
+			e, -EBADMSG, "store: setting %s is neither on nor off", which->setting);
+	if (on)
+		*flags |= which->flag;
+	free(text);
+	return error;
+}
+
 int site_flags(struct store *s, uint32_t *ret_flags, struct errtext *e)
 {
 	uint32_t flags = 0;
+	int error = 0;
 
-	for (size_t i = 0; i < SWITCHES; i++) {
-		char *text = NULL;
-		int error = store_get_setting(s, switches[i].setting, &text, e);
-		if (error)
-			return error;
-		if (text ? strcmp(text, "on") == 0 : switches[i].otherwise)
-			flags |= switches[i].flag;
-		free(text);
-	}
-	*ret_flags = flags;
-	return 0;
+	for (size_t i = 0; i < SWITCHES && !error; i++)
+		error = read_switch(s, &switches[i], &flags, e);
+	if (!error)
+		*ret_flags = flags;
+	return error;
 }
 
 int site_set_flag(struct store *s, uint32_t flag, bool on, struct errtext *e)

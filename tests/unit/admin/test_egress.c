@@ -1,6 +1,9 @@
 /* Ways out: whose they are, and how they stand. */
 #include "tests/unit/admin/room.h"
 
+#include "admin/publish/haproxy_model.h"
+
+#include <errno.h>
 #include <stdio.h>
 
 #define FURNITURE                                                                                  \
@@ -193,6 +196,29 @@ static void suspended_comes_before_all(void **state)
 	json_object_put(o);
 }
 
+/* --- rendering --- */
+
+/* The store's own check is off here: this is the second line of defence. */
+static void an_unknown_kind_is_never_rendered_as_direct(void **state)
+{
+	struct room *r = *state;
+	struct config *c = &r->control.config;
+	json_object *options = json_tokener_parse("{\"out\":\"/nowhere\"}");
+	struct haproxy_model m;
+
+	snprintf(c->spop_listen.s, sizeof(c->spop_listen.s), "tcp:127.0.0.1:1");
+	snprintf(c->events_listen.s, sizeof(c->events_listen.s), "udp:127.0.0.1:1");
+	room_run(r, BACKENDS);
+	if (haproxy_model_init(&m, &r->control, options, 1, &r->e))
+		fail_msg("%s", r->e.text);
+	haproxy_model_fini(&m);
+	room_run(r, "PRAGMA ignore_check_constraints = ON");
+	room_run(r, "UPDATE egresses SET kind = 'socks9' WHERE name = 'e'");
+	assert_int_equal(haproxy_model_init(&m, &r->control, options, 1, &r->e), -EBADMSG);
+	assert_string_equal(r->e.text, "backend b11-u-e: unknown egress kind \"socks9\"");
+	json_object_put(options);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +230,7 @@ int main(void)
 		TEST(a_document_is_judged_as_a_whole),
 		TEST(stands_as_its_backends_do),
 		TEST(suspended_comes_before_all),
+		TEST(an_unknown_kind_is_never_rendered_as_direct),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -330,6 +330,40 @@ static void a_change_among_ten_thousand_keys_is_quick(void **state)
 	assert_true(best < 100000000);
 }
 
+/* The store's own checks are off here: this is the second line of defence. */
+static void an_unknown_word_in_the_store_is_an_error(void **state)
+{
+	static const struct {
+		const char *bad, *good, *words;
+	} cases[] = {
+		{"UPDATE pools SET strategy = 'random'", "UPDATE pools SET strategy = 'sticky'",
+			"unknown strategy \"random\""},
+		{"UPDATE pools SET sticky = ''", "UPDATE pools SET sticky = 'soft'",
+			"unknown stickiness \"\""},
+		{"UPDATE upstreams SET provider = 'gem'", "UPDATE upstreams SET provider = 'codex'",
+			"unknown provider"},
+		{"UPDATE tenants SET wait = 'later'", "UPDATE tenants SET wait = 'refuse'",
+			"malformed wait"},
+		{"INSERT INTO settings VALUES ('site_enabled', 'yes')",
+			"DELETE FROM settings WHERE name = 'site_enabled'", "neither on nor off"},
+	};
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_run(r, "PRAGMA ignore_check_constraints = ON");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		room_run(r, cases[i].bad);
+		assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+		assert_int_equal(publish_build(r->control.publish, &r->e), -EBADMSG);
+		if (!strstr(r->e.text, cases[i].words))
+			fail_msg("%s: %s", cases[i].bad, r->e.text);
+		room_run(r, cases[i].good);
+	}
+	publish(r, &seen);
+	room_seen_fini(&seen);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -339,6 +373,7 @@ int main(void)
 		TEST(exits_follow_the_account_and_backends_the_pair),
 		TEST(headers_are_merged_and_unknown_slots_wait),
 		TEST(an_account_whose_token_does_not_open_has_no_exit),
+		TEST(an_unknown_word_in_the_store_is_an_error),
 		TEST(a_revoked_key_is_seen_in_the_log),
 		TEST(a_long_log_becomes_a_new_base),
 		TEST(a_deleted_key_leaves_the_base),
