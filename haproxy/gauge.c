@@ -16,14 +16,14 @@
 #define SHOW_TABLE "show table " RENDER_TRACK " data.conn_cur gt 0"
 #define COMMAND_SIZE 96
 /*
- * An old worker asks for decisions as long as requests that it has accepted are read and wait: head and
- * body (timeout http-request), then every wait.
+ * An old worker still asks for decisions while it reads the requests that it has accepted (at most
+ * `timeout http-request` for head and body) and while these wait for a slot.
  */
 #define OLD_WORKER_DECIDES_MS ((SEAM_WAIT_REPEATS + 1) * SEAM_WAIT_MS + 90000)
 
 /* --- what HAProxy prints --- */
 
-/* HAProxy ends an answer with an empty line; a master that is replaced in the middle cuts it short. */
+/* HAProxy ends an answer with an empty line; a master that reloads meanwhile cuts it short. */
 static bool is_whole(struct slice answer)
 {
 	return answer.n >= 2 && memcmp(answer.p + answer.n - 2, "\n\n", 2) == 0;
@@ -153,7 +153,7 @@ static bool is_listed(uint64_t pid, const uint64_t *pids, int count)
 	return false;
 }
 
-/* A worker that has ended between the list and the question holds nothing any more. */
+/* A worker that ended between the list and the question has no requests any more. */
 static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct buffer *out,
 	struct gauge_head *head, struct errtext *e)
 {
@@ -190,7 +190,7 @@ static int ask_one(const char *admin, int timeout_ms, struct buffer *out, struct
 
 	if (error)
 		return error;
-	/* whole seconds, cut: it may have started up to one later than it says */
+	/* whole seconds, rounded down: the worker may have started up to a second later */
 	head->since_ms = head->begun_ms - status.uptime_s * 1000 + 1000 + OLD_WORKER_DECIDES_MS;
 	return ask_table(admin, SHOW_TABLE, timeout_ms, out, head, e);
 }

@@ -1,6 +1,6 @@
 /*
- * Reads what HAProxy has in progress: the stick table of our `track` texts in every worker, old ones
- * too (SEAM.md "End records"). Blocking, each question with a time limit.
+ * Reads which requests HAProxy has in progress: the stick table `relay-track` of every worker, old
+ * ones too (docs/PROTOCOL.md, end records). Blocking; each question has a time limit.
  */
 #ifndef RELAY_HAPROXY_GAUGE_H
 #define RELAY_HAPROXY_GAUGE_H
@@ -15,8 +15,9 @@
 
 /*
  * Appends a struct gauge_head and its rows (common/gauge.h) to `out`. Without a master socket (NULL or
- * empty) only the worker behind the admin socket is asked, and the head says since when it runs.
- * 0; -EAGAIN: a worker came or went meanwhile, ask again later; other negative codes with the reason.
+ * empty) it asks only the worker behind the admin socket, and the head says since when that worker
+ * runs. 0; -EAGAIN if a worker started or ended meanwhile: ask again later; other negative codes with
+ * the reason.
  */
 int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,
 	struct buffer *out, struct errtext *e);
@@ -24,12 +25,11 @@ int gauge_read(const char *admin_socket, const char *master_socket, int timeout_
 /* --- pure --- */
 
 /*
- * Appends the rows of an answer to `show table`. Lines that are no row of ours are left out. Returns how
- * many rows were appended, or -EPROTO: not an answer to `show table`, -EAGAIN: cut short, -E2BIG,
- * -ENOMEM.
+ * Appends the rows of an answer to `show table`. Skips lines that are not rows. Returns the number of
+ * rows, or -EPROTO (not an answer to `show table`), -EAGAIN (cut short), -E2BIG, -ENOMEM.
  */
 int gauge_parse_table(struct slice answer, struct buffer *out);
-/* PIDs of all workers, old and new, of an answer to `show proc`. How many, or -EPROTO, -EAGAIN, -E2BIG. */
+/* PIDs of all workers, old and new, in an answer to `show proc`. Their number, or -EPROTO, -EAGAIN, -E2BIG. */
 int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX]);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-/* Added to the longest time an upstream may be silent, so that it, not the client, ends the stream. */
+/* Added to the longest silence of an upstream, so that the upstream's timeout comes first. */
 #define CLIENT_TIMEOUT_EXTRA_MS 30000u
 
 static void append_head(const struct render_model *m, struct buffer *b)
@@ -30,7 +30,7 @@ static void append_head(const struct render_model *m, struct buffer *b)
 		m->output_dir);
 }
 
-/* 2.6 takes `@system-ca` for a file below the user's ca-base. */
+/* 2.6 reads `@system-ca` as the name of a file in the user's ca-base. */
 static void append_system_ca(const struct render_model *m, struct buffer *b)
 {
 	bool needed = false;

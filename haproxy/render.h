@@ -1,7 +1,7 @@
 /*
- * The renderer: from a model of what HAProxy must know to the two files it loads, relay.cfg and
- * relay-spoe.conf. Pure: same model, same bytes. The files load without a warning of ours on HAProxy
- * 2.6, 3.0 and 3.2, beside a configuration of the user's own (second `-f`).
+ * The renderer turns a model of what HAProxy must know into the two files that HAProxy loads:
+ * relay.cfg and relay-spoe.conf. Pure: same model, same bytes. HAProxy 2.6 and later load the files
+ * without a warning, after the user's configuration (second `-f`).
  */
 #ifndef RELAY_HAPROXY_RENDER_H
 #define RELAY_HAPROXY_RENDER_H
@@ -21,15 +21,15 @@
 #define RENDER_SPOE_NAME "relay-spoe.conf"
 
 enum render_egress {
-	RENDER_EGRESS_DIRECT, /* no source address of its own */
+	RENDER_EGRESS_DIRECT, /* no fixed source address */
 	RENDER_EGRESS_SOURCE, /* address = IP */
 	RENDER_EGRESS_SOCKS4, /* address = HOST:PORT */
 	RENDER_EGRESS_NODE,   /* address = name of one of the model's nodes */
 };
 
 /*
- * A remote egress node. HAProxy reaches it by a listener of its own, which wraps what comes in mutual
- * TLS; the backends speak TLS with their upstream through that.
+ * A remote egress node. HAProxy reaches it through a separate local listener, which adds mutual TLS;
+ * the backends speak TLS with their upstream inside that.
  */
 struct render_node {
 	const char *name; /* of the section, [a-z0-9._-] */
@@ -42,25 +42,25 @@ struct render_node {
 /* One backend per (upstream, egress). All texts are borrowed. */
 struct render_backend {
 	const char *name; /* immutable, [a-z0-9._-] */
-	const char *host; /* of the upstream's URL: a name or a numeric address without brackets */
+	const char
+		*host; /* from the upstream's URL: a name or a numeric address without brackets */
 	uint16_t port;
 	bool tls;
 	const char *ca_file;	 /* path; NULL = the system's */
-	const char *host_header; /* host, with the port when it is not the scheme's own */
+	const char *host_header; /* host, with the port if it is not the scheme's default */
 	enum render_egress egress;
 	const char *egress_address;
 	enum provider provider;
-	uint64_t
-		first_byte_timeout_ms; /* `timeout server`; 0 = the default of E5 in HAPROXY.md 39 */
+	uint64_t first_byte_timeout_ms; /* `timeout server`; 0 = 10 minutes */
 };
 
-/* What `relayadm haproxy render` was told (kept by control for its own renders). */
+/* The options of `relayadm haproxy render`; the control process keeps them for later renderings. */
 struct render_options {
 	const char *binds[RENDER_BINDS_MAX]; /* HOST:PORT */
 	size_t bind_count;
 	const char *cert; /* path of a PEM file with key; NULL = plain HTTP */
 	bool accept_proxy;
-	const char *trusted[RENDER_TRUSTED_MAX]; /* CIDRs whose X-Forwarded-For is believed */
+	const char *trusted[RENDER_TRUSTED_MAX]; /* CIDRs whose X-Forwarded-For is trusted */
 	size_t trusted_count;
 	const char
 		*stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */
@@ -69,17 +69,17 @@ struct render_options {
 struct render_model {
 	uint64_t gen;
 	struct render_options options;
-	const char *output_dir; /* where the files will stand, for the reference to the SPOE file */
+	const char *output_dir;	    /* of the files, for the reference to the SPOE file */
 	const struct address *spop; /* the agent's listeners */
 	size_t spop_count;
 	struct address records; /* the records socket */
-	const char *secret; /* rendered by setenv; NULL = it comes from HAProxy's own environment */
+	const char *secret;	/* rendered with setenv; NULL = HAProxy's environment has it */
 	bool records_have_secret;
 	const char *admin_socket;  /* `stats socket` path; NULL or empty = none rendered */
-	const char *admin_group;   /* group of that socket; NULL or empty = HAProxy's own */
+	const char *admin_group;   /* group of that socket; NULL or empty = HAProxy's group */
 	const char *const *sticky; /* header names in order */
 	size_t sticky_count;
-	const char *const *headers; /* extra headers: every slot of every account and upstream */
+	const char *const *headers; /* names of the extra headers of all accounts and upstreams */
 	size_t header_count;
 	const char *const *request_deny; /* header policy, see config.h [headers] */
 	size_t request_deny_count;
@@ -92,15 +92,15 @@ struct render_model {
 	uint64_t max_body; /* bytes; 0 = unlimited */
 	const struct render_backend *backends;
 	size_t backend_count;
-	const struct address *check; /* who answers HAProxy's agent-check (tcp); NULL = nobody */
-	const char *internal_socket; /* path; NULL or empty = no frontend for control's requests */
+	const struct address *check; /* for HAProxy's agent-check (tcp); NULL = no agent-check */
+	const char *internal_socket; /* path; NULL or empty = no frontend for internal requests */
 	const struct render_backend *internal; /* SEAM_BACKEND_TOKEN, SEAM_BACKEND_ECHO */
 	size_t internal_count;
 	const struct render_node *nodes;
 	size_t node_count;
 };
 
-/* Appends the files' texts. 0, or -EINVAL with the reason (a value that cannot stand in the files). */
+/* Appends the files' texts. 0, or -EINVAL with the reason (a value that the files cannot hold). */
 int render_config(const struct render_model *m, struct buffer *cfg, struct errtext *e);
 int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtext *e);
 

@@ -1,7 +1,7 @@
 /*
- * Further attempts within one request (HAPROXY.md 18). What HAProxy takes back from the server of an
- * egress goes to the frontend below, on the same HAProxy, where the agent names another account. That
- * attempt is a stream of its own, with the first one's identity; it may fail over in turn.
+ * Further attempts within one request. When a request fails at the server of an egress, HAProxy retries it
+ * at the frontend below, in the same process, where the agent chooses another account. That attempt is
+ * a separate stream with the first one's id; it may fail over in turn.
  */
 #include "common/provider.h"
 #include "common/result.h"
@@ -22,7 +22,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 	return hash;
 }
 
-/* Such a name is known in a whole network namespace: it is made from what an instance has alone. */
+/* abns names are global in a network namespace: this one is made from the instance's own paths. */
 void render_own_address(const struct render_model *m, const char *name, struct buffer *b)
 {
 	uint64_t hash = hash_text(14695981039346656037u, m->output_dir);
@@ -34,8 +34,8 @@ void render_own_address(const struct render_model *m, const char *name, struct b
 }
 
 /*
- * Two, because with a single one HAProxy waits a second first. A connection carries the identity of
- * one request, so none is kept.
+ * Two, because with one server HAProxy waits a second before the retry. A connection carries the id of
+ * one request, so HAProxy keeps none.
  */
 void render_again_servers(const struct render_model *m, struct buffer *b)
 {
@@ -46,7 +46,7 @@ void render_again_servers(const struct render_model *m, struct buffer *b)
 	}
 }
 
-/* The path may be the upstream's own by now: the agent knows what the client had asked for. */
+/* The path may have been rewritten for the upstream: the agent knows the client's path. */
 static void append_shapes(struct buffer *b)
 {
 	buffer_append_str(b, "\n\t# The shape of error bodies, as the agent says.\n");
@@ -57,9 +57,9 @@ static void append_shapes(struct buffer *b)
 }
 
 /*
- * The request comes as the first account's. Its extra headers are deleted where the next one's are set
- * (render_credentials). What was appended to anthropic-beta stands at the end of the only line, or in
- * the last of several.
+ * The request arrives with the headers of the first account. render_credentials() deletes its extra
+ * headers. The value appended to anthropic-beta is at the end of the only line, or is the last of several
+ * lines.
  */
 static void append_deletions(struct buffer *b)
 {
@@ -77,9 +77,9 @@ static void append_deletions(struct buffer *b)
 }
 
 /*
- * When an idle connection ends as a request is sent on it, HAProxy 3.0 and later close the client's
- * without an answer or a record, for the client to try again. A first attempt without another account
- * takes that risk for the sake of reuse; the last of several must say what became of it.
+ * If an idle connection closes while HAProxy 3.0 or later sends a request on it, HAProxy closes the
+ * client's connection without a response or a record, so that the client retries. A first attempt
+ * without another account accepts that for the sake of reuse; the last of several must report its end.
  */
 static void append_last(struct buffer *b)
 {
@@ -106,7 +106,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
 		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
 	append_deletions(b);
-	render_credentials(m, RENDER_SLOTS_REPLACE, b);
+	render_credentials(m, RENDER_EXTRA_REPLACE, b);
 	render_tracking(b);
 	render_retry_rule(b);
 	append_last(b);
@@ -118,7 +118,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
 }
 
-/* HAProxy takes back only what the agent can place elsewhere. */
+/* HAProxy retries only if the agent has another account. */
 void render_retry_rule(struct buffer *b)
 {
 	buffer_append_str(b,
@@ -127,9 +127,9 @@ void render_retry_rule(struct buffer *b)
 }
 
 /*
- * A refusal that could not be taken back (a status HAProxy cannot retry on, a body that did not fit)
- * although another account could serve: the client's own retry will land there. The upstream's status
- * goes into the record with the limits.
+ * A refusal that HAProxy cannot retry (the status, or a body that did not fit) although another account
+ * could serve: the client's retry will reach that account. The record holds the upstream's status with
+ * the limits.
  */
 static void append_switch(struct buffer *b)
 {

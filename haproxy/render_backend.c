@@ -1,6 +1,7 @@
 /*
- * One backend per (upstream, egress). The server that leads out has weight 0, so that balancing never
- * picks it, and is named by use-server: no other backend's address can take its place (HAPROXY.md 17).
+ * One backend per (upstream, egress). The server `out` has weight 0, so that balancing never picks it;
+ * use-server names it. If it is down, HAProxy falls back to balancing, which finds only the `again`
+ * servers: never another account's address.
  */
 #include "common/seam.h"
 #include "common/statefile.h"
@@ -23,7 +24,7 @@ uint64_t render_backend_timeout_ms(const struct render_backend *k)
 	return k->first_byte_timeout_ms ? k->first_byte_timeout_ms : RENDER_SERVER_TIMEOUT_MS;
 }
 
-/* The family that can be reached from this egress. SOCKS4 knows IPv4 only. */
+/* The address family of this egress. SOCKS4 supports IPv4 only. */
 static bool is_v6_egress(const struct render_backend *k)
 {
 	return k->egress == RENDER_EGRESS_SOURCE && render_host_is_v6(k->egress_address);
@@ -59,9 +60,9 @@ static void append_egress(const struct render_backend *k, struct buffer *b)
 }
 
 /*
- * HAProxy compares DNS names, never the IP addresses in a certificate. So a numeric host is checked
- * against the operator's own CA alone; without one it must be named in the certificate, which public
- * CAs do not do: it fails closed.
+ * HAProxy compares DNS names, never the IP addresses in a certificate. So for a numeric host the
+ * operator's CA file is the only check. Without one the certificate must name the host, which public CAs
+ * do not do: the connection is refused.
  */
 static void append_tls(const struct render_backend *k, struct buffer *b)
 {
@@ -100,15 +101,15 @@ void render_server(const struct render_model *m, const struct render_backend *k,
 
 void render_server_end(const struct render_backend *k, struct buffer *b)
 {
-	/* the connection to a node's listener is no TCP */
+	/* the connection to a node's listener is not TCP */
 	if (k->egress != RENDER_EGRESS_NODE)
 		buffer_append_str(b, " tcp-ut " RENDER_UNACKNOWLEDGED);
 	buffer_append_str(b, "\n");
 }
 
 /*
- * What the server refuses or loses goes on to another account (render_again.c), once: the next attempt
- * takes care of itself. A status that the binary cannot retry on is dealt with by render_response().
+ * A request that the server refuses or loses moves to another account (render_again.c), once: the next
+ * attempt has its own retry. render_response() handles a status that this HAProxy cannot retry on.
  */
 void render_egress_defaults(struct buffer *b)
 {
@@ -128,10 +129,10 @@ void render_egress_defaults(struct buffer *b)
 }
 
 /*
- * A check is a connection every ten seconds that is closed at once, from each (upstream, egress): it
- * tells an address that was lost and costs no request. Behind a node TLS is part of it: the node's
- * listener on our side always answers. The agent's word is asked for every two seconds,
- * on loopback as a rule: it shows its state and reason on the stats page.
+ * A check opens and closes a connection every ten seconds for each (upstream, egress): it detects a lost
+ * address and costs no request. Behind a node the check includes TLS, because our listener for the node
+ * always answers. Every two seconds an agent-check, usually on loopback, fetches the state and the reason
+ * for the stats page.
  */
 static void append_checks(
 	const struct render_model *m, const struct render_backend *k, struct buffer *b)
@@ -158,8 +159,8 @@ static void append_checks(
 }
 
 /*
- * Each attempt within an attempt gives up a little earlier than the one around it, so that the account
- * that hangs is blamed and not the relay's own hop.
+ * Each further attempt times out a little earlier than the attempt around it, so that the account that
+ * hangs is blamed, not the relay's internal hop.
  */
 static void append_timeouts(const struct render_backend *k, struct buffer *b)
 {
@@ -175,10 +176,10 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 }
 
 /*
- * Who stays with the server, also when it cannot be reached or is down: its second connection, a second
- * later, is the last. A probe wants to know of this very account and egress. And HAProxy 2.6 loses the
- * answer to a body that it is still handing over: a large request that nobody else can take gets
- * HAProxy's own.
+ * Requests that stay with the server even if it is down; HAProxy connects a second time after a second
+ * and then gives up. A probe tests exactly this account and egress. And HAProxy 2.6 loses a response of
+ * the `again` server that arrives while it still sends the body: a large request that no other account
+ * can take gets HAProxy's own error instead.
  */
 static void append_persistence(struct buffer *b)
 {
@@ -194,7 +195,7 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 {
 	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
 	append_timeouts(k, b);
-	/* It would come to a further attempt at once, whose answer must not be taken back as well. */
+	/* If it is down, the request goes straight to a further attempt: do not retry that one. */
 	buffer_append_str(b,
 		"\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
@@ -208,8 +209,8 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 }
 
 /*
- * What is not allowed to a backend that this process has. Here and not in the frontend, so that a request
- * that goes out passes none of these rules.
+ * Requests without a backend in this process. The rules are here and not in the frontend, so that a
+ * forwarded request passes none of them.
  */
 void render_black_hole(struct buffer *b)
 {

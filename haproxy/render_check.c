@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-/* What frames a message or is the relay's own cannot be an extra header. */
+/* Headers that frame a message or belong to the relay cannot be extra headers. */
 static const char *const reserved_headers[] = {
 	"host",
 	"content-length",
@@ -38,8 +38,8 @@ static int check_extra_header(const char *name, struct errtext *e)
 	return 0;
 }
 
-/* The variable's name is a hash: two header names with one hash would share their values. */
-static int check_slots(const struct render_model *m, struct errtext *e)
+/* The variable's name is a hash: header names with the same hash would share a value. */
+static int check_extra_headers(const struct render_model *m, struct errtext *e)
 {
 	char one[SEAM_HEADER_VAR_SIZE];
 	char other[SEAM_HEADER_VAR_SIZE];
@@ -168,7 +168,7 @@ static int check_lists(const struct render_model *m, struct errtext *e)
 		render_check_header, "conversation header", m->sticky, m->sticky_count, e);
 
 	if (!error)
-		error = check_slots(m, e);
+		error = check_extra_headers(m, e);
 	if (!error)
 		error = check_list(render_check_header_pattern, "request header to strip",
 			m->request_deny, m->request_deny_count, e);

@@ -1,7 +1,7 @@
 /*
- * The uniform errors (CONTRACT.md "Errors"). One body serves both shapes: an opening, the fields, a
- * closing. Opening and closing are variables chosen by the path; their defaults stand in the
- * expressions, so that an answer made before any rule has run is valid JSON too.
+ * The uniform errors. One body serves all shapes: an opening, the fields, a closing. The path decides
+ * the variables for opening and closing; the expressions hold defaults, so that a response made before
+ * any rule has run is valid JSON too.
  */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -44,7 +44,7 @@ void render_error_shapes(struct buffer *b, const char *anthropic)
 	render_shape(b, RENDER_SHAPE_ANTHROPIC, "tcp-request content", anthropic);
 }
 
-/* A refusal whose facts are known when the file is rendered. */
+/* A refusal whose fields are all known at rendering time. */
 static void append_fixed(struct buffer *b, const struct refusal_row *row)
 {
 	struct buffer fields = {0};
@@ -84,7 +84,7 @@ void render_response_refusal(struct buffer *b, enum refusal r, const char *condi
 	append_return(b, "http-response", r, condition);
 }
 
-/* Statuses HAProxy uses by itself, and what each means here. */
+/* Statuses that HAProxy generates itself, and the refusal for each. */
 static const struct own_error {
 	int status;
 	enum refusal refusal;
@@ -170,7 +170,7 @@ void render_agent_answers(struct buffer *b)
 		" }");
 }
 
-/* Which of HAProxy's own statuses are another one in the contract: 500 and 503. */
+/* Refusals with another status than the one HAProxy generates. */
 static void append_status_fixes(struct buffer *b)
 {
 	for (size_t i = 0; i < OWN_ERROR_COUNT; i++) {
@@ -184,7 +184,7 @@ static void append_status_fixes(struct buffer *b)
 	}
 }
 
-/* What is left of the tightest request limit (CONTRACT.md "Requests"). */
+/* The request limit that is nearest to its end, for clients. */
 static const struct rate_header {
 	const char *header;
 	const char *variable;

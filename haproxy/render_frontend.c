@@ -1,4 +1,4 @@
-/* The client frontend: ask the agent, do what it says, forward nothing without its word. */
+/* The client frontend: ask the agent, follow its decision, forward nothing without one. */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
@@ -92,8 +92,9 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 }
 
 /*
- * Who must wait for a slot asks the agent's other engine, which answers late (HAPROXY.md 29): at most
- * SEAM_WAIT_MS at a time, again while the answer is "wait", or when the agent died over it.
+ * A request that must wait for a slot is sent to the agent again through a second engine with a long
+ * time limit. The agent answers within SEAM_WAIT_MS. HAProxy asks again if the answer is "wait" or if the
+ * agent died.
  */
 static void append_wait(struct buffer *b)
 {
@@ -118,10 +119,10 @@ static void append_forward(struct buffer *b)
 }
 
 /*
- * From 2.8 on HAProxy sees that a client has left only once the request is on its way to a server. A new
- * connection gives it that moment before anything is sent, an idle one would not: who has waited gets
- * a connection of its own. 3.0 does not look even then; there the request is broken off as soon as it
- * was sent.
+ * From 2.8 on HAProxy notices that a client has disconnected only when it connects to a server. A new
+ * connection gives it time to notice before anything is sent; an idle one does not. So a request that
+ * has waited gets a new connection. 3.0 does not notice even then: it aborts the request right after
+ * sending it.
  */
 static void append_waited(struct buffer *b)
 {
@@ -152,7 +153,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RENDER_ACTION " -m found }");
 	append_wait(b);
 	render_request_headers(m, b);
-	render_credentials(m, RENDER_SLOTS_REPLACE, b);
+	render_credentials(m, RENDER_EXTRA_REPLACE, b);
 	append_forward(b);
 	append_waited(b);
 	render_response(m, b);

@@ -1,6 +1,6 @@
 /*
- * The header policy, both ways (S4, C5): lists built in, more by the operator, exceptions by the
- * operator. Credentials and the relay's own headers know no exception.
+ * The header policy for requests and responses: built-in lists, additions and exceptions by the operator.
+ * Credentials and the relay's own headers allow no exception.
  */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -8,12 +8,12 @@
 #include <strings.h>
 
 struct policy_row {
-	const char *name; /* lower case; `*` at the end: all that begin so */
+	const char *name; /* lower case; `*` at the end: a prefix */
 	bool fixed;	  /* no exception */
 };
 
 static const struct policy_row request_rows[] = {
-	/* credentials: what goes up is the account's, never the client's */
+	/* credentials: upstreams get the account's, never the client's */
 	{"x-api-key", true},
 	{"authorization", true},
 	{"x-relay-*", true},
@@ -22,7 +22,7 @@ static const struct policy_row request_rows[] = {
 	{"cookie", false},
 	{"openai-organization", false},
 	{"openai-project", false},
-	/* of one hop (RFC 9110, section 7.6.1); HAProxy writes its own Connection */
+	/* hop-by-hop (RFC 9110, section 7.6.1); HAProxy writes Connection itself */
 	{"connection", true},
 	{"keep-alive", true},
 	{"proxy-connection", true},
@@ -31,9 +31,9 @@ static const struct policy_row request_rows[] = {
 	{"te", true},
 	{"upgrade", true},
 	{"http2-settings", true},
-	/* HAProxy has taken the body in and answered this one itself */
+	/* HAProxy has read the body and has answered this header itself */
 	{"expect", true},
-	/* where the client is */
+	/* the client's address */
 	{"forwarded", false},
 	{"x-forwarded-*", false},
 	{"x-real-ip", false},
@@ -48,22 +48,22 @@ static const struct policy_row request_rows[] = {
 static const struct policy_row response_rows[] = {
 	{"x-relay-*", true},
 	{"x-request-id", true},
-	/* a session of the account, or who the account is */
+	/* a session of the account, or its identity */
 	{"set-cookie", false},
 	{"openai-organization", false},
 	{"openai-project", false},
 	{"anthropic-organization-id", false},
-	/* of one hop */
+	/* hop-by-hop */
 	{"keep-alive", true},
 	{"proxy-connection", true},
 	{"proxy-authenticate", true},
 	{"upgrade", true},
-	/* promises about another host than ours */
+	/* statements about the upstream's host, not ours */
 	{"alt-svc", false},
 	{"strict-transport-security", false},
 };
 
-/* Set by accounts everywhere; a client's own must never pass, even where no account sets it yet. */
+/* Identify an account: the client's are removed even if no account sets the header. */
 static const char *const account_headers[] = {
 	"ChatGPT-Account-ID",
 	"OpenAI-Organization",
@@ -86,7 +86,7 @@ static bool has_name(struct names list, const char *name)
 	return false;
 }
 
-/* Does an exception begin with this stem? */
+/* Does an exception start with this stem? */
 static bool has_exception(struct names allow, const char *stem, size_t len)
 {
 	for (size_t i = 0; i < allow.count; i++) {
@@ -108,7 +108,7 @@ static void append_lower(struct buffer *b, const char *text, bool quote_dots)
 	}
 }
 
-/* All names that begin with the stem but for the exceptions; HAProxy holds names in lower case. */
+/* All names that start with the stem, except the exceptions. HAProxy keeps names in lower case. */
 static void append_prefix_but(
 	struct buffer *b, const char *direction, const char *stem, size_t len, struct names allow)
 {
@@ -155,7 +155,7 @@ static void append_rows(struct buffer *b, const char *direction, const struct po
 	}
 }
 
-/* The operator's own additions win over the operator's exceptions. */
+/* The operator's additions override the operator's exceptions. */
 static void append_names(struct buffer *b, const char *direction, struct names list)
 {
 	const struct names none = {0};
@@ -164,12 +164,12 @@ static void append_names(struct buffer *b, const char *direction, struct names l
 		append_del(b, direction, list.p[i], none);
 }
 
-static void append_slot(struct buffer *b, const char *name, enum render_slots slots)
+static void append_extra(struct buffer *b, const char *name, enum render_extra extra)
 {
 	char variable[SEAM_HEADER_VAR_SIZE];
 
 	seam_header_var(name, variable);
-	if (slots == RENDER_SLOTS_REPLACE)
+	if (extra == RENDER_EXTRA_REPLACE)
 		buffer_printf(b, "\thttp-request del-header %s\n", name);
 	buffer_printf(b,
 		"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
@@ -177,18 +177,18 @@ static void append_slot(struct buffer *b, const char *name, enum render_slots sl
 		name, variable, variable);
 }
 
-static void append_slots(const struct render_model *m, enum render_slots slots, struct buffer *b)
+static void append_extras(const struct render_model *m, enum render_extra extra, struct buffer *b)
 {
 	const struct names known = {account_headers, COUNT(account_headers)};
 
 	buffer_append_str(
 		b, "\n\t# Extra headers of accounts and upstreams: never the client's.\n");
 	for (size_t i = 0; i < known.count; i++)
-		append_slot(b, known.p[i], slots);
+		append_extra(b, known.p[i], extra);
 	for (size_t i = 0; i < m->header_count; i++) {
 		const struct names before = {m->headers, i};
 		if (!has_name(known, m->headers[i]) && !has_name(before, m->headers[i]))
-			append_slot(b, m->headers[i], slots);
+			append_extra(b, m->headers[i], extra);
 	}
 }
 
@@ -207,7 +207,7 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 #define APIKEY RENDER_VAR("apikey")
 #define BETA RENDER_VAR("beta")
 
-void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b)
+void render_credentials(const struct render_model *m, enum render_extra extra, struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# Inject the account's credential.\n"
@@ -222,7 +222,7 @@ void render_credentials(const struct render_model *m, enum render_slots slots, s
 		" if { " BETA " -m found } { var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n"
 		"\thttp-request add-header anthropic-beta %[" BETA "] if { " BETA
 		" -m found } !{ var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n");
-	append_slots(m, slots, b);
+	append_extras(m, extra, b);
 }
 
 void render_response_headers(const struct render_model *m, struct buffer *b)

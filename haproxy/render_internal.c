@@ -1,6 +1,6 @@
 /*
- * The internal frontend: control's own requests (token refresh, probes, egress checks) leave through
- * the same HAProxy and the same addresses as those of clients. Only who may use the socket may ask.
+ * The internal frontend: requests of the control process (token refresh, probes, egress checks) use the
+ * same HAProxy and the same addresses as requests of clients. The mode of the socket limits its users.
  */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -58,7 +58,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	render_error_shapes(b, "if { path_sub /v1/messages }");
 	render_own_errors(b);
 	append_probe(b);
-	render_credentials(m, RENDER_SLOTS_SET, b);
+	render_credentials(m, RENDER_EXTRA_SET, b);
 	render_tracking(b);
 	buffer_append_str(b,
 		"\n\t# A probe is about one account: never try another.\n"
@@ -74,7 +74,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
 }
 
-/* Each request has a connection of its own, and is sent once at most: a refresh token is used up by it. */
+/* Each request gets a new connection and is sent at most once: refresh tokens are single-use. */
 void render_internal_backend(
 	const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
@@ -84,7 +84,7 @@ void render_internal_backend(
 		"\tretries 0\n"
 		"\thttp-reuse never\n",
 		k->name, RENDER_INTERNAL_TIMEOUT_MS);
-	/* alone in its backend: nothing else could be picked, and with a weight it is shown as up */
+	/* the only server of its backend: it may have a weight, and the stats page shows it as up */
 	render_server(m, k, "", b);
 	render_server_end(k, b);
 }

@@ -1,7 +1,7 @@
 /*
- * What an answer says about the limits of its account, into txn.relay.lim for the record and for
- * `respond` (common/result.h). One look at the names of the headers tells whether there is anything to
- * take; most answers pay no more than that.
+ * Copies what a response says about the limits of its account into txn.relay.lim, for the record and for
+ * `respond` (common/result.h). A single test of the header names finds out whether there is anything to
+ * copy; most responses cost no more than that.
  */
 #include "common/result.h"
 #include "common/seam.h"
@@ -9,14 +9,14 @@
 
 #define LIM RENDER_VAR("lim")
 /*
- * The body of a refusal is small and comes with its head. One that does not come in time would be
- * answered by HAProxy with 504, so it is given time; what is no JSON is not waited for.
+ * The body of a refusal is small and arrives with its head. HAProxy replaces a response whose body does
+ * not arrive in time with 504, so the time is generous; only JSON is waited for.
  */
 #define BODY_WAIT_MS 5000
 #define BODY_SIZE 8192
 #define WITH_BODY "if { status 429 } { res.hdr(content-type) -m beg application/json }"
 
-/* How the names of each family begin. */
+/* Prefixes of the header names. */
 static const char *const families[] = {
 	"x-codex-",
 	"anthropic-ratelimit-",
@@ -55,8 +55,8 @@ static void append_headers(const struct result_header *rows, struct buffer *b)
 #define WORD ",regsub('[^A-Za-z0-9_]','',g)"
 
 /*
- * A dollar would begin a variable of the environment. Without its type a number would be cut to six
- * digits; `lower` makes it a text, because bytes() would take the number's own eight.
+ * An unescaped dollar would start an environment variable. Without a type a number would be cut to six
+ * digits; `lower` makes it text, because bytes() would take the eight bytes of the integer.
  */
 static void append_field(struct buffer *b, const char *key, const char *field, const char *type)
 {
@@ -81,7 +81,7 @@ void render_limits(enum provider p, struct buffer *b)
 		BODY_WAIT_MS, BODY_SIZE);
 	append_headers(result_headers(p), b);
 	append_body(b);
-	/* what was not there */
+	/* drop empty fields */
 	buffer_append_str(b,
 		"\thttp-response set-var(txn." SEAM_VAR_PREFIX ".lim) " LIM
 		",regsub('[a-z0-9]+=;','',g) if { " LIM " -m found }\n");

@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 #define NODE_DEFAULTS "relay-node-defaults"
-/* Below the 7 s of the backend that waits behind, so that the node is what is told to have failed. */
+/* Less than the 7 s of the backend that uses the node, so that the node is reported as failed. */
 #define NODE_CONNECT_S 5
-#define NAME_MAX_BYTES 80 /* with the instance behind it, it must fit in sun_path */
+#define NAME_MAX_BYTES 80 /* with the instance's hash it must fit in sun_path */
 
 static int check_node(const struct render_node *n, struct errtext *e)
 {
@@ -54,7 +54,7 @@ static const struct render_node *find_node(const struct render_model *m, const c
 	return NULL;
 }
 
-/* A node knows where to go from the SNI, and would see what is not encrypted. */
+/* A node finds the upstream by its SNI, and would see plain text. */
 int render_node_check_backend(
 	const struct render_model *m, const struct render_backend *k, struct errtext *e)
 {
@@ -65,8 +65,8 @@ int render_node_check_backend(
 			"%s is plain HTTP, which an egress node would see: https is needed",
 			k->host);
 	if (render_host_is_numeric(k->host))
-		return errtext_set(e, -EINVAL,
-			"%s is an address, and an egress node is told names only", k->host);
+		return errtext_set(
+			e, -EINVAL, "%s is an address, but an egress node needs a name", k->host);
 	return 0;
 }
 
@@ -75,7 +75,7 @@ bool render_node_needs_dns(const struct render_node *n)
 	return !render_host_is_numeric(n->host) && !render_host_is_loopback(n->host);
 }
 
-/* HAProxy compares names, never the addresses in a certificate: there the operator's CA is the check. */
+/* HAProxy never compares addresses in a certificate: for those the operator's CA is the only check. */
 static void append_node(const struct render_model *m, const struct render_node *n, struct buffer *b)
 {
 	bool v6 = render_host_is_v6(n->host);

@@ -1,4 +1,4 @@
-/* The parts of the rendered files, one function a section, in the order in which they stand. */
+/* The parts of the rendered files: one function per section. */
 #ifndef RELAY_HAPROXY_RENDER_PARTS_H
 #define RELAY_HAPROXY_RENDER_PARTS_H
 
@@ -26,104 +26,107 @@
 #define RENDER_PATH RENDER_VAR("path")
 #define RENDER_TRACK_KEY RENDER_VAR("track")
 
-/* Buffers that hold the whole of most requests (HAPROXY.md 19), and room to write credentials (21). */
+/*
+ * HAProxy can retry a request only if the whole request fits in one buffer; most do. The reserve lets
+ * rules write a long credential: with 1024 bytes HAProxy answers 500 (docs/HAPROXY-NOTES.md, buffers).
+ */
 #define RENDER_BUFSIZE 163840
 #define RENDER_MAXREWRITE 16384
-/* A body of unknown length passes only while it can be measured in one buffer beside its head. */
+/* A body of unknown length must fit in one buffer with its head, where HAProxy can measure it. */
 #define RENDER_UNSIZED_BODY_MAX 65536
 #define RENDER_UNSIZED_HEAD_MAX 65536
 
 #define RENDER_SERVER_TIMEOUT_MS 600000u
-/* What was sent and not acknowledged for so long is lost, as when an address of ours is taken away. */
+/* HAProxy gives up a connection if sent data is not acknowledged for this long. */
 #define RENDER_UNACKNOWLEDGED "15s"
-#define RENDER_INTERNAL_TIMEOUT_MS 180000u /* for a token host that takes its time */
+#define RENDER_INTERNAL_TIMEOUT_MS 180000u /* token hosts can be slow */
 
-/* 0 or -EINVAL: every text of the model can stand in the files. */
+/* 0, or -EINVAL if a text of the model cannot be rendered. */
 int render_check_model(const struct render_model *m, struct errtext *e);
-/* The same for what the SPOE file holds. */
+/* The same for the SPOE file. */
 int render_check_spoe_model(const struct render_model *m, struct errtext *e);
 
-/* `log`, `log-format` and the identity of a stream. */
+/* `log`, `log-format` and `unique-id-format`. */
 void render_log(const struct render_model *m, const char *unique_id, struct buffer *b);
 void render_engine(const struct render_model *m, const char *engine, struct buffer *b);
-/* A message, and the one that repeats it, if `condition` (a list of ACLs, or empty). */
+/* Sends `message`, then `repeat` if it was not answered; both if `condition` (ACLs, or empty). */
 void render_question(
 	const char *message, const char *repeat, const char *condition, struct buffer *b);
 void render_tracking(struct buffer *b);
 /*
- * A connection that no other request has had or will have: the TOS is part of what HAProxy tells idle
- * connections by. From 3.0 on.
+ * A connection for this request only. HAProxy never reuses an idle connection with another TOS value.
+ * Needs 3.0.
  */
 void render_own_connection(struct buffer *b, const char *condition);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
-/* Conversation, label and the other facts that the agent is told, into txn.rly.*. */
+/* Sets the variables txn.rly.*: conversation, label and other arguments for the agent. */
 void render_captures(const struct render_model *m, struct buffer *b);
-/* Size of the body, methods that would show what was injected. */
+/* Size of the body, and methods that are not allowed. */
 void render_request_limits(const struct render_model *m, struct buffer *b);
 
 void render_request_headers(const struct render_model *m, struct buffer *b);
-/* What becomes of an extra header that the account at hand does not set. */
-enum render_slots {
-	RENDER_SLOTS_REPLACE, /* it is another one's: gone */
-	RENDER_SLOTS_SET,     /* it is ours: stays */
+/* An extra header in the request that the chosen account does not set. */
+enum render_extra {
+	RENDER_EXTRA_REPLACE, /* is deleted: a client or another account has set it */
+	RENDER_EXTRA_SET,     /* stays: the control process has set it */
 };
-void render_credentials(const struct render_model *m, enum render_slots slots, struct buffer *b);
+void render_credentials(const struct render_model *m, enum render_extra extra, struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
 enum render_shape {
 	RENDER_SHAPE_OPENAI,
 	RENDER_SHAPE_ANTHROPIC,
 };
-/* Opening and closing of a shape, by rules of this kind and on this condition ("if ..."). */
+/* Rules of this kind that choose the shape on this condition ("if ..."). */
 void render_shape(
 	struct buffer *b, enum render_shape shape, const char *kind, const char *condition);
-/* OpenAI's, or Anthropic's on a condition that needs only the path: before anything can fail. */
+/* Anthropic's shape on this condition (on the path only), else OpenAI's. */
 void render_error_shapes(struct buffer *b, const char *anthropic);
-/* `http-error` for what HAProxy answers by itself. */
+/* `http-error` for the errors of HAProxy itself. */
 void render_own_errors(struct buffer *b);
-/* The agent's refusals; one rule per status, because a status is static. */
+/* The agent's refusals. One rule per status, because `return` takes a fixed status. */
 void render_denials(struct buffer *b);
-/* The same with the answers it gives itself; what is not allowed then is refused. */
+/* The same and the agent's responses; refuses every action but "allow". */
 void render_agent_answers(struct buffer *b);
 /* `http-request return` of one refusal; `condition` is "if ..." or empty. */
 void render_refusal(struct buffer *b, enum refusal r, const char *condition);
-/* `http-response return` in place of an upstream's answer. */
+/* `http-response return` in place of an upstream's response. */
 void render_response_refusal(struct buffer *b, enum refusal r, const char *condition);
-/* What is put right on every answer after its maker. */
+/* `http-after-response`: headers and status of every response. */
 void render_after_response(struct buffer *b);
 
-/* The frontend for further attempts, and the servers that lead to it. */
+/* The frontend for further attempts, and the servers that send requests to it. */
 void render_again(const struct render_model *m, struct buffer *b);
 void render_again_servers(const struct render_model *m, struct buffer *b);
 void render_retry_rule(struct buffer *b);
-/* What becomes of an upstream's answer. */
+/* The rules for an upstream's response. */
 void render_response(const struct render_model *m, struct buffer *b);
 void render_limits(enum provider p, struct buffer *b);
 
 void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
-/* Host, use-server and the server that leads out, with its weight; the line is left open for options. */
+/* Host, use-server and the server `out` with its weight. Leaves the line open for options. */
 void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
 	struct buffer *b);
-/* The last of that line. */
+/* Ends that line. */
 void render_server_end(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
 uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);
 void render_track(struct buffer *b);
 
-/* The frontend for control's own requests, and the backends that only it uses. */
+/* The frontend for internal requests, and the backends that only it uses. */
 void render_internal(const struct render_model *m, struct buffer *b);
 void render_internal_backend(
 	const struct render_model *m, const struct render_backend *k, struct buffer *b);
 
 void render_agent_backend(const struct render_model *m, struct buffer *b);
-/* Local listeners are used alone where there are any; decides then carry no secret. */
+/* If the agent has local listeners, HAProxy uses only these, and questions carry no secret. */
 bool render_spop_uses(const struct render_model *m, const struct address *listener);
 bool render_spop_has_secret(const struct render_model *m);
 
-/* `abns@` and a name that no other instance in this network namespace has. */
+/* `abns@` and a name that is unique in this network namespace. */
 void render_own_address(const struct render_model *m, const char *name, struct buffer *b);
 
 void render_stats(const struct render_model *m, struct buffer *b);

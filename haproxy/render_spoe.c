@@ -1,4 +1,4 @@
-/* relay-spoe.conf, and the backend that leads to the agent. */
+/* relay-spoe.conf, and the backend of the agent. */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
@@ -24,7 +24,7 @@ bool render_spop_has_secret(const struct render_model *m)
 	return !has_local(m);
 }
 
-/* Where each argument comes from; the generation is built in append_arg(). */
+/* The source of each argument; append_arg() writes the generation. */
 static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
 	[SEAM_ARG_ID] = "unique-id",
@@ -106,7 +106,7 @@ static void append_groups(const struct message *rows, size_t count, struct buffe
 	buffer_append_str(b, "\n");
 }
 
-/* The same agent, asked by requests that must wait for a slot: it answers each when its time has come. */
+/* A second engine to the same agent, for requests that wait for a slot. */
 static void append_wait_engine(const struct render_model *m, struct buffer *b)
 {
 	buffer_printf(b,
@@ -129,8 +129,8 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 }
 
 /*
- * `option async` stays on although the agent never announces it: its offer tells the versions in
- * which pipelining is always safe (HAPROXY.md 4).
+ * `option async` stays on although the agent never announces it: HAProxy offers it only in the versions
+ * where pipelining is always safe (docs/HAPROXY-NOTES.md, pipelining).
  */
 int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtext *e)
 {

@@ -1,4 +1,4 @@
-/* The stats page and HAProxy's own Prometheus exporter: to look at, not to change anything. */
+/* The stats page and HAProxy's Prometheus exporter, both read-only. */
 #include "haproxy/render_parts.h"
 
 void render_stats(const struct render_model *m, struct buffer *b)

@@ -1,4 +1,4 @@
-/* What the frontends share: the record of a stream, the question about it, the gauge. */
+/* The parts that all frontends share: end record, question to the agent, gauge. */
 #include "common/record.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define BROKEN_CONNECTIONS 8 /* questions more for connections that a dead agent left */
+#define BROKEN_CONNECTIONS 8 /* more questions, for the connections of a dead agent */
 
 void render_log(const struct render_model *m, const char *unique_id, struct buffer *b)
 {
@@ -46,9 +46,9 @@ static void append_ask(struct buffer *b, const char *message, const char *condit
 }
 
 /*
- * An agent that died leaves several broken connections behind, and HAProxy 2.6 finds out about each by
- * losing a question on it, at once and with error 255 or 257 (SPOE.txt 2.5). A question that ran into
- * its time limit is not asked a third time.
+ * A dead agent leaves several broken connections. HAProxy 2.6 notices each only when it loses a question
+ * on it, which fails at once with error 255 or 257 (SPOE.txt 2.5). After a timeout there is no third
+ * question.
  */
 void render_question(
 	const char *message, const char *repeat, const char *condition, struct buffer *b)

@@ -1,6 +1,6 @@
 /*
- * HAProxy's runtime and master sockets, and its binary: check, reload, questions. Blocking, each call
- * with its own time limit; for control, never for the agent.
+ * HAProxy's runtime and master sockets and its binary: check, reload, commands. Blocking; each call
+ * has a time limit. For the control process, never for the agent.
  */
 #ifndef RELAY_HAPROXY_RUNTIME_H
 #define RELAY_HAPROXY_RUNTIME_H
@@ -13,17 +13,17 @@
 
 #define RUNTIME_ANSWER_MAX ((size_t)16 << 20)
 
-/* One command, its whole answer appended. 0, -ETIMEDOUT, -ECONNREFUSED, -errno. */
+/* Sends one command and appends the whole answer. 0, -ETIMEDOUT, -ECONNREFUSED, -errno. */
 int runtime_command(const char *socket_path, const char *command, int timeout_ms,
 	struct buffer *answer, struct errtext *e);
 
-/* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's own first complaint; -ETIMEDOUT; -ENOENT. */
+/* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's first alert; -ETIMEDOUT; -ENOENT. */
 int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e);
 
 /*
- * Asks the master to reload and waits until the new worker serves or the reload has failed (2.6
- * answers at once and must be watched through `show proc`; 2.7 and later report). 0; -EPROTO with
- * the reason when the new configuration was not taken; -ETIMEDOUT.
+ * Asks the master to reload and waits until the new worker serves or the reload has failed (2.7 and
+ * later report the outcome; for 2.6 this call watches `show proc`). 0; -EPROTO with the reason if
+ * HAProxy rejected the new configuration; -ETIMEDOUT.
  */
 int runtime_reload(const char *master_socket, int timeout_ms, struct errtext *e);
 

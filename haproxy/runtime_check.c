@@ -1,4 +1,4 @@
-/* `BINARY -c -f CFG`: what HAProxy itself says about a configuration. */
+/* `BINARY -c -f CFG`: HAProxy checks a configuration. */
 #include "haproxy/runtime.h"
 #include "haproxy/runtime_socket.h"
 #include "haproxy/runtime_text.h"
@@ -36,7 +36,7 @@ static int spawn_check(const char *binary, const char *cfg_path, int output, pid
 	return -error;
 }
 
-/* Reads until the child has closed its end; what is beyond the maximum is read and dropped. */
+/* Reads until the child closes its end; drops everything beyond the maximum. */
 static int read_output(int fd, int64_t deadline_ms, struct buffer *out)
 {
 	char chunk[4096];
@@ -58,7 +58,7 @@ static int read_output(int fd, int64_t deadline_ms, struct buffer *out)
 	}
 }
 
-/* Its exit status, or -ETIMEDOUT after it was killed. */
+/* The child's exit status, or -ETIMEDOUT after killing it. */
 static int reap(pid_t pid, int64_t deadline_ms)
 {
 	int status;

@@ -1,7 +1,7 @@
 /*
- * Reload through the master socket. From 2.7 on the master says how it went; 2.6 closes the connection
- * when it executes itself anew, and tells by the counters of `show proc` once it is back: one reload
- * more, and `failed` zero when it was taken (HAPROXY.md 24).
+ * Reload through the master socket. From 2.7 on the master reports the outcome. 2.6 closes the
+ * connection when it re-executes itself; afterwards `show proc` counts one reload more, with `failed`
+ * zero if it succeeded.
  */
 #include "haproxy/runtime.h"
 #include "haproxy/runtime_socket.h"
@@ -30,10 +30,10 @@ static int refused(struct slice log, struct errtext *e)
 
 	if (runtime_first_alert(log, alert, sizeof(alert)))
 		return errtext_set(e, -EPROTO, "HAProxy kept its old configuration: %s", alert);
-	return errtext_set(e, -EPROTO, "HAProxy kept its old configuration; its own log says why");
+	return errtext_set(e, -EPROTO, "HAProxy kept its old configuration; see HAProxy's log");
 }
 
-/* While a 2.6 master loads, nobody listens: errors before the deadline mean "not yet". */
+/* A 2.6 master does not listen while it loads: errors before the deadline mean "not yet". */
 static int wait_for_reload(
 	const char *socket, uint64_t reloads_before, int64_t deadline_ms, struct errtext *e)
 {
@@ -61,7 +61,7 @@ int runtime_reload(const char *master_socket, int timeout_ms, struct errtext *e)
 	error = runtime_exchange(master_socket, "reload", false, deadline, &answer, e);
 	struct slice text = buffer_slice(&answer);
 	if (error == -ECONNRESET || error == -EPIPE)
-		error = 0; /* the master executed itself with our line half read */
+		error = 0; /* the master re-executed itself before it had read our line */
 	if (!error && slice_has_prefix(text, SLICE_LITERAL("Success=0")))
 		error = refused(text, e);
 	else if (!error && !slice_has_prefix(text, SLICE_LITERAL("Success=1")))

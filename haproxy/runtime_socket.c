@@ -30,7 +30,7 @@ static int wait_for(int fd, short events, int64_t deadline_ms)
 	}
 }
 
-/* A Unix socket whose backlog is full answers EAGAIN to a non-blocking connect, and is not waited for. */
+/* With a full backlog a non-blocking connect to a Unix socket fails with EAGAIN at once. */
 static int connect_unix(int fd, const struct sockaddr_un *sun, int64_t deadline_ms)
 {
 	while (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0) {

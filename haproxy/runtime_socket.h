@@ -12,9 +12,9 @@
 int64_t runtime_now_ms(void);
 
 /*
- * Sends one command and reads to the end. A master keeps a connection open for more commands unless
- * its end is closed (`close_write`); `reload` must keep it open to hear how it went. 0 or -errno;
- * -ETIMEDOUT at the deadline.
+ * Sends one command and reads to the end of the answer. A master waits for more commands unless the
+ * sender closes its side (`close_write`); `reload` must leave it open to learn the outcome. 0 or
+ * -errno; -ETIMEDOUT at the deadline.
  */
 int runtime_exchange(const char *socket_path, const char *command, bool close_write,
 	int64_t deadline_ms, struct buffer *answer, struct errtext *e);

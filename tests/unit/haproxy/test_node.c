@@ -104,7 +104,7 @@ static void shows_a_node_neither_plain_text_nor_addresses(void **state)
 	model.backends[1].tls = true;
 	model.backends[1].host = "127.0.0.1";
 	assert_string_equal(model_refusal(&model),
-		"backend b2-demo-far: 127.0.0.1 is an address, and an egress node is told names only");
+		"backend b2-demo-far: 127.0.0.1 is an address, but an egress node needs a name");
 }
 
 static void refuses_nodes_that_cannot_be_written(void **state)
