@@ -102,7 +102,7 @@ static bool is_near(const struct decide_context *c, const struct snapshot_accoun
 /* P4: so many new bindings and unbound requests in a row, then another account, where there is one. */
 static bool is_used_up(const struct decide_context *c, const struct snapshot_account *a)
 {
-	const struct statefile_usage *pool = c->verdict->pool_usage;
+	const struct statefile_usage *pool = c->scratch.pool_usage;
 
 	return a->max_consecutive && pool->last_account == a->id &&
 		pool->consecutive >= a->max_consecutive;
@@ -277,7 +277,7 @@ static uint64_t wait_ms(const struct decide_context *c)
 static bool take_last_resort(struct decide_context *c, struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
-	struct budget *budget = budget_of(c, v->pool_usage);
+	struct budget *budget = budget_of(c, c->scratch.pool_usage);
 
 	if (!choice->resort.account || choice->limited || choice->only ||
 		v->pool->members.count < 2)
@@ -345,7 +345,7 @@ uint32_t decide_attempts(const struct snapshot *s)
 
 bool decide_may_retry(const struct decide_context *c)
 {
-	struct budget *budget = budget_of(c, c->verdict->tenant_usage);
+	struct budget *budget = budget_of(c, c->scratch.tenant_usage);
 
 	budget_credit(budget, c->snapshot->head->health.retry_per_second, c->clock.now_ms);
 	return budget_has(budget);
@@ -403,8 +403,9 @@ enum refusal decide_account(struct decide_context *c)
 	struct choice choice = {.only = 0};
 
 	v->conversation = conversation_of(c);
-	v->pool_usage = usage_of(c->state->usages, USAGE_POOL, v->pool->id, c->clock.now_ms);
-	if (!v->pool_usage)
+	c->scratch.pool_usage =
+		usage_of(c->state->usages, USAGE_POOL, v->pool->id, c->clock.now_ms);
+	if (!c->scratch.pool_usage)
 		return REFUSAL_OVERLOADED;
 	if (others_wait(c))
 		return decide_wait(

@@ -49,11 +49,12 @@ static enum refusal find_lease(struct decide_context *c)
 		return REFUSAL_NO_ACCOUNT;
 	v->tenant = snapshot_tenant(c->snapshot, v->lease->tenant);
 	v->pool = snapshot_pool(c->snapshot, v->lease->pool);
-	v->tenant_usage = usage_find(c->state->usages, USAGE_TENANT, v->lease->tenant);
-	v->pool_usage = usage_of(c->state->usages, USAGE_POOL, v->lease->pool, c->clock.now_ms);
+	c->scratch.tenant_usage = usage_find(c->state->usages, USAGE_TENANT, v->lease->tenant);
+	c->scratch.pool_usage =
+		usage_of(c->state->usages, USAGE_POOL, v->lease->pool, c->clock.now_ms);
 	v->conversation = v->lease->conversation;
 	v->mark = (struct record_mark){.attempt = v->lease->attempt + 1};
-	if (!v->tenant || !v->pool || !v->tenant_usage || !v->pool_usage)
+	if (!v->tenant || !v->pool || !c->scratch.tenant_usage || !c->scratch.pool_usage)
 		return REFUSAL_NO_ACCOUNT;
 	return REFUSAL_NONE;
 }
@@ -89,12 +90,12 @@ static enum refusal go_on(struct decide_context *c)
 		v->lease->flags |= LEASE_UNSENT;
 	if (refusal != REFUSAL_NONE)
 		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : refusal;
-	v->account_usage =
+	c->scratch.account_usage =
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
-	if (!v->account_usage)
+	if (!c->scratch.account_usage)
 		return REFUSAL_OVERLOADED;
 	if (!unsent)
-		budget_spend(&c->state->budgets[v->tenant_usage - c->state->usages->rows]);
+		budget_spend(&c->state->budgets[c->scratch.tenant_usage - c->state->usages->rows]);
 	decide_move(c);
 	return REFUSAL_NONE;
 }

@@ -91,7 +91,6 @@ struct decide_verdict {
 	int64_t wake_ms;    /* before that nothing can change; 0 = at any time */
 	/* as far as the stages came; NULL before */
 	const struct snapshot_key *key;
-	const struct keytable *key_table;
 	const struct snapshot_tenant *tenant;
 	const struct snapshot_pool *pool;
 	const struct snapshot_account *account;
@@ -100,7 +99,6 @@ struct decide_verdict {
 	bool bad_key_cached;   /* it was in the cache of bad keys */
 	bool bad_key_unknown;  /* well-formed, and looked up in vain: it belongs into the cache */
 	uint64_t conversation; /* keyed hash, 0 = none */
-	struct statefile_usage *tenant_usage, *key_usage, *account_usage, *pool_usage;
 	/* of DECIDE_ALLOW: the upstream's path is prefix + rest */
 	bool path_changed;
 	struct slice path_prefix;
@@ -125,6 +123,12 @@ struct decide_state {
 	bool draining;
 };
 
+/* What a stage leaves to the stages after it; the verdict has what the caller needs. */
+struct decide_scratch {
+	const struct keytable *key_table; /* of the verdict's key */
+	struct statefile_usage *tenant_usage, *key_usage, *account_usage, *pool_usage;
+};
+
 struct decide_context {
 	const struct snapshot *snapshot;
 	struct decide_state *state;
@@ -132,6 +136,7 @@ struct decide_context {
 	struct window_clock clock;
 	uint64_t random;
 	struct decide_verdict *verdict;
+	struct decide_scratch scratch;
 };
 
 typedef enum refusal decide_stage_fn(struct decide_context *c);

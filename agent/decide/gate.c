@@ -81,7 +81,7 @@ enum refusal decide_networks(struct decide_context *c)
 	const struct decide_verdict *v = c->verdict;
 	const struct cidr *networks = SNAPSHOT_ROWS(c->snapshot, NETWORK, struct cidr);
 	bool allowed = list_allows(networks, v->tenant->networks, c->request) &&
-		list_allows(v->key_table->networks, v->key->networks, c->request);
+		list_allows(c->scratch.key_table->networks, v->key->networks, c->request);
 
 	return allowed ? REFUSAL_NONE : REFUSAL_IP_NOT_ALLOWED;
 }

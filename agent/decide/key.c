@@ -31,7 +31,7 @@ static enum refusal look_up(struct decide_context *c, struct slice key)
 	if (v->bad_key_cached)
 		return REFUSAL_INVALID_API_KEY;
 	relaykey_hash(&c->snapshot->hasher, key, hash);
-	v->key = snapshot_key(c->snapshot, hash, &v->key_table);
+	v->key = snapshot_key(c->snapshot, hash, &c->scratch.key_table);
 	v->bad_key_unknown = !v->key;
 	if (!v->key)
 		return REFUSAL_INVALID_API_KEY;

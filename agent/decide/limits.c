@@ -89,10 +89,10 @@ static struct obstacle find_obstacle(struct decide_context *c)
 	const struct decide_verdict *v = c->verdict;
 	struct obstacle obstacle = {.refusal = REFUSAL_NONE};
 
-	look_at_windows(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, &obstacle);
-	look_at_windows(c, USAGE_KEY, &v->key->limits, v->key_usage, &obstacle);
-	look_at_slots(c, USAGE_KEY, &v->key->limits, v->key_usage, &obstacle);
-	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, v->tenant_usage, &obstacle);
+	look_at_windows(c, USAGE_TENANT, &v->tenant->limits, c->scratch.tenant_usage, &obstacle);
+	look_at_windows(c, USAGE_KEY, &v->key->limits, c->scratch.key_usage, &obstacle);
+	look_at_slots(c, USAGE_KEY, &v->key->limits, c->scratch.key_usage, &obstacle);
+	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, c->scratch.tenant_usage, &obstacle);
 	return obstacle;
 }
 
@@ -102,9 +102,9 @@ enum refusal decide_limits(struct decide_context *c)
 	struct usages *usages = c->state->usages;
 	int64_t now = c->clock.now_ms;
 
-	v->tenant_usage = usage_of(usages, USAGE_TENANT, v->tenant->id, now);
-	v->key_usage = usage_of(usages, USAGE_KEY, v->key->id, now);
-	if (!v->tenant_usage || !v->key_usage)
+	c->scratch.tenant_usage = usage_of(usages, USAGE_TENANT, v->tenant->id, now);
+	c->scratch.key_usage = usage_of(usages, USAGE_KEY, v->key->id, now);
+	if (!c->scratch.tenant_usage || !c->scratch.key_usage)
 		return REFUSAL_OVERLOADED;
 	if (v->repeated)
 		return REFUSAL_NONE;

@@ -118,7 +118,7 @@ static void fill_lease(const struct decide_context *c, struct statefile_lease *l
 
 static void count_consecutive(struct decide_context *c)
 {
-	struct statefile_usage *pool = c->verdict->pool_usage;
+	struct statefile_usage *pool = c->scratch.pool_usage;
 	uint32_t account = c->verdict->account->id;
 
 	if (c->verdict->bound)
@@ -136,7 +136,7 @@ static void notice(struct decide_context *c, enum usage_window w, uint32_t *noti
 {
 	const struct decide_verdict *v = c->verdict;
 	uint64_t limit = window_limit(&v->tenant->limits, w);
-	uint64_t used = window_clock_count(&c->clock, v->tenant_usage, w);
+	uint64_t used = window_clock_count(&c->clock, c->scratch.tenant_usage, w);
 
 	if (limit == 0 || used * 100 < limit * NOTICE_PERCENT || *noticed == c->clock.numbers[w])
 		return;
@@ -146,36 +146,36 @@ static void notice(struct decide_context *c, enum usage_window w, uint32_t *noti
 
 static void earn_budget(const struct decide_context *c)
 {
-	size_t row = (size_t)(c->verdict->tenant_usage - c->state->usages->rows);
+	size_t row = (size_t)(c->scratch.tenant_usage - c->state->usages->rows);
 
 	budget_earn(&c->state->budgets[row], c->snapshot->head->health.retry_percent);
 }
 
 static void count_request(struct decide_context *c)
 {
-	struct decide_verdict *v = c->verdict;
+	const struct decide_scratch *s = &c->scratch;
 
-	usage_add(v->tenant_usage, &c->clock);
-	usage_add(v->key_usage, &c->clock);
-	usage_add(v->account_usage, &c->clock);
+	usage_add(s->tenant_usage, &c->clock);
+	usage_add(s->key_usage, &c->clock);
+	usage_add(s->account_usage, &c->clock);
 	count_consecutive(c);
-	notice(c, USAGE_DAY, &v->tenant_usage->noticed[0], DECIDE_NOTICED_DAY);
-	notice(c, USAGE_MONTH, &v->tenant_usage->noticed[1], DECIDE_NOTICED_MONTH);
+	notice(c, USAGE_DAY, &s->tenant_usage->noticed[0], DECIDE_NOTICED_DAY);
+	notice(c, USAGE_MONTH, &s->tenant_usage->noticed[1], DECIDE_NOTICED_MONTH);
 }
 
-static void hold_slots(struct usages *u, const struct decide_verdict *v)
+static void hold_slots(const struct decide_context *c)
 {
-	usage_enter(u, v->tenant_usage);
-	usage_enter(u, v->key_usage);
-	usage_enter(u, v->account_usage);
+	usage_enter(c->state->usages, c->scratch.tenant_usage);
+	usage_enter(c->state->usages, c->scratch.key_usage);
+	usage_enter(c->state->usages, c->scratch.account_usage);
 }
 
 static enum refusal admit(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	struct decide_state *state = c->state;
-	struct statefile_usage *usages[STATEFILE_UNDO_USAGES] = {
-		v->tenant_usage, v->key_usage, v->account_usage, v->pool_usage};
+	struct statefile_usage *usages[STATEFILE_UNDO_USAGES] = {c->scratch.tenant_usage,
+		c->scratch.key_usage, c->scratch.account_usage, c->scratch.pool_usage};
 	struct statefile_lease *lease = lease_new(state->leases, c->request->id);
 
 	if (!lease)
@@ -185,7 +185,7 @@ static enum refusal admit(struct decide_context *c)
 	count_request(c);
 	fill_lease(c, lease);
 	undo_end(state->undo);
-	hold_slots(state->usages, v);
+	hold_slots(c);
 	earn_budget(c);
 	v->lease = lease;
 	return REFUSAL_NONE;
@@ -201,13 +201,13 @@ void decide_move(struct decide_context *c)
 	struct decide_state *state = c->state;
 	struct statefile_lease *lease = v->lease;
 	struct statefile_usage *last = usage_find(state->usages, USAGE_ACCOUNT, lease->account);
-	struct statefile_usage *usages[] = {v->account_usage, last};
+	struct statefile_usage *usages[] = {c->scratch.account_usage, last};
 	uint32_t attempt = lease->attempt;
 	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
 
 	decide_enter(c, attempt + 1);
-	undo_begin(state->undo, usages, last == v->account_usage ? 1 : 2, lease);
-	usage_add(v->account_usage, &c->clock);
+	undo_begin(state->undo, usages, last == c->scratch.account_usage ? 1 : 2, lease);
+	usage_add(c->scratch.account_usage, &c->clock);
 	if (unsent && last)
 		usage_give_back(last, attempt > 1 ? lease->again_ms : lease->decided_ms);
 	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS && lease->account != v->account->id)
@@ -217,7 +217,7 @@ void decide_move(struct decide_context *c)
 	lease->again_ms = c->clock.now_ms;
 	undo_end(state->undo);
 	usage_leave(state->usages, last);
-	usage_enter(state->usages, v->account_usage);
+	usage_enter(state->usages, c->scratch.account_usage);
 	if (v->conversation)
 		binding_set(state->bindings, v->conversation, v->account->id, c->clock.now_ms);
 }
@@ -226,9 +226,9 @@ enum refusal decide_reserve(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 
-	v->account_usage =
+	c->scratch.account_usage =
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
-	if (!v->account_usage)
+	if (!c->scratch.account_usage)
 		return REFUSAL_OVERLOADED;
 	if (v->repeated) {
 		decide_enter(c, v->lease->attempt);
