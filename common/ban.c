@@ -1,5 +1,7 @@
 #include "common/ban.h"
 
+#include "common/search.h"
+
 #include <string.h>
 
 static int compare(const struct cidr *a, const struct cidr *b)
@@ -17,21 +19,18 @@ int ban_order(const void *a, const void *b)
 	return compare(&left->network, &right->network);
 }
 
+static bool is_before(const void *row, const void *key)
+{
+	const struct snapshot_ban *ban = row;
+
+	return compare(&ban->network, key) < 0;
+}
+
 /* The first row that is not below `wanted`. */
 static uint32_t lower_bound(
 	const struct snapshot_ban *bans, uint32_t count, const struct cidr *wanted)
 {
-	uint32_t low = 0;
-	uint32_t high = count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (compare(&bans[middle].network, wanted) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (uint32_t)search_rows(bans, count, sizeof(*bans), is_before, wanted);
 }
 
 static bool is_in_force(const struct snapshot_ban *ban, int64_t now_ms)

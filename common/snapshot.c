@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "common/ban.h"
+#include "common/search.h"
 #include "common/snapshot_layout.h"
 
 static const size_t row_sizes[SNAPSHOT_SECTION_COUNT] = {
@@ -296,52 +297,20 @@ struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t)
 	return (struct slice){ROWS(s, TEXT, char) + t.offset, t.len};
 }
 
-/* Binary search in rows that begin with their id and are sorted by it; NULL when there is none. */
-static const void *find_by_id(const struct snapshot *s, enum snapshot_section section, uint32_t id)
-{
-	const char *rows = s->sections[section];
-	size_t size = row_sizes[section];
-	uint32_t low = 0;
-	uint32_t high = s->counts[section];
-	uint32_t found;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		memcpy(&found, rows + middle * size, sizeof(found));
-		if (found == id)
-			return rows + middle * size;
-		if (found < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
 const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t id)
 {
-	return find_by_id(s, SNAPSHOT_TENANT, id);
+	return search_id(ROWS(s, TENANT, struct snapshot_tenant), s->counts[SNAPSHOT_TENANT],
+		sizeof(struct snapshot_tenant), id);
 }
 
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id)
 {
-	return find_by_id(s, SNAPSHOT_POOL, id);
+	return search_id(ROWS(s, POOL, struct snapshot_pool), s->counts[SNAPSHOT_POOL],
+		sizeof(struct snapshot_pool), id);
 }
 
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id)
 {
-	const struct snapshot_account *rows = ROWS(s, ACCOUNT, struct snapshot_account);
-	uint32_t low = 0;
-	uint32_t high = s->counts[SNAPSHOT_ACCOUNT];
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (rows[middle].id == id)
-			return &rows[middle];
-		if (rows[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	return search_id(ROWS(s, ACCOUNT, struct snapshot_account), s->counts[SNAPSHOT_ACCOUNT],
+		sizeof(struct snapshot_account), id);
 }

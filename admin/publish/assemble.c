@@ -3,6 +3,7 @@
 #include "admin/publish/assemble_parts.h"
 #include "common/log.h"
 #include "common/num.h"
+#include "common/search.h"
 
 #include <errno.h>
 
@@ -11,22 +12,18 @@ void idmap_add(struct idmap *m, int64_t id)
 	buffer_append(&m->ids, &id, sizeof(id));
 }
 
+static bool is_before(const void *row, const void *key)
+{
+	return *(const int64_t *)row < *(const int64_t *)key;
+}
+
 int64_t idmap_find(const struct idmap *m, int64_t id)
 {
 	const int64_t *ids = (const int64_t *)(const void *)m->ids.data;
-	size_t low = 0;
-	size_t high = m->ids.len / sizeof(*ids);
+	size_t count = m->ids.len / sizeof(*ids);
+	size_t at = search_rows(ids, count, sizeof(*ids), is_before, &id);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (ids[middle] == id)
-			return (int64_t)middle;
-		if (ids[middle] < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return -1;
+	return at < count && ids[at] == id ? (int64_t)at : -1;
 }
 
 struct snapshot_text assemble_text(struct assemble *a, sqlite3_stmt *st, int column)

@@ -1,5 +1,7 @@
 #include "admin/store/names.h"
 
+#include "common/search.h"
+
 #include <errno.h>
 
 int names_load(struct names *n, struct store *s, const char *sql, struct errtext *e)
@@ -32,18 +34,8 @@ const struct name_row *names_rows(const struct names *n, size_t *ret_count)
 
 const struct name_row *names_find(const struct names *n, uint32_t id)
 {
-	size_t high;
-	const struct name_row *rows = names_rows(n, &high);
-	size_t low = 0;
+	size_t count;
+	const struct name_row *rows = names_rows(n, &count);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (rows[middle].id == id)
-			return &rows[middle];
-		if (rows[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	return search_id(rows, count, sizeof(*rows), id);
 }
