@@ -182,7 +182,7 @@ static void use_control_channel(struct process *p, int fd)
 static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct process *p = timer->data;
-	int64_t now = clock_monotonic_ns() / 1000000;
+	int64_t now = clock_monotonic_ms();
 	int64_t last = p->agent.last_question_ms > p->drain_began_ms ? p->agent.last_question_ms
 								     : p->drain_began_ms;
 
@@ -195,7 +195,7 @@ static void start_draining(struct process *p)
 {
 	p->agent.state.draining = true;
 	waiting_refuse_all(&p->agent);
-	p->drain_began_ms = clock_monotonic_ns() / 1000000;
+	p->drain_began_ms = clock_monotonic_ms();
 	ev_timer_start(p->agent.loop, &p->drain_timer);
 }
 

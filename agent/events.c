@@ -48,7 +48,7 @@ static board_counter *counter(const struct events *e, enum board_counter_id id)
 
 static void complain(struct quiet *q, const char *message, uint64_t n)
 {
-	if (!quiet_may_speak(q, clock_monotonic_ns() / 1000000))
+	if (!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
 	log_event(LOG_LEVEL_WARNING, message, LOG_INT("count", n),
 		LOG_INT("suppressed", q->suppressed));

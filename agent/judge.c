@@ -209,7 +209,7 @@ static void note_rubbish(struct agent *a, const struct attempt *t, const struct 
 	struct quiet *q = &a->rubbish_quiet;
 
 	if (memcmp(r->termination, "PH", 2) != 0 || r->status != 502 ||
-		!quiet_may_speak(q, clock_monotonic_ns() / 1000000))
+		!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
 	log_event(LOG_LEVEL_WARNING, "an upstream's answer was not valid HTTP",
 		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)),

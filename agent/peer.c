@@ -62,14 +62,9 @@ struct peers {
 	uint8_t output[PEER_WRITE_SIZE];
 };
 
-static int64_t now_ms(void)
-{
-	return clock_monotonic_ns() / 1000000;
-}
-
 static void complain(struct quiet *q, const char *message, const char *why)
 {
-	if (!quiet_may_speak(q, now_ms()))
+	if (!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
 	log_event(LOG_LEVEL_WARNING, message, LOG_STR("reason", why),
 		LOG_INT("suppressed", q->suppressed));
@@ -117,13 +112,13 @@ static int64_t deadline_of(enum peer_state state)
 {
 	switch (state) {
 	case PEER_OPENING:
-		return now_ms() + PEER_HELLO_MS;
+		return clock_monotonic_ms() + PEER_HELLO_MS;
 	case PEER_SERVING:
 		return INT64_MAX;
 	case PEER_STALLED:
-		return now_ms() + PEER_STALL_MS;
+		return clock_monotonic_ms() + PEER_STALL_MS;
 	case PEER_LINGERING:
-		return now_ms() + PEER_LINGER_MS;
+		return clock_monotonic_ms() + PEER_LINGER_MS;
 	}
 	return INT64_MAX;
 }
@@ -594,7 +589,7 @@ static void on_listener(struct ev_loop *loop, ev_io *io, int events)
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct peers *p = timer->data;
-	int64_t now = now_ms();
+	int64_t now = clock_monotonic_ms();
 	struct peer *next;
 
 	(void)loop;

@@ -19,6 +19,11 @@ int64_t clock_monotonic_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+int64_t clock_monotonic_ms(void)
+{
+	return clock_monotonic_ns() / 1000000;
+}
+
 /* Milliseconds within the second, 0..999 before 1970 too. */
 static int millis_of(int64_t wall_ms)
 {

@@ -6,6 +6,7 @@
 
 int64_t clock_wall_ms(void);	  /* Unix time, milliseconds */
 int64_t clock_monotonic_ns(void); /* never goes back */
+int64_t clock_monotonic_ms(void); /* the same clock in milliseconds */
 
 /* RFC 3339 UTC. "2026-01-02T03:04:05Z" / with ".678" */
 #define CLOCK_RFC3339_SIZE 32

@@ -1,5 +1,6 @@
 #include "haproxy/runtime.h"
 
+#include "common/clock.h"
 #include "haproxy/runtime_socket.h"
 #include "haproxy/runtime_text.h"
 
@@ -11,7 +12,7 @@ int runtime_command(const char *socket_path, const char *command, int timeout_ms
 	if (strchr(command, '\n'))
 		return errtext_set(e, -EINVAL, "a command for HAProxy holds a line feed");
 	return runtime_exchange(
-		socket_path, command, true, runtime_now_ms() + timeout_ms, answer, e);
+		socket_path, command, true, clock_monotonic_ms() + timeout_ms, answer, e);
 }
 
 static bool is_given(const char *path)
@@ -50,7 +51,7 @@ static int read_workers(
 int runtime_status(const char *admin_socket, const char *master_socket, int timeout_ms,
 	struct runtime_status *ret, struct errtext *e)
 {
-	int64_t deadline = runtime_now_ms() + timeout_ms;
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
 	struct runtime_status status = {.workers = 1};
 	int error;
 

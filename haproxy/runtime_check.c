@@ -1,5 +1,7 @@
 /* `BINARY -c -f CFG`: HAProxy checks a configuration. */
 #include "haproxy/runtime.h"
+
+#include "common/clock.h"
 #include "haproxy/runtime_socket.h"
 #include "haproxy/runtime_text.h"
 
@@ -43,7 +45,7 @@ static int read_output(int fd, int64_t deadline_ms, struct buffer *out)
 
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = deadline_ms - runtime_now_ms();
+		int64_t left = deadline_ms - clock_monotonic_ms();
 		if (left <= 0)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, (int)left) <= 0)
@@ -70,7 +72,7 @@ static int reap(pid_t pid, int64_t deadline_ms)
 			break;
 		if (done < 0 && errno != EINTR)
 			return -errno;
-		if (runtime_now_ms() < deadline_ms) {
+		if (clock_monotonic_ms() < deadline_ms) {
 			poll(NULL, 0, WAIT_INTERVAL_MS);
 		} else if (!killed) {
 			kill(pid, SIGKILL);
@@ -119,7 +121,7 @@ int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, stru
 
 	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
 		return errtext_set(e, -errno, "cannot make a pipe: %s", strerror(errno));
-	int error = run_check(binary, cfg_path, runtime_now_ms() + timeout_ms, pipe_ends, e);
+	int error = run_check(binary, cfg_path, clock_monotonic_ms() + timeout_ms, pipe_ends, e);
 	close(pipe_ends[0]);
 	return error;
 }

@@ -4,6 +4,8 @@
  * zero if it succeeded.
  */
 #include "haproxy/runtime.h"
+
+#include "common/clock.h"
 #include "haproxy/runtime_socket.h"
 #include "haproxy/runtime_text.h"
 
@@ -39,7 +41,7 @@ static int wait_for_reload(
 {
 	struct runtime_processes now;
 
-	while (runtime_now_ms() < deadline_ms) {
+	while (clock_monotonic_ms() < deadline_ms) {
 		if (read_processes(socket, deadline_ms, &now, NULL) == 0 &&
 			now.reloads != reloads_before)
 			return now.failed ? refused((struct slice){NULL, 0}, e) : 0;
@@ -51,7 +53,7 @@ static int wait_for_reload(
 
 int runtime_reload(const char *master_socket, int timeout_ms, struct errtext *e)
 {
-	int64_t deadline = runtime_now_ms() + timeout_ms;
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
 	struct runtime_processes before;
 	struct buffer answer = {0};
 	int error = read_processes(master_socket, deadline, &before, e);

@@ -9,17 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int64_t runtime_now_ms(void)
-{
-	return clock_monotonic_ns() / 1000000;
-}
-
 static int wait_for(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
 	for (;;) {
-		int64_t left = deadline_ms - runtime_now_ms();
+		int64_t left = deadline_ms - clock_monotonic_ms();
 		if (left <= 0)
 			return -ETIMEDOUT;
 		int n = poll(&p, 1, left > 60000 ? 60000 : (int)left);
@@ -36,7 +31,7 @@ static int connect_unix(int fd, const struct sockaddr_un *sun, int64_t deadline_
 	while (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
-		if (runtime_now_ms() >= deadline_ms)
+		if (clock_monotonic_ms() >= deadline_ms)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 10);
 	}

@@ -1,4 +1,4 @@
-/* One exchange on a runtime or master socket, within a deadline. */
+/* One exchange on a runtime or master socket, within a deadline in clock_monotonic_ms(). */
 #ifndef RELAY_HAPROXY_RUNTIME_SOCKET_H
 #define RELAY_HAPROXY_RUNTIME_SOCKET_H
 
@@ -7,9 +7,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Milliseconds of the monotonic clock. */
-int64_t runtime_now_ms(void);
 
 /*
  * Sends one command and reads to the end of the answer. A master waits for more commands unless the

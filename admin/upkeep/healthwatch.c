@@ -254,7 +254,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	healthwatch_poll(timer->data, clock_monotonic_ns() / 1000000);
+	healthwatch_poll(timer->data, clock_monotonic_ms());
 }
 
 void healthwatch_start(struct healthwatch *w, struct control *c)

@@ -38,16 +38,11 @@ struct refresh {
 	bool draining;
 };
 
-static int64_t now_ms(void)
-{
-	return clock_monotonic_ns() / 1000000;
-}
-
 static void leave_gate(struct refresh_item *item)
 {
 	struct refresh *r = item->owner;
 
-	refresh_gate_leave(&r->gates, item->gate, now_ms(),
+	refresh_gate_leave(&r->gates, item->gate, clock_monotonic_ms(),
 		(int64_t)r->control->config.health_refresh_pause_ms);
 }
 
@@ -80,7 +75,7 @@ static void take_success(struct refresh_item *item, const struct refresh_settled
 
 	item->failures = item->retries = 0;
 	item->generation = -1;
-	item->renewed_ms = now_ms();
+	item->renewed_ms = clock_monotonic_ms();
 	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
 }
 
@@ -108,7 +103,7 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 
 	r->counts[s->outcome] += s->action.step != REFRESH_FORGET;
 	item->has_reply = false;
-	item->not_before_ms = now_ms() + s->action.pause_ms;
+	item->not_before_ms = clock_monotonic_ms() + s->action.pause_ms;
 	switch (s->action.step) {
 	case REFRESH_COMMIT:
 		take_success(item, s);
@@ -153,7 +148,7 @@ static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 	if (!error)
 		take_settled(item, &settled);
 	else
-		item->not_before_ms = now_ms() + STORE_PAUSE_MS;
+		item->not_before_ms = clock_monotonic_ms() + STORE_PAUSE_MS;
 	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
 }
 
@@ -254,7 +249,8 @@ static void put_off(struct refresh_item *item, const struct errtext *e)
 {
 	const struct refresh_state state = {.retries = item->retries++};
 
-	item->not_before_ms = now_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
+	item->not_before_ms =
+		clock_monotonic_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
 	log_event(LOG_LEVEL_WARNING, "an account cannot be refreshed",
 		LOG_STR("account", item->name), LOG_STR("reason", e->text),
 		LOG_INT("retries", item->retries));
@@ -267,7 +263,7 @@ static int start(struct refresh_item *item, struct errtext *e)
 	struct refresh *r = item->owner;
 
 	if (r->draining || r->gates.busy >= REFRESH_PARALLEL_MAX ||
-		!refresh_gate_enter(&r->gates, item->client, now_ms(), item->repeats))
+		!refresh_gate_enter(&r->gates, item->client, clock_monotonic_ms(), item->repeats))
 		return -EAGAIN;
 	item->gate = item->client;
 	item->asked = false;
@@ -295,14 +291,14 @@ static bool is_scan_due(const struct refresh *r)
 
 	return r->version != store_version(c->store) ||
 		r->changes != board_get(&c->board->counters[BOARD_HEALTH_CHANGES]) ||
-		now_ms() - r->scanned_ms >= SCAN_MS;
+		clock_monotonic_ms() - r->scanned_ms >= SCAN_MS;
 }
 
 static void scan(struct refresh *r)
 {
 	struct control *c = r->control;
 	struct errtext e = {""};
-	const struct refresh_clock at = {clock_wall_ms(), now_ms()};
+	const struct refresh_clock at = {clock_wall_ms(), clock_monotonic_ms()};
 	uint64_t changes = board_get(&c->board->counters[BOARD_HEALTH_CHANGES]);
 	uint64_t version = store_version(c->store);
 	int error = refresh_list_scan(&r->list, r, c->store, c->board, at, &e);
@@ -317,7 +313,7 @@ static void run(struct refresh *r)
 {
 	struct errtext e = {""};
 	size_t n = 0;
-	struct refresh_item **due = refresh_list_due(&r->list, now_ms(), &n);
+	struct refresh_item **due = refresh_list_due(&r->list, clock_monotonic_ms(), &n);
 
 	for (size_t i = 0; i < n; i++) {
 		if (due[i]->has_reply)
@@ -335,11 +331,11 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	save_again(r);
-	refresh_waiters_end(&r->waiters, now_ms(), -ETIMEDOUT,
+	refresh_waiters_end(&r->waiters, clock_monotonic_ms(), -ETIMEDOUT,
 		"there is no outcome yet; it goes on in the background");
 	if (is_scan_due(r))
 		scan(r);
-	if (refresh_list_next_ms(&r->list) <= now_ms())
+	if (refresh_list_next_ms(&r->list) <= clock_monotonic_ms())
 		run(r);
 }
 
@@ -366,7 +362,8 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 
 int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void *context)
 {
-	return refresh_waiters_add(&r->waiters, account, now_ms() + REFRESH_WAIT_MS, told, context);
+	return refresh_waiters_add(
+		&r->waiters, account, clock_monotonic_ms() + REFRESH_WAIT_MS, told, context);
 }
 
 uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o)
@@ -391,10 +388,10 @@ struct refresh *refresh_new(struct control *c)
 
 void refresh_drain(struct refresh *r)
 {
-	int64_t end = now_ms() + REFRESH_DRAIN_MS;
+	int64_t end = clock_monotonic_ms() + REFRESH_DRAIN_MS;
 
 	r->draining = true;
-	while (r->gates.busy && now_ms() < end)
+	while (r->gates.busy && clock_monotonic_ms() < end)
 		ev_run(r->control->loop, EVRUN_ONCE);
 }
 

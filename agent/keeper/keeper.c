@@ -65,11 +65,6 @@ struct keeper {
 	int exit_code;
 };
 
-static int64_t now_ms(void)
-{
-	return clock_monotonic_ns() / 1000000;
-}
-
 static struct child *other_child(struct keeper *k, const struct child *c)
 {
 	return &k->children[c->role == CHILD_AGENT ? CHILD_CONTROL : CHILD_AGENT];
@@ -249,7 +244,7 @@ static int start_child(struct keeper *k, struct child *c)
 	c->fd = to_keeper[0];
 	c->ready = false;
 	c->started_ms = clock_wall_ms();
-	c->started_mono = now_ms();
+	c->started_mono = clock_monotonic_ms();
 	c->restart_at = -1;
 	send_to(other_child(k, c), CHANNEL_PEER, to_peer[0]);
 	close(to_peer[0]);
@@ -265,7 +260,8 @@ static void start_or_wait(struct keeper *k, struct child *c)
 		return;
 	log_event(LOG_LEVEL_ERROR, "a child cannot be started",
 		LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
-	c->restart_at = now_ms() + supervise_delay_ms(&c->supervise, false, now_ms());
+	c->restart_at = clock_monotonic_ms() +
+		supervise_delay_ms(&c->supervise, false, clock_monotonic_ms());
 }
 
 /* --- ending --- */
@@ -290,7 +286,7 @@ static void log_end(const struct child *c, int status, int64_t delay)
 /* A snapshot that crashes every agent soon after its start is left for the one before. */
 static void count_crash(struct keeper *k, struct child *c, int status)
 {
-	bool soon = now_ms() - c->started_mono < CRASH_SOON_MS;
+	bool soon = clock_monotonic_ms() - c->started_mono < CRASH_SOON_MS;
 
 	c->soon_crashes = is_crash(status) && soon ? c->soon_crashes + 1 : 0;
 	if (c->role != CHILD_AGENT || c->soon_crashes < CRASHES_BEFORE_FALLBACK || k->fell_back)
@@ -322,14 +318,14 @@ static void child_ended(struct keeper *k, struct child *c, int status)
 		return;
 	}
 	count_crash(k, c, status);
-	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, now_ms());
+	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, clock_monotonic_ms());
 	c->restarts++;
 	log_end(c, status, delay);
 	c->pid = 0;
 	if (delay == 0)
 		start_or_wait(k, c);
 	else
-		c->restart_at = now_ms() + delay;
+		c->restart_at = clock_monotonic_ms() + delay;
 }
 
 static void reap(struct keeper *k)
@@ -353,7 +349,7 @@ static void drain_next(struct keeper *k)
 	struct child *next = &k->children[agent_runs ? CHILD_AGENT : CHILD_CONTROL];
 
 	send_to(next, CHANNEL_DRAIN, -1);
-	k->stop_deadline = now_ms() + (agent_runs ? DRAIN_AGENT_MS : DRAIN_CONTROL_MS);
+	k->stop_deadline = clock_monotonic_ms() + (agent_runs ? DRAIN_AGENT_MS : DRAIN_CONTROL_MS);
 }
 
 static void kill_children(struct keeper *k)
@@ -507,7 +503,7 @@ static int poll_timeout(const struct keeper *k)
 
 	if (next == INT64_MAX)
 		return -1;
-	int64_t left = next - now_ms();
+	int64_t left = next - clock_monotonic_ms();
 	if (left < 0)
 		return 0;
 	return left > INT_MAX ? INT_MAX : (int)left;
@@ -515,7 +511,7 @@ static int poll_timeout(const struct keeper *k)
 
 static void act_on_time(struct keeper *k)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_monotonic_ms();
 
 	if (k->stopping && now >= k->stop_deadline) {
 		log_write(LOG_LEVEL_WARNING, "a child did not stop in time and is killed", NULL);
@@ -628,7 +624,7 @@ static void keeper_init(struct keeper *k, const struct config *c, const char *co
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++) {
 		k->children[i] =
 			(struct child){.role = (enum child_role)i, .fd = -1, .restart_at = -1};
-		supervise_init(&k->children[i].supervise, now_ms());
+		supervise_init(&k->children[i].supervise, clock_monotonic_ms());
 	}
 	k->children[CHILD_KEEPER].pid = getpid();
 	k->children[CHILD_KEEPER].started_ms = clock_wall_ms();

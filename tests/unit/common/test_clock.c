@@ -53,6 +53,16 @@ static void the_monotonic_clock_never_goes_back(void **state)
 	}
 }
 
+static void the_monotonic_clock_has_milliseconds_too(void **state)
+{
+	int64_t before = clock_monotonic_ns() / 1000000;
+	int64_t now = clock_monotonic_ms();
+
+	(void)state;
+	assert_true(before <= now);
+	assert_true(now <= clock_monotonic_ns() / 1000000);
+}
+
 static void the_wall_clock_counts_milliseconds(void **state)
 {
 	(void)state;
@@ -68,6 +78,7 @@ int main(void)
 		cmocka_unit_test(before_1970_the_milliseconds_still_count_up),
 		cmocka_unit_test(no_time_is_too_long_for_its_place),
 		cmocka_unit_test(the_monotonic_clock_never_goes_back),
+		cmocka_unit_test(the_monotonic_clock_has_milliseconds_too),
 		cmocka_unit_test(the_wall_clock_counts_milliseconds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
