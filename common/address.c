@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -206,36 +205,6 @@ int address_listen(const struct address *a, unsigned mode, struct errtext *e)
 			"%s: the address is in use; stop the other process or configure another one",
 			a->text);
 	return errtext_set(e, error, "%s: %s", a->text, strerror(-error));
-}
-
-static int wait_connected(int fd, int timeout_ms)
-{
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	int error = 0;
-	socklen_t len = sizeof(error);
-	int n = poll(&p, 1, timeout_ms);
-
-	if (n == 0)
-		return -ETIMEDOUT;
-	if (n < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return -errno;
-	return -error;
-}
-
-int address_connect(const struct address *a, int timeout_ms, struct errtext *e)
-{
-	int fd = new_socket(a);
-
-	if (fd < 0)
-		return errtext_set(e, fd, "%s: %s", a->text, strerror(-fd));
-	int error = connect(fd, &a->u.sa, a->len) < 0 ? -errno : 0;
-	if (error == -EINPROGRESS)
-		error = wait_connected(fd, timeout_ms);
-	if (error) {
-		close(fd);
-		return errtext_set(e, error, "%s: %s", a->text, strerror(-error));
-	}
-	return fd;
 }
 
 const char *address_format_haproxy(const struct address *a, char *out)

@@ -47,8 +47,6 @@ bool address_is_datagram(const struct address *a);
  * Returns the descriptor or a negative errno with a message that names the address and what to do.
  */
 int address_listen(const struct address *a, unsigned mode, struct errtext *e);
-/* A blocking connection with a time limit. Descriptor or negative errno. */
-int address_connect(const struct address *a, int timeout_ms, struct errtext *e);
 
 /* How HAProxy's configuration writes it: abns@NAME, unix@PATH, HOST:PORT. */
 #define ADDRESS_HAPROXY_SIZE (ADDRESS_TEXT_SIZE + 8)

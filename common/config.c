@@ -490,11 +490,6 @@ int config_state_path(const struct config *c, const char *name, char *out, size_
 	return join(c->state_dir.s, name, out, size);
 }
 
-int config_run_path(const struct config *c, const char *name, char *out, size_t size)
-{
-	return join(c->run_dir.s, name, out, size);
-}
-
 /* --- showing --- */
 
 static void format_value(const struct config_row *row, const struct config *c, struct buffer *out)

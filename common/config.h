@@ -92,8 +92,7 @@ void config_reload(struct config *c, const struct config *fresh);
 /* Derived values. Counts, or a negative errno that config_parse() has excluded. */
 int config_spop_listeners(const struct config *c, struct address out[ADDRESS_LIST_MAX]);
 bool config_spop_has_tcp(const struct config *c);
-/* STATE_DIR/NAME or RUN_DIR/NAME; -ENAMETOOLONG */
+/* STATE_DIR/NAME; -ENAMETOOLONG */
 int config_state_path(const struct config *c, const char *name, char *out, size_t size);
-int config_run_path(const struct config *c, const char *name, char *out, size_t size);
 
 #endif

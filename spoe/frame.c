@@ -4,23 +4,6 @@
 
 #include "spoe/reader.h"
 
-static const struct {
-	uint8_t type;
-	const char *name;
-} rows[] = {
-#define SPOE_FRAME_ROW(name, code, text) {code, text},
-	SPOE_FRAME_TYPES(SPOE_FRAME_ROW)
-#undef SPOE_FRAME_ROW
-};
-
-const char *spoe_frame_type_name(uint8_t type)
-{
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].type == type)
-			return rows[i].name;
-	return "unknown";
-}
-
 static enum spoe_answer refuse(enum spoe_status status, enum spoe_status *ret_status)
 {
 	*ret_status = status;

@@ -32,20 +32,15 @@ enum spoe_answer {
 	SPOE_BAD = -1,
 };
 
-/* X(NAME, type byte, text): the frame types of SPOE.txt 3.2.2; UNSET continued a fragmented one. */
-#define SPOE_FRAME_TYPES(X)                                                                        \
-	X(UNSET, 0, "unset")                                                                       \
-	X(HAPROXY_HELLO, 1, "haproxy-hello")                                                       \
-	X(HAPROXY_DISCONNECT, 2, "haproxy-disconnect")                                             \
-	X(NOTIFY, 3, "notify")                                                                     \
-	X(AGENT_HELLO, 101, "agent-hello")                                                         \
-	X(AGENT_DISCONNECT, 102, "agent-disconnect")                                               \
-	X(ACK, 103, "ack")
-
+/* SPOE.txt 3.2.2; UNSET continued a fragmented frame. */
 enum spoe_frame_type {
-#define SPOE_FRAME_ENUM(name, code, text) SPOE_FRAME_##name = code,
-	SPOE_FRAME_TYPES(SPOE_FRAME_ENUM)
-#undef SPOE_FRAME_ENUM
+	SPOE_FRAME_UNSET = 0,
+	SPOE_FRAME_HAPROXY_HELLO = 1,
+	SPOE_FRAME_HAPROXY_DISCONNECT = 2,
+	SPOE_FRAME_NOTIFY = 3,
+	SPOE_FRAME_AGENT_HELLO = 101,
+	SPOE_FRAME_AGENT_DISCONNECT = 102,
+	SPOE_FRAME_ACK = 103,
 };
 
 /* A frame in the caller's buffer; `payload` borrows from it. */
@@ -57,9 +52,6 @@ struct spoe_frame {
 	struct slice payload;
 	size_t size; /* bytes in the stream, length included */
 };
-
-/* The name of a type byte for metrics and messages; "unknown" when it has no row. */
-const char *spoe_frame_type_name(uint8_t type);
 
 /*
  * Takes the frame at the start of `in`. SPOE_MORE while it is incomplete; SPOE_BAD with a status as

@@ -8,18 +8,6 @@ enum {
 	LAST_LIMIT = 1 << (64 - LAST_SHIFT),
 };
 
-size_t spoe_varint_size(uint64_t value)
-{
-	size_t n = 1;
-
-	if (value < SPOE_VARINT_ONE_BYTE)
-		return n;
-	value = (value - SPOE_VARINT_ONE_BYTE) >> FIRST_BITS;
-	for (n++; value >= 128; n++)
-		value = (value - 128) >> 7;
-	return n;
-}
-
 size_t spoe_varint_encode(uint64_t value, uint8_t out[SPOE_VARINT_MAX])
 {
 	size_t n = 0;

@@ -16,9 +16,6 @@ enum {
 	SPOE_VARINT_ONE_BYTE = 240,
 };
 
-/* Bytes that `value` takes when encoded, 1 to SPOE_VARINT_MAX. */
-size_t spoe_varint_size(uint64_t value);
-
 /* Writes `value` to `out` and returns the bytes written, 1 to SPOE_VARINT_MAX. */
 size_t spoe_varint_encode(uint64_t value, uint8_t out[SPOE_VARINT_MAX]);
 

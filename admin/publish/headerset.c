@@ -96,16 +96,6 @@ int headerset_put(struct headerset *h, struct slice name, struct slice value, st
 	return 0;
 }
 
-int headerset_put_line(struct headerset *h, struct slice line, struct errtext *e)
-{
-	const char *colon = line.n ? memchr(line.p, ':', line.n) : NULL;
-
-	if (!colon)
-		return errtext_set(e, -EINVAL, "a header is written \"Name: value\"");
-	size_t len = (size_t)(colon - line.p);
-	return headerset_put(h, slice_cut(line, len), slice_skip(line, len + 1), e);
-}
-
 int headerset_merge(struct headerset *h, const struct headerset *over, struct errtext *e)
 {
 	for (size_t i = 0; i < over->count; i++) {

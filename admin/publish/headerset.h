@@ -25,8 +25,6 @@ struct headerset {
  * that the relay or HAProxy sets itself; -E2BIG: too many, or too long together.
  */
 int headerset_put(struct headerset *h, struct slice name, struct slice value, struct errtext *e);
-/* `line` is "Name: value". */
-int headerset_put_line(struct headerset *h, struct slice line, struct errtext *e);
 /* Puts all of `over` on top of `h`. */
 int headerset_merge(struct headerset *h, const struct headerset *over, struct errtext *e);
 /* The JSON object of the store; overwrites `ret`. */

@@ -21,11 +21,6 @@ const char *credential_field_name(enum credential_field f)
 	return fields[f].name;
 }
 
-size_t credential_field_max(enum credential_field f)
-{
-	return fields[f].max;
-}
-
 int credential_check(enum credential_field f, struct slice value, struct errtext *e)
 {
 	if (!value.n)

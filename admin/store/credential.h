@@ -26,7 +26,6 @@ struct credential {
 };
 
 const char *credential_field_name(enum credential_field f);
-size_t credential_field_max(enum credential_field f);
 
 /*
  * 0; -EINVAL: empty, or with characters that cannot stand in a header; -EFBIG: longer than the

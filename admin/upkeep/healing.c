@@ -86,9 +86,3 @@ void healing_start(struct healing *h, struct control *c)
 	h->timer.data = h;
 	ev_timer_start(c->loop, &h->timer);
 }
-
-void healing_stop(struct healing *h)
-{
-	if (h->control)
-		ev_timer_stop(h->control->loop, &h->timer);
-}

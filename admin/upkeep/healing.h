@@ -19,6 +19,5 @@ struct healing {
 };
 
 void healing_start(struct healing *h, struct control *c);
-void healing_stop(struct healing *h);
 
 #endif

@@ -50,6 +50,13 @@ static void refuses_other_urls(void **state)
 			fail_msg("accepted: %s", rows[i]);
 }
 
+static int put(struct headerset *h, const char *name, const char *value)
+{
+	struct errtext e;
+
+	return headerset_put(h, slice_from_str(name), slice_from_str(value), &e);
+}
+
 static void a_header_is_added_or_replaced(void **state)
 {
 	struct headerset h = {.count = 0};
@@ -58,9 +65,9 @@ static void a_header_is_added_or_replaced(void **state)
 	struct buffer json = {0};
 
 	(void)state;
-	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("X-One:  a \"b\" "), &e), 0);
-	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("x-one: c"), &e), 0);
-	assert_int_equal(headerset_put_line(&h, SLICE_LITERAL("X-Two: d\\e"), &e), 0);
+	assert_int_equal(put(&h, "X-One", "  a \"b\" "), 0);
+	assert_int_equal(put(&h, "x-one", " c"), 0);
+	assert_int_equal(put(&h, "X-Two", " d\\e"), 0);
 	assert_int_equal(h.count, 2);
 	headerset_format(&h, &json);
 	assert_int_equal(headerset_parse(buffer_slice(&json), &back, &e), 0);
@@ -72,16 +79,16 @@ static void a_header_is_added_or_replaced(void **state)
 
 static void refuses_what_cannot_be_a_header(void **state)
 {
-	static const char *const rows[] = {"X", ": v", "X-A:", "X A: v", "X-A: a\rb", "Host: h",
-		"authorization: Bearer x", "X-API-Key: k", "X-Relay-Code: 1", "Content-Length: 3",
-		"X\xc3: v"};
+	static const char *const rows[][2] = {{"X", ""}, {"", "v"}, {"X-A", " "}, {"X A", "v"},
+		{"X-A", "a\rb"}, {"Host", "h"}, {"authorization", "Bearer x"}, {"X-API-Key", "k"},
+		{"X-Relay-Code", "1"}, {"Content-Length", "3"}, {"X\xc3", "v"}};
 	struct headerset h = {.count = 0};
 	struct errtext e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (headerset_put_line(&h, slice_from_str(rows[i]), &e) != -EINVAL)
-			fail_msg("accepted: %s", rows[i]);
+		if (put(&h, rows[i][0], rows[i][1]) != -EINVAL)
+			fail_msg("accepted: %s: %s", rows[i][0], rows[i][1]);
 	assert_int_equal(h.count, 0);
 	assert_int_equal(headerset_parse(SLICE_LITERAL("[1]"), &h, &e), -EINVAL);
 	assert_int_equal(headerset_parse(SLICE_LITERAL("{\"X-A\":1}"), &h, &e), -EINVAL);

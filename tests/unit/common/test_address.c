@@ -145,6 +145,19 @@ static struct address port_of(int fd)
 	return address_of(text);
 }
 
+/* A connected descriptor, or a negative errno. */
+static int connect_to(const struct address *a)
+{
+	int fd = socket(a->u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	if (connect(fd, &a->u.sa, a->len) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	return -error;
+}
+
 static void an_occupied_port_or_name_is_refused(void **state)
 {
 	struct address free_port = address_of("tcp:127.0.0.1:0");
@@ -157,11 +170,11 @@ static void an_occupied_port_or_name_is_refused(void **state)
 	struct address taken = port_of(first);
 	assert_int_equal(address_listen(&taken, 0, &e), -EADDRINUSE);
 	assert_non_null(strstr(e.text, taken.text));
-	int client = address_connect(&taken, 1000, &e);
+	int client = connect_to(&taken);
 	assert_true(client >= 0);
 	close(client);
 	close(first);
-	assert_int_equal(address_connect(&taken, 1000, &e), -ECONNREFUSED);
+	assert_int_equal(connect_to(&taken), -ECONNREFUSED);
 
 	snprintf(name, sizeof(name), "abns:relay-test-%d", (int)getpid());
 	struct address abns = address_of(name);

@@ -130,12 +130,9 @@ static void tells_a_full_buffer_from_a_frame_too_big(void **state)
 	assert_false(writer.full);
 }
 
-static void names_types_and_statuses(void **state)
+static void has_a_text_for_every_status(void **state)
 {
 	(void)state;
-	assert_string_equal(spoe_frame_type_name(SPOE_FRAME_NOTIFY), "notify");
-	assert_string_equal(spoe_frame_type_name(SPOE_FRAME_ACK), "ack");
-	assert_string_equal(spoe_frame_type_name(77), "unknown");
 	assert_string_equal(spoe_status_text(SPOE_STATUS_TOO_BIG), "frame is too big");
 	assert_string_equal(spoe_status_text(SPOE_STATUS_NORMAL), "normal");
 	assert_string_equal(spoe_status_text(4711), spoe_status_text(SPOE_STATUS_UNKNOWN));
@@ -151,7 +148,7 @@ int main(void)
 		cmocka_unit_test(refuses_ids_that_run_past_the_frame),
 		cmocka_unit_test(writes_flags_of_exactly_fin_and_the_length),
 		cmocka_unit_test(tells_a_full_buffer_from_a_frame_too_big),
-		cmocka_unit_test(names_types_and_statuses),
+		cmocka_unit_test(has_a_text_for_every_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
