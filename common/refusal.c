@@ -2,9 +2,10 @@
 
 #include <stddef.h>
 
-static const struct refusal_row rows[REFUSAL_COUNT] = {[REFUSAL_NONE] = {200, "", "", false, 0, ""},
-#define X(id, status, code, type, retryable, retry_after, message)                                 \
-	[REFUSAL_##id] = {status, code, type, retryable, retry_after, message},
+static const struct refusal_row rows[REFUSAL_COUNT] = {
+	[REFUSAL_NONE] = {200, "", "", false, 0, "", "", ""},
+#define X(id, status, code, type, retryable, retry_after, message, cause, remedy)                  \
+	[REFUSAL_##id] = {status, code, type, retryable, retry_after, message, cause, remedy},
 	REFUSAL_ROWS(X)
 #undef X
 };

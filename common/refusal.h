@@ -1,71 +1,180 @@
 /*
- * Every refusal of CONTRACT.md "Errors" as one row: the agent, the renderer, the documentation and
- * the tests all read this table.
+ * Every refusal as one row. The agent's answers, the rendered rules, the metrics and docs/ERRORS.md come
+ * from these rows: a new error code is a row here and its use.
  */
 #ifndef RELAY_COMMON_REFUSAL_H
 #define RELAY_COMMON_REFUSAL_H
 
 #include <stdbool.h>
 
-/* id, status, code, type, retryable, default Retry-After in seconds (0 = none), message */
+/*
+ * Columns: id, status, code, type, retryable, default Retry-After in seconds (0 = none), message; then for
+ * docs/ERRORS.md the cause and the remedy, in full sentences.
+ */
 #define REFUSAL_ROWS(X)                                                                            \
 	X(MISSING_API_KEY, 401, "missing_api_key", "authentication_error", false, 0,               \
-		"No relay key: send it as X-API-Key or as Authorization: Bearer")                  \
+		"No relay key: send it as X-API-Key or as Authorization: Bearer",                  \
+		"The request has neither an `X-API-Key` header nor an `Authorization` header "     \
+		"that begins with `Bearer rk_`.",                                                  \
+		"Send the relay key as `X-API-Key: rk_...` or as `Authorization: Bearer "          \
+		"rk_...`.")                                                                        \
 	X(INVALID_API_KEY, 401, "invalid_api_key", "authentication_error", false, 0,               \
-		"This relay key is not known")                                                     \
+		"This relay key is not known",                                                     \
+		"The relay does not know the key. It is mistyped or cut off, it belongs to "       \
+		"another relay, or its tenant was deleted.",                                       \
+		"Compare the key with the one that `relayadm tokens issue` printed; `relayadm "    \
+		"tokens list` shows the last four characters of every key. Do not try several "    \
+		"keys: an address that sends many different bad keys is banned.")                  \
 	X(EXPIRED_API_KEY, 401, "expired_api_key", "authentication_error", false, 0,               \
-		"This relay key has expired")                                                      \
+		"This relay key has expired",                                                      \
+		"The lifetime of the key has ended (`tokens issue --ttl`), or the grace period "   \
+		"after its replacement (`tokens rotate --grace`).",                                \
+		"Issue a new key with `relayadm tokens issue` and give it to the client.")         \
 	X(REVOKED_API_KEY, 401, "revoked_api_key", "authentication_error", false, 0,               \
-		"This relay key was revoked")                                                      \
+		"This relay key was revoked",                                                      \
+		"An operator revoked the key with `relayadm tokens revoke`, or replaced it with "  \
+		"`relayadm tokens rotate` without `--grace`.",                                     \
+		"Issue a new key with `relayadm tokens issue` and give it to the client.")         \
 	X(TENANT_DISABLED, 403, "tenant_disabled", "permission_error", false, 0,                   \
-		"This tenant is disabled")                                                         \
+		"This tenant is disabled", "An operator disabled the tenant of the key.",          \
+		"Enable it with `relayadm tenants enable NAME`.")                                  \
 	X(IP_NOT_ALLOWED, 403, "ip_not_allowed", "permission_error", false, 0,                     \
-		"Requests from this address are not allowed for this key")                         \
+		"Requests from this address are not allowed for this key",                         \
+		"The address of the client is not in the allowed networks of the tenant, or not "  \
+		"in those of the key. Both must contain it.",                                      \
+		"Send from an allowed network, or change the list with `relayadm tenants set "     \
+		"NAME --allow-ip`. Behind a load balancer, render with `--accept-proxy` or "       \
+		"`--trust-forwarded`: otherwise the relay sees the address of the balancer.")      \
 	X(IP_BANNED, 403, "ip_banned", "permission_error", false, 0,                               \
-		"Requests from this address are refused for now")                                  \
+		"Requests from this address are refused for now",                                  \
+		"The address of the client is banned, either by an operator (`relayadm bans "      \
+		"add`) or because it sent too many different bad keys within a minute "            \
+		"(`[limits] bad_keys`).",                                                          \
+		"Correct the key of the client first. `relayadm bans list` shows the ban and "     \
+		"when it ends; `relayadm bans del CIDR` lifts it.")                                \
 	X(ROUTE_DENIED, 403, "route_denied", "permission_error", false, 0,                         \
-		"This request is refused by a rule")                                               \
+		"This request is refused by a rule",                                               \
+		"A rule of the operator refuses the request. This version has no such rules and "  \
+		"does not send this code.",                                                        \
+		"Nothing to do in this version.")                                                  \
 	X(NO_ROUTE, 404, "no_route", "not_found_error", false, 0,                                  \
-		"No pool or upstream serves this request")                                         \
+		"No pool or upstream serves this request",                                         \
+		"Neither the key nor its tenant has a pool, or the path begins with `/relay/` "    \
+		"and is not one of the relay's own.",                                              \
+		"Give the tenant a pool with `relayadm tenants set NAME --pool POOL`, or issue "   \
+		"a key with `--pool`. Correct the path if it begins with `/relay/`.")              \
 	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0,                      \
-		"The request is malformed")                                                        \
+		"The request is malformed",                                                        \
+		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "       \
+		"lines of the header that carries the key, or its path or one of these headers "   \
+		"is longer than the relay accepts.",                                               \
+		"Correct the request. Sending the same request again fails again.")                \
 	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0,          \
-		"The request body is larger than this relay allows")                               \
+		"The request body is larger than this relay allows",                               \
+		"The body is larger than `[requests] max_body`. With that option set, a body "     \
+		"without `Content-Length` must also fit into 64 KB.",                              \
+		"Send a smaller body, and send it with `Content-Length`. The operator can raise "  \
+		"`[requests] max_body`.")                                                          \
 	X(WEBSOCKET_UNSUPPORTED, 426, "websocket_unsupported", "invalid_request_error", false, 0,  \
-		"WebSocket is not served here: use HTTP with server-sent events")                  \
+		"WebSocket is not served here: use HTTP with server-sent events",                  \
+		"The request asks for an upgrade to WebSocket.",                                   \
+		"Configure the client to use HTTP; answers stream as server-sent events.")         \
 	X(REQUEST_TIMEOUT, 408, "request_timeout", "invalid_request_error", true, 0,               \
-		"The request did not arrive in time")                                              \
+		"The request did not arrive in time",                                              \
+		"The head or the buffered part of the body did not arrive within 30 seconds.",     \
+		"Send the request again. If it happens often, look for a slow or broken network "  \
+		"between the client and HAProxy.")                                                 \
 	X(RATE_LIMITED, 429, "rate_limited", "rate_limit_error", true, 1,                          \
-		"The request rate limit is reached")                                               \
+		"The request rate limit is reached",                                               \
+		"The tenant or the key has used up its requests of this second, minute or hour.",  \
+		"Send the request again after `Retry-After` seconds. `GET /relay/me` shows the "   \
+		"limits and what is left; the operator changes those of the tenant with "          \
+		"`relayadm tenants set NAME --rps --rpm --rph`.")                                  \
 	X(CONCURRENCY_LIMITED, 429, "concurrency_limited", "rate_limit_error", true, 1,            \
-		"The limit of concurrent requests is reached")                                     \
+		"The limit of concurrent requests is reached",                                     \
+		"All slots of the tenant or the key (`--concurrency`) are taken, and the "         \
+		"request could not wait or has waited as long as its tenant allows.",              \
+		"Send fewer requests at a time. The operator can raise `--concurrency`, or let "   \
+		"requests wait with `relayadm tenants set NAME --wait 10s`.")                      \
 	X(ACCOUNTS_LIMITED, 429, "accounts_limited", "rate_limit_error", true, 1,                  \
-		"All accounts of this pool are at their limits")                                   \
+		"All accounts of this pool are at their limits",                                   \
+		"All usable accounts of the pool are at their own limits or keep their pace, "     \
+		"and none of them becomes free within the waiting time of the pool.",              \
+		"Send the request again after `Retry-After` seconds. The operator can add "        \
+		"accounts to the pool, raise their limits (`relayadm accounts set`), or raise "    \
+		"the waiting time (`relayadm pools set --wait`).")                                 \
 	X(QUOTA_EXCEEDED, 429, "quota_exceeded", "usage_limit_reached", false, 0,                  \
-		"The quota is used up")                                                            \
+		"The quota is used up",                                                            \
+		"The tenant has used up its requests of this day or month (UTC).",                 \
+		"Wait until `resets_at`. The operator can raise the quota with `relayadm "         \
+		"tenants set NAME --daily --monthly`.")                                            \
 	X(NO_ACCOUNT, 503, "no_account", "overloaded_error", true, 5,                              \
-		"No account of this pool can serve the request now")                               \
+		"No account of this pool can serve the request now",                               \
+		"No account of the pool can be used, and waiting does not help: each is "          \
+		"suspended, needs a login, has no valid credential, or waits for a reload of "     \
+		"HAProxy.",                                                                        \
+		"`relayadm requests why ID` gives the reason for each account, and `relayadm "     \
+		"notices list` shows what needs a person. Use `relayadm accounts resume NAME`, "   \
+		"`relayadm accounts set NAME` with a new credential, or `relayadm haproxy "        \
+		"reload`.")                                                                        \
 	X(CIRCUIT_OPEN, 503, "circuit_open", "overloaded_error", true, 5,                          \
-		"The upstream account is failing and is being left alone for a moment")            \
+		"The upstream account is failing and is being left alone for a moment",            \
+		"All accounts of the pool rest after failures or refusals, or their egresses "     \
+		"are down, and none of them comes back within the waiting time of the pool.",      \
+		"Send the request again after `Retry-After` seconds. `relayadm accounts list` "    \
+		"shows the state of each account and when it ends. If the cause is gone, "         \
+		"`relayadm accounts reset NAME` forgets the failures.")                            \
 	X(SITE_DISABLED, 503, "site_disabled", "overloaded_error", true, 60,                       \
-		"The relay is switched off by its operator")                                       \
+		"The relay is switched off by its operator",                                       \
+		"An operator switched off the whole relay (`relayadm site disable`), or it "       \
+		"serves only tenants with `--own on` (`relayadm site self-use on`).",              \
+		"The operator ends this with `relayadm site enable` or `relayadm site self-use "   \
+		"off`.")                                                                           \
 	X(OVERLOADED, 503, "overloaded", "overloaded_error", true, 1,                              \
-		"The relay is at its own limits")                                                  \
-	X(DRAINING, 503, "draining", "overloaded_error", true, 1, "The relay is stopping")         \
+		"The relay is at its own limits",                                                  \
+		"A table of the relay is full: requests in progress, or counters of tenants, "     \
+		"keys and accounts. HAProxy also sends this code for its own internal errors.",    \
+		"Send the request again. If it happens often, look at "                            \
+		"`relay_leases_outstanding`, `relay_usage_rows` and the log of HAProxy.")          \
+	X(DRAINING, 503, "draining", "overloaded_error", true, 1, "The relay is stopping",         \
+		"The relay is stopping and does not let this request wait any longer.",            \
+		"Send the request again; a load balancer sends it to another node.")               \
 	X(ACCOUNT_SWITCHED, 503, "account_switched", "overloaded_error", true, 1,                  \
-		"The account refused and another can serve: send the request again")               \
+		"The account refused and another can serve: send the request again",               \
+		"The account refused the request or failed, HAProxy could not send the request "   \
+		"to another account by itself (large body, status 529, or status 429 on HAProxy "  \
+		"2.6), and another account can serve it.",                                         \
+		"Send the request again: it goes to another account. The SDKs of OpenAI and "      \
+		"Anthropic do this by themselves.")                                                \
 	X(AGENT_UNAVAILABLE, 503, "agent_unavailable", "overloaded_error", true, 1,                \
-		"The relay could not decide; nothing was forwarded")                               \
+		"The relay could not decide; nothing was forwarded",                               \
+		"HAProxy got no decision from the agent in time: the agent is starting or "        \
+		"stopped, or HAProxy cannot reach it.",                                            \
+		"Send the request again. If it continues, look at `relayadm status` and the log "  \
+		"of the relay: HAProxy's user must be one of `[spop] allow_users`, and HAProxy "   \
+		"must have loaded the files of this relay (`relayadm haproxy status`).")           \
 	X(UPSTREAM_UNREACHABLE, 502, "upstream_unreachable", "api_error", true, 1,                 \
-		"The upstream could not be reached")                                               \
+		"The upstream could not be reached",                                               \
+		"HAProxy could not connect to the upstream through the egress of the account, "    \
+		"and no other account or egress was left to try.",                                 \
+		"Send the request again. `relayadm egress list` and `relayadm accounts check "     \
+		"NAME` show whether the egress, the name resolution or the upstream is at "        \
+		"fault.")                                                                          \
 	X(UPSTREAM_INVALID, 502, "upstream_invalid", "api_error", true, 1,                         \
-		"The upstream's answer was not valid HTTP")                                        \
+		"The upstream's answer was not valid HTTP",                                        \
+		"The upstream closed the connection before it answered, or its answer was not "    \
+		"valid HTTP.",                                                                     \
+		"Send the request again. If it continues, check the URL of the upstream "          \
+		"(`relayadm upstreams show NAME`) and any proxy between.")                         \
 	X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "api_error", true, 1,                         \
-		"The upstream did not answer in time")
+		"The upstream did not answer in time",                                             \
+		"The upstream sent nothing for longer than its first-byte timeout.",               \
+		"Send the request again, or a smaller one. The operator can raise the timeout "    \
+		"with `relayadm upstreams set NAME --first-byte-timeout`.")
 
 enum refusal {
 	REFUSAL_NONE,
-#define X(id, status, code, type, retryable, retry_after, message) REFUSAL_##id,
+#define X(id, status, code, type, retryable, retry_after, message, cause, remedy) REFUSAL_##id,
 	REFUSAL_ROWS(X)
 #undef X
 		REFUSAL_COUNT
@@ -78,6 +187,8 @@ struct refusal_row {
 	bool retryable;
 	int retry_after;
 	const char *message; /* plain ASCII, no quotes or backslashes: safe inside a JSON string */
+	const char *cause;
+	const char *remedy;
 };
 
 /* `r` other than REFUSAL_NONE. */

@@ -8,12 +8,12 @@
 #include <cmocka.h>
 #include <string.h>
 
-/* CONTRACT.md "Errors", by hand and not from the rows. */
+/* The public interface, by hand and not from the rows. */
 static const struct {
 	int status;
 	const char *codes;
 	const char *type;
-} contract[] = {
+} public[] = {
 	{401, "missing_api_key invalid_api_key expired_api_key revoked_api_key",
 		"authentication_error"},
 	{403, "tenant_disabled ip_not_allowed ip_banned route_denied", "permission_error"},
@@ -46,27 +46,27 @@ static size_t count_words(void)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < sizeof(contract) / sizeof(contract[0]); i++) {
+	for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++) {
 		n++;
-		for (const char *c = contract[i].codes; *c; c++)
+		for (const char *c = public[i].codes; *c; c++)
 			n += *c == ' ';
 	}
 	return n;
 }
 
-static void the_rows_are_the_contracts(void **state)
+static void the_rows_are_what_clients_rely_on(void **state)
 {
 	(void)state;
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
 		const struct refusal_row *row = refusal_row((enum refusal)r);
 		size_t i = 0;
-		while (i < sizeof(contract) / sizeof(contract[0]) &&
-			!has_word(contract[i].codes, row->code))
+		while (i < sizeof(public) / sizeof(public[0]) &&
+			!has_word(public[i].codes, row->code))
 			i++;
-		if (i == sizeof(contract) / sizeof(contract[0]))
-			fail_msg("%s is not in the contract", row->code);
-		assert_int_equal(row->status, contract[i].status);
-		assert_string_equal(row->type, contract[i].type);
+		if (i == sizeof(public) / sizeof(public[0]))
+			fail_msg("%s is not public", row->code);
+		assert_int_equal(row->status, public[i].status);
+		assert_string_equal(row->type, public[i].type);
 	}
 	assert_int_equal(REFUSAL_COUNT - 1, count_words());
 }
@@ -95,6 +95,26 @@ static void messages_are_safe_inside_a_json_string(void **state)
 	}
 }
 
+static bool is_text_for_a_document(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	}
+	return n > 20 && text[n - 1] == '.';
+}
+
+static void every_refusal_has_a_cause_and_a_remedy(void **state)
+{
+	(void)state;
+	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
+		assert_true(is_text_for_a_document(refusal_row((enum refusal)r)->cause));
+		assert_true(is_text_for_a_document(refusal_row((enum refusal)r)->remedy));
+	}
+}
+
 static void an_unknown_refusal_is_none(void **state)
 {
 	(void)state;
@@ -105,9 +125,10 @@ static void an_unknown_refusal_is_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_rows_are_the_contracts),
+		cmocka_unit_test(the_rows_are_what_clients_rely_on),
 		cmocka_unit_test(what_waiting_helps_says_how_long),
 		cmocka_unit_test(messages_are_safe_inside_a_json_string),
+		cmocka_unit_test(every_refusal_has_a_cause_and_a_remedy),
 		cmocka_unit_test(an_unknown_refusal_is_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
