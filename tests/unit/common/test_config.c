@@ -114,6 +114,16 @@ static void what_is_printed_can_be_read_again(void **state)
 	buffer_fini(&out);
 }
 
+static void every_option_is_explained(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
+		const char *help = config_rows[i].help;
+		if (strlen(help) < 20 || help[strlen(help) - 1] != '.')
+			fail_msg("[%s] %s: '%s'", config_rows[i].section, config_rows[i].key, help);
+	}
+}
+
 static void secrets_are_not_printed(void **state)
 {
 	struct buffer out = {0};
@@ -149,6 +159,7 @@ int main(void)
 		cmocka_unit_test(mistakes_name_file_and_line),
 		cmocka_unit_test(the_environment_fills_in),
 		cmocka_unit_test(what_is_printed_can_be_read_again),
+		cmocka_unit_test(every_option_is_explained),
 		cmocka_unit_test(secrets_are_not_printed),
 		cmocka_unit_test(a_reload_takes_only_what_it_can),
 	};
