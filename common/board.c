@@ -340,3 +340,16 @@ const char *board_standing_text(enum board_standing s)
 
 	return texts[s];
 }
+
+const struct metric_row *board_metric(enum board_counter_id id)
+{
+	static const struct metric_row rows[BOARD_COUNTER_COUNT] = {
+#define M(id, type, name, unit, help) [BOARD_##id] = {name, METRIC_##type, {NULL}, unit, help},
+#define P(id)
+		BOARD_COUNTERS(M, P)
+#undef M
+#undef P
+	};
+
+	return rows[id].name ? &rows[id] : NULL;
+}

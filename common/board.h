@@ -9,6 +9,7 @@
 
 #include "common/errtext.h"
 #include "common/ip.h"
+#include "common/metric.h"
 #include "common/refusal.h"
 #include "common/result.h"
 #include "common/slice.h"
@@ -31,51 +32,87 @@
 
 typedef _Atomic uint64_t board_counter;
 
-/* Single counters: id, metric or note */
-#define BOARD_COUNTERS(X)                                                                          \
-	X(ALLOWED)	     /* relay_decisions_total{action="allow"} */                           \
-	X(ANSWERED)	     /* relay_decisions_total{action="answer"} */                          \
-	X(REPEATED)	     /* decisions asked again and answered from their lease */             \
-	X(SPOP_CONNECTIONS)  /* gauge */                                                           \
-	X(SPOP_REFUSED)	     /* connections refused: too many, wrong peer */                       \
-	X(SPOP_STALLED)	     /* connections closed because the peer did not read */                \
-	X(EVENTS)	     /* end records taken */                                               \
-	X(EVENTS_LOST)	     /* dropped by the kernel before we read them */                       \
-	X(EVENTS_BAD)	     /* not an end record */                                               \
-	X(EVENTS_FORGED)     /* wrong secret or unknown peer */                                    \
-	X(EVENTS_UNMATCHED)  /* for no lease: repeated, late, or refused requests' own */          \
-	X(LEASES)	     /* gauge: requests in progress */                                     \
-	X(HEALED)	     /* relay_slots_healed_total: given back because HAProxy lacks them */ \
-	X(GIVEN_BACK)	     /* admitted requests that were never sent on, uncounted again */      \
-	X(GAUGE_READ_MS)     /* gauge: Unix time of HAProxy's word last used */                    \
-	X(WAITING)	     /* gauge: requests that wait for a slot */                            \
-	X(WAITED)	     /* requests admitted after waiting */                                 \
-	X(WAIT_REFUSED)	     /* could not wait: every place was taken */                           \
-	X(USAGE_ROWS)	     /* gauge: rows of limit windows in use */                             \
-	X(USAGE_FULL)	     /* refused: no row of limit windows was free */                       \
-	X(STATE_DROPPED)     /* rows of the state file that made no sense */                       \
-	X(BINDINGS_MOVED)    /* conversations that went to another account */                      \
-	X(BANNED)	     /* addresses banned for bad keys */                                   \
-	X(BAD_KEY_CACHED)    /* bad keys refused without a look-up */                              \
-	X(BOARD_FULL)	     /* a labelled row had no place */                                     \
-	X(HEALTH_CHANGES)    /* rises with every change that control may have to act on */         \
-	X(HEALTH_FULL)	     /* no row of health was free: that one counts as healthy */           \
-	X(FAILOVER_RESPONSE) /* attempts taken over after an answer or a lost connection */        \
-	X(FAILOVER_CONNECT)  /* no connection came about */                                        \
-	X(FAILOVER_EGRESS)   /* the egress was known to be down */                                 \
-	X(FAILOVER_REFUSED)  /* no account was left to take over */                                \
-	X(RETRY_EXHAUSTED)   /* requests let out without failover: the tenant's budget is spent */ \
-	X(LAST_RESORT)	     /* requests sent to an account that is out, all being out */          \
-	X(RESULT_UNKNOWN)    /* answers that no row of the classes fits */                         \
-	X(SNAPSHOT_VERSION)  /* gauge: the snapshot in force */                                    \
-	X(SNAPSHOT_REFUSED)  /* snapshots that did not pass the check */
+/*
+ * Single counters. M: a metric (id, type, name, unit, help: common/metric.h). P: part of a metric with labels
+ * in admin/api/metrics.c, or for the status only.
+ */
+#define BOARD_COUNTERS(M, P)                                                                       \
+	P(ALLOWED)  /* relay_decisions_total */                                                    \
+	P(ANSWERED) /* relay_decisions_total */                                                    \
+	M(REPEATED, COUNTER, "relay_decisions_repeated_total", "decisions",                        \
+		"Repeated questions of HAProxy, answered like the first time.")                    \
+	M(SPOP_CONNECTIONS, GAUGE, "relay_spop_connections", "connections",                        \
+		"Open SPOP connections.")                                                          \
+	M(SPOP_REFUSED, COUNTER, "relay_spop_connections_refused_total", "connections",            \
+		"SPOP connections refused because there were too many or the peer is not "         \
+		"allowed.")                                                                        \
+	M(SPOP_STALLED, COUNTER, "relay_spop_stalled_total", "connections",                        \
+		"SPOP connections closed because the peer did not read.")                          \
+	M(EVENTS, COUNTER, "relay_events_total", "records", "End-of-request records received.")    \
+	M(EVENTS_LOST, COUNTER, "relay_events_lost_total", "records",                              \
+		"End-of-request records that the kernel dropped before the agent read them.")      \
+	P(EVENTS_BAD)	    /* relay_events_refused_total: not an end record */                    \
+	P(EVENTS_FORGED)    /* relay_events_refused_total: wrong secret or sender */               \
+	P(EVENTS_UNMATCHED) /* relay_events_refused_total: for no lease */                         \
+	M(LEASES, GAUGE, "relay_leases_outstanding", "requests",                                   \
+		"Requests in progress on this node.")                                              \
+	M(HEALED, COUNTER, "relay_slots_healed_total", "requests",                                 \
+		"Slots given back because HAProxy no longer had the request.")                     \
+	M(GIVEN_BACK, COUNTER, "relay_requests_given_back_total", "requests",                      \
+		"Admitted requests that never reached an upstream; their counts were taken "       \
+		"back.")                                                                           \
+	P(GAUGE_READ_MS) /* Unix time of the last reading of HAProxy that was used */              \
+	M(WAITING, GAUGE, "relay_requests_waiting", "requests",                                    \
+		"Requests that wait for a slot, an account or its pace.")                          \
+	M(WAITED, COUNTER, "relay_requests_waited_total", "requests",                              \
+		"Requests admitted after they waited.")                                            \
+	M(WAIT_REFUSED, COUNTER, "relay_waits_refused_total", "requests",                          \
+		"Requests refused because no place to wait was free.")                             \
+	M(USAGE_ROWS, GAUGE, "relay_usage_rows", "rows",                                           \
+		"Tenants, keys, accounts and pools with counts in the state file.")                \
+	M(USAGE_FULL, COUNTER, "relay_usage_refused_total", "requests",                            \
+		"Requests refused with `overloaded` because a table of the state file was full.")  \
+	P(STATE_DROPPED) /* rows of the state file that failed their check */                      \
+	M(BINDINGS_MOVED, COUNTER, "relay_bindings_moved_total", "conversations",                  \
+		"Conversations that moved to another account.")                                    \
+	M(BANNED, COUNTER, "relay_bans_total", "addresses",                                        \
+		"Addresses banned because of bad keys.")                                           \
+	M(BAD_KEY_CACHED, COUNTER, "relay_bad_keys_cached_total", "requests",                      \
+		"Requests with a bad key that was still known from an earlier look-up.")           \
+	M(BOARD_FULL, COUNTER, "relay_board_full_total", "counts",                                 \
+		"Counts lost because a table of tenants, accounts or upstreams was full.")         \
+	P(HEALTH_CHANGES) /* rises with every change that control may have to act on */            \
+	M(HEALTH_FULL, COUNTER, "relay_health_full_total", "results",                              \
+		"Results of accounts and egresses that were not counted because the health "       \
+		"table was full.")                                                                 \
+	P(FAILOVER_RESPONSE) /* relay_failovers_total */                                           \
+	P(FAILOVER_CONNECT)  /* relay_failovers_total */                                           \
+	P(FAILOVER_EGRESS)   /* relay_failovers_total */                                           \
+	P(FAILOVER_REFUSED)  /* relay_failovers_total */                                           \
+	M(RETRY_EXHAUSTED, COUNTER, "relay_retry_exhausted_total", "requests",                     \
+		"Requests sent without failover because the tenant's budget for further "          \
+		"attempts was used up.")                                                           \
+	M(LAST_RESORT, COUNTER, "relay_last_resort_total", "requests",                             \
+		"Requests sent to a resting account because every account of the pool was "        \
+		"resting.")                                                                        \
+	M(RESULT_UNKNOWN, COUNTER, "relay_results_unknown_total", "answers",                       \
+		"Answers of upstreams that fit no known class.")                                   \
+	M(SNAPSHOT_VERSION, GAUGE, "relay_snapshot_version", "version",                            \
+		"Version of the configuration that the agent uses.")                               \
+	M(SNAPSHOT_REFUSED, COUNTER, "relay_snapshots_refused_total", "snapshots",                 \
+		"Configurations that the agent rejected because they failed its check.")
 
 enum board_counter_id {
-#define X(id) BOARD_##id,
-	BOARD_COUNTERS(X)
-#undef X
+#define M(id, type, name, unit, help) BOARD_##id,
+#define P(id) BOARD_##id,
+	BOARD_COUNTERS(M, P)
+#undef M
+#undef P
 		BOARD_COUNTER_COUNT
 };
+
+/* The metric that a counter is; NULL: it is none by itself. */
+const struct metric_row *board_metric(enum board_counter_id id);
 
 /* Decision times: upper bounds 1 us, 2, 4, ... 2^15 us, +Inf. */
 #define BOARD_DECISION_BUCKETS 17

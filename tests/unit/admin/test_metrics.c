@@ -2,6 +2,7 @@
 
 #include "admin/api/metrics.h"
 #include "common/clock.h"
+#include "common/reference.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -185,6 +186,32 @@ static void shows_limits_waiting_and_healing(void **state)
 	buffer_fini(&text);
 }
 
+/* Both are made from the rows: whatever is shown is documented, with a sentence and a unit. */
+static void every_metric_is_in_the_reference(void **state)
+{
+	struct room *r = *state;
+	struct buffer text = {0};
+	struct buffer reference = {0};
+	char row[128];
+	size_t count = 0;
+
+	room_run(r, NAMES);
+	metrics_render(&r->control, &text);
+	reference_metrics(&reference);
+	for (const char *at = buffer_str(&text); (at = strstr(at, "# HELP ")); at += 7) {
+		const char *end = strchr(at, '\n');
+		snprintf(row, sizeof(row), "\n| `%.*s` | ", (int)strcspn(at + 7, " "), at + 7);
+		if (!strstr(buffer_str(&reference), row))
+			fail_msg("not in the reference:%s", row);
+		assert_int_equal(end[-1], '.');
+		count++;
+	}
+	assert_true(count > 40);
+	assert_null(strstr(buffer_str(&reference), "|  |  |"));
+	buffer_fini(&reference);
+	buffer_fini(&text);
+}
+
 static void answers_quickly(void **state)
 {
 	struct room *r = *state;
@@ -261,6 +288,7 @@ int main(void)
 		TEST(shows_what_the_agent_has_counted),
 		TEST(shows_limits_waiting_and_healing),
 		TEST(shows_the_health_of_accounts),
+		TEST(every_metric_is_in_the_reference),
 		TEST(answers_quickly),
 	};
 
