@@ -221,6 +221,30 @@ class Headers(GateTest):
         self.assert_finds("spoe/a.h:1: has no include guard", "headers")
 
 
+class Docs(GateTest):
+    def setUp(self):
+        super().setUp()
+        self.program = self.top / "program"
+        self.write("program", "#!/bin/sh\necho page of $2\n")
+        self.program.chmod(0o755)
+        for page, what in (("CONFIG", "config"), ("ERRORS", "errors"), ("METRICS", "metrics")):
+            self.write(f"docs/{page}.md", f"page of {what}\n")
+
+    def test_accepts_fresh_pages(self):
+        self.assert_passes("docs", "--program", self.program)
+
+    def test_finds_a_page_that_differs_or_is_missing(self):
+        self.write("docs/ERRORS.md", "page of errors\nand more\n")
+        self.assert_finds("docs/ERRORS.md:1: differs from the rows of the code at line 2", "docs",
+                          "--program", self.program)
+        (self.top / "docs/ERRORS.md").unlink()
+        self.assert_finds("docs/ERRORS.md:1: is missing", "docs", "--program", self.program)
+
+    def test_finds_a_program_that_fails(self):
+        self.write("program", "#!/bin/sh\nexit 3\n")
+        self.assert_finds("exited 3", "docs", "--program", self.program)
+
+
 class Format(GateTest):
     def setUp(self):
         super().setUp()
