@@ -47,10 +47,15 @@ def _enter():
     _keep_net_admin()
 
 
-def _child(function, arguments):
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def enter():
+    """For this thread, and for what it starts from now on."""
     _enter()
     ip("link", "set", "lo", "up")
+
+
+def _child(function, arguments):
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    enter()
     function(*arguments)
 
 

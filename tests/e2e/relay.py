@@ -1,45 +1,76 @@
 """The stack under test: real HAProxy, real spoa-relay, the demo upstream. Everything on free loopback ports."""
 import ctypes
+import functools
 import http.client
+import itertools
 import json
 import os
 import pathlib
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
+from workers import with_network
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", ROOT / "build" / "release"))
-VERSIONS = ("2.6", "3.0", "3.2")
+# RELAY_HAPROXY names the only version to test.
+VERSIONS = tuple(filter(None, [os.environ.get("RELAY_HAPROXY")])) or ("2.6", "3.0", "3.2", "3.4")
+ANY = VERSIONS[0]  # for a test of which one version is enough
+
+
+def is_full():
+    """RELAY_FULL asks for the biggest runs, unless it is empty or 0."""
+    return os.environ.get("RELAY_FULL", "") not in ("", "0")
+
+
+@functools.cache
+def haproxy_commands():
+    """[(version, command)] of all that the tests need, as 3.2.26."""
+    run = subprocess.run(with_network(ROOT / "scripts" / "haproxy-versions"), capture_output=True, text=True,
+                         timeout=1500)
+    assert run.returncode == 0, f"not every HAProxy can be had: {run.stdout}{run.stderr}"
+    rows = [line.split() for line in run.stdout.splitlines()]
+    return [(version, command) for version, command in rows if version.startswith(tuple(v + "." for v in VERSIONS))]
 
 
 def haproxy_command(version):
     """The command of that version; a version that cannot be had fails the test."""
-    run = subprocess.run([ROOT / "scripts" / "haproxy-versions"], capture_output=True, text=True, timeout=600)
-    for line in run.stdout.splitlines():
-        number, _, command = line.partition(" ")
+    for number, command in haproxy_commands():
         if number.startswith(version + "."):
-            return command.split()
-    raise AssertionError(f"HAProxy {version} cannot be had: {run.stdout}{run.stderr}")
+            return [command]
+    raise AssertionError(f"HAProxy {version} cannot be had: {haproxy_commands()}")
 
 
-_given = set()
+# Each worker has its own range below the ephemeral ports. A free port is bound only later, and two HAProxy processes
+# would share it without a word (SO_REUSEPORT).
+PORTS_OF_A_WORKER = 1000
+_first_port = 10000 + PORTS_OF_A_WORKER * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 20)
+_ports = itertools.cycle((_first_port + (os.getpid() + n) % PORTS_OF_A_WORKER for n in range(PORTS_OF_A_WORKER)))
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """A port that nobody holds and that was not given out before in this run."""
-    while True:
+    """A port that nobody holds and that was not given out lately."""
+    for _ in range(PORTS_OF_A_WORKER):
+        port = next(_ports)
         with socket.socket(socket.AF_INET, kind) as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no port is free")
+
+
+def make_reachable(path):
+    """pytest keeps its directories from other users, and the relay runs as one."""
+    for directory in (path, *path.parents):
+        if directory == pathlib.Path(tempfile.gettempdir()):
+            break
+        directory.chmod(0o755)
 
 
 def wait_until(what, condition, seconds=10.0, step=0.02):

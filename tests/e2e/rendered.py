@@ -5,7 +5,6 @@ what it received. The files come from the sample of tests/unit/haproxy/test_load
 import contextlib
 import json
 import os
-import pathlib
 import re
 import socket
 import subprocess
@@ -13,18 +12,11 @@ import threading
 import time
 
 import spoa_probe
+from relay import BUILD, free_port
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", TOP / "build" / "release"))
 ACCOUNT_SLOT, EXTRA_SLOT = "h_04383a50", "h_869294f4"  # ChatGPT-Account-ID, X-Extra
 FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 21  # of a record
 OPENAI, ANTHROPIC = "/v1/responses", "/v1/messages/count_tokens"
-
-
-def versions():
-    done = subprocess.run([TOP / "scripts" / "haproxy-versions"], capture_output=True, text=True,
-                          check=True)
-    return [line.split() for line in done.stdout.splitlines()]
 
 
 def wait_until(condition, seconds=10):
@@ -170,11 +162,6 @@ class World:
         for part in (self.probe, self.upstream, self.secure, self.records, self.log):
             if part:
                 part.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 def assert_error(answer, status, code, path):

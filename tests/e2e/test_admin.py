@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from relay import BUILD, Refused, Relay
+from relay import BUILD, Refused, Relay, make_reachable
 
 TOKEN = "sk-canary-7f3a9"
 RELAYADM = BUILD / "relayadm"
@@ -20,9 +20,7 @@ RELAYADM = BUILD / "relayadm"
 
 @pytest.fixture
 def relay(tmp_path):
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    make_reachable(tmp_path)
     r = Relay(tmp_path, ["/usr/sbin/haproxy"])
     for name in ("state", "run"):
         (tmp_path / name).mkdir(mode=0o755)

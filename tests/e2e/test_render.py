@@ -17,10 +17,11 @@ import time
 import pytest
 
 from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LABEL, OPENAI, World,
-                      assert_error, free_port, versions)
+                      assert_error)
+from relay import free_port, haproxy_commands
 
 
-@pytest.fixture(scope="module", params=versions(), ids=lambda row: row[0])
+@pytest.fixture(scope="module", params=haproxy_commands(), ids=lambda row: row[0])
 def haproxy(request):
     return request.param[1]
 

@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, OPENAI,
-                      Answer, World, assert_error, versions, wait_until)
+                      Answer, World, assert_error, wait_until)
+from relay import haproxy_commands
 
 BETA = "oauth-2025-04-20"
 DENIED = {"action": "deny", "status": 502, "code": "upstream_unreachable", "type": "api_error", "msg": "Some text",
@@ -86,7 +87,7 @@ class Attempts(World):
             return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
 
 
-@pytest.fixture(scope="module", params=versions(), ids=lambda row: row[0])
+@pytest.fixture(scope="module", params=haproxy_commands(), ids=lambda row: row[0])
 def haproxy(request):
     return request.param
 

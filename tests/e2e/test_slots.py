@@ -13,7 +13,7 @@ import time
 import pytest
 
 from crowd import MOMENTS, Crowd
-from relay import ROOT, VERSIONS, Process, free_port, wait_until
+from relay import ANY, ROOT, VERSIONS, Process, is_full, wait_until
 
 SLOTS = 32
 
@@ -106,7 +106,7 @@ def run_crowd(s, key, requests, clients, leaving, seed):
     return crowd
 
 
-@pytest.mark.parametrize("version,requests", [("2.6", 100000), ("3.0", 10000), ("3.2", 10000)])
+@pytest.mark.parametrize("version,requests", [(v, 100000 if is_full() and v == ANY else 10000) for v in VERSIONS])
 def test_never_above_the_limit(version, requests, counted):
     """The limit is the account's here, so that the upstream's count of a credential says it all."""
     s, counter, key = counted(version, "--wait", "30s")
@@ -155,7 +155,7 @@ def test_lost_records_are_healed(version, counted):
         lossy.stop()
 
 
-@pytest.mark.parametrize("version,reloads", [("2.6", 50), ("3.0", 10), ("3.2", 10)])
+@pytest.mark.parametrize("version,reloads", [(v, 50 if is_full() and v == ANY else 10) for v in VERSIONS])
 def test_reloads_under_200_streams(version, reloads, fresh):
     s = fresh(version)
     s.relay.adm("tenants", "set", "demo", "--concurrency", "250")

@@ -4,7 +4,7 @@ import json
 import ssl
 import subprocess
 
-from relay import free_port, wait_until
+from relay import free_port, make_reachable, wait_until
 
 SECRET = "a-shared-secret-of-32-characters"
 
@@ -42,9 +42,7 @@ def test_tls_to_clients(fresh, tmp_path_factory):
                    check=True, capture_output=True)
     pem.write_text((directory / "crt").read_text() + (directory / "key").read_text())
     pem.chmod(0o644)
-    for parent in list(pem.parents)[:4]:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
+    make_reachable(directory)
     port = free_port()
     s = fresh()
     s.relay.adm("haproxy", "render", "--out", str(s.dir / "haproxy"), "--bind", f"127.0.0.1:{port}", "--cert", str(pem))

@@ -8,14 +8,13 @@ import uuid
 import pytest
 
 import spop
-from relay import wait_until
+from relay import ANY, Stack, wait_until
 
 
 @pytest.fixture(scope="module")
 def served(request):
     """One stack for this file, and the name of its agent's socket. After each test the same agent serves."""
-    from relay import Stack
-    s = Stack("2.6")
+    s = Stack(ANY)
     try:
         s.start()
         s.name = re.search(r"abns@([^\s']+)", (s.dir / "haproxy/relay.cfg").read_text()).group(1)

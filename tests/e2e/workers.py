@@ -1,0 +1,91 @@
+"""Tests in parallel (pytest -n N): each worker has a network namespace, tests that share a stack run in one worker, and
+the longest start first."""
+import collections
+import json
+import os
+import pathlib
+import re
+import tempfile
+
+import netns
+
+VERSION = re.compile(r"\d+\.\d+")
+
+
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def isolate():
+    """Gives this worker its own network. Without root, only the port ranges of free_port() separate the workers."""
+    if os.geteuid() == 0:
+        os.environ["RELAY_NETWORK"] = f"/proc/{os.getppid()}/ns/net"
+        netns.enter()
+
+
+def with_network(*command):
+    """The command, in the machine's network."""
+    outside = os.environ.get("RELAY_NETWORK")
+    return ["nsenter", f"--net={outside}", "--", *command] if outside else list(command)
+
+
+def version_of(item):
+    """The HAProxy version among the parameters of a test, or nothing."""
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        first = value[0] if isinstance(value, (list, tuple)) and value else value
+        if isinstance(first, str) and VERSION.match(first):
+            return VERSION.match(first)[0]
+    return ""
+
+
+def group_of(item):
+    """Tests with a fixture in common belong together: each worker would have to make that fixture."""
+    definitions = [d[-1] for d in item._fixtureinfo.name2fixturedefs.values()]
+    scopes = {d.scope for d in definitions if d.baseid.startswith("tests/e2e")}
+    if "module" in scopes:
+        return f"{item.path.name} {version_of(item)}"
+    return f"stack {version_of(item)}" if "session" in scopes else item.nodeid
+
+
+def seconds_of(item):
+    mark = item.get_closest_marker("takes")
+    return mark.args[0] if mark else 1.0
+
+
+def order(config, items):
+    """The longest group first, each group in one piece; the same in every worker."""
+    groups = {item.nodeid: group_of(item) for item in items}
+    seconds = collections.Counter()
+    for item in items:
+        seconds[groups[item.nodeid]] += seconds_of(item)
+    items.sort(key=lambda item: (-seconds[groups[item.nodeid]], groups[item.nodeid]))
+    if config.workerinput["workerid"] == "gw0":
+        pathlib.Path(config.workerinput["relay_groups"]).write_text(json.dumps(groups))
+
+
+def make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        """Asked for the first test only when every worker has collected, so the file is complete then."""
+
+        groups = None
+
+        def _split_scope(self, nodeid):
+            if self.groups is None:
+                self.groups = json.loads(pathlib.Path(config.relay_groups).read_text())
+            return self.groups[nodeid]
+
+    return Scheduler(config, log)
+
+
+def start(config):
+    """In the process that starts the workers."""
+    handle, config.relay_groups = tempfile.mkstemp(prefix="relay-groups-")
+    os.close(handle)
+
+
+def end(config):
+    if hasattr(config, "relay_groups"):
+        os.unlink(config.relay_groups)
