@@ -6,7 +6,7 @@
 #include "agent/held.h"
 #include "agent/judge.h"
 #include "agent/peer.h"
-#include "agent/snapshot_slot.h"
+#include "agent/snapshot_holder.h"
 #include "agent/state.h"
 #include "agent/waiting.h"
 #include "common/channel.h"
@@ -29,7 +29,7 @@
 /* The process around the agent: its channels. */
 struct process {
 	struct agent agent;
-	struct snapshot_slot slot;
+	struct snapshot_holder holder;
 	ev_io keeper_io;
 	ev_io control_io;
 	ev_timer drain_timer;
@@ -52,14 +52,14 @@ static void close_fds(const int fds[CHANNEL_FDS_MAX])
 static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, struct errtext *e)
 {
 	struct agent *a = &p->agent;
-	int error = slot_load(&p->slot, snapshot_fd, keybase_fd, e);
+	int error = snapshot_holder_load(&p->holder, snapshot_fd, keybase_fd, e);
 
 	if (error) {
 		board_add(&a->board->counters[BOARD_SNAPSHOT_REFUSED], 1);
 		log_event(LOG_LEVEL_ERROR, "a snapshot was refused", LOG_STR("error", e->text));
 		return error;
 	}
-	a->snapshot = &p->slot.snapshot;
+	a->snapshot = &p->holder.snapshot;
 	a->room_is_stale = true;
 	judge_show_all(a, clock_wall_ms());
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
@@ -281,7 +281,6 @@ static int process_start(struct process *p, const struct child_start *start, str
 
 	p->config = *start->config;
 	a->start = start;
-	a->slot = &p->slot;
 	int error = state_open(a, e);
 	if (error)
 		return error;
@@ -305,7 +304,7 @@ static void process_stop(struct process *p)
 	events_free(p->agent.events);
 	waiting_free(p->agent.waiting);
 	checks_free(p->agent.checks);
-	slot_fini(&p->slot);
+	snapshot_holder_fini(&p->holder);
 	state_close(&p->agent);
 	ev_loop_destroy(p->agent.loop);
 }

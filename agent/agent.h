@@ -22,7 +22,6 @@ struct waiting;
 struct checks;
 struct peers;
 struct events;
-struct snapshot_slot;
 
 struct agent {
 	struct ev_loop *loop;
@@ -46,7 +45,6 @@ struct agent {
 	bool room_is_stale; /* something was released: who waits may be asked again */
 	struct decide_state state;
 	struct badkeys badkeys;
-	struct snapshot_slot *slot;
 	const struct snapshot *snapshot; /* in force; NULL = none yet: nothing is allowed */
 	uint64_t random;		 /* of this process: mixed into every choice */
 	int64_t last_question_ms;	 /* monotonic */

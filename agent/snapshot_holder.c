@@ -1,8 +1,9 @@
-#include "agent/snapshot_slot.h"
+#include "agent/snapshot_holder.h"
 
-int slot_load(struct snapshot_slot *s, int snapshot_fd, int keybase_fd, struct errtext *e)
+int snapshot_holder_load(
+	struct snapshot_holder *s, int snapshot_fd, int keybase_fd, struct errtext *e)
 {
-	struct snapshot_slot fresh = {0};
+	struct snapshot_holder fresh = {0};
 	int error = snapshot_map_open(snapshot_fd, &fresh.block, e);
 
 	if (!error)
@@ -11,15 +12,15 @@ int slot_load(struct snapshot_slot *s, int snapshot_fd, int keybase_fd, struct e
 		error = snapshot_open(fresh.block.block, fresh.block.size, fresh.base.block,
 			fresh.base.size, &fresh.snapshot, e);
 	if (error) {
-		slot_fini(&fresh);
+		snapshot_holder_fini(&fresh);
 		return error;
 	}
-	slot_fini(s);
+	snapshot_holder_fini(s);
 	*s = fresh;
 	return 0;
 }
 
-void slot_fini(struct snapshot_slot *s)
+void snapshot_holder_fini(struct snapshot_holder *s)
 {
 	snapshot_map_close(&s->block);
 	snapshot_map_close(&s->base);
