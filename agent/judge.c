@@ -232,7 +232,7 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 	enum circuit before = t->backend_row->circuit;
 	health_result(t->backend_row, &t->backend_subject, &a->snapshot->head->health, &event,
 		t->now_ms, randomness(a, t->id));
-	if (!connected && t->account->exits.count > 1)
+	if (!connected && t->account->egresses.count > 1)
 		health_avoid(t->backend_row, t->mark.backend_generation, t->now_ms,
 			randomness(a, t->id));
 	if (t->backend_row->circuit != before)

@@ -174,7 +174,7 @@ static bool accounts_valid(const struct snapshot *s)
 			!text_fits(s, a[i].credential) || a[i].weight == 0 ||
 			a[i].auth > SNAPSHOT_AUTH_ANTHROPIC_OAUTH ||
 			(i && a[i].id <= a[i - 1].id) ||
-			!in_section(s, a[i].exits, SNAPSHOT_EXIT) ||
+			!in_section(s, a[i].egresses, SNAPSHOT_ACCOUNT_EGRESS) ||
 			!in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
 			a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
 			return false;
@@ -182,12 +182,13 @@ static bool accounts_valid(const struct snapshot *s)
 	return true;
 }
 
-static bool exits_valid(const struct snapshot *s)
+static bool account_egresses_valid(const struct snapshot *s)
 {
-	const struct snapshot_exit *x = ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_account_egress *x =
+		ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress);
 	const struct snapshot_backend *b = ROWS(s, BACKEND, struct snapshot_backend);
 
-	for (uint32_t i = 0; i < s->counts[SNAPSHOT_EXIT]; i++) {
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT_EGRESS]; i++) {
 		if (x[i].egress >= s->counts[SNAPSHOT_EGRESS] ||
 			!in_section(s, x[i].backends, SNAPSHOT_BACKEND))
 			return false;
@@ -283,8 +284,8 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 		return error;
 	if (s.base.id != h->keybase)
 		return bad(e, "the key base is another one");
-	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) || !exits_valid(&s) ||
-		!names_valid(&s) || !bans_valid(&s))
+	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) ||
+		!account_egresses_valid(&s) || !names_valid(&s) || !bans_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
 	derive_conversation_key(&s);

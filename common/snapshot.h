@@ -99,8 +99,8 @@ struct snapshot_account {
 	struct snapshot_text name;
 	struct snapshot_text region;
 	struct snapshot_text credential;
-	struct snapshot_range exits;   /* of SNAPSHOT_EXIT, in order of preference */
-	struct snapshot_range headers; /* of SNAPSHOT_HEADER */
+	struct snapshot_range egresses; /* of SNAPSHOT_ACCOUNT_EGRESS, in order of preference */
+	struct snapshot_range headers;	/* of SNAPSHOT_HEADER */
 	struct snapshot_limits limits;
 	uint64_t credential_generation;
 	uint32_t epoch; /* rises with `accounts reset` and `resume` */
@@ -108,7 +108,7 @@ struct snapshot_account {
 };
 
 /* One way out of an account: an egress, and the backends that were ever made for it, newest first. */
-struct snapshot_exit {
+struct snapshot_account_egress {
 	uint32_t egress; /* index */
 	uint32_t pad;
 	struct snapshot_range backends;
@@ -178,7 +178,7 @@ struct snapshot_key {
 	X(POOL, struct snapshot_pool)	  /* sorted by id */                                       \
 	X(MEMBER, uint32_t)                                                                        \
 	X(ACCOUNT, struct snapshot_account) /* sorted by id */                                     \
-	X(EXIT, struct snapshot_exit)                                                              \
+	X(ACCOUNT_EGRESS, struct snapshot_account_egress)                                          \
 	X(BACKEND, struct snapshot_backend)                                                        \
 	X(HEADER, struct snapshot_header)                                                          \
 	X(EGRESS, struct snapshot_egress)                                                          \

@@ -33,7 +33,7 @@ enum column {
 	" source <> 'watch' AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = accounts.id" \
 	"  AND c.field = 'refresh_token') FROM accounts ORDER BY id"
 
-/* --- exits --- */
+/* --- egresses --- */
 
 static struct snapshot_range find_backends(
 	const struct assemble *a, int64_t upstream, int64_t egress)
@@ -48,19 +48,19 @@ static struct snapshot_range find_backends(
 }
 
 static void add_exit(
-	struct assemble *a, int64_t upstream, int64_t egress, struct snapshot_range *exits)
+	struct assemble *a, int64_t upstream, int64_t egress, struct snapshot_range *egresses)
 {
-	struct snapshot_exit row = {
+	struct snapshot_account_egress row = {
 		.egress = (uint32_t)idmap_find(&a->egresses, egress),
 		.backends = find_backends(a, upstream, egress),
 	};
 
-	snapshot_builder_add(a->builder, SNAPSHOT_EXIT, &row);
-	exits->count++;
+	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT_EGRESS, &row);
+	egresses->count++;
 }
 
 /* In the account's order of preference; an account that names no egress goes out directly. */
-static int add_exits(
+static int add_egresses(
 	struct assemble *a, int64_t account, int64_t upstream, struct snapshot_range *ret)
 {
 	sqlite3_stmt *st = store_statement(a->store,
@@ -70,7 +70,7 @@ static int add_exits(
 
 	if (!st)
 		return rc;
-	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_EXIT);
+	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_ACCOUNT_EGRESS);
 	sqlite3_bind_int64(st, 1, account);
 	while ((rc = store_step(a->store, st, a->e)) == 1)
 		add_exit(a, upstream, sqlite3_column_int64(st, 0), ret);
@@ -226,8 +226,8 @@ static int add_account(struct assemble *a, sqlite3_stmt *st)
 			LOG_SLICE("account", store_column(st, COLUMN_NAME)),
 			LOG_STR("reason", why.text));
 	} else {
-		int error =
-			add_exits(a, row.id, sqlite3_column_int64(st, COLUMN_UPSTREAM), &row.exits);
+		int error = add_egresses(
+			a, row.id, sqlite3_column_int64(st, COLUMN_UPSTREAM), &row.egresses);
 		if (error)
 			return error;
 	}

@@ -58,7 +58,7 @@ typedef int assemble_row_fn(struct assemble *a, sqlite3_stmt *st);
 /* Calls `row` for every row of a query. 0 or negative. */
 int assemble_each(struct assemble *a, const char *sql, assemble_row_fn *row);
 
-/* Accounts with their exits and headers; wants upstreams, egresses, pairs and slots. */
+/* Accounts with their egresses and headers; wants upstreams, egresses, pairs and slots. */
 int assemble_accounts(struct assemble *a);
 /* The bans that have not expired, in ban_order(). */
 int assemble_bans(struct assemble *a);

@@ -54,13 +54,13 @@ static struct health_look look_at(
 
 /* The newest backend of an exit that the asking HAProxy knows. */
 static const struct snapshot_backend *known_backend(
-	const struct snapshot *s, const struct snapshot_exit *exit, uint64_t gen)
+	const struct snapshot *s, const struct snapshot_account_egress *egress, uint64_t gen)
 {
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 
-	for (uint32_t n = 0; n < exit->backends.count; n++) {
-		const struct snapshot_backend *b = &backends[exit->backends.first + n];
+	for (uint32_t n = 0; n < egress->backends.count; n++) {
+		const struct snapshot_backend *b = &backends[egress->backends.first + n];
 		if (knows(gen, b->first_gen, b->last_gen))
 			return b;
 	}
@@ -70,14 +70,15 @@ static const struct snapshot_backend *known_backend(
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id)
 {
-	const struct snapshot_exit *exits =
-		SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit) + a->exits.first;
+	const struct snapshot_account_egress *egresses =
+		SNAPSHOT_ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress) +
+		a->egresses.first;
 	const struct snapshot_backend *rows = SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 
-	for (uint32_t i = 0; i < a->exits.count; i++) {
-		for (uint32_t n = 0; n < exits[i].backends.count; n++) {
-			if (rows[exits[i].backends.first + n].id == id)
-				return &rows[exits[i].backends.first + n];
+	for (uint32_t i = 0; i < a->egresses.count; i++) {
+		for (uint32_t n = 0; n < egresses[i].backends.count; n++) {
+			if (rows[egresses[i].backends.first + n].id == id)
+				return &rows[egresses[i].backends.first + n];
 		}
 	}
 	return NULL;
@@ -129,22 +130,23 @@ static bool find_admitted_way(const struct decide_context *c, struct candidate *
 }
 
 /*
- * The first of its own exits that can be used, those of this node's region before others; never another
+ * The first of its own egresses that can be used, those of this node's region before others; never another
  * account's.
  */
 static enum board_reason find_way(
 	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
 {
-	const struct snapshot_exit *exits =
-		SNAPSHOT_ROWS(c->snapshot, EXIT, struct snapshot_exit) + k->account->exits.first;
+	const struct snapshot_account_egress *egresses =
+		SNAPSHOT_ROWS(c->snapshot, ACCOUNT_EGRESS, struct snapshot_account_egress) +
+		k->account->egresses.first;
 	enum board_reason reason = BOARD_REASON_BACKEND;
 
 	if (ask == CANDIDATE_ADMITTED && find_admitted_way(c, k))
 		return BOARD_REASON_NONE;
-	for (uint32_t i = 0; i < k->account->exits.count; i++) {
+	for (uint32_t i = 0; i < k->account->egresses.count; i++) {
 		bool watch;
 		const struct snapshot_backend *b =
-			known_backend(c->snapshot, &exits[i], c->request->gen);
+			known_backend(c->snapshot, &egresses[i], c->request->gen);
 		if (!b || has_failed(c, b))
 			continue;
 		reason = BOARD_REASON_EGRESS;

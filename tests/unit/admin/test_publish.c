@@ -69,7 +69,7 @@ static void carries_the_whole_configuration(void **state)
 	room_seen_fini(&seen);
 }
 
-static void exits_follow_the_account_and_backends_the_pair(void **state)
+static void egresses_follow_the_account_and_backends_the_pair(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -81,23 +81,24 @@ static void exits_follow_the_account_and_backends_the_pair(void **state)
 	const struct snapshot *s = &seen.snapshot;
 	const struct snapshot_account *a = snapshot_account_by_id(s, 1);
 	const struct snapshot_account *b = snapshot_account_by_id(s, 2);
-	const struct snapshot_exit *exits = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_account_egress *choices =
+		SNAPSHOT_ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress);
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 	const struct snapshot_egress *egresses = SNAPSHOT_ROWS(s, EGRESS, struct snapshot_egress);
 	/* without an egress of its own: direct, newest backend first */
-	assert_int_equal(a->exits.count, 1);
-	struct snapshot_range range = exits[a->exits.first].backends;
-	assert_int_equal(egresses[exits[a->exits.first].egress].id, 1);
+	assert_int_equal(a->egresses.count, 1);
+	struct snapshot_range range = choices[a->egresses.first].backends;
+	assert_int_equal(egresses[choices[a->egresses.first].egress].id, 1);
 	assert_int_equal(range.count, 2);
 	assert_int_equal(backends[range.first].id, 3);
 	assert_true(backends[range.first].last_gen == UINT64_MAX);
 	assert_int_equal(backends[range.first + 1].id, 1);
 	assert_int_equal(backends[range.first + 1].last_gen, 3);
 	/* in the order of preference */
-	assert_int_equal(b->exits.count, 2);
-	assert_int_equal(egresses[exits[b->exits.first].egress].id, 2);
-	range = exits[b->exits.first].backends;
+	assert_int_equal(b->egresses.count, 2);
+	assert_int_equal(egresses[choices[b->egresses.first].egress].id, 2);
+	range = choices[b->egresses.first].backends;
 	assert_int_equal(range.count, 1);
 	assert_true(slice_eq_str(snapshot_text(s, backends[range.first].strip), "/v1"));
 	room_seen_fini(&seen);
@@ -144,7 +145,7 @@ static void an_account_whose_token_does_not_open_has_no_exit(void **state)
 	publish(r, &seen);
 	const struct snapshot_account *a = snapshot_account_by_id(&seen.snapshot, 1);
 	assert_int_equal(a->flags, SNAPSHOT_ACCOUNT_NO_CREDENTIAL);
-	assert_int_equal(a->exits.count, 0);
+	assert_int_equal(a->egresses.count, 0);
 	assert_int_equal(a->credential.len, 0);
 	assert_int_equal(snapshot_account_by_id(&seen.snapshot, 2)->flags, 0);
 	room_seen_fini(&seen);
@@ -370,7 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(carries_the_whole_configuration),
-		TEST(exits_follow_the_account_and_backends_the_pair),
+		TEST(egresses_follow_the_account_and_backends_the_pair),
 		TEST(headers_are_merged_and_unknown_slots_wait),
 		TEST(an_account_whose_token_does_not_open_has_no_exit),
 		TEST(an_unknown_word_in_the_store_is_an_error),

@@ -23,7 +23,7 @@ void crowd_init(struct crowd *c)
 		c->accounts[i] = (struct crowd_account){
 			.row = {.id = CROWD_ACCOUNT + i, .weight = 100, .credential_generation = 1},
 			.region = "",
-			.exit_count = 1};
+			.egress_count = 1};
 	for (uint32_t i = 0; i < CROWD_EGRESSES; i++)
 		c->egresses[i] = (struct crowd_egress){
 			.row = {.id = CROWD_EGRESS + i}, .region = "", .first_gen = 1};
@@ -51,11 +51,12 @@ static void add_egresses(struct crowd *c, struct snapshot_builder *b)
 static void add_account(struct crowd_account *a, uint32_t i, struct snapshot_builder *b)
 {
 	a->row.region = snapshot_builder_text(b, slice_from_str(a->region));
-	a->row.exits =
-		(struct snapshot_range){snapshot_builder_count(b, SNAPSHOT_EXIT), a->exit_count};
-	for (uint32_t n = 0; n < a->exit_count; n++) {
-		struct snapshot_exit way = {.egress = a->exits[n], .backends = {a->exits[n], 1}};
-		snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+	a->row.egresses = (struct snapshot_range){
+		snapshot_builder_count(b, SNAPSHOT_ACCOUNT_EGRESS), a->egress_count};
+	for (uint32_t n = 0; n < a->egress_count; n++) {
+		struct snapshot_account_egress choice = {
+			.egress = a->egresses[n], .backends = {a->egresses[n], 1}};
+		snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &choice);
 	}
 	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &a->row);
 	snapshot_builder_add(b, SNAPSHOT_MEMBER, &i);

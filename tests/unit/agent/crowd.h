@@ -9,7 +9,7 @@
 
 #define CROWD_ACCOUNTS 4
 #define CROWD_EGRESSES 3
-#define CROWD_EXITS 3
+#define CROWD_EGRESSES 3
 #define CROWD_NOW_MS 1800000000000
 #define CROWD_TENANT 4
 #define CROWD_KEY 5
@@ -22,8 +22,8 @@
 struct crowd_account {
 	struct snapshot_account row;
 	const char *region;
-	uint32_t exits[CROWD_EXITS]; /* egresses, indexes */
-	uint32_t exit_count;
+	uint32_t egresses[CROWD_EGRESSES]; /* indexes */
+	uint32_t egress_count;
 };
 
 struct crowd_egress {
@@ -50,7 +50,7 @@ struct crowd {
 };
 
 /*
- * Three accounts with their exits at the first egress; three attempts, a threshold of 2, one trial, ten
+ * Three accounts with their egresses at the first egress; three attempts, a threshold of 2, one trial, ten
  * further attempts a second. Not built yet.
  */
 void crowd_init(struct crowd *c);

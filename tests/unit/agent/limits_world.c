@@ -54,7 +54,7 @@ static void add_accounts(struct limits_world *w, struct snapshot_builder *b)
 	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
 	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
-		struct snapshot_exit way = {.egress = 0, .backends = {i, 1}};
+		struct snapshot_account_egress choice = {.egress = 0, .backends = {i, 1}};
 		w->first_gen[i] = 1 + (limits_below(&w->rng, 6) == 0);
 		struct snapshot_backend backend = {
 			.id = i + 1, .first_gen = w->first_gen[i], .last_gen = UINT64_MAX};
@@ -63,10 +63,10 @@ static void add_accounts(struct limits_world *w, struct snapshot_builder *b)
 			.id = i + 1,
 			.weight = 1 + limits_below(&w->rng, 1000),
 			.max_consecutive = some_limit(w, 3, 2),
-			.exits = {i, 1},
+			.egresses = {i, 1},
 			.limits = some_limits(w, 4, 5),
 		};
-		snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+		snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &choice);
 		snapshot_builder_add(b, SNAPSHOT_BACKEND, &backend);
 		snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &w->accounts[i]);
 	}

@@ -32,7 +32,7 @@ static struct small small_world(void)
 		.head = {.flags = SNAPSHOT_SITE_ENABLED, .keybase = 3, .version = 1},
 		.tenant = {.id = 4, .flags = SNAPSHOT_TENANT_ENABLED, .pool_id = 6},
 		.key = {.id = 5, .tenant_id = 4},
-		.account = {.id = 7, .weight = 1, .exits = {0, 1}, .headers = {0, 1}},
+		.account = {.id = 7, .weight = 1, .egresses = {0, 1}, .headers = {0, 1}},
 		.backend = {.id = 8, .first_gen = 2, .last_gen = 4},
 		.header = {.first_gen = 1, .last_gen = UINT64_MAX},
 		.prefix = "",
@@ -54,7 +54,7 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	struct snapshot_builder *b = snapshot_builder_new();
 	struct snapshot_upstream upstream = {.id = 1};
 	struct snapshot_egress egress = {.id = 2};
-	struct snapshot_exit way = {.egress = 0, .backends = {0, 1}};
+	struct snapshot_account_egress choice = {.egress = 0, .backends = {0, 1}};
 	struct snapshot_pool pool = {.id = 6, .members = {0, 1}};
 	struct buffer log = {0};
 	struct relaykey_hasher hasher;
@@ -72,7 +72,7 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	s->backend.strip = snapshot_builder_text(b, slice_from_str(s->strip));
 	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
 	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
-	snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+	snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &choice);
 	snapshot_builder_add(b, SNAPSHOT_BACKEND, &s->backend);
 	snapshot_builder_add(b, SNAPSHOT_HEADER, &s->header);
 	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &s->account);

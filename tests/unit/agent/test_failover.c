@@ -203,7 +203,7 @@ static void what_was_deleted_meanwhile_is_refused(void **state)
 	assert_true(crowd_again(c, 2));
 	uint32_t second = crowd_account(c);
 	/* its account has another way out now: the one it took explains it */
-	c->accounts[second].exits[0] = 1;
+	c->accounts[second].egresses[0] = 1;
 	crowd_build(c);
 	assert_false(crowd_again2(c, 2));
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);

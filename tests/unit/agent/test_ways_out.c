@@ -26,12 +26,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Account `i` gets these exits, in this order. */
-static void set_exits(struct crowd *c, uint32_t i, uint32_t count, uint32_t a, uint32_t b)
+/* Account `i` gets these egresses, in this order. */
+static void set_egresses(struct crowd *c, uint32_t i, uint32_t count, uint32_t a, uint32_t b)
 {
-	c->accounts[i].exits[0] = a;
-	c->accounts[i].exits[1] = b;
-	c->accounts[i].exit_count = count;
+	c->accounts[i].egresses[0] = a;
+	c->accounts[i].egresses[1] = b;
+	c->accounts[i].egress_count = count;
 }
 
 static int64_t budget_left(const struct crowd *c)
@@ -49,7 +49,7 @@ static void the_first_healthy_exit_is_taken(void **state)
 	struct crowd *c = *state;
 
 	c->account_count = 1;
-	set_exits(c, 0, 2, 1, 0);
+	set_egresses(c, 0, 2, 1, 0);
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	assert_int_equal(crowd_egress(c), 1);
@@ -66,7 +66,7 @@ static void the_nodes_own_region_is_preferred(void **state)
 	struct crowd *c = *state;
 
 	c->account_count = 1;
-	set_exits(c, 0, 2, 0, 1);
+	set_egresses(c, 0, 2, 0, 1);
 	strcpy(c->head.region, "eu");
 	c->egresses[0].region = "us";
 	c->egresses[1].region = "eu";
@@ -83,8 +83,8 @@ static void a_suspended_egress_is_never_taken(void **state)
 {
 	struct crowd *c = *state;
 
-	set_exits(c, 0, 2, 0, 1);
-	set_exits(c, 1, 1, 0, 0);
+	set_egresses(c, 0, 2, 0, 1);
+	set_egresses(c, 1, 1, 0, 0);
 	c->account_count = 2;
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
@@ -125,7 +125,7 @@ static void who_is_asked_about_again_keeps_its_way(void **state)
 	struct crowd *c = *state;
 
 	c->account_count = 1;
-	set_exits(c, 0, 2, 0, 1);
+	set_egresses(c, 0, 2, 0, 1);
 	crowd_build(c);
 	crowd_break_egress(c, 0);
 	int64_t back_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
@@ -146,7 +146,7 @@ static void the_first_of_several_ways_to_come_back_is_told(void **state)
 	struct crowd *c = *state;
 
 	c->account_count = 1;
-	set_exits(c, 0, 2, 0, 1);
+	set_egresses(c, 0, 2, 0, 1);
 	crowd_build(c);
 	crowd_break_egress(c, 0);
 	int64_t first_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
@@ -182,7 +182,7 @@ static void without_alternative_it_was_the_connection(void **state)
 	c->account_count = 1;
 	c->accounts[0].row.limits.concurrency = 1;
 	c->accounts[0].row.limits.rph = 1;
-	set_exits(c, 0, 2, 0, 1);
+	set_egresses(c, 0, 2, 0, 1);
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	assert_false(c->v.alt);
@@ -217,9 +217,9 @@ static void an_egress_that_is_known_to_be_down_explains_it(void **state)
 {
 	struct crowd *c = *state;
 
-	set_exits(c, 0, 2, 0, 1);
-	set_exits(c, 1, 2, 0, 1);
-	set_exits(c, 2, 2, 0, 1);
+	set_egresses(c, 0, 2, 0, 1);
+	set_egresses(c, 1, 2, 0, 1);
+	set_egresses(c, 2, 2, 0, 1);
 	c->head.health.retry_per_second = 1;
 	crowd_build(c);
 	for (uint32_t n = 1; n <= 2; n++) {

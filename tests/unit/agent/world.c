@@ -52,16 +52,17 @@ static void add_backends(struct world *w, struct snapshot_builder *b)
 	}
 }
 
-static struct snapshot_range add_exits(const struct world_account *a, struct snapshot_builder *b)
+static struct snapshot_range add_egresses(const struct world_account *a, struct snapshot_builder *b)
 {
-	struct snapshot_range range = {snapshot_builder_count(b, SNAPSHOT_EXIT), a->egress_count};
+	struct snapshot_range range = {
+		snapshot_builder_count(b, SNAPSHOT_ACCOUNT_EGRESS), a->egress_count};
 
 	for (uint32_t i = 0; i < a->egress_count; i++) {
-		struct snapshot_exit row = {
+		struct snapshot_account_egress row = {
 			.egress = a->egresses[i],
 			.backends = {a->upstream * WORLD_EGRESSES + a->egresses[i], 1},
 		};
-		snapshot_builder_add(b, SNAPSHOT_EXIT, &row);
+		snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &row);
 	}
 	return range;
 }
@@ -93,7 +94,7 @@ static void add_accounts(struct world *w, struct snapshot_builder *b)
 			.weight = 100,
 			.name = text(b, "a", i),
 			.credential = text(b, "token of a", i),
-			.exits = add_exits(a, b),
+			.egresses = add_egresses(a, b),
 			.headers = {snapshot_builder_add(b, SNAPSHOT_HEADER, &header), 1},
 		};
 		snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &row);

@@ -39,13 +39,13 @@ static struct blocks build(void)
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("u"))};
 	struct snapshot_egress egress = {
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("e"))};
-	struct snapshot_exit way = {.backends = {0, 1}};
+	struct snapshot_account_egress choice = {.backends = {0, 1}};
 	struct snapshot_backend backend = {
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("b1"))};
 	struct snapshot_header header = {.value = snapshot_builder_text(b, SLICE_LITERAL("value"))};
 	struct snapshot_account account = {.id = 1,
 		.weight = 1,
-		.exits = {0, 1},
+		.egresses = {0, 1},
 		.headers = {0, 1},
 		.credential = snapshot_builder_text(b, SLICE_LITERAL("secret"))};
 	struct snapshot_pool pools[] = {{.id = 2, .members = {0, 1}}, {.id = 5}};
@@ -53,7 +53,7 @@ static struct blocks build(void)
 
 	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
 	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
-	snapshot_builder_add(b, SNAPSHOT_EXIT, &way);
+	snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &choice);
 	snapshot_builder_add(b, SNAPSHOT_BACKEND, &backend);
 	snapshot_builder_add(b, SNAPSHOT_HEADER, &header);
 	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &account);
@@ -124,15 +124,16 @@ static uint64_t read_all(const struct snapshot *s)
 			sum += table->networks[key->networks.first + i].bits;
 	}
 	const struct snapshot_account *a = SNAPSHOT_ROWS(s, ACCOUNT, struct snapshot_account);
-	const struct snapshot_exit *x = SNAPSHOT_ROWS(s, EXIT, struct snapshot_exit);
+	const struct snapshot_account_egress *x =
+		SNAPSHOT_ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress);
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
 		struct slice text = snapshot_text(s, a[i].credential);
 		for (size_t c = 0; c < text.n; c++)
 			sum += (uint8_t)text.p[c];
-		for (uint32_t n = 0; n < a[i].exits.count; n++) {
-			struct snapshot_range range = x[a[i].exits.first + n].backends;
+		for (uint32_t n = 0; n < a[i].egresses.count; n++) {
+			struct snapshot_range range = x[a[i].egresses.first + n].backends;
 			for (uint32_t k = 0; k < range.count; k++)
 				sum += snapshot_text(s, backends[range.first + k].name).n;
 		}
