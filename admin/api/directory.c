@@ -6,19 +6,17 @@
 
 int directory_load(struct directory *d, struct store *s, struct errtext *e)
 {
-	int error = names_load(&d->tenants, s, "SELECT id, name, 0 FROM tenants ORDER BY id", e);
+	int error = names_load(&d->tenants, s, "SELECT id, name FROM tenants ORDER BY id", e);
 
 	if (!error)
-		error = names_load(
-			&d->accounts, s, "SELECT id, name, 0 FROM accounts ORDER BY id", e);
+		error = names_load(&d->accounts, s, "SELECT id, name FROM accounts ORDER BY id", e);
+	if (!error)
+		error = names_load(&d->egresses, s, "SELECT id, name FROM egresses ORDER BY id", e);
 	if (!error)
 		error = names_load(
-			&d->egresses, s, "SELECT id, name, 0 FROM egresses ORDER BY id", e);
+			&d->upstreams, s, "SELECT id, name FROM upstreams ORDER BY id", e);
 	if (!error)
-		error = names_load(
-			&d->upstreams, s, "SELECT id, name, 0 FROM upstreams ORDER BY id", e);
-	if (!error)
-		error = names_load(&d->pools, s, "SELECT id, name, 0 FROM pools ORDER BY id", e);
+		error = names_load(&d->pools, s, "SELECT id, name FROM pools ORDER BY id", e);
 	return error;
 }
 

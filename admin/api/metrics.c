@@ -473,13 +473,12 @@ static bool load_names(struct scrape *s)
 {
 	struct store *store = s->control->store;
 	const struct board *b = s->board;
-	bool tenants = labelled_load(&s->tenants, store,
-		"SELECT id, name, 0 FROM tenants ORDER BY id", b->tenants, sizeof(b->tenants[0]));
-	bool accounts =
-		labelled_load(&s->accounts, store, "SELECT id, name, 0 FROM accounts ORDER BY id",
-			b->accounts, sizeof(b->accounts[0]));
+	bool tenants = labelled_load(&s->tenants, store, "SELECT id, name FROM tenants ORDER BY id",
+		b->tenants, sizeof(b->tenants[0]));
+	bool accounts = labelled_load(&s->accounts, store,
+		"SELECT id, name FROM accounts ORDER BY id", b->accounts, sizeof(b->accounts[0]));
 	bool upstreams =
-		labelled_load(&s->upstreams, store, "SELECT id, name, 0 FROM upstreams ORDER BY id",
+		labelled_load(&s->upstreams, store, "SELECT id, name FROM upstreams ORDER BY id",
 			b->upstreams, sizeof(b->upstreams[0]));
 
 	return tenants && accounts && upstreams;

@@ -3,93 +3,49 @@
 #include "admin/publish/assemble_parts.h"
 #include "common/log.h"
 #include "common/num.h"
-#include "common/search.h"
 
 #include <errno.h>
 
-void idmap_add(struct idmap *m, int64_t id)
-{
-	buffer_append(&m->ids, &id, sizeof(id));
-}
-
-static bool is_before(const void *row, const void *key)
-{
-	return *(const int64_t *)row < *(const int64_t *)key;
-}
-
-int64_t idmap_find(const struct idmap *m, int64_t id)
-{
-	const int64_t *ids = (const int64_t *)(const void *)m->ids.data;
-	size_t count = m->ids.len / sizeof(*ids);
-	size_t at = search_rows(ids, count, sizeof(*ids), is_before, &id);
-
-	return at < count && ids[at] == id ? (int64_t)at : -1;
-}
-
-struct snapshot_text assemble_text(struct assemble *a, sqlite3_stmt *st, int column)
-{
-	return snapshot_builder_text(a->builder, store_column(st, column));
-}
-
-uint32_t assemble_u32(sqlite3_stmt *st, int column)
-{
-	return (uint32_t)sqlite3_column_int64(st, column);
-}
-
-int assemble_each(struct assemble *a, const char *sql, assemble_row_fn *row)
-{
-	sqlite3_stmt *st = store_statement(a->store, sql, a->e);
-	int rc = -EIO;
-
-	if (!st)
-		return rc;
-	while ((rc = store_step(a->store, st, a->e)) == 1) {
-		rc = row(a, st);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
-}
-
 /* --- upstreams and egresses --- */
 
-static int add_upstream(struct assemble *a, sqlite3_stmt *st)
+static int add_upstream(struct row *row, void *context)
 {
+	struct assemble *a = context;
 	struct assemble_upstream more = {0};
 	struct errtext why;
 
-	if (provider_parse(store_column(st, 2), &more.provider) < 0)
+	if (provider_parse(row_text(row, "provider"), &more.provider) < 0)
 		return errtext_set(a->e, -EBADMSG, "store: an upstream has an unknown provider");
-	more.headers_bad = headerset_parse(store_column(st, 3), &more.headers, &why) < 0;
+	more.headers_bad = headerset_parse(row_text(row, "headers"), &more.headers, &why) < 0;
 	if (more.headers_bad)
 		log_event(LOG_LEVEL_WARNING, "upstream cannot be used",
-			LOG_SLICE("upstream", store_column(st, 1)), LOG_STR("reason", why.text));
-	const struct snapshot_upstream row = {
-		.id = assemble_u32(st, 0),
+			LOG_SLICE("upstream", row_text(row, "name")), LOG_STR("reason", why.text));
+	const struct snapshot_upstream one = {
+		.id = row_u32(row, "id"),
 		.provider = (uint32_t)more.provider,
-		.name = assemble_text(a, st, 1),
+		.name = assemble_text(a, row, "name"),
 	};
-	idmap_add(&a->upstreams, row.id);
+	idmap_add(&a->upstreams, one.id);
 	buffer_append(&a->upstream_rows, &more, sizeof(more));
-	snapshot_builder_add(a->builder, SNAPSHOT_UPSTREAM, &row);
+	snapshot_builder_add(a->builder, SNAPSHOT_UPSTREAM, &one);
 	return 0;
 }
 
-static int add_egress(struct assemble *a, sqlite3_stmt *st)
+static int add_egress(struct row *row, void *context)
 {
-	const struct snapshot_egress row = {
-		.id = assemble_u32(st, 0),
-		.name = assemble_text(a, st, 1),
-		.region = assemble_text(a, st, 2),
-		.flags = sqlite3_column_int(st, 3) ? SNAPSHOT_EGRESS_SUSPENDED : 0,
-		.epoch = assemble_u32(st, 4),
+	struct assemble *a = context;
+	const struct snapshot_egress one = {
+		.id = row_u32(row, "id"),
+		.name = assemble_text(a, row, "name"),
+		.region = assemble_text(a, row, "region"),
+		.flags = row_flag(row, "suspended") ? SNAPSHOT_EGRESS_SUSPENDED : 0,
+		.epoch = row_u32(row, "epoch"),
 	};
 
-	idmap_add(&a->egresses, row.id);
-	if (slice_eq_str(store_column(st, 1), "direct"))
-		a->direct = row.id;
-	snapshot_builder_add(a->builder, SNAPSHOT_EGRESS, &row);
+	idmap_add(&a->egresses, one.id);
+	if (slice_eq_str(row_text(row, "name"), "direct"))
+		a->direct = one.id;
+	snapshot_builder_add(a->builder, SNAPSHOT_EGRESS, &one);
 	return 0;
 }
 
@@ -103,23 +59,29 @@ static struct assemble_pair *last_pair(struct assemble *a)
 		sizeof(struct assemble_pair));
 }
 
-/* Rows come by pair, newest first, so that the backends of a pair are one range. */
-static int add_backend(struct assemble *a, sqlite3_stmt *st)
+/* Of a backend or slot that every later generation has, too. */
+static uint64_t last_generation(struct row *row)
 {
+	return row_is_null(row, "last_gen") ? UINT64_MAX : (uint64_t)row_number(row, "last_gen");
+}
+
+/* The rows are in order of pairs, newest first, so that the backends of a pair are one range. */
+static int add_backend(struct row *row, void *context)
+{
+	struct assemble *a = context;
 	struct assemble_pair pair = {
-		sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), {0, 0}};
+		row_number(row, "upstream_id"), row_number(row, "egress_id"), {0, 0}};
 	struct assemble_pair *last = last_pair(a);
-	bool open = sqlite3_column_type(st, 7) == SQLITE_NULL;
-	struct snapshot_backend row = {
-		.id = assemble_u32(st, 2),
+	struct snapshot_backend one = {
+		.id = row_u32(row, "id"),
 		.egress = (uint32_t)idmap_find(&a->egresses, pair.egress),
-		.first_gen = (uint64_t)sqlite3_column_int64(st, 6),
-		.last_gen = open ? UINT64_MAX : (uint64_t)sqlite3_column_int64(st, 7),
-		.name = assemble_text(a, st, 3),
-		.prefix = assemble_text(a, st, 4),
-		.strip = assemble_text(a, st, 5),
+		.first_gen = (uint64_t)row_number(row, "first_gen"),
+		.last_gen = last_generation(row),
+		.name = assemble_text(a, row, "name"),
+		.prefix = assemble_text(a, row, "prefix"),
+		.strip = assemble_text(a, row, "strip"),
 	};
-	uint32_t index = snapshot_builder_add(a->builder, SNAPSHOT_BACKEND, &row);
+	uint32_t index = snapshot_builder_add(a->builder, SNAPSHOT_BACKEND, &one);
 
 	if (!last || last->upstream != pair.upstream || last->egress != pair.egress) {
 		pair.backends.first = index;
@@ -132,13 +94,13 @@ static int add_backend(struct assemble *a, sqlite3_stmt *st)
 	return 0;
 }
 
-static int add_slot(struct assemble *a, sqlite3_stmt *st)
+static int add_slot(struct row *row, void *context)
 {
-	struct slice name = store_column(st, 0);
-	bool open = sqlite3_column_type(st, 2) == SQLITE_NULL;
+	struct assemble *a = context;
+	struct slice name = row_text(row, "name");
 	struct assemble_slot slot = {
-		.first_gen = (uint64_t)sqlite3_column_int64(st, 1),
-		.last_gen = open ? UINT64_MAX : (uint64_t)sqlite3_column_int64(st, 2),
+		.first_gen = (uint64_t)row_number(row, "first_gen"),
+		.last_gen = last_generation(row),
 	};
 
 	if (name.n >= sizeof(slot.name))
@@ -181,40 +143,42 @@ static int parse_word(struct assemble *a, const char *what, const struct word *w
 		(int)slice_cut(name, 100).n, name.p);
 }
 
-static int add_members(struct assemble *a, int64_t pool, struct snapshot_range *ret)
+static int add_member(struct row *row, void *context)
 {
-	sqlite3_stmt *st = store_statement(a->store,
-		"SELECT account_id FROM pool_members WHERE pool_id = ?1 ORDER BY position", a->e);
-	int rc = -EIO;
+	struct assemble *a = context;
+	uint32_t index = (uint32_t)idmap_find(&a->accounts, row_number(row, "account_id"));
 
-	if (!st)
-		return rc;
-	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_MEMBER);
-	sqlite3_bind_int64(st, 1, pool);
-	while ((rc = store_step(a->store, st, a->e)) == 1) {
-		uint32_t index = (uint32_t)idmap_find(&a->accounts, sqlite3_column_int64(st, 0));
-		snapshot_builder_add(a->builder, SNAPSHOT_MEMBER, &index);
-		ret->count++;
-	}
-	return rc;
+	snapshot_builder_add(a->builder, SNAPSHOT_MEMBER, &index);
+	return 0;
 }
 
-static int add_pool(struct assemble *a, sqlite3_stmt *st)
+static int add_members(struct assemble *a, int64_t pool, struct snapshot_range *ret)
 {
-	struct snapshot_pool row = {
-		.id = assemble_u32(st, 0),
-		.name = assemble_text(a, st, 1),
-		.upstream = (uint32_t)idmap_find(&a->upstreams, sqlite3_column_int64(st, 2)),
-		.wait_ms = (uint64_t)sqlite3_column_int64(st, 5),
+	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_MEMBER);
+	int error = sql_each(a->store, a->e, add_member, a,
+		"SELECT account_id FROM pool_members WHERE pool_id = ?1 ORDER BY position", "i",
+		pool);
+	ret->count = snapshot_builder_count(a->builder, SNAPSHOT_MEMBER) - ret->first;
+	return error;
+}
+
+static int add_pool(struct row *row, void *context)
+{
+	struct assemble *a = context;
+	struct snapshot_pool one = {
+		.id = row_u32(row, "id"),
+		.name = assemble_text(a, row, "name"),
+		.upstream = (uint32_t)idmap_find(&a->upstreams, row_number(row, "upstream_id")),
+		.wait_ms = (uint64_t)row_number(row, "wait_ms"),
 	};
-	int error = parse_word(a, "strategy", strategies, store_column(st, 3), &row.strategy);
+	int error = parse_word(a, "strategy", strategies, row_text(row, "strategy"), &one.strategy);
 
 	if (!error)
-		error = parse_word(a, "stickiness", stickiness, store_column(st, 4), &row.hard);
+		error = parse_word(a, "stickiness", stickiness, row_text(row, "sticky"), &one.hard);
 	if (!error)
-		error = add_members(a, row.id, &row.members);
+		error = add_members(a, one.id, &one.members);
 	if (!error)
-		snapshot_builder_add(a->builder, SNAPSHOT_POOL, &row);
+		snapshot_builder_add(a->builder, SNAPSHOT_POOL, &one);
 	return error;
 }
 
@@ -245,60 +209,67 @@ static int parse_wait(struct slice text, struct snapshot_tenant *ret)
 	return 0;
 }
 
-static int add_tenant(struct assemble *a, sqlite3_stmt *st)
+static int add_tenant(struct row *row, void *context)
 {
-	struct snapshot_tenant row = {
-		.id = assemble_u32(st, 0),
-		.name = assemble_text(a, st, 1),
-		.flags = (sqlite3_column_int(st, 2) ? SNAPSHOT_TENANT_ENABLED : 0) |
-			(sqlite3_column_int(st, 3) ? SNAPSHOT_TENANT_SHADOW : 0) |
-			(sqlite3_column_int(st, 13) ? SNAPSHOT_TENANT_OWN : 0),
-		.pool_id = assemble_u32(st, 4),
-		.limits = {.rps = assemble_u32(st, 7),
-			.rpm = assemble_u32(st, 8),
-			.rph = assemble_u32(st, 9),
-			.concurrency = assemble_u32(st, 10),
-			.daily = assemble_u32(st, 11),
-			.monthly = assemble_u32(st, 12)},
+	struct assemble *a = context;
+	struct snapshot_tenant one = {
+		.id = row_u32(row, "id"),
+		.name = assemble_text(a, row, "name"),
+		.flags = (row_flag(row, "enabled") ? SNAPSHOT_TENANT_ENABLED : 0) |
+			(row_flag(row, "shadow") ? SNAPSHOT_TENANT_SHADOW : 0) |
+			(row_flag(row, "own") ? SNAPSHOT_TENANT_OWN : 0),
+		.pool_id = row_u32(row, "pool_id"),
+		.limits = {.rps = row_u32(row, "rps"),
+			.rpm = row_u32(row, "rpm"),
+			.rph = row_u32(row, "rph"),
+			.concurrency = row_u32(row, "concurrency"),
+			.daily = row_u32(row, "daily"),
+			.monthly = row_u32(row, "monthly")},
 	};
-	int error = add_networks(a, store_column(st, 5), &row.networks);
+	int error = add_networks(a, row_text(row, "allow_ip"), &one.networks);
 
 	if (error)
 		return error;
-	if (parse_wait(store_column(st, 6), &row) < 0)
+	if (parse_wait(row_text(row, "wait"), &one) < 0)
 		return errtext_set(a->e, -EBADMSG, "store: a tenant has a malformed wait");
-	snapshot_builder_add(a->builder, SNAPSHOT_TENANT, &row);
+	snapshot_builder_add(a->builder, SNAPSHOT_TENANT, &one);
 	return 0;
+}
+
+static int assemble_egresses(struct assemble *a)
+{
+	int error = sql_each(a->store, a->e, add_upstream, a,
+		"SELECT id, name, provider, headers FROM upstreams ORDER BY id", "");
+
+	if (!error)
+		error = sql_each(a->store, a->e, add_egress, a,
+			"SELECT id, name, region, suspended, epoch FROM egresses ORDER BY id", "");
+	if (!error)
+		error = sql_each(a->store, a->e, add_backend, a,
+			"SELECT upstream_id, egress_id, id, first_gen, last_gen, name, prefix, strip"
+			" FROM backends ORDER BY upstream_id, egress_id, id DESC",
+			"");
+	if (!error)
+		error = sql_each(a->store, a->e, add_slot, a,
+			"SELECT name, first_gen, last_gen FROM header_slots", "");
+	return error;
 }
 
 static int assemble_all(struct assemble *a)
 {
-	int error = assemble_each(
-		a, "SELECT id, name, provider, headers FROM upstreams ORDER BY id", add_upstream);
+	int error = assemble_egresses(a);
 
-	if (!error)
-		error = assemble_each(a,
-			"SELECT id, name, region, suspended, epoch FROM egresses ORDER BY id",
-			add_egress);
-	if (!error)
-		error = assemble_each(a,
-			"SELECT upstream_id, egress_id, id, name, prefix, strip, first_gen, last_gen"
-			" FROM backends ORDER BY upstream_id, egress_id, id DESC",
-			add_backend);
-	if (!error)
-		error = assemble_each(
-			a, "SELECT name, first_gen, last_gen FROM header_slots", add_slot);
 	if (!error)
 		error = assemble_accounts(a);
 	if (!error)
-		error = assemble_each(a,
+		error = sql_each(a->store, a->e, add_pool, a,
 			"SELECT id, name, upstream_id, strategy, sticky, wait_ms FROM pools ORDER BY id",
-			add_pool);
+			"");
 	if (!error)
-		error = assemble_each(a,
-			"SELECT id, name, enabled, shadow, pool_id, allow_ip, wait, rps, rpm, rph,"
-			" concurrency, daily, monthly, own FROM tenants ORDER BY id",
-			add_tenant);
+		error = sql_each(a->store, a->e, add_tenant, a,
+			"SELECT id, name, enabled, shadow, own, pool_id, rps, rpm, rph, concurrency,"
+			" daily, monthly, allow_ip, wait FROM tenants ORDER BY id",
+			"");
 	if (!error)
 		error = assemble_bans(a);
 	return error;

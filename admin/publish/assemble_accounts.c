@@ -8,31 +8,6 @@
 
 #include <errno.h>
 
-enum column {
-	COLUMN_ID,
-	COLUMN_NAME,
-	COLUMN_UPSTREAM,
-	COLUMN_WEIGHT,
-	COLUMN_REGION,
-	COLUMN_RPM,
-	COLUMN_RPH,
-	COLUMN_CONCURRENCY,
-	COLUMN_MAX_CONSECUTIVE,
-	COLUMN_PACE_MIN,
-	COLUMN_PACE_MAX,
-	COLUMN_HEADERS,
-	COLUMN_SUSPENDED,
-	COLUMN_EPOCH,
-	COLUMN_NEEDS_LOGIN,
-	COLUMN_REFRESHABLE,
-};
-
-#define ACCOUNTS_SQL                                                                                  \
-	"SELECT id, name, upstream_id, weight, region, rpm, rph, concurrency, max_consecutive,"       \
-	" pace_min_ms, pace_max_ms, headers, suspended, epoch, needs_login <> '',"                    \
-	" source <> 'watch' AND EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = accounts.id" \
-	"  AND c.field = 'refresh_token') FROM accounts ORDER BY id"
-
 /* --- egresses --- */
 
 static struct snapshot_range find_backends(
@@ -47,7 +22,7 @@ static struct snapshot_range find_backends(
 	return (struct snapshot_range){0, 0};
 }
 
-static void add_exit(
+static void add_egress(
 	struct assemble *a, int64_t upstream, int64_t egress, struct snapshot_range *egresses)
 {
 	struct snapshot_account_egress row = {
@@ -59,24 +34,33 @@ static void add_exit(
 	egresses->count++;
 }
 
-/* In the account's order of preference; an account that names no egress goes out directly. */
+struct egress_rows {
+	struct assemble *assemble;
+	int64_t upstream;
+	struct snapshot_range *egresses;
+};
+
+static int take_egress(struct row *row, void *context)
+{
+	const struct egress_rows *x = context;
+
+	add_egress(x->assemble, x->upstream, row_number(row, "egress_id"), x->egresses);
+	return 0;
+}
+
+/* In the account's order of preference. An account that names no egress uses `direct`. */
 static int add_egresses(
 	struct assemble *a, int64_t account, int64_t upstream, struct snapshot_range *ret)
 {
-	sqlite3_stmt *st = store_statement(a->store,
-		"SELECT egress_id FROM account_egresses WHERE account_id = ?1 ORDER BY position",
-		a->e);
-	int rc = -EIO;
+	struct egress_rows x = {a, upstream, ret};
 
-	if (!st)
-		return rc;
 	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_ACCOUNT_EGRESS);
-	sqlite3_bind_int64(st, 1, account);
-	while ((rc = store_step(a->store, st, a->e)) == 1)
-		add_exit(a, upstream, sqlite3_column_int64(st, 0), ret);
-	if (!rc && !ret->count && a->direct)
-		add_exit(a, upstream, a->direct, ret);
-	return rc;
+	int error = sql_each(a->store, a->e, take_egress, &x,
+		"SELECT egress_id FROM account_egresses WHERE account_id = ?1 ORDER BY position",
+		"i", account);
+	if (!error && !ret->count && a->direct)
+		add_egress(a, upstream, a->direct, ret);
+	return error;
 }
 
 /* --- headers --- */
@@ -126,8 +110,8 @@ static int put_account_id(struct assemble *a, int64_t account, enum provider p, 
 	return error;
 }
 
-/* The upstream's, then the account id, then the account's own: the more special wins. */
-static int collect_headers(struct assemble *a, sqlite3_stmt *st, const struct assemble_upstream *u,
+/* The upstream's headers, then the account id, then the account's own headers: a later one wins. */
+static int collect_headers(struct assemble *a, struct row *row, const struct assemble_upstream *u,
 	struct headerset *ret, struct errtext *e)
 {
 	struct headerset own;
@@ -135,17 +119,17 @@ static int collect_headers(struct assemble *a, sqlite3_stmt *st, const struct as
 	if (u->headers_bad)
 		return errtext_set(e, -EINVAL, "the upstream's headers are malformed");
 	*ret = u->headers;
-	int error = put_account_id(a, sqlite3_column_int64(st, COLUMN_ID), u->provider, ret, e);
+	int error = put_account_id(a, row_number(row, "id"), u->provider, ret, e);
 	if (!error)
-		error = headerset_parse(store_column(st, COLUMN_HEADERS), &own, e);
+		error = headerset_parse(row_text(row, "headers"), &own, e);
 	return error ? error : headerset_merge(ret, &own, e);
 }
 
-static int add_headers(struct assemble *a, sqlite3_stmt *st, const struct assemble_upstream *u,
+static int add_headers(struct assemble *a, struct row *row, const struct assemble_upstream *u,
 	struct snapshot_range *ret, struct errtext *e)
 {
 	struct headerset all = {.count = 0};
-	int error = collect_headers(a, st, u, &all, e);
+	int error = collect_headers(a, row, u, &all, e);
 
 	if (error)
 		return error;
@@ -176,67 +160,71 @@ static int add_credential(struct assemble *a, const struct assemble_upstream *u,
 	return 0;
 }
 
-static uint32_t flags_of(sqlite3_stmt *st)
+static uint32_t flags_of(struct row *row)
 {
-	return (sqlite3_column_int(st, COLUMN_SUSPENDED) ? SNAPSHOT_ACCOUNT_SUSPENDED : 0) |
-		(sqlite3_column_int(st, COLUMN_NEEDS_LOGIN) ? SNAPSHOT_ACCOUNT_NEEDS_LOGIN : 0) |
-		(sqlite3_column_int(st, COLUMN_REFRESHABLE) ? SNAPSHOT_ACCOUNT_REFRESHABLE : 0);
+	return (row_flag(row, "suspended") ? SNAPSHOT_ACCOUNT_SUSPENDED : 0) |
+		(row_flag(row, "must_log_in") ? SNAPSHOT_ACCOUNT_NEEDS_LOGIN : 0) |
+		(row_flag(row, "refreshable") ? SNAPSHOT_ACCOUNT_REFRESHABLE : 0);
 }
 
-static struct snapshot_account read_account(struct assemble *a, sqlite3_stmt *st)
+static struct snapshot_account read_account(struct assemble *a, struct row *row)
 {
-	uint32_t weight = assemble_u32(st, COLUMN_WEIGHT);
+	uint32_t weight = row_u32(row, "weight");
 
 	return (struct snapshot_account){
-		.id = assemble_u32(st, COLUMN_ID),
-		.flags = flags_of(st),
-		.epoch = assemble_u32(st, COLUMN_EPOCH),
-		.upstream = (uint32_t)idmap_find(
-			&a->upstreams, sqlite3_column_int64(st, COLUMN_UPSTREAM)),
+		.id = row_u32(row, "id"),
+		.flags = flags_of(row),
+		.epoch = row_u32(row, "epoch"),
+		.upstream = (uint32_t)idmap_find(&a->upstreams, row_number(row, "upstream_id")),
 		.weight = weight ? weight : 1,
-		.max_consecutive = assemble_u32(st, COLUMN_MAX_CONSECUTIVE),
-		.pace_min_ms = assemble_u32(st, COLUMN_PACE_MIN),
-		.pace_max_ms = assemble_u32(st, COLUMN_PACE_MAX),
-		.name = assemble_text(a, st, COLUMN_NAME),
-		.region = assemble_text(a, st, COLUMN_REGION),
-		.limits = {.rpm = assemble_u32(st, COLUMN_RPM),
-			.rph = assemble_u32(st, COLUMN_RPH),
-			.concurrency = assemble_u32(st, COLUMN_CONCURRENCY)},
+		.max_consecutive = row_u32(row, "max_consecutive"),
+		.pace_min_ms = row_u32(row, "pace_min_ms"),
+		.pace_max_ms = row_u32(row, "pace_max_ms"),
+		.name = assemble_text(a, row, "name"),
+		.region = assemble_text(a, row, "region"),
+		.limits = {.rpm = row_u32(row, "rpm"),
+			.rph = row_u32(row, "rph"),
+			.concurrency = row_u32(row, "concurrency")},
 	};
 }
 
-static int add_account(struct assemble *a, sqlite3_stmt *st)
+static int add_account(struct row *row, void *context)
 {
+	struct assemble *a = context;
 	const struct assemble_upstream *upstreams =
 		(const struct assemble_upstream *)(const void *)a->upstream_rows.data;
-	struct snapshot_account row = read_account(a, st);
+	struct snapshot_account one = read_account(a, row);
 	struct errtext why = {""};
 
-	if (row.upstream >= a->upstream_rows.len / sizeof(*upstreams))
-		return errtext_set(a->e, -EBADMSG, "store: account %u has no upstream", row.id);
-	const struct assemble_upstream *u = &upstreams[row.upstream];
-	int bad = add_headers(a, st, u, &row.headers, &why);
+	if (one.upstream >= a->upstream_rows.len / sizeof(*upstreams))
+		return errtext_set(a->e, -EBADMSG, "store: account %u has no upstream", one.id);
+	const struct assemble_upstream *u = &upstreams[one.upstream];
+	int bad = add_headers(a, row, u, &one.headers, &why);
 
 	if (!bad)
-		bad = add_credential(a, u, &row, &why);
+		bad = add_credential(a, u, &one, &why);
 	if (bad) {
-		/* without an exit it cannot be chosen, whatever else is true of it */
-		row.flags |= SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
+		/* without an egress the account cannot be chosen */
+		one.flags |= SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
 		log_event(LOG_LEVEL_ERROR, "account cannot be used",
-			LOG_SLICE("account", store_column(st, COLUMN_NAME)),
-			LOG_STR("reason", why.text));
+			LOG_SLICE("account", row_text(row, "name")), LOG_STR("reason", why.text));
 	} else {
-		int error = add_egresses(
-			a, row.id, sqlite3_column_int64(st, COLUMN_UPSTREAM), &row.egresses);
+		int error = add_egresses(a, one.id, row_number(row, "upstream_id"), &one.egresses);
 		if (error)
 			return error;
 	}
-	idmap_add(&a->accounts, row.id);
-	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT, &row);
+	idmap_add(&a->accounts, one.id);
+	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT, &one);
 	return 0;
 }
 
 int assemble_accounts(struct assemble *a)
 {
-	return assemble_each(a, ACCOUNTS_SQL, add_account);
+	return sql_each(a->store, a->e, add_account, a,
+		"SELECT weight, id, suspended, needs_login <> '' AS must_log_in,"
+		" source <> 'watch' AND EXISTS (SELECT 1 FROM credentials c"
+		"  WHERE c.account_id = accounts.id AND c.field = 'refresh_token') AS refreshable,"
+		" epoch, upstream_id, max_consecutive, pace_min_ms, pace_max_ms, name, region,"
+		" rpm, rph, concurrency, headers FROM accounts ORDER BY id",
+		"");
 }

@@ -7,48 +7,44 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int read_ban(struct assemble *a, sqlite3_stmt *st, struct buffer *rows)
-{
-	struct snapshot_ban row = {.expires_ms = sqlite3_column_int64(st, 1)};
+struct ban_rows {
+	struct buffer rows; /* struct snapshot_ban */
+	struct errtext *e;
+};
 
-	if (cidr_parse(store_column(st, 0), &row.network) < 0)
-		return errtext_set(a->e, -EBADMSG, "store: a ban has a malformed network");
-	buffer_append(rows, &row, sizeof(row));
+static int read_ban(struct row *row, void *context)
+{
+	struct ban_rows *bans = context;
+	struct snapshot_ban one = {.expires_ms = row_number(row, "expires_ms")};
+
+	if (cidr_parse(row_text(row, "network"), &one.network) < 0)
+		return errtext_set(bans->e, -EBADMSG, "store: a ban has a malformed network");
+	buffer_append(&bans->rows, &one, sizeof(one));
 	return 0;
 }
 
-static int read_bans(struct assemble *a, struct buffer *rows)
+static int read_bans(struct assemble *a, struct ban_rows *bans)
 {
-	sqlite3_stmt *st = store_statement(a->store,
-		"SELECT network, expires_ms FROM bans WHERE expires_ms = 0 OR expires_ms > ?1",
-		a->e);
-	int rc = -EIO;
+	int error = sql_each(a->store, a->e, read_ban, bans,
+		"SELECT network, expires_ms FROM bans WHERE expires_ms = 0 OR expires_ms > ?1", "i",
+		clock_wall_ms());
 
-	if (!st)
-		return rc;
-	sqlite3_bind_int64(st, 1, clock_wall_ms());
-	while ((rc = store_step(a->store, st, a->e)) == 1) {
-		rc = read_ban(a, st, rows);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	if (!rc && buffer_error(rows))
-		rc = errtext_set(a->e, -ENOMEM, "snapshot: out of memory");
-	return rc;
+	if (!error && buffer_error(&bans->rows))
+		error = errtext_set(a->e, -ENOMEM, "snapshot: out of memory");
+	return error;
 }
 
 int assemble_bans(struct assemble *a)
 {
-	struct buffer rows = {0};
-	int error = read_bans(a, &rows);
-	size_t count = rows.len / sizeof(struct snapshot_ban);
+	struct ban_rows bans = {.e = a->e};
+	int error = read_bans(a, &bans);
+	size_t count = bans.rows.len / sizeof(struct snapshot_ban);
 
 	if (!error && count)
-		qsort(rows.data, count, sizeof(struct snapshot_ban), ban_order);
+		qsort(bans.rows.data, count, sizeof(struct snapshot_ban), ban_order);
 	for (size_t i = 0; !error && i < count; i++)
 		snapshot_builder_add(
-			a->builder, SNAPSHOT_BAN, rows.data + i * sizeof(struct snapshot_ban));
-	buffer_fini(&rows);
+			a->builder, SNAPSHOT_BAN, bans.rows.data + i * sizeof(struct snapshot_ban));
+	buffer_fini(&bans.rows);
 	return error;
 }

@@ -1,21 +1,21 @@
-/* What the files that assemble a snapshot share. */
+/* What the files share that assemble a snapshot. */
 #ifndef RELAY_ADMIN_PUBLISH_ASSEMBLE_PARTS_H
 #define RELAY_ADMIN_PUBLISH_ASSEMBLE_PARTS_H
 
 #include "admin/publish/headerset.h"
-#include "admin/store/store.h"
+#include "admin/store/sql.h"
 #include "admin/store/vault.h"
 #include "common/buffer.h"
 #include "common/errtext.h"
 #include "common/provider.h"
 #include "common/snapshot.h"
 
-/* Rows of one section by the store's id: filled in the order of ids, so the place is the index. */
+/* Rows of one section by the store's id. Ids are added in rising order: the position is the index. */
 struct idmap {
 	struct buffer ids; /* int64_t, ascending */
 };
 
-/* What is needed of an upstream beyond its row. */
+/* What accounts need of their upstream beyond its row in the snapshot. */
 struct assemble_upstream {
 	enum provider provider;
 	bool headers_bad; /* no account can use it */
@@ -43,22 +43,17 @@ struct assemble {
 	struct buffer upstream_rows; /* struct assemble_upstream, as `upstreams` */
 	struct buffer pairs;	     /* struct assemble_pair, ascending */
 	struct buffer slots;	     /* struct assemble_slot */
-	int64_t direct;		     /* the egress of accounts that name none; 0 = it is gone */
+	int64_t direct; /* the egress `direct`, for accounts that name none; 0 = deleted */
 };
 
 void idmap_add(struct idmap *m, int64_t id);
 /* -1 when it is not there. */
 int64_t idmap_find(const struct idmap *m, int64_t id);
 
-/* Columns as the snapshot wants them. */
-struct snapshot_text assemble_text(struct assemble *a, sqlite3_stmt *st, int column);
-uint32_t assemble_u32(sqlite3_stmt *st, int column);
+/* A column as a text of the snapshot. */
+struct snapshot_text assemble_text(struct assemble *a, struct row *row, const char *column);
 
-typedef int assemble_row_fn(struct assemble *a, sqlite3_stmt *st);
-/* Calls `row` for every row of a query. 0 or negative. */
-int assemble_each(struct assemble *a, const char *sql, assemble_row_fn *row);
-
-/* Accounts with their egresses and headers; wants upstreams, egresses, pairs and slots. */
+/* Accounts with their egresses and headers; needs the upstreams, egresses, pairs and slots. */
 int assemble_accounts(struct assemble *a);
 /* The bans that have not expired, in ban_order(). */
 int assemble_bans(struct assemble *a);

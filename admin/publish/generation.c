@@ -3,15 +3,16 @@
 #include "admin/publish/generation_slots.h"
 #include "admin/publish/url.h"
 #include "admin/store/hex.h"
+#include "admin/store/sql.h"
+#include "admin/store/store.h"
 
-#include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /*
- * The (upstream, egress) pairs that accounts use. A node without certificates (of a release that could
- * not use it) is not rendered, so whoever has no other way out is unusable.
+ * The (upstream, egress) pairs that accounts use. A node without certificates (from a release that could
+ * not use nodes) is not rendered, so an account that has no other egress is unusable.
  */
 #define WANTED                                                                                     \
 	"SELECT u.id AS upstream, g.id AS egress FROM ("                                           \
@@ -20,20 +21,6 @@
 	" UNION SELECT a.upstream_id, d.id FROM accounts a JOIN egresses d ON d.name = 'direct'"   \
 	" WHERE a.id NOT IN (SELECT account_id FROM account_egresses)) p"                          \
 	" JOIN upstreams u ON u.id = p.u JOIN egresses g ON g.id = p.g WHERE (g.kind <> 'node' OR g.node_cert <> '')"
-
-enum column {
-	COLUMN_UPSTREAM,
-	COLUMN_EGRESS,
-	COLUMN_UPSTREAM_NAME,
-	COLUMN_EGRESS_NAME,
-	COLUMN_URL,
-	COLUMN_STRIP,
-	COLUMN_CA,
-	COLUMN_TIMEOUT,
-	COLUMN_KIND,
-	COLUMN_ADDRESS,
-	COLUMN_COUNT,
-};
 
 uint64_t generation_current(struct store *s)
 {
@@ -54,14 +41,29 @@ int generation_set_current(struct store *s, uint64_t gen, struct errtext *e)
 	return store_set_setting(s, "gen", text, e);
 }
 
-/* Of the names too: they are part of the backend's name. */
-static void format_fingerprint(sqlite3_stmt *st, struct buffer *out)
+/* One (upstream, egress) pair that accounts use, as its row says. */
+struct pair {
+	struct row *row;
+	int64_t upstream, egress;
+};
+
+struct plan {
+	struct store *store;
+	uint64_t next;
+	bool changed;
+	struct errtext *e;
+};
+
+/* All that is rendered of a pair. The names are part of the backend's name. */
+static void format_fingerprint(const struct pair *pair, struct buffer *out)
 {
+	static const char *const columns[] = {"upstream_name", "egress_name", "url", "strip",
+		"ca_pem", "first_byte_timeout_ms", "kind", "address"};
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 	struct buffer all = {0};
 
-	for (int i = COLUMN_UPSTREAM_NAME; i < COLUMN_COUNT; i++) {
-		struct slice s = store_column(st, i);
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+		struct slice s = row_text(pair->row, columns[i]);
 		buffer_printf(&all, "%zu:", s.n);
 		buffer_append_slice(&all, s);
 	}
@@ -70,151 +72,117 @@ static void format_fingerprint(sqlite3_stmt *st, struct buffer *out)
 	buffer_fini(&all);
 }
 
-/* 1 = this pair has an open backend with this fingerprint, 0 = it has not. */
-static int is_open(struct store *s, sqlite3_stmt *pair, const char *fingerprint, struct errtext *e)
+/* Whether this pair has an open backend with this fingerprint. */
+static int is_open(
+	const struct plan *p, const struct pair *pair, const char *fingerprint, bool *ret)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT 1 FROM backends WHERE upstream_id = ?1 AND egress_id = ?2 AND fingerprint = ?3"
-		" AND last_gen IS NULL",
-		e);
+	int64_t count = 0;
+	int error = sql_number(p->store, p->e, &count,
+		"SELECT count(*) FROM backends WHERE upstream_id = ?1 AND egress_id = ?2"
+		" AND fingerprint = ?3 AND last_gen IS NULL",
+		"iit", pair->upstream, pair->egress, fingerprint);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, sqlite3_column_int64(pair, COLUMN_UPSTREAM));
-	sqlite3_bind_int64(st, 2, sqlite3_column_int64(pair, COLUMN_EGRESS));
-	store_bind_text(st, 3, fingerprint);
-	int rc = store_step(s, st, e);
-	sqlite3_reset(st);
-	return rc;
+	if (!error)
+		*ret = count > 0;
+	return error;
 }
 
-static int close_pair(struct store *s, sqlite3_stmt *pair, uint64_t next, struct errtext *e)
+static int close_pair(const struct plan *p, const struct pair *pair)
 {
-	sqlite3_stmt *st = store_statement(s,
+	return sql_run(p->store, p->e,
 		"UPDATE backends SET last_gen = ?3"
 		" WHERE upstream_id = ?1 AND egress_id = ?2 AND last_gen IS NULL",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, sqlite3_column_int64(pair, COLUMN_UPSTREAM));
-	sqlite3_bind_int64(st, 2, sqlite3_column_int64(pair, COLUMN_EGRESS));
-	sqlite3_bind_int64(st, 3, (int64_t)next - 1);
-	return store_run(s, st, e);
+		"iii", pair->upstream, pair->egress, (int64_t)p->next - 1);
 }
 
-static int insert_backend(struct store *s, sqlite3_stmt *pair, const struct url *url,
-	const char *fingerprint, uint64_t next, struct errtext *e)
+static int insert_backend(const struct plan *p, const struct pair *pair, const struct url *url,
+	const char *fingerprint)
 {
-	sqlite3_stmt *st = store_statement(s,
+	struct slice strip = row_text(pair->row, "strip");
+
+	return sql_run(p->store, p->e,
 		"INSERT INTO backends (upstream_id, egress_id, fingerprint, name, prefix, strip, first_gen)"
 		" VALUES (?1, ?2, ?3, '', ?4, ?5, ?6)",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, sqlite3_column_int64(pair, COLUMN_UPSTREAM));
-	sqlite3_bind_int64(st, 2, sqlite3_column_int64(pair, COLUMN_EGRESS));
-	store_bind_text(st, 3, fingerprint);
-	store_bind_text(st, 4, url->prefix);
-	store_bind_slice(st, 5, store_column(pair, COLUMN_STRIP));
-	sqlite3_bind_int64(st, 6, (int64_t)next);
-	return store_run(s, st, e);
+		"iittsi", pair->upstream, pair->egress, fingerprint, url->prefix, &strip,
+		(int64_t)p->next);
 }
 
-static int name_backend(struct store *s, sqlite3_stmt *pair, struct errtext *e)
+static int name_backend(const struct plan *p, const struct pair *pair)
 {
-	struct slice upstream = store_column(pair, COLUMN_UPSTREAM_NAME);
-	struct slice egress = store_column(pair, COLUMN_EGRESS_NAME);
-	int64_t id = store_last_id(s);
+	struct slice upstream = row_text(pair->row, "upstream_name");
+	struct slice egress = row_text(pair->row, "egress_name");
+	int64_t id = store_last_id(p->store);
 	struct buffer name = {0};
-	sqlite3_stmt *st = store_statement(s, "UPDATE backends SET name = ?2 WHERE id = ?1", e);
 
-	if (!st)
-		return -EIO;
 	buffer_printf(&name, "b%lld-%.*s-%.*s", (long long)id, (int)upstream.n, upstream.p,
 		(int)egress.n, egress.p);
-	sqlite3_bind_int64(st, 1, id);
-	store_bind_slice(st, 2, buffer_slice(&name));
+	int error = sql_run(p->store, p->e, "UPDATE backends SET name = ?2 WHERE id = ?1", "it", id,
+		buffer_str(&name));
 	buffer_fini(&name);
-	return store_run(s, st, e);
+	return error;
 }
 
-static int open_backend(struct store *s, sqlite3_stmt *pair, const char *fingerprint, uint64_t next,
-	struct errtext *e)
+static int open_backend(const struct plan *p, const struct pair *pair, const char *fingerprint)
 {
 	struct url url;
-	int error = url_parse(store_column(pair, COLUMN_URL), &url, e);
+	int error = url_parse(row_text(pair->row, "url"), &url, p->e);
 
 	if (!error)
-		error = close_pair(s, pair, next, e);
+		error = close_pair(p, pair);
 	if (!error)
-		error = insert_backend(s, pair, &url, fingerprint, next, e);
-	return error ? error : name_backend(s, pair, e);
+		error = insert_backend(p, pair, &url, fingerprint);
+	return error ? error : name_backend(p, pair);
 }
 
-static int plan_pair(
-	struct store *s, sqlite3_stmt *pair, uint64_t next, bool *changed, struct errtext *e)
+static int plan_pair(struct row *row, void *context)
 {
+	struct plan *p = context;
+	const struct pair pair = {row, row_number(row, "upstream"), row_number(row, "egress")};
 	struct buffer fingerprint = {0};
+	bool open = false;
 
-	format_fingerprint(pair, &fingerprint);
-	int rc = is_open(s, pair, buffer_str(&fingerprint), e);
-	if (rc == 0) {
-		*changed = true;
-		rc = open_backend(s, pair, buffer_str(&fingerprint), next, e);
+	format_fingerprint(&pair, &fingerprint);
+	int error = is_open(p, &pair, buffer_str(&fingerprint), &open);
+	if (!error && !open) {
+		p->changed = true;
+		error = open_backend(p, &pair, buffer_str(&fingerprint));
 	}
 	buffer_fini(&fingerprint);
-	return rc < 0 ? rc : 0;
+	return error;
 }
 
-static int plan_wanted(struct store *s, uint64_t next, bool *changed, struct errtext *e)
+static int plan_wanted(struct plan *p)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT w.upstream, w.egress, u.name, g.name, u.url, u.strip, u.ca_pem,"
-		" u.first_byte_timeout_ms, g.kind, g.address FROM (" WANTED ") w"
+	return sql_each(p->store, p->e, plan_pair, p,
+		"SELECT w.upstream, w.egress, u.name AS upstream_name, g.name AS egress_name, u.url,"
+		" u.strip, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address FROM (" WANTED ") w"
 		" JOIN upstreams u ON u.id = w.upstream JOIN egresses g ON g.id = w.egress"
 		" ORDER BY w.upstream, w.egress",
-		e);
-	int rc = -EIO;
-
-	if (!st)
-		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = plan_pair(s, st, next, changed, e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
+		"");
 }
 
-static int close_unwanted(struct store *s, uint64_t next, bool *changed, struct errtext *e)
+static int close_unwanted(struct plan *p)
 {
-	sqlite3_stmt *st = store_statement(s,
+	int error = sql_run(p->store, p->e,
 		"UPDATE backends SET last_gen = ?1 WHERE last_gen IS NULL"
 		" AND (upstream_id, egress_id) NOT IN (" WANTED ")",
-		e);
+		"i", (int64_t)p->next - 1);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, (int64_t)next - 1);
-	int error = store_run(s, st, e);
-	if (!error && store_changed_rows(s) > 0)
-		*changed = true;
+	if (!error && store_changed_rows(p->store) > 0)
+		p->changed = true;
 	return error;
 }
 
 int generation_plan(struct store *s, uint64_t next, bool *ret_changed, struct errtext *e)
 {
-	bool changed = false;
-	int error = plan_wanted(s, next, &changed, e);
+	struct plan p = {.store = s, .next = next, .e = e};
+	int error = plan_wanted(&p);
 
 	if (!error)
-		error = close_unwanted(s, next, &changed, e);
+		error = close_unwanted(&p);
 	if (!error)
-		error = generation_plan_slots(s, next, &changed, e);
+		error = generation_plan_slots(s, next, &p.changed, e);
 	if (!error)
-		*ret_changed = changed;
+		*ret_changed = p.changed;
 	return error;
 }

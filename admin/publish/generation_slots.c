@@ -2,6 +2,8 @@
 
 #include "admin/publish/generation.h"
 #include "admin/publish/headerset.h"
+#include "admin/store/sql.h"
+#include "admin/store/store.h"
 #include "common/provider.h"
 
 #include <errno.h>
@@ -9,6 +11,7 @@
 struct names {
 	char rows[GENERATION_SLOTS_MAX][SEAM_HEADER_NAME_MAX + 1];
 	size_t count;
+	struct errtext *e;
 };
 
 static bool has_name(const struct names *n, const char *name)
@@ -50,47 +53,37 @@ static int add_account_header(struct names *n, struct slice provider, struct err
 	return add_name(n, provider_row(p)->account_header, e);
 }
 
-/* Of the upstreams that have an account, and of those accounts. */
-static int collect(struct store *s, struct names *n, struct errtext *e)
+static int take_headers(struct row *row, void *context)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT headers, '' FROM upstreams WHERE id IN (SELECT upstream_id FROM accounts)"
+	struct names *n = context;
+	int error = add_headers(n, row_text(row, "headers"), n->e);
+
+	return error ? error : add_account_header(n, row_text(row, "provider"), n->e);
+}
+
+/* Of the upstreams that have an account, and of those accounts. */
+static int collect(struct store *s, struct names *n)
+{
+	return sql_each(s, n->e, take_headers, n,
+		"SELECT headers, '' AS provider FROM upstreams"
+		" WHERE id IN (SELECT upstream_id FROM accounts)"
 		" UNION SELECT headers, '' FROM accounts"
 		" UNION SELECT '', u.provider FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
 		" JOIN credentials c ON c.account_id = a.id AND c.field = 'account_id'",
-		e);
-	int rc = -EIO;
-
-	if (!st)
-		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = add_headers(n, store_column(st, 0), e);
-		if (!rc)
-			rc = add_account_header(n, store_column(st, 1), e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
+		"");
 }
 
-/* An open slot stays; a closed one opens again, with a first generation of its own. */
+/* An open slot stays open; a closed one opens again with a new first generation. */
 static int open_slot(
 	struct store *s, const char *name, uint64_t next, bool *changed, struct errtext *e)
 {
 	char variable[SEAM_HEADER_VAR_SIZE];
-	sqlite3_stmt *st = store_statement(s,
+	int error = sql_run(s, e,
 		"INSERT INTO header_slots (variable, name, first_gen) VALUES (?1, ?2, ?3)"
 		" ON CONFLICT (name) DO UPDATE SET first_gen = excluded.first_gen, last_gen = NULL"
 		" WHERE last_gen IS NOT NULL",
-		e);
+		"tti", seam_header_var(name, variable), name, (int64_t)next);
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, seam_header_var(name, variable));
-	store_bind_text(st, 2, name);
-	sqlite3_bind_int64(st, 3, (int64_t)next);
-	int error = store_run(s, st, e);
 	if (error == -EEXIST)
 		errtext_set(e, error, "header %s has the same slot as another: rename it", name);
 	if (!error && store_changed_rows(s) > 0)
@@ -98,48 +91,49 @@ static int open_slot(
 	return error;
 }
 
-static int close_slot(struct store *s, const char *variable, uint64_t next, struct errtext *e)
+static int close_slot(struct store *s, const char *name, uint64_t next, struct errtext *e)
 {
-	sqlite3_stmt *st =
-		store_statement(s, "UPDATE header_slots SET last_gen = ?2 WHERE variable = ?1", e);
+	char variable[SEAM_HEADER_VAR_SIZE];
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, variable);
-	sqlite3_bind_int64(st, 2, (int64_t)next - 1);
-	return store_run(s, st, e);
+	return sql_run(s, e, "UPDATE header_slots SET last_gen = ?2 WHERE variable = ?1", "ti",
+		seam_header_var(name, variable), (int64_t)next - 1);
 }
 
+struct open_slots {
+	const struct names *wanted;
+	struct names unwanted;
+};
+
+static int take_unwanted(struct row *row, void *context)
+{
+	struct open_slots *o = context;
+	char name[SEAM_HEADER_NAME_MAX + 1];
+
+	row_copy(row, "name", name, sizeof(name));
+	return has_name(o->wanted, name) ? 0 : add_name(&o->unwanted, name, NULL);
+}
+
+/* At most GENERATION_SLOTS_MAX at once; the next generation closes the others. */
 static int close_unwanted(struct store *s, const struct names *wanted, uint64_t next, bool *changed,
 	struct errtext *e)
 {
-	struct names open = {.count = 0};
-	sqlite3_stmt *st =
-		store_statement(s, "SELECT name FROM header_slots WHERE last_gen IS NULL", e);
-	int rc = -EIO;
+	struct open_slots o = {.wanted = wanted};
+	int error = sql_each(s, e, take_unwanted, &o,
+		"SELECT name FROM header_slots WHERE last_gen IS NULL", "");
 
-	if (!st)
-		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		struct slice name = store_column(st, 0);
-		char text[SEAM_HEADER_NAME_MAX + 1] = "";
-		memcpy(text, name.p, name.n < sizeof(text) ? name.n : sizeof(text) - 1);
-		if (!has_name(wanted, text) && add_name(&open, text, NULL) < 0)
-			break;
-	}
-	sqlite3_reset(st);
-	for (size_t i = 0; i < open.count && rc >= 0; i++) {
-		char variable[SEAM_HEADER_VAR_SIZE];
+	if (error == -E2BIG)
+		error = 0;
+	for (size_t i = 0; i < o.unwanted.count && !error; i++) {
 		*changed = true;
-		rc = close_slot(s, seam_header_var(open.rows[i], variable), next, e);
+		error = close_slot(s, o.unwanted.rows[i], next, e);
 	}
-	return rc < 0 ? rc : 0;
+	return error;
 }
 
 int generation_plan_slots(struct store *s, uint64_t next, bool *changed, struct errtext *e)
 {
-	struct names wanted = {.count = 0};
-	int error = collect(s, &wanted, e);
+	struct names wanted = {.e = e};
+	int error = collect(s, &wanted);
 
 	if (!error)
 		error = close_unwanted(s, &wanted, next, changed, e);

@@ -4,7 +4,7 @@
 #include "admin/publish/url.h"
 #include "admin/store/hex.h"
 #include "admin/store/secrets.h"
-#include "admin/store/store.h"
+#include "admin/store/sql.h"
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/seam.h"
@@ -248,24 +248,31 @@ static int take_kind(struct slice name, struct render_backend *b, struct errtext
 		(int)slice_cut(name, 100).n, name.p);
 }
 
-/* Of an egress whose kind and address stand from `column` on, and its id after them. */
-static const char *egress_address(struct haproxy_model *m, sqlite3_stmt *st, int column)
+/* What the functions need that read one row of the store. */
+struct reading {
+	struct haproxy_model *m;
+	struct control *c;
+	struct errtext *e;
+};
+
+/* A node is reached through the listener of its own name. */
+static const char *egress_address(struct haproxy_model *m, struct row *row)
 {
 	char node[NODE_NAME_SIZE];
 
-	if (!slice_eq_str(store_column(st, column), "node"))
-		return keep(m, store_column(st, column + 1));
-	snprintf(node, sizeof(node), NODE_NAME, (int64_t)sqlite3_column_int64(st, column + 2));
+	if (!slice_eq_str(row_text(row, "kind"), "node"))
+		return keep(m, row_text(row, "address"));
+	snprintf(node, sizeof(node), NODE_NAME, row_number(row, "egress"));
 	return keep(m, slice_from_str(node));
 }
 
-/* `st` holds, from `column` on, kind, address and id of the egress. */
-static int make_backend(struct haproxy_model *m, struct slice name, struct slice target,
-	struct slice ca, sqlite3_stmt *st, int column, struct render_backend *ret,
-	struct errtext *e)
+/* `row` has the egress as the columns egress (its id), kind and address. */
+static int make_backend(const struct reading *r, struct row *row, struct slice name,
+	struct slice target, struct slice ca, struct render_backend *ret)
 {
+	struct haproxy_model *m = r->m;
 	struct url url;
-	int error = url_parse(target, &url, e);
+	int error = url_parse(target, &url, r->e);
 
 	if (error)
 		return error;
@@ -275,87 +282,86 @@ static int make_backend(struct haproxy_model *m, struct slice name, struct slice
 		.port = url.port,
 		.tls = url.tls,
 		.host_header = keep(m, slice_from_str(url.host_header)),
-		.egress_address = egress_address(m, st, column),
+		.egress_address = egress_address(m, row),
 	};
 	if (!ret->name || !ret->host || !ret->host_header || !ret->egress_address)
-		return no_memory(e);
-	error = take_kind(store_column(st, column), ret, e);
-	return error ? error : take_ca(m, ca, ret, e);
+		return no_memory(r->e);
+	error = take_kind(row_text(row, "kind"), ret, r->e);
+	return error ? error : take_ca(m, ca, ret, r->e);
 }
 
-static int take_backend(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+static int take_backend(struct row *row, void *context)
 {
+	const struct reading *r = context;
 	struct render_backend b;
 	int error = make_backend(
-		m, store_column(st, 0), store_column(st, 1), store_column(st, 2), st, 4, &b, e);
+		r, row, row_text(row, "name"), row_text(row, "url"), row_text(row, "ca_pem"), &b);
 
-	(void)c;
 	if (error)
 		return error;
-	b.first_byte_timeout_ms = (uint64_t)sqlite3_column_int64(st, 3);
-	error = provider_parse(store_column(st, 7), &b.provider);
+	b.first_byte_timeout_ms = (uint64_t)row_number(row, "first_byte_timeout_ms");
+	error = provider_parse(row_text(row, "provider"), &b.provider);
 	if (error)
-		return errtext_set(e, error, "backend %s: unknown provider", b.name);
-	buffer_append(&m->backends, &b, sizeof(b));
+		return errtext_set(r->e, error, "backend %s: unknown provider", b.name);
+	buffer_append(&r->m->backends, &b, sizeof(b));
 	return 0;
 }
 
-static int take_internal(struct haproxy_model *m, const char *name, struct slice target,
-	struct slice ca, sqlite3_stmt *st, int column, struct errtext *e)
+static int take_internal(const struct reading *r, struct row *row, const char *name,
+	struct slice target, struct slice ca)
 {
 	struct render_backend b;
-	int error = make_backend(m, slice_from_str(name), target, ca, st, column, &b, e);
+	int error = make_backend(r, row, slice_from_str(name), target, ca, &b);
 
 	if (!error)
-		buffer_append(&m->internal, &b, sizeof(b));
+		buffer_append(&r->m->internal, &b, sizeof(b));
 	return error;
 }
 
-static int take_token_backend(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+static int take_token_backend(struct row *row, void *context)
 {
+	const struct reading *r = context;
 	char name[64];
 
-	(void)c;
-	snprintf(name, sizeof(name), SEAM_BACKEND_TOKEN, (int64_t)sqlite3_column_int64(st, 0),
-		(int64_t)sqlite3_column_int64(st, 1));
-	int error = take_internal(m, name, store_column(st, 2), store_column(st, 3), st, 4, e);
-	return error ? errtext_prefix(e, error, "token URL") : 0;
+	snprintf(name, sizeof(name), SEAM_BACKEND_TOKEN, row_number(row, "upstream"),
+		row_number(row, "egress"));
+	int error =
+		take_internal(r, row, name, row_text(row, "token_url"), row_text(row, "ca_pem"));
+	return error ? errtext_prefix(r->e, error, "token URL") : 0;
 }
 
-/* Its listener leads to one node, whoever comes, so it is there for whatever backend will need it. */
-static int take_node(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+/* A node has its listener even while no backend uses the node. */
+static int take_node(struct row *row, void *context)
 {
+	const struct reading *r = context;
+	struct haproxy_model *m = r->m;
 	char name[NODE_NAME_SIZE];
-	struct slice address = store_column(st, 1);
+	struct slice address = row_text(row, "address");
 	const char *colon = memrchr(address.p, ':', address.n);
 	struct slice host = {address.p, colon ? (size_t)(colon - address.p) : 0};
 	uint64_t port = 0;
 
-	(void)c;
-	snprintf(name, sizeof(name), NODE_NAME, (int64_t)sqlite3_column_int64(st, 0));
+	snprintf(name, sizeof(name), NODE_NAME, row_number(row, "id"));
 	if (!host.n || num_parse_u64(slice_skip(address, host.n + 1), UINT16_MAX, &port))
-		return errtext_set(e, -EINVAL, "egress node %s: its address is malformed", name);
+		return errtext_set(r->e, -EINVAL, "egress node %s: its address is malformed", name);
 	if (host.p[0] == '[' && host.n > 2)
 		host = slice_cut(slice_skip(host, 1), host.n - 2);
 	struct render_node n = {
 		.name = keep(m, slice_from_str(name)),
 		.host = keep(m, host),
 		.port = (uint16_t)port,
-		.cert = keep(m, store_column(st, 2)),
-		.ca_file = keep(m, store_column(st, 3)),
+		.cert = keep(m, row_text(row, "node_cert")),
+		.ca_file = keep(m, row_text(row, "node_ca")),
 	};
 	if (!n.name || !n.host || !n.cert || !n.ca_file)
-		return no_memory(e);
+		return no_memory(r->e);
 	buffer_append(&m->nodes, &n, sizeof(n));
 	return 0;
 }
 
 /*
- * A node is told a name and sees no content: an endpoint that gives neither is not asked through it.
- * One that cannot be asked at all is told by `egress check`; it keeps nothing else from being rendered.
+ * A node learns a host name and sees no content, so it needs an https endpoint with a name. An endpoint
+ * that cannot be asked is left out: `egress check` reports it, and everything else is rendered.
  */
 static bool can_ask_through(const char *echo_url, struct slice kind)
 {
@@ -369,81 +375,62 @@ static bool can_ask_through(const char *echo_url, struct slice kind)
 	return url.tls && ip_parse(slice_from_str(url.host), &ip) < 0;
 }
 
-static int take_echo_backend(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+static int take_echo_backend(struct row *row, void *context)
 {
-	const char *url = c->config.health_echo_url.s;
+	const struct reading *r = context;
+	const char *url = r->c->config.health_echo_url.s;
 	const struct slice no_ca = {NULL, 0};
 	char name[64];
 
-	if (!can_ask_through(url, store_column(st, 1)))
+	if (!can_ask_through(url, row_text(row, "kind")))
 		return 0;
-	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, (int64_t)sqlite3_column_int64(st, 0));
-	int error = take_internal(m, name, url_without_query(url), no_ca, st, 1, e);
-	return error ? errtext_prefix(e, error, "[health] echo_url") : 0;
+	snprintf(name, sizeof(name), SEAM_BACKEND_ECHO, row_number(row, "egress"));
+	int error = take_internal(r, row, name, url_without_query(url), no_ca);
+	return error ? errtext_prefix(r->e, error, "[health] echo_url") : 0;
 }
 
-static int take_slot(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e)
+static int take_slot(struct row *row, void *context)
 {
-	(void)c;
-	return add_item(m, &m->headers, store_column(st, 0), e);
-}
+	const struct reading *r = context;
 
-typedef int take_row(
-	struct haproxy_model *m, struct control *c, sqlite3_stmt *st, struct errtext *e);
-
-static int take_rows(struct haproxy_model *m, struct control *c, const char *sql, take_row *take,
-	struct errtext *e)
-{
-	sqlite3_stmt *st = store_statement(c->store, sql, e);
-	int rc = -EIO;
-
-	if (!st)
-		return rc;
-	while ((rc = store_step(c->store, st, e)) == 1) {
-		rc = take(m, c, st, e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
+	return add_item(r->m, &r->m->headers, row_text(row, "name"), r->e);
 }
 
 /*
- * A token host is asked from where its accounts go out, so the pairs are those of the open backends;
- * its certificate is checked as the upstream's own.
+ * A token request of an account leaves through the account's egresses, so the pairs are those of the
+ * open backends. The token host's certificate is verified as the upstream's.
  */
 static int take_store(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
-	int error = take_rows(m, c,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address, g.id,"
-		" u.provider FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+	struct reading r = {m, c, e};
+	int error = sql_each(c->store, e, take_backend, &r,
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address,"
+		" g.id AS egress, u.provider FROM backends b"
+		" JOIN upstreams u ON u.id = b.upstream_id"
 		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",
-		take_backend, e);
+		"");
 
 	if (!error)
-		error = take_rows(m, c,
-			"SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name",
-			take_slot, e);
+		error = sql_each(c->store, e, take_slot, &r,
+			"SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name", "");
 	if (!error)
-		error = take_rows(m, c,
-			"SELECT DISTINCT u.id, g.id, u.token_url, u.ca_pem, g.kind, g.address, g.id"
-			" FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+		error = sql_each(c->store, e, take_token_backend, &r,
+			"SELECT DISTINCT u.id AS upstream, g.id AS egress, u.token_url, u.ca_pem,"
+			" g.kind, g.address FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 			" JOIN egresses g ON g.id = b.egress_id"
 			" WHERE b.last_gen IS NULL AND u.token_url <> '' ORDER BY u.id, g.id",
-			take_token_backend, e);
+			"");
 	if (!error)
-		error = take_rows(m, c,
+		error = sql_each(c->store, e, take_node, &r,
 			"SELECT id, address, node_cert, node_ca FROM egresses"
 			" WHERE kind = 'node' AND node_cert <> '' ORDER BY id",
-			take_node, e);
+			"");
 	if (error || !c->config.health_echo_url.s[0])
 		return error;
-	return take_rows(m, c,
-		"SELECT id, kind, address, id FROM egresses WHERE kind <> 'node' OR node_cert <> ''"
-		" ORDER BY id",
-		take_echo_backend, e);
+	return sql_each(c->store, e, take_echo_backend, &r,
+		"SELECT id AS egress, kind, address FROM egresses"
+		" WHERE kind <> 'node' OR node_cert <> '' ORDER BY id",
+		"");
 }
 
 static void point_to_lists(struct haproxy_model *m)

@@ -1,30 +1,18 @@
 #include "admin/publish/keybase.h"
 
+#include "admin/store/sql.h"
 #include "common/ip.h"
 #include "common/snapshot.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-enum column {
-	COLUMN_ID,
-	COLUMN_TENANT,
-	COLUMN_POOL,
-	COLUMN_HASH,
-	COLUMN_ALLOW_IP,
-	COLUMN_RPS,
-	COLUMN_RPM,
-	COLUMN_RPH,
-	COLUMN_CONCURRENCY,
-	COLUMN_EXPIRES,
-	COLUMN_REVOKED,
-};
-
 struct table {
 	struct buffer keys;	/* struct snapshot_key */
 	struct buffer networks; /* struct cidr */
 	uint32_t count;
 	uint32_t last_key; /* highest id */
+	struct errtext *e;
 };
 
 void keybase_init(struct keybase *k)
@@ -45,12 +33,7 @@ static void table_fini(struct table *t)
 	buffer_fini(&t->networks);
 }
 
-static uint32_t column_u32(sqlite3_stmt *st, int column)
-{
-	return (uint32_t)sqlite3_column_int64(st, column);
-}
-
-/* Appends an allow list; a list that does not parse must not become "all addresses". */
+/* Appends an allow list. A list that does not parse is an error: it must not mean "all addresses". */
 static int add_networks(struct table *t, struct slice text, struct snapshot_range *ret)
 {
 	struct cidr nets[CIDR_LIST_MAX];
@@ -65,51 +48,41 @@ static int add_networks(struct table *t, struct slice text, struct snapshot_rang
 	return buffer_error(&t->networks);
 }
 
-static int add_key(struct table *t, sqlite3_stmt *st, struct errtext *e)
+static int add_key(struct row *row, void *context)
 {
-	struct slice hash = store_column(st, COLUMN_HASH);
+	struct table *t = context;
 	struct snapshot_key key = {
-		.id = column_u32(st, COLUMN_ID),
-		.tenant_id = column_u32(st, COLUMN_TENANT),
-		.pool_id = column_u32(st, COLUMN_POOL), /* NULL reads as 0 */
-		.flags = sqlite3_column_int64(st, COLUMN_REVOKED) ? SNAPSHOT_KEY_REVOKED : 0,
-		.expires_ms = sqlite3_column_int64(st, COLUMN_EXPIRES),
-		.limits = {.rps = column_u32(st, COLUMN_RPS),
-			.rpm = column_u32(st, COLUMN_RPM),
-			.rph = column_u32(st, COLUMN_RPH),
-			.concurrency = column_u32(st, COLUMN_CONCURRENCY)},
+		.id = row_u32(row, "id"),
+		.tenant_id = row_u32(row, "tenant_id"),
+		.pool_id = row_u32(row, "pool_id"), /* NULL reads as 0 */
+		.flags = row_flag(row, "revoked_ms") ? SNAPSHOT_KEY_REVOKED : 0,
+		.expires_ms = row_number(row, "expires_ms"),
+		.limits = {.rps = row_u32(row, "rps"),
+			.rpm = row_u32(row, "rpm"),
+			.rph = row_u32(row, "rph"),
+			.concurrency = row_u32(row, "concurrency")},
 	};
+	struct slice hash = row_text(row, "hash");
 
 	if (hash.n != RELAYKEY_HASH_LEN)
-		return errtext_set(e, -EBADMSG, "store: key %u has a malformed hash", key.id);
+		return errtext_set(t->e, -EBADMSG, "store: key %u has a malformed hash", key.id);
 	memcpy(key.hash, hash.p, RELAYKEY_HASH_LEN);
-	if (add_networks(t, store_column(st, COLUMN_ALLOW_IP), &key.networks) < 0)
-		return errtext_set(e, -EBADMSG, "store: key %u has a malformed allow list", key.id);
+	if (add_networks(t, row_text(row, "allow_ip"), &key.networks) < 0)
+		return errtext_set(
+			t->e, -EBADMSG, "store: key %u has a malformed allow list", key.id);
 	buffer_append(&t->keys, &key, sizeof(key));
 	t->count++;
 	t->last_key = key.id;
-	return buffer_error(&t->keys) ? errtext_set(e, -ENOMEM, "keys: out of memory") : 0;
+	return buffer_error(&t->keys) ? errtext_set(t->e, -ENOMEM, "keys: out of memory") : 0;
 }
 
 /* All keys whose last change is after `version`. */
-static int load_keys(struct store *s, uint64_t version, struct table *t, struct errtext *e)
+static int load_keys(struct store *s, uint64_t version, struct table *t)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT id, tenant_id, pool_id, hash, allow_ip, rps, rpm, rph, concurrency, expires_ms,"
-		" revoked_ms FROM keys WHERE version > ?1 ORDER BY id",
-		e);
-	int rc = -EIO;
-
-	if (!st)
-		return rc;
-	sqlite3_bind_int64(st, 1, (int64_t)version);
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = add_key(t, st, e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	return rc;
+	return sql_each(s, t->e, add_key, t,
+		"SELECT id, tenant_id, pool_id, revoked_ms, expires_ms, rps, rpm, rph, concurrency,"
+		" hash, allow_ip FROM keys WHERE version > ?1 ORDER BY id",
+		"i", (int64_t)version);
 }
 
 static int write_table(uint64_t id, const struct table *t, struct buffer *out, struct errtext *e)
@@ -138,8 +111,8 @@ static int seal_table(uint64_t id, const struct table *t, int *ret_fd, struct er
 int keybase_build(struct keybase *k, struct store *s, struct errtext *e)
 {
 	struct keybase made = {.fd = -1, .id = store_version(s)};
-	struct table t = {0};
-	int error = load_keys(s, 0, &t, e);
+	struct table t = {.e = e};
+	int error = load_keys(s, 0, &t);
 
 	if (!error)
 		error = seal_table(made.id, &t, &made.fd, e);
@@ -156,8 +129,8 @@ int keybase_build(struct keybase *k, struct store *s, struct errtext *e)
 int keybase_log(const struct keybase *k, struct store *s, struct buffer *out, uint32_t *ret_count,
 	struct errtext *e)
 {
-	struct table t = {0};
-	int error = load_keys(s, k->id, &t, e);
+	struct table t = {.e = e};
+	int error = load_keys(s, k->id, &t);
 
 	if (!error)
 		error = write_table(k->id, &t, out, e);
@@ -169,14 +142,11 @@ int keybase_log(const struct keybase *k, struct store *s, struct buffer *out, ui
 
 int keybase_is_whole(const struct keybase *k, struct store *s, bool *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s, "SELECT count(*) FROM keys WHERE id <= ?1", e);
+	int64_t count = 0;
+	int error = sql_number(s, e, &count, "SELECT count(*) FROM keys WHERE id <= ?1", "i",
+		(int64_t)k->last_key);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, k->last_key);
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = k->fd >= 0 && sqlite3_column_int64(st, 0) == (int64_t)k->count;
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+	if (!error)
+		*ret = k->fd >= 0 && count == (int64_t)k->count;
+	return error;
 }

@@ -1,5 +1,6 @@
 #include "admin/store/credential.h"
 
+#include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/errtext.h"
 
@@ -41,41 +42,21 @@ int credential_check(enum credential_field f, struct slice value, struct errtext
 static int next_generation(
 	struct store *s, int64_t account, enum credential_field f, int64_t *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	return sql_number(s, e, ret,
 		"SELECT coalesce(max(generation), 0) + 1 FROM credentials"
 		" WHERE account_id = ?1 AND field = ?2",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	store_bind_text(st, 2, fields[f].name);
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+		"it", account, fields[f].name);
 }
 
 static int write_row(struct store *s, int64_t account, const struct vault_place *at,
 	struct slice sealed, int64_t expires_ms, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	return sql_run(s, e,
 		"INSERT INTO credentials (account_id, field, generation, sealed, expires_ms, updated_ms)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (account_id, field) DO UPDATE SET"
 		" generation = excluded.generation, sealed = excluded.sealed,"
 		" expires_ms = excluded.expires_ms, updated_ms = excluded.updated_ms",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	store_bind_text(st, 2, at->field);
-	sqlite3_bind_int64(st, 3, at->generation);
-	store_bind_blob(st, 4, sealed);
-	sqlite3_bind_int64(st, 5, expires_ms);
-	sqlite3_bind_int64(st, 6, clock_wall_ms());
-	return store_run(s, st, e);
+		"itibii", account, at->field, at->generation, &sealed, expires_ms, clock_wall_ms());
 }
 
 int credential_put(struct store *s, const struct vault *v, int64_t account, enum credential_field f,
@@ -95,33 +76,38 @@ int credential_put(struct store *s, const struct vault *v, int64_t account, enum
 	return error;
 }
 
+struct opening {
+	const struct vault *vault;
+	struct vault_place at;
+	struct credential *ret;
+	struct errtext *e;
+};
+
+static int open_row(struct row *row, void *context)
+{
+	struct opening *o = context;
+
+	o->ret->generation = o->at.generation = row_number(row, "generation");
+	o->ret->expires_ms = row_number(row, "expires_ms");
+	o->ret->updated_ms = row_number(row, "updated_ms");
+	return vault_unseal(o->vault, &o->at, row_text(row, "sealed"), &o->ret->value, o->e);
+}
+
 int credential_get(struct store *s, const struct vault *v, int64_t account, enum credential_field f,
 	struct credential *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT generation, sealed, expires_ms, updated_ms FROM credentials"
-		" WHERE account_id = ?1 AND field = ?2",
-		e);
+	struct opening o = {v, {.field = fields[f].name, .account = account}, ret, e};
 
 	*ret = (struct credential){0};
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	store_bind_text(st, 2, fields[f].name);
-	int rc = store_step(s, st, e);
-	if (rc == 0)
-		return errtext_set(e, -ENOENT, "the account has no %s", fields[f].title);
-	if (rc < 0)
-		return rc;
-	ret->generation = sqlite3_column_int64(st, 0);
-	ret->expires_ms = sqlite3_column_int64(st, 2);
-	ret->updated_ms = sqlite3_column_int64(st, 3);
-	struct vault_place at = {fields[f].name, account, ret->generation};
-	rc = vault_unseal(v, &at, store_column(st, 1), &ret->value, e);
-	sqlite3_reset(st);
-	if (rc)
+	int error = sql_one(s, e, open_row, &o,
+		"SELECT generation, sealed, expires_ms, updated_ms FROM credentials"
+		" WHERE account_id = ?1 AND field = ?2",
+		"it", account, fields[f].name);
+	if (error == -ENOENT)
+		errtext_set(e, error, "the account has no %s", fields[f].title);
+	if (error)
 		credential_fini(ret);
-	return rc;
+	return error;
 }
 
 void credential_fini(struct credential *c)

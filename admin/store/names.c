@@ -1,24 +1,23 @@
 #include "admin/store/names.h"
 
+#include "admin/store/sql.h"
 #include "common/search.h"
 
-#include <errno.h>
+static int add_row(struct row *row, void *context)
+{
+	struct names *n = context;
+	struct name_row one = {.id = row_u32(row, "id")};
+
+	row_copy(row, "name", one.name, sizeof(one.name));
+	buffer_append(&n->rows, &one, sizeof(one));
+	return 0;
+}
 
 int names_load(struct names *n, struct store *s, const char *sql, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s, sql, e);
-	int rc = -EIO;
+	int error = sql_each(s, e, add_row, n, sql, "");
 
-	if (!st)
-		return rc;
-	while ((rc = store_step(s, st, e)) == 1) {
-		struct slice name = slice_cut(store_column(st, 1), NAMES_SIZE - 1);
-		struct name_row row = {.id = (uint32_t)sqlite3_column_int64(st, 0),
-			.flags = (uint32_t)sqlite3_column_int64(st, 2)};
-		memcpy(row.name, name.p, name.n);
-		buffer_append(&n->rows, &row, sizeof(row));
-	}
-	return rc ? rc : buffer_error(&n->rows);
+	return error ? error : buffer_error(&n->rows);
 }
 
 void names_fini(struct names *n)

@@ -12,7 +12,6 @@
 
 struct name_row {
 	uint32_t id;
-	uint32_t flags; /* of the query's third column */
 	char name[NAMES_SIZE];
 };
 
@@ -20,7 +19,7 @@ struct names {
 	struct buffer rows; /* struct name_row, by rising id */
 };
 
-/* `sql` selects id, name and one number, ordered by id. */
+/* `sql` selects id and name, in order of id. */
 int names_load(struct names *n, struct store *s, const char *sql, struct errtext *e);
 void names_fini(struct names *n);
 /* NULL when it is not there. */

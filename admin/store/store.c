@@ -1,5 +1,7 @@
 #include "admin/store/store.h"
 
+#include "admin/store/sql.h"
+#include "admin/store/statement.h"
 #include "admin/store/store_file.h"
 
 #include <errno.h>
@@ -7,22 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define STATEMENTS_MAX 512 /* the program's own texts are fewer; past it the longest unused goes */
-#define BUCKETS 256
-
-struct cached {
-	struct cached *next; /* in its bucket */
-	sqlite3_stmt *st;    /* keeps the text */
-	uint64_t used;
-};
-
-struct store {
-	sqlite3 *db;
-	struct cached *buckets[BUCKETS];
-	size_t count;
-	uint64_t uses;
-};
 
 int store_open(const char *url, struct store **ret, struct errtext *e)
 {
@@ -48,41 +34,16 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct cached *next;
-		for (struct cached *c = s->buckets[i]; c; c = next) {
-			next = c->next;
-			sqlite3_finalize(c->st);
-			free(c);
-		}
-	}
+	statement_free_all(s);
 	sqlite3_close(s->db);
 	free(s);
-}
-
-/* --- errors --- */
-
-static int fail(struct store *s, struct errtext *e)
-{
-	int code = store_error_code(s->db);
-
-	switch (code) {
-	case -EEXIST:
-		return errtext_set(e, code, "exists already");
-	case -EBUSY:
-		return errtext_set(e, code, "is in use, or refers to what does not exist");
-	case -EINVAL:
-		return errtext_set(e, code, "value out of bounds (%s)", sqlite3_errmsg(s->db));
-	default:
-		return errtext_set(e, code, "store: %s", sqlite3_errmsg(s->db));
-	}
 }
 
 /* --- transactions --- */
 
 static int execute(struct store *s, const char *sql, struct errtext *e)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, e);
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : statement_error(s, e);
 }
 
 int store_begin(struct store *s, struct errtext *e)
@@ -107,69 +68,11 @@ void store_rollback(struct store *s)
 
 /* --- statements --- */
 
-static size_t bucket_of(const char *sql)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *sql; sql++)
-		h = (h ^ (uint8_t)*sql) * 16777619u;
-	return h % BUCKETS;
-}
-
-static void drop_oldest(struct store *s)
-{
-	struct cached **oldest = NULL;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct cached **c = &s->buckets[i]; *c; c = &(*c)->next)
-			if (!sqlite3_stmt_busy((*c)->st) &&
-				(!oldest || (*c)->used < (*oldest)->used))
-				oldest = c;
-	if (!oldest)
-		return;
-	struct cached *gone = *oldest;
-	*oldest = gone->next;
-	sqlite3_finalize(gone->st);
-	free(gone);
-	s->count--;
-}
-
-static sqlite3_stmt *prepare(struct store *s, const char *sql, size_t bucket, struct errtext *e)
-{
-	struct cached *c = calloc(1, sizeof(*c));
-
-	if (!c) {
-		errtext_set(e, -ENOMEM, "store: out of memory");
-		return NULL;
-	}
-	if (s->count >= STATEMENTS_MAX)
-		drop_oldest(s);
-	if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->st, NULL) !=
-		SQLITE_OK) {
-		fail(s, e);
-		free(c);
-		return NULL;
-	}
-	c->used = ++s->uses;
-	c->next = s->buckets[bucket];
-	s->buckets[bucket] = c;
-	s->count++;
-	return c->st;
-}
-
 sqlite3_stmt *store_statement(struct store *s, const char *sql, struct errtext *e)
 {
-	size_t bucket = bucket_of(sql);
+	struct statement *st = statement_get(s, sql, e);
 
-	for (struct cached *c = s->buckets[bucket]; c; c = c->next) {
-		if (strcmp(sqlite3_sql(c->st), sql) != 0)
-			continue;
-		sqlite3_reset(c->st);
-		sqlite3_clear_bindings(c->st);
-		c->used = ++s->uses;
-		return c->st;
-	}
-	return prepare(s, sql, bucket, e);
+	return st ? st->st : NULL;
 }
 
 int store_step(struct store *s, sqlite3_stmt *st, struct errtext *e)
@@ -181,7 +84,7 @@ int store_step(struct store *s, sqlite3_stmt *st, struct errtext *e)
 		sqlite3_reset(st);
 		return 0;
 	default: {
-		int error = fail(s, e);
+		int error = statement_error(s, e);
 		sqlite3_reset(st);
 		return error;
 	}
@@ -234,66 +137,54 @@ struct slice store_column(sqlite3_stmt *st, int column)
 
 int store_bump_version(struct store *s, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	return sql_run(s, e,
 		"INSERT INTO settings (name, value) VALUES ('version', '1')"
 		" ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-		e);
-
-	return st ? store_run(s, st, e) : -EIO;
+		"");
 }
 
 uint64_t store_version(struct store *s)
 {
-	uint64_t version = 0;
-	sqlite3_stmt *st = store_statement(
-		s, "SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'version'", NULL);
+	int64_t version = 0;
 
-	if (st && store_step(s, st, NULL) == 1)
-		version = (uint64_t)sqlite3_column_int64(st, 0);
-	if (st)
-		sqlite3_reset(st);
-	return version;
+	sql_number(s, NULL, &version,
+		"SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'version'", "");
+	return (uint64_t)version;
+}
+
+static int copy_value(struct row *row, void *context)
+{
+	char **ret = context;
+	struct slice value = row_text(row, "value");
+
+	*ret = strndup(value.p, value.n);
+	return *ret ? 0 : -ENOMEM;
 }
 
 int store_get_setting(struct store *s, const char *name, char **ret_text, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s, "SELECT value FROM settings WHERE name = ?1", e);
-
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, name);
-	int rc = store_step(s, st, e);
-	if (rc < 0)
-		return rc;
 	char *text = NULL;
-	if (rc == 1) {
-		struct slice value = store_column(st, 0);
-		text = strndup(value.p, value.n);
-		rc = text ? 0 : errtext_set(e, -ENOMEM, "store: out of memory");
-	}
-	sqlite3_reset(st);
-	if (!rc)
+	int error = sql_each(
+		s, e, copy_value, &text, "SELECT value FROM settings WHERE name = ?1", "t", name);
+
+	if (error == -ENOMEM)
+		errtext_set(e, error, "store: out of memory");
+	if (!error)
 		*ret_text = text;
-	return rc;
+	return error;
 }
 
 int store_set_setting(struct store *s, const char *name, const char *text, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	return sql_run(s, e,
 		"INSERT INTO settings (name, value) VALUES (?1, ?2)"
 		" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-		e);
-
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, name);
-	store_bind_text(st, 2, text);
-	return store_run(s, st, e);
+		"tt", name, text);
 }
 
 /* --- backup --- */
 
-/* What remains of a copy that failed goes; a whole one is made durable. */
+/* Removes a copy that failed; makes a whole one durable. */
 static int finish_copy(sqlite3 *to, int rc, int fd, const char *path, struct errtext *e)
 {
 	int error = 0;

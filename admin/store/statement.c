@@ -1,0 +1,154 @@
+#include "admin/store/statement.h"
+
+#include "admin/store/store_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATEMENTS_MAX 512 /* the program has fewer texts; beyond it the longest unused goes */
+
+int statement_error(struct store *s, struct errtext *e)
+{
+	int code = store_error_code(s->db);
+
+	switch (code) {
+	case -EEXIST:
+		return errtext_set(e, code, "exists already");
+	case -EBUSY:
+		return errtext_set(e, code, "is in use, or refers to what does not exist");
+	case -EINVAL:
+		return errtext_set(e, code, "value out of bounds (%s)", sqlite3_errmsg(s->db));
+	default:
+		return errtext_set(e, code, "store: %s", sqlite3_errmsg(s->db));
+	}
+}
+
+/* --- the cache --- */
+
+static size_t bucket_of(const char *sql)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *sql; sql++)
+		h = (h ^ (uint8_t)*sql) * 16777619u;
+	return h % STATEMENT_BUCKETS;
+}
+
+static void free_statement(struct statement *st)
+{
+	if (!st)
+		return;
+	for (int i = 0; i < st->columns; i++)
+		free(st->names[i]);
+	sqlite3_finalize(st->st);
+	free(st);
+}
+
+void statement_free_all(struct store *s)
+{
+	for (size_t i = 0; i < STATEMENT_BUCKETS; i++) {
+		struct statement *next;
+		for (struct statement *st = s->buckets[i]; st; st = next) {
+			next = st->next;
+			free_statement(st);
+		}
+		s->buckets[i] = NULL;
+	}
+}
+
+static void drop_oldest(struct store *s)
+{
+	struct statement **oldest = NULL;
+
+	for (size_t i = 0; i < STATEMENT_BUCKETS; i++)
+		for (struct statement **st = &s->buckets[i]; *st; st = &(*st)->next)
+			if (!sqlite3_stmt_busy((*st)->st) &&
+				(!oldest || (*st)->used < (*oldest)->used))
+				oldest = st;
+	if (!oldest)
+		return;
+	struct statement *gone = *oldest;
+	*oldest = gone->next;
+	free_statement(gone);
+	s->count--;
+}
+
+static int copy_names(struct statement *st, struct errtext *e)
+{
+	int columns = sqlite3_column_count(st->st);
+
+	if (columns > STATEMENT_COLUMNS)
+		return errtext_set(e, -EIO, "store: a query has %d columns, more than %d", columns,
+			STATEMENT_COLUMNS);
+	for (; st->columns < columns; st->columns++) {
+		const char *name = sqlite3_column_name(st->st, st->columns);
+		st->names[st->columns] = name ? strdup(name) : NULL;
+		if (!st->names[st->columns])
+			return errtext_set(e, -ENOMEM, "store: out of memory");
+	}
+	return 0;
+}
+
+static int prepare(struct store *s, const char *sql, struct statement *st, struct errtext *e)
+{
+	if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->st, NULL) !=
+		SQLITE_OK)
+		return statement_error(s, e);
+	return copy_names(st, e);
+}
+
+static struct statement *add(struct store *s, const char *sql, size_t bucket, struct errtext *e)
+{
+	struct statement *st = calloc(1, sizeof(*st));
+
+	if (!st) {
+		errtext_set(e, -ENOMEM, "store: out of memory");
+		return NULL;
+	}
+	if (s->count >= STATEMENTS_MAX)
+		drop_oldest(s);
+	if (prepare(s, sql, st, e)) {
+		free_statement(st);
+		return NULL;
+	}
+	st->used = ++s->uses;
+	st->next = s->buckets[bucket];
+	s->buckets[bucket] = st;
+	s->count++;
+	return st;
+}
+
+struct statement *statement_get(struct store *s, const char *sql, struct errtext *e)
+{
+	size_t bucket = bucket_of(sql);
+
+	for (struct statement *st = s->buckets[bucket]; st; st = st->next) {
+		if (strcmp(sqlite3_sql(st->st), sql) != 0)
+			continue;
+		statement_end(st);
+		st->used = ++s->uses;
+		return st;
+	}
+	return add(s, sql, bucket, e);
+}
+
+/* --- running --- */
+
+int statement_step(struct store *s, struct statement *st, struct errtext *e)
+{
+	switch (sqlite3_step(st->st)) {
+	case SQLITE_ROW:
+		return 1;
+	case SQLITE_DONE:
+		return 0;
+	default:
+		return statement_error(s, e);
+	}
+}
+
+void statement_end(struct statement *st)
+{
+	sqlite3_reset(st->st);
+	sqlite3_clear_bindings(st->st);
+}

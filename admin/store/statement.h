@@ -1,0 +1,46 @@
+/*
+ * The SQLite connection and its prepared statements, for the files of admin/store/ alone. Every SQL
+ * text is prepared once and cached.
+ */
+#ifndef RELAY_ADMIN_STORE_STATEMENT_H
+#define RELAY_ADMIN_STORE_STATEMENT_H
+
+#include "common/errtext.h"
+
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATEMENT_BUCKETS 256
+#define STATEMENT_COLUMNS 32
+
+struct statement {
+	struct statement *next; /* in its bucket */
+	sqlite3_stmt *st;	/* keeps the text */
+	uint64_t used;
+	int columns;
+	char *names[STATEMENT_COLUMNS]; /* of the columns */
+};
+
+struct store {
+	sqlite3 *db;
+	struct statement *buckets[STATEMENT_BUCKETS];
+	size_t count;
+	uint64_t uses;
+};
+
+/*
+ * A statement without bindings that is ready to run. It belongs to the store and is valid until the same
+ * text is asked for again. NULL with the reason.
+ */
+struct statement *statement_get(struct store *s, const char *sql, struct errtext *e);
+/* Steps once: 1 = a row, 0 = done, negative = failed. */
+int statement_step(struct store *s, struct statement *st, struct errtext *e);
+/* To be called when no further row is wanted. Forgets the bindings. */
+void statement_end(struct statement *st);
+void statement_free_all(struct store *s);
+
+/* SQLite's last error as a code and a text. */
+int statement_error(struct store *s, struct errtext *e);
+
+#endif
