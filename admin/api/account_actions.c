@@ -2,7 +2,7 @@
  * relayadm accounts suspend, resume, reset. What the agent holds against an account is void as soon as
  * the account's epoch is another one.
  */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/account_state.h"
 #include "admin/store/notices.h"
 #include "admin/store/store.h"
@@ -39,12 +39,13 @@ static int suspend(struct request *r, int64_t id, const char *reason)
 			  "ti", reason, id);
 }
 
-static int resolve_notice(struct request *r, sqlite3_stmt *row, void *context)
+static int resolve_notice(struct request *r, struct row *row, void *context)
 {
 	char subject[NOTICES_SUBJECT_SIZE];
+	char name[COMMAND_NAME_MAX + 1];
 
 	(void)context;
-	notices_subject("account", (const char *)sqlite3_column_text(row, 0), subject);
+	notices_subject("account", row_copy(row, "name", name, sizeof(name)), subject);
 	return notices_resolve(r->control->store, NOTICE_ACCOUNT_SUSPENDED, subject, &r->error);
 }
 
@@ -115,22 +116,23 @@ struct risky {
 	struct buffer found; /* struct account_facts */
 };
 
-static int take_risky(struct request *r, sqlite3_stmt *row, void *context)
+static int take_risky(struct request *r, struct row *row, void *context)
 {
 	struct risky *all = context;
-	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+	struct account_facts facts = account_facts_read(row, r->control->board);
 
 	if (account_risk(&facts) > all->above)
 		buffer_append(&all->found, &facts, sizeof(facts));
 	return buffer_error(&all->found);
 }
 
-static int show_item(struct request *r, sqlite3_stmt *row, void *context)
+static int show_item(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
+	char name[COMMAND_NAME_MAX + 1];
 
 	json_object_array_add(context, o);
-	return noun_show(r, &noun_account, (const char *)sqlite3_column_text(row, 0), o);
+	return noun_show(r, &noun_account, row_copy(row, "name", name, sizeof(name)), o);
 }
 
 static int suspend_risky(

@@ -1,6 +1,6 @@
 /* `accounts check`: asks the account now and tells what was seen. */
 #include "admin/api/deferred.h"
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/upkeep/probe.h"
 #include "common/errtext.h"
 

@@ -1,6 +1,6 @@
 /* `accounts refresh`: starts one, or says why there is none. */
 #include "admin/api/deferred.h"
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/names.h"
 #include "admin/upkeep/refresh.h"
 #include "common/errtext.h"

@@ -1,4 +1,4 @@
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/api/usage.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
@@ -20,47 +20,47 @@
 #define EGRESSES_MAX 16
 #define PACE_MAX_MS ((uint64_t)10 * 60 * 1000)
 
-static void describe_pace(sqlite3_stmt *row, int column, json_object *o)
+static void describe_pace(struct row *row, json_object *o)
 {
 	char min[NUM_DURATION_SIZE];
 	char max[NUM_DURATION_SIZE];
 	char text[2 * NUM_DURATION_SIZE + 2] = "";
-	int64_t max_ms = sqlite3_column_int64(row, column + 1);
+	int64_t max_ms = row_number(row, "pace_max_ms");
 
 	if (max_ms) {
-		num_format_duration((uint64_t)sqlite3_column_int64(row, column), min);
+		num_format_duration((uint64_t)row_number(row, "pace_min_ms"), min);
 		num_format_duration((uint64_t)max_ms, max);
 		snprintf(text, sizeof(text), "%s-%s", min, max);
 	}
 	answer_text(o, "pace", text);
 }
 
-static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+static void describe(struct request *r, struct row *row, json_object *o)
 {
-	struct account_facts facts = account_facts_read(row, 22, r->control->board);
+	struct account_facts facts = account_facts_read(row, r->control->board);
 
-	answer_slice(o, "name", store_column(row, 1));
-	answer_slice(o, "upstream", store_column(row, 2));
-	answer_slice(o, "provider", store_column(row, 3));
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "upstream", row_text(row, "upstream"));
+	answer_slice(o, "provider", row_text(row, "provider"));
 	account_state_describe(&facts, o);
 	answer_flag(o, "suspended", facts.suspended);
-	answer_slice(o, "suspend_reason", store_column(row, 14));
-	answer_slice(o, "needs_login", store_column(row, 13));
-	answer_list(o, "egress", store_column(row, 17));
-	answer_number(o, "weight", sqlite3_column_int64(row, 4));
-	answer_slice(o, "region", store_column(row, 5));
-	answer_number(o, "rpm", sqlite3_column_int64(row, 6));
-	answer_number(o, "rph", sqlite3_column_int64(row, 7));
-	answer_number(o, "concurrency", sqlite3_column_int64(row, 8));
-	answer_number(o, "max_consecutive", sqlite3_column_int64(row, 9));
-	describe_pace(row, 10, o);
-	headers_describe(o, "headers", store_column(row, 12));
-	answer_list(o, "pools", store_column(row, 20));
-	answer_slice(o, "source", store_column(row, 15));
-	answer_flag(o, "refreshable", sqlite3_column_int(row, 21) != 0);
-	answer_time(o, "credential_expires_at", sqlite3_column_int64(row, 18));
-	answer_time(o, "credential_updated_at", sqlite3_column_int64(row, 19));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 16));
+	answer_slice(o, "suspend_reason", row_text(row, "suspend_reason"));
+	answer_slice(o, "needs_login", row_text(row, "needs_login"));
+	answer_list(o, "egress", row_text(row, "egress"));
+	answer_number(o, "weight", row_number(row, "weight"));
+	answer_slice(o, "region", row_text(row, "region"));
+	answer_number(o, "rpm", row_number(row, "rpm"));
+	answer_number(o, "rph", row_number(row, "rph"));
+	answer_number(o, "concurrency", row_number(row, "concurrency"));
+	answer_number(o, "max_consecutive", row_number(row, "max_consecutive"));
+	describe_pace(row, o);
+	headers_describe(o, "headers", row_text(row, "headers"));
+	answer_list(o, "pools", row_text(row, "pools"));
+	answer_slice(o, "source", row_text(row, "source"));
+	answer_flag(o, "refreshable", row_flag(row, "refreshable"));
+	answer_time(o, "credential_expires_at", row_number(row, "expires_ms"));
+	answer_time(o, "credential_updated_at", row_number(row, "updated_ms"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
 
 static const struct noun_column columns[] = {
@@ -76,19 +76,20 @@ static const struct noun_column columns[] = {
 const struct noun noun_account = {
 	.what = "account",
 	.find = "SELECT id FROM accounts WHERE name = ?1",
-	.select = "SELECT a.id, a.name, u.name, u.provider, a.weight, a.region, a.rpm, a.rph,"
-		  " a.concurrency, a.max_consecutive, a.pace_min_ms, a.pace_max_ms, a.headers,"
-		  " a.needs_login, a.suspend_reason, a.source, a.created_ms,"
-		  " (SELECT group_concat(name, ',') FROM (SELECT e.name FROM account_egresses x"
-		  "  JOIN egresses e ON e.id = x.egress_id WHERE x.account_id = a.id"
-		  "  ORDER BY x.position)),"
-		  " c.expires_ms, c.updated_ms,"
-		  " (SELECT group_concat(name, ',') FROM (SELECT p.name FROM pool_members m"
-		  "  JOIN pools p ON p.id = m.pool_id WHERE m.account_id = a.id ORDER BY p.name)),"
-		  " EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
-		  "  AND f.field = 'refresh_token'), " ACCOUNT_FACTS " FROM " ACCOUNT_FACTS_FROM
-		  " JOIN upstreams u ON u.id = a.upstream_id"
-		  " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name",
+	.select =
+		"SELECT a.name, u.name AS upstream, u.provider, a.weight, a.region, a.rpm, a.rph,"
+		" a.concurrency, a.max_consecutive, a.pace_min_ms, a.pace_max_ms, a.headers,"
+		" a.needs_login, a.suspend_reason, a.source, a.created_ms,"
+		" (SELECT group_concat(name, ',') FROM (SELECT e.name FROM account_egresses x"
+		"  JOIN egresses e ON e.id = x.egress_id WHERE x.account_id = a.id"
+		"  ORDER BY x.position)) AS egress,"
+		" c.expires_ms, c.updated_ms,"
+		" (SELECT group_concat(name, ',') FROM (SELECT p.name FROM pool_members m"
+		"  JOIN pools p ON p.id = m.pool_id WHERE m.account_id = a.id ORDER BY p.name)) AS pools,"
+		" EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
+		"  AND f.field = 'refresh_token') AS refreshable, " ACCOUNT_FACTS
+		" FROM " ACCOUNT_FACTS_FROM " JOIN upstreams u ON u.id = a.upstream_id"
+		" WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -115,7 +116,7 @@ static int find_upstream(struct request *r, struct upstream_choice *ret)
 	return error;
 }
 
-/* P4: subscription accounts start with limits, those of API keys without. */
+/* Accounts of subscriptions start with limits, accounts of API keys without. */
 static int insert_row(struct request *r, const char *name, const struct upstream_choice *u)
 {
 	const struct config *c = &r->control->config;
@@ -279,9 +280,9 @@ int accounts_list(struct request *r)
 	return noun_list(r, &noun_account, r->answer);
 }
 
-static int describe_more(struct request *r, sqlite3_stmt *row, void *context)
+static int describe_more(struct request *r, struct row *row, void *context)
 {
-	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+	struct account_facts facts = account_facts_read(row, r->control->board);
 
 	account_state_describe_results(&facts, context);
 	usage_describe(r->control, USAGE_ACCOUNT, facts.id, context);

@@ -1,5 +1,6 @@
 /* `relayadm apply`: a document of `export`, all or nothing, in the one transaction of the request. */
 #include "admin/api/document.h"
+#include "admin/api/handlers.h"
 #include "common/errtext.h"
 
 #include <errno.h>

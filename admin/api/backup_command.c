@@ -1,5 +1,5 @@
 /* `relayadm backup`: a consistent copy made beside the store, sent as bytes, and taken away again. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 

@@ -1,5 +1,5 @@
 /* relayadm bans; the list itself is banlist.h. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/banlist.h"
 #include "admin/store/store.h"
 #include "common/ban.h"
@@ -10,20 +10,20 @@
 
 #define IN_FORCE "(expires_ms = 0 OR expires_ms > ?1)"
 
-static int describe(struct request *r, sqlite3_stmt *row, void *context)
+static int describe(struct request *r, struct row *row, void *context)
 {
 	json_object *o = context;
 
 	(void)r;
-	answer_slice(o, "network", store_column(row, 0));
-	answer_slice(o, "source", store_column(row, 1));
-	answer_slice(o, "reason", store_column(row, 2));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 3));
-	answer_time(o, "expires_at", sqlite3_column_int64(row, 4));
+	answer_slice(o, "network", row_text(row, "network"));
+	answer_slice(o, "source", row_text(row, "source"));
+	answer_slice(o, "reason", row_text(row, "reason"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
+	answer_time(o, "expires_at", row_number(row, "expires_ms"));
 	return 0;
 }
 
-static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+static int add_item(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
 

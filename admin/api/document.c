@@ -1,6 +1,7 @@
 #include "admin/api/document.h"
 
 #include "admin/api/egress_sharing.h"
+#include "admin/api/handlers.h"
 
 static int finish_account(struct request *r, int64_t id)
 {

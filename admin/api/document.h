@@ -5,7 +5,7 @@
 #ifndef RELAY_ADMIN_API_DOCUMENT_H
 #define RELAY_ADMIN_API_DOCUMENT_H
 
-#include "admin/api/query.h"
+#include "admin/api/noun.h"
 
 #define DOCUMENT_VERSION 1
 

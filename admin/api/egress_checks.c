@@ -1,6 +1,6 @@
 /* `egress check`: a round of checks, answered at its end. */
 #include "admin/api/deferred.h"
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/upkeep/egress_check.h"
 #include "common/errtext.h"
 

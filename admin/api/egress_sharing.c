@@ -15,10 +15,10 @@
 	" JOIN accounts a ON a.id = x.account_id"
 #define NOT_SHARED " e.kind <> 'direct' AND (e.shared = 0 OR o.shared = 0)"
 
-static int refuse(struct request *r, sqlite3_stmt *row, void *context)
+static int refuse(struct request *r, struct row *row, void *context)
 {
-	struct slice egress = store_column(row, 0);
-	struct slice owner = store_column(row, 1);
+	struct slice egress = row_text(row, "egress");
+	struct slice owner = row_text(row, "owner");
 
 	(void)context;
 	return errtext_set(&r->error, -EBUSY,
@@ -32,7 +32,7 @@ int egress_sharing_check_account(struct request *r, int64_t account)
 	if (!request_has(r, "egress"))
 		return 0;
 	return query_each(r, refuse, NULL,
-		"SELECT e.name, a.name FROM account_egresses w"
+		"SELECT e.name AS egress, a.name AS owner FROM account_egresses w"
 		" JOIN egresses e ON e.id = w.egress_id" SAME_WAY
 		" WHERE w.account_id = ?1 AND x.account_id <> ?1 AND" NOT_SHARED
 		" ORDER BY w.position, a.name",

@@ -25,16 +25,15 @@ static void put_reason(struct backends *all, struct slice upstream, const char *
 		upstream.p, why);
 }
 
-static int put_backend(struct request *r, sqlite3_stmt *row, void *context)
+static int put_backend(struct request *r, struct row *row, void *context)
 {
 	struct backends *all = context;
-	const struct board_backend *b =
-		board_find_backend(r->control->board, (uint32_t)sqlite3_column_int64(row, 0));
+	const struct board_backend *b = board_find_backend(r->control->board, row_u32(row, "id"));
 	enum board_standing standing = standing_of(b);
 	json_object *o = json_object_new_object();
 
-	answer_slice(o, "backend", store_column(row, 1));
-	answer_slice(o, "upstream", store_column(row, 2));
+	answer_slice(o, "backend", row_text(row, "name"));
+	answer_slice(o, "upstream", row_text(row, "upstream"));
 	answer_text(o, "state", board_standing_name(standing));
 	answer_time(o, "until", b ? (int64_t)board_get(&b->until_ms) : 0);
 	answer_number(o, "failures", b ? (int64_t)board_get(&b->failures) : 0);
@@ -42,7 +41,7 @@ static int put_backend(struct request *r, sqlite3_stmt *row, void *context)
 	if (standing == BOARD_STANDING_USABLE)
 		return 0;
 	all->out++;
-	put_reason(all, store_column(row, 2), board_standing_text(standing));
+	put_reason(all, row_text(row, "upstream"), board_standing_text(standing));
 	return 0;
 }
 
@@ -61,7 +60,7 @@ void egress_state_describe(struct request *r, const struct egress_row *row, json
 
 	/* a store that fails here fails the query of the egresses too */
 	query_each(r, put_backend, &all,
-		"SELECT b.id, b.name, u.name FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
+		"SELECT b.id, b.name, u.name AS upstream FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 		" WHERE b.egress_id = ?1 AND b.last_gen IS NULL ORDER BY u.name",
 		"i", row->id);
 	answer_text(o, "state", state_of(row, &all));

@@ -1,4 +1,4 @@
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
@@ -16,27 +16,28 @@
 #define HOST_MAX 253
 #define ADDRESS_SIZE (HOST_MAX + 16)
 
-static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+static void describe(struct request *r, struct row *row, json_object *o)
 {
 	struct egress_row state = {
-		.id = sqlite3_column_int64(row, 0),
-		.suspended = sqlite3_column_int(row, 8) != 0,
-		.suspend_reason = store_column(row, 9),
+		.id = row_number(row, "id"),
+		.suspended = row_flag(row, "suspended"),
+		.suspend_reason = row_text(row, "suspend_reason"),
 	};
 
-	answer_slice(o, "name", store_column(row, 1));
-	answer_slice(o, "kind", store_column(row, 2));
-	answer_slice(o, "address", store_column(row, 3));
-	node_egress_describe(store_column(row, 2), store_column(row, 12), store_column(row, 13), o);
-	answer_slice(o, "region", store_column(row, 4));
-	answer_flag(o, "shared", sqlite3_column_int(row, 5) != 0);
-	answer_number(o, "accounts", sqlite3_column_int64(row, 7));
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "kind", row_text(row, "kind"));
+	answer_slice(o, "address", row_text(row, "address"));
+	node_egress_describe(
+		row_text(row, "kind"), row_text(row, "node_cert"), row_text(row, "node_ca"), o);
+	answer_slice(o, "region", row_text(row, "region"));
+	answer_flag(o, "shared", row_flag(row, "shared"));
+	answer_number(o, "accounts", row_number(row, "accounts"));
 	egress_state_describe(r, &state, o);
 	answer_flag(o, "suspended", state.suspended);
 	answer_slice(o, "suspend_reason", state.suspend_reason);
-	answer_slice(o, "seen_ip", store_column(row, 10));
-	answer_time(o, "checked_at", sqlite3_column_int64(row, 11));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 6));
+	answer_slice(o, "seen_ip", row_text(row, "seen_ip"));
+	answer_time(o, "checked_at", row_number(row, "checked_ms"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
 
 static const struct noun_column columns[] = {
@@ -49,7 +50,7 @@ const struct noun noun_egress = {
 	.what = "egress",
 	.find = "SELECT id FROM egresses WHERE name = ?1",
 	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
-		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id),"
+		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id) AS accounts,"
 		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms, e.node_cert, e.node_ca"
 		  " FROM egresses e WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.name",
 	.describe = describe,

@@ -1,4 +1,5 @@
 #include "admin/api/document.h"
+#include "admin/api/handlers.h"
 
 static int export_kind(struct request *r, const struct document_kind *kind)
 {

@@ -1,5 +1,5 @@
 /* Which function serves which row. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 
 static request_fn *const handlers[COMMAND_COUNT] = {
 #define X(id, handler) [COMMAND_##id] = (handler),

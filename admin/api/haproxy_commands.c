@@ -1,5 +1,5 @@
 /* `relayadm haproxy ...`: haproxy_sync.h does the work. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/publish/haproxy_sync.h"
 
 static void put_report(struct request *r, const struct haproxy_report *report)

@@ -41,23 +41,23 @@ int headers_update(struct request *r, const char *update, int64_t id)
 	return error;
 }
 
-static int check_account(struct request *r, sqlite3_stmt *row, void *context)
+static int check_account(struct request *r, struct row *row, void *context)
 {
 	struct headerset all;
 	struct headerset own;
-	struct slice name = store_column(row, 0);
+	struct slice name = row_text(row, "name");
 	enum provider provider = PROVIDER_GENERIC;
 
 	(void)context;
-	provider_parse(store_column(row, 3), &provider);
+	provider_parse(row_text(row, "provider"), &provider);
 	const char *account_header = provider_row(provider)->account_header;
-	int error = headerset_parse(store_column(row, 1), &all, &r->error);
+	int error = headerset_parse(row_text(row, "upstream_headers"), &all, &r->error);
 	if (!error)
-		error = headerset_parse(store_column(row, 2), &own, &r->error);
+		error = headerset_parse(row_text(row, "headers"), &own, &r->error);
 	if (!error)
 		error = headerset_merge(&all, &own, &r->error);
 	/* the provider's account id takes a place too; its value is bounded by its credential field */
-	if (!error && account_header && sqlite3_column_int(row, 4))
+	if (!error && account_header && row_flag(row, "has_account_id"))
 		error = headerset_put(&all, slice_from_str(account_header),
 			SLICE_LITERAL("00000000-0000-0000-0000-000000000000"), &r->error);
 	if (error)
@@ -68,8 +68,9 @@ static int check_account(struct request *r, sqlite3_stmt *row, void *context)
 int headers_check(struct request *r, int64_t upstream_id)
 {
 	return query_each(r, check_account, NULL,
-		"SELECT a.name, u.headers, a.headers, u.provider, EXISTS (SELECT 1 FROM credentials c"
-		" WHERE c.account_id = a.id AND c.field = 'account_id')"
+		"SELECT a.name, u.headers AS upstream_headers, a.headers, u.provider,"
+		" EXISTS (SELECT 1 FROM credentials c"
+		" WHERE c.account_id = a.id AND c.field = 'account_id') AS has_account_id"
 		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id WHERE u.id = ?1 ORDER BY a.name",
 		"i", upstream_id);
 }

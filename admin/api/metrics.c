@@ -6,6 +6,7 @@
 #include "admin/store/history.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
@@ -455,18 +456,21 @@ static void put_all(struct scrape *s)
 	}
 }
 
+static int take_facts(struct row *row, void *context)
+{
+	struct scrape *s = context;
+	struct account_facts facts = account_facts_read(row, s->board);
+
+	buffer_append(&s->facts, &facts, sizeof(facts));
+	return 0;
+}
+
 static bool load_facts(struct scrape *s)
 {
-	struct store *store = s->control->store;
-	sqlite3_stmt *st = store_statement(
-		store, "SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "ORDER BY a.id", NULL);
-	int rc = -EIO;
+	int error = sql_each(s->control->store, NULL, take_facts, s,
+		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "ORDER BY a.id", "");
 
-	while (st && (rc = store_step(store, st, NULL)) == 1) {
-		struct account_facts facts = account_facts_read(st, 0, s->board);
-		buffer_append(&s->facts, &facts, sizeof(facts));
-	}
-	return rc == 0 && buffer_error(&s->facts) == 0;
+	return !error && buffer_error(&s->facts) == 0;
 }
 
 static bool load_names(struct scrape *s)

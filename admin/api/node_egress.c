@@ -24,13 +24,13 @@ static int update_path(struct request *r, const char *field, const char *sql, in
 	return query_run(r, sql, "ti", path, id);
 }
 
-static int refuse_half(struct request *r, sqlite3_stmt *row, void *context)
+static int refuse_half(struct request *r, struct row *row, void *context)
 {
-	bool has_cert = sqlite3_column_int(row, 1) != 0;
-	bool has_ca = sqlite3_column_int(row, 2) != 0;
+	bool has_cert = row_flag(row, "has_cert");
+	bool has_ca = row_flag(row, "has_ca");
 
 	(void)context;
-	if (slice_eq_str(store_column(row, 0), "node"))
+	if (slice_eq_str(row_text(row, "kind"), "node"))
 		return has_cert && has_ca
 			? 0
 			: errtext_set(&r->error, -EINVAL,
@@ -54,11 +54,11 @@ int node_egress_update(struct request *r, int64_t id)
 			r, "cert", "UPDATE egresses SET node_cert = ?1 WHERE id = ?2", id);
 	if (!error)
 		error = update_path(r, "ca", "UPDATE egresses SET node_ca = ?1 WHERE id = ?2", id);
-	return error
-		? error
-		: query_each(r, refuse_half, NULL,
-			  "SELECT kind, node_cert <> '', node_ca <> '' FROM egresses WHERE id = ?1",
-			  "i", id);
+	return error ? error
+		     : query_each(r, refuse_half, NULL,
+			       "SELECT kind, node_cert <> '' AS has_cert, node_ca <> '' AS has_ca"
+			       " FROM egresses WHERE id = ?1",
+			       "i", id);
 }
 
 void node_egress_describe(struct slice kind, struct slice cert, struct slice ca, json_object *o)
@@ -69,17 +69,17 @@ void node_egress_describe(struct slice kind, struct slice cert, struct slice ca,
 	answer_slice(o, "ca", ca);
 }
 
-static int refuse_pair(struct request *r, sqlite3_stmt *row, const char *what, const char *why)
+static int refuse_pair(struct request *r, struct row *row, const char *what, const char *why)
 {
-	struct slice upstream = store_column(row, 0);
-	struct slice egress = store_column(row, 1);
+	struct slice upstream = row_text(row, "upstream");
+	struct slice egress = row_text(row, "egress");
 
 	return errtext_set(&r->error, -EINVAL,
 		"upstream \"%.*s\" cannot be reached through egress \"%.*s\", which is a node: its %s %s",
 		(int)upstream.n, upstream.p, (int)egress.n, egress.p, what, why);
 }
 
-static int check_url(struct request *r, sqlite3_stmt *row, const char *what, struct slice text)
+static int check_url(struct request *r, struct row *row, const char *what, struct slice text)
 {
 	struct url url;
 	struct ip ip;
@@ -95,18 +95,19 @@ static int check_url(struct request *r, sqlite3_stmt *row, const char *what, str
 	return 0;
 }
 
-static int check_pair(struct request *r, sqlite3_stmt *row, void *context)
+static int check_pair(struct request *r, struct row *row, void *context)
 {
-	int error = check_url(r, row, "URL", store_column(row, 2));
+	int error = check_url(r, row, "URL", row_text(row, "url"));
 
 	(void)context;
-	return error ? error : check_url(r, row, "token URL", store_column(row, 3));
+	return error ? error : check_url(r, row, "token URL", row_text(row, "token_url"));
 }
 
 int node_egress_check(struct request *r)
 {
 	return query_each(r, check_pair, NULL,
-		"SELECT DISTINCT u.name, g.name, u.url, u.token_url FROM accounts a"
+		"SELECT DISTINCT u.name AS upstream, g.name AS egress, u.url, u.token_url"
+		" FROM accounts a"
 		" JOIN account_egresses x ON x.account_id = a.id"
 		" JOIN egresses g ON g.id = x.egress_id AND g.kind = 'node'"
 		" JOIN upstreams u ON u.id = a.upstream_id ORDER BY u.name, g.name",

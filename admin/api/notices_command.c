@@ -3,7 +3,7 @@
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "common/clock.h"
 #include "common/num.h"
 
@@ -13,23 +13,23 @@
 #define COLUMNS                                                                                    \
 	"SELECT id, kind, subject, message, count, created_ms, last_ms, acked_ms FROM notices"
 
-static int describe(struct request *r, sqlite3_stmt *row, void *context)
+static int describe(struct request *r, struct row *row, void *context)
 {
 	json_object *o = context;
 
 	(void)r;
-	answer_number(o, "id", sqlite3_column_int64(row, 0));
-	answer_slice(o, "kind", store_column(row, 1));
-	answer_slice(o, "subject", store_column(row, 2));
-	answer_slice(o, "message", store_column(row, 3));
-	answer_number(o, "count", sqlite3_column_int64(row, 4));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 5));
-	answer_time(o, "last_at", sqlite3_column_int64(row, 6));
-	answer_time(o, "acked_at", sqlite3_column_int64(row, 7));
+	answer_number(o, "id", row_number(row, "id"));
+	answer_slice(o, "kind", row_text(row, "kind"));
+	answer_slice(o, "subject", row_text(row, "subject"));
+	answer_slice(o, "message", row_text(row, "message"));
+	answer_number(o, "count", row_number(row, "count"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
+	answer_time(o, "last_at", row_number(row, "last_ms"));
+	answer_time(o, "acked_at", row_number(row, "acked_ms"));
 	return 0;
 }
 
-static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+static int add_item(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
 

@@ -1,5 +1,4 @@
-/* What all named things have in common; declared in query.h. */
-#include "admin/api/query.h"
+#include "admin/api/noun.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
@@ -103,7 +102,7 @@ struct reading {
 	size_t count;
 };
 
-static int take_row(struct request *r, sqlite3_stmt *row, void *context)
+static int take_row(struct request *r, struct row *row, void *context)
 {
 	struct reading *reading = context;
 	json_object *o = reading->items ? json_object_new_object() : reading->one;

@@ -1,4 +1,4 @@
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
@@ -8,17 +8,17 @@
 
 #define MEMBERS_MAX 512
 
-static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+static void describe(struct request *r, struct row *row, json_object *o)
 {
 	(void)r;
-	answer_slice(o, "name", store_column(row, 1));
-	answer_slice(o, "upstream", store_column(row, 2));
-	answer_slice(o, "strategy", store_column(row, 3));
-	answer_slice(o, "sticky", store_column(row, 4));
-	answer_duration(o, "wait", (uint64_t)sqlite3_column_int64(row, 5));
-	answer_list(o, "accounts", store_column(row, 7));
-	answer_list(o, "tenants", store_column(row, 8));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 6));
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "upstream", row_text(row, "upstream"));
+	answer_slice(o, "strategy", row_text(row, "strategy"));
+	answer_slice(o, "sticky", row_text(row, "sticky"));
+	answer_duration(o, "wait", (uint64_t)row_number(row, "wait_ms"));
+	answer_list(o, "accounts", row_text(row, "accounts"));
+	answer_list(o, "tenants", row_text(row, "tenants"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
 
 static const struct noun_column columns[] = {
@@ -31,14 +31,15 @@ static const struct noun_column columns[] = {
 const struct noun noun_pool = {
 	.what = "pool",
 	.find = "SELECT id FROM pools WHERE name = ?1",
-	.select = "SELECT p.id, p.name, u.name, p.strategy, p.sticky, p.wait_ms, p.created_ms,"
-		  " (SELECT group_concat(name, ',') FROM (SELECT a.name FROM pool_members m"
-		  "  JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = p.id"
-		  "  ORDER BY m.position)),"
-		  " (SELECT group_concat(name, ',') FROM (SELECT t.name FROM tenants t"
-		  "  WHERE t.pool_id = p.id ORDER BY t.name))"
-		  " FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
-		  " WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name",
+	.select =
+		"SELECT p.name, u.name AS upstream, p.strategy, p.sticky, p.wait_ms, p.created_ms,"
+		" (SELECT group_concat(name, ',') FROM (SELECT a.name FROM pool_members m"
+		"  JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = p.id"
+		"  ORDER BY m.position)) AS accounts,"
+		" (SELECT group_concat(name, ',') FROM (SELECT t.name FROM tenants t"
+		"  WHERE t.pool_id = p.id ORDER BY t.name)) AS tenants"
+		" FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
+		" WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name",
 	.describe = describe,
 	.columns = columns,
 };

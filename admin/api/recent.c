@@ -3,6 +3,7 @@
 #include "admin/api/directory.h"
 #include "admin/control.h"
 #include "admin/store/history.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 
 #include <errno.h>
@@ -18,18 +19,11 @@ static void fill_row(const struct directory *d, struct recent_row *row)
 
 static int find_tenant(struct store *s, const char *name, uint32_t *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s, "SELECT id FROM tenants WHERE name = ?1", e);
+	int64_t id = 0;
+	int error = sql_number(s, e, &id, "SELECT id FROM tenants WHERE name = ?1", "t", name);
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, name);
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = (uint32_t)sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	if (rc == 0)
-		return errtext_set(e, -ENOENT, "there is no tenant %s", name);
-	return rc < 0 ? rc : 0;
+	*ret = (uint32_t)id;
+	return error == -ENOENT ? errtext_set(e, error, "there is no tenant %s", name) : error;
 }
 
 struct list {

@@ -1,5 +1,5 @@
 /* `relayadm requests list|why`. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "common/board.h"
 #include "common/errtext.h"
 

@@ -1,6 +1,6 @@
 #include "admin/api/site.h"
 
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/site.h"
 #include "common/snapshot.h"
 

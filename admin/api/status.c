@@ -1,5 +1,5 @@
 /* `relayadm status`: all that an operator looks at first, on one screen. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/store/history.h"
 #include "admin/store/store.h"
@@ -189,28 +189,28 @@ static void put_traffic(struct request *r)
 
 /* --- pools, accounts --- */
 
-static int count_usable(struct request *r, sqlite3_stmt *row, void *context)
+static int count_usable(struct request *r, struct row *row, void *context)
 {
-	struct account_facts facts = account_facts_read(row, 0, r->control->board);
+	struct account_facts facts = account_facts_read(row, r->control->board);
 	int64_t *count = context;
 
 	*count += account_state(&facts) == ACCOUNT_OK;
 	return 0;
 }
 
-static int put_pool(struct request *r, sqlite3_stmt *row, void *context)
+static int put_pool(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
 	int64_t usable = 0;
 	int error = query_each(r, count_usable, &usable,
 		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM
 		"JOIN pool_members m ON m.account_id = a.id WHERE m.pool_id = ?1",
-		"i", sqlite3_column_int64(row, 4));
+		"i", row_number(row, "id"));
 
-	answer_slice(o, "name", store_column(row, 0));
-	answer_slice(o, "upstream", store_column(row, 1));
-	answer_slice(o, "strategy", store_column(row, 2));
-	answer_number(o, "accounts", sqlite3_column_int64(row, 3));
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "upstream", row_text(row, "upstream"));
+	answer_slice(o, "strategy", row_text(row, "strategy"));
+	answer_number(o, "accounts", row_number(row, "accounts"));
 	answer_number(o, "usable", usable);
 	json_object_array_add(context, o);
 	return error;
@@ -222,8 +222,8 @@ static int put_pools(struct request *r)
 
 	json_object_object_add(r->answer, "pools", items);
 	return query_each(r, put_pool, items,
-		"SELECT p.name, u.name, p.strategy,"
-		" (SELECT count(*) FROM pool_members m WHERE m.pool_id = p.id),"
+		"SELECT p.name, u.name AS upstream, p.strategy,"
+		" (SELECT count(*) FROM pool_members m WHERE m.pool_id = p.id) AS accounts,"
 		" p.id FROM pools p JOIN upstreams u ON u.id = p.upstream_id ORDER BY p.name",
 		"");
 }
@@ -236,11 +236,12 @@ static void put_board_row(json_object *o, const struct board *b, uint32_t id)
 	answer_number(o, "requests", row ? (int64_t)board_get(&row->requests) : 0);
 }
 
-static int put_id(struct request *r, sqlite3_stmt *row, void *context)
+static int put_id(struct request *r, struct row *row, void *context)
 {
+	char name[COMMAND_NAME_MAX + 1];
+
 	(void)r;
-	answer_number(
-		context, (const char *)sqlite3_column_text(row, 1), sqlite3_column_int64(row, 0));
+	answer_number(context, row_copy(row, "name", name, sizeof(name)), row_number(row, "id"));
 	return 0;
 }
 
@@ -274,7 +275,7 @@ static int put_accounts(struct request *r)
 	return error;
 }
 
-/* --- ways out --- */
+/* --- egresses --- */
 
 static bool is_in_order(json_object *egress)
 {
@@ -284,16 +285,16 @@ static bool is_in_order(json_object *egress)
 	return strcmp(state, "ok") == 0 && !*reason;
 }
 
-static int put_egress(struct request *r, sqlite3_stmt *row, void *context)
+static int put_egress(struct request *r, struct row *row, void *context)
 {
 	struct egress_row state = {
-		.id = sqlite3_column_int64(row, 0),
-		.suspended = sqlite3_column_int(row, 2) != 0,
-		.suspend_reason = store_column(row, 3),
+		.id = row_number(row, "id"),
+		.suspended = row_flag(row, "suspended"),
+		.suspend_reason = row_text(row, "suspend_reason"),
 	};
 	json_object *o = json_object_new_object();
 
-	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "name", row_text(row, "name"));
 	egress_state_describe(r, &state, o);
 	json_object_object_del(o, "backends");
 	if (is_in_order(o))
@@ -303,7 +304,7 @@ static int put_egress(struct request *r, sqlite3_stmt *row, void *context)
 	return 0;
 }
 
-/* Only those that are not in order. */
+/* Lists only the egresses that are not in order. */
 static int put_egresses(struct request *r)
 {
 	json_object *items = json_object_new_array();

@@ -1,4 +1,4 @@
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/api/usage.h"
 #include "admin/store/store.h"
 #include "common/board.h"
@@ -13,38 +13,38 @@
 #define WAIT_MAX_MS ((uint64_t)10 * 60 * 1000) /* "forever" is no longer: agent/decide/decide.h */
 #define WAIT_TEXT_SIZE 32
 
-/* `wait` is kept as refuse, forever or milliseconds, and shown as it would be written. */
-static void describe_wait(sqlite3_stmt *row, int column, json_object *o)
+/* `wait` is stored as refuse, forever or milliseconds, and shown as an operator writes it. */
+static void describe_wait(struct slice stored, json_object *o)
 {
 	uint64_t ms;
 
-	if (num_parse_u64(store_column(row, column), UINT64_MAX, &ms) == 0)
+	if (num_parse_u64(stored, UINT64_MAX, &ms) == 0)
 		answer_duration(o, "wait", ms);
 	else
-		answer_slice(o, "wait", store_column(row, column));
+		answer_slice(o, "wait", stored);
 }
 
-static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+static void describe(struct request *r, struct row *row, json_object *o)
 {
 	(void)r;
-	bool enabled = sqlite3_column_int(row, 2) != 0;
+	bool enabled = row_flag(row, "enabled");
 
-	answer_slice(o, "name", store_column(row, 1));
+	answer_slice(o, "name", row_text(row, "name"));
 	answer_text(o, "state", enabled ? "enabled" : "disabled");
 	answer_flag(o, "enabled", enabled);
-	answer_text(o, "pool", (const char *)sqlite3_column_text(row, 4));
-	answer_number(o, "rps", sqlite3_column_int64(row, 6));
-	answer_number(o, "rpm", sqlite3_column_int64(row, 7));
-	answer_number(o, "rph", sqlite3_column_int64(row, 8));
-	answer_number(o, "concurrency", sqlite3_column_int64(row, 9));
-	answer_number(o, "daily", sqlite3_column_int64(row, 10));
-	answer_number(o, "monthly", sqlite3_column_int64(row, 11));
-	describe_wait(row, 12, o);
-	answer_flag(o, "shadow", sqlite3_column_int(row, 3) != 0);
-	answer_flag(o, "own", sqlite3_column_int(row, 15) != 0);
-	answer_list(o, "allow_ip", store_column(row, 5));
-	answer_number(o, "keys", sqlite3_column_int64(row, 14));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 13));
+	answer_column(o, "pool", row, "pool");
+	answer_number(o, "rps", row_number(row, "rps"));
+	answer_number(o, "rpm", row_number(row, "rpm"));
+	answer_number(o, "rph", row_number(row, "rph"));
+	answer_number(o, "concurrency", row_number(row, "concurrency"));
+	answer_number(o, "daily", row_number(row, "daily"));
+	answer_number(o, "monthly", row_number(row, "monthly"));
+	describe_wait(row_text(row, "wait"), o);
+	answer_flag(o, "shadow", row_flag(row, "shadow"));
+	answer_flag(o, "own", row_flag(row, "own"));
+	answer_list(o, "allow_ip", row_text(row, "allow_ip"));
+	answer_number(o, "keys", row_number(row, "keys"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
 
 static const struct noun_column columns[] = {
@@ -64,10 +64,10 @@ const struct noun noun_tenant = {
 	.what = "tenant",
 	.find = "SELECT id FROM tenants WHERE name = ?1",
 	.select =
-		"SELECT t.id, t.name, t.enabled, t.shadow, p.name, t.allow_ip, t.rps, t.rpm, t.rph,"
+		"SELECT t.name, t.enabled, t.shadow, p.name AS pool, t.allow_ip, t.rps, t.rpm, t.rph,"
 		" t.concurrency, t.daily, t.monthly, t.wait, t.created_ms,"
 		" (SELECT count(*) FROM keys k WHERE k.tenant_id = t.id AND k.revoked_ms = 0"
-		"  AND (k.expires_ms = 0 OR k.expires_ms > unixepoch() * 1000)),"
+		"  AND (k.expires_ms = 0 OR k.expires_ms > unixepoch() * 1000)) AS keys,"
 		" t.own"
 		" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
 		" WHERE ?1 IS NULL OR t.name = ?1 ORDER BY t.name",

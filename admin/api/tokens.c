@@ -1,5 +1,5 @@
 /* Relay keys: made here, shown once, kept as a keyed hash. */
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/api/usage.h"
 #include "admin/store/secrets.h"
 #include "admin/store/store.h"
@@ -34,35 +34,35 @@ static const char *state_of(int64_t revoked_ms, int64_t expires_ms, int64_t now)
 	return expires_ms && expires_ms <= now ? "expired" : "active";
 }
 
-static void describe(sqlite3_stmt *row, json_object *o)
+static void describe(struct row *row, json_object *o)
 {
-	int64_t expires = sqlite3_column_int64(row, 12);
-	int64_t revoked = sqlite3_column_int64(row, 13);
+	int64_t expires = row_number(row, "expires_ms");
+	int64_t revoked = row_number(row, "revoked_ms");
 
-	answer_number(o, "id", sqlite3_column_int64(row, 0));
-	answer_slice(o, "tenant", store_column(row, 1));
-	answer_text(o, "pool", (const char *)sqlite3_column_text(row, 2));
-	answer_slice(o, "name", store_column(row, 4));
-	answer_slice(o, "last4", store_column(row, 5));
+	answer_number(o, "id", row_number(row, "id"));
+	answer_slice(o, "tenant", row_text(row, "tenant"));
+	answer_column(o, "pool", row, "pool");
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "last4", row_text(row, "last4"));
 	answer_text(o, "state", state_of(revoked, expires, clock_wall_ms()));
-	answer_number(o, "rps", sqlite3_column_int64(row, 7));
-	answer_number(o, "rpm", sqlite3_column_int64(row, 8));
-	answer_number(o, "rph", sqlite3_column_int64(row, 9));
-	answer_number(o, "concurrency", sqlite3_column_int64(row, 10));
-	answer_list(o, "allow_ip", store_column(row, 6));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 11));
+	answer_number(o, "rps", row_number(row, "rps"));
+	answer_number(o, "rpm", row_number(row, "rpm"));
+	answer_number(o, "rph", row_number(row, "rph"));
+	answer_number(o, "concurrency", row_number(row, "concurrency"));
+	answer_list(o, "allow_ip", row_text(row, "allow_ip"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 	answer_time(o, "expires_at", expires);
 	answer_time(o, "revoked_at", revoked);
 }
 
 #define SELECT_KEYS                                                                                \
-	"SELECT k.id, t.name, coalesce(p.name, tp.name), p.name, k.name, k.last4, k.allow_ip,"     \
-	" k.rps, k.rpm, k.rph, k.concurrency, k.created_ms, k.expires_ms, k.revoked_ms,"           \
-	" k.tenant_id, coalesce(k.pool_id, 0)"                                                     \
+	"SELECT k.id, t.name AS tenant, coalesce(p.name, tp.name) AS pool, p.name AS own_pool,"    \
+	" k.name, k.last4, k.allow_ip, k.rps, k.rpm, k.rph, k.concurrency, k.created_ms,"          \
+	" k.expires_ms, k.revoked_ms, k.tenant_id, coalesce(k.pool_id, 0) AS pool_id"              \
 	" FROM keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN pools p ON p.id = k.pool_id"  \
 	" LEFT JOIN pools tp ON tp.id = t.pool_id"
 
-static int add_item(struct request *r, sqlite3_stmt *row, void *context)
+static int add_item(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
 
@@ -95,7 +95,7 @@ static int subject_id(struct request *r, int64_t *ret)
 	return 0;
 }
 
-static int show_row(struct request *r, sqlite3_stmt *row, void *context)
+static int show_row(struct request *r, struct row *row, void *context)
 {
 	(void)context;
 	describe(row, r->answer);
@@ -125,7 +125,7 @@ int tokens_show(struct request *r)
 
 /* --- issue --- */
 
-/* T3: every account of the pool must have a credential that serves now. */
+/* Every account of the pool must have a credential that is valid now. */
 static int check_pool(struct request *r, int64_t pool_id, const char *pool)
 {
 	struct buffer names = {0};
@@ -156,15 +156,13 @@ struct pool_choice {
 	char name[COMMAND_NAME_MAX + 1];
 };
 
-static int take_pool(struct request *r, sqlite3_stmt *row, void *context)
+static int take_pool(struct request *r, struct row *row, void *context)
 {
 	struct pool_choice *pool = context;
-	struct slice name = slice_cut(store_column(row, 1), COMMAND_NAME_MAX);
 
 	(void)r;
-	pool->id = sqlite3_column_int64(row, 0);
-	memcpy(pool->name, name.p, name.n);
-	pool->name[name.n] = '\0';
+	pool->id = row_number(row, "id");
+	row_copy(row, "name", pool->name, sizeof(pool->name));
 	return 0;
 }
 
@@ -299,34 +297,34 @@ struct found_key {
 	struct buffer texts[4]; /* tenant, own pool, label, networks */
 };
 
-static const char *keep_column(struct buffer *to, sqlite3_stmt *row, int column)
+static const char *keep_column(struct buffer *to, struct slice text)
 {
-	buffer_append_slice(to, store_column(row, column));
+	buffer_append_slice(to, text);
 	return buffer_str(to);
 }
 
-static int take_key(struct request *r, sqlite3_stmt *row, void *context)
+static int take_key(struct request *r, struct row *row, void *context)
 {
 	struct found_key *k = context;
 	struct draft *d = &k->draft;
 
 	(void)r;
-	k->id = sqlite3_column_int64(row, 0);
-	k->created_ms = sqlite3_column_int64(row, 11);
-	k->expires_ms = sqlite3_column_int64(row, 12);
-	k->revoked_ms = sqlite3_column_int64(row, 13);
-	d->tenant = keep_column(&k->texts[0], row, 1);
-	d->name = keep_column(&k->texts[2], row, 4);
-	keep_column(&k->texts[3], row, 6);
+	k->id = row_number(row, "id");
+	k->created_ms = row_number(row, "created_ms");
+	k->expires_ms = row_number(row, "expires_ms");
+	k->revoked_ms = row_number(row, "revoked_ms");
+	d->tenant = keep_column(&k->texts[0], row_text(row, "tenant"));
+	d->name = keep_column(&k->texts[2], row_text(row, "name"));
+	keep_column(&k->texts[3], row_text(row, "allow_ip"));
 	d->allow_ip = buffer_slice(&k->texts[3]);
-	if (sqlite3_column_type(row, 3) != SQLITE_NULL)
-		d->pool = keep_column(&k->texts[1], row, 3);
-	d->rps = sqlite3_column_int64(row, 7);
-	d->rpm = sqlite3_column_int64(row, 8);
-	d->rph = sqlite3_column_int64(row, 9);
-	d->concurrency = sqlite3_column_int64(row, 10);
-	d->tenant_id = sqlite3_column_int64(row, 14);
-	d->pool_id = sqlite3_column_int64(row, 15);
+	if (!row_is_null(row, "own_pool"))
+		d->pool = keep_column(&k->texts[1], row_text(row, "own_pool"));
+	d->rps = row_number(row, "rps");
+	d->rpm = row_number(row, "rpm");
+	d->rph = row_number(row, "rph");
+	d->concurrency = row_number(row, "concurrency");
+	d->tenant_id = row_number(row, "tenant_id");
+	d->pool_id = row_number(row, "pool_id");
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-#include "admin/api/query.h"
+#include "admin/api/handlers.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
@@ -11,21 +11,22 @@
 
 #include <errno.h>
 
-static void describe(struct request *r, sqlite3_stmt *row, json_object *o)
+static void describe(struct request *r, struct row *row, json_object *o)
 {
 	(void)r;
-	answer_slice(o, "name", store_column(row, 1));
-	answer_slice(o, "url", store_column(row, 2));
-	answer_slice(o, "provider", store_column(row, 3));
-	answer_slice(o, "strip", store_column(row, 4));
-	headers_describe(o, "headers", store_column(row, 5));
-	answer_slice(o, "ca_pem", store_column(row, 6));
-	answer_duration(o, "first_byte_timeout", (uint64_t)sqlite3_column_int64(row, 7));
-	answer_slice(o, "token_url", store_column(row, 8));
-	answer_slice(o, "client_id", store_column(row, 9));
-	answer_slice(o, "probe", store_column(row, 12));
-	answer_number(o, "accounts", sqlite3_column_int64(row, 11));
-	answer_time(o, "created_at", sqlite3_column_int64(row, 10));
+	answer_slice(o, "name", row_text(row, "name"));
+	answer_slice(o, "url", row_text(row, "url"));
+	answer_slice(o, "provider", row_text(row, "provider"));
+	answer_slice(o, "strip", row_text(row, "strip"));
+	headers_describe(o, "headers", row_text(row, "headers"));
+	answer_slice(o, "ca_pem", row_text(row, "ca_pem"));
+	answer_duration(
+		o, "first_byte_timeout", (uint64_t)row_number(row, "first_byte_timeout_ms"));
+	answer_slice(o, "token_url", row_text(row, "token_url"));
+	answer_slice(o, "client_id", row_text(row, "client_id"));
+	answer_slice(o, "probe", row_text(row, "probe_path"));
+	answer_number(o, "accounts", row_number(row, "accounts"));
+	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
 
 static const struct noun_column columns[] = {
@@ -45,7 +46,7 @@ const struct noun noun_upstream = {
 	.find = "SELECT id FROM upstreams WHERE name = ?1",
 	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
 		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
-		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id),"
+		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
 		  " u.probe_path FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
 	.describe = describe,
 	.columns = columns,

@@ -162,7 +162,7 @@ void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, 
 
 /* --- quotas that are nearly used up --- */
 
-static void put_quota(json_object *items, sqlite3_stmt *row, const struct statefile_usage *usage,
+static void put_quota(json_object *items, struct row *row, const struct statefile_usage *usage,
 	enum usage_window w, int64_t limit)
 {
 	int64_t now = clock_wall_ms();
@@ -171,7 +171,7 @@ static void put_quota(json_object *items, sqlite3_stmt *row, const struct statef
 	if (limit == 0 || used * 100 < limit * NOTICE_PERCENT)
 		return;
 	json_object *o = json_object_new_object();
-	answer_slice(o, "tenant", store_column(row, 1));
+	answer_slice(o, "tenant", row_text(row, "name"));
 	answer_text(o, "window", window_name(w));
 	answer_number(o, "used", used);
 	answer_number(o, "limit", limit);
@@ -184,13 +184,13 @@ struct quota_search {
 	struct statefile_usage usage;
 };
 
-static int put_tenant(struct request *r, sqlite3_stmt *row, void *context)
+static int put_tenant(struct request *r, struct row *row, void *context)
 {
 	const struct quota_search *search = context;
 
 	(void)r;
-	put_quota(search->items, row, &search->usage, USAGE_DAY, sqlite3_column_int64(row, 2));
-	put_quota(search->items, row, &search->usage, USAGE_MONTH, sqlite3_column_int64(row, 3));
+	put_quota(search->items, row, &search->usage, USAGE_DAY, row_number(row, "daily"));
+	put_quota(search->items, row, &search->usage, USAGE_MONTH, row_number(row, "monthly"));
 	return 0;
 }
 
@@ -208,7 +208,7 @@ int usage_describe_quotas(struct request *r, json_object *o)
 		if (!take_row(&rows[i], USAGE_TENANT, &search.usage))
 			continue;
 		error = query_each(r, put_tenant, &search,
-			"SELECT id, name, daily, monthly FROM tenants WHERE id = ?1", "i",
+			"SELECT name, daily, monthly FROM tenants WHERE id = ?1", "i",
 			(int64_t)search.usage.id);
 	}
 	return error;

@@ -1,20 +1,20 @@
 #include "admin/store/account_state.h"
 
-#include "admin/store/store.h"
+#include "admin/store/sql.h"
 #include "common/clock.h"
 
-struct account_facts account_facts_read(sqlite3_stmt *st, int column, const struct board *b)
+struct account_facts account_facts_read(struct row *row, const struct board *b)
 {
-	int64_t expires_ms = sqlite3_column_int64(st, column + 4);
-	uint32_t id = (uint32_t)sqlite3_column_int64(st, column);
+	int64_t expires_ms = row_number(row, "fact_expires_ms");
+	uint32_t id = row_u32(row, "fact_id");
 
 	return (struct account_facts){
 		.row = board_find_account(b, id),
 		.id = id,
-		.epoch = (uint32_t)sqlite3_column_int64(st, column + 1),
-		.suspended = sqlite3_column_int(st, column + 2) != 0,
-		.needs_login = sqlite3_column_int(st, column + 3) != 0,
-		.has_credential = sqlite3_column_type(st, column + 4) != SQLITE_NULL,
+		.epoch = row_u32(row, "fact_epoch"),
+		.suspended = row_flag(row, "fact_suspended"),
+		.needs_login = row_flag(row, "fact_needs_login"),
+		.has_credential = !row_is_null(row, "fact_expires_ms"),
 		.expired = expires_ms && expires_ms <= clock_wall_ms(),
 	};
 }

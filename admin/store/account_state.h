@@ -1,8 +1,7 @@
 /*
- * How an account stands: what the store says comes first (suspended, needs_login, no_credential,
- * expired), else the standing that the agent has put on the board. What the board says of a standing
- * counts only while it is of the epoch that the store has: after a reset or resume the agent's old
- * word is void.
+ * The state of an account. A state of the store comes first (suspended, needs_login, no_credential,
+ * expired), then the standing that the agent has written on the board. The board's standing counts only
+ * while its epoch is the store's epoch: a reset or a resume raises the epoch and so voids the standing.
  */
 #ifndef RELAY_ADMIN_STORE_ACCOUNT_STATE_H
 #define RELAY_ADMIN_STORE_ACCOUNT_STATE_H
@@ -10,13 +9,14 @@
 #include "common/board.h"
 #include "common/statefile.h"
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct row;
+
 #define ACCOUNT_SHARE_WHOLE 1000000 /* shares are in millionths */
 
-/* The standings, and beyond them what only the store knows. */
+/* The standings of the board, and after them the states that only the store has. */
 enum account_state {
 	ACCOUNT_OK = BOARD_STANDING_USABLE,
 	ACCOUNT_SUSPENDED = BOARD_STANDING_SUSPENDED,
@@ -26,7 +26,7 @@ enum account_state {
 	ACCOUNT_STATE_COUNT,
 };
 
-/* What the store knows of it; `row` is its row on the board, NULL = the agent has none. */
+/* What the store has of an account; `row` is its row on the board, NULL = none yet. */
 struct account_facts {
 	const struct board_account *row;
 	uint32_t id;
@@ -37,18 +37,20 @@ struct account_facts {
 	bool expired;
 };
 
-/* Columns of account_facts_read(), of accounts `a` and their access token in credentials `c`. */
-#define ACCOUNT_FACTS "a.id, a.epoch, a.suspended, a.needs_login <> '', c.expires_ms"
+/* Columns for account_facts_read(), of accounts `a` and their access token in credentials `c`. */
+#define ACCOUNT_FACTS                                                                              \
+	"c.expires_ms AS fact_expires_ms, a.id AS fact_id, a.epoch AS fact_epoch,"                 \
+	" a.suspended AS fact_suspended, a.needs_login <> '' AS fact_needs_login"
 #define ACCOUNT_FACTS_FROM                                                                         \
 	" accounts a LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token' "
 
-/* From a row of a query in which ACCOUNT_FACTS begin at `column`. */
-struct account_facts account_facts_read(sqlite3_stmt *st, int column, const struct board *b);
+/* From a row of a query that selects ACCOUNT_FACTS. */
+struct account_facts account_facts_read(struct row *row, const struct board *b);
 
 enum account_state account_state(const struct account_facts *f);
 const char *account_state_name(enum account_state s);
 
-/* The standing alone; usable when the board's word is of another epoch. */
+/* The standing alone; usable when the board's row has another epoch. */
 enum board_standing account_standing(const struct account_facts *f);
 enum circuit account_circuit(const struct account_facts *f);
 const char *account_circuit_name(enum circuit c);

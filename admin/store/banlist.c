@@ -1,6 +1,7 @@
 #include "admin/store/banlist.h"
 
 #include "admin/store/boardmark.h"
+#include "admin/store/sql.h"
 #include "common/ban.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -13,26 +14,18 @@
 
 int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e)
 {
-	sqlite3_stmt *st =
-		store_statement(s, "DELETE FROM bans WHERE expires_ms > 0 AND expires_ms <= ?1", e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, now_ms);
-	return store_run(s, st, e);
+	return sql_run(
+		s, e, "DELETE FROM bans WHERE expires_ms > 0 AND expires_ms <= ?1", "i", now_ms);
 }
 
 int banlist_is_full(struct store *s, bool *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s, "SELECT count(*) FROM bans", e);
+	int64_t count = 0;
+	int error = sql_number(s, e, &count, "SELECT count(*) FROM bans", "");
 
-	if (!st)
-		return -EIO;
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = sqlite3_column_int64(st, 0) >= BANS_MAX;
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+	if (!error)
+		*ret = count >= BANS_MAX;
+	return error;
 }
 
 /* --- what has been taken --- */
@@ -50,27 +43,20 @@ static bool is_one_source(const struct cidr *net)
 	return net->bits == (ip_is_v4(&net->ip) ? 128 : 64);
 }
 
-/* A ban of the operator's stays as it is. */
+/* A ban that an operator has added stays unchanged. */
 static int insert(struct store *s, const struct board_ban *ban, int64_t now_ms, struct errtext *e)
 {
 	struct cidr net = cidr_of(&ban->network.ip, ban->network.bits);
 	char network[CIDR_TEXT_SIZE];
 	char reason[TEXT_SIZE];
-	sqlite3_stmt *st = store_statement(s,
+
+	snprintf(reason, sizeof(reason), "%u different bad keys within a minute", ban->bad_keys);
+	return sql_run(s, e,
 		"INSERT INTO bans (network, reason, source, created_ms, expires_ms)"
 		" VALUES (?1, ?2, 'agent', ?3, ?4) ON CONFLICT (network) DO UPDATE SET"
 		" reason = excluded.reason, expires_ms = max(expires_ms, excluded.expires_ms)"
 		" WHERE source = 'agent'",
-		e);
-
-	if (!st)
-		return -EIO;
-	snprintf(reason, sizeof(reason), "%u different bad keys within a minute", ban->bad_keys);
-	store_bind_text(st, 1, cidr_format(&net, network));
-	store_bind_text(st, 2, reason);
-	sqlite3_bind_int64(st, 3, now_ms);
-	sqlite3_bind_int64(st, 4, ban->expires_ms);
-	return store_run(s, st, e);
+		"ttii", cidr_format(&net, network), reason, now_ms, ban->expires_ms);
 }
 
 static int take_one(struct store *s, const struct board_ban *ban, int64_t now_ms, struct errtext *e)
@@ -89,7 +75,7 @@ static int take_one(struct store *s, const struct board_ban *ban, int64_t now_ms
 	return 0;
 }
 
-/* What the ring has overwritten is gone: such an address is banned again when it goes on. */
+/* A ban that the ring has overwritten is lost: the agent bans the address again if it continues. */
 int banlist_take(struct store *s, const struct board *b, int64_t now_ms, struct errtext *e)
 {
 	uint64_t written = atomic_load_explicit(&b->bans_written, memory_order_acquire);

@@ -1,6 +1,7 @@
 #include "admin/store/history.h"
 
 #include "admin/store/boardmark.h"
+#include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -18,50 +19,30 @@
 #define FAILED_NS (5000 * MS) /* a store that fails is left alone so long */
 #define FLUSH_NS (2000 * MS)
 
-static int bind_and_run(struct store *s, sqlite3_stmt *st, int64_t a, int64_t b, struct errtext *e)
-{
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, a);
-	sqlite3_bind_int64(st, 2, b);
-	return store_run(s, st, e);
-}
-
 /* --- moving --- */
 
-static void bind_text(sqlite3_stmt *st, int at, const char *text, size_t size)
+static struct slice fixed_text(const char *text, size_t size)
 {
-	sqlite3_bind_text(st, at, text, (int)strnlen(text, size), SQLITE_STATIC);
-}
-
-static void bind_request(sqlite3_stmt *st, const struct board_request *q)
-{
-	const int64_t numbers[] = {q->started_ms, q->tenant, q->key, q->account, q->egress,
-		q->upstream, q->ttfb_ms, q->duration_ms, q->status, q->retries,
-		(int64_t)q->bytes_in, (int64_t)q->bytes_out};
-	int at = 1;
-
-	sqlite3_bind_blob(st, at++, q->id, sizeof(q->id), SQLITE_STATIC);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sqlite3_bind_int64(st, at++, numbers[i]);
-	bind_text(st, at++, q->termination, sizeof(q->termination));
-	bind_text(st, at++, q->code, sizeof(q->code));
-	bind_text(st, at, q->label, sizeof(q->label));
+	return (struct slice){text, strnlen(text, size)};
 }
 
 static int insert(struct store *s, const struct board_request *q, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	struct slice id = {(const char *)q->id, sizeof(q->id)};
+	struct slice termination = fixed_text(q->termination, sizeof(q->termination));
+	struct slice code = fixed_text(q->code, sizeof(q->code));
+	struct slice label = fixed_text(q->label, sizeof(q->label));
+
+	return sql_run(s, e,
 		"INSERT INTO requests (id, started_ms, tenant_id, key_id, account_id, egress_id,"
 		" upstream_id, ttfb_ms, duration_ms, status, retries, bytes_in, bytes_out,"
 		" termination, code, label)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-		e);
-
-	if (!st)
-		return -EIO;
-	bind_request(st, q);
-	return store_run(s, st, e);
+		"biiiiiiiiiiiisss", &id, (int64_t)q->started_ms, (int64_t)q->tenant,
+		(int64_t)q->key, (int64_t)q->account, (int64_t)q->egress, (int64_t)q->upstream,
+		(int64_t)q->ttfb_ms, (int64_t)q->duration_ms, (int64_t)q->status,
+		(int64_t)q->retries, (int64_t)q->bytes_in, (int64_t)q->bytes_out, &termination,
+		&code, &label);
 }
 
 struct move {
@@ -123,24 +104,22 @@ static int64_t bounded(uint64_t n)
 
 static int prune_old(struct history *h, int64_t now_ms, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(h->store,
+	return sql_run(h->store, e,
 		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
 		" WHERE started_ms < ?1 ORDER BY started_ms LIMIT ?2)",
-		e);
-
-	return bind_and_run(
-		h->store, st, now_ms - bounded(h->config->requests_retention_ms), PRUNE_CHUNK, e);
+		"ii", now_ms - bounded(h->config->requests_retention_ms), (int64_t)PRUNE_CHUNK);
 }
 
-/* Numbers have gaps where old rows went, so at most `max_rows` stay: no count of a million rows. */
+/*
+ * Numbers have gaps where old rows were deleted, so at most `max_rows` rows remain. This way a million
+ * rows need not be counted.
+ */
 static int prune_many(struct history *h, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(h->store,
+	return sql_run(h->store, e,
 		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
 		" WHERE number <= (SELECT max(number) FROM requests) - ?1 ORDER BY number LIMIT ?2)",
-		e);
-
-	return bind_and_run(h->store, st, bounded(h->config->requests_max_rows), PRUNE_CHUNK, e);
+		"ii", bounded(h->config->requests_max_rows), (int64_t)PRUNE_CHUNK);
 }
 
 static int prune_chunk(struct history *h, int64_t now_ms, int64_t *ret_deleted, struct errtext *e)
@@ -175,25 +154,34 @@ static int prune(struct history *h, bool *ret_more, struct errtext *e)
 	return error;
 }
 
-/* Whether there is anything to delete: a look at the ends of two indexes. */
+struct fill {
+	struct history *history;
+	bool overfull;
+};
+
+static int read_fill(struct row *row, void *context)
+{
+	struct fill *f = context;
+	const struct config *config = f->history->config;
+	int64_t oldest_ms = clock_wall_ms() - bounded(config->requests_retention_ms);
+
+	f->overfull = !row_is_null(row, "oldest_ms") &&
+		(row_number(row, "oldest_ms") < oldest_ms ||
+			row_number(row, "count") > bounded(config->requests_max_rows));
+	return 0;
+}
+
+/* Whether there is anything to delete: reads the ends of two indexes. */
 static int is_overfull(struct history *h, bool *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(h->store,
-		"SELECT (SELECT min(started_ms) FROM requests),"
-		" (SELECT max(number) FROM requests) - (SELECT min(number) FROM requests) + 1",
-		e);
+	struct fill f = {.history = h};
+	int error = sql_one(h->store, e, read_fill, &f,
+		"SELECT (SELECT min(started_ms) FROM requests) AS oldest_ms,"
+		" (SELECT max(number) FROM requests) - (SELECT min(number) FROM requests) + 1 AS count",
+		"");
 
-	if (!st)
-		return -EIO;
-	int rc = store_step(h->store, st, e);
-	if (rc == 1)
-		*ret = sqlite3_column_type(st, 0) != SQLITE_NULL &&
-			(sqlite3_column_int64(st, 0) < clock_wall_ms() -
-						bounded(h->config->requests_retention_ms) ||
-				sqlite3_column_int64(st, 1) >
-					bounded(h->config->requests_max_rows));
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+	*ret = f.overfull;
+	return error;
 }
 
 /* --- steps --- */
@@ -280,74 +268,84 @@ void history_flush(struct history *h)
 /* --- reading --- */
 
 #define COLUMNS                                                                                    \
-	"id, started_ms, tenant_id, key_id, account_id, egress_id, upstream_id, ttfb_ms,"          \
-	" duration_ms, status, retries, bytes_in, bytes_out, termination, code, label"
+	"started_ms, tenant_id, key_id, account_id, egress_id, upstream_id, ttfb_ms, duration_ms," \
+	" status, retries, bytes_in, bytes_out, id, termination, code, label"
 
 /* The rest of `out` is zero already. */
-static void copy_column(sqlite3_stmt *st, int column, void *out, size_t size)
+static void copy_column(struct row *row, const char *column, void *out, size_t size)
 {
-	struct slice s = slice_cut(store_column(st, column), size);
+	struct slice s = slice_cut(row_text(row, column), size);
 
 	memcpy(out, s.p, s.n);
 }
 
-static void read_row(sqlite3_stmt *st, struct board_request *ret)
+static void read_row(struct row *row, struct board_request *ret)
 {
 	*ret = (struct board_request){
-		.started_ms = sqlite3_column_int64(st, 1),
-		.tenant = (uint32_t)sqlite3_column_int64(st, 2),
-		.key = (uint32_t)sqlite3_column_int64(st, 3),
-		.account = (uint32_t)sqlite3_column_int64(st, 4),
-		.egress = (uint32_t)sqlite3_column_int64(st, 5),
-		.upstream = (uint32_t)sqlite3_column_int64(st, 6),
-		.ttfb_ms = sqlite3_column_int(st, 7),
-		.duration_ms = sqlite3_column_int(st, 8),
-		.status = (uint16_t)sqlite3_column_int(st, 9),
-		.retries = (uint16_t)sqlite3_column_int(st, 10),
-		.bytes_in = (uint64_t)sqlite3_column_int64(st, 11),
-		.bytes_out = (uint64_t)sqlite3_column_int64(st, 12),
+		.started_ms = row_number(row, "started_ms"),
+		.tenant = row_u32(row, "tenant_id"),
+		.key = row_u32(row, "key_id"),
+		.account = row_u32(row, "account_id"),
+		.egress = row_u32(row, "egress_id"),
+		.upstream = row_u32(row, "upstream_id"),
+		.ttfb_ms = (int32_t)row_number(row, "ttfb_ms"),
+		.duration_ms = (int32_t)row_number(row, "duration_ms"),
+		.status = (uint16_t)row_number(row, "status"),
+		.retries = (uint16_t)row_number(row, "retries"),
+		.bytes_in = (uint64_t)row_number(row, "bytes_in"),
+		.bytes_out = (uint64_t)row_number(row, "bytes_out"),
 	};
-	copy_column(st, 0, ret->id, sizeof(ret->id));
-	copy_column(st, 13, ret->termination, sizeof(ret->termination));
-	copy_column(st, 14, ret->code, sizeof(ret->code) - 1);
-	copy_column(st, 15, ret->label, sizeof(ret->label) - 1);
+	copy_column(row, "id", ret->id, sizeof(ret->id));
+	copy_column(row, "termination", ret->termination, sizeof(ret->termination));
+	copy_column(row, "code", ret->code, sizeof(ret->code) - 1);
+	copy_column(row, "label", ret->label, sizeof(ret->label) - 1);
+}
+
+struct reader {
+	history_row_fn *fn;
+	void *context;
+};
+
+static int tell_row(struct row *row, void *context)
+{
+	const struct reader *r = context;
+	struct board_request one;
+
+	read_row(row, &one);
+	r->fn(r->context, &one);
+	return 0;
 }
 
 int history_each(struct store *s, uint32_t tenant, size_t max, history_row_fn *fn, void *context,
 	struct errtext *e)
 {
-	struct board_request row;
-	int rc;
-	sqlite3_stmt *st = store_statement(s,
-		tenant ? "SELECT " COLUMNS " FROM requests WHERE tenant_id = ?2"
-			 " ORDER BY number DESC LIMIT ?1"
-		       : "SELECT " COLUMNS " FROM requests ORDER BY number DESC LIMIT ?1",
-		e);
+	struct reader r = {fn, context};
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, (int64_t)max);
-	if (tenant)
-		sqlite3_bind_int64(st, 2, tenant);
-	while ((rc = store_step(s, st, e)) == 1) {
-		read_row(st, &row);
-		fn(context, &row);
-	}
-	return rc;
+	if (!tenant)
+		return sql_each(s, e, tell_row, &r,
+			"SELECT " COLUMNS " FROM requests ORDER BY number DESC LIMIT ?1", "i",
+			(int64_t)max);
+	return sql_each(s, e, tell_row, &r,
+		"SELECT " COLUMNS " FROM requests WHERE tenant_id = ?2"
+		" ORDER BY number DESC LIMIT ?1",
+		"ii", (int64_t)max, (int64_t)tenant);
+}
+
+static int take_found(struct row *row, void *context)
+{
+	read_row(row, context);
+	return 0;
 }
 
 int history_find(
 	struct store *s, const uint8_t id[16], struct board_request *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT " COLUMNS " FROM requests WHERE id = ?1 ORDER BY number DESC LIMIT 1", e);
+	struct slice key = {(const char *)id, 16};
+	int error = sql_one(s, e, take_found, ret,
+		"SELECT " COLUMNS " FROM requests WHERE id = ?1 ORDER BY number DESC LIMIT 1", "b",
+		&key);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_blob(st, 1, id, 16, SQLITE_TRANSIENT);
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		read_row(st, ret);
-	sqlite3_reset(st);
-	return rc;
+	if (error == -ENOENT)
+		return 0;
+	return error ? error : 1;
 }

@@ -66,40 +66,6 @@ void store_rollback(struct store *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-/* --- statements --- */
-
-sqlite3_stmt *store_statement(struct store *s, const char *sql, struct errtext *e)
-{
-	struct statement *st = statement_get(s, sql, e);
-
-	return st ? st->st : NULL;
-}
-
-int store_step(struct store *s, sqlite3_stmt *st, struct errtext *e)
-{
-	switch (sqlite3_step(st)) {
-	case SQLITE_ROW:
-		return 1;
-	case SQLITE_DONE:
-		sqlite3_reset(st);
-		return 0;
-	default: {
-		int error = statement_error(s, e);
-		sqlite3_reset(st);
-		return error;
-	}
-	}
-}
-
-int store_run(struct store *s, sqlite3_stmt *st, struct errtext *e)
-{
-	int rc = store_step(s, st, e);
-
-	while (rc > 0)
-		rc = store_step(s, st, e);
-	return rc;
-}
-
 int64_t store_last_id(struct store *s)
 {
 	return sqlite3_last_insert_rowid(s->db);
@@ -108,29 +74,6 @@ int64_t store_last_id(struct store *s)
 int64_t store_changed_rows(struct store *s)
 {
 	return sqlite3_changes64(s->db);
-}
-
-void store_bind_text(sqlite3_stmt *st, int at, const char *text)
-{
-	sqlite3_bind_text(st, at, text, -1, SQLITE_TRANSIENT);
-}
-
-void store_bind_slice(sqlite3_stmt *st, int at, struct slice s)
-{
-	sqlite3_bind_text64(st, at, s.p ? s.p : "", s.n, SQLITE_TRANSIENT, SQLITE_UTF8);
-}
-
-void store_bind_blob(sqlite3_stmt *st, int at, struct slice s)
-{
-	sqlite3_bind_blob64(st, at, s.p ? s.p : "", s.n, SQLITE_TRANSIENT);
-}
-
-struct slice store_column(sqlite3_stmt *st, int column)
-{
-	const void *p = sqlite3_column_blob(st, column);
-	int n = sqlite3_column_bytes(st, column);
-
-	return (struct slice){p ? p : "", p && n > 0 ? (size_t)n : 0};
 }
 
 /* --- settings --- */

@@ -3,11 +3,11 @@
 #include "admin/store/credential.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
 #include "admin/upkeep/refresh_settle.h"
 #include "common/errtext.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* --- fields --- */
 
@@ -17,17 +17,11 @@ struct target {
 	int64_t account;
 };
 
-/* A static token beside the refresh token of an earlier import would be refreshed away one day. */
+/* Without this, a refresh token of an earlier import would replace a static token one day. */
 static int drop_field(const struct target *t, enum credential_field field, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(
-		t->store, "DELETE FROM credentials WHERE account_id = ?1 AND field = ?2", e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, t->account);
-	store_bind_text(st, 2, credential_field_name(field));
-	return store_run(t->store, st, e);
+	return sql_run(t->store, e, "DELETE FROM credentials WHERE account_id = ?1 AND field = ?2",
+		"it", t->account, credential_field_name(field));
 }
 
 static int put_or_drop(const struct target *t, enum credential_field field, struct slice value,
@@ -48,7 +42,7 @@ static int put_all(const struct target *t, const struct authjson *a, struct errt
 	return error ? error : put_or_drop(t, CREDENTIAL_ACCOUNT_ID, a->account_id, 0, e);
 }
 
-/* The refresh token of a watched file is its owner's business: it is not even kept. */
+/* The client that owns a watched file uses its refresh token, so it is not kept here. */
 static struct authjson without_refresh_token(const struct authjson *a)
 {
 	struct authjson copy = *a;
@@ -66,22 +60,12 @@ int account_credential_take(struct store *s, const struct vault *v, int64_t acco
 	return put_all(&t, &kept, e);
 }
 
-/* --- what an operator gives --- */
+/* --- credentials that an operator sets --- */
 
-static int read_name(struct store *s, int64_t account, char out[NAMES_SIZE], struct errtext *e)
+static int copy_name(struct row *row, void *context)
 {
-	sqlite3_stmt *st = store_statement(s, "SELECT name FROM accounts WHERE id = ?1", e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	int rc = store_step(s, st, e);
-	if (rc == 1) {
-		struct slice name = slice_cut(store_column(st, 0), NAMES_SIZE - 1);
-		snprintf(out, NAMES_SIZE, "%.*s", (int)name.n, name.p);
-	}
-	sqlite3_reset(st);
-	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
+	row_copy(row, "name", context, NAMES_SIZE);
+	return 0;
 }
 
 static int resolve_notices(struct store *s, int64_t account, struct errtext *e)
@@ -90,38 +74,24 @@ static int resolve_notices(struct store *s, int64_t account, struct errtext *e)
 		NOTICE_NEEDS_LOGIN, NOTICE_REFRESH_FAILING, NOTICE_WATCH_FAILED};
 	char subject[NOTICES_SUBJECT_SIZE];
 	char name[NAMES_SIZE];
-	int error = read_name(s, account, name, e);
+	int error = sql_one(
+		s, e, copy_name, name, "SELECT name FROM accounts WHERE id = ?1", "i", account);
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !error; i++)
 		error = notices_resolve(s, kinds[i], notices_subject("account", name, subject), e);
 	return error;
 }
 
-static int end_refresh(struct store *s, int64_t account, struct errtext *e)
-{
-	sqlite3_stmt *st = store_statement(s, "DELETE FROM refreshes WHERE account_id = ?1", e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	return store_run(s, st, e);
-}
-
 static int start_anew(
 	const struct target *t, const char *source, const char *watch_path, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(t->store,
+	int error = sql_run(t->store, e,
 		"UPDATE accounts SET source = ?1, watch_path = ?2, needs_login = '' WHERE id = ?3",
-		e);
+		"tti", source, watch_path, t->account);
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, source);
-	store_bind_text(st, 2, watch_path);
-	sqlite3_bind_int64(st, 3, t->account);
-	int error = store_run(t->store, st, e);
 	if (!error)
-		error = end_refresh(t->store, t->account, e);
+		error = sql_run(t->store, e, "DELETE FROM refreshes WHERE account_id = ?1", "i",
+			t->account);
 	return error ? error : resolve_notices(t->store, t->account, e);
 }
 

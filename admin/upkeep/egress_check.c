@@ -1,6 +1,6 @@
 #include "admin/upkeep/egress_check.h"
 
-#include "admin/store/store.h"
+#include "admin/store/sql.h"
 #include "admin/upkeep/echo.h"
 #include "admin/upkeep/egress_verdict.h"
 #include "admin/upkeep/outbound.h"
@@ -46,53 +46,37 @@ struct egress_check {
 
 /* --- what there is to check --- */
 
-static void copy_text(char *out, size_t size, sqlite3_stmt *st, int column)
-{
-	struct slice s = store_column(st, column);
+struct adding {
+	struct round *round;
+	struct errtext *e;
+};
 
-	snprintf(out, size, "%.*s", (int)s.n, s.n ? s.p : "");
-}
-
-static int add_one(struct round *round, sqlite3_stmt *st, struct errtext *e)
+static int add_one(struct row *row, void *context)
 {
+	const struct adding *a = context;
+	struct round *round = a->round;
 	struct one *grown = realloc(round->ones, (round->count + 1) * sizeof(*grown));
 
 	if (!grown)
-		return errtext_set(e, -ENOMEM, "out of memory");
+		return errtext_set(a->e, -ENOMEM, "out of memory");
 	round->ones = grown;
 	struct one *one = &grown[round->count++];
-	*one = (struct one){
-		.round = round,
-		.subject = {.id = sqlite3_column_int64(st, 0),
-			.shared = sqlite3_column_int(st, 5) != 0},
-	};
-	copy_text(one->subject.name, sizeof(one->subject.name), st, 1);
-	copy_text(one->subject.kind, sizeof(one->subject.kind), st, 2);
-	copy_text(one->subject.address, sizeof(one->subject.address), st, 3);
-	copy_text(one->subject.seen_ip, sizeof(one->subject.seen_ip), st, 4);
+	*one = (struct one){.round = round};
+	egress_subject_read(row, &one->subject);
 	return 0;
 }
 
 static int add_all(struct round *round, struct store *s, const char *name, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT id, name, kind, address, seen_ip, shared FROM egresses"
-		" WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
-		e);
-	int rc = -EIO;
+	struct adding a = {round, e};
+	int error = sql_each(s, e, add_one, &a,
+		"SELECT " EGRESS_SUBJECT " FROM egresses WHERE ?1 IS NULL OR name = ?1"
+		" ORDER BY name",
+		"t", name);
 
-	if (!st)
-		return rc;
-	store_bind_text(st, 1, name);
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = add_one(round, st, e);
-		if (rc)
-			break;
-	}
-	sqlite3_reset(st);
-	if (!rc && name && round->count == 0)
+	if (!error && name && round->count == 0)
 		return errtext_set(e, -ENOENT, "there is no egress named \"%s\"", name);
-	return rc;
+	return error;
 }
 
 /* --- rounds --- */

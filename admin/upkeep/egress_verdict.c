@@ -2,6 +2,7 @@
 
 #include "admin/publish/change.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "common/clock.h"
 #include "common/errtext.h"
@@ -10,7 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What a check has suspended begins like this; only that is lifted by one. */
+/* Reasons of suspensions by a check begin so; a check lifts only these. */
 #define REASON_PREFIX "egress check: "
 
 static bool is_kind(const struct egress_subject *s, const char *kind)
@@ -20,7 +21,7 @@ static bool is_kind(const struct egress_subject *s, const char *kind)
 
 /* --- judging --- */
 
-/* A source is its address; other ways out are what was seen first. `direct` has no address of its own. */
+/* A source IP is its address; other kinds are expected as seen first. `direct` has no address. */
 static const char *expected_of(const struct egress_subject *s)
 {
 	if (is_kind(s, "direct"))
@@ -38,33 +39,40 @@ static bool is_expected(const struct egress_subject *s, const struct ip *seen)
 	return ip_parse(slice_from_str(expected), &ip) == 0 && memcmp(&ip, seen, sizeof(ip)) == 0;
 }
 
-/* Two accounts that must not be seen together: one that is suspended already does no harm. */
+void egress_subject_read(struct row *row, struct egress_subject *ret)
+{
+	*ret = (struct egress_subject){
+		.id = row_number(row, "id"), .shared = row_flag(row, "shared")};
+	row_copy(row, "name", ret->name, sizeof(ret->name));
+	row_copy(row, "kind", ret->kind, sizeof(ret->kind));
+	row_copy(row, "address", ret->address, sizeof(ret->address));
+	row_copy(row, "seen_ip", ret->seen_ip, sizeof(ret->seen_ip));
+}
+
+static int take_twin(struct row *row, void *context)
+{
+	struct egress_verdict *v = context;
+	struct slice egress = row_text(row, "egress");
+	struct slice account = row_text(row, "account");
+
+	v->matches = false;
+	errtext_set(&v->reason, 0,
+		"%s was seen, which is also seen of egress \"%.*s\" of account \"%.*s\"", v->seen,
+		(int)egress.n, egress.p, (int)account.n, account.p);
+	return 0;
+}
+
+/* An egress with the same address whose account must not be seen together with this one's account. */
 static int find_twin(struct store *s, const struct egress_subject *subject,
 	struct egress_verdict *v, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT g.name, a.name FROM egresses g"
+	return sql_each(s, e, take_twin, v,
+		"SELECT g.name AS egress, a.name AS account FROM egresses g"
 		" JOIN account_egresses x ON x.egress_id = g.id JOIN accounts a ON a.id = x.account_id"
 		" JOIN account_egresses own ON own.egress_id = ?1 AND own.account_id <> a.id"
 		" WHERE g.id <> ?1 AND g.seen_ip = ?2 AND g.shared = 0 AND g.suspended = 0"
 		" AND g.kind <> 'direct' ORDER BY g.id LIMIT 1",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, subject->id);
-	store_bind_text(st, 2, v->seen);
-	int rc = store_step(s, st, e);
-	if (rc == 1) {
-		struct slice egress = store_column(st, 0);
-		struct slice account = store_column(st, 1);
-		v->matches = false;
-		errtext_set(&v->reason, 0,
-			"%s was seen, which is also seen of egress \"%.*s\" of account \"%.*s\"",
-			v->seen, (int)egress.n, egress.p, (int)account.n, account.p);
-	}
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+		"it", subject->id, v->seen);
 }
 
 int egress_verdict_find(struct store *s, const struct egress_subject *subject,
@@ -86,24 +94,16 @@ int egress_verdict_find(struct store *s, const struct egress_subject *subject,
 
 /* --- keeping --- */
 
-/* The first address seen stays, so that an egress that wanders does not wander into being right. */
+/* The address seen first stays the expected one, so an egress whose address changes keeps failing. */
 static int keep_seen(struct store *s, const struct egress_subject *subject,
 	const struct egress_verdict *v, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
+	int error = sql_run(s, e,
 		"UPDATE egresses SET checked_ms = ?4, seen_ip = CASE WHEN ?5 THEN ?6 ELSE seen_ip END"
 		" WHERE id = ?1 AND kind = ?2 AND address = ?3",
-		e);
+		"ittiit", subject->id, subject->kind, subject->address, clock_wall_ms(),
+		(int64_t)(v->matches || is_kind(subject, "source")), v->seen);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, subject->id);
-	store_bind_text(st, 2, subject->kind);
-	store_bind_text(st, 3, subject->address);
-	sqlite3_bind_int64(st, 4, clock_wall_ms());
-	sqlite3_bind_int(st, 5, v->matches || is_kind(subject, "source"));
-	store_bind_text(st, 6, v->seen);
-	int error = store_run(s, st, e);
 	if (!error && store_changed_rows(s) == 0)
 		return errtext_set(e, -EBUSY, "the egress was changed meanwhile");
 	return error;
@@ -114,16 +114,11 @@ static int suspend(struct store *s, const struct egress_subject *subject,
 {
 	char subject_text[NOTICES_SUBJECT_SIZE];
 	char reason[ERRTEXT_SIZE + sizeof(REASON_PREFIX)];
-	sqlite3_stmt *st = store_statement(s,
-		"UPDATE egresses SET suspended = 1, suspend_reason = ?2 WHERE id = ?1 AND suspended = 0",
-		e);
 
-	if (!st)
-		return -EIO;
 	snprintf(reason, sizeof(reason), REASON_PREFIX "%s", v->reason.text);
-	sqlite3_bind_int64(st, 1, subject->id);
-	store_bind_text(st, 2, reason);
-	int error = store_run(s, st, e);
+	int error = sql_run(s, e,
+		"UPDATE egresses SET suspended = 1, suspend_reason = ?2 WHERE id = ?1 AND suspended = 0",
+		"it", subject->id, reason);
 	*ret_changed = store_changed_rows(s) > 0;
 	return error ? error
 		     : notices_raise(s, NOTICE_EGRESS_MISMATCH,
@@ -135,15 +130,11 @@ static int lift(
 	struct store *s, const struct egress_subject *subject, bool *ret_changed, struct errtext *e)
 {
 	char subject_text[NOTICES_SUBJECT_SIZE];
-	sqlite3_stmt *st = store_statement(s,
+	int error = sql_run(s, e,
 		"UPDATE egresses SET suspended = 0, suspend_reason = '', epoch = epoch + 1"
 		" WHERE id = ?1 AND suspended = 1 AND suspend_reason LIKE '" REASON_PREFIX "%'",
-		e);
+		"i", subject->id);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, subject->id);
-	int error = store_run(s, st, e);
 	*ret_changed = store_changed_rows(s) > 0;
 	return error ? error
 		     : notices_resolve(s, NOTICE_EGRESS_MISMATCH,

@@ -5,13 +5,13 @@
 #include "admin/store/account_state.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "common/board.h"
 #include "common/clock.h"
 #include "common/errtext.h"
 #include "common/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,37 +83,42 @@ static const char *why_invalid(const struct account_facts *f, uint64_t generatio
 	return NULL;
 }
 
-static void take_account(struct findings *all, sqlite3_stmt *st, const struct board *b)
+struct finding {
+	struct findings *all;
+	const struct board *board;
+};
+
+static int take_account(struct row *row, void *context)
 {
-	struct account_facts facts = account_facts_read(st, 3, b);
-	struct slice name = slice_cut(store_column(st, 0), NAMES_SIZE - 1);
+	const struct finding *f = context;
+	struct account_facts facts = account_facts_read(row, f->board);
 	struct found one = {
 		.id = facts.id,
-		.why = why_invalid(&facts, (uint64_t)sqlite3_column_int64(st, 1),
-			sqlite3_column_int(st, 2) != 0),
+		.why = why_invalid(&facts, (uint64_t)row_number(row, "generation"),
+			row_flag(row, "renewable")),
 	};
 
-	memcpy(one.name, name.p, name.n);
+	row_copy(row, "name", one.name, sizeof(one.name));
 	if (account_standing(&facts) == BOARD_STANDING_SUSPENDED)
-		buffer_append(&all->suspended, &one, sizeof(one));
+		buffer_append(&f->all->suspended, &one, sizeof(one));
 	if (one.why)
-		buffer_append(&all->invalid, &one, sizeof(one));
+		buffer_append(&f->all->invalid, &one, sizeof(one));
+	return 0;
 }
 
 static int find_all(struct control *c, struct findings *all, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(c->store,
-		"SELECT a.name, c.generation, a.source <> 'watch' AND EXISTS (SELECT 1"
-		" FROM credentials x WHERE x.account_id = a.id AND x.field = 'refresh_token'),"
-		" " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM "WHERE a.suspended = 0 ORDER BY a.id",
-		e);
-	int rc = -EIO;
+	struct finding f = {all, c->board};
+	int error = sql_each(c->store, e, take_account, &f,
+		"SELECT " ACCOUNT_FACTS ", c.generation, a.source <> 'watch' AND EXISTS (SELECT 1"
+		" FROM credentials x WHERE x.account_id = a.id AND x.field = 'refresh_token')"
+		" AS renewable, a.name FROM" ACCOUNT_FACTS_FROM
+		"WHERE a.suspended = 0 ORDER BY a.id",
+		"");
 
-	while (st && (rc = store_step(c->store, st, e)) == 1)
-		take_account(all, st, c->board);
-	if (!rc)
-		rc = buffer_error(&all->suspended);
-	return rc ? rc : buffer_error(&all->invalid);
+	if (!error)
+		error = buffer_error(&all->suspended);
+	return error ? error : buffer_error(&all->invalid);
 }
 
 /* --- suspended --- */
@@ -122,14 +127,10 @@ static int suspend(struct control *c, const struct found *one, struct errtext *e
 {
 	char subject[NOTICES_SUBJECT_SIZE];
 	char reason[REASON_SIZE];
-	sqlite3_stmt *st = store_statement(c->store,
-		"UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2", e);
+	int error = sql_run(c->store, e,
+		"UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2", "ti",
+		format_reason(c, one->id, reason), (int64_t)one->id);
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, format_reason(c, one->id, reason));
-	sqlite3_bind_int64(st, 2, one->id);
-	int error = store_run(c->store, st, e);
 	return error ? error
 		     : notices_raise(c->store, NOTICE_ACCOUNT_SUSPENDED,
 			       notices_subject("account", one->name, subject), reason, e);
@@ -176,28 +177,39 @@ static bool holds(const struct buffer *rows, size_t row_size, uint32_t id)
 	return rows->len && bsearch(&id, rows->data, rows->len / row_size, row_size, compare_ids);
 }
 
-/* Of those in use; what is suspended keeps its notice. One at a time: it is written to meanwhile. */
+struct mended {
+	const struct buffer *invalid; /* struct found */
+	struct buffer subjects;	      /* NUL-terminated texts */
+};
+
+static int take_mended(struct row *row, void *context)
+{
+	struct mended *m = context;
+
+	if (holds(m->invalid, sizeof(struct found), row_u32(row, "id")))
+		return 0;
+	buffer_append_slice(&m->subjects, row_text(row, "subject"));
+	buffer_append(&m->subjects, "", 1);
+	return 0;
+}
+
+/*
+ * For accounts in use: a suspended account keeps its notice. The query ends before the first notice is
+ * resolved, because resolving writes to the same table.
+ */
 static int resolve_mended(struct control *c, const struct buffer *all, struct errtext *e)
 {
-	struct buffer subjects = {0};
-	sqlite3_stmt *st = store_statement(c->store,
+	struct mended m = {.invalid = all};
+	int error = sql_each(c->store, e, take_mended, &m,
 		"SELECT a.id, n.subject FROM notices n JOIN accounts a"
 		" ON n.subject = 'account/' || a.name WHERE n.kind = '" NOTICE_ACCOUNT_INVALID
 		"' AND n.acked_ms = 0 AND a.suspended = 0",
-		e);
-	int rc = -EIO;
+		"");
 
-	while (st && (rc = store_step(c->store, st, e)) == 1) {
-		struct slice subject = store_column(st, 1);
-		if (holds(all, sizeof(struct found), (uint32_t)sqlite3_column_int64(st, 0)))
-			continue;
-		buffer_append_slice(&subjects, subject);
-		buffer_append(&subjects, "", 1);
-	}
-	for (size_t at = 0; !rc && at < subjects.len; at += strlen(subjects.data + at) + 1)
-		rc = notices_resolve(c->store, NOTICE_ACCOUNT_INVALID, subjects.data + at, e);
-	buffer_fini(&subjects);
-	return rc;
+	for (size_t at = 0; !error && at < m.subjects.len; at += strlen(m.subjects.data + at) + 1)
+		error = notices_resolve(c->store, NOTICE_ACCOUNT_INVALID, m.subjects.data + at, e);
+	buffer_fini(&m.subjects);
+	return error;
 }
 
 /* Once for as long as it lasts: an operator who has acknowledged it is not told again. */

@@ -1,6 +1,7 @@
 #include "admin/upkeep/probe.h"
 
 #include "admin/control.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe_list.h"
@@ -157,28 +158,29 @@ static int send_it(struct probe_item *item, struct errtext *e)
 	return outbound_send(c->outbound, &request, &item->call, e);
 }
 
-/* While a token is being renewed, the old one may be refused already. 1, 0 or negative. */
-static int is_refreshing(struct control *c, uint32_t account, int64_t now_ms, struct errtext *e)
+/* Whether a refresh is under way: the upstream may refuse the old token already. */
+static int is_refreshing(
+	struct control *c, uint32_t account, int64_t now_ms, bool *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(c->store,
-		"SELECT 1 FROM refreshes WHERE account_id = ?1 AND reply IS NULL AND intent_ms > ?2",
-		e);
+	int64_t count = 0;
+	int error = sql_number(c->store, e, &count,
+		"SELECT count(*) FROM refreshes"
+		" WHERE account_id = ?1 AND reply IS NULL AND intent_ms > ?2",
+		"ii", (int64_t)account, now_ms - REFRESH_MS);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	sqlite3_bind_int64(st, 2, now_ms - REFRESH_MS);
-	int rc = store_step(c->store, st, e);
-	sqlite3_reset(st);
-	return rc;
+	*ret = count > 0;
+	return error;
 }
 
 static int try_send(struct probe_item *item, int64_t now_ms, struct errtext *e)
 {
-	int rc = is_refreshing(item->owner->control, item->account.id, now_ms, e);
+	bool refreshing = false;
+	int error = is_refreshing(item->owner->control, item->account.id, now_ms, &refreshing, e);
 
-	if (rc)
-		return rc < 0 ? rc : errtext_set(e, -EBUSY, "its token is being refreshed");
+	if (!error && refreshing)
+		error = errtext_set(e, -EBUSY, "its token is being refreshed");
+	if (error)
+		return error;
 	return send_it(item, e);
 }
 

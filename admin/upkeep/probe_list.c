@@ -1,61 +1,38 @@
 #include "admin/upkeep/probe_list.h"
 
+#include "admin/store/sql.h"
 #include "common/errtext.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define GROWTH 64
 
-enum column {
-	COLUMN_ID,
-	COLUMN_NAME,
-	COLUMN_PROVIDER,
-	COLUMN_URL,
-	COLUMN_STRIP,
-	COLUMN_PATH,
-	COLUMN_SUSPENDED,
-	COLUMN_LOGIN,
-	COLUMN_CREDENTIAL,
-	COLUMN_POOL,
-};
-
-#define SCAN_SQL                                                                                   \
-	"SELECT a.id, a.name, u.provider, u.url, u.strip, u.probe_path, a.suspended,"              \
-	" a.needs_login <> '',"                                                                    \
-	" EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id"                           \
-	" AND c.field = 'access_token'),"                                                          \
-	" EXISTS (SELECT 1 FROM pool_members m WHERE m.account_id = a.id)"                         \
-	" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id ORDER BY a.id"
-
 /* --- one item --- */
 
-static void find_target(struct probe_item *item, sqlite3_stmt *st)
+static void find_target(struct probe_item *item, struct row *row)
 {
-	if (provider_parse(store_column(st, COLUMN_PROVIDER), &item->provider)) {
+	if (provider_parse(row_text(row, "provider"), &item->provider)) {
 		errtext_set(&item->obstacle, -ENOENT, "its upstream's provider is not known");
 		return;
 	}
-	probe_target(item->provider, store_column(st, COLUMN_URL), store_column(st, COLUMN_STRIP),
-		store_column(st, COLUMN_PATH), item->target, &item->obstacle);
+	probe_target(item->provider, row_text(row, "url"), row_text(row, "strip"),
+		row_text(row, "probe_path"), item->target, &item->obstacle);
 }
 
-static void take_row(struct probe_item *item, sqlite3_stmt *st)
+static void take_row(struct probe_item *item, struct row *row)
 {
-	struct slice name = slice_cut(store_column(st, COLUMN_NAME), sizeof(item->name) - 1);
-
-	snprintf(item->name, sizeof(item->name), "%.*s", (int)name.n, name.p);
+	row_copy(row, "name", item->name, sizeof(item->name));
 	item->obstacle.text[0] = '\0';
-	if (sqlite3_column_int(st, COLUMN_SUSPENDED))
+	if (row_flag(row, "suspended"))
 		errtext_set(&item->obstacle, -EBUSY, "it is suspended");
-	else if (sqlite3_column_int(st, COLUMN_LOGIN))
+	else if (row_flag(row, "must_log_in"))
 		errtext_set(&item->obstacle, -EBUSY, "it needs a login");
-	else if (!sqlite3_column_int(st, COLUMN_CREDENTIAL))
+	else if (!row_flag(row, "has_credential"))
 		errtext_set(&item->obstacle, -EBUSY, "it has no credential");
 	else
-		find_target(item, st);
-	item->account.wanted = !item->obstacle.text[0] && sqlite3_column_int(st, COLUMN_POOL);
+		find_target(item, row);
+	item->account.wanted = !item->obstacle.text[0] && row_flag(row, "has_pool");
 }
 
 /* --- the list --- */
@@ -84,38 +61,39 @@ static struct probe_item *new_item(struct probe *owner, int64_t account)
 	return item;
 }
 
+struct scan {
+	struct probe_list *fresh;
+	const struct probe_list *old;
+	struct probe *owner;
+	struct errtext *e;
+};
+
 /* Items that both lists have are shared until the scan has succeeded. */
-static int scan_row(struct probe_list *fresh, const struct probe_list *old, struct probe *owner,
-	sqlite3_stmt *st)
+static int scan_row(struct row *row, void *context)
 {
-	int64_t account = sqlite3_column_int64(st, COLUMN_ID);
-	struct probe_item *known = probe_list_find(old, account);
-	struct probe_item *item = known ? known : new_item(owner, account);
-	int error = item ? append(fresh, item) : -ENOMEM;
+	const struct scan *s = context;
+	int64_t account = row_number(row, "id");
+	struct probe_item *known = probe_list_find(s->old, account);
+	struct probe_item *item = known ? known : new_item(s->owner, account);
+	int error = item ? append(s->fresh, item) : -ENOMEM;
 
 	if (!error)
-		take_row(item, st);
+		take_row(item, row);
 	else if (!known)
 		free(item);
-	return error;
+	return error ? errtext_set(s->e, error, "out of memory") : 0;
 }
 
-static int scan(struct probe_list *fresh, const struct probe_list *old, struct probe *owner,
-	struct store *s, struct errtext *e)
+static int scan(struct scan *s, struct store *store)
 {
-	sqlite3_stmt *st = store_statement(s, SCAN_SQL, e);
-	int rc;
-
-	if (!st)
-		return -EIO;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = scan_row(fresh, old, owner, st);
-		if (rc) {
-			sqlite3_reset(st);
-			return errtext_set(e, rc, "out of memory");
-		}
-	}
-	return rc;
+	return sql_each(store, s->e, scan_row, s,
+		"SELECT a.id, a.name, a.suspended, a.needs_login <> '' AS must_log_in,"
+		" EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id"
+		" AND c.field = 'access_token') AS has_credential,"
+		" u.provider, u.url, u.strip, u.probe_path,"
+		" EXISTS (SELECT 1 FROM pool_members m WHERE m.account_id = a.id) AS has_pool"
+		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id ORDER BY a.id",
+		"");
 }
 
 /* Frees what `from` has and `kept` lacks. */
@@ -140,7 +118,8 @@ int probe_list_scan(struct probe_list *l, struct probe *owner, struct store *s, 
 	struct errtext *e)
 {
 	struct probe_list fresh = {0};
-	int error = scan(&fresh, l, owner, s, e);
+	struct scan reading = {&fresh, l, owner, e};
+	int error = scan(&reading, s);
 
 	if (error) {
 		drop_others(&fresh, l, nothing);

@@ -1,5 +1,6 @@
 #include "admin/upkeep/refresh_list.h"
 
+#include "admin/store/sql.h"
 #include "admin/upkeep/refresh_plan.h"
 #include "common/errtext.h"
 
@@ -8,32 +9,6 @@
 #include <stdlib.h>
 
 #define GROWTH 64
-
-enum column {
-	COLUMN_ID,
-	COLUMN_NAME,
-	COLUMN_CLIENT,
-	COLUMN_GENERATION,
-	COLUMN_ACCESS_GENERATION,
-	COLUMN_UPDATED,
-	COLUMN_EXPIRES,
-	COLUMN_PARENT,
-	COLUMN_SENDS,
-	COLUMN_INTENT,
-	COLUMN_HAS_REPLY,
-};
-
-/* A reply that waits is acted on whatever has become of the account. */
-#define SCAN_SQL                                                                                   \
-	"SELECT a.id, a.name, u.client_id, r.generation, c.generation, c.updated_ms,"              \
-	" c.expires_ms, f.parent, f.attempt, f.intent_ms, f.reply IS NOT NULL"                     \
-	" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"                                \
-	" LEFT JOIN credentials r ON r.account_id = a.id AND r.field = 'refresh_token'"            \
-	" LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"             \
-	" LEFT JOIN refreshes f ON f.account_id = a.id"                                            \
-	" WHERE (a.source <> 'watch' AND a.needs_login = '' AND u.token_url <> ''"                 \
-	" AND u.client_id <> '' AND r.generation IS NOT NULL) OR f.reply IS NOT NULL"              \
-	" ORDER BY a.id"
 
 /* --- one item --- */
 
@@ -58,29 +33,27 @@ static uint64_t hash_of(struct slice s)
 	return h;
 }
 
-static bool is_refused(const struct board *b, sqlite3_stmt *st)
+static bool is_refused(const struct board *b, struct row *row)
 {
-	uint64_t generation = (uint64_t)sqlite3_column_int64(st, COLUMN_ACCESS_GENERATION);
-	const struct board_account *row =
-		board_find_account(b, (uint32_t)sqlite3_column_int64(st, COLUMN_ID));
+	uint64_t generation = (uint64_t)row_number(row, "access_generation");
+	const struct board_account *account = board_find_account(b, row_u32(row, "id"));
 
-	return row && generation && board_get(&row->refused_credential) == generation;
+	return account && generation && board_get(&account->refused_credential) == generation;
 }
 
-/* A wall clock that was set back must not make an intent wait for ever. */
-static int64_t repeat_ms(sqlite3_stmt *st, int64_t wall_ms)
+/* The earlier of the two times: a wall clock that was set back must not delay the repetition for ever. */
+static int64_t repeat_ms(struct row *row, int64_t wall_ms)
 {
-	int64_t intent_ms = sqlite3_column_int64(st, COLUMN_INTENT);
-	uint32_t sends = (uint32_t)sqlite3_column_int64(st, COLUMN_SENDS);
+	int64_t intent_ms = row_number(row, "intent_ms");
 
-	return (intent_ms < wall_ms ? intent_ms : wall_ms) + refresh_repeat_pause_ms(sends);
+	return (intent_ms < wall_ms ? intent_ms : wall_ms) +
+		refresh_repeat_pause_ms(row_u32(row, "attempt"));
 }
 
-static int64_t plan_ms(const struct refresh_item *item, sqlite3_stmt *st)
+static int64_t plan_ms(const struct refresh_item *item, struct row *row)
 {
-	return refresh_due_ms(sqlite3_column_int64(st, COLUMN_UPDATED),
-		sqlite3_column_int64(st, COLUMN_EXPIRES), item->account,
-		sqlite3_column_int64(st, COLUMN_ACCESS_GENERATION));
+	return refresh_due_ms(row_number(row, "updated_ms"), row_number(row, "expires_ms"),
+		item->account, row_number(row, "access_generation"));
 }
 
 static int64_t refused_ms(const struct refresh_item *item, int64_t now_ms)
@@ -90,14 +63,14 @@ static int64_t refused_ms(const struct refresh_item *item, int64_t now_ms)
 	return item->renewed_ms && rested > now_ms ? rested : now_ms;
 }
 
-static int64_t wanted_ms(const struct refresh_item *item, const struct board *b, sqlite3_stmt *st,
+static int64_t wanted_ms(const struct refresh_item *item, const struct board *b, struct row *row,
 	struct refresh_clock at)
 {
-	int64_t wall_ms = item->repeats ? repeat_ms(st, at.wall_ms) : plan_ms(item, st);
+	int64_t wall_ms = item->repeats ? repeat_ms(row, at.wall_ms) : plan_ms(item, row);
 
 	if (item->has_reply)
 		return at.now_ms;
-	if (wall_ms > at.wall_ms && !item->repeats && is_refused(b, st))
+	if (wall_ms > at.wall_ms && !item->repeats && is_refused(b, row))
 		return refused_ms(item, at.now_ms);
 	return wall_ms == REFRESH_NEVER ? INT64_MAX : at.now_ms + (wall_ms - at.wall_ms);
 }
@@ -113,17 +86,15 @@ static void take_generation(struct refresh_item *item, int64_t generation)
 }
 
 static void take_row(
-	struct refresh_item *item, const struct board *b, sqlite3_stmt *st, struct refresh_clock at)
+	struct refresh_item *item, const struct board *b, struct row *row, struct refresh_clock at)
 {
-	struct slice name = slice_cut(store_column(st, COLUMN_NAME), sizeof(item->name) - 1);
-
-	snprintf(item->name, sizeof(item->name), "%.*s", (int)name.n, name.p);
-	item->client = hash_of(store_column(st, COLUMN_CLIENT));
-	take_generation(item, sqlite3_column_int64(st, COLUMN_GENERATION));
-	item->has_reply = sqlite3_column_int(st, COLUMN_HAS_REPLY) != 0;
-	item->repeats = sqlite3_column_type(st, COLUMN_PARENT) != SQLITE_NULL &&
-		sqlite3_column_int64(st, COLUMN_PARENT) == item->generation;
-	item->wanted_ms = wanted_ms(item, b, st, at);
+	row_copy(row, "name", item->name, sizeof(item->name));
+	item->client = hash_of(row_text(row, "client_id"));
+	take_generation(item, row_number(row, "generation"));
+	item->has_reply = row_flag(row, "has_reply");
+	item->repeats =
+		!row_is_null(row, "parent") && row_number(row, "parent") == item->generation;
+	item->wanted_ms = wanted_ms(item, b, row, at);
 }
 
 /* --- the list --- */
@@ -153,19 +124,29 @@ static struct refresh_item *new_item(struct refresh *owner, int64_t account)
 	return item;
 }
 
-/* Adds what the old list lacks; the items that both have are shared until the scan has succeeded. */
-static int scan_row(struct refresh_list *fresh, const struct refresh_list *old,
-	struct refresh *owner, int64_t account, struct refresh_item **ret)
-{
-	struct refresh_item *known = refresh_list_find(old, account);
-	struct refresh_item *item = known ? known : new_item(owner, account);
-	int error = item ? append(fresh, item) : -ENOMEM;
+struct scan {
+	struct refresh_list *fresh;
+	const struct refresh_list *old;
+	struct refresh *owner;
+	const struct board *board;
+	struct refresh_clock at;
+	struct errtext *e;
+};
 
-	if (error && !known)
+/* Adds an item that the old list lacks. Items that both have are shared until the scan has succeeded. */
+static int scan_row(struct row *row, void *context)
+{
+	const struct scan *s = context;
+	int64_t account = row_number(row, "id");
+	struct refresh_item *known = refresh_list_find(s->old, account);
+	struct refresh_item *item = known ? known : new_item(s->owner, account);
+	int error = item ? append(s->fresh, item) : -ENOMEM;
+
+	if (!error)
+		take_row(item, s->board, row, s->at);
+	else if (!known)
 		free_item(item);
-	else
-		*ret = item;
-	return error;
+	return error ? errtext_set(s->e, error, "out of memory") : 0;
 }
 
 static int by_account(const void *a, const void *b)
@@ -197,31 +178,29 @@ static int drop_others(struct refresh_list *from, struct refresh_list *kept)
 	return error;
 }
 
-static int scan(struct refresh_list *fresh, const struct refresh_list *old, struct refresh *owner,
-	struct store *s, const struct board *b, struct refresh_clock at, struct errtext *e)
+/* A reply that waits in the journal is settled whatever has become of the account. */
+static int scan(struct scan *s, struct store *store)
 {
-	sqlite3_stmt *st = store_statement(s, SCAN_SQL, e);
-	struct refresh_item *item;
-	int rc;
-
-	if (!st)
-		return -EIO;
-	while ((rc = store_step(s, st, e)) == 1) {
-		rc = scan_row(fresh, old, owner, sqlite3_column_int64(st, COLUMN_ID), &item);
-		if (rc) {
-			sqlite3_reset(st);
-			return errtext_set(e, rc, "out of memory");
-		}
-		take_row(item, b, st, at);
-	}
-	return rc;
+	return sql_each(store, s->e, scan_row, s,
+		"SELECT a.id, a.name, u.client_id, r.generation, f.reply IS NOT NULL AS has_reply,"
+		" f.parent, f.intent_ms, f.attempt, c.updated_ms, c.expires_ms,"
+		" c.generation AS access_generation"
+		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
+		" LEFT JOIN credentials r ON r.account_id = a.id AND r.field = 'refresh_token'"
+		" LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
+		" LEFT JOIN refreshes f ON f.account_id = a.id"
+		" WHERE (a.source <> 'watch' AND a.needs_login = '' AND u.token_url <> ''"
+		" AND u.client_id <> '' AND r.generation IS NOT NULL) OR f.reply IS NOT NULL"
+		" ORDER BY a.id",
+		"");
 }
 
 int refresh_list_scan(struct refresh_list *l, struct refresh *owner, struct store *s,
 	const struct board *b, struct refresh_clock at, struct errtext *e)
 {
 	struct refresh_list fresh = {0};
-	int error = scan(&fresh, l, owner, s, b, at, e);
+	struct scan reading = {&fresh, l, owner, b, at, e};
+	int error = scan(&reading, s);
 
 	if (error) {
 		for (size_t i = 0; i < fresh.count; i++)

@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/publish/url.h"
 #include "admin/store/credential.h"
+#include "admin/store/sql.h"
 #include "admin/upkeep/refresh_reply.h"
 #include "common/seam.h"
 
@@ -10,27 +11,40 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+struct choice {
+	int64_t skip; /* -1 = the first row is still to come */
+	uint32_t turn;
+	int64_t egress; /* 0 = none */
+};
+
+static int take_egress(struct row *row, void *context)
+{
+	struct choice *c = context;
+
+	if (c->skip < 0)
+		c->skip = c->turn % row_number(row, "count");
+	if (c->skip-- == 0) {
+		c->egress = row_number(row, "egress_id");
+		c->skip = INT64_MAX;
+	}
+	return 0;
+}
+
+/* The usable egresses take turns, in the account's order of preference. */
 static int choose_egress(
 	struct store *s, int64_t account, uint32_t turn, int64_t *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT x.egress_id, count(*) OVER () FROM account_egresses x"
+	struct choice c = {.skip = -1, .turn = turn};
+	int error = sql_each(s, e, take_egress, &c,
+		"SELECT count(*) OVER () AS count, x.egress_id FROM account_egresses x"
 		" JOIN egresses g ON g.id = x.egress_id"
 		" WHERE x.account_id = ?1 AND g.suspended = 0 ORDER BY x.position",
-		e);
-	int rc;
+		"i", account);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	rc = store_step(s, st, e);
-	int64_t skip = rc == 1 ? (int64_t)turn % sqlite3_column_int64(st, 1) : 0;
-	while (rc == 1 && skip-- > 0)
-		rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	return rc == 0 ? errtext_set(e, -ENOENT, "it has no usable egress") : rc < 0 ? rc : 0;
+	if (!error && !c.egress)
+		error = errtext_set(e, -ENOENT, "it has no usable egress");
+	*ret = c.egress;
+	return error;
 }
 
 static int format_target(struct slice token_url, char out[REFRESH_TARGET_SIZE], struct errtext *e)
@@ -44,36 +58,43 @@ static int format_target(struct slice token_url, char out[REFRESH_TARGET_SIZE], 
 	return 0;
 }
 
-/* Everything but the egress; the row is copied from before the next statement runs. */
-static int read_host(struct control *c, int64_t account, struct slice refresh_token,
-	struct refresh_send *s, int64_t *ret_upstream, struct errtext *e)
+struct host {
+	struct slice refresh_token;
+	struct refresh_send *send;
+	int64_t upstream; /* 0 = no row */
+	struct errtext *e;
+};
+
+static int take_host(struct row *row, void *context)
 {
-	sqlite3_stmt *st = store_statement(c->store,
+	struct host *h = context;
+	struct refresh_send *s = h->send;
+
+	h->upstream = row_number(row, "id");
+	refresh_request_format(row_text(row, "client_id"), h->refresh_token, &s->body);
+	int error = format_target(row_text(row, "token_url"), s->target, h->e);
+	return error ? error : buffer_error(&s->body);
+}
+
+/* Everything but the egress. */
+static int read_host(struct control *c, int64_t account, struct host *h)
+{
+	int error = sql_each(c->store, h->e, take_host, h,
 		"SELECT u.id, u.token_url, u.client_id FROM accounts a"
 		" JOIN upstreams u ON u.id = a.upstream_id WHERE a.id = ?1"
 		" AND a.source <> 'watch' AND a.needs_login = ''"
 		" AND u.token_url <> '' AND u.client_id <> ''",
-		e);
+		"i", account);
 
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, account);
-	int rc = store_step(c->store, st, e);
-	if (rc == 1) {
-		*ret_upstream = sqlite3_column_int64(st, 0);
-		refresh_request_format(store_column(st, 2), refresh_token, &s->body);
-		int error = format_target(store_column(st, 1), s->target, e);
-		sqlite3_reset(st);
-		return error ? error : buffer_error(&s->body);
-	}
-	return rc == 0 ? errtext_set(e, -ENOENT, "it is not refreshed any more") : rc;
+	if (!error && !h->upstream)
+		error = errtext_set(h->e, -ENOENT, "it is not refreshed any more");
+	return error;
 }
 
 static int prepare(struct control *c, int64_t account, uint32_t turn, struct refresh_send *s,
 	struct errtext *e)
 {
 	struct credential token;
-	int64_t upstream = 0;
 	int64_t egress = 0;
 	int error =
 		credential_get(c->store, c->vault, account, CREDENTIAL_REFRESH_TOKEN, &token, e);
@@ -81,12 +102,13 @@ static int prepare(struct control *c, int64_t account, uint32_t turn, struct ref
 	if (error)
 		return error;
 	s->parent = token.generation;
-	error = read_host(c, account, buffer_slice(&token.value), s, &upstream, e);
+	struct host host = {.refresh_token = buffer_slice(&token.value), .send = s, .e = e};
+	error = read_host(c, account, &host);
 	credential_fini(&token);
 	if (!error)
 		error = choose_egress(c->store, account, turn, &egress, e);
 	snprintf(s->backend, sizeof(s->backend), SEAM_HEADER_BACKEND ": " SEAM_BACKEND_TOKEN,
-		upstream, egress);
+		host.upstream, egress);
 	return error;
 }
 

@@ -2,6 +2,8 @@
 
 #include "admin/store/credential.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
+#include "admin/store/store.h"
 #include "admin/upkeep/refresh_journal.h"
 #include "admin/upkeep/refresh_reply.h"
 #include "common/errtext.h"
@@ -22,19 +24,10 @@ struct settling {
 
 static int read_generation(struct settling *w, int64_t *ret, struct errtext *e)
 {
-	sqlite3_stmt *st = store_statement(w->store,
+	return sql_number(w->store, e, ret,
 		"SELECT max(generation) FROM credentials WHERE account_id = ?1"
 		" AND field = 'refresh_token'",
-		e);
-
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, w->account->id);
-	int rc = store_step(w->store, st, e);
-	if (rc == 1)
-		*ret = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
+		"i", w->account->id);
 }
 
 static int judge(struct settling *w, enum refresh_outcome outcome, struct errtext *e)
@@ -97,14 +90,9 @@ static int require_login(struct settling *w, struct errtext *e)
 		w->row.sends > 1 ? "; the answer to an earlier refresh had been lost" : "";
 	char subject[NOTICES_SUBJECT_SIZE];
 	char message[NOTICES_MESSAGE_MAX];
-	sqlite3_stmt *st =
-		store_statement(w->store, "UPDATE accounts SET needs_login = ?1 WHERE id = ?2", e);
+	int error = sql_run(w->store, e, "UPDATE accounts SET needs_login = ?1 WHERE id = ?2", "ti",
+		w->reply.reason, w->account->id);
 
-	if (!st)
-		return -EIO;
-	store_bind_text(st, 1, w->reply.reason);
-	sqlite3_bind_int64(st, 2, w->account->id);
-	int error = store_run(w->store, st, e);
 	if (!error)
 		error = refresh_journal_clear(w->store, w->account->id, e);
 	snprintf(message, sizeof(message),

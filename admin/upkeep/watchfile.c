@@ -4,6 +4,7 @@
 #include "admin/publish/change.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/account_credential.h"
 #include "common/errtext.h"
@@ -60,71 +61,58 @@ static struct watched *find(struct watchfile *w, int64_t account)
 	return NULL;
 }
 
-static bool fill(struct watchfile *w, struct watched *row, sqlite3_stmt *st)
-{
-	struct slice name = slice_cut(store_column(st, 1), sizeof(row->name) - 1);
-	struct slice path = store_column(st, 2);
-	const struct watched *known = find(w, sqlite3_column_int64(st, 0));
+struct filling {
+	struct watchfile *watchfile;
+	struct watched *rows;
+	size_t count, max;
+};
 
-	*row = (struct watched){.account = sqlite3_column_int64(st, 0)};
-	snprintf(row->name, sizeof(row->name), "%.*s", (int)name.n, name.p);
-	row->path = strndup(path.p, path.n);
-	if (row->path && known && strcmp(known->path, row->path) == 0) {
-		row->look = known->look;
-		row->failures = known->failures;
+static int fill(struct row *row, void *context)
+{
+	struct filling *f = context;
+	struct slice path = row_text(row, "watch_path");
+	const struct watched *known = find(f->watchfile, row_number(row, "id"));
+
+	if (f->count == f->max)
+		return 0;
+	struct watched *one = &f->rows[f->count++];
+	*one = (struct watched){.account = row_number(row, "id")};
+	row_copy(row, "name", one->name, sizeof(one->name));
+	one->path = strndup(path.p, path.n);
+	if (!one->path)
+		return -ENOMEM;
+	if (known && strcmp(known->path, one->path) == 0) {
+		one->look = known->look;
+		one->failures = known->failures;
 	}
-	return row->path != NULL;
+	return 0;
 }
 
-static int count_watched(struct store *s, size_t *ret, struct errtext *e)
+static int read_rows(struct filling *f, struct store *s, struct errtext *e)
 {
-	sqlite3_stmt *st =
-		store_statement(s, "SELECT count(*) FROM accounts WHERE source = 'watch'", e);
-
-	if (!st)
-		return -EIO;
-	int rc = store_step(s, st, e);
-	if (rc == 1)
-		*ret = (size_t)sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	return rc < 0 ? rc : 0;
-}
-
-static int read_rows(
-	struct watchfile *w, struct watched *rows, size_t max, size_t *ret_count, struct errtext *e)
-{
-	struct store *s = w->control->store;
-	sqlite3_stmt *st = store_statement(s,
-		"SELECT id, name, watch_path FROM accounts WHERE source = 'watch' ORDER BY id", e);
-	size_t n = 0;
-	int rc = st ? 0 : -EIO;
-
-	while (st && n < max && (rc = store_step(s, st, e)) == 1)
-		if (!fill(w, &rows[n++], st))
-			break;
-	if (st)
-		sqlite3_reset(st);
-	*ret_count = n;
-	return rc < 0 ? rc : n && !rows[n - 1].path ? -ENOMEM : 0;
+	return sql_each(s, e, fill, f,
+		"SELECT id, name, watch_path FROM accounts WHERE source = 'watch' ORDER BY id", "");
 }
 
 static int load_rows(struct watchfile *w, struct errtext *e)
 {
-	size_t max = 0;
-	size_t count = 0;
-	int error = count_watched(w->control->store, &max, e);
-	struct watched *rows = error ? NULL : calloc(max + 1, sizeof(*rows));
+	struct store *s = w->control->store;
+	int64_t count = 0;
+	int error = sql_number(
+		s, e, &count, "SELECT count(*) FROM accounts WHERE source = 'watch'", "");
+	struct filling f = {.watchfile = w, .max = (size_t)count};
 
-	if (!rows)
+	f.rows = error ? NULL : calloc(f.max + 1, sizeof(*f.rows));
+	if (!f.rows)
 		return error ? error : -ENOMEM;
-	error = read_rows(w, rows, max, &count, e);
+	error = read_rows(&f, s, e);
 	if (error) {
-		free_rows(rows, count);
+		free_rows(f.rows, f.count);
 		return error;
 	}
 	free_rows(w->rows, w->count);
-	w->rows = rows;
-	w->count = count;
+	w->rows = f.rows;
+	w->count = f.count;
 	return 0;
 }
 

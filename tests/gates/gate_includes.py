@@ -4,8 +4,8 @@
 common <- spoe <- agent, common <- haproxy <- admin. Inside agent/: tables <- decide/ <- shell, and keeper/
 by itself. Inside admin/: command <- cli, and command <- store <- publish <- upkeep <- api; control_main.c
 and its neighbours are on top, and control.h, which includes no folder of admin/, may be included from
-publish/ upwards. spoe/, agent/decide/ and its tables must stay free of I/O, clock and log, so the headers
-of those are refused there.
+publish/ upwards. Only admin/store/ includes the headers of the database. spoe/, agent/decide/ and its
+tables must stay free of I/O, clock and log, so the headers of those are refused there.
 """
 
 import re
@@ -32,6 +32,10 @@ ROOMS = {
 }
 # Headers that every room may include, so that they must include no room themselves.
 SHARED = {"admin/control.h": "admin"}
+# Headers of the database, which only the store names.
+STORE_ONLY = {
+    "sqlite3.h", "libpq-fe.h", "admin/store/statement.h", "admin/store/store_file.h",
+}
 GENERATED = {"relay_version.h": "common"}
 # What the pure core decides over; every other file beside the folders of agent/ is the shell.
 TABLES = tuple(f"agent/{noun}." for noun in (
@@ -76,6 +80,8 @@ def refuse(path, kind, target, top):
     folder = path.parts[0]
     if path.as_posix().startswith(PURE) and target in IMPURE:
         return f"{path} does no I/O and has no clock and no log, but includes {target}"
+    if target in STORE_ONLY and path.parent.as_posix() != "admin/store":
+        return f"only admin/store/ includes {target}: queries are in admin/store/sql.h"
     if kind == "<":
         return None
     if target in GENERATED:

@@ -96,6 +96,14 @@ class Includes(GateTest):
         self.write("admin/store/store.c", '#include "admin/control.h"\n')
         self.assert_finds("admin/store/store.c:1:", "includes")
 
+    def test_finds_the_database_above_the_store(self):
+        self.write("admin/store/statement.h", HEADER + "#include <sqlite3.h>\n")
+        self.write("admin/store/store.c", '#include "admin/store/statement.h"\n')
+        self.assert_passes("includes")
+        self.write("admin/api/noun.c", '#include <sqlite3.h>\n#include "admin/store/statement.h"\n')
+        self.assert_finds("admin/api/noun.c:1: only admin/store/ includes sqlite3.h", "includes")
+        self.assert_finds("admin/api/noun.c:2:", "includes")
+
     def test_finds_a_name_that_is_not_from_the_root(self):
         self.write("common/num.c", '#include "slice.h"\n')
         self.assert_finds("common/num.c:1:", "includes")

@@ -99,8 +99,7 @@ void room_run(struct room *r, const char *sql)
 	while ((one = strsep(&rest, ";"))) {
 		if (!*one)
 			continue;
-		sqlite3_stmt *st = store_statement(r->control.store, one, &r->e);
-		if (!st || store_run(r->control.store, st, &r->e) < 0)
+		if (sql_run(r->control.store, &r->e, one, "") < 0)
 			fail_msg("%s: %s", one, r->e.text);
 	}
 	free(copy);
@@ -108,12 +107,10 @@ void room_run(struct room *r, const char *sql)
 
 int64_t room_number(struct room *r, const char *sql)
 {
-	sqlite3_stmt *st = store_statement(r->control.store, sql, &r->e);
+	int64_t n = 0;
 
-	assert_non_null(st);
-	assert_int_equal(store_step(r->control.store, st, &r->e), 1);
-	int64_t n = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+	if (sql_number(r->control.store, &r->e, &n, sql, "") < 0)
+		fail_msg("%s: %s", sql, r->e.text);
 	return n;
 }
 
@@ -136,15 +133,12 @@ void room_add_key(struct room *r, const char *text)
 
 	hash_of(r, text, hash);
 	assert_int_equal(store_bump_version(s, &r->e), 0);
-	sqlite3_stmt *st = store_statement(s,
+	struct slice bytes = {(const char *)hash, sizeof(hash)};
+	int error = sql_run(s, &r->e,
 		"INSERT INTO keys (tenant_id, hash, last4, created_ms, version, allow_ip)"
 		" VALUES (1, ?1, 'abcd', 0, ?2, '10.0.0.0/8')",
-		&r->e);
-	assert_non_null(st);
-	store_bind_blob(st, 1, (struct slice){(const char *)hash, sizeof(hash)});
-	sqlite3_bind_int64(st, 2, (int64_t)store_version(s));
-	/* store_version() does not touch this statement */
-	assert_int_equal(store_run(s, st, &r->e), 0);
+		"bi", &bytes, (int64_t)store_version(s));
+	assert_int_equal(error, 0);
 }
 
 void room_take(struct room *r, struct room_seen *ret)

@@ -16,6 +16,7 @@
 #include "admin/store/credential.h"
 #include "admin/store/history.h"
 #include "admin/store/secrets.h"
+#include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/store/vault.h"
 #include "common/channel.h"

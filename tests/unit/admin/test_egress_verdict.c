@@ -19,20 +19,18 @@
 	" SELECT 1, id, 0 FROM egresses WHERE name = 'far' UNION"                                  \
 	" SELECT 2, id, 0 FROM egresses WHERE name = 'other'"
 
+static int read_subject(struct row *row, void *context)
+{
+	egress_subject_read(row, context);
+	return 0;
+}
+
 static void subject_of(struct room *r, const char *name, struct egress_subject *ret)
 {
-	sqlite3_stmt *st = store_statement(r->control.store,
-		"SELECT id, kind, address, seen_ip, shared FROM egresses WHERE name = ?1", &r->e);
+	int error = sql_one(r->control.store, &r->e, read_subject, ret,
+		"SELECT " EGRESS_SUBJECT " FROM egresses WHERE name = ?1", "t", name);
 
-	store_bind_text(st, 1, name);
-	assert_int_equal(store_step(r->control.store, st, &r->e), 1);
-	*ret = (struct egress_subject){
-		.id = sqlite3_column_int64(st, 0), .shared = sqlite3_column_int(st, 4) != 0};
-	snprintf(ret->name, sizeof(ret->name), "%s", name);
-	snprintf(ret->kind, sizeof(ret->kind), "%s", sqlite3_column_text(st, 1));
-	snprintf(ret->address, sizeof(ret->address), "%s", sqlite3_column_text(st, 2));
-	snprintf(ret->seen_ip, sizeof(ret->seen_ip), "%s", sqlite3_column_text(st, 3));
-	sqlite3_reset(st);
+	assert_int_equal(error, 0);
 }
 
 /* A check of that egress has seen that address. Returns whether it matched. */

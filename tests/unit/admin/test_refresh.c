@@ -8,6 +8,7 @@
 #include "tests/unit/admin/counterpart.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -137,7 +138,7 @@ static uint64_t count(struct scene *s, enum refresh_outcome o)
 	return refresh_count(s->room->control.refresh, o);
 }
 
-/* On a connection of its own: sees only what has been committed. */
+/* Uses a second connection, which sees only what has been committed. */
 static void count_intents(void *context, const struct counterpart_request *r)
 {
 	struct scene *s = context;

@@ -293,12 +293,12 @@ static void a_key_is_shown_once_and_kept_as_a_hash(void **state)
 	assert_string_equal(answer_string(&c, "pool"), "p");
 	assert_non_null(answer_string(&c, "expires_at"));
 	relaykey_hash(&r->secrets.hasher, slice_from_str(token), hash);
-	sqlite3_stmt *st = store_statement(
-		r->control.store, "SELECT count(*) FROM keys WHERE hash = ?1", &r->e);
-	sqlite3_bind_blob(st, 1, hash, sizeof(hash), SQLITE_STATIC);
-	assert_int_equal(store_step(r->control.store, st, &r->e), 1);
-	assert_int_equal(sqlite3_column_int(st, 0), 1);
-	sqlite3_reset(st);
+	struct slice bytes = {(const char *)hash, sizeof(hash)};
+	int64_t count = 0;
+	assert_int_equal(sql_number(r->control.store, &r->e, &count,
+				 "SELECT count(*) FROM keys WHERE hash = ?1", "b", &bytes),
+		0);
+	assert_int_equal(count, 1);
 	struct called shown = call_document(r, COMMAND_TOKENS_SHOW, "1", "{}", "");
 	assert_null(json_object_object_get(shown.answer, "token"));
 	assert_string_equal(answer_string(&shown, "last4"), token + strlen(token) - 4);
