@@ -20,13 +20,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define DRAIN_QUIET_MS 1000 /* no question for so long: HAProxy has gone elsewhere */
+#define DRAIN_QUIET_MS 1000 /* without a question for this long: HAProxy asks elsewhere */
 #define DRAIN_LOOK_S 0.1
 #define EXPIRE_LOOK_S 60.0
-#define SHOW_S 1.0 /* standings end by themselves: so often the board is told */
+#define SHOW_S 1.0 /* the board shows states that end by time this soon after their end */
 #define EXIT_BROKEN 1
 
-/* The process around the agent: its channels. */
+/* The agent and the channels of its process. */
 struct process {
 	struct agent agent;
 	struct snapshot_holder holder;
@@ -36,7 +36,7 @@ struct process {
 	ev_timer expire_timer;
 	ev_timer show_timer;
 	int64_t drain_began_ms;
-	struct config config; /* as reloads change it */
+	struct config config; /* including reloads */
 };
 
 static void close_fds(const int fds[CHANNEL_FDS_MAX])
@@ -87,7 +87,7 @@ static void take_snapshot(struct process *p, const struct channel_message *m, co
 		log_event(LOG_LEVEL_WARNING, "control was not told", LOG_ERROR_CODE(error));
 }
 
-/* --- what HAProxy has in progress --- */
+/* --- HAProxy's gauge --- */
 
 static void release_healed(void *context, struct statefile_lease *lease)
 {
@@ -99,7 +99,7 @@ static void release_healed(void *context, struct statefile_lease *lease)
 
 static void heal(struct agent *a, const struct gauge_head *head, const struct gauge_row *rows)
 {
-	/* HAProxy reports an end before it takes the request off its gauge */
+	/* HAProxy reports an end before it removes the request from the gauge */
 	events_drain(a->events);
 	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)head->begun_ms);
 	uint32_t healed = healer_compare(&a->healer, &a->leases, head, rows, release_healed, a);
@@ -156,7 +156,7 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		if (error == -EAGAIN)
 			return;
 		if (error == -EPIPE) {
-			/* control died: go on with what is there; the keeper sends a new channel */
+			/* control ended: go on; the keeper sends a new channel */
 			ev_io_stop(loop, io);
 			return;
 		}
@@ -206,7 +206,7 @@ static void reload(struct process *p, int fd)
 	struct errtext e = {""};
 	char path[32];
 
-	/* the descriptor's offset is shared with the other child: read it by its own opening */
+	/* both children share the descriptor's offset, so read through a separate open file */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
 	if (!error)

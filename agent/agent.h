@@ -1,4 +1,4 @@
-/* The agent process: its loop, what it decides with, and how its parts find each other. */
+/* The agent process: its loop, its tables, and pointers to its parts. */
 #ifndef RELAY_AGENT_AGENT_H
 #define RELAY_AGENT_AGENT_H
 
@@ -33,7 +33,7 @@ struct agent {
 	struct bindings bindings;
 	struct undo undo;
 	struct healths healths;
-	uint8_t unknown_seen[JUDGE_STATUSES / 8]; /* statuses of no known class, told once */
+	uint8_t unknown_seen[JUDGE_STATUSES / 8]; /* unclassified statuses that were logged */
 	struct quiet rubbish_quiet;
 	struct room room;
 	struct healer healer;
@@ -42,11 +42,11 @@ struct agent {
 	struct events *events;
 	struct waiting *waiting;
 	struct checks *checks;
-	bool room_is_stale; /* something was released: who waits may be asked again */
+	bool room_is_stale; /* something was released: decide waiting requests again */
 	struct decide_state state;
 	struct badkeys badkeys;
 	const struct snapshot *snapshot; /* in force; NULL = none yet: nothing is allowed */
-	uint64_t random;		 /* of this process: mixed into every choice */
+	uint64_t random;		 /* of this process; part of every random choice */
 	int64_t last_question_ms;	 /* monotonic */
 };
 

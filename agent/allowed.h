@@ -1,4 +1,4 @@
-/* Which users' processes may talk to the agent on Unix sockets; the kernel tells who they are. */
+/* Which users' processes may talk to the agent on Unix sockets; the kernel says who they are. */
 #ifndef RELAY_AGENT_ALLOWED_H
 #define RELAY_AGENT_ALLOWED_H
 
@@ -12,7 +12,10 @@ struct allowed {
 	size_t count;
 };
 
-/* Names of [spop] allow_users, or haproxy, root and ourselves. Unknown names are logged and left out. */
+/*
+ * Users of [spop] allow_users, or haproxy and root, and the agent's user. Unknown names are logged
+ * and skipped.
+ */
 void allowed_init(struct allowed *a, const struct config *c);
 bool allowed_uid(const struct allowed *a, uid_t uid);
 /* Asks the kernel for the peer of a connected Unix socket. */

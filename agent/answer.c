@@ -44,7 +44,7 @@ static void set_flag(struct spoe_ack *ack, enum seam_var var, bool value)
 	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
 }
 
-/* A probe is nobody's; a further attempt's key is known from its lease alone. */
+/* A probe has no tenant and key; those of a further attempt are in its lease. */
 static void write_track(const struct decide_verdict *v, struct spoe_ack *ack)
 {
 	char track[RECORD_TRACK_SIZE];
@@ -145,7 +145,7 @@ static int64_t seconds_until(int64_t then_ms, int64_t now_ms)
 	return then_ms > now_ms ? (then_ms - now_ms + 999) / 1000 : 1;
 }
 
-/* The tightest request limit (CONTRACT.md "Requests"). */
+/* The request limit with the fewest requests left (docs/INTERFACE.md, "Requests"). */
 static void write_rate(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
 {
 	const struct decide_rate *rate = &v->rate;
@@ -157,7 +157,7 @@ static void write_rate(const struct decide_verdict *v, int64_t now_ms, struct sp
 	set_int(ack, SEAM_VAR_RL_RESET, seconds_until(rate->resets_ms, now_ms));
 }
 
-/* When waiting helps: a rule of the file takes Retry-After and resets_at from these. */
+/* HAProxy's rules make Retry-After and resets_at from these. */
 static void write_deny(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
 {
 	answer_write_refusal(v->refusal, ack);
@@ -216,7 +216,7 @@ void answer_write_again(
 		write_mark(v, ack);
 }
 
-/* An empty ACK stalls some versions (HAPROXY.md 3). */
+/* An empty ACK stalls some HAProxy versions (docs/HAPROXY-NOTES.md, "SPOE"). */
 void answer_write_nothing(struct spoe_ack *ack)
 {
 	set_flag(ack, SEAM_VAR_WATCH, false);

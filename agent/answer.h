@@ -1,4 +1,7 @@
-/* The answer: from a verdict to the variables that HAProxy's rules read (SEAM.md "Variables"). */
+/*
+ * The answer: from a verdict to the variables that HAProxy's rules read (docs/PROTOCOL.md,
+ * "Variables").
+ */
 #ifndef RELAY_AGENT_ANSWER_H
 #define RELAY_AGENT_ANSWER_H
 
@@ -10,9 +13,9 @@ void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t
 /* The answer to `again`. */
 void answer_write_again(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
 	struct spoe_ack *ack);
-/* The answer to what needs none. */
+/* The answer to a message that needs none. */
 void answer_write_nothing(struct spoe_ack *ack);
-/* A refusal made without a snapshot or a verdict. */
+/* A refusal without a snapshot or a verdict. */
 void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack);
 
 #endif

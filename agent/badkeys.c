@@ -6,19 +6,19 @@
 
 struct seen {
 	uint64_t hash;
-	int64_t at_ms; /* the last time */
+	int64_t at_ms; /* last use */
 };
 
 struct badkeys_source {
 	struct ip network; /* IPv6: the /64 */
 	int64_t used_ms;
-	uint32_t count; /* of keys; 0 = free */
+	uint32_t count; /* number of keys; 0 = free */
 	struct seen keys[BADKEYS_DISTINCT_MAX];
 };
 
 struct badkeys_cached {
 	uint64_t version;
-	char text[RELAYKEY_LEN]; /* starts with a NUL when free, as no key does */
+	char text[RELAYKEY_LEN]; /* a free row starts with a NUL, which no key does */
 };
 
 int badkeys_init(struct badkeys *b, const uint8_t seed[SIPHASH_KEY_LEN])
@@ -53,7 +53,7 @@ static bool is_source(const struct badkeys_source *s, const struct ip *network)
 	return s->count && memcmp(&s->network, network, sizeof(*network)) == 0;
 }
 
-/* The row of a network; a new one takes a free place, or that of the longest unused. */
+/* The row of a network; a new one takes a free row, or the least recently used one. */
 static struct badkeys_source *source_of(struct badkeys *b, const struct ip *network)
 {
 	struct slice bytes = {(const char *)network->b, sizeof(network->b)};
@@ -72,7 +72,7 @@ static struct badkeys_source *source_of(struct badkeys *b, const struct ip *netw
 	return place;
 }
 
-/* A clock that was set back by more than the window leaves nothing behind. */
+/* Also drops keys from the future, after the clock was set back by more than the window. */
 static bool is_old(const struct seen *key, int64_t now_ms)
 {
 	return now_ms - key->at_ms >= BADKEYS_WINDOW_MS || key->at_ms - now_ms >= BADKEYS_WINDOW_MS;
@@ -142,7 +142,7 @@ bool badkeys_is_banned(const struct badkeys *b, const struct ip *ip, int64_t now
 
 /* --- cache --- */
 
-/* Who makes keys meet in a place only loses the benefit of it. */
+/* A client whose keys collide here only loses the cache's benefit. */
 static struct badkeys_cached *place_of(const struct badkeys *b, struct slice key)
 {
 	return &b->cache[siphash(b->seed, key) % BADKEYS_CACHE];

@@ -10,7 +10,7 @@ static uint64_t bans_written(const struct agent *a)
 	return atomic_load_explicit(&a->board->bans_written, memory_order_relaxed);
 }
 
-/* Those that control has taken meanwhile are told by the snapshot's `bans_taken`. */
+/* The snapshot's `bans_taken` says which of these control has taken since. */
 static void restore(struct agent *a)
 {
 	uint64_t end = bans_written(a);

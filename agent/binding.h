@@ -1,7 +1,8 @@
 /*
- * Bindings: which account a conversation has. The table of the state file is its own hash table: a
- * conversation has STATEFILE_BINDING_WAYS places, of which the longest unused one gives way. A
- * binding that was not used for the time to live does not count. Conversations are kept as keyed hashes.
+ * Bindings: the account of each conversation. The table of the state file is itself a hash table: a
+ * conversation may use STATEFILE_BINDING_WAYS rows, and a new one replaces the least recently used.
+ * A binding that was not used for the time to live does not count. Conversations are kept as keyed
+ * hashes.
  */
 #ifndef RELAY_AGENT_BINDING_H
 #define RELAY_AGENT_BINDING_H
@@ -16,10 +17,10 @@ struct bindings {
 };
 
 void bindings_init(struct bindings *b, struct statefile_binding *rows, uint32_t count);
-/* The account, 0 when there is none. */
+/* The account; 0 = none. */
 uint32_t binding_find(
 	const struct bindings *b, uint64_t conversation, int64_t now_ms, uint64_t ttl_ms);
-/* Binds, or binds anew, and starts the time to live. */
+/* Sets the account of a conversation and restarts its time to live. */
 void binding_set(struct bindings *b, uint64_t conversation, uint32_t account, int64_t now_ms);
 
 #endif

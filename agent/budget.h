@@ -1,7 +1,7 @@
 /*
- * How often more may be tried than asked for (S7): a tenant earns a share of a further attempt with every
- * request and a few with every second. What is in flight may overdraw it; nothing is let out for a
- * further attempt until that is paid back, which is the back-off.
+ * The retry budget: a tenant earns a share of a further attempt with each request, and a fixed
+ * number of attempts per second. Requests in flight may overdraw it; then no request gets a further
+ * attempt until the debt is paid. That is the back-off.
  */
 #ifndef RELAY_AGENT_BUDGET_H
 #define RELAY_AGENT_BUDGET_H
@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #define BUDGET_UNIT 100		       /* one attempt */
-#define BUDGET_STEP (BUDGET_UNIT / 10) /* less than this is not credited yet */
-#define BUDGET_MAX (200 * BUDGET_UNIT) /* what can be saved up, beyond two seconds' worth */
+#define BUDGET_STEP (BUDGET_UNIT / 10) /* smaller gains are not credited yet */
+#define BUDGET_MAX (200 * BUDGET_UNIT) /* most that can be saved up beyond two seconds' worth */
 
 struct budget {
-	int64_t level; /* in 1/BUDGET_UNIT */
+	int64_t level; /* in 1/BUDGET_UNIT of an attempt */
 	int64_t at_ms; /* Unix time up to which seconds were credited; 0 = new */
 };
 
@@ -30,7 +30,7 @@ static inline void budget_credit(struct budget *b, uint32_t per_second, int64_t 
 	int64_t gain = ms < 60000 ? ms * worth / 1000 : 60 * worth;
 	if (gain < BUDGET_STEP)
 		return;
-	/* what it has no unit for counts the next time */
+	/* the rest counts next time */
 	b->at_ms = ms < 60000 ? b->at_ms + (gain * 1000 + worth - 1) / worth : now_ms;
 	if (b->level < 2 * worth)
 		b->level = b->level + gain < 2 * worth ? b->level + gain : 2 * worth;

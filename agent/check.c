@@ -37,7 +37,7 @@ static const struct snapshot_backend *backend_by_name(const struct snapshot *s, 
 	return NULL;
 }
 
-/* Without a word of ours HAProxy's own check decides. */
+/* An empty answer leaves the decision to HAProxy's health check. */
 const char *check_answer(const struct agent *a, struct slice backend, int64_t now_ms, char *out)
 {
 	const struct snapshot *s = a->snapshot;
@@ -79,12 +79,12 @@ static void reply(struct check *c, size_t name_len)
 	char answer[CHECK_ANSWER_SIZE];
 
 	check_answer(c->all->agent, (struct slice){c->name, name_len}, clock_wall_ms(), answer);
-	/* it fits into any socket's buffer; who does not take it looks again soon */
+	/* it fits into any socket's buffer; HAProxy soon checks again anyway */
 	if (send(c->io.fd, answer, strlen(answer), MSG_NOSIGNAL) > 0)
 		shutdown(c->io.fd, SHUT_WR);
 }
 
-/* False: it is done with. */
+/* False: close the connection. */
 static bool check_read(struct check *c)
 {
 	ssize_t n = recv(c->io.fd, c->name + c->n, sizeof(c->name) - c->n, 0);

@@ -1,7 +1,8 @@
 /*
- * HAProxy's agent-check (H6, HAPROXY.md 25): one connection a look, which sends the backend's name and is
- * answered `up` or `down #reason`. Only what HAProxy must keep traffic away from is down: what the
- * breaker has shut for a moment is, until shortly before its trial, which must find the server up.
+ * HAProxy's agent-check (docs/PROTOCOL.md, "Agent-check"): one connection for each check. HAProxy
+ * sends the backend's name, the agent answers `up` or `down #reason`. `down` keeps all traffic
+ * away. A backend with an open circuit is down until shortly before its trial, because the trial
+ * must find the server up.
  */
 #ifndef RELAY_AGENT_CHECK_H
 #define RELAY_AGENT_CHECK_H
@@ -9,13 +10,13 @@
 #include "agent/agent.h"
 
 #define CHECKS_MAX 1024	    /* connections at once */
-#define CHECK_NAME_MAX 256  /* bytes of the question */
-#define CHECK_MS 2000	    /* for the question to come */
-#define CHECK_EARLY_MS 5000 /* an open circuit is reported up so long before its trial */
+#define CHECK_NAME_MAX 256  /* bytes of the backend's name */
+#define CHECK_MS 2000	    /* until the name must have arrived */
+#define CHECK_EARLY_MS 5000 /* an open circuit is reported up this long before its trial */
 
 struct checks;
 
-/* NULL when out of memory. Without a listener it does nothing. */
+/* NULL when out of memory. Idle without a listener. */
 struct checks *checks_new(struct agent *a);
 void checks_free(struct checks *c);
 

@@ -134,7 +134,7 @@ static void keep_reasons(
 
 /* --- deciding --- */
 
-/* From the request's own random id, so that being asked again changes nothing. */
+/* From the request's random id, so that a repeated question gets the same choice. */
 static uint64_t randomness_of(const struct agent *a, const struct decide_request *r)
 {
 	uint64_t n;
@@ -144,8 +144,8 @@ static uint64_t randomness_of(const struct agent *a, const struct decide_request
 }
 
 /*
- * A slot may be free already and its end record still in the socket, since records are taken in batches:
- * a client that asks again at once must not be refused for its own last request.
+ * A slot may be free although its end record is still in the socket, because records are taken in
+ * batches. A client that asks again at once must not be refused because of its last request.
  */
 static bool may_be_outdated(
 	struct agent *a, const struct decide_request *r, const struct decide_verdict *v)
@@ -174,9 +174,9 @@ static bool is_for_nobody(const struct agent *a, const struct decide_request *r,
 	return !a->snapshot || gone_has(&a->gone, r->id, now_ms);
 }
 
-/* True: it waits in its seat. */
-static bool sits_down(struct agent *a, const struct decide_request *r, struct decide_verdict *v,
-	const struct room_seat *seat, int64_t now_ms)
+/* True: the request waits. */
+static bool starts_waiting(struct agent *a, const struct decide_request *r,
+	struct decide_verdict *v, const struct room_seat *seat, int64_t now_ms)
 {
 	if (!seat || v->action != DECIDE_WAIT)
 		return false;
@@ -200,7 +200,7 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 		return true;
 	}
 	agent_decide(a, r, now, &verdict);
-	bool waits = sits_down(a, r, &verdict, seat, now);
+	bool waits = starts_waiting(a, r, &verdict, seat, now);
 	if (!waits && verdict.action != DECIDE_ANSWER)
 		keep_reasons(a, r, &verdict, now);
 	if (!waits)

@@ -10,8 +10,8 @@
 #include "spoe/ack.h"
 
 /*
- * Decides one question, counts it, and writes the answer into `ack`. With a seat the request may wait:
- * false then, nothing was written, and the answer follows later.
+ * Decides one question, counts it, and writes the answer into `ack`. With a seat the request may
+ * wait: then false, nothing is written, and the answer follows later.
  */
 bool agent_answer(struct agent *a, const struct decide_request *r, const struct room_seat *seat,
 	struct spoe_ack *ack);
@@ -19,9 +19,9 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 void agent_answer_again(
 	struct agent *a, const struct question *q, bool repeated, struct spoe_ack *ack);
 void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_ack *ack);
-/* `respond`: the head of an answer; nothing is decided by it. */
+/* `respond`: the head of an answer. It changes only the account's health. */
 void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack *ack);
-/* Decides and counts, for a request that waits; `ret` is then answered, or waits on. */
+/* Decides and counts a waiting request. The caller answers `ret` or lets the request wait on. */
 void agent_decide(struct agent *a, const struct decide_request *r, int64_t now_ms,
 	struct decide_verdict *ret);
 void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct decide_verdict *v,

@@ -7,10 +7,10 @@
 #include "common/log.h"
 #include "common/seam.h"
 
-/* Nearly all of a record's work: the stream's place among those of its request. */
+/* Which stream of the request the record is about. */
 struct stream {
-	bool is_client; /* the one that the client sees; its record is the request's */
-	bool is_answer; /* a server answered it, or failed to: it tells how the account is */
+	bool is_client; /* the client's stream; its record is the request's */
+	bool is_answer; /* a server answered or failed to: the record tells the account's health */
 	bool was_taken; /* HAProxy took it back from a server for another attempt */
 };
 
@@ -24,7 +24,7 @@ static struct stream stream_of(const struct record *r)
 	};
 }
 
-/* --- what is shown --- */
+/* --- board and log --- */
 
 static void copy_text(char *out, size_t size, struct slice s)
 {
@@ -35,7 +35,7 @@ static void copy_text(char *out, size_t size, struct slice s)
 	out[n] = '\0';
 }
 
-/* Of several attempts the last one's account, which the lease has. */
+/* After several attempts the lease has the account of the last one. */
 static void put_in_ring(struct board *b, const struct record *r,
 	const struct statefile_lease *lease, int64_t now_ms)
 {
@@ -86,7 +86,7 @@ static void observe_upstream(struct agent *a, const struct record *r)
 		board_observe_upstream(&upstream->duration, (uint64_t)r->duration_ms);
 }
 
-/* O3: one line a stream, for those who ask for it by log_level = debug. */
+/* One line for each stream, for log_level = debug. */
 static void log_request(const struct record *r, const struct statefile_lease *lease)
 {
 	char id[RECORD_ID_TEXT_SIZE];
@@ -104,9 +104,9 @@ static void log_request(const struct record *r, const struct statefile_lease *le
 /* --- the lease --- */
 
 /*
- * A record closes the lease of its own key and account only; one of a stream that was taken back that of
- * any later account. One without any is of a request whose client left before HAProxy had applied our
- * answer: it closes what we had decided for it.
+ * A record ends the lease only if key and account match; the record of a stream that HAProxy took
+ * back also ends the lease of a later account. A record without an account ends the lease too: its
+ * client left before HAProxy had applied the agent's answer.
  */
 static struct statefile_lease *lease_of(
 	struct agent *a, const struct record *r, const struct stream *stream)
@@ -120,7 +120,7 @@ static struct statefile_lease *lease_of(
 	return fits && lease->key == r->key ? lease : NULL;
 }
 
-/* Nobody decided it, or not yet: its question may still come, or may wait for a slot. */
+/* No lease: the question may still come, or the request may be waiting. */
 static void forget_request(struct agent *a, const struct record *r)
 {
 	if (r->key || r->account)
@@ -129,7 +129,7 @@ static void forget_request(struct agent *a, const struct record *r)
 	gone_add(&a->gone, r->id, clock_wall_ms());
 }
 
-/* Ended in the queue or before its connection stood: nothing of it can have reached an upstream. */
+/* It ended in HAProxy's queue or before a connection was up: it was never sent to an upstream. */
 static bool was_sent(const struct record *r)
 {
 	char phase = r->termination[0] ? r->termination[1] : '-';

@@ -1,7 +1,7 @@
 /*
- * What an end record does (SEAM.md "End records"). The client's own stream closes the lease and stands in
- * the history; the stream that a server answered judges the account. Both are the same stream unless a
- * request was tried again.
+ * The effect of an end record (docs/PROTOCOL.md, "End records"). The record of the client's stream
+ * ends the lease and goes into the history. The record of the stream that a server answered judges
+ * the account. Without a further attempt both are the same stream.
  */
 #ifndef RELAY_AGENT_ENDING_H
 #define RELAY_AGENT_ENDING_H

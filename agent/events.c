@@ -17,8 +17,8 @@
 #define BATCHES_PER_WAKE 8
 #define DRAIN_BATCHES 4096
 /*
- * After a look the socket is left alone for a moment, so that a busy HAProxy wakes us for a batch and not
- * for every record; the kernel keeps what comes meanwhile.
+ * After each read the socket rests for this long, so that a busy HAProxy wakes the agent once for a
+ * batch and not for every record. The kernel keeps what arrives meanwhile.
  */
 #define PAUSE_S 0.001
 
@@ -33,7 +33,7 @@ struct events {
 	ev_timer resume;
 	bool is_local;
 	struct allowed allowed;
-	uint32_t overflow; /* the kernel's count of dropped datagrams, as last seen */
+	uint32_t overflow; /* the kernel's last count of dropped datagrams */
 	struct quiet forged_quiet, bad_quiet, lost_quiet;
 	struct mmsghdr messages[EVENTS_BATCH];
 	struct iovec iovs[EVENTS_BATCH];
@@ -68,7 +68,7 @@ static void take_datagram(struct events *e, struct slice datagram)
 	struct slice secret = e->is_local ? (struct slice){NULL, 0} : agent_secret(e->agent);
 	struct record record;
 
-	/* over UDP without a secret everybody would be believed */
+	/* over UDP without a secret any sender would be trusted */
 	if (!e->is_local && secret.n == 0) {
 		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
 			"an end record came before any secret");
@@ -103,7 +103,7 @@ static void count_lost(struct events *e, uint32_t overflow)
 	complain(&e->lost_quiet, "end records were lost", lost);
 }
 
-/* What the kernel says beside a datagram: who sent it, how many were dropped before it. */
+/* Reads the control data of a datagram: its sender, and the count of dropped datagrams. */
 static bool sender_allowed(struct events *e, struct msghdr *msg)
 {
 	bool allowed = !e->is_local;
@@ -146,7 +146,7 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_io_start(loop, &e->io);
 }
 
-/* Takes what is there, at most so many batches. */
+/* Takes at most this many batches. True: there was a record. */
 static bool receive(struct events *e, int batches)
 {
 	bool any = false;

@@ -1,6 +1,6 @@
 /*
- * Events: HAProxy's end-of-request records. They close leases, feed the board and its ring of
- * requests. A record that comes twice, late, or not at all is normal.
+ * HAProxy's end records. They end leases and feed the board and its ring of requests. A record may
+ * come twice, late, or not at all.
  */
 #ifndef RELAY_AGENT_EVENTS_H
 #define RELAY_AGENT_EVENTS_H
@@ -12,7 +12,7 @@
 
 struct events *events_new(struct agent *a);
 void events_free(struct events *e);
-/* Uses every record that has arrived. False when there was none. */
+/* Takes every record that has arrived. False: there was none. */
 bool events_drain(struct events *e);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Requests that ended before they were decided: their end record came first, because HAProxy had given
- * up on us or the client had left. What is decided for them later would hold a slot for nobody.
- * A small table by id, of which a newer entry may push out an older one; the healer has the rest.
+ * Requests whose end record came before their question was decided: HAProxy had given up on the
+ * agent, or the client had left. A later decision would hold a slot that nothing releases. A small
+ * table by id; a newer entry may replace an older one, and the healer then releases the slot.
  */
 #ifndef RELAY_AGENT_GONE_H
 #define RELAY_AGENT_GONE_H
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define GONE_PLACES 4096 /* a power of two */
-#define GONE_MS 10000	 /* questions are not older */
+#define GONE_MS 10000	 /* no question is older */
 
 struct gone {
 	struct {

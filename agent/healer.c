@@ -40,7 +40,7 @@ static enum lease_state state_of(const struct statefile_lease *lease)
 	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
 }
 
-/* The triple, or the empty place for it. */
+/* The triple, or the empty row for it. */
 static struct healer_triple *find(
 	const struct healer_table *t, uint32_t tenant, uint32_t key, uint32_t account)
 {
@@ -60,8 +60,8 @@ static struct healer_triple *triple_of(
 }
 
 /*
- * What HAProxy must have in its gauge if it is in progress there. A further attempt is there under its
- * own account from its own beginning on.
+ * Whether HAProxy's gauge must show the request if it is still in progress. A further attempt
+ * appears under its new account, from the beginning of that attempt.
  */
 static bool is_told(const struct statefile_lease *lease, const struct gauge_head *head)
 {
@@ -101,7 +101,7 @@ static uint32_t excess(const struct healer_triple *x)
 	return x->held > x->gauge ? x->held - x->gauge : 0;
 }
 
-/* Too many now, and as many too many in the reading before. */
+/* The excess that both this reading and the one before found. */
 static uint32_t to_release(const struct healer *h, const struct healer_triple *x)
 {
 	uint32_t now = excess(x);
@@ -123,7 +123,7 @@ static int by_age(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Confirms what the gauge shows, collects what may have to go. */
+/* Confirms leases that the gauge shows, and collects those that may be released. */
 static void sort_out(struct healer *h, struct leases *l, const struct gauge_head *head)
 {
 	h->found_count = 0;
@@ -149,7 +149,7 @@ static uint32_t release_found(struct healer *h, healer_release_fn *release, void
 		if (x->release == 0)
 			continue;
 		x->release--;
-		/* the next reading must not count it again; never to 0, which would end a chain */
+		/* the next reading must not count it again; 0 would end a probe sequence early */
 		if (x->held > 1)
 			x->held--;
 		else

@@ -1,10 +1,10 @@
 /*
- * The healer: compares the leases with what HAProxy has in progress (common/gauge.h) and releases what
- * HAProxy has not: end records can be lost, and answers can be left unapplied. Only downwards, and only
- * what was too much in two readings; leases too young to be in the gauge for certain are left alone.
- * Equal triples of tenant, key and account are interchangeable. The newest go first: the lease that
- * stays in for another must not be newer than it, or a later reading that leaves out older processes
- * would release it. Pure.
+ * The healer: compares the leases with HAProxy's requests in progress (common/gauge.h) and releases
+ * leases that HAProxy does not have. End records can be lost, and answers can be left unapplied. It
+ * only releases, and only an excess that two readings found; it ignores leases that may be too
+ * young for the gauge. Leases with the same tenant, key and account are interchangeable. The newest
+ * are released first: a lease that remains must not be newer than the request it is kept for, or a
+ * later reading that leaves out older processes would release it. Pure.
  */
 #ifndef RELAY_AGENT_HEALER_H
 #define RELAY_AGENT_HEALER_H
@@ -14,9 +14,9 @@
 
 #include <stdint.h>
 
-/* From our answer to HAProxy's entry in the gauge, with room to spare. */
+/* Time from our answer to HAProxy's entry in the gauge, with a margin. */
 #define HEALER_GRACE_MS 500
-/* A decision that no gauge ever confirmed ends then, for those who let us read none. */
+/* A lease that no gauge has confirmed ends at this age, for setups without a readable gauge. */
 #define HEALER_AGE_MS (2 * 3600 * (int64_t)1000)
 
 struct healer_triple {
@@ -37,23 +37,23 @@ struct healer_found {
 
 struct healer {
 	struct healer_table now, before;
-	struct healer_found *found; /* leases of triples that have too many */
+	struct healer_found *found; /* leases of triples with an excess */
 	uint32_t found_count;
 };
 
-/* `leases`: rows of the table. 0 or -ENOMEM. */
+/* `leases`: rows of the lease table. 0 or -ENOMEM. */
 int healer_init(struct healer *h, uint32_t leases);
 void healer_fini(struct healer *h);
 
 /* Must end the lease. */
 typedef void healer_release_fn(void *context, struct statefile_lease *lease);
 /*
- * One reading. All end records that were sent before it must have been used. Returns how many leases
- * were released.
+ * Uses one reading. All end records that were sent before it must have been taken. Returns how many
+ * leases were released.
  */
 uint32_t healer_compare(struct healer *h, struct leases *l, const struct gauge_head *head,
 	const struct gauge_row *rows, healer_release_fn *release, void *context);
-/* Releases what is older than HEALER_AGE_MS and was never confirmed. */
+/* Releases leases older than HEALER_AGE_MS that were never confirmed. */
 uint32_t healer_expire(struct leases *l, int64_t now_ms, healer_release_fn *release, void *context);
 
 #endif

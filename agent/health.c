@@ -49,7 +49,7 @@ static void forget_one(struct healths *h, int64_t now_ms)
 	}
 }
 
-/* All but what tells the row, and a generation that no request of before has. */
+/* Clears all but kind and id, and moves to a generation that no earlier request has. */
 static void clear_row(struct statefile_health *row, uint32_t epoch)
 {
 	uint32_t generation = row->generation + 1;
@@ -134,9 +134,9 @@ void health_leave(struct statefile_health *row, const uint8_t id[16])
 		permit->until_ms = 0;
 }
 
-/* --- looking --- */
+/* --- reading --- */
 
-/* Was it refused for a credential that it no longer has? */
+/* Whether the account has a new credential since the refusal. */
 static bool has_new_credential(
 	const struct statefile_health *row, const struct health_subject *subject)
 {
@@ -208,7 +208,7 @@ double health_used(const struct statefile_health *row, int64_t now_ms)
 
 /* --- changing --- */
 
-/* The one place where a circuit changes. */
+/* Only this function changes a circuit. */
 static void set_circuit(struct statefile_health *row, enum circuit circuit)
 {
 	row->circuit = (uint8_t)circuit;
@@ -231,14 +231,14 @@ void health_enter(struct statefile_health *row, const struct snapshot_health *ru
 	int64_t next;
 
 	row->last_used_ms = now_ms;
-	/* let out before it opened, and asked about again: that is no trial */
+	/* a repeated question from before the circuit opened is no trial */
 	if (row->circuit == CIRCUIT_OPEN && row->open_until_ms > now_ms)
 		return;
 	if (row->circuit == CIRCUIT_CLOSED)
 		return;
 	if (row->circuit == CIRCUIT_OPEN)
 		set_circuit(row, CIRCUIT_HALF_OPEN);
-	health_leave(row, id); /* it may have one, and needs no second */
+	health_leave(row, id); /* it may hold one already */
 	if (permits_out(row, now_ms, &next) < rules->half_open)
 		give_permit(row, id, now_ms);
 }
@@ -249,14 +249,14 @@ static int64_t doubled(uint32_t step, int64_t min, int64_t max, uint64_t random)
 
 	if (ms > max)
 		ms = max;
-	/* up to a quarter more, so that those that failed together do not come back together */
+	/* up to a quarter more, so that accounts that failed together do not come back together */
 	return ms + (int64_t)(random % (uint64_t)(ms / 4 + 1));
 }
 
 static void cool(struct statefile_health *row, enum result_class class, int64_t until_ms)
 {
 	row->generation++;
-	/* what a probe meets meanwhile does not shorten the ladder's step */
+	/* the result of a probe does not shorten the ladder's cool-down */
 	if (row->cool_class == RESULT_DENIED && row->cool_until_ms > until_ms)
 		return;
 	row->cool_class = (uint8_t) class;
@@ -280,8 +280,8 @@ static void on_success(struct statefile_health *row, int64_t now_ms)
 }
 
 /*
- * A list of models may be had from an account whose real work fails: what it ends, it ends on probation.
- * The next failure opens the circuit at once, and the next suspicion lasts longer.
+ * A probe may succeed on an account whose real requests fail. So its success only puts the account
+ * on probation: the next failure opens the circuit at once, and the next suspicion lasts longer.
  */
 static void on_probe_success(
 	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
@@ -297,7 +297,7 @@ static void on_probe_success(
 	row->failures = (uint16_t)(rules->threshold ? rules->threshold - 1 : 0);
 }
 
-/* Well enough to find fault with a request: what was suspected is seen. */
+/* An answer about the request's content shows that the account works: the suspicion ends. */
 static void on_payload(struct statefile_health *row, bool is_probe)
 {
 	if (row->cool_class == RESULT_NETWORK)
@@ -309,7 +309,7 @@ static void on_payload(struct statefile_health *row, bool is_probe)
 static void on_failure(
 	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
 {
-	/* the last resort went there: what it met is no news */
+	/* a failed last resort changes nothing */
 	if (row->circuit == CIRCUIT_OPEN)
 		return;
 	step_up(&row->failures);
@@ -319,7 +319,7 @@ static void on_failure(
 		open_circuit(row, rules, now_ms);
 }
 
-/* True when it is suspended by this. */
+/* True: this suspended the account. */
 static bool climb(struct statefile_health *row, enum result_class class, int64_t now_ms)
 {
 	step_up(&row->rungs);
@@ -333,7 +333,7 @@ static bool climb(struct statefile_health *row, enum result_class class, int64_t
 	return true;
 }
 
-/* The first refusal of a credential that can be renewed costs the account only that renewal. */
+/* The first refusal of a renewable credential costs the account only the time of the renewal. */
 static bool on_auth(struct statefile_health *row, const struct health_subject *subject,
 	uint32_t credential, int64_t now_ms)
 {
@@ -393,7 +393,7 @@ static bool judge(struct statefile_health *row, const struct health_subject *sub
 	return false;
 }
 
-/* True whenever it was let out: a window is a fact with a time of its own. */
+/* Counts whatever the generation: the end of a window is a fact. */
 static void note_window(struct statefile_health *row, const struct result *result, int64_t now_ms)
 {
 	if (result->class != RESULT_WINDOW || result->until_ms <= now_ms ||

@@ -50,7 +50,7 @@ static void insert(struct idindex *x, uint32_t i, uint32_t kind, uint32_t id)
 	x->buckets[at] = i + 1;
 }
 
-/* Moves back what would not be found any more past the new hole: no tombstones. */
+/* Closes the hole: moves back entries that a look-up would no longer reach. No tombstones. */
 static void take_out(struct idindex *x, uint32_t hole)
 {
 	for (uint32_t at = (hole + 1) & x->mask; x->buckets[at]; at = (at + 1) & x->mask) {
@@ -114,7 +114,7 @@ void idindex_fini(struct idindex *x)
 
 uint32_t idindex_find(const struct idindex *x, uint32_t kind, uint32_t id)
 {
-	/* no row is marked as 0: what finds nothing ends up as IDINDEX_NONE */
+	/* a missing row becomes IDINDEX_NONE */
 	return x->buckets[place_of(x, kind, id)] - 1;
 }
 

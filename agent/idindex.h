@@ -1,7 +1,7 @@
 /*
- * Finds rows of the state file by kind and id. Rows begin with `_Atomic uint32_t state` (the kind; 0 =
- * free) and `uint32_t id`. The index lives in memory and is made anew from the rows; a stack holds the
- * free ones. All operations are O(1) and allocate nothing.
+ * Finds rows of the state file by kind and id. Rows begin with `_Atomic uint32_t state` (the kind;
+ * 0 = free) and `uint32_t id`. The index lives in memory and is rebuilt from the rows; a stack
+ * holds the free ones. All operations are O(1) and allocate nothing.
  */
 #ifndef RELAY_AGENT_IDINDEX_H
 #define RELAY_AGENT_IDINDEX_H
@@ -15,7 +15,7 @@ struct idindex {
 	uint32_t row_size;
 	uint32_t count; /* rows in all */
 	uint32_t used;
-	uint32_t dropped;  /* rows that stood twice in the file */
+	uint32_t dropped;  /* rows that the file had twice */
 	uint32_t *buckets; /* open addressing; row + 1, 0 = empty */
 	uint32_t mask;
 	uint32_t *free_rows; /* a stack */
@@ -25,11 +25,11 @@ struct idindex {
 int idindex_init(struct idindex *x, void *rows, uint32_t row_size, uint32_t count);
 void idindex_fini(struct idindex *x);
 
-/* Numbers of rows; IDINDEX_NONE when there is none. */
+/* Number of the row; IDINDEX_NONE when there is none. */
 uint32_t idindex_find(const struct idindex *x, uint32_t kind, uint32_t id);
 /* The free row that idindex_add() will take; IDINDEX_NONE when all are taken. */
 uint32_t idindex_next(const struct idindex *x);
-/* The row from idindex_next(), now filled but for its state, which is stored last. */
+/* Adds the row from idindex_next(), complete apart from its state, which is stored last. */
 void idindex_add(struct idindex *x, uint32_t i, uint32_t kind);
 void idindex_remove(struct idindex *x, uint32_t i);
 

@@ -7,12 +7,12 @@
 #include "common/seam.h"
 
 #define FAILURES_TO_STAY 2
-#define RESULT_SHARE 16 /* a result moves the failure ratio by 1/16 of the way */
+#define RESULT_SHARE 16 /* each result moves the failure ratio 1/16 of the way */
 
-/* One attempt, with the rows that it tells of. Rows may be NULL: no place was left for them. */
+/* One attempt with the rows that its result changes. Rows may be NULL: the table was full. */
 struct attempt {
 	const struct snapshot_account *account;
-	const struct snapshot_backend *backend; /* NULL = it is gone */
+	const struct snapshot_backend *backend; /* NULL = it no longer exists */
 	struct health_subject account_subject, backend_subject;
 	struct statefile_health *account_row, *backend_row;
 	const uint8_t *id;
@@ -20,7 +20,7 @@ struct attempt {
 	int64_t now_ms;
 };
 
-/* False: the account is gone, or nothing is known yet. */
+/* False: the account no longer exists, or there is no snapshot yet. */
 static bool attempt_find(struct agent *a, uint32_t account, uint32_t backend, const uint8_t id[16],
 	const struct record_mark *mark, struct attempt *ret)
 {
@@ -46,7 +46,7 @@ static void show_standing(struct agent *a, const struct statefile_health *row,
 {
 	struct health_look look = health_look(row, subject, &a->snapshot->head->health, now_ms);
 
-	/* the recovery time is over, and the trial has not come yet */
+	/* the recovery time is over, and the trial has not started */
 	if (look.trial)
 		look.standing = BOARD_STANDING_HALF_OPEN;
 	board_set(standing, look.standing);
@@ -116,7 +116,7 @@ static const char *name_of(const struct statefile_health *row)
 	return names[row->circuit];
 }
 
-/* What changed is said once, and shown at once. */
+/* Logs a changed circuit once, and shows all changes on the board. */
 static void show(struct agent *a, const struct attempt *t, enum circuit before, bool wanted)
 {
 	const struct statefile_health *row = t->account_row;
@@ -186,7 +186,7 @@ static void note_class(struct agent *a, uint32_t account, const struct result *r
 	note_ratio(a, account, result);
 }
 
-/* An answer that no row of the classes fits is told once for each status. */
+/* Logs each unclassified status once. */
 static void note_unknown(
 	struct agent *a, const struct attempt *t, const struct result *result, unsigned status)
 {
@@ -203,7 +203,7 @@ static void note_unknown(
 		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)));
 }
 
-/* S6: HAProxy's word for an answer that is not HTTP is PH. */
+/* HAProxy's termination state of an answer that is not HTTP is PH. */
 static void note_rubbish(struct agent *a, const struct attempt *t, const struct record *r)
 {
 	struct quiet *q = &a->rubbish_quiet;
@@ -217,7 +217,7 @@ static void note_rubbish(struct agent *a, const struct attempt *t, const struct 
 	q->suppressed = 0;
 }
 
-/* A way out is judged by whether connections come about, and by nothing else. */
+/* The only fault of a backend is a failed connection. */
 static void judge_backend(struct agent *a, const struct attempt *t, bool connected)
 {
 	const struct result result = {
@@ -298,9 +298,8 @@ static bool was_switched(const struct record *r)
 }
 
 /*
- * One failure that nobody took over may be anything, and conversations should stay where they are. After
- * the second in a row they go elsewhere where that is possible, before the client has tried for the last
- * time.
+ * A single failure may have any cause, and conversations should stay on their account. After the
+ * second in a row, conversations move if possible, before the client gives up.
  */
 static bool keeps_failing(struct agent *a, const struct record *r, const struct attempt *t,
 	const struct result *result)
@@ -321,7 +320,7 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 
 	if (!attempt_find(a, r->account, backend_id(r->backend), r->id, &r->mark, &t))
 		return;
-	/* a probe is never tried again, but HAProxy takes it back when no connection comes about */
+	/* a probe has no further attempts, but HAProxy takes it back when it gets no connection */
 	if (was_taken && r->mark.is_probe) {
 		judge(a, &t, &result);
 		return;
@@ -342,7 +341,7 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 	}
 }
 
-/* HAProxy turns it into account_switched: the client may be back before the record is. */
+/* HAProxy answers account_switched instead: the client may retry before the record arrives. */
 static bool is_switched(const struct statefile_lease *lease, unsigned status)
 {
 	static const unsigned statuses[] = {SEAM_SWITCH_STATUSES};
@@ -373,7 +372,7 @@ void judge_head(
 	bool wanted = t.account_row &&
 		health_result(t.account_row, &t.account_subject, &a->snapshot->head->health, &event,
 			t.now_ms, randomness(a, t.id));
-	/* its record will say the same again, and then counts for nothing */
+	/* the record will repeat this result and must not count again */
 	if (t.account_row && result.class != RESULT_SUCCESS &&
 		t.account_row->generation == mark.account_generation)
 		t.account_row->generation++;
@@ -419,7 +418,7 @@ void judge_failure(struct agent *a, const struct statefile_lease *before,
 		board_set(&shown->wants_probe_ms, (uint64_t)t.now_ms);
 	health_suspect(t.account_row, &a->snapshot->head->health, id, mark.account_generation,
 		t.now_ms, randomness(a, id));
-	/* through the same way out the next attempt has its permit by the same id */
+	/* through the same egress the next attempt has its permit under the same id */
 	if (t.backend_row && now->backend != before->backend)
 		health_leave(t.backend_row, id);
 	show(a, &t, circuit, true);

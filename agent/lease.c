@@ -9,7 +9,7 @@ static enum lease_state state_of(const struct statefile_lease *lease)
 	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
 }
 
-/* Ids are random (UUID version 4), so that any of their bytes spread well. */
+/* Ids are random (UUID version 4): any of their bytes serve as a hash. */
 static uint32_t bucket_of(const struct leases *l, const uint8_t id[16])
 {
 	uint32_t n;
@@ -38,7 +38,7 @@ static bool index_find(const struct leases *l, const uint8_t id[16], uint32_t *r
 	return false;
 }
 
-/* Moves back what would not be found any more past the new hole: no tombstones. */
+/* Closes the hole: moves back entries that a look-up would no longer reach. No tombstones. */
 static void index_remove(struct leases *l, uint32_t hole)
 {
 	for (uint32_t at = (hole + 1) & l->index_mask; l->index[at];

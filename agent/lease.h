@@ -1,7 +1,7 @@
 /*
- * Leases: one row of the state file for every admitted request, found by its id. The rows are the
- * truth and survive a crash; the index and the list of free rows live in memory and are made anew
- * from them. All operations are O(1) and allocate nothing.
+ * Leases: one row of the state file for each admitted request, found by its id. The rows survive a
+ * crash; the index and the list of free rows live in memory and are rebuilt from them. All
+ * operations are O(1) and allocate nothing.
  */
 #ifndef RELAY_AGENT_LEASE_H
 #define RELAY_AGENT_LEASE_H
@@ -29,12 +29,12 @@ void leases_fini(struct leases *l);
 /* NULL when there is none. */
 struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
 /*
- * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL when
- * all are taken.
+ * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL
+ * when all are taken.
  */
 struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16]);
 void lease_commit(struct statefile_lease *lease);
-/* HAProxy's gauge shows it. */
+/* HAProxy's gauge shows the request. */
 void lease_confirm(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);
 

@@ -20,7 +20,7 @@ static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char
 		t->n = t->n + (size_t)n < ME_BODY_MAX ? t->n + (size_t)n : ME_BODY_MAX - 1;
 }
 
-/* Day and month are always told, other windows where they are limited. */
+/* Day and month always, other windows only if limited. */
 static void put_windows(struct text *t, const struct snapshot_limits *limits,
 	const struct statefile_usage *row, int64_t now_ms)
 {

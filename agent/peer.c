@@ -23,8 +23,8 @@
 enum peer_state {
 	PEER_OPENING, /* no HELLO yet */
 	PEER_SERVING,
-	PEER_STALLED,	/* an answer waits to be taken; nothing is read meanwhile */
-	PEER_LINGERING, /* our last word is out; waiting for the peer to close */
+	PEER_STALLED,	/* an answer is unsent; nothing is read meanwhile */
+	PEER_LINGERING, /* everything is sent; waiting for the peer to close */
 };
 
 struct peer {
@@ -32,11 +32,11 @@ struct peer {
 	struct peer *next, **link; /* list of all */
 	ev_io io;
 	enum peer_state state;
-	bool closing;	     /* after what is unsent: say no more and linger */
-	bool needs_secret;   /* came over TCP */
+	bool closing;	     /* close after the unsent bytes; answer no more */
+	bool needs_secret;   /* it connected over TCP */
 	int64_t deadline_ms; /* monotonic; INT64_MAX = none */
 	struct spoe_session session;
-	uint8_t *held; /* PEER_READ_SIZE: input not yet understood; NULL = none */
+	uint8_t *held; /* PEER_READ_SIZE: input of an incomplete frame; NULL = none */
 	size_t held_n;
 	uint8_t *unsent; /* PEER_WRITE_SIZE; NULL = none */
 	size_t unsent_n, unsent_at;
@@ -95,7 +95,7 @@ static void peer_close(struct peer *c)
 	board_set(counter(p, BOARD_SPOP_CONNECTIONS), p->count);
 }
 
-/* The one place that derives what is watched from the state. */
+/* Only this function sets the watched events, from the state. */
 static void peer_watch(struct peer *c)
 {
 	struct ev_loop *loop = c->peers->agent->loop;
@@ -154,7 +154,7 @@ static bool is_decide(struct slice name)
 enum told {
 	TOLD_ANSWER,
 	TOLD_LATER,	  /* the question waits: no ACK now */
-	TOLD_NOT_ALLOWED, /* the peer is not who it should be */
+	TOLD_NOT_ALLOWED, /* the peer sent no valid secret */
 };
 
 static bool is_again(struct slice name)
@@ -168,7 +168,7 @@ static bool is_known(struct slice name)
 		slice_eq_str(name, SEAM_MSG_PROBE);
 }
 
-/* False: it waits in its seat. */
+/* False: the request waits. */
 static bool answer_question(struct agent *a, struct slice name, const struct question *q,
 	const struct room_seat *seat, struct spoe_ack *ack)
 {
@@ -207,7 +207,7 @@ static enum told answer_messages(
 
 enum step {
 	STEP_NEXT,
-	STEP_FLUSH, /* no room for the answer: send first, then the same frame again */
+	STEP_FLUSH, /* the output is full: send it, then process the same frame again */
 	STEP_CLOSE,
 };
 
@@ -219,7 +219,7 @@ static enum step refuse_peer(struct peer *c, struct spoe_writer *out)
 	return STEP_CLOSE;
 }
 
-/* A decision too large for the negotiated frame cannot be said: then it is a refusal. */
+/* A decision that is too large for the negotiated frame becomes a refusal. */
 static int write_ack(struct peer *c, struct spoe_writer *out, const struct spoe_notify *notify)
 {
 	struct spoe_ack ack;
@@ -234,7 +234,7 @@ static enum step step_notify(
 {
 	struct spoe_ack ack;
 
-	/* room is asked for before deciding, because a decision counts */
+	/* check the room before deciding, because a decision counts */
 	if (spoe_writer_left(out) < SPOE_READ_MAX)
 		return STEP_FLUSH;
 	size_t mark = spoe_writer_used(out);
@@ -298,7 +298,7 @@ static enum step step_broken(struct peer *c, struct spoe_writer *out)
 	return STEP_CLOSE;
 }
 
-/* Answers what `in` holds into `out`; `*ret_used` bytes are done with. */
+/* Answers the frames of `in` into `out`; `*ret_used` bytes are done. */
 static enum step step_input(
 	struct peer *c, struct slice in, struct spoe_writer *out, size_t *ret_used)
 {
@@ -340,7 +340,7 @@ static bool hold_unsent(struct peer *c, const uint8_t *p, size_t n)
 	return true;
 }
 
-/* False: the connection is gone or of no more use. */
+/* False: close the connection. */
 static bool peer_send(struct peer *c, const uint8_t *p, size_t n)
 {
 	size_t sent = 0;
@@ -378,12 +378,12 @@ static void start_linger(struct peer *c)
 {
 	c->closing = true;
 	if (c->state == PEER_STALLED)
-		return; /* what is unsent goes first */
+		return; /* unsent bytes go first */
 	shutdown(c->io.fd, SHUT_WR);
 	peer_set_state(c, PEER_LINGERING);
 }
 
-/* Answers and sends until the input is used up or the peer stops taking. False: close. */
+/* Answers and sends until the input is used up or the peer stops reading. False: close. */
 static bool peer_process(struct peer *c, struct slice in)
 {
 	struct peers *p = c->peers;
@@ -446,7 +446,7 @@ static bool peer_read(struct peer *c)
 	return peer_process(c, (struct slice){(const char *)p->input, before + (size_t)n});
 }
 
-/* Reads on only to see the end. */
+/* Reads only to see the end of the connection. */
 static bool peer_drain(struct peer *c)
 {
 	ssize_t n = recv(c->io.fd, c->peers->input, sizeof(c->peers->input), 0);
@@ -548,7 +548,7 @@ static void accept_peer(struct listener *l, int fd)
 	complain(&p->refused_quiet, "a peer was refused", why);
 }
 
-/* Out of descriptors: the listener stays readable, so that it has to be left alone for a moment. */
+/* Out of descriptors: the listener stays readable, so stop watching it for a moment. */
 static void pause_accepting(struct peers *p, int error)
 {
 	complain(&p->accept_quiet, "connections cannot be accepted", strerror(error));

@@ -17,7 +17,7 @@ static bool find_arg(struct slice name, enum seam_arg *ret)
 	return false;
 }
 
-/* Absent is fine and leaves the field as it is; anything else must fit. */
+/* An absent argument leaves the field unchanged; any other value must fit. */
 static void take_number(struct decide_request *r, const struct spoe_value *value, uint64_t *ret)
 {
 	int64_t number;
@@ -95,7 +95,7 @@ struct needed {
 	bool gen;
 };
 
-/* Where the plain texts go; what is not asked for is checked all the same. */
+/* Where plain texts go; unused ones are checked too. */
 static struct slice *text_of(struct question *q, enum seam_arg arg, struct slice *ignored)
 {
 	struct decide_request *r = &q->request;

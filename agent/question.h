@@ -1,4 +1,4 @@
-/* The question: from the arguments of `decide` to a request (SEAM.md "Messages"). */
+/* The question: from the arguments of a message to a request (docs/PROTOCOL.md, "Arguments"). */
 #ifndef RELAY_AGENT_QUESTION_H
 #define RELAY_AGENT_QUESTION_H
 
@@ -14,8 +14,8 @@ struct question {
 };
 
 /*
- * Reads the current message's arguments. Whatever is wrong with them makes a malformed request, never
- * an error of the connection; arguments of unknown names are skipped. `with_path`: one is needed.
+ * Reads the current message's arguments. A bad argument makes the request malformed and leaves the
+ * connection open; unknown arguments are skipped. `with_path`: a path is required.
  */
 void question_read(struct spoe_notify_walk *walk, bool with_path, struct question *ret);
 

@@ -1,4 +1,4 @@
-/* A brake for log lines that a peer can cause: at most one of a kind in a while, with a count. */
+/* Limits log lines that a peer can cause: at most one of a kind per interval, with a count. */
 #ifndef RELAY_AGENT_QUIET_H
 #define RELAY_AGENT_QUIET_H
 
@@ -12,7 +12,7 @@ struct quiet {
 	uint64_t suppressed; /* since the last line */
 };
 
-/* True when a line may be written now; it should then tell `suppressed` and set it to 0. */
+/* True when a line may be written now; the caller logs `suppressed` and sets it to 0. */
 static inline bool quiet_may_speak(struct quiet *q, int64_t now_ms)
 {
 	if (now_ms < q->next_ms) {

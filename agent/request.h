@@ -1,4 +1,4 @@
-/* A question as HAProxy asked it: SEAM.md "Messages", `decide`. */
+/* A request as HAProxy describes it (docs/PROTOCOL.md, "Arguments"). */
 #ifndef RELAY_AGENT_REQUEST_H
 #define RELAY_AGENT_REQUEST_H
 
@@ -12,16 +12,16 @@
 struct decide_request {
 	uint64_t gen;
 	uint8_t id[16];
-	bool malformed; /* an argument was missing, of a wrong type, or longer than its bound */
+	bool malformed; /* an argument was missing, of a wrong type, or too long */
 	bool hard;	/* the conversation has state upstream */
 	bool websocket;
 	bool has_src;
-	bool seated; /* it has its place in the waiting room: it need not go behind the others */
+	bool seated; /* it has a place in the waiting room: it need not queue behind others */
 	struct ip src;
 	uint64_t key_lines;
 	uint64_t auth_lines;
-	uint64_t length;  /* content-length, 0 without one */
-	int64_t since_ms; /* when its wait began, Unix time; 0 = it has not waited */
+	uint64_t length;  /* content-length; 0 = none */
+	int64_t since_ms; /* start of its wait, Unix time; 0 = it has not waited */
 	struct slice key;
 	struct slice auth;
 	struct slice sticky;

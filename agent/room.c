@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Never 0, which marks a free place. */
+/* Never 0, which marks a free row. */
 static uint64_t key_of(const uint8_t id[16])
 {
 	uint64_t key;
@@ -73,7 +73,10 @@ static void queue_unlink(struct room *r, struct room_queue *q)
 		r->last = q->previous;
 }
 
-/* There are as many queues as waiters: one is free whenever a waiter is. NULL all the same. */
+/*
+ * There are as many queues as waiters, so a free waiter implies a free queue. Handles NULL all the
+ * same.
+ */
 static struct room_queue *queue_of(struct room *r, uint32_t tenant)
 {
 	struct room_queue *q = queue_find(r, tenant);

@@ -11,8 +11,8 @@ struct snapshot_holder {
 };
 
 /*
- * Maps and checks; on success the old content is unmapped, so that no decision may be under way.
- * On failure nothing changes. 0, or a negative errno with the reason.
+ * Maps and checks; on success the old content is unmapped, so no decision may be in progress. On
+ * failure nothing changes. 0, or a negative errno with the reason.
  */
 int snapshot_holder_load(
 	struct snapshot_holder *s, int snapshot_fd, int keybase_fd, struct errtext *e);

@@ -19,7 +19,7 @@ static void take_over_lease(void *context, const struct statefile_lease *lease)
 	agent_count_lease(a, lease, true);
 }
 
-/* The board outlives us and still shows what the last agent had in progress. */
+/* The board outlives the agent: it still shows the leases of the last one. */
 static void reset_gauges(struct board *b)
 {
 	board_set(&b->counters[BOARD_LEASES], 0);

@@ -5,8 +5,10 @@
 static void set_state(struct undo *u, uint32_t state)
 {
 	atomic_store_explicit(&u->row->state, state, memory_order_release);
-	/* what follows must not be stored before it: a compiler might, the processor's own stores are in order
-	 * for whoever reads the page after us */
+	/*
+	 * the compiler must not move later stores before this one; the processor keeps their order
+	 * for another process that maps the page
+	 */
 	atomic_signal_fence(memory_order_seq_cst);
 }
 

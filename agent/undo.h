@@ -1,7 +1,7 @@
 /*
- * Undo: makes a change of several rows of the state file whole. What is about to change is saved in
- * the file's undo row first; a new agent that finds it set puts everything back, because the change
- * was never answered to anybody. Only for SIGKILL: the order of the agent's own stores is enough.
+ * Undo: makes a change of several rows of the state file atomic. The old rows are first saved in
+ * the file's undo row. A new agent that finds it set restores them, because the change was not
+ * answered yet. Protects only against SIGKILL: the order of the agent's stores is enough for that.
  */
 #ifndef RELAY_AGENT_UNDO_H
 #define RELAY_AGENT_UNDO_H
@@ -16,7 +16,7 @@ struct undo {
 	struct statefile_lease *leases;
 };
 
-/* Puts back what a killed agent left half changed; true when there was something. */
+/* Restores what a killed agent left half changed; true if there was anything. */
 bool undo_recover(struct undo *u);
 /* Saves at most STATEFILE_UNDO_USAGES usage rows (NULL ones are skipped) and a lease. */
 void undo_begin(struct undo *u, struct statefile_usage *const *usages, uint32_t count,

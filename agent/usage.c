@@ -41,7 +41,7 @@ static bool is_forgettable(const struct usages *u, uint32_t i, uint32_t month)
 		u->rows[i].windows[USAGE_MONTH].number < month;
 }
 
-/* A few looks: good enough, and bounded. */
+/* A bounded number of looks. */
 static void forget_one(struct usages *u, int64_t now_ms)
 {
 	uint32_t month = window_number(USAGE_MONTH, now_ms);
@@ -71,7 +71,7 @@ static struct statefile_usage *make_row(
 	return row;
 }
 
-/* Who holds a row of this month may make others: they are never made of it. */
+/* A caller with a row of this month may create others: its row is never reused for them. */
 static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
 {
 	uint32_t month = window_number(USAGE_MONTH, now_ms);
@@ -113,7 +113,9 @@ void usage_add(struct statefile_usage *row, const struct window_clock *clock)
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
 		struct statefile_window *window = &row->windows[w];
 		uint32_t number = clock->numbers[w];
-		/* as window_count(): a clock set back a little goes on in the window it had reached */
+		/*
+		 * as window_count(): a clock set back a little continues the window it had reached
+		 */
 		if (window->number != number && window->number != number + 1)
 			*window = (struct statefile_window){number, 0};
 		if (window->count < UINT32_MAX)

@@ -1,11 +1,12 @@
 /*
- * Usage: what a tenant, a key, an account or a pool has used of its limits. One row of the state file
- * each, with the counts of its windows; and in memory beside it how many slots it holds, which is made
- * anew from the leases. The index lives in memory too. All operations are O(1) and allocate nothing.
+ * Usage: how much of its limits a tenant, key, account or pool has used. One row of the state file
+ * each, with the counts of its windows; beside it in memory the number of slots it holds, which is
+ * rebuilt from the leases. The index lives in memory too. All operations are O(1) and allocate
+ * nothing.
  *
- * Tenant and key windows count a request once, account windows once per attempt. Given back is only
- * what certainly never left for an upstream: no server in its end record, or no connection. A lost
- * record gives nothing back, since the request may have been sent.
+ * Tenant and key windows count a request once, account windows once per attempt. A count is given
+ * back only for a request that was certainly never sent to an upstream: its end record names no
+ * server or no connection. A lost record gives nothing back, since the request may have been sent.
  */
 #ifndef RELAY_AGENT_USAGE_H
 #define RELAY_AGENT_USAGE_H
@@ -20,7 +21,7 @@ struct usages {
 	struct statefile_usage *rows; /* of the state file */
 	uint32_t *in_use;	      /* slots, by row */
 	struct idindex index;
-	uint32_t sweep; /* where the search for a forgotten row goes on */
+	uint32_t sweep; /* where the next search for a reusable row starts */
 };
 
 /* 0 or -ENOMEM. No slot is held yet: see usage_enter(). */
@@ -30,20 +31,20 @@ void usages_fini(struct usages *u);
 /* NULL when there is none. */
 struct statefile_usage *usage_find(const struct usages *u, enum usage_kind kind, uint32_t id);
 /*
- * The row, made when there is none. When all are taken, one without slots and of another month is
- * forgotten for it; NULL when no such row is found soon.
+ * The row; created if missing. When all rows are taken, a row without slots and without requests
+ * this month is reused; NULL when a short search finds none.
  */
 struct statefile_usage *usage_of(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms);
 
-/* Slots. Rows may be NULL: nothing is held then. */
+/* Slots. NULL rows are ignored. */
 uint32_t usage_in_use(const struct usages *u, const struct statefile_usage *row);
 void usage_enter(struct usages *u, const struct statefile_usage *row);
 void usage_leave(struct usages *u, const struct statefile_usage *row);
 
-/* One request in every window of the moment. */
+/* Counts one request in every current window. */
 void usage_add(struct statefile_usage *row, const struct window_clock *clock);
-/* Takes back what usage_add() did at `then_ms`, in the windows that have not ended since. */
+/* Takes back what usage_add() counted at `then_ms`, in the windows that have not ended since. */
 void usage_give_back(struct statefile_usage *row, int64_t then_ms);
 
 #endif

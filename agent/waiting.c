@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 #define TRIES_PER_RUN 256 /* decisions */
-#define TRIES_FOR_ONE 8	  /* of those that wait for the same slots or accounts, in one turn */
-#define BLOCKED_MAX 32	  /* slots and accounts that are told apart in one turn */
+#define TRIES_FOR_ONE 8	  /* failed decisions for the same slots or accounts in one turn */
+#define BLOCKED_MAX 32	  /* different slots and accounts per turn */
 #define COALESCE_S 0.001  /* between runs */
-#define IDLE_S 0.5	  /* at the latest */
+#define IDLE_S 0.5	  /* longest pause */
 
 struct waiting {
 	struct agent *agent;
@@ -63,7 +63,7 @@ static void stay(struct agent *a, struct waiter *w, const struct decide_verdict 
 		w->wake_ms = v->wake_ms;
 }
 
-/* True when it was answered and is gone. */
+/* True: the request was answered and left the room. */
 static bool try(struct agent *a, struct waiter *w, int64_t now_ms)
 {
 	struct decide_verdict verdict;
@@ -82,9 +82,12 @@ static bool try(struct agent *a, struct waiter *w, int64_t now_ms)
 	return true;
 }
 
-/* --- all of them --- */
+/* --- all waiters --- */
 
-/* What some of a tenant's requests were found to wait for in this turn: more of the same need no try. */
+/*
+ * Reasons that kept requests of this tenant waiting in this turn: further requests with the same
+ * reason are not tried.
+ */
 struct blocked {
 	struct {
 		enum room_reason reason;
@@ -118,7 +121,7 @@ static bool is_worth_a_try(struct blocked *b, const struct waiter *w, bool relea
 	return tries && *tries < TRIES_FOR_ONE;
 }
 
-/* One of the tenant's, the oldest that can go. True when one was answered. */
+/* Answers the tenant's oldest request that can go. True when one was answered. */
 static bool serve_tenant(struct agent *a, struct room_queue *q, bool released, uint32_t *budget)
 {
 	int64_t now = clock_wall_ms();
@@ -139,7 +142,7 @@ static bool serve_tenant(struct agent *a, struct room_queue *q, bool released, u
 	return false;
 }
 
-/* Tenants take turns, one request each, until a whole round helps nobody. */
+/* Tenants take turns, one request each, until a whole round answers none. */
 static void run(struct agent *a)
 {
 	bool released = a->room_is_stale;
@@ -151,7 +154,7 @@ static void run(struct agent *a)
 		struct room_queue *q = a->room.first;
 		uint32_t tenant = q->tenant;
 		bool served = serve_tenant(a, q, released, &budget);
-		/* the queue may be gone with its last waiter */
+		/* the queue may have gone with its last waiter */
 		if (a->room.first && a->room.first->tenant == tenant)
 			room_pass_turn(&a->room);
 		idle_turns = served ? 0 : idle_turns + 1;
@@ -194,7 +197,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		schedule(w, seconds_to_next(w->agent));
 }
 
-/* Before the loop sleeps: whatever was released wakes those who wait, a batch at a time. */
+/* Before the loop sleeps: released slots wake waiting requests, a batch at a time. */
 static void on_before(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	struct waiting *w = prepare->data;
@@ -210,7 +213,7 @@ static void on_before(struct ev_loop *loop, ev_prepare *prepare, int events)
 		schedule(w, COALESCE_S);
 }
 
-/* --- the outside --- */
+/* --- interface --- */
 
 bool waiting_add(struct agent *a, const struct decide_request *r, const struct decide_verdict *v,
 	const struct room_seat *seat, int64_t now_ms)

@@ -1,12 +1,13 @@
 /*
- * Which account: the one that the conversation has, while it can be used; else weighted rendezvous
- * hashing over those that can, or the pool's other strategy (DESIGN.md "Deciding").
+ * Chooses the account: the one that the conversation is bound to while it is usable; else weighted
+ * rendezvous hashing over the usable ones, or the pool's other strategy (docs/DESIGN.md,
+ * "Deciding").
  */
 #include "agent/decide/candidate.h"
 
 #include <math.h>
 
-/* Preferred first: accounts with consecutive uses left, then those of the node's own region. */
+/* Lower tiers first: accounts with consecutive uses left, then accounts of the node's region. */
 #define LAST_RESORTS_PER_S 2 /* of a pool */
 #define TIER_REGION 1
 #define TIER_CONSECUTIVE 2
@@ -15,19 +16,19 @@ struct choice {
 	struct candidate best;
 	double cost;
 	int tier;
-	bool bound;	 /* the conversation had it */
-	bool limited;	 /* some candidate only has to wait */
-	int64_t free_ms; /* when the first of those is free; 0 = whenever a slot is released */
-	bool out;	 /* some candidate is out by breaker, cool-down or egress */
-	int64_t back_ms; /* when the first of those comes back; 0 = not known */
-	uint32_t only;	 /* id of the only account that may be taken; 0 = any */
-	uint32_t usable; /* of all members, whether they may be taken or not */
+	bool bound;	 /* the conversation is bound to `best` */
+	bool limited;	 /* some candidate has only reached a limit */
+	int64_t free_ms; /* when the first limited one is free; 0 = when a slot is released */
+	bool out;	 /* some candidate's circuit, cool-down or egress keeps it out */
+	int64_t back_ms; /* when the first of these comes back; 0 = unknown */
+	uint32_t only;	 /* id of the only account allowed; 0 = any */
+	uint32_t usable; /* members that are usable, allowed or not */
 	struct board_candidate *best_row;
-	struct candidate resort; /* the least bad of those that are out */
+	struct candidate resort; /* of those that are out, the one that comes back first */
 	struct board_candidate *resort_row;
 };
 
-/* A keyed hash of whose conversation it is, and where; 0 means that there is none. */
+/* A keyed hash of tenant, pool and conversation; 0 = the request names no conversation. */
 static uint64_t conversation_of(const struct decide_context *c)
 {
 	const struct slice sticky = c->request->sticky;
@@ -40,7 +41,7 @@ static uint64_t conversation_of(const struct decide_context *c)
 	memcpy(text + sizeof(ids), sticky.p, sticky.n);
 	uint64_t hash = siphash(
 		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
-	/* every bit decides in which bucket of the bindings it is */
+	/* each bit takes part in the choice of a bucket of the bindings */
 	return hash ? hash : 1;
 }
 
@@ -51,7 +52,9 @@ static struct budget *budget_of(const struct decide_context *c, const struct sta
 
 /* --- costs: the lowest wins --- */
 
-/* The lowest of -ln(u)/weight wins, so that an account that goes moves only its own. */
+/*
+ * The lowest -ln(u)/weight wins: an account that leaves the pool moves only its own conversations.
+ */
 static double rendezvous_cost(uint64_t seed, const struct candidate *k)
 {
 	uint64_t bits = decide_mix(seed ^ decide_mix(k->account->id)) >> 11;
@@ -99,7 +102,7 @@ static bool is_near(const struct decide_context *c, const struct snapshot_accoun
 	return here.n == 0 || slice_eq(region, here);
 }
 
-/* P4: so many new bindings and unbound requests in a row, then another account, where there is one. */
+/* After max_consecutive new bindings or unbound requests in a row, another account is preferred. */
 static bool is_used_up(const struct decide_context *c, const struct snapshot_account *a)
 {
 	const struct statefile_usage *pool = c->scratch.pool_usage;
@@ -175,7 +178,7 @@ static void note_out(struct choice *choice, const struct candidate *k, struct bo
 	choice->resort_row = row;
 }
 
-/* What was admitted with this account already is not asked for its limits and health again. */
+/* A repeated question does not check limits and health of its account again. */
 static enum candidate_ask ask_of(const struct decide_context *c, const struct snapshot_account *a)
 {
 	const struct decide_verdict *v = c->verdict;
@@ -226,7 +229,10 @@ static void forget_reasons(struct decide_context *c)
 	c->verdict->why.candidate_count = c->verdict->why.member_count = 0;
 }
 
-/* Where the conversation is bound to; pools of other strategies mind only what has state upstream. */
+/*
+ * The account of the conversation. Pools with another strategy use it only for conversations that
+ * have state upstream.
+ */
 static uint32_t bound_account(const struct decide_context *c)
 {
 	const struct decide_verdict *v = c->verdict;
@@ -257,7 +263,7 @@ static void choose_account(struct decide_context *c, struct choice *choice)
 	c->verdict->moved = choice->best.account != NULL;
 }
 
-/* --- none --- */
+/* --- no usable account --- */
 
 static uint64_t wait_ms(const struct decide_context *c)
 {
@@ -271,8 +277,8 @@ static uint64_t wait_ms(const struct decide_context *c)
 }
 
 /*
- * DESIGN.md "Health", last resort: where several accounts are out by breaker or by a moment's rest, and
- * no other can serve, the least bad one is tried now and then.
+ * The last resort: if several accounts are out by breaker or cool-down and no other account can
+ * serve, the one that comes back first is tried a few times a second.
  */
 static bool take_last_resort(struct decide_context *c, struct choice *choice)
 {
@@ -292,7 +298,7 @@ static bool take_last_resort(struct decide_context *c, struct choice *choice)
 	return true;
 }
 
-/* Of two times, 0 = not known. */
+/* Of two times; 0 = unknown. */
 static int64_t earliest(int64_t a, int64_t b)
 {
 	return a == 0 || (b && b < a) ? b : a;
@@ -321,13 +327,13 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 	}
 	if (!choice->limited)
 		return choice->out ? refuse_out(c, choice) : REFUSAL_NO_ACCOUNT;
-	/* one that is out may be back before; a slot may be free at any time */
+	/* an account that is out may come back earlier; a slot may be released at any time */
 	v->resets_ms = choice->free_ms ? earliest(choice->back_ms, choice->free_ms) : 0;
 	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
 		v->resets_ms);
 }
 
-/* Who waits for an account of this pool already comes first. */
+/* Requests that already wait for an account of this pool go first. */
 static bool others_wait(const struct decide_context *c)
 {
 	return c->state->room && !c->request->seated && !c->verdict->repeated &&
@@ -351,12 +357,15 @@ bool decide_may_retry(const struct decide_context *c)
 	return budget_has(budget);
 }
 
-/* Could another account take over? What has state upstream stays where it is in a hard pool. */
+/*
+ * Whether another account could take over. In a hard pool, a conversation with state upstream keeps
+ * its account.
+ */
 static void note_alternatives(struct decide_context *c, const struct choice *choice, bool hard)
 {
 	struct decide_verdict *v = c->verdict;
 	uint32_t attempt = v->lease ? v->lease->attempt + 1 : 1;
-	/* what HAProxy was told the first time is what it acts upon */
+	/* HAProxy acts on the first answer to this question */
 	if (v->repeated && v->lease) {
 		v->alt = v->lease->flags & LEASE_ALT;
 		return;

@@ -1,10 +1,14 @@
 /*
- * HAProxy took a request back from a server and asks for another account (HAPROXY.md 18, 33): why, nobody
- * has seen. The account is only suspect, unless the way out explains it.
+ * HAProxy took a request back from a server and asks for another account. The agent has not seen
+ * the reason: the account becomes suspect, unless its egress is the cause (docs/PROTOCOL.md,
+ * `relay-again`).
  */
 #include "agent/decide/candidate.h"
 
-/* `again2` comes when the answer to `again` was lost, within HAProxy's time for two questions. */
+/*
+ * HAProxy sends `again2` when the answer to `again` was lost, within the time limits of two
+ * questions.
+ */
 #define REPEAT_MS 2500
 
 static bool is_repeated(const struct decide_context *c)
@@ -15,7 +19,7 @@ static bool is_repeated(const struct decide_context *c)
 	return lease->again_ms && age >= 0 && age < REPEAT_MS;
 }
 
-static bool is_way_down(const struct decide_context *c)
+static bool is_egress_down(const struct decide_context *c)
 {
 	const struct statefile_lease *lease = c->verdict->lease;
 	const struct snapshot_account *a = snapshot_account_by_id(c->snapshot, lease->account);
@@ -35,7 +39,7 @@ static bool is_way_down(const struct decide_context *c)
 
 static enum decide_cause cause_of(const struct decide_context *c)
 {
-	if (is_way_down(c))
+	if (is_egress_down(c))
 		return DECIDE_CAUSE_EGRESS;
 	return c->verdict->lease->flags & LEASE_ALT ? DECIDE_CAUSE_UNSEEN : DECIDE_CAUSE_CONNECT;
 }
@@ -59,7 +63,9 @@ static enum refusal find_lease(struct decide_context *c)
 	return REFUSAL_NONE;
 }
 
-/* The attempt that the agent of before had decided already, when it is still to be had. */
+/*
+ * Repeats the attempt that an agent decided before it was replaced, if its account is still usable.
+ */
 static enum refusal repeat(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -115,5 +121,5 @@ void decide_again(const struct snapshot *s, struct decide_state *state,
 	if (ret->refusal == REFUSAL_NONE)
 		ret->action = DECIDE_ALLOW;
 	else if (ret->lease)
-		ret->lease->again_ms = 0; /* nothing that again2 could repeat */
+		ret->lease->again_ms = 0; /* no attempt that again2 could repeat */
 }

@@ -1,4 +1,4 @@
-/* Whether an account can serve this request now, and if not, why not. */
+/* Whether an account can serve this request now, and the reason if it cannot. */
 #include "agent/decide/candidate.h"
 
 static bool knows(uint64_t gen, uint64_t first, uint64_t last)
@@ -6,7 +6,7 @@ static bool knows(uint64_t gen, uint64_t first, uint64_t last)
 	return gen >= first && gen <= last;
 }
 
-/* An account goes out with all of its headers or not at all. */
+/* The asking HAProxy must know all headers of the account: none may be left out. */
 static bool headers_known(const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
 {
 	const struct snapshot_header *h =
@@ -50,9 +50,9 @@ static struct health_look look_at(
 		&c->snapshot->head->health, c->clock.now_ms);
 }
 
-/* --- the way out --- */
+/* --- the egress --- */
 
-/* The newest backend of an exit that the asking HAProxy knows. */
+/* The newest backend of an account's egress that the asking HAProxy knows. */
 static const struct snapshot_backend *known_backend(
 	const struct snapshot *s, const struct snapshot_account_egress *egress, uint64_t gen)
 {
@@ -91,7 +91,7 @@ static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
 	return here.n && slice_eq(snapshot_text(s, e->region), here);
 }
 
-/* The one of this request that came to nothing. */
+/* The backend of this request's failed attempt. */
 static bool has_failed(const struct decide_context *c, const struct snapshot_backend *b)
 {
 	const struct decide_failure *failed = &c->verdict->failed;
@@ -99,7 +99,7 @@ static bool has_failed(const struct decide_context *c, const struct snapshot_bac
 	return failed->cause != DECIDE_CAUSE_UNSEEN && failed->backend == b->id;
 }
 
-/* Whether a way out can be used; else `k` learns when the first of them comes back. */
+/* Whether a backend is usable; if not, `k->free_ms` becomes the earliest time one comes back. */
 static bool is_open(const struct decide_context *c, const struct snapshot_backend *b,
 	struct candidate *k, bool *ret_watch)
 {
@@ -116,8 +116,8 @@ static bool is_open(const struct decide_context *c, const struct snapshot_backen
 	return false;
 }
 
-/* Where it was sent already, when it is asked about again. */
-static bool find_admitted_way(const struct decide_context *c, struct candidate *k)
+/* A repeated question keeps its backend. */
+static bool find_admitted_egress(const struct decide_context *c, struct candidate *k)
 {
 	const struct snapshot_backend *b =
 		candidate_backend(c->snapshot, k->account, c->verdict->lease->backend);
@@ -130,10 +130,10 @@ static bool find_admitted_way(const struct decide_context *c, struct candidate *
 }
 
 /*
- * The first of its own egresses that can be used, those of this node's region before others; never another
- * account's.
+ * Takes the first usable egress of the account; egresses of this node's region first. Never an
+ * egress of another account.
  */
-static enum board_reason find_way(
+static enum board_reason find_egress(
 	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
 {
 	const struct snapshot_account_egress *egresses =
@@ -141,7 +141,7 @@ static enum board_reason find_way(
 		k->account->egresses.first;
 	enum board_reason reason = BOARD_REASON_BACKEND;
 
-	if (ask == CANDIDATE_ADMITTED && find_admitted_way(c, k))
+	if (ask == CANDIDATE_ADMITTED && find_admitted_egress(c, k))
 		return BOARD_REASON_NONE;
 	for (uint32_t i = 0; i < k->account->egresses.count; i++) {
 		bool watch;
@@ -168,7 +168,7 @@ static bool was_tried(const struct decide_context *c, const struct snapshot_acco
 {
 	const struct statefile_lease *lease = c->verdict->lease;
 
-	/* what was lost on the way out may take another one of the same account */
+	/* a request that failed at its egress may take another egress of the same account */
 	if (c->verdict->failed.account == a->id)
 		return c->verdict->failed.cause == DECIDE_CAUSE_UNSEEN;
 	for (size_t i = 0; lease && i < STATEFILE_ATTEMPTS; i++) {
@@ -178,7 +178,7 @@ static bool was_tried(const struct decide_context *c, const struct snapshot_acco
 	return false;
 }
 
-/* What no waiting changes. */
+/* Reasons that waiting cannot change. */
 static enum board_reason fixed_reason(
 	const struct decide_context *c, const struct snapshot_account *a, enum candidate_ask ask)
 {
@@ -237,7 +237,7 @@ static enum board_reason health_reason(
 	return reason_of(look.standing);
 }
 
-/* The limit that lasts longest; when it ends is `free_ms`. */
+/* The limit that lasts longest; `free_ms` becomes its end. */
 static enum board_reason limit_reason(
 	const struct decide_context *c, const struct snapshot_account *a, struct candidate *ret)
 {
@@ -275,11 +275,11 @@ enum board_reason candidate_look(const struct decide_context *c, const struct sn
 	enum board_reason reason = fixed_reason(c, a, ask);
 
 	if (reason == BOARD_REASON_NONE)
-		reason = find_way(c, ask, ret);
+		reason = find_egress(c, ask, ret);
 	if (reason == BOARD_REASON_NONE)
 		reason = health_reason(c, ask, ret);
 	struct candidate limited = *ret;
-	/* from one way out to another of its own it takes its slot along */
+	/* a request that changes only its egress keeps its slot */
 	bool counts = ask == CANDIDATE_ALL && c->verdict->failed.account != a->id;
 	enum board_reason limit = counts ? limit_reason(c, a, &limited) : BOARD_REASON_NONE;
 	if (reason == BOARD_REASON_NONE && limit != BOARD_REASON_NONE) {

@@ -1,4 +1,4 @@
-/* A member of the pool, looked at for one request. */
+/* A member of the pool, judged for one request. */
 #ifndef RELAY_AGENT_DECIDE_CANDIDATE_H
 #define RELAY_AGENT_DECIDE_CANDIDATE_H
 
@@ -6,33 +6,37 @@
 
 struct candidate {
 	const struct snapshot_account *account;
-	const struct snapshot_backend *backend; /* where the asking HAProxy can send it */
-	struct statefile_usage *usage;		/* NULL = never used */
-	double score;				/* 0..1 */
+	const struct snapshot_backend
+		*backend;	       /* its backend in the configuration of the asking HAProxy */
+	struct statefile_usage *usage; /* NULL = never used */
+	double score;		       /* 0..1 */
 	/*
-	 * Unix time at which its limit or its cool-down ends; 0 = whenever a slot is released, or not known.
+	 * Unix time at which its limit or its cool-down ends; 0 = when a slot is released, or
+	 * unknown.
 	 */
 	int64_t free_ms;
-	bool watch;   /* its answer is wanted early */
-	bool limited; /* by a limit of its own, whatever else is wrong */
+	bool watch;   /* HAProxy reports the head of its answer */
+	bool limited; /* by one of its limits, whatever the reported reason is */
 };
 
-/* How much of candidate_look() is asked. */
+/* Which checks candidate_look() makes. */
 enum candidate_ask {
 	CANDIDATE_ALL,
-	CANDIDATE_ADMITTED, /* limits and health have let it pass already */
-	CANDIDATE_PROBE,    /* limits, cool-downs and expiry do not count, circuits do */
+	CANDIDATE_ADMITTED, /* its limits and health were checked before */
+	CANDIDATE_PROBE,    /* limits, cool-downs and expiry do not count, open circuits do */
 };
 
-/* BOARD_REASON_NONE: it is usable. */
+/* BOARD_REASON_NONE: the account is usable. */
 enum board_reason candidate_look(const struct decide_context *c, const struct snapshot_account *a,
 	enum candidate_ask ask, struct candidate *ret);
-/* A reason that passes by waiting for a slot or for a limit of its own, or of the upstream's. */
+/*
+ * The reason ends when a slot is released or when a window of the account or of the upstream ends.
+ */
 bool candidate_is_limited(enum board_reason reason);
-/* Its circuit is open, it cools down, or its way out is down. */
+/* The account's circuit is open, it cools down, or its egresses are down. */
 bool candidate_is_out(enum board_reason reason);
 
-/* One of the account's ways out, by its id; NULL when it is none of them (any more). */
+/* The backend with this id among the account's egresses; NULL if the account no longer has it. */
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id);
 

@@ -1,6 +1,6 @@
 #include "agent/decide/decide.h"
 
-/* The order of DESIGN.md "Deciding"; rules have their place in it later. */
+/* In this order (docs/DESIGN.md, "Deciding"). */
 static decide_stage_fn *const stages[] = {
 	decide_wellformed,
 	decide_switches,

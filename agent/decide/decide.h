@@ -1,7 +1,7 @@
 /*
- * The decision: may this request go, as whom, and from which IP? A pure function over an immutable
- * snapshot and the agent's own state; time and randomness are arguments. No I/O, no clock, no
- * allocation. One stage a file; a stage answers REFUSAL_NONE to let the request go on.
+ * The decision: whether a request may go, with which account, and from which IP address. A pure
+ * function over an immutable snapshot and the agent's tables; time and randomness are arguments. No
+ * I/O, no clock, no allocation. A stage returns REFUSAL_NONE to let the request go on.
  */
 #ifndef RELAY_AGENT_DECIDE_DECIDE_H
 #define RELAY_AGENT_DECIDE_DECIDE_H
@@ -22,16 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* "until the client leaves": as long as SEAM_WAIT_REPEATS allow */
+/* "until the client leaves": bounded by SEAM_WAIT_REPEATS */
 #define DECIDE_FOREVER_MS 600000
 #define DECIDE_NOTICED_DAY 1
 #define DECIDE_NOTICED_MONTH 2
 /*
- * Slots: who is to be refused at once is given this long all the same. HAProxy may report the end of a
- * request a moment after its client has the answer, and has asked again.
+ * A request without a free slot waits at least this long before it is refused. HAProxy may report
+ * the end of a request a moment after its client has received the answer and asked again.
  */
 #define DECIDE_GRACE_MS 10
-#define DECIDE_PACE_SLACK_MS 5000 /* a paced request may be late by so much */
+#define DECIDE_PACE_SLACK_MS 5000 /* a paced request may start this late */
 
 struct badkeys;
 
@@ -39,22 +39,22 @@ enum decide_action {
 	DECIDE_DENY,
 	DECIDE_ALLOW,
 	DECIDE_ANSWER, /* /relay/health, /relay/me */
-	DECIDE_WAIT,   /* not now: `refusal` says for what it waits */
+	DECIDE_WAIT,   /* not now; `refusal` is the reason */
 };
 
-/* A limit of a request's tenant or key, the one nearest to its end. */
+/* The limit of the request's tenant or key with the fewest requests left. */
 struct decide_rate {
 	uint32_t limit; /* 0 = there is none */
 	uint32_t left;	/* after this request */
 	int64_t resets_ms;
 };
 
-/* What `again` says of the attempt before. */
+/* Why the attempt before `again` failed. */
 enum decide_cause {
 	DECIDE_CAUSE_NONE,
-	DECIDE_CAUSE_UNSEEN,  /* an answer that HAProxy took back, or no connection */
-	DECIDE_CAUSE_CONNECT, /* no connection: nothing else is taken back without `alt` */
-	DECIDE_CAUSE_EGRESS,  /* the way out was known to be down */
+	DECIDE_CAUSE_UNSEEN,  /* HAProxy took an answer back, or had no connection */
+	DECIDE_CAUSE_CONNECT, /* no connection: without `alt` HAProxy takes nothing else back */
+	DECIDE_CAUSE_EGRESS,  /* its egress was known to be down */
 };
 
 struct decide_failure {
@@ -64,49 +64,50 @@ struct decide_failure {
 
 struct decide_verdict {
 	enum decide_action action;
-	enum refusal refusal;	      /* of DECIDE_DENY and DECIDE_WAIT */
-	enum refusal shadow;	      /* what a limit would have refused; REFUSAL_NONE = nothing */
-	bool repeated;		      /* asked again: the lease was there already */
-	bool healthy;		      /* of DECIDE_ANSWER */
-	bool is_me;		      /* of DECIDE_ANSWER */
-	bool bound;		      /* the conversation had this account already */
-	bool moved;		      /* the conversation had another account before */
-	bool alt;		      /* another account could take over */
-	bool watch;		      /* its answer is wanted early */
-	bool spent;		      /* another could, but the tenant's budget is spent */
-	bool last_resort;	      /* all accounts are out: the least bad one */
+	enum refusal refusal; /* of DECIDE_DENY and DECIDE_WAIT */
+	enum refusal shadow;  /* the refusal that shadow mode suppressed; REFUSAL_NONE = none */
+	bool repeated;	      /* a repeated question: its lease existed */
+	bool healthy;	      /* of DECIDE_ANSWER */
+	bool is_me;	      /* of DECIDE_ANSWER */
+	bool bound;	      /* the conversation was bound to this account */
+	bool moved;	      /* the conversation was bound to another account */
+	bool alt;	      /* another account could serve the request */
+	bool watch;	      /* HAProxy reports the head of the answer */
+	bool spent;	      /* another account could, but the tenant's retry budget is used up */
+	bool last_resort;     /* all accounts are out: the one that comes back first */
 	struct decide_failure failed; /* of `again` */
 	struct record_mark mark;
 	uint8_t noticed; /* a quota reached 80 %: DECIDE_NOTICED_* */
-	/* Unix time at which waiting may help; 0 = not known. `exact`: and it is not before. */
+	/*
+	 * Unix time at which waiting may help; 0 = unknown. `resets_exact`: the refusal lasts until then.
+	 */
 	int64_t resets_ms;
 	bool resets_exact;
 	struct decide_rate rate;
-	bool no_place; /* it would have waited, but the room was full */
+	bool no_place; /* the request could wait, but the waiting room is full */
 	/* of DECIDE_WAIT, Unix time */
 	enum room_reason wait_for;
-	uint32_t wait_what; /* id of what it waits for */
-	int64_t since_ms;   /* when it began to wait */
-	int64_t until_ms;   /* when it will be refused */
-	int64_t wake_ms;    /* before that nothing can change; 0 = at any time */
-	/* as far as the stages came; NULL before */
+	uint32_t wait_what; /* id of the tenant, key, pool or account it waits for */
+	int64_t since_ms;   /* start of the wait */
+	int64_t until_ms;   /* the request is refused then */
+	int64_t wake_ms;    /* nothing can change before; 0 = may change at any time */
+	/* set as the stages find them; NULL before */
 	const struct snapshot_key *key;
 	const struct snapshot_tenant *tenant;
 	const struct snapshot_pool *pool;
 	const struct snapshot_account *account;
 	const struct snapshot_backend *backend;
-	struct slice bad_key;  /* what was shown as a key and is none; borrowed; empty = nothing */
-	bool bad_key_cached;   /* it was in the cache of bad keys */
-	bool bad_key_unknown;  /* well-formed, and looked up in vain: it belongs into the cache */
+	struct slice bad_key;  /* the text sent as a key if it is not a valid key; borrowed */
+	bool bad_key_cached;   /* it is in the cache of bad keys */
+	bool bad_key_unknown;  /* well-formed, but in no table: the cache takes it */
 	uint64_t conversation; /* keyed hash, 0 = none */
 	/* of DECIDE_ALLOW: the upstream's path is prefix + rest */
 	bool path_changed;
 	struct slice path_prefix;
 	struct slice path_rest;
 	struct statefile_lease *lease;
-	struct statefile_lease
-		released;     /* state not LEASE_FREE: a lease that ended by this decision */
-	struct board_why why; /* but id, sequence and what stands above */
+	struct statefile_lease released; /* state not LEASE_FREE: this decision ended this lease */
+	struct board_why why;		 /* the shell fills in id, time and the fields above */
 };
 
 struct decide_state {
@@ -115,15 +116,14 @@ struct decide_state {
 	struct bindings *bindings;
 	struct undo *undo;
 	struct healths *healths;
-	struct budget *
-		budgets; /* by row of `usages`: of tenants for attempts, of pools for last resorts */
-	const struct room *room; /* NULL = nobody can wait */
+	struct budget *budgets;	 /* by row of `usages`: retries of tenants, last resorts of pools */
+	const struct room *room; /* NULL = no request can wait */
 	struct badkeys *badkeys; /* NULL = none */
-	uint64_t turn;		 /* of round-robin */
+	uint64_t turn;		 /* position of round-robin */
 	bool draining;
 };
 
-/* What a stage leaves to the stages after it; the verdict has what the caller needs. */
+/* Results that only later stages read; the verdict has the caller's results. */
 struct decide_scratch {
 	const struct keytable *key_table; /* of the verdict's key */
 	struct statefile_usage *tenant_usage, *key_usage, *account_usage, *pool_usage;
@@ -156,57 +156,60 @@ decide_stage_fn decide_limits; /* windows and slots of tenant and key */
 /* account.c */
 decide_stage_fn decide_account; /* account, egress and backend */
 /* wait.c */
-decide_stage_fn decide_pace; /* not before its time */
+decide_stage_fn decide_pace; /* start time of a paced request */
 /* reserve.c */
-decide_stage_fn decide_repeat;	/* a lease that is there already */
+decide_stage_fn decide_repeat;	/* finds the lease of a repeated question */
 decide_stage_fn decide_reserve; /* counts and lease */
 
 void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
 	int64_t now_ms, uint64_t random, struct decide_verdict *ret);
 
 /*
- * The attempt of request `r->id` before came to nothing: another account for it, or a refusal. `r` has
- * gen and id; `repeated`: the same attempt may have asked before (again2).
+ * The last attempt of request `r->id` failed: chooses another account, or refuses. `r` has gen and
+ * id. `repeated`: the same attempt may have asked before (again2).
  */
 void decide_again(const struct snapshot *s, struct decide_state *state,
 	const struct decide_request *r, bool repeated, int64_t now_ms, uint64_t random,
 	struct decide_verdict *ret);
-/* Control's own request to an account; holds nothing but a permit. */
+/* Control's request to an account; it holds only a permit. */
 void decide_probe(const struct snapshot *s, struct decide_state *state,
 	const struct decide_request *r, uint32_t account, int64_t now_ms,
 	struct decide_verdict *ret);
 
 /*
- * Takes back what an admitted request holds, lease and slots; its counts too when it was certainly never
- * sent on (usage.h).
+ * Gives back the lease and the slots of an admitted request. If it was certainly never sent, also
+ * its counts (usage.h).
  */
 void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent);
 
 /* --- between stages --- */
 
-/* Takes permits of account and backend for the verdict's choice, and marks it. */
-void decide_enter(struct decide_context *c, uint32_t attempt); /* 0 = a probe */
-/* The verdict's lease goes on with the verdict's account. */
+/* Takes permits of the verdict's account and backend, and sets the verdict's mark. */
+void decide_enter(struct decide_context *c, uint32_t attempt); /* attempt 0 = a probe */
+/* Continues the verdict's lease with the verdict's account. */
 void decide_move(struct decide_context *c);
-/* How many attempts a request has. */
+/* Attempts that a request may have. */
 uint32_t decide_attempts(const struct snapshot *s);
-/* Whether one more attempt would be within the tenant's budget. */
+/* Whether the tenant's retry budget allows one more attempt. */
 bool decide_may_retry(const struct decide_context *c);
 void decide_rewrite_path(const struct decide_context *c);
-/* Another account, or another way out of the same, without waiting, for an attempt after the first. */
+/*
+ * Chooses an account, or another egress of the same account, for an attempt after the first. Never
+ * waits.
+ */
 enum refusal decide_other_account(struct decide_context *c);
 
 /*
- * A stage's refusal that may pass by waiting: sets the verdict's action to DECIDE_WAIT where there is
- * time and place for it. `wake_ms`: before that nothing can change; 0 = at any time.
+ * For a refusal that may end: sets the verdict's action to DECIDE_WAIT if there is time and a place
+ * in the waiting room. Nothing can change before `wake_ms`; 0 = at any time. Returns the refusal.
  */
 enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum room_reason reason,
 	uint32_t what, uint64_t wait_ms, int64_t wake_ms);
-/* When this request began to wait: now, if it has not yet. */
+/* Start of this request's wait; now, if it has not waited. */
 int64_t decide_since(const struct decide_context *c);
-/* How long its tenant lets it wait, in milliseconds. */
+/* How long the tenant lets a request wait, in milliseconds. */
 uint64_t decide_tenant_wait_ms(const struct snapshot_tenant *tenant);
-/* How much of its limits an account has used, 0..1, and its risk and score (DECIDING in docs). */
+/* The used share of an account's limits, 0..1, and its risk and score (formula in score.c). */
 struct decide_score {
 	double usage;
 	double risk;

@@ -1,12 +1,12 @@
 /*
- * The gate: what needs no pool and no account. Arguments, site switches, ban list, tenant and the
- * allow lists of networks. The key is checked in key.c, between the ban list and the tenant.
+ * The gate: checks that need no pool and no account. Arguments, site switch, ban list, tenant, and
+ * the allow lists of networks. key.c checks the key after the ban list and before the tenant.
  */
 #include "agent/badkeys.h"
 #include "agent/decide/decide.h"
 #include "common/ban.h"
 
-/* Two lines of the header that carries the key could be read differently elsewhere: refused. */
+/* Two lines of the header that carries the key are refused: an upstream may read the other one. */
 enum refusal decide_wellformed(struct decide_context *c)
 {
 	const struct decide_request *r = c->request;
@@ -23,7 +23,7 @@ enum refusal decide_switches(struct decide_context *c)
 
 /* --- ban list --- */
 
-/* A ban of our own counts until the snapshot answers for it: then the snapshot's word is law. */
+/* A ban of the agent counts until the snapshot has taken it; after that the snapshot decides. */
 static bool is_banned_here(const struct decide_context *c)
 {
 	return c->state->badkeys &&
@@ -47,7 +47,7 @@ enum refusal decide_banned(struct decide_context *c)
 
 /* --- tenant --- */
 
-/* T7: in self-use mode only the operator's own tenants are served. */
+/* In self-use mode only the operator's own tenants are served. */
 static bool is_served(const struct snapshot *s, const struct snapshot_tenant *tenant)
 {
 	return !(s->head->flags & SNAPSHOT_SITE_SELF_USE) || tenant->flags & SNAPSHOT_TENANT_OWN;
@@ -57,7 +57,7 @@ enum refusal decide_tenant(struct decide_context *c)
 {
 	const struct snapshot_tenant *tenant = c->verdict->tenant;
 
-	/* a key of the base whose tenant has been deleted since */
+	/* a key of the key base whose tenant was deleted later */
 	if (!tenant)
 		return REFUSAL_INVALID_API_KEY;
 	if (!is_served(c->snapshot, tenant))
@@ -75,7 +75,7 @@ static bool list_allows(
 	return r->has_src && cidr_list_allows(networks + range.first, range.count, &r->src);
 }
 
-/* Both lists must allow: a key can narrow what its tenant may, never widen it. */
+/* Both lists must allow the address: a key can narrow its tenant's list, never widen it. */
 enum refusal decide_networks(struct decide_context *c)
 {
 	const struct decide_verdict *v = c->verdict;

@@ -3,7 +3,7 @@
 
 #define SCHEME_LEN 7 /* "Bearer " */
 
-/* CONTRACT.md "Relay keys": X-API-Key, else Authorization: Bearer rk_... */
+/* X-API-Key, else Authorization: Bearer rk_... */
 static struct slice presented_key(const struct decide_request *r)
 {
 	struct slice key = slice_trim(r->key);
@@ -18,7 +18,7 @@ static bool is_cached(const struct decide_context *c, struct slice key)
 		badkeys_is_cached(c->state->badkeys, key, c->snapshot->head->version);
 }
 
-/* The key's row, or what is wrong with the key. */
+/* Finds the key's row, or returns what is wrong with the key. */
 static enum refusal look_up(struct decide_context *c, struct slice key)
 {
 	struct decide_verdict *v = c->verdict;

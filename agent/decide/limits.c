@@ -1,10 +1,12 @@
-/* Windows and slots of the tenant and of the key. Both must have room; nothing is counted yet. */
+/* Windows and slots of the tenant and of the key. Both must have room; nothing is counted here. */
 #include "agent/decide/decide.h"
 
-/* What refuses, the longest wait first: a quota before a rate, a rate before slots. */
+/*
+ * The limit that refuses. The one that lasts longest wins: quotas before rates, rates before slots.
+ */
 struct obstacle {
 	enum refusal refusal;
-	int64_t resets_ms; /* 0 = whenever a slot is released */
+	int64_t resets_ms; /* 0 = when a slot is released */
 	enum room_reason wait_for;
 	uint32_t wait_what;
 };
@@ -25,7 +27,7 @@ static void note(struct decide_context *c, enum usage_kind kind, int window, uin
 	};
 }
 
-/* The one with the least left; of two equal ones the longer window, whose end is farther. */
+/* Keeps the limit with the fewest requests left; of two equal ones the longer window. */
 static void note_rate(struct decide_context *c, enum usage_window w, uint32_t limit, uint32_t used)
 {
 	struct decide_rate *rate = &c->verdict->rate;
@@ -58,7 +60,7 @@ static void look_at_windows(struct decide_context *c, enum usage_kind kind,
 	}
 }
 
-/* Others wait for the same slots already: this one must go behind them. */
+/* Requests that already wait for these slots go first. */
 static bool others_wait(const struct decide_context *c, enum room_reason reason, uint32_t what)
 {
 	return c->state->room && !c->request->seated && decide_tenant_wait_ms(c->verdict->tenant) &&

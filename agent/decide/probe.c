@@ -1,6 +1,7 @@
 /*
- * Control asks an account itself, to learn how it is (H5). Its record is judged like any other. No lease,
- * no slot, no count of a window: only the permit of a half-open circuit.
+ * A probe: control's request to an account, to learn its health. Its record is judged like any
+ * other. It has no lease, no slot, and counts in no window; it takes only a permit of a half-open
+ * circuit.
  */
 #include "agent/decide/candidate.h"
 

@@ -1,16 +1,16 @@
 /*
- * The request is admitted: its attempt takes permits, it is counted, and its lease is written. Counts and
- * lease change as a whole or not at all (undo.h).
+ * Admits the request: takes permits, counts it, and writes its lease. Counts and lease change
+ * together or not at all (undo.h).
  */
 #include "agent/decide/candidate.h"
 
 #define NOTICE_PERCENT 80
 
-/* --- a lease that is there already --- */
+/* --- repeated questions --- */
 
 /*
- * HAProxy asks again when an agent died in mid-question: what was admitted then is admitted still, and
- * not counted twice. An id is ours and random; the same one from another key is no repetition.
+ * HAProxy asks again if an agent ended before its answer. The request's lease shows that it was
+ * admitted: it is not counted again. Ids are random, so the same id with another key is malformed.
  */
 enum refusal decide_repeat(struct decide_context *c)
 {
@@ -30,14 +30,14 @@ static void enter(struct decide_context *c, struct statefile_health *row)
 {
 	if (!row)
 		return;
-	/* the last resort tries what is out, and changes nothing about that until it is answered */
+	/* a last resort leaves the circuit unchanged until its record arrives */
 	if (c->verdict->last_resort)
 		row->last_used_ms = c->clock.now_ms;
 	else
 		health_enter(row, &c->snapshot->head->health, c->request->id, c->clock.now_ms);
 }
 
-/* Permits are taken, and what the attempt's record needs to be judged by is marked. */
+/* Takes permits, and marks what judging the attempt's record needs. */
 void decide_enter(struct decide_context *c, uint32_t attempt)
 {
 	struct decide_verdict *v = c->verdict;
@@ -85,7 +85,7 @@ static uint32_t flags_of(const struct decide_context *c)
 		(anthropic ? LEASE_ANTHROPIC : 0);
 }
 
-/* Where the attempt goes that begins now. */
+/* The account, egress and backend of the attempt that begins now. */
 static void point_lease(const struct decide_context *c, struct statefile_lease *lease)
 {
 	const struct decide_verdict *v = c->verdict;
@@ -131,7 +131,7 @@ static void count_consecutive(struct decide_context *c)
 		pool->consecutive++;
 }
 
-/* L7: once in a day and once in a month. */
+/* Once a day and once a month. */
 static void notice(struct decide_context *c, enum usage_window w, uint32_t *noticed, uint8_t flag)
 {
 	const struct decide_verdict *v = c->verdict;
@@ -192,8 +192,8 @@ static enum refusal admit(struct decide_context *c)
 }
 
 /*
- * The next attempt of a request: the new account is counted, and has the slot instead of the last one.
- * What was never sent there is not counted any more.
+ * The next attempt of a request: the new account is counted and takes over the slot. If the last
+ * attempt was never sent, its account's count is given back.
  */
 void decide_move(struct decide_context *c)
 {
@@ -250,7 +250,7 @@ void decide_release(struct decide_state *state, struct statefile_lease *lease, b
 
 	for (size_t i = 0; i < count; i++)
 		usage_leave(u, usages[i]);
-	/* an attempt before this one may have been sent */
+	/* an earlier attempt may have been sent */
 	if (!never_sent || lease->attempt > 1) {
 		lease_end(state->leases, lease);
 		return;

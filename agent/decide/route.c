@@ -1,6 +1,6 @@
 #include "agent/decide/decide.h"
 
-/* After the key, so that a stranger learns nothing but that a key is wanted. */
+/* Checked after the key: a client without a key learns only that it needs one. */
 static enum refusal never_forwarded(const struct decide_context *c)
 {
 	const struct decide_request *r = c->request;
@@ -15,7 +15,7 @@ static enum refusal never_forwarded(const struct decide_context *c)
 	return REFUSAL_NONE;
 }
 
-/* GET /relay/me: what a key may do and has done (CONTRACT.md "Requests"). */
+/* GET /relay/me: limits and usage of the key (docs/INTERFACE.md, "Requests"). */
 static bool is_me(const struct decide_request *r)
 {
 	return slice_eq_str(r->path, "/relay/me") &&
@@ -39,7 +39,7 @@ enum refusal decide_route(struct decide_context *c)
 	return v->pool ? REFUSAL_NONE : REFUSAL_NO_ROUTE;
 }
 
-/* --strip comes off on a segment's boundary only: /v1 is not a part of /v1beta. */
+/* --strip is removed only at the end of a path segment: /v1 is not a part of /v1beta. */
 void decide_rewrite_path(const struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;

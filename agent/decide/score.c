@@ -1,13 +1,13 @@
 /*
- * How good an account is, for choosing among those that are usable (P3, P8).
+ * The score of an account; usable accounts with a higher score are preferred.
  *
  *	usage = the highest of: requests in each limited window / its limit, slots in use / slots,
- *	        what the upstream's own limit headers say
- *	risk  = 0.5 x failure ratio of late + 0.5 x usage
+ *	        usage that the upstream's limit headers report
+ *	risk  = 0.5 x recent failure ratio + 0.5 x usage
  *	load  = slots in use / slots; without a limit of slots n / (n + 8)
  *	score = 0.7 x ((1 - failure ratio) + (1 - usage) + (1 - load)) / 3 + 0.3 x (1 - risk)
  *
- * The failure ratio moves by 1/16 of the way with each result.
+ * Each result moves the failure ratio 1/16 of the way towards 0 or 1.
  */
 #include "agent/decide/decide.h"
 

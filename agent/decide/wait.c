@@ -1,4 +1,4 @@
-/* Waiting: what limits, accounts and pace have in common. */
+/* Waiting, as limits, accounts and pace use it. */
 #include "agent/decide/decide.h"
 
 int64_t decide_since(const struct decide_context *c)
@@ -47,8 +47,8 @@ enum refusal decide_wait(struct decide_context *c, enum refusal refusal, enum ro
 /* --- pace --- */
 
 /*
- * P5: a request waits a while of its own before an account with a pace. The while follows from the id, so
- * that being asked again does not change it; nothing is reserved meanwhile.
+ * An account with a pace gets each request after a random pause. The pause follows from the
+ * request's id, so a repeated question has the same pause. Nothing is reserved meanwhile.
  */
 enum refusal decide_pace(struct decide_context *c)
 {

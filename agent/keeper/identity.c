@@ -100,7 +100,7 @@ static int drop_to(const struct identity *who, bool with_groups)
 	if (result < 0 || setresgid(who->gid, who->gid, who->gid) < 0 ||
 		setresuid(who->uid, who->uid, who->uid) < 0)
 		return -errno;
-	/* a drop that can be undone is none */
+	/* a drop that can be undone is not one */
 	return setuid(0) == 0 ? -EPERM : 0;
 }
 
@@ -113,6 +113,6 @@ int identity_become(const struct identity *who, bool drop, bool with_groups)
 		return error;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
-	/* the keeper may have died before the request above was made */
+	/* the keeper may have died before prctl() */
 	return getppid() == keeper ? 0 : -ESRCH;
 }

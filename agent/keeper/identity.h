@@ -1,4 +1,7 @@
-/* Whom the children run as: users and groups by name, the directories they own, the drop itself. */
+/*
+ * The users of the children: users and groups by name, the directories they own, the drop of
+ * privileges.
+ */
 #ifndef RELAY_AGENT_KEEPER_IDENTITY_H
 #define RELAY_AGENT_KEEPER_IDENTITY_H
 
@@ -15,13 +18,16 @@ struct identity {
 };
 
 struct identities {
-	bool drop; /* started as root: children change their user */
+	bool drop; /* started as root: the children change their user */
 	struct identity control;
 	struct identity agent;
 	gid_t admin_group; /* may use the admin socket */
 };
 
-/* When not root, both children stay who we are. 0 or -EINVAL with the name that does not exist. */
+/*
+ * When not started as root, both children keep the current user. 0, or -EINVAL with the missing
+ * name.
+ */
 int identities_find(const struct config *c, struct identities *ret, struct errtext *e);
 
 /* Makes a directory (and its parents) if missing and gives it to `owner`. 0 or -errno. */
@@ -29,8 +35,8 @@ int identity_make_directory(
 	const char *path, unsigned mode, const struct identity *owner, struct errtext *e);
 
 /*
- * In the child, for good: the agent gets no supplementary groups, control those of its user (the way
- * to HAProxy's sockets). Also asks the kernel to kill us when the keeper dies. 0 or -errno.
+ * In the child, for good: the agent gets no supplementary groups; control keeps those of its user,
+ * which let it use HAProxy's sockets. The kernel kills the child when the keeper dies. 0 or -errno.
  */
 int identity_become(const struct identity *who, bool drop, bool with_groups);
 

@@ -22,24 +22,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DRAIN_AGENT_MS 25000 /* together below the 30 s that a stop may take (D3) */
+#define DRAIN_AGENT_MS 25000 /* together below the 30 s that a stop may take */
 #define DRAIN_CONTROL_MS 3000
 #define CRASHES_BEFORE_FALLBACK 3
 #define CRASH_SOON_MS 5000
-#define EXIT_CONFIG 78 /* EX_CONFIG: a child found something that no restart mends */
+#define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
 
 struct child {
 	enum child_role role;
 	pid_t pid;  /* 0 = not running */
-	int fd;	    /* our end of its channel, -1 = none */
-	bool ready; /* it has said that it serves */
+	int fd;	    /* keeper's end of its channel; -1 = none */
+	bool ready; /* it has reported CHANNEL_READY */
 	bool ever_ready;
 	uint32_t restarts;
 	int64_t started_ms;    /* wall clock, for people */
-	int64_t started_mono;  /* for decisions */
+	int64_t started_mono;  /* monotonic, for decisions */
 	int64_t restart_at;    /* monotonic ms; -1 = not waiting */
-	uint32_t soon_crashes; /* in a row, by a signal of its own making */
+	uint32_t soon_crashes; /* crashes by signal in a row, each soon after the start */
 	struct supervise supervise;
 };
 
@@ -57,7 +57,8 @@ struct keeper {
 	int board_fd;
 	int signal_fd;
 	sigset_t original_mask;
-	struct child children[CHILD_ROLE_COUNT]; /* CHILD_KEEPER: ourselves, for the report */
+	struct child
+		children[CHILD_ROLE_COUNT]; /* CHILD_KEEPER: the keeper itself, for the report */
 	struct held_snapshot newest, previous;
 	bool fell_back;
 	bool stopping;
@@ -151,7 +152,7 @@ static void raise_file_limit(void)
 	}
 }
 
-/* The channel alone stops a child: a signal to the whole process group must not. */
+/* Only the channel stops a child: a signal to the process group must not. */
 static void set_child_signals(const struct keeper *k)
 {
 	signal(SIGINT, SIG_IGN);
@@ -201,7 +202,7 @@ static void close_pair(int fds[2])
 	close(fds[1]);
 }
 
-/* Two pairs: keeper and child, child and child. The other child learns of its end by a message. */
+/* Two pairs: keeper and child, child and child. The other child gets its end by a message. */
 static int make_pairs(int to_keeper[2], int to_peer[2])
 {
 	int error = channel_pair(to_keeper);
@@ -283,7 +284,9 @@ static void log_end(const struct child *c, int status, int64_t delay)
 		LOG_INT("restarts", c->restarts), LOG_INT("delay_ms", delay));
 }
 
-/* A snapshot that crashes every agent soon after its start is left for the one before. */
+/*
+ * If the newest snapshot crashes every agent soon after its start, the agent gets the previous one.
+ */
 static void count_crash(struct keeper *k, struct child *c, int status)
 {
 	bool soon = clock_monotonic_ms() - c->started_mono < CRASH_SOON_MS;
@@ -342,7 +345,7 @@ static void reap(struct keeper *k)
 	report_processes(k);
 }
 
-/* The agent first: while it answers what HAProxy still asks, control has to be there for it. */
+/* The agent first: control must be there while the agent answers HAProxy's last questions. */
 static void drain_next(struct keeper *k)
 {
 	bool agent_runs = k->children[CHILD_AGENT].pid != 0;
@@ -552,7 +555,7 @@ static void run(struct keeper *k)
 	}
 }
 
-/* --- from nothing to running --- */
+/* --- start --- */
 
 static int open_state(struct keeper *k, struct errtext *e)
 {

@@ -1,9 +1,9 @@
 /*
  * The keeper: the parent process. It opens every listening socket, the state file and the board and
- * keeps them, so that a child can crash or be replaced while connections queue instead of being
- * refused; it starts, watches and restarts control and agent, pairs their channel anew, and holds the
- * last two snapshots the agent accepted. It parses nothing that comes from outside: only the
- * configuration file, its children's fixed-size messages, and signals.
+ * keeps them, so that connections queue instead of being refused while a child is replaced. It
+ * starts, watches and restarts control and agent, connects them with a new channel after each
+ * start, and holds the last two snapshots that the agent accepted. It parses no outside input: only
+ * the configuration file, its children's fixed-size messages, and signals.
  */
 #ifndef RELAY_AGENT_KEEPER_KEEPER_H
 #define RELAY_AGENT_KEEPER_KEEPER_H

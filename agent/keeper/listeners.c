@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Who may connect to a SPOP or records socket is decided by the peer's uid, not by the path's mode. */
+/* The peer's uid decides who may connect to a SPOP or records socket, not the path's mode. */
 #define MODE_ANYBODY 0666
 #define MODE_GROUP 0660
 

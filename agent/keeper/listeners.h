@@ -1,4 +1,4 @@
-/* Every listening socket of the product, opened by the keeper and kept for as long as it lives. */
+/* Every listening socket of the relay; the keeper opens them and keeps them open. */
 #ifndef RELAY_AGENT_KEEPER_LISTENERS_H
 #define RELAY_AGENT_KEEPER_LISTENERS_H
 
@@ -10,12 +10,12 @@ struct listeners {
 	uint32_t count;
 };
 
-/* All or none: 0, or a negative errno with the address that could not be had. */
+/* All or none: 0, or a negative errno with the address that failed. */
 int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,
 	struct errtext *e);
 /* Closes them and removes socket paths. */
 void listeners_close(struct listeners *l);
-/* Copies those that `role` serves. */
+/* Copies the listeners of `role`. */
 void listeners_for(const struct listeners *l, enum child_role role, struct child_start *start);
 
 #endif

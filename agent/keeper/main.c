@@ -74,7 +74,7 @@ static int with_config(const struct options *o)
 		printf("%s: OK\n", o->config_path);
 		return 0;
 	}
-	/* the children may not be allowed into the directory that we were started in */
+	/* the children may not have access to the directory of the start */
 	char *path = realpath(o->config_path, NULL);
 	if (!path || chdir("/") < 0) {
 		fprintf(stderr, "spoa-relay: %s: %s\n", o->config_path, strerror(errno));
