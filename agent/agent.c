@@ -56,15 +56,15 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 
 	if (error) {
 		board_add(&a->board->counters[BOARD_SNAPSHOT_REFUSED], 1);
-		log_event(LOG_LEVEL_ERROR, "a snapshot was refused", LOG_STR("error", e->text));
+		log_event(LOG_LEVEL_ERROR, "snapshot rejected", LOG_STR("error", e->text));
 		return error;
 	}
 	a->snapshot = &p->holder.snapshot;
 	a->room_is_stale = true;
 	judge_show_all(a, clock_wall_ms());
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
-	log_event(LOG_LEVEL_DEBUG, "snapshot in force",
-		LOG_INT("version", a->snapshot->head->version));
+	log_event(
+		LOG_LEVEL_DEBUG, "snapshot loaded", LOG_INT("version", a->snapshot->head->version));
 	return 0;
 }
 
@@ -79,12 +79,13 @@ static void take_snapshot(struct process *p, const struct channel_message *m, co
 	if (!ack.error) {
 		int error = channel_send(p->keeper_io.fd, &keep, fds, 2);
 		if (error)
-			log_event(LOG_LEVEL_WARNING, "the keeper was not given the snapshot",
+			log_event(LOG_LEVEL_WARNING, "cannot send snapshot to keeper",
 				LOG_ERROR_CODE(error));
 	}
 	int error = channel_send(p->control_io.fd, &ack, NULL, 0);
 	if (error)
-		log_event(LOG_LEVEL_WARNING, "control was not told", LOG_ERROR_CODE(error));
+		log_event(
+			LOG_LEVEL_WARNING, "cannot send to control process", LOG_ERROR_CODE(error));
 }
 
 /* --- HAProxy's gauge --- */
@@ -104,7 +105,7 @@ static void heal(struct agent *a, const struct gauge_head *head, const struct ga
 	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)head->begun_ms);
 	uint32_t healed = healer_compare(&a->healer, &a->leases, head, rows, release_healed, a);
 	if (healed)
-		log_event(LOG_LEVEL_WARNING, "slots were given back that HAProxy does not hold",
+		log_event(LOG_LEVEL_WARNING, "leases released that HAProxy does not have",
 			LOG_INT("count", healed));
 }
 
@@ -114,7 +115,7 @@ static void take_gauge(struct agent *a, int fd)
 	struct errtext e = {""};
 
 	if (snapshot_map_open(fd, &map, &e)) {
-		log_event(LOG_LEVEL_ERROR, "HAProxy's gauge was refused", LOG_STR("error", e.text));
+		log_event(LOG_LEVEL_ERROR, "gauge rejected", LOG_STR("error", e.text));
 		return;
 	}
 	const struct gauge_head *head = map.block;
@@ -213,8 +214,7 @@ static void reload(struct process *p, int fd)
 		error = config_parse(&fresh, p->agent.start->config_path, buffer_slice(&text), &e);
 	buffer_fini(&text);
 	if (error) {
-		log_event(LOG_LEVEL_ERROR, "the configuration was not taken",
-			LOG_STR("error", e.text));
+		log_event(LOG_LEVEL_ERROR, "configuration not reloaded", LOG_STR("error", e.text));
 		return;
 	}
 	config_reload(&p->config, &fresh);
@@ -286,7 +286,7 @@ static int process_start(struct process *p, const struct child_start *start, str
 		return error;
 	a->loop = ev_loop_new(EVFLAG_AUTO);
 	if (!a->loop)
-		return errtext_set(e, -ENOMEM, "no event loop");
+		return errtext_set(e, -ENOMEM, "cannot create the event loop");
 	if (start->snapshot_fd >= 0)
 		load_snapshot(p, start->snapshot_fd, start->keybase_fd, &refused);
 	watch_channels(p);
@@ -317,7 +317,7 @@ int agent_main(const struct child_start *start)
 
 	prctl(PR_SET_NAME, "relay-agent");
 	if (process_start(&p, start, &e)) {
-		log_event(LOG_LEVEL_ERROR, "the agent cannot start", LOG_STR("error", e.text));
+		log_event(LOG_LEVEL_ERROR, "agent cannot start", LOG_STR("error", e.text));
 		return EXIT_BROKEN;
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);

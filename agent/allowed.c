@@ -26,7 +26,7 @@ static void add_name(struct allowed *a, struct slice name, bool configured)
 	if (user)
 		add(a, user->pw_uid);
 	else if (configured)
-		log_event(LOG_LEVEL_WARNING, "[spop] allow_users names a user that does not exist",
+		log_event(LOG_LEVEL_WARNING, "unknown user in [spop] allow_users",
 			LOG_STR("user", text));
 }
 

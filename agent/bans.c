@@ -49,7 +49,7 @@ static void pronounce(struct agent *a, const struct ip *src, uint32_t bad_keys, 
 	badkeys_ban(&a->badkeys, bans_written(a), &ban.network, ban.expires_ms);
 	board_put_ban(a->board, &ban);
 	board_add(&a->board->counters[BOARD_BANNED], 1);
-	log_event(LOG_LEVEL_WARNING, "banned for bad keys",
+	log_event(LOG_LEVEL_WARNING, "address banned for bad keys",
 		LOG_STR("network", cidr_format(&ban.network, network)),
 		LOG_INT("bad_keys", bad_keys), LOG_INT("seconds", ban_ms / 1000));
 }

@@ -33,7 +33,7 @@ static void give_notice(
 
 	if (tenant)
 		board_add(&tenant->noticed, 1);
-	log_event(LOG_LEVEL_WARNING, "a quota stands at 80 %",
+	log_event(LOG_LEVEL_WARNING, "quota reached 80 %",
 		LOG_SLICE("tenant", snapshot_text(a->snapshot, v->tenant->name)),
 		LOG_STR("window", window_name(w)), LOG_INT("limit", limit));
 }

@@ -71,7 +71,7 @@ static void take_datagram(struct events *e, struct slice datagram)
 	/* over UDP without a secret any sender would be trusted */
 	if (!e->is_local && secret.n == 0) {
 		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-			"an end record came before any secret");
+			"end record rejected: the agent has no secret yet");
 		return;
 	}
 	switch (record_parse(datagram, secret, &record)) {
@@ -81,11 +81,11 @@ static void take_datagram(struct events *e, struct slice datagram)
 	case RECORD_OTHER:
 		break;
 	case RECORD_BAD:
-		refuse(e, BOARD_EVENTS_BAD, &e->bad_quiet, "a datagram is no end record");
+		refuse(e, BOARD_EVENTS_BAD, &e->bad_quiet, "datagram rejected: not an end record");
 		break;
 	case RECORD_FORGED:
 		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-			"an end record had a wrong secret");
+			"end record rejected: wrong secret");
 		break;
 	}
 }
@@ -100,7 +100,7 @@ static void count_lost(struct events *e, uint32_t overflow)
 	if (lost == 0)
 		return;
 	board_add(counter(e, BOARD_EVENTS_LOST), lost);
-	complain(&e->lost_quiet, "end records were lost", lost);
+	complain(&e->lost_quiet, "end records lost", lost);
 }
 
 /* Reads the control data of a datagram: its sender, and the count of dropped datagrams. */
@@ -161,7 +161,7 @@ static bool receive(struct events *e, int batches)
 					e, (struct slice){e->buffers[i], e->messages[i].msg_len});
 			else
 				refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-					"an end record came from a user that may not send them");
+					"end record rejected: user is not in [spop] allow_users");
 		}
 		if (n < EVENTS_BATCH)
 			break;

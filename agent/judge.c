@@ -198,8 +198,8 @@ static void note_unknown(
 	if (a->unknown_seen[bit / 8] & (1u << (bit % 8)))
 		return;
 	a->unknown_seen[bit / 8] |= (uint8_t)(1u << (bit % 8));
-	log_event(LOG_LEVEL_WARNING, "an answer of an upstream is of no known class",
-		LOG_INT("status", status), LOG_STR("taken_as", result_class_name(result->class)),
+	log_event(LOG_LEVEL_WARNING, "unclassified upstream response", LOG_INT("status", status),
+		LOG_STR("taken_as", result_class_name(result->class)),
 		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)));
 }
 
@@ -211,7 +211,7 @@ static void note_rubbish(struct agent *a, const struct attempt *t, const struct 
 	if (memcmp(r->termination, "PH", 2) != 0 || r->status != 502 ||
 		!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
-	log_event(LOG_LEVEL_WARNING, "an upstream's answer was not valid HTTP",
+	log_event(LOG_LEVEL_WARNING, "upstream response is not valid HTTP",
 		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)),
 		LOG_SLICE("backend", r->backend), LOG_INT("suppressed", q->suppressed));
 	q->suppressed = 0;

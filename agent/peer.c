@@ -213,7 +213,7 @@ enum step {
 
 static enum step refuse_peer(struct peer *c, struct spoe_writer *out)
 {
-	complain(&c->peers->secret_quiet, "a peer showed a wrong secret", "[spop] secret");
+	complain(&c->peers->secret_quiet, "connection closed: wrong secret", "[spop] secret");
 	board_add(counter(c->peers, BOARD_SPOP_REFUSED), 1);
 	spoe_disconnect_encode(out, SPOE_STATUS_INVALID, SLICE_LITERAL("not allowed"));
 	return STEP_CLOSE;
@@ -291,7 +291,7 @@ static enum step step_event(struct peer *c, const struct spoe_event *event, stru
 
 static enum step step_broken(struct peer *c, struct spoe_writer *out)
 {
-	complain(&c->peers->broken_quiet, "a peer broke the protocol",
+	complain(&c->peers->broken_quiet, "connection closed: protocol error",
 		spoe_status_text(c->session.status));
 	count_disconnect(c, (unsigned)c->session.status);
 	spoe_session_disconnect(&c->session, out);
@@ -538,20 +538,20 @@ static void accept_peer(struct listener *l, int fd)
 	if (p->count >= PEERS_MAX)
 		why = "too many connections";
 	else if (l->is_local && !allowed_peer(&p->allowed, fd))
-		why = "its user is not one of [spop] allow_users";
+		why = "user is not in [spop] allow_users";
 	if (!why) {
 		peer_new(l, fd);
 		return;
 	}
 	close(fd);
 	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
-	complain(&p->refused_quiet, "a peer was refused", why);
+	complain(&p->refused_quiet, "connection rejected", why);
 }
 
 /* Out of descriptors: the listener stays readable, so stop watching it for a moment. */
 static void pause_accepting(struct peers *p, int error)
 {
-	complain(&p->accept_quiet, "connections cannot be accepted", strerror(error));
+	complain(&p->accept_quiet, "cannot accept connections", strerror(error));
 	for (uint32_t i = 0; i < p->listener_count; i++)
 		ev_io_stop(p->agent->loop, &p->listeners[i].io);
 	ev_timer_again(p->agent->loop, &p->resume_accept);
@@ -600,8 +600,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 			continue;
 		if (c->state == PEER_STALLED) {
 			board_add(counter(p, BOARD_SPOP_STALLED), 1);
-			complain(&p->stalled_quiet, "a peer was closed",
-				"it does not read its answers");
+			complain(&p->stalled_quiet, "connection closed",
+				"HAProxy does not read its answers");
 		}
 		peer_close(c);
 	}

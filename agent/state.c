@@ -81,7 +81,7 @@ int state_open(struct agent *a, struct errtext *e)
 		return errtext_set(e, error, "%s", strerror(-error));
 	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
 		? 0
-		: errtext_set(e, -EIO, "no randomness");
+		: errtext_set(e, -EIO, "cannot get random numbers");
 }
 
 void state_close(struct agent *a)

@@ -17,10 +17,10 @@ static int find_user(const char *option, const char *name, struct identity *ret,
 
 	if (!user)
 		return errtext_set(e, -EINVAL,
-			"[relay] %s: there is no user '%s'; make it with: useradd --system %s",
+			"[relay] %s: user '%s' does not exist; create it with: useradd --system %s",
 			option, name, name);
 	if (user->pw_uid == 0)
-		return errtext_set(e, -EINVAL, "[relay] %s: root cannot be used", option);
+		return errtext_set(e, -EINVAL, "[relay] %s: the user must not be root", option);
 	*ret = (struct identity){.uid = user->pw_uid, .gid = user->pw_gid};
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	return 0;
@@ -51,10 +51,12 @@ int identities_find(const struct config *c, struct identities *ret, struct errte
 	if (error)
 		return error;
 	if (ids.control.uid == ids.agent.uid)
-		return errtext_set(e, -EINVAL, "[relay] user and agent_user are the same user");
+		return errtext_set(
+			e, -EINVAL, "[relay] user and agent_user must be different users");
 	const struct group *group = getgrnam(c->group.s);
 	if (!group)
-		return errtext_set(e, -EINVAL, "[relay] group: there is no group '%s'", c->group.s);
+		return errtext_set(
+			e, -EINVAL, "[relay] group: group '%s' does not exist", c->group.s);
 	ids.admin_group = group->gr_gid;
 	*ret = ids;
 	return 0;
@@ -89,7 +91,8 @@ int identity_make_directory(
 	if (!error && geteuid() == 0 && lchown(path, owner->uid, owner->gid) < 0)
 		error = -errno;
 	if (error)
-		return errtext_set(e, error, "%s: cannot be made: %s", path, strerror(-error));
+		return errtext_set(
+			e, error, "%s: cannot create the directory: %s", path, strerror(-error));
 	return 0;
 }
 

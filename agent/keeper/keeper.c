@@ -79,7 +79,7 @@ static void send_to(struct child *c, enum channel_type type, int fd)
 		return;
 	int error = channel_send(c->fd, &m, &fd, fd >= 0 ? 1 : 0);
 	if (error)
-		log_event(LOG_LEVEL_ERROR, "a child cannot be told",
+		log_event(LOG_LEVEL_ERROR, "cannot send to child process",
 			LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
 }
 
@@ -173,7 +173,7 @@ static _Noreturn void run_child(
 	int error =
 		identity_become(is_agent ? &k->ids.agent : &k->ids.control, k->ids.drop, !is_agent);
 	if (error) {
-		log_event(LOG_LEVEL_ERROR, "privileges cannot be dropped", LOG_ERROR_CODE(error));
+		log_event(LOG_LEVEL_ERROR, "cannot drop privileges", LOG_ERROR_CODE(error));
 		_exit(EXIT_CONFIG);
 	}
 	prctl(PR_SET_DUMPABLE, 0);
@@ -259,7 +259,7 @@ static void start_or_wait(struct keeper *k, struct child *c)
 
 	if (!error)
 		return;
-	log_event(LOG_LEVEL_ERROR, "a child cannot be started",
+	log_event(LOG_LEVEL_ERROR, "cannot start child process",
 		LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
 	c->restart_at = clock_monotonic_ms() +
 		supervise_delay_ms(&c->supervise, false, clock_monotonic_ms());
@@ -277,7 +277,7 @@ static bool is_crash(int status)
 
 static void log_end(const struct child *c, int status, int64_t delay)
 {
-	log_event(LOG_LEVEL_ERROR, "a child has ended and is started again",
+	log_event(LOG_LEVEL_ERROR, "child process ended, restarting it",
 		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
 		LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 		LOG_INT("exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
@@ -295,8 +295,7 @@ static void count_crash(struct keeper *k, struct child *c, int status)
 	if (c->role != CHILD_AGENT || c->soon_crashes < CRASHES_BEFORE_FALLBACK || k->fell_back)
 		return;
 	k->fell_back = true;
-	log_event(LOG_LEVEL_ERROR,
-		"the newest snapshot crashes the agent; going back to the one before",
+	log_event(LOG_LEVEL_ERROR, "newest snapshot crashes the agent, using the previous one",
 		LOG_INT("version", k->newest.version), LOG_INT("before", k->previous.version));
 }
 
@@ -315,7 +314,7 @@ static void child_ended(struct keeper *k, struct child *c, int status)
 	}
 	if (hopeless) {
 		c->pid = 0;
-		log_event(LOG_LEVEL_ERROR, "a child cannot do its work; stopping",
+		log_event(LOG_LEVEL_ERROR, "child process cannot run, stopping",
 			LOG_STR("child", child_role_name(c->role)));
 		stop(k, 1);
 		return;
@@ -366,7 +365,7 @@ static void kill_children(struct keeper *k)
 static void stop(struct keeper *k, int exit_code)
 {
 	if (k->stopping) {
-		log_write(LOG_LEVEL_WARNING, "asked again to stop: not waiting any longer", NULL);
+		log_write(LOG_LEVEL_WARNING, "second stop signal, killing child processes", NULL);
 		kill_children(k);
 		return;
 	}
@@ -384,7 +383,7 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 	if (m->type == CHANNEL_READY) {
 		c->ready = c->ever_ready = true;
 		c->supervise.failed_starts = 0;
-		log_event(LOG_LEVEL_INFO, "a child serves",
+		log_event(LOG_LEVEL_INFO, "child process ready",
 			LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid));
 		return;
 	}
@@ -394,7 +393,7 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 		fds[0] = fds[1] = -1;
 		return;
 	}
-	log_event(LOG_LEVEL_ERROR, "a child sent a message it has no right to",
+	log_event(LOG_LEVEL_ERROR, "unexpected message from child process",
 		LOG_STR("child", child_role_name(c->role)), LOG_INT("type", m->type));
 }
 
@@ -448,8 +447,7 @@ static void reload(struct keeper *k)
 	int fd = config_text_fd(k->config_path, &fresh, &e);
 
 	if (fd < 0) {
-		log_event(LOG_LEVEL_ERROR, "the configuration was not reloaded",
-			LOG_STR("error", e.text));
+		log_event(LOG_LEVEL_ERROR, "configuration not reloaded", LOG_STR("error", e.text));
 		return;
 	}
 	config_needs_restart(&k->config, &fresh, &frozen);
@@ -462,7 +460,7 @@ static void reload(struct keeper *k)
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
 		send_to(&k->children[i], CHANNEL_RELOAD, fd);
 	close(fd);
-	log_write(LOG_LEVEL_INFO, "the configuration was reloaded", NULL);
+	log_write(LOG_LEVEL_INFO, "configuration reloaded", NULL);
 }
 
 static void handle_signal(struct keeper *k, int sig)
@@ -473,7 +471,8 @@ static void handle_signal(struct keeper *k, int sig)
 		reload(k);
 	else if (sig == SIGUSR2)
 		log_write(LOG_LEVEL_WARNING,
-			"this version cannot replace itself: stop and start it instead", NULL);
+			"SIGUSR2 ignored: this version cannot replace itself, restart it instead",
+			NULL);
 	else
 		stop(k, 0);
 }
@@ -517,7 +516,8 @@ static void act_on_time(struct keeper *k)
 	int64_t now = clock_monotonic_ms();
 
 	if (k->stopping && now >= k->stop_deadline) {
-		log_write(LOG_LEVEL_WARNING, "a child did not stop in time and is killed", NULL);
+		log_write(
+			LOG_LEVEL_WARNING, "child process did not stop in time, killing it", NULL);
 		kill_children(k);
 		k->stop_deadline = now + DRAIN_CONTROL_MS;
 	}
@@ -570,13 +570,12 @@ static int open_state(struct keeper *k, struct errtext *e)
 	if (k->statefile_fd < 0)
 		return k->statefile_fd;
 	if (was_set_aside)
-		log_event(LOG_LEVEL_WARNING,
-			"the state file was not usable; starting with a new one",
+		log_event(LOG_LEVEL_WARNING, "state file unusable, starting with a new one",
 			LOG_STR("error", e->text));
 	k->board_fd = board_create();
-	return k->board_fd < 0
-		? errtext_set(e, k->board_fd, "no shared memory: %s", strerror(-k->board_fd))
-		: 0;
+	return k->board_fd < 0 ? errtext_set(e, k->board_fd, "cannot create shared memory: %s",
+					 strerror(-k->board_fd))
+			       : 0;
 }
 
 static int open_everything(struct keeper *k, struct errtext *e)
