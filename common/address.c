@@ -140,7 +140,7 @@ static int new_socket(const struct address *a)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A path that nobody serves any more is left from a crash and may go; anything else may not. */
+/* Removes a socket that a crashed process left behind, and nothing else. */
 static int remove_stale_path(const struct address *a, struct errtext *e)
 {
 	struct stat st;

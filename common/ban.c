@@ -38,7 +38,7 @@ static bool is_in_force(const struct snapshot_ban *ban, int64_t now_ms)
 	return ban->expires_ms == 0 || now_ms < ban->expires_ms;
 }
 
-/* One look for each prefix length that the list has. */
+/* One search per prefix length in the list. */
 bool bans_cover(
 	const struct snapshot_ban *bans, uint32_t count, const struct ip *ip, int64_t now_ms)
 {

@@ -14,7 +14,7 @@
 
 /* For qsort(). No two rows of a list are equal. */
 int ban_order(const void *a, const void *b);
-/* Whether a ban that has not expired covers the address. Rows in ban_order(). */
+/* Does a ban that has not expired cover the address? Rows in ban_order(). */
 bool bans_cover(
 	const struct snapshot_ban *bans, uint32_t count, const struct ip *ip, int64_t now_ms);
 

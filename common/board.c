@@ -120,8 +120,8 @@ void board_observe_upstream(struct board_histogram *h, uint64_t ms)
 }
 
 /*
- * Rows of all kinds begin with their id. Open addressing without deletion: operators make few and
- * delete fewer; a full table is counted and costs a label, nothing else.
+ * Rows of all kinds begin with their id. Open addressing without deletion: operators make few rows and
+ * delete fewer. A full table is counted; it only costs a metric label.
  */
 static void *find_row(struct board *b, void *rows, size_t row_size, uint32_t id)
 {
@@ -152,7 +152,7 @@ struct board_account *board_account(struct board *b, uint32_t id)
 	return id ? find_row(b, b->accounts, sizeof(b->accounts[0]), id) : NULL;
 }
 
-/* Readers look where the writer would have put it; a row is never moved. */
+/* Readers probe like the writer; a row never moves. */
 static const void *look_up(const void *rows, size_t row_size, uint32_t id)
 {
 	uint32_t at = id * 2654435761u;
@@ -241,7 +241,7 @@ static int ring_read(const struct ring *r, uint64_t n, void *ret)
 	return 0;
 }
 
-/* The reader's board is mapped read-only; nothing here writes through these for it. */
+/* The reader's board is mapped read-only: readers never write through these pointers. */
 static struct ring request_ring(const struct board *b)
 {
 	struct board *rw = (struct board *)(uintptr_t)b;

@@ -1,8 +1,8 @@
 /*
- * The board: one shared memory block in which the agent counts and keeps its last requests, for
- * control to read. The keeper makes it (a memfd), so that counts survive an agent; the agent is the
- * only writer and stores plainly; control maps it read-only. Nothing is ever sent: a control process
- * that was away reads on where it stopped and counts what the ring has overwritten.
+ * The board: one shared memory block with the agent's counters and last requests, which control reads.
+ * The keeper makes it (a memfd), so that counts survive an agent. The agent is the only writer and
+ * stores without locks; control maps it read-only. No messages are sent: a restarted control process
+ * continues where it stopped and counts the rows that the ring has overwritten.
  */
 #ifndef RELAY_COMMON_BOARD_H
 #define RELAY_COMMON_BOARD_H
@@ -116,7 +116,7 @@ const struct metric_row *board_metric(enum board_counter_id id);
 
 /* Decision times: upper bounds 1 us, 2, 4, ... 2^15 us, +Inf. */
 #define BOARD_DECISION_BUCKETS 17
-/* Upstream times (O2), seconds: 0.01 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300, +Inf */
+/* Upstream times, seconds: 0.01 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300, +Inf */
 #define BOARD_UPSTREAM_BUCKETS 13
 extern const double board_upstream_bounds[BOARD_UPSTREAM_BUCKETS - 1]; /* seconds */
 
@@ -135,7 +135,7 @@ struct board_tenant {
 	board_counter noticed;	       /* notices at 80 % of a quota */
 };
 
-/* How an account or a way out stands: id, name, text */
+/* State of an account or of an egress to an upstream: id, name, text */
 #define BOARD_STANDINGS(X)                                                                         \
 	X(USABLE, "ok", "usable")                                                                  \
 	X(SUSPECT, "suspect", "an attempt failed: left alone for a moment")                        \
@@ -166,7 +166,7 @@ struct board_account {
 	board_counter standing; /* gauge: enum board_standing */
 	board_counter circuit;	/* gauge: enum circuit */
 	board_counter until_ms; /* gauge: Unix time at which the standing ends; 0 = not known */
-	board_counter epoch;	/* gauge: of the row that the standing is of */
+	board_counter epoch;	/* gauge: epoch of the row that the standing describes */
 	board_counter used;	/* gauge: of the upstream's own limits, in millionths */
 	board_counter refused_credential; /* gauge: the generation that was refused; 0 = none */
 	board_counter
@@ -175,14 +175,14 @@ struct board_account {
 	board_counter results[RESULT_CLASS_COUNT];
 };
 
-/* A way out: one upstream through one egress. */
+/* One upstream through one egress. */
 struct board_backend {
 	_Atomic uint32_t id;
 	uint32_t pad;
 	board_counter standing; /* as an account's */
 	board_counter circuit;
 	board_counter until_ms;
-	board_counter failures; /* connections that did not come about */
+	board_counter failures; /* connections that failed */
 };
 
 struct board_upstream {
@@ -208,7 +208,7 @@ struct board_request {
 	char label[64];	     /* the client's own id, empty for none */
 };
 
-/* Why an account was taken or not: id, text */
+/* Why an account was chosen or not: id, text */
 #define BOARD_REASONS(X)                                                                           \
 	X(TAKEN, "taken")                                                                          \
 	X(BOUND, "taken: the conversation is bound to it")                                         \
@@ -256,11 +256,11 @@ struct board_candidate {
 	uint8_t pad;
 };
 
-/* Where a limit stood when the request was decided. */
+/* State of a limit at the time of the decision. */
 struct board_limit {
 	uint8_t kind;	/* enum usage_kind: tenant or key */
 	uint8_t window; /* enum usage_window; USAGE_WINDOW_COUNT = concurrent requests */
-	uint8_t hit;	/* this one refused, or would have in shadow mode */
+	uint8_t hit;	/* this limit refused the request, or would have in shadow mode */
 	uint8_t pad;
 	uint32_t limit; /* never 0 */
 	uint32_t used;	/* before this request */
@@ -269,7 +269,7 @@ struct board_limit {
 enum board_action {
 	BOARD_ACTION_DENIED,
 	BOARD_ACTION_ALLOWED,
-	BOARD_ACTION_WAITED, /* was told to wait; a later row of the same id has the end */
+	BOARD_ACTION_WAITED, /* has to wait; a later row of the same id has the outcome */
 };
 
 /* A decision with its reasons, as `relayadm requests why` shows it. */
@@ -279,7 +279,7 @@ struct board_why {
 	int64_t decided_ms; /* Unix time */
 	uint32_t tenant, key, pool, account;
 	uint8_t action;	 /* enum board_action */
-	uint8_t refusal; /* enum refusal; of the wait: what it waited for */
+	uint8_t refusal; /* enum refusal; for a wait: its reason */
 	uint8_t shadow;	 /* a limit would have refused it */
 	uint8_t limit_count;
 	uint16_t candidate_count; /* kept */
@@ -289,12 +289,12 @@ struct board_why {
 	struct board_candidate candidates[BOARD_CANDIDATES];
 };
 
-/* An address that the agent has banned by itself; control takes it over into the store. */
+/* An address that the agent has banned; control copies the ban into the store. */
 struct board_ban {
 	_Atomic uint64_t sequence; /* as in board_request */
 	struct cidr network;
 	int64_t expires_ms; /* Unix time */
-	uint32_t bad_keys;  /* how many different ones came */
+	uint32_t bad_keys;  /* number of different ones */
 	uint32_t pad;
 };
 
@@ -302,7 +302,7 @@ struct board {
 	char magic[8];
 	uint32_t format;
 	uint32_t size;
-	int64_t created_ms; /* Unix time; tells one board from the next */
+	int64_t created_ms; /* Unix time; identifies the board */
 	board_counter counters[BOARD_COUNTER_COUNT];
 	board_counter refused[REFUSAL_COUNT];
 	board_counter frames[BOARD_FRAME_TYPES];
@@ -345,13 +345,13 @@ static inline uint64_t board_get(const board_counter *c)
 void board_observe_decision(struct board *b, uint64_t ns);
 void board_observe_upstream(struct board_histogram *h, uint64_t ms);
 
-/* Writer: the row of `id`, made when it is new; NULL (and BOARD_FULL counted) when there is no place. */
+/* Writer: the row of `id`, made if it is new. NULL, and BOARD_FULL counted, if the table is full. */
 struct board_tenant *board_tenant(struct board *b, uint32_t id);
 struct board_account *board_account(struct board *b, uint32_t id);
 struct board_upstream *board_upstream(struct board *b, uint32_t id);
 struct board_backend *board_backend(struct board *b, uint32_t id);
 
-/* Reader: NULL when the agent has made no row yet. */
+/* Reader: NULL if the agent has not made a row yet. */
 const struct board_tenant *board_find_tenant(const struct board *b, uint32_t id);
 const struct board_account *board_find_account(const struct board *b, uint32_t id);
 const struct board_backend *board_find_backend(const struct board *b, uint32_t id);

@@ -35,7 +35,7 @@ static void buffer_fail(struct buffer *b, int error)
 		b->error = error;
 }
 
-/* Room for `n` more bytes and the NUL. Secrets pass through buffers, so no realloc leaves copies. */
+/* Room for `n` more bytes and the NUL. Buffers hold secrets: no realloc, which would leave copies. */
 static bool buffer_reserve(struct buffer *b, size_t n)
 {
 	size_t max = b->max ? b->max : BUFFER_MAX_DEFAULT;

@@ -1,7 +1,7 @@
 /*
  * A growing text or byte buffer for everything off the request path: rendering, JSON, reports.
- * The first failure (out of memory, above `max`) sticks: later appends do nothing, buffer_error()
- * tells, so that callers check once at the end.
+ * The first failure (out of memory, above `max`) sticks: later appends do nothing, and callers check
+ * buffer_error() once at the end.
  */
 #ifndef RELAY_COMMON_BUFFER_H
 #define RELAY_COMMON_BUFFER_H

@@ -49,7 +49,7 @@ int channel_send(int fd, const struct channel_message *m, const int *fds, size_t
 	}
 }
 
-/* Takes every descriptor that came, so that none leaks; more than we have room for is an error. */
+/* Takes every received descriptor, so that none leaks; too many are an error. */
 static int take_fds(struct msghdr *msg, int ret_fds[CHANNEL_FDS_MAX])
 {
 	size_t taken = 0;

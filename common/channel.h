@@ -1,7 +1,7 @@
 /*
- * Messages between keeper, control and agent: SOCK_SEQPACKET pairs, one fixed struct a message,
- * descriptors beside it. Both ends are of one build; still, a message of a wrong size or type is
- * refused, because control and agent do not trust each other.
+ * Messages between keeper, control and agent: SOCK_SEQPACKET pairs, one fixed struct per message, with
+ * descriptors. Both ends are of the same build. Messages of a wrong size or type are refused anyway,
+ * because control and agent do not trust each other.
  */
 #ifndef RELAY_COMMON_CHANNEL_H
 #define RELAY_COMMON_CHANNEL_H
@@ -18,10 +18,10 @@ enum channel_type {
 	CHANNEL_SNAPSHOT_KEEP, /* agent -> keeper: version; fds = snapshot, key base it accepted */
 	CHANNEL_PEER,	       /* keeper -> child: fds[0] = the new channel to the other child */
 	CHANNEL_RELOAD,	       /* keeper -> child: fds[0] = the configuration's text, checked */
-	CHANNEL_DRAIN,	       /* keeper -> child: finish what is under way, then exit 0 */
-	CHANNEL_READY,	       /* child -> keeper: it serves */
+	CHANNEL_DRAIN,	       /* keeper -> child: finish the work in progress, then exit 0 */
+	CHANNEL_READY,	       /* child -> keeper: the child serves */
 	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
-	CHANNEL_GAUGE, /* control -> agent: fds[0] = what HAProxy has in progress, gauge.h */
+	CHANNEL_GAUGE, /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
 };
 
 struct channel_process {
@@ -43,8 +43,8 @@ int channel_pair(int ret_fds[2]);
 /* 0, -EAGAIN (queue full: the caller keeps the message), -EPIPE (peer gone), -errno. Keeps the fds open. */
 int channel_send(int fd, const struct channel_message *m, const int *fds, size_t nfds);
 /*
- * One message; received descriptors become the caller's, unused places are -1.
- * 0, -EAGAIN (nothing there), -EPIPE (peer gone), -EBADMSG (not a message; its fds were closed).
+ * One message. The caller owns the received descriptors; unused places are -1.
+ * 0, -EAGAIN (no message), -EPIPE (peer gone), -EBADMSG (not a message; its fds were closed).
  */
 int channel_receive(int fd, struct channel_message *ret, int ret_fds[CHANNEL_FDS_MAX]);
 

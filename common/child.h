@@ -1,4 +1,4 @@
-/* What the keeper hands to a child at fork. Descriptors are the child's to keep. */
+/* What the keeper hands to a child at fork. The child owns the descriptors. */
 #ifndef RELAY_COMMON_CHILD_H
 #define RELAY_COMMON_CHILD_H
 

@@ -1,7 +1,7 @@
 /*
- * The gauge: what HAProxy says is in progress, one row for each `tenant|key|account` (SEAM.md "End
- * records"). Control reads it from every HAProxy process and hands it to the agent in a sealed memfd:
- * a head, then the rows.
+ * The gauge: HAProxy's count of requests in progress, one row per `tenant|key|account`
+ * (docs/PROTOCOL.md, end records). Control reads it from every HAProxy process and hands it to the
+ * agent in a sealed memfd: a head, then the rows.
  */
 #ifndef RELAY_COMMON_GAUGE_H
 #define RELAY_COMMON_GAUGE_H

@@ -21,16 +21,16 @@ struct cidr {
 struct ip ip_from_v4(const uint8_t *four);
 struct ip ip_from_v6(const uint8_t *sixteen);
 bool ip_is_v4(const struct ip *ip);
-/* 0 or -EINVAL. Plain addresses only, no zone, no brackets. */
+/* 0 or -EINVAL. Only plain addresses, without zone or brackets. */
 int ip_parse(struct slice s, struct ip *ret);
-/* "10.0.0.0/8", "::1", "127.0.0.1". Host bits that are set are refused: -EINVAL. */
+/* "10.0.0.0/8", "::1", "127.0.0.1". -EINVAL also if a host bit is set. */
 int cidr_parse(struct slice s, struct cidr *ret);
 /* Comma-separated. At most `max` networks: 0, -EINVAL, -E2BIG. An empty slice is an empty list. */
 int cidr_parse_list(struct slice s, struct cidr *out, size_t max, size_t *ret_n);
-/* The network of `bits` (0..128) that the address lies in. */
+/* The network of `bits` (0..128) that contains the address. */
 struct cidr cidr_of(const struct ip *ip, uint8_t bits);
 bool cidr_has(const struct cidr *net, const struct ip *ip);
-/* True also for an empty list: no list means no restriction. */
+/* An empty list means no restriction: true. */
 bool cidr_list_allows(const struct cidr *nets, size_t n, const struct ip *ip);
 
 #define IP_TEXT_SIZE 48

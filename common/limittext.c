@@ -10,15 +10,15 @@
 
 #define OF(p) (1u << PROVIDER_##p)
 
-/* A limit is told by how much of it is used, or by how much it is and how much is left. */
+/* Upstreams report the used share of a limit, or the limit and the rest. */
 struct limit {
 	unsigned providers;
 	const char *used; /* NULL = by limit and left */
-	unsigned whole;	  /* what `used` says of a full one; beyond twice that it is rubbish */
+	unsigned whole; /* the value of `used` for a full limit; more than twice that is invalid */
 	const char *limit;
 	const char *left;
 	const char *end;
-	const char *end_too; /* asked when `end` tells nothing; may be NULL */
+	const char *end_too; /* read if `end` is absent; may be NULL */
 };
 
 static const struct limit limits[] = {
@@ -50,7 +50,7 @@ static int64_t at_most(int64_t ms, int64_t max_ms)
 	return ms < max_ms ? ms : max_ms;
 }
 
-/* Unix time of a bare number, 0 when it is none. */
+/* Unix time of a bare number; 0 if it is not a number. */
 static int64_t time_of_number(struct slice value, int64_t now_ms)
 {
 	uint64_t micro;
@@ -95,7 +95,7 @@ int64_t limittext_retry(struct slice text, int64_t now_ms)
 	return ms > now_ms ? at_most(ms, now_ms + LIMITTEXT_RETRY_MAX_MS) : 0;
 }
 
-/* `part` of `whole`, both at most 2^47; more than all of it is all of it. */
+/* `part` of `whole`, both at most 2^47; never more than the whole. */
 static uint16_t share(uint64_t part, uint64_t whole)
 {
 	return (uint16_t)(part >= whole ? LIMITTEXT_FULL : part * LIMITTEXT_FULL / whole);
@@ -138,7 +138,7 @@ static bool read_limit(
 	return true;
 }
 
-/* Of two that are as full, the one that lasts longer. */
+/* Of two limits that are equally full, the one that lasts longer. */
 static bool is_fuller(const struct limittext_use *a, const struct limittext_use *b)
 {
 	return a->used > b->used || (a->used == b->used && a->until_ms > b->until_ms);

@@ -160,7 +160,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	if (!sink.is_terminal)
 		l.text[l.n++] = '}';
 	l.text[l.n++] = '\n';
-	/* a log that cannot be written has nobody left to tell */
+	/* there is no other place to report a failure of the log */
 	ssize_t ignored = write(STDERR_FILENO, l.text, l.n);
 	(void)ignored;
 }

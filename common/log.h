@@ -1,6 +1,6 @@
 /*
- * Log lines on stderr: one JSON object a line, or text on a terminal. The sink is the only global
- * of the product. Fields never hold keys, tokens or bodies; see O3.
+ * Log lines on stderr: one JSON object per line, or text on a terminal. The sink is the only global
+ * variable of the product. Fields never hold keys, tokens or bodies.
  *
  *   log_event(LOG_LEVEL_INFO, "snapshot accepted", LOG_INT("version", v), LOG_STR("from", s));
  */
@@ -42,7 +42,7 @@ struct log_field {
 /* `role` is "keeper", "control", "agent" or a tool's name; kept by pointer. */
 void log_init(const char *role, enum log_level level);
 void log_set_level(enum log_level level);
-/* Whether a line of this level would be written: spares its making on hot paths. */
+/* Would a line of this level be written? Saves formatting on hot paths. */
 bool log_is_on(enum log_level level);
 /* 0 or -EINVAL. Names: error, warning, info, debug. */
 int log_level_parse(struct slice name, enum log_level *ret);

@@ -1,4 +1,4 @@
-/* Strict numbers, durations and sizes from text: the whole slice or nothing, never clipped. */
+/* Strict numbers, durations and sizes: the whole slice must match; values are never clipped. */
 #ifndef RELAY_COMMON_NUM_H
 #define RELAY_COMMON_NUM_H
 
@@ -15,7 +15,7 @@ int num_parse_duration(struct slice s, uint64_t max_ms, uint64_t *ret_ms);
 int num_parse_size(struct slice s, uint64_t max, uint64_t *ret);
 /* "0..1" with up to six decimals, as millionths. */
 int num_parse_fraction(struct slice s, uint32_t *ret_ppm);
-/* Digits, and a point with more of them if need be, as millionths; what is finer is cut off. */
+/* Digits, optionally with a fraction, as millionths; further digits are cut off. */
 int num_parse_decimal(struct slice s, uint32_t max_whole, uint64_t *ret_micro);
 
 /* Shortest exact form: 90000 -> "90s", 3600000 -> "1h", 0 -> "0". `out` needs NUM_DURATION_SIZE. */

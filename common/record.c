@@ -149,13 +149,13 @@ int record_parse_mark(struct slice text, struct record_mark *ret)
 	return 0;
 }
 
-/* `-` stands for what HAProxy does not have. */
+/* HAProxy writes `-` for an absent value. */
 static struct slice present(struct slice field)
 {
 	return slice_eq_str(field, "-") ? (struct slice){NULL, 0} : field;
 }
 
-/* HAProxy writes -1 for a phase that was not reached, and a leading + when it was logged early. */
+/* HAProxy writes -1 for a phase that was not reached, and a leading + if it logged early. */
 static int parse_time(struct slice s, int32_t *ret)
 {
 	int64_t value;

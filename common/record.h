@@ -1,7 +1,7 @@
 /*
- * The end-of-request record: one datagram, HAProxy's log line of a frontend of ours, written in
- * `format raw`. Fields are separated by single spaces and stand in the order of RECORD_FIELDS; the
- * last one runs to the end of the line. A value that is absent is `-`.
+ * The end record of a request: one datagram with the log line of one of our frontends, in `format raw`.
+ * Single spaces separate the fields, in the order of RECORD_FIELDS; the last field extends to the end of
+ * the line. An absent value is `-`.
  */
 #ifndef RELAY_COMMON_RECORD_H
 #define RELAY_COMMON_RECORD_H
@@ -14,7 +14,7 @@
 #define RECORD_MAGIC "relay1"
 #define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
 
-/* id, HAProxy log-format expression; the secret and gen expressions are given by the renderer */
+/* id, HAProxy log-format expression; record_log_format() writes secret and gen */
 #define RECORD_FIELDS(X)                                                                           \
 	X(MAGIC, RECORD_MAGIC)                                                                     \
 	X(SECRET, NULL)                                                                            \
@@ -47,15 +47,14 @@ enum record_field {
 };
 
 /*
- * What the agent said of an attempt, so that its record can be judged without any memory of it: which
- * one it was, in which states of the circuits of account and backend it was let out, and with which
- * credential.
+ * What the agent knew about an attempt, so that its record can be judged without other state: the
+ * number of the attempt, the generations of the circuits of account and backend, and the credential.
  */
 struct record_mark {
 	uint32_t attempt; /* 1 = the client's own stream; 0 = a probe, or no mark */
 	uint32_t account_generation;
 	uint32_t backend_generation;
-	uint32_t credential; /* generation of the credential that it was given */
+	uint32_t credential; /* generation of its credential */
 	bool is_probe;
 };
 
@@ -65,30 +64,31 @@ struct record {
 	uint32_t tenant; /* ids of `track`; 0 = not known */
 	uint32_t key;
 	uint32_t account;
-	struct slice frontend; /* one of SEAM_FRONTEND*; into the datagram, as all slices here */
+	struct slice
+		frontend; /* one of SEAM_FRONTEND*; points into the datagram, like all slices here */
 	struct slice backend;
-	struct slice server; /* empty when the request was never sent on */
-	unsigned status;     /* 0 when no answer was made */
+	struct slice server; /* empty if the request was never forwarded */
+	unsigned status;     /* 0 if there was no response */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	int32_t ttfb_ms;     /* queue + connect + response; -1 when no answer began */
-	int32_t duration_ms; /* of the whole request; -1 when unknown */
+	int32_t ttfb_ms;     /* queue + connect + response; -1 if no response began */
+	int32_t duration_ms; /* of the whole request; -1 if unknown */
 	char termination[3]; /* HAProxy's two letters; "--" is a normal end */
 	unsigned retries;
 	struct slice code;  /* refusal code, empty for none */
-	struct slice label; /* the client's own request id or traceparent, empty for none */
+	struct slice label; /* the client's request id or traceparent, empty for none */
 	struct record_mark mark;
 	struct slice limits;
 };
 
 enum record_result {
 	RECORD_OK,
-	RECORD_BAD,    /* not of this form */
-	RECORD_FORGED, /* of this form, but not with this secret */
-	RECORD_OTHER, /* HAProxy's own: a proxy that stopped, a connection that never was a request */
+	RECORD_BAD,    /* malformed */
+	RECORD_FORGED, /* well-formed, but with another secret */
+	RECORD_OTHER, /* another line of HAProxy: a stopped proxy, a connection without a request */
 };
 
-/* `secret` empty means that none is asked for (Unix sockets). Constant time in the secret. */
+/* An empty `secret` means no check (Unix sockets). Constant time in the secret. */
 enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret);
 
 /* The log-format string for HAProxy. 0 or -ENOSPC. */

@@ -13,7 +13,7 @@
 #define BODY_LEN (PREFIX_LEN + RELAYKEY_RANDOM_LEN)
 #define CHECKSUM_LEN 6
 #define HMAC_BLOCK 64
-/* the largest multiple of 62 in a byte: bytes above are drawn again, so that no letter is favoured */
+/* the largest multiple of 62 in a byte: larger bytes are redrawn, so that all letters are equally likely */
 #define UNBIASED 248
 
 static_assert(sizeof(SHA256_CTX) <= 128, "a hash state fits its place");

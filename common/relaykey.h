@@ -1,5 +1,5 @@
 /*
- * Relay keys (CONTRACT.md "Relay keys"): `rk_` + 30 base62 characters + 6 base62 characters of CRC-32.
+ * Relay keys: `rk_` + 30 base62 characters + 6 base62 characters of CRC-32.
  * Stored and looked up as HMAC-SHA-256 under the hash secret; the two hash states are computed once,
  * because OpenSSL's HMAC allocates on every call.
  */
@@ -19,7 +19,7 @@ struct relaykey_hasher {
 	unsigned char state[2][128]; /* inner and outer SHA-256 state */
 };
 
-/* `out` gets RELAYKEY_LEN characters and a NUL. 0 or -EIO when there is no randomness. */
+/* `out` gets RELAYKEY_LEN characters and a NUL. 0, or -EIO without randomness. */
 int relaykey_generate(char *out);
 /* Length, prefix, alphabet and checksum. */
 bool relaykey_is_well_formed(struct slice key);

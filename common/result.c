@@ -8,24 +8,25 @@
 #define LIKE_OPENAI (OF(OPENAI) | OF(CODEX) | OF(GENERIC))
 
 /*
- * HAProxy's manual, "Session state at disconnection": who ended the session, and in which phase. In
- * the data phase and after it the status is the upstream's; before, it is HAProxy's own.
+ * HAProxy's manual, "Session state at disconnection": which side ended the session, in which phase. From
+ * the data phase on the status is the upstream's; before, it is HAProxy's own.
  */
 #define ANSWERED "-CcSsPDKU", "-DL"
 #define ENDED_WELL "-Ss", "-L"
 #define IN_ANY_PHASE NULL
 
 enum flag {
-	CONNECT = 1,  /* no connection came about */
-	FALLBACK = 2, /* the most harmless class; the answer itself is not known */
+	CONNECT = 1,  /* no connection */
+	FALLBACK = 2, /* an unknown response: the most harmless class */
 };
 
 struct row {
 	unsigned providers;
 	unsigned first, last; /* statuses */
 	const char *who;
-	const char *phase;					/* NULL = any */
-	int64_t (*window)(struct slice limits, int64_t now_ms); /* must tell an end; NULL = fits */
+	const char *phase; /* NULL = any */
+	int64_t (*window)(
+		struct slice limits, int64_t now_ms); /* must find an end; NULL = matches */
 	enum result_class class;
 	unsigned flags;
 };
@@ -40,7 +41,7 @@ static int64_t ahead(int64_t end_ms, int64_t now_ms)
 	return end_ms > now_ms ? end_ms : 0;
 }
 
-/* Codex's body of a used-up plan. */
+/* Codex's body for an exhausted plan. */
 static int64_t told_by_body(struct slice limits, int64_t now_ms)
 {
 	if (!has_type(limits, "usage_limit_reached"))
@@ -67,7 +68,7 @@ static int64_t told_by_unified_status(struct slice limits, int64_t now_ms)
 	return ahead(limittext_end(limits, "aur", now_ms), now_ms);
 }
 
-/* A plan or a budget is used up, and nobody says until when. */
+/* A plan or a budget is exhausted, without an end. */
 static int64_t quota_without_end(struct slice limits, int64_t now_ms)
 {
 	static const char *const types[] = {
@@ -83,7 +84,7 @@ static int64_t quota_without_end(struct slice limits, int64_t now_ms)
 	return 0;
 }
 
-/* The first row that fits is the class. */
+/* The first matching row decides. */
 static const struct row rows[] = {
 	{LIKE_OPENAI, 429, 429, ANSWERED, told_by_body, RESULT_WINDOW, 0},
 	{OF(CODEX), 429, 429, ANSWERED, told_by_percentage, RESULT_WINDOW, 0},
@@ -107,15 +108,15 @@ static const struct row rows[] = {
 	{ANY, 500, 599, ANSWERED, NULL, RESULT_SERVER, FALLBACK},
 
 	{ANY, 200, 399, ENDED_WELL, NULL, RESULT_SUCCESS, 0},
-	/* A tunnel has no end but that somebody leaves. */
+	/* A tunnel always ends because one side disconnects. */
 	{ANY, 101, 101, "-Ss", "-DL", NULL, RESULT_SUCCESS, 0},
 
 	{ANY, 0, 999, "Cc", IN_ANY_PHASE, NULL, RESULT_CLIENT, 0},
 	{ANY, 0, 999, "Ss", "C", NULL, RESULT_NETWORK, CONNECT},
 	{ANY, 0, 999, "SsP", "HD", NULL, RESULT_NETWORK, 0},
-	/* HAProxy answered by itself or ended the stream: not the account's doing. */
+	/* HAProxy generated the response or ended the stream: not the account's fault. */
 	{ANY, 0, 999, "LPRIDKU", IN_ANY_PHASE, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 0, 999, "Ss", "Q", NULL, RESULT_PAYLOAD, 0}, /* nor is a wait in HAProxy's queue */
+	{ANY, 0, 999, "Ss", "Q", NULL, RESULT_PAYLOAD, 0}, /* nor is a timeout in HAProxy's queue */
 };
 
 static bool has_letter(const char *letters, char letter)
@@ -132,7 +133,7 @@ static bool row_fits(const struct row *r, enum provider p, const struct result_a
 	return has_letter(r->who, a->termination[0]) && has_letter(r->phase, a->termination[1]);
 }
 
-/* What the upstream had answered, where HAProxy answered in its place. */
+/* The upstream's response, if HAProxy replaced it. */
 static struct result_answer answer_of_upstream(const struct result_answer *a)
 {
 	uint64_t status;

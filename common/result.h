@@ -1,6 +1,6 @@
 /*
- * What became of an attempt, by provider (H3, H4; DESIGN.md "Health"). Only the right class hurts an
- * account; an answer that no row knows falls into the most harmless class that fits its status.
+ * The outcome of an attempt, by provider (docs/DESIGN.md, health). Only some classes count against an
+ * account; an unknown response gets the most harmless class that fits its status.
  */
 #ifndef RELAY_COMMON_RESULT_H
 #define RELAY_COMMON_RESULT_H
@@ -13,15 +13,15 @@
 
 enum result_class {
 	RESULT_SUCCESS,
-	RESULT_BURST,	 /* 429 without a window: a moment's rest */
+	RESULT_BURST,	 /* 429 without a window: a short cool-down */
 	RESULT_WINDOW,	 /* 429 with a reset: unusable until exactly then */
 	RESULT_AUTH,	 /* 401: the credential */
 	RESULT_DENIED,	 /* 403: the account */
 	RESULT_PAYLOAD,	 /* the request itself: neutral */
 	RESULT_OVERLOAD, /* 503, 529 */
 	RESULT_SERVER,	 /* other 5xx */
-	RESULT_NETWORK,	 /* connect, TLS, empty, rubbish, cut off */
-	RESULT_CLIENT,	 /* the client left: neutral */
+	RESULT_NETWORK,	 /* connect, TLS, empty, invalid, truncated */
+	RESULT_CLIENT,	 /* the client disconnected: neutral */
 	RESULT_CLASS_COUNT,
 };
 
@@ -30,25 +30,25 @@ const char *result_class_name(enum result_class c);
 
 /* What HAProxy saw of an attempt. */
 struct result_answer {
-	unsigned status;     /* 0 when no answer was made */
+	unsigned status;     /* 0 if there was no response */
 	char termination[3]; /* HAProxy's two letters; "--" is a normal end */
 	struct slice limits; /* as RESULT_HEADERS writes them; empty = none */
 };
 
 struct result {
 	enum result_class class;
-	bool known;   /* a row of the table fits; else log it once */
-	bool connect; /* of NETWORK: no connection came about. The way out failed, not the account */
-	int64_t until_ms; /* WINDOW: when it ends; BURST: when to come again. Unix time; 0 = not told */
-	/* How full the fullest of the upstream's own limits is, in 1/65535; meaningful with has_used. */
+	bool known;	  /* a row of the table matches; else log it once */
+	bool connect;	  /* of NETWORK: no connection. The egress failed, not the account */
+	int64_t until_ms; /* WINDOW: its end; BURST: when to retry. Unix time; 0 = unknown */
+	/* Used share of the upstream's fullest limit, in 1/65535; valid with has_used. */
 	bool has_used;
 	uint16_t used;
-	int64_t used_until_ms; /* when that one resets; Unix time, 0 = not told */
+	int64_t used_until_ms; /* when that limit resets; Unix time, 0 = unknown */
 };
 
 /*
- * Limit headers that HAProxy puts into txn.relay.lim of an answer, as `key=value;` for each present
- * one; a value is cut to RESULT_VALUE_MAX bytes. Rows: key, header.
+ * Limit headers of a response that HAProxy copies into txn.relay.lim, as `key=value;` for each present
+ * header; a value is cut to RESULT_VALUE_MAX bytes. Rows: key, header.
  */
 #define RESULT_VALUE_MAX 48
 #define RESULT_LIMITS_MAX 1024
@@ -87,10 +87,10 @@ struct result {
 #define RESULT_BODY_TYPE "bt"
 #define RESULT_BODY_RESETS_AT "br"
 #define RESULT_BODY_RESETS_IN "bs"
-/* The upstream's own status, where HAProxy put an answer of its own in place of the upstream's. */
+/* The upstream's status, if HAProxy replaced the upstream's response. */
 #define RESULT_STATUS "st"
 
-/* For how long a quota counts as used up when nothing tells its end; a probe may find out earlier. */
+/* How long a quota counts as exhausted if its end is unknown; a probe may find out earlier. */
 #define RESULT_QUOTA_MS ((int64_t)3600 * 1000)
 
 struct result_header {
@@ -98,14 +98,14 @@ struct result_header {
 	const char *header; /* lower case */
 };
 /*
- * The headers that a provider's answers may carry; ends with a NULL key. The common ones and its own
- * family; a generic upstream is taken to speak OpenAI's.
+ * The limit headers of a provider's responses; ends with a NULL key. The common headers and the
+ * provider's family; for a generic upstream OpenAI's.
  */
 const struct result_header *result_headers(enum provider p);
 
 /*
- * An error that the upstream answered counts by its status, also when the body was cut off or not
- * waited for. A termination tells the rest.
+ * An error response of the upstream counts by its status, even if its body was cut off or not read.
+ * Otherwise the termination decides.
  */
 void result_classify(
 	enum provider p, const struct result_answer *a, int64_t now_ms, struct result *ret);

@@ -1,6 +1,6 @@
 /*
- * The names that HAProxy's rendered files and the agent share (SEAM.md). The renderer writes them,
- * the agent looks them up; a name stands nowhere else.
+ * The names that HAProxy's rendered files and the agent share (docs/PROTOCOL.md). The renderer writes
+ * them, the agent looks them up; no other file repeats a name.
  */
 #ifndef RELAY_COMMON_SEAM_H
 #define RELAY_COMMON_SEAM_H
@@ -11,26 +11,26 @@
 #define SEAM_SECRET_ENV "SPOA_RELAY_SECRET"
 #define SEAM_SECRET_MAX 128
 
-/* messages of issue-spanning use; group names equal message names */
+/* messages; each group has the name of its message */
 #define SEAM_MSG_DECIDE "decide"
 #define SEAM_MSG_DECIDE2 "decide2"
-/* of SEAM_ENGINE_WAIT; the same arguments and `since`: they act like decide, but may be answered late */
+/* of SEAM_ENGINE_WAIT: like decide, with the argument `since`, but the agent may answer late */
 #define SEAM_MSG_WAIT "wait"
 #define SEAM_MSG_WAIT2 "wait2"
-/* of SEAM_ENGINE: the same stream's next attempt, after HAProxy took it back from a server */
+/* of SEAM_ENGINE: the request's next attempt, after one failed at a server */
 #define SEAM_MSG_AGAIN "again"
 #define SEAM_MSG_AGAIN2 "again2"
-/* of SEAM_ENGINE: the head of an answer, only when `watch` was set */
+/* of SEAM_ENGINE: the head of a response, only if `watch` was set */
 #define SEAM_MSG_RESPOND "respond"
-/* of SEAM_ENGINE: control's own request to an account, on the internal frontend */
+/* of SEAM_ENGINE: a probe of an account by control, on the internal frontend */
 #define SEAM_MSG_PROBE "probe"
-#define SEAM_WAIT_MS 30000	      /* longest time that one answer is held */
+#define SEAM_WAIT_MS 30000	      /* the agent answers within this time */
 #define SEAM_WAIT_PROCESSING_MS 35000 /* HAProxy's `timeout processing` for it */
-#define SEAM_WAIT_REPEATS 20	      /* wait2 is asked so often at most */
+#define SEAM_WAIT_REPEATS 20	      /* HAProxy sends wait2 at most this often */
 
 /*
  * Arguments of decide and decide2: id, name, longest value in bytes (0 = not a string). The renderer
- * cuts at longest + 1, so that the agent can tell a value that was too long: `bad_request`.
+ * cuts at longest + 1, so that the agent recognises a value that was too long: `bad_request`.
  */
 #define SEAM_DECIDE_ARGS(X)                                                                        \
 	X(GEN, "gen", 0)		     /* int: number of the rendered configuration */       \
@@ -107,18 +107,18 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_SHAPE_OPENAI "openai"
 #define SEAM_SHAPE_ANTHROPIC "anthropic"
 
-/* Answers that become account_switched where another account could serve (SEAM.md). */
+/* Responses that become account_switched if another account could serve. */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529
 #define SEAM_SWITCH_STATUSES_TEXT "401 403 429 503 529"
 
-/* Names of the frontends: of clients, of further attempts, of control's own requests. */
+/* Names of the frontends: for clients, for further attempts, for internal requests. */
 #define SEAM_FRONTEND "relay-in"
 #define SEAM_FRONTEND_AGAIN "relay-again"
 #define SEAM_FRONTEND_INTERNAL "relay-internal"
 
 /*
- * Each egress backend has the real server and two at the frontend for further attempts; the record's
- * `server` tells which one had the stream last (SEAM.md "End records").
+ * Each egress backend has the real server and two servers that lead to the frontend for further
+ * attempts. The end record names the server that had the stream last.
  */
 #define SEAM_SERVER_OUT "out"
 #define SEAM_SERVER_AGAIN "again" /* again1, again2 */
@@ -133,7 +133,10 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_HEADER_VAR_SIZE 11
 const char *seam_header_var(const char *header, char *out);
 
-/* Bounds of what one decision can say, so that 20 ACKs fit in one buffer (HAPROXY.md 4). */
+/*
+ * Bounds of one decision, so that 20 ACKs fit in one buffer of HAProxy: from 3.1 on larger ones stall
+ * pipelined connections.
+ */
 #define SEAM_CREDENTIAL_MAX 4096 /* bearer or API key */
 #define SEAM_HEADERS_MAX 8	 /* extra headers of one account and its upstream together */
 #define SEAM_HEADER_NAME_MAX 64

@@ -1,6 +1,6 @@
 /*
  * SipHash-2-4 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"): a short keyed hash for tables
- * that strangers fill. Without the key nobody can make two texts meet.
+ * with keys from clients. Without the key a client cannot produce collisions.
  */
 #ifndef RELAY_COMMON_SIPHASH_H
 #define RELAY_COMMON_SIPHASH_H

@@ -46,7 +46,7 @@ static inline struct slice slice_cut(struct slice a, size_t n)
 	return (struct slice){a.p, n < a.n ? n : a.n};
 }
 
-/* Takes what stands before the first `sep` off `*rest`. Returns false when `*rest` was used up. */
+/* Takes the text before the first `sep` off `*rest`. Returns false if `*rest` was used up. */
 bool slice_next(struct slice *rest, char sep, struct slice *ret_field);
 
 struct slice slice_trim(struct slice a);

@@ -252,7 +252,7 @@ static int open_sections(const char *block, size_t size, struct snapshot *s, str
 	return 0;
 }
 
-/* A key of its own, so that no hash of a conversation says anything about those of keys. */
+/* A separate key: hashes of conversations reveal nothing about hashes of relay keys. */
 static void derive_conversation_key(struct snapshot *s)
 {
 	uint8_t hash[RELAYKEY_HASH_LEN];

@@ -1,6 +1,6 @@
 /*
  * The snapshot: configuration and accounts as the agent needs them, immutable, in one flat block that
- * control builds, seals in a memfd and hands over; and the key table, the same in a block of its own.
+ * control builds, seals in a memfd and hands to the agent. The key table is a separate block.
  *
  * Rows are fixed-size and refer to each other by index; keys refer by id, because the key base
  * outlives snapshots. snapshot_open() checks every reference once, so that readers need no checks.
@@ -33,7 +33,7 @@ struct snapshot_range {
 	uint32_t count;
 };
 
-/* 0 = unlimited everywhere (L8) */
+/* 0 = unlimited everywhere */
 struct snapshot_limits {
 	uint32_t rps, rpm, rph, concurrency;
 	uint32_t daily, monthly;
@@ -47,7 +47,7 @@ enum snapshot_wait {
 
 #define SNAPSHOT_TENANT_ENABLED 1u
 #define SNAPSHOT_TENANT_SHADOW 2u
-#define SNAPSHOT_TENANT_OWN 4u /* the operator's own: served in self-use mode too */
+#define SNAPSHOT_TENANT_OWN 4u /* belongs to the operator: served in self-use mode too */
 
 struct snapshot_tenant {
 	uint32_t id;
@@ -84,7 +84,7 @@ enum snapshot_auth {
 
 #define SNAPSHOT_ACCOUNT_SUSPENDED 1u
 #define SNAPSHOT_ACCOUNT_NO_CREDENTIAL 2u
-#define SNAPSHOT_ACCOUNT_REFRESHABLE 4u /* a refused credential is renewed by control */
+#define SNAPSHOT_ACCOUNT_REFRESHABLE 4u /* control renews a refused credential */
 #define SNAPSHOT_ACCOUNT_NEEDS_LOGIN 8u /* its refresh token is used up */
 
 struct snapshot_account {
@@ -107,7 +107,7 @@ struct snapshot_account {
 	uint32_t pad;
 };
 
-/* One way out of an account: an egress, and the backends that were ever made for it, newest first. */
+/* One egress of an account, and all backends that were ever made for it, newest first. */
 struct snapshot_account_egress {
 	uint32_t egress; /* index */
 	uint32_t pad;
@@ -126,7 +126,7 @@ struct snapshot_backend {
 	struct snapshot_text strip; /* taken off the path first; likewise */
 };
 
-/* An extra header with its value; the slot's variable is known to first_gen..last_gen. */
+/* An extra header with its value; the generations first_gen..last_gen know its variable. */
 struct snapshot_header {
 	struct snapshot_text variable; /* h_XXXXXXXX */
 	struct snapshot_text value;
@@ -203,7 +203,7 @@ struct snapshot_health {
 	uint64_t recovery_ms;
 	uint32_t attempts;	   /* of one request, 1..STATEFILE_ATTEMPTS */
 	uint32_t retry_percent;	   /* of a tenant's requests that may be tried again */
-	uint32_t retry_per_second; /* and so many besides */
+	uint32_t retry_per_second; /* plus this many */
 	uint32_t pad;
 };
 
@@ -213,7 +213,7 @@ struct snapshot_head {
 	uint32_t flags;	   /* SNAPSHOT_SITE_* */
 	uint64_t size;	   /* of the whole block */
 	uint64_t version;  /* rises with every change of the store */
-	uint64_t keybase;  /* id of the key base that goes with it */
+	uint64_t keybase;  /* id of its key base */
 	uint64_t max_body; /* bytes; 0 = unlimited */
 	int64_t created_ms;
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
@@ -223,7 +223,7 @@ struct snapshot_head {
 	uint64_t sticky_ttl_ms;
 	uint64_t bad_keys_max; /* different bad keys from one address in a minute; 0 = no bans */
 	uint64_t ban_ms;       /* how long such an address is banned */
-	uint64_t bans_taken;   /* board bans that the section BAN already answers for */
+	uint64_t bans_taken;   /* number of board bans that the section BAN includes */
 	struct snapshot_health health;
 	struct {
 		uint64_t offset; /* multiple of 8 */
@@ -231,7 +231,7 @@ struct snapshot_head {
 	} sections[SNAPSHOT_SECTION_COUNT];
 };
 
-/* A checked key table, in a snapshot or in a base of its own. */
+/* A checked key table, in a snapshot or in a separate base. */
 struct keytable {
 	const struct snapshot_key *keys;
 	const uint32_t *buckets; /* open addressing; index + 1, 0 = empty */
@@ -252,7 +252,7 @@ struct snapshot {
 	uint8_t conversation_key[SIPHASH_KEY_LEN]; /* of the hashes of conversations */
 };
 
-/* Checks both blocks whole. 0 or -EBADMSG with what is wrong. */
+/* Checks both blocks completely. 0, or -EBADMSG with the reason. */
 int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
 	struct snapshot *ret, struct errtext *e);
 /* Checks a key table alone. */
@@ -263,7 +263,7 @@ const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id);
 /* NULL when there is none. */
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
-/* The newest word on a key: the log, else the base. `ret_table` owns its networks. */
+/* The newest row of a key: from the log, else from the base. `ret_table` owns its networks. */
 const struct snapshot_key *snapshot_key(const struct snapshot *s,
 	const uint8_t hash[RELAYKEY_HASH_LEN], const struct keytable **ret_table);
 
@@ -277,7 +277,7 @@ struct snapshot_map {
 	const void *block;
 	size_t size;
 };
-/* Maps a memfd read-only after checking its seals, so that nobody can change or cut it below us. */
+/* Maps a memfd read-only. Checks its seals first: no other process can change or truncate it. */
 int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e);
 void snapshot_map_close(struct snapshot_map *m);
 
@@ -300,8 +300,8 @@ int snapshot_builder_finish(
 	struct snapshot_builder *b, const struct snapshot_head *head, struct buffer *out);
 
 /*
- * Appends a key table to `out`. Ranges of `keys` index `networks`. Of two keys with one hash the
- * later wins. 0, -ENOMEM, -EFBIG.
+ * Appends a key table to `out`. Ranges of `keys` index `networks`. Of two keys with the same hash the
+ * later one counts. 0, -ENOMEM, -EFBIG.
  */
 int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
 	const struct cidr *networks, uint32_t network_count, struct buffer *out);

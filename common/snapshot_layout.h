@@ -1,4 +1,4 @@
-/* What the reader and the builder of snapshots share and nobody else needs. */
+/* Shared by the reader and the builder of snapshots only. */
 #ifndef RELAY_COMMON_SNAPSHOT_LAYOUT_H
 #define RELAY_COMMON_SNAPSHOT_LAYOUT_H
 

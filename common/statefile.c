@@ -21,7 +21,7 @@
 static_assert(sizeof(struct statefile_usage) == 64, "usage is one cache line");
 static_assert(sizeof(struct statefile_lease) == 128, "a lease is two cache lines");
 static_assert(sizeof(struct statefile_health) == 192, "health is three cache lines");
-static_assert(sizeof(struct statefile_head) <= PAGE, "the head has a page of its own");
+static_assert(sizeof(struct statefile_head) <= PAGE, "the head fits in one page");
 
 struct table_shape {
 	uint32_t row_size;
@@ -106,7 +106,7 @@ static int check(int fd, struct errtext *e)
 	return error;
 }
 
-/* Blocks are reserved now: a full disk must not become a SIGBUS in the agent later. */
+/* Reserve the blocks now, so that a full disk cannot cause a SIGBUS in the agent later. */
 static int make(int fd)
 {
 	struct statefile_head h = make_head();
@@ -119,7 +119,7 @@ static int make(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Between our open and our lock another instance may have set the file aside and made a new one. */
+/* Between our open and our lock another instance may have renamed the file and made a new one. */
 static bool is_at_path(int fd, const char *path)
 {
 	struct stat ours;
@@ -181,7 +181,7 @@ static int open_or_create(const char *path, int *ret_set_aside, struct errtext *
 		return fd;
 	if (check(fd, e) == 0)
 		return fd;
-	/* the old file stays locked until the new one is there, or two instances could swap theirs */
+	/* keep the old file locked until the new one exists, or two instances could swap files */
 	int made = set_aside(path, e);
 	if (!made) {
 		*ret_set_aside = 1;

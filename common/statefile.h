@@ -1,10 +1,10 @@
 /*
- * The state file: what the agent must not lose, tables of fixed-size rows in one mapped file.
- * The keeper opens, checks and sizes it; a foreign or corrupt one is renamed to FILE.bad-TIME and a
- * new one takes its place. The agent writes rows with plain stores; control syncs the file.
+ * The state file: the state that must survive the agent, as tables of fixed-size rows in one mapped
+ * file. The keeper opens, checks and sizes it; it renames a foreign or corrupt file to FILE.bad-TIME and
+ * makes a new one. The agent writes rows with plain stores; control syncs the file.
  *
- * A row is in use when its `state` is not 0. A writer fills a row and stores `state` last, so that a
- * SIGKILL at any moment leaves each row whole or unused.
+ * A row is in use if its `state` is not 0. A writer fills a row and stores `state` last, so that a
+ * SIGKILL at any moment leaves each row complete or unused.
  */
 #ifndef RELAY_COMMON_STATEFILE_H
 #define RELAY_COMMON_STATEFILE_H
@@ -19,7 +19,7 @@
 #define STATEFILE_USAGES 131072	  /* tenants, keys, accounts and pools with usage in this month */
 #define STATEFILE_LEASES 65536	  /* requests in progress on one node */
 #define STATEFILE_BINDINGS 131072 /* conversations */
-#define STATEFILE_BINDING_WAYS 8  /* places of one conversation; rows of a bucket */
+#define STATEFILE_BINDING_WAYS 8  /* possible rows of one conversation; rows of a bucket */
 #define STATEFILE_HEALTHS 16384	  /* accounts and backends whose health is known */
 #define STATEFILE_PERMITS 4	  /* trials of a half-open circuit at once, at most */
 #define STATEFILE_ATTEMPTS 4	  /* of one request, at most */
@@ -29,17 +29,17 @@ enum statefile_table {
 	STATEFILE_LEASE,  /* requests in progress; index in the agent's memory */
 	STATEFILE_STICKY, /* conversation bindings; a bucket is conversation % (rows / ways) */
 	STATEFILE_HEALTH, /* of accounts and backends; index in the agent's memory */
-	STATEFILE_UNDO,	  /* one row: the change under way */
+	STATEFILE_UNDO,	  /* one row: the change in progress */
 	STATEFILE_TABLE_COUNT,
 };
 
-/* What a row of windows belongs to; ids of the store. */
+/* The owner of a row of windows; ids of the store. */
 enum usage_kind {
 	USAGE_FREE,
 	USAGE_TENANT,
 	USAGE_KEY,
 	USAGE_ACCOUNT,
-	USAGE_POOL, /* no windows: who was taken last */
+	USAGE_POOL, /* no windows: the account chosen last */
 	USAGE_KIND_COUNT,
 };
 
@@ -62,14 +62,14 @@ struct statefile_usage {
 	uint32_t id;
 	struct statefile_window windows[USAGE_WINDOW_COUNT];
 	uint32_t noticed[2];	/* day and month for which the notice at 80 % was given */
-	uint32_t last_account;	/* of a pool: the account taken last by choice, not by binding */
-	uint16_t consecutive;	/* of a pool: how often in a row */
-	uint16_t failure_ratio; /* of an account: failing results of late, in 1/65535 */
+	uint32_t last_account;	/* of a pool: the account chosen last, not by a binding */
+	uint16_t consecutive;	/* of a pool: its uses in a row */
+	uint16_t failure_ratio; /* of an account: share of recent failures, in 1/65535 */
 };
 
 enum lease_state {
 	LEASE_FREE,
-	LEASE_DECIDED,	 /* answered to HAProxy; nothing has confirmed yet that it was applied */
+	LEASE_DECIDED,	 /* sent to HAProxy, not yet confirmed */
 	LEASE_CONFIRMED, /* HAProxy's gauge has shown it */
 	LEASE_STATE_COUNT,
 };
@@ -77,7 +77,7 @@ enum lease_state {
 #define LEASE_HARD 1u	   /* its conversation has state upstream and must not move */
 #define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
 #define LEASE_ANTHROPIC 4u /* shape of its errors */
-#define LEASE_UNSENT 8u	   /* its only attempt never had a connection, and there was no other */
+#define LEASE_UNSENT 8u	   /* its only attempt had no connection */
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {
@@ -96,7 +96,7 @@ struct statefile_lease {
 	uint32_t flags;			    /* LEASE_* */
 	uint32_t tried[STATEFILE_ATTEMPTS]; /* accounts of the attempts before this one; 0 = none */
 	int64_t again_ms; /* Unix time at which this attempt began; 0 = it is the first */
-	uint32_t account_generation; /* of the circuits, when this attempt was let out */
+	uint32_t account_generation; /* of the circuits, when this attempt was allowed */
 	uint32_t backend_generation;
 	uint32_t credential; /* its generation */
 	uint8_t pad[20];
@@ -129,7 +129,7 @@ enum circuit {
 	CIRCUIT_COUNT,
 };
 
-/* Who may try in a half-open circuit: a lease, so that one that never returns locks nothing. */
+/* A permit for a trial in a half-open circuit. It expires, so a trial that never ends blocks nothing. */
 struct statefile_permit {
 	uint8_t id[16];	  /* of the request */
 	int64_t until_ms; /* Unix time; 0 = free */
@@ -143,13 +143,13 @@ struct statefile_health {
 		epoch; /* of the operator's last reset; another one in the snapshot clears the row */
 	uint32_t generation; /* of the circuit: rises with every change of its state */
 	uint8_t circuit;     /* enum circuit */
-	uint8_t cool_class;  /* enum result_class: why it cools */
+	uint8_t cool_class;  /* enum result_class: reason of the cool-down */
 	uint8_t suspended;   /* by the ladder */
 	uint8_t pad;
 	uint16_t failures; /* in a row, of those that the breaker counts */
 	uint16_t rungs;	   /* in a row, of those that the ladder counts */
 	uint16_t bursts;   /* in a row */
-	uint16_t suspects; /* attempts in a row whose answer nobody saw */
+	uint16_t suspects; /* attempts in a row without a known result */
 	uint16_t used; /* of the upstream's own limits, in 1/65535; counts until used_until_ms */
 	uint16_t pad2;
 	uint64_t
@@ -165,9 +165,9 @@ struct statefile_health {
 };
 
 /*
- * What a decision is about to change, as it was before: windows and lease change together or not at
- * all. Written before the first change, cleared after the last; a new agent that finds it set puts
- * everything back: that decision was never answered.
+ * The old values of the rows that a decision changes: windows and lease change together or not at all.
+ * Written before the first change, cleared after the last. A new agent that finds it set restores the
+ * old values, because the decision was never sent.
  */
 #define STATEFILE_UNDO_USAGES 4
 
@@ -201,15 +201,15 @@ struct statefile {
 };
 
 /*
- * Opens or makes the file, mode 0600, owned by `uid`:`gid` when those are not (uid_t)-1. Takes a lock on it (-EADDRINUSE: another
- * instance runs here). `ret_set_aside` tells that a bad file was renamed, `e` then says why.
- * Returns a descriptor or -errno.
+ * Opens or makes the file, mode 0600, owned by `uid`:`gid` unless those are (uid_t)-1. Locks it
+ * (-EADDRINUSE: another instance runs here). If a bad file was renamed, `ret_set_aside` is set and `e`
+ * holds the reason. Returns a descriptor or -errno.
  */
 int statefile_open(
 	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 void statefile_unmap(struct statefile *f);
-/* Whether every row is one that an agent could have written; control's reading of a live file passes. */
+/* Could an agent have written every row? Also true for a live file that control reads. */
 int statefile_check_rows(const struct statefile *f, struct errtext *e);
 /* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);

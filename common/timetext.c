@@ -68,7 +68,7 @@ static bool take_weekday(struct slice *s, bool is_long)
 	return false;
 }
 
-/* RFC 850's years have two digits; no upstream tells of a time before 1970. */
+/* RFC 850's years have two digits; upstreams name no time before 1970. */
 static bool take_short_year(struct slice *s, int *ret)
 {
 	int year;
@@ -106,7 +106,7 @@ static bool take_part(struct slice *s, char letter, struct parts *p)
 	}
 }
 
-/* Takes what `pattern` describes off the front. */
+/* Takes the text that `pattern` describes off the front. */
 static bool take_pattern(struct slice *s, const char *pattern, struct parts *p)
 {
 	for (const char *c = pattern; *c; c++) {
@@ -171,7 +171,7 @@ static bool take_fraction(struct slice *s, int *ret_ms)
 	return true;
 }
 
-/* "Z", or how far the clock on that wall is ahead of UTC. */
+/* "Z", or the offset from UTC. */
 static int parse_offset(struct slice s, int64_t *ret_ms)
 {
 	struct parts p = {0};
@@ -228,7 +228,7 @@ int timetext_parse_http_date(struct slice s, int64_t *ret_wall_ms)
 	return -EINVAL;
 }
 
-/* Milliseconds of a unit; 0 for those below, -1 for what is none. */
+/* Milliseconds of a unit; 0 for smaller units, -1 for an unknown unit. */
 static int64_t unit_ms(struct slice name)
 {
 	static const struct {

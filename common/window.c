@@ -10,8 +10,8 @@ static const int64_t lengths_ms[USAGE_MONTH] = {
 };
 
 /*
- * Months since 1970 of a day since 1970, in the proleptic Gregorian calendar. Years are taken to
- * begin in March, so that the leap day is the last one and months have a regular pattern of lengths.
+ * Months since 1970 of a day since 1970, in the proleptic Gregorian calendar. Years begin in March here,
+ * so that the leap day is the last one and the lengths of months follow a pattern.
  */
 static uint32_t month_of_day(int64_t day)
 {
@@ -85,7 +85,7 @@ void window_clock_set(struct window_clock *clock, int64_t now_ms)
 		clock->numbers[w] = window_number((enum usage_window)w, now_ms);
 }
 
-/* A clock that was set back a little goes on in the window it had reached. */
+/* After a small step back of the clock, counting goes on in the newer window. */
 static uint32_t count_in(const struct statefile_window *window, uint32_t number)
 {
 	return window->number == number || window->number == number + 1 ? window->count : 0;

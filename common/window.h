@@ -1,6 +1,6 @@
 /*
  * Limit windows: the fixed seconds, minutes, hours, days and months of UTC in which requests are
- * counted (DESIGN.md "Limits"). Pure arithmetic on Unix time.
+ * counted (docs/LIMITS.md). Pure arithmetic on Unix time.
  */
 #ifndef RELAY_COMMON_WINDOW_H
 #define RELAY_COMMON_WINDOW_H
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* Which second, minute, hour, day or month since 1970 `now_ms` lies in. */
+/* The number of the second, minute, hour, day or month since 1970 that contains `now_ms`. */
 uint32_t window_number(enum usage_window w, int64_t now_ms);
 /* When that window ends, Unix time in milliseconds. */
 int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
@@ -18,7 +18,7 @@ int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
 const char *window_name(enum usage_window w);
 /* The limit that belongs to a window; 0 = unlimited. */
 uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w);
-/* The windows of one moment, worked out once for many rows. */
+/* The windows of one moment, computed once for many rows. */
 struct window_clock {
 	int64_t now_ms;
 	uint32_t numbers[USAGE_WINDOW_COUNT];
@@ -29,7 +29,7 @@ void window_clock_set(struct window_clock *clock, int64_t now_ms);
 uint32_t window_clock_count(
 	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w);
 
-/* Requests counted in the window of `now_ms`; a row of another window counts for nothing. */
+/* Requests counted in the window of `now_ms`; 0 if the row is of another window. */
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms);
 
 #endif

@@ -37,7 +37,7 @@ void spoe_ack_begin(struct spoe_ack *ack, struct spoe_writer *writer, size_t fra
 void spoe_ack_set(struct spoe_ack *ack, enum spoe_scope scope, struct slice name,
 	const struct spoe_value *value)
 {
-	/* HAProxy 2.6 would make a variable without a type of a NULL; newer ones unset it. */
+	/* HAProxy 2.6 would turn a NULL into a variable without a type; newer versions unset it. */
 	if (value->type == SPOE_TYPE_NULL) {
 		spoe_ack_unset(ack, scope, name);
 		return;

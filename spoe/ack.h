@@ -5,8 +5,8 @@
  *	spoe_ack_set_str(&ack, SPOE_SCOPE_TXN, SLICE_LITERAL("action"), SLICE_LITERAL("allow"));
  *	r = spoe_ack_end(&ack);
  *
- * Errors are kept until spoe_ack_end(), which takes back a frame that failed: never half an ACK in
- * the buffer. An ACK without any action would stall HAProxy 3.1; it gets a harmless one by itself.
+ * spoe_ack_end() reports all errors and removes a frame that failed: the buffer never holds half an ACK.
+ * HAProxy 3.1 stalls on an ACK without an action, so spoe_ack_end() adds a harmless one.
  */
 #ifndef RELAY_SPOE_ACK_H
 #define RELAY_SPOE_ACK_H
@@ -57,9 +57,9 @@ void spoe_ack_set_bool(struct spoe_ack *ack, enum spoe_scope scope, struct slice
 void spoe_ack_unset(struct spoe_ack *ack, enum spoe_scope scope, struct slice name);
 
 /*
- * Closes the frame. 0; -ENOSPC when the buffer had no room (send it, then build again); -EMSGSIZE
- * when it is above `frame_max`; -EINVAL when a name was empty or too long. On error the writer is
- * as it was before begin.
+ * Closes the frame. 0; -ENOSPC if the buffer has no room (send it, then build again); -EMSGSIZE if
+ * the frame is above `frame_max`; -EINVAL if a name was empty or too long. On error the writer is as
+ * it was before begin.
  */
 int spoe_ack_end(struct spoe_ack *ack);
 

@@ -13,7 +13,7 @@
 #include "spoe/writer.h"
 
 enum {
-	SPOE_REASON_MAX = 255,	    /* bytes in a message that we take, as HAProxy does */
+	SPOE_REASON_MAX = 255,	    /* bytes in a message that we accept, as HAProxy does */
 	SPOE_REASON_SENT_MAX = 200, /* bytes in ours: so it fits in a frame of SPOE_FRAME_MIN */
 };
 
@@ -25,16 +25,15 @@ struct spoe_disconnect {
 
 /*
  * Reads the K/V list. SPOE_STATUS_NORMAL, or INVALID for a cut list or an item of a wrong type or
- * size. A missing item is no reason to refuse a goodbye: UNKNOWN and an empty message take its
- * place.
+ * size. A missing item is not an error: it reads as UNKNOWN or as an empty message.
  */
 enum spoe_status spoe_disconnect_decode(
 	struct slice payload, struct spoe_disconnect *ret_disconnect);
 
 /*
  * Writes an AGENT-DISCONNECT frame with `message`, cut to SPOE_REASON_SENT_MAX, or with the code's
- * own text when that is empty. `code` is an enum spoe_status, or a number that it does not assign
- * (SPOE.txt 3.5 allows our own). 0 or -ENOSPC. The caller closes once it is sent.
+ * text if that is empty. `code` is an enum spoe_status, or a number that it does not assign
+ * (SPOE.txt 3.5 allows private numbers). 0 or -ENOSPC. The caller closes once it is sent.
  */
 int spoe_disconnect_encode(struct spoe_writer *writer, uint32_t code, struct slice message);
 

@@ -25,7 +25,7 @@ enum {
 	SPOE_FLAG_ABORT = 2,
 };
 
-/* What parsers of a byte stream answer. */
+/* Results of parsers of a byte stream. */
 enum spoe_answer {
 	SPOE_OK = 0,
 	SPOE_MORE = 1,
@@ -66,9 +66,9 @@ size_t spoe_frame_begin(struct spoe_writer *writer, enum spoe_frame_type type, u
 	uint64_t frame_id);
 
 /*
- * Sets the length of the frame that began at `mark`. 0; -EMSGSIZE when it is above `frame_max`;
- * -ENOSPC when the buffer had no room, which a buffer that is empty and holds SPOE_LENGTH_SIZE +
- * `frame_max` never answers. On error the writer is back at `mark`.
+ * Sets the length of the frame that began at `mark`. 0; -EMSGSIZE if it is above `frame_max`; -ENOSPC
+ * if the buffer has no room, which never happens with an empty buffer of SPOE_LENGTH_SIZE +
+ * `frame_max` bytes. On error the writer is back at `mark`.
  */
 int spoe_frame_end(struct spoe_writer *writer, size_t mark, size_t frame_max);
 

@@ -3,14 +3,14 @@
 #include "spoe/reader.h"
 #include "spoe/value.h"
 
-/* One K/V item that we know: who takes its value, and what its absence means. */
+/* One known K/V item: the function that takes its value, and the status if it is missing. */
 struct item {
 	const char *key;
 	enum spoe_status (*take)(const struct spoe_value *value, struct spoe_hello *hello);
 	enum spoe_status missing; /* NORMAL: optional */
 };
 
-/* "2.MINOR": SPOE.txt 3.2.4 lets a version stand for all minor ones before it, so also for 2.0. */
+/* "2.MINOR": in SPOE.txt 3.2.4 a version includes all earlier minor ones, so also 2.0. */
 static bool is_version_two(struct slice version)
 {
 	if (!slice_has_prefix(version, SLICE_LITERAL("2.")) || version.n == 2)

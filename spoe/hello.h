@@ -42,7 +42,7 @@ struct spoe_hello {
  */
 enum spoe_status spoe_hello_decode(struct slice payload, struct spoe_hello *ret_hello);
 
-/* The frame size both sides keep: the smaller of the peer's and SPOE_FRAME_MAX. */
+/* The frame size for both sides: the smaller of the peer's and SPOE_FRAME_MAX. */
 uint32_t spoe_hello_frame_max(const struct spoe_hello *hello);
 
 /*

@@ -31,7 +31,7 @@ struct spoe_notify {
 	uint64_t stream_id; /* 0 is a valid one: HAProxy up to 3.0 counts from it */
 	uint64_t frame_id;
 	unsigned messages;    /* may be 0; still wants an ACK */
-	struct slice payload; /* valid as a whole */
+	struct slice payload; /* completely checked */
 };
 
 struct spoe_message {
@@ -55,7 +55,7 @@ enum spoe_status spoe_notify_decode(const struct spoe_frame *frame, struct spoe_
 /* Starts a walk; any number of walks over the same frame are independent. */
 void spoe_notify_begin(const struct spoe_notify *notify, struct spoe_notify_walk *ret_walk);
 
-/* The next message, after skipping what is left of the current one; false when there is none. */
+/* The next message, after skipping the rest of the current one; false if there is none. */
 bool spoe_notify_next_message(struct spoe_notify_walk *walk, struct spoe_message *ret_message);
 
 /* The next argument of the current message; false when there is none. */

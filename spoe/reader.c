@@ -2,7 +2,7 @@
 
 void spoe_reader_init(struct spoe_reader *reader, struct slice in)
 {
-	/* An empty slice may point nowhere, and NULL is no base for arithmetic. */
+	/* An empty slice may hold NULL, which allows no pointer arithmetic. */
 	reader->p = (const uint8_t *)(in.n > 0 ? in.p : "");
 	reader->end = reader->p + in.n;
 }

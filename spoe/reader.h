@@ -1,9 +1,9 @@
 /*
  * reader: a bounds-checked cursor over received bytes that it does not own.
  *
- * Every read answers 0 and advances, or -EBADMSG and leaves cursor and outputs as they were: the
- * reader is given whole frames, so running out of bytes is the peer's mistake and never means
- * "wait for more". Slices that it returns point into the input and live as long as that does.
+ * Every read returns 0 and advances, or returns -EBADMSG and leaves cursor and outputs as they were.
+ * The reader gets complete frames, so a lack of bytes is the peer's mistake and never means "wait for
+ * more". Returned slices point into the input and live as long as it does.
  */
 #ifndef RELAY_SPOE_READER_H
 #define RELAY_SPOE_READER_H

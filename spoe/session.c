@@ -74,7 +74,7 @@ static enum spoe_status on_disconnect(
 	return SPOE_STATUS_NORMAL;
 }
 
-/* SPOE.txt 3.2.2 leaves it to us: skipped, but not as the first word of a connection. */
+/* SPOE.txt 3.2.2 leaves it to us: skipped, but not as the first frame of a connection. */
 static enum spoe_status on_unknown(struct spoe_session *session, struct spoe_event *event)
 {
 	if (session->state != SPOE_SESSION_RUNNING)

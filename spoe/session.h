@@ -1,7 +1,7 @@
 /*
  * session: the agent's side of one SPOP connection (SPOE.txt 3.2.3), without I/O, clock or
- * allocation. The caller reads bytes into a buffer of its own, at least SPOE_READ_MAX, and asks
- * for events until SPOE_MORE; replies are written into a writer of its own:
+ * allocation. The caller reads bytes into its buffer of at least SPOE_READ_MAX and asks for events
+ * until SPOE_MORE; it writes replies into its writer:
  *
  *	event		reply
  *	HELLO		spoe_session_hello(), in one piece; leave closing to the peer
@@ -27,10 +27,10 @@
 #include "spoe/writer.h"
 
 enum spoe_session_state {
-	SPOE_SESSION_OPENING, /* HAPROXY-HELLO has not come */
+	SPOE_SESSION_OPENING, /* HAPROXY-HELLO has not arrived */
 	SPOE_SESSION_RUNNING,
-	SPOE_SESSION_CLOSING, /* HAProxy said DISCONNECT: all that follows is ignored */
-	SPOE_SESSION_BROKEN,  /* a frame was refused: nothing more is read */
+	SPOE_SESSION_CLOSING, /* HAProxy sent DISCONNECT: everything after it is ignored */
+	SPOE_SESSION_BROKEN,  /* a frame was refused: nothing else is read */
 };
 
 enum spoe_event_type {
@@ -40,7 +40,7 @@ enum spoe_event_type {
 	SPOE_EVENT_SKIPPED,
 };
 
-/* One frame, understood. Slices in it borrow from the caller's buffer. */
+/* One decoded frame. Slices in it borrow from the caller's buffer. */
 struct spoe_event {
 	enum spoe_event_type type;
 	uint8_t frame_type; /* the frame's own type byte, for counting */
@@ -77,7 +77,7 @@ int spoe_session_hello(const struct spoe_session *session, struct spoe_writer *w
 
 /*
  * AGENT-DISCONNECT with the session's own status: NORMAL after HAProxy's DISCONNECT, the reason
- * after SPOE_BAD. A caller with a reason of its own uses spoe_disconnect_encode(). 0 or -ENOSPC.
+ * after SPOE_BAD. A caller with another reason uses spoe_disconnect_encode(). 0 or -ENOSPC.
  */
 int spoe_session_disconnect(const struct spoe_session *session, struct spoe_writer *writer);
 

@@ -8,8 +8,8 @@ enum {
 };
 
 /*
- * INT32 has no encoding of its own in SPOE.txt 3.1: peers send a negative one either as 64 bits of
- * two's complement or as 32. Both are understood.
+ * SPOE.txt 3.1 has no separate encoding for INT32: peers send a negative value as 64 bits of two's
+ * complement or as 32. Both are accepted.
  */
 static int sint32_from_wire(uint64_t wire, int64_t *ret_number)
 {
@@ -50,7 +50,7 @@ static int address_decode(struct spoe_reader *reader, struct spoe_value *value, 
 	return 0;
 }
 
-/* Sets what belongs to the type, and only on success. */
+/* Sets the field of the type, and only on success. */
 static int body_decode(struct spoe_reader *reader, uint8_t head, struct spoe_value *value)
 {
 	switch (head & TYPE_MASK) {

@@ -41,7 +41,7 @@ struct spoe_value {
 /* Reads one value: 0, or -EBADMSG for a reserved type, a cut value, a number out of its type. */
 int spoe_value_decode(struct spoe_reader *reader, struct spoe_value *ret_value);
 
-/* Writes one value; the writer tells whether it fitted. */
+/* Writes one value; the writer knows whether it fitted. */
 void spoe_value_encode(struct spoe_writer *writer, const struct spoe_value *value);
 
 /* The same for <KV-NAME> <KV-VALUE> (SPOE.txt 3.2): an argument or a K/V item. */
@@ -51,8 +51,8 @@ void spoe_value_encode_named(
 	struct spoe_writer *writer, struct slice name, const struct spoe_value *value);
 
 /*
- * What callers mostly ask. The number of any integer type, if int64_t holds it; the bytes of a
- * STRING or BINARY. 0; -ENOENT for NULL, HAProxy's "not there"; -EINVAL for any other value.
+ * The common cases: the number of any integer type, if int64_t holds it; the bytes of a STRING or
+ * BINARY. 0; -ENOENT for NULL, which means "absent" in HAProxy; -EINVAL for any other value.
  */
 int spoe_value_get_int(const struct spoe_value *value, int64_t *ret_number);
 int spoe_value_get_bytes(const struct spoe_value *value, struct slice *ret_bytes);

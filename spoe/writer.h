@@ -1,9 +1,9 @@
 /*
  * writer: a bounds-checked cursor over a caller's output buffer.
  *
- * Writes cannot fail one by one: the first that does not fit marks the writer as full, and it and
- * all later ones write nothing. Whoever builds something asks once at the end, and takes back a
- * part that does not fit with spoe_writer_rewind(). The buffer belongs to the caller.
+ * Single writes do not fail: the first that does not fit marks the writer as full, and it and all later
+ * ones write nothing. The caller checks once at the end, and removes a part that does not fit with
+ * spoe_writer_rewind(). The caller owns the buffer.
  */
 #ifndef RELAY_SPOE_WRITER_H
 #define RELAY_SPOE_WRITER_H
@@ -36,7 +36,7 @@ static inline size_t spoe_writer_left(const struct spoe_writer *writer)
 	return (size_t)(writer->end - writer->p);
 }
 
-/* Drops all that was written after `mark` and forgets that the writer was full. */
+/* Drops everything written after `mark`, and clears the full mark. */
 void spoe_writer_rewind(struct spoe_writer *writer, size_t mark);
 
 static inline void spoe_writer_bytes(struct spoe_writer *writer, const void *bytes, size_t n)
