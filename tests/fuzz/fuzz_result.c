@@ -1,4 +1,4 @@
-/* Limits texts of answers of every provider, status and end: no verdict may reach too far ahead. */
+/* Limits texts for every provider, status and termination: no verdict may reach too far ahead. */
 #include "common/limittext.h"
 #include "common/result.h"
 

@@ -1,6 +1,6 @@
 /*
- * Decodes any bytes as each payload of SPOP by itself, without the frame that a fuzzer would have to
- * get right first: HELLO, DISCONNECT, NOTIFY, a value, a varint. What decodes must encode again.
+ * Decodes any bytes as each payload of SPOP, without the frame that a fuzzer would have to get right
+ * first: HELLO, DISCONNECT, NOTIFY, a value, a varint. Every decoded value must encode again.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * Feeds any bytes to a session as a whole and in two pieces, walks what it accepts, answers as an
- * agent would, and insists that both ways give the same events. Golden streams are good seeds.
+ * Feeds any bytes to a session as a whole and in two pieces, walks the accepted frames, answers like an
+ * agent, and checks that both runs give the same events. Golden streams are good seeds.
  */
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ enum {
 	EVENTS_MAX = 4096,
 };
 
-/* Enough of each event to tell two sequences apart. */
+/* Enough of each event to distinguish two sequences. */
 struct trace {
 	size_t n;
 	enum spoe_answer answer;
@@ -110,7 +110,7 @@ static uint64_t take_event(const struct spoe_session *session, const struct spoe
 	return event->frame_type;
 }
 
-/* A copy of exactly its size, for the address sanitizer; returns what was consumed of it. */
+/* Uses a copy of exactly that size, for the address sanitizer. Returns the consumed bytes. */
 static size_t feed(struct spoe_session *session, struct slice bytes, struct trace *trace)
 {
 	char *copy = malloc(bytes.n > 0 ? bytes.n : 1);

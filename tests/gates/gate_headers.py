@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every header starts with a comment that says what its noun is, and is guarded."""
+"""Every header starts with a comment that explains its noun, and has an include guard."""
 
 import re
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What must not stand in any file: deferred work, this machine's paths, package hosts, private keys."""
+"""No file may contain deferred work, this machine's paths, package hosts or private keys."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def output_of(*command):
 
 
 def package_hosts():
-    """The hosts from which this machine takes packages, asked from the package managers."""
+    """The hosts from which this machine takes packages, according to the package managers."""
     uris = output_of("apt-get", "indextargets", "--format", "$(REPO_URI)").split()
     uris += output_of("npm", "config", "get", "registry").split()
     uris += [value for key, value in os.environ.items() if key.lower() in ("http_proxy", "https_proxy")]
@@ -34,7 +34,7 @@ def package_hosts():
 
 
 def machine_paths(top):
-    """Where this checkout lies, and the folder around it, unless that is a name any machine has."""
+    """The path of this checkout and of the folder around it, except names that any machine has."""
     here = {str(top), str(top.parent), os.path.expanduser("~")}
     return here - COMMON_PLACES
 

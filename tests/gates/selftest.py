@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The gates catch what they are for: each is run on a small tree that breaks its rule, and on one that does not."""
+"""Each gate runs on a small tree that breaks its rule, and on one that does not."""
 
 import json
 import pathlib

@@ -1,6 +1,6 @@
-"""The tree as the gates see it: which files there are, and how a gate reports.
+"""The tree for the gates: its files, and the report of a gate.
 
-Every gate is a program of its own that takes --top DIR, prints one line per finding as
+Every gate is a separate program that takes --top DIR, prints one line per finding as
 "path:line: what" and exits 1 if there was any.
 """
 

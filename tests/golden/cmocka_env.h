@@ -1,4 +1,4 @@
-/* The headers that cmocka wants before its own. */
+/* The headers that cmocka needs before its own. */
 #ifndef RELAY_TESTS_GOLDEN_CMOCKA_ENV_H
 #define RELAY_TESTS_GOLDEN_CMOCKA_ENV_H
 

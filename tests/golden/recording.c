@@ -186,7 +186,7 @@ static void assert_within(struct slice part, struct slice whole)
 	assert_true((size_t)(part.p - whole.p) <= whole.n - part.n);
 }
 
-/* The promise of notify.h: a list that was accepted is walked to its very end. */
+/* notify.h promises that a walk over an accepted list reaches its end. */
 static void notify_check(const struct spoe_notify *notify, struct slice frame)
 {
 	struct spoe_notify_walk walk;

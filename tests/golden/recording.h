@@ -1,7 +1,7 @@
 /*
- * recording: a captured SPOP stream in memory, and what the library makes of it.
+ * recording: a captured SPOP stream in memory, and the events that the library decodes from it.
  *
- * The bytes end at a page that cannot be read: whoever reads past them dies, in any build.
+ * The bytes end at an unreadable page: a read past the end crashes in any build.
  */
 #ifndef RELAY_TESTS_GOLDEN_RECORDING_H
 #define RELAY_TESTS_GOLDEN_RECORDING_H
@@ -41,7 +41,7 @@ struct recordings {
 	struct recording files[RECORDING_FILES_MAX];
 };
 
-/* What a stream came to: the events and where each ended. */
+/* The result of a stream: its events and the end of each. */
 struct outcome {
 	enum spoe_answer answer; /* the last: SPOE_MORE or SPOE_BAD */
 	enum spoe_status status;
@@ -56,13 +56,13 @@ void guarded_fini(struct guarded *guarded);
 /* A copy of `bytes` that ends at the guard. */
 struct slice guarded_copy(struct guarded *guarded, struct slice bytes);
 
-/* Loads every *.bin below GOLDEN_DIR; fails the test when there is none. */
+/* Loads every *.bin below GOLDEN_DIR; fails the test if there is none. */
 void recordings_load(struct recordings *recordings);
 void recordings_free(struct recordings *recordings);
 
 /*
  * Feeds `in` to a new session up to its end or to SPOE_BAD, walks every message and checks that all
- * slices lie within the frame they came from. With `out`, also writes each event as text.
+ * slices are inside the frame they came from. With `out`, also writes each event as text.
  */
 void recording_play(struct slice in, FILE *out, struct outcome *ret_outcome);
 

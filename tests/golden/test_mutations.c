@@ -27,7 +27,7 @@ static struct slice bytes_of(const struct recording *file)
 	return (struct slice){(const char *)file->bytes, file->n};
 }
 
-/* A frame wholly before the changed byte must come out as if nothing were wrong. */
+/* Frames before the changed byte must decode as in the unchanged stream. */
 static void check(const struct outcome *found, const struct outcome *whole, size_t at)
 {
 	size_t before = 0;
@@ -74,7 +74,7 @@ static void small_files_survive_every_value_of_every_byte(void **state)
 	assert_true(tried > 0);
 }
 
-/* The borders of lengths and varints, the type nibbles, and neighbours of what stands there. */
+/* The limits of lengths and varints, the type nibbles, and neighbours of the old value. */
 static void large_files_survive_border_values_of_every_byte(void **state)
 {
 	static const uint8_t values[] = {0x00, 0x01, 0x0a, 0x7f, 0x80, 0xef, 0xf0, 0xff};

@@ -29,7 +29,7 @@ static struct slice bytes_of(const struct recording *file)
 	return (struct slice){(const char *)file->bytes, file->n};
 }
 
-/* How many frames of the whole end within its first `n` bytes. */
+/* The number of frames of the whole that end within its first `n` bytes. */
 static size_t frames_within(const struct outcome *whole, size_t n)
 {
 	size_t i = 0;
@@ -58,7 +58,7 @@ static void every_prefix_needs_more(void **state)
 	}
 }
 
-/* What a session fed piece by piece has seen, as text. */
+/* The events of a session that is fed piece by piece, as text. */
 struct listener {
 	struct spoe_session session;
 	size_t consumed;
@@ -83,7 +83,7 @@ static void listener_close(struct listener *listener, const char *wanted)
 	free(listener->text);
 }
 
-/* As an agent after a read: `whole` has arrived up to `n`, and what was consumed is gone. */
+/* Like an agent after a read: `whole` has arrived up to `n`; consumed bytes are gone. */
 static void listener_feed(struct listener *listener, struct slice whole, size_t n)
 {
 	struct slice in = slice_skip(slice_cut(whole, n), listener->consumed);

@@ -237,7 +237,7 @@ static void datagram_paths_are_kept_and_reclaimed_as_others(void **state)
 	close(fd);
 	fd = address_listen(&a, 0600, &e);
 	assert_true(fd >= 0);
-	/* the other kind serves there: occupied all the same */
+	/* a socket of the other kind occupies the path too */
 	a.kind = ADDRESS_UNIX;
 	assert_int_equal(address_listen(&a, 0600, &e), -EADDRINUSE);
 	close(fd);

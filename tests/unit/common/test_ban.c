@@ -92,7 +92,7 @@ static void everything_can_be_banned(void **state)
 
 /* --- random lists against a search of every row --- */
 
-/* Few distinct bits, so that addresses meet networks often. */
+/* Few distinct bits, so that networks often cover addresses. */
 static struct ip random_ip(void)
 {
 	struct ip ip = {{0}};

@@ -314,7 +314,7 @@ static void reasons_and_bans_that_are_being_written_are_not_read(void **state)
 	free_board(b, fd);
 }
 
-/* A ban that is put must not move the numbers of requests or reasons: readers keep one mark for each. */
+/* A new ban must not change the numbers of requests or reasons: readers keep a mark for each. */
 static void the_rings_count_apart(void **state)
 {
 	int fd;
@@ -330,7 +330,7 @@ static void the_rings_count_apart(void **state)
 	free_board(b, fd);
 }
 
-static void every_reason_has_words_of_its_own(void **state)
+static void every_reason_has_its_own_text(void **state)
 {
 	(void)state;
 	assert_null(board_reason_text(BOARD_REASON_NONE));
@@ -377,7 +377,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_bans_go_when_their_ring_is_full),
 		cmocka_unit_test(reasons_and_bans_that_are_being_written_are_not_read),
 		cmocka_unit_test(the_rings_count_apart),
-		cmocka_unit_test(every_reason_has_words_of_its_own),
+		cmocka_unit_test(every_reason_has_its_own_text),
 		cmocka_unit_test(a_row_is_found_only_after_the_writer_has_made_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static size_t open_descriptors(void)
 	return n;
 }
 
-/* Sends any bytes with any number of descriptors, as a peer that does not keep the rules would. */
+/* Sends any bytes with any number of descriptors, like a misbehaving peer. */
 static void send_raw(int fd, const void *bytes, size_t size, const int *fds, size_t nfds)
 {
 	union {
@@ -80,7 +80,7 @@ static void one_descriptor_takes_the_first_place(void **state)
 	assert_int_equal(channel_receive(pair[1], &m, fds), 0);
 	assert_true(fds[0] >= 0);
 	assert_int_equal(fds[1], -1);
-	/* it is the same socket: what goes in there comes out of the other end */
+	/* it is the same socket: its bytes arrive at the other end */
 	assert_int_equal(channel_send(fds[0], &m, NULL, 0), 0);
 	close(fds[0]);
 	assert_int_equal(channel_receive(pair[1], &m, fds), 0);

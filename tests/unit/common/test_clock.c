@@ -66,7 +66,7 @@ static void the_monotonic_clock_has_milliseconds_too(void **state)
 static void the_wall_clock_counts_milliseconds(void **state)
 {
 	(void)state;
-	/* between 2020 and 2200: seconds or nanoseconds would lie far outside */
+	/* between 2020 and 2200: seconds or nanoseconds would be far outside */
 	assert_true(clock_wall_ms() > INT64_C(1577836800000));
 	assert_true(clock_wall_ms() < INT64_C(7258118400000));
 }

@@ -30,7 +30,7 @@ static void capture_start(struct capture *c)
 	log_init("agent", LOG_LEVEL_INFO);
 }
 
-/* What was logged, NUL-terminated; the caller frees it. */
+/* The logged text, NUL-terminated; the caller frees it. */
 static char *capture_stop(struct capture *c)
 {
 	char *text = calloc(1, 1 << 20);

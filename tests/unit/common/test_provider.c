@@ -25,7 +25,7 @@ static void every_provider_is_found_by_its_name(void **state)
 		assert_int_equal(provider_parse(slice_from_str(bad[i]), &p), -EINVAL);
 }
 
-/* SEAM.md: bearer everywhere but for Anthropic's API keys, and only OAuth adds to anthropic-beta. */
+/* Bearer everywhere except for Anthropic's API keys; only OAuth adds to anthropic-beta. */
 static void the_credential_decides_how_to_authenticate(void **state)
 {
 	static const struct {

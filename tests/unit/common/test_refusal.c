@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-/* The public interface, by hand and not from the rows. */
+/* The error codes that users may rely on, written by hand and not from the rows. */
 static const struct {
 	int status;
 	const char *codes;

@@ -55,7 +55,7 @@ static void refuses_other_lengths(void **state)
 	assert_false(relaykey_is_well_formed((struct slice){NULL, 0}));
 }
 
-/* The checksum of CONTRACT.md, worked out elsewhere (python's zlib.crc32, base62 by hand). */
+/* Checksums computed elsewhere (python's zlib.crc32, base62 by hand). */
 static void knows_the_contracts_checksum(void **state)
 {
 	(void)state;
@@ -136,7 +136,7 @@ static void a_hasher_serves_any_number_of_keys(void **state)
 	assert_memory_equal(first, again, sizeof(first));
 }
 
-/* Worked out by python's zlib.crc32; the fourth has a checksum that starts with 0. */
+/* Computed by python's zlib.crc32; the fourth has a checksum that starts with 0. */
 static void the_checksum_is_crc32_in_base62(void **state)
 {
 	static const char *const keys[] = {"rk_dGlMoiyrlfxX1rTnyFf3vA7NUtFOY61fTudw",

@@ -148,7 +148,7 @@ static void unknown_answers_hurt_as_little_as_their_status_allows(void **state)
 	}
 }
 
-static void who_left_decides_where_no_error_was_answered(void **state)
+static void the_side_that_left_decides_without_an_error_response(void **state)
 {
 	static const struct row rows[] = {
 		{EVERY, 200, "CD", "", RESULT_CLIENT, 0},
@@ -156,7 +156,7 @@ static void who_left_decides_where_no_error_was_answered(void **state)
 		{EVERY, 200, "CL", "", RESULT_CLIENT, 0},
 		{EVERY, 101, "CD", "", RESULT_CLIENT, 0},
 		{EVERY, 0, "CH", "", RESULT_CLIENT, 0},
-		/* HAProxy's own statuses, of before an answer */
+		/* HAProxy's own statuses, before a response */
 		{EVERY, 400, "CH", "", RESULT_CLIENT, 0},
 		{EVERY, 503, "CC", "", RESULT_CLIENT, 0},
 		{EVERY, 503, "CQ", "", RESULT_CLIENT, 0},
@@ -266,7 +266,7 @@ static void a_told_reset_closes_a_window_until_then(void **state)
 			RESULT_WINDOW, INT64_C(1767330000000)},
 		{PROVIDER_CODEX, 429, "--", "ra=3;c1u=40.5;c1s=60;c2u=100.0;c2s=7200;",
 			RESULT_WINDOW, NOW + 2 * HOUR},
-		/* both are used up: not before the later one */
+		/* both are exhausted: the later end counts */
 		{PROVIDER_CODEX, 429, "--", "c1u=100;c1s=60;c2u=101;c2s=7200;", RESULT_WINDOW,
 			NOW + 2 * HOUR},
 		{PROVIDER_CODEX, 429, "--", "c1u=100;c1a=junk;c1s=60;", RESULT_WINDOW,
@@ -345,7 +345,7 @@ static void a_burst_ends_when_the_upstream_says(void **state)
 		{EVERY, 429, "--", "ra=86401;", RESULT_BURST, NOW + DAY},
 		{EVERY, 429, "--", "ram=4294967295;", RESULT_BURST, NOW + DAY},
 		{EVERY, 429, "--", "ra=Fri, 02 Jan 2099 03:04:05 GMT;", RESULT_BURST, NOW + DAY},
-		/* not told */
+		/* no reset time */
 		{EVERY, 429, "--", "ra=0;", RESULT_BURST, 0},
 		{EVERY, 429, "--", "ra=Fri, 02 Jan 2026 03:04:05 GMT;", RESULT_BURST, 0},
 		{EVERY, 429, "--", "ra=;", RESULT_BURST, 0},
@@ -364,7 +364,7 @@ static void a_burst_ends_when_the_upstream_says(void **state)
 struct use {
 	enum provider provider;
 	const char *limits;
-	unsigned percent_used; /* of LIMITTEXT_FULL, rounded; 1000 = none told */
+	unsigned percent_used; /* of LIMITTEXT_FULL, rounded; 1000 = none reported */
 	int64_t until_ms;
 };
 
@@ -480,7 +480,7 @@ static void use_is_told_with_every_class(void **state)
 	}
 }
 
-static void every_class_has_a_name_of_its_own(void **state)
+static void every_class_has_its_own_name(void **state)
 {
 	(void)state;
 	for (int c = 0; c < RESULT_CLASS_COUNT; c++) {
@@ -492,7 +492,7 @@ static void every_class_has_a_name_of_its_own(void **state)
 	assert_string_equal(result_class_name(RESULT_WINDOW), "window");
 }
 
-/* How much of txn.relay.lim a provider's headers can fill at most. */
+/* The most bytes of txn.relay.lim that a provider's headers can fill. */
 static size_t longest_text(enum provider p)
 {
 	size_t n = sizeof("st=999;bt=;br=;bs=;") - 1 + (size_t)3 * RESULT_VALUE_MAX;
@@ -538,7 +538,7 @@ int main(void)
 		cmocka_unit_test(answers_without_an_error_are_successes),
 		cmocka_unit_test(errors_count_by_their_status),
 		cmocka_unit_test(unknown_answers_hurt_as_little_as_their_status_allows),
-		cmocka_unit_test(who_left_decides_where_no_error_was_answered),
+		cmocka_unit_test(the_side_that_left_decides_without_an_error_response),
 		cmocka_unit_test(no_valid_answer_is_the_networks_fault),
 		cmocka_unit_test(what_haproxy_does_by_itself_is_neutral),
 		cmocka_unit_test(an_answer_that_haproxy_replaced_counts_by_the_upstreams_status),
@@ -550,7 +550,7 @@ int main(void)
 		cmocka_unit_test(a_limit_that_was_reset_since_does_not_count),
 		cmocka_unit_test(hostile_limits_are_not_told),
 		cmocka_unit_test(use_is_told_with_every_class),
-		cmocka_unit_test(every_class_has_a_name_of_its_own),
+		cmocka_unit_test(every_class_has_its_own_name),
 		cmocka_unit_test(each_provider_has_its_own_headers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

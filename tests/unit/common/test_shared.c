@@ -1,4 +1,4 @@
-/* The board and the channels: what processes share. */
+/* The board and the channels, which processes share. */
 #include "common/board.h"
 #include "common/channel.h"
 

@@ -1,4 +1,4 @@
-/* A snapshot is checked whole when it is opened: after that nothing in it can lead outside. */
+/* snapshot_open() checks the whole snapshot: afterwards no reference in it leads outside. */
 #include "common/snapshot.h"
 
 #include <setjmp.h>
@@ -110,7 +110,7 @@ static void finds_what_was_put_in(void **state)
 	free_blocks(&b);
 }
 
-/* Reads everything that a decision could: the sanitizers say whether it stayed inside. */
+/* Reads everything that a decision could read: the sanitizers notice reads outside. */
 static uint64_t read_all(const struct snapshot *s)
 {
 	uint64_t sum = 0;

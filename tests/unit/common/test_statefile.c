@@ -261,7 +261,7 @@ static void a_loose_mode_is_tightened(void **state)
 	close(fd);
 }
 
-/* Two instances that start over one bad file: exactly one gets it, whatever the order. */
+/* Two instances start with the same bad file: exactly one gets it, in any order. */
 static void of_instances_that_start_at_once_one_runs(void **state)
 {
 	(void)state;
@@ -318,7 +318,7 @@ union row {
 
 struct row_case {
 	enum statefile_table table;
-	const char *name; /* of the table, as the reason names it */
+	const char *name; /* of the table, as in the reason */
 	union row row;
 };
 
@@ -358,7 +358,7 @@ static const size_t row_sizes[STATEFILE_TABLE_COUNT] = {
 		}                                                                                  \
 	}
 
-/* The first of each table also stands for it where one is enough. */
+/* The first row of each table also represents the table where one is enough. */
 static const struct row_case damaged[] = {
 	USAGE(.state = USAGE_KIND_COUNT, .id = 1),
 	USAGE(.state = USAGE_TENANT),
@@ -466,7 +466,7 @@ static void a_damaged_row_sets_the_file_aside(void **state)
 	}
 }
 
-/* A whole head of another program version, with the checksum that belongs to it. */
+/* A complete head of another program version, with a valid checksum. */
 static void another_format_is_set_aside(void **state)
 {
 	struct statefile_head h;

@@ -82,7 +82,7 @@ static void what_is_no_rfc3339_is_refused(void **state)
 	}
 }
 
-/* Written by another hand: the C library's calendar. */
+/* An independent implementation: the C library's calendar. */
 static void every_day_of_two_centuries_is_read_back(void **state)
 {
 	(void)state;

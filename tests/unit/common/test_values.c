@@ -1,4 +1,4 @@
-/* Numbers, durations, addresses, networks, texts: the small parsers that take input from outside. */
+/* Numbers, durations, addresses, networks, texts: the small parsers of external input. */
 #include "common/address.h"
 #include "common/ip.h"
 #include "common/log.h"
@@ -109,7 +109,7 @@ static void addresses_are_checked(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_not_equal(address_parse(slice_from_str(bad[i]), &a, &e), 0);
 	assert_int_equal(address_parse(SLICE_LITERAL("abns:relay"), &a, &e), 0);
-	/* HAPROXY.md 31: padded with NULs to the full length */
+	/* HAProxy's abns@ pads with NULs to the full length */
 	assert_int_equal(a.len, sizeof(struct sockaddr_un));
 	assert_string_equal(address_format_haproxy(&a, text), "abns@relay");
 	assert_int_equal(address_parse(SLICE_LITERAL("tcp:[::1]:80"), &a, &e), 0);
@@ -181,7 +181,7 @@ static void tables_are_whole(void **state)
 	assert_int_equal(provider_auth(PROVIDER_CODEX, SLICE_LITERAL("ey")), SNAPSHOT_AUTH_BEARER);
 }
 
-/* Whatever is logged, the line stays one JSON object. */
+/* Every line is one JSON object, for any logged value. */
 static void log_lines_are_json(void **state)
 {
 	char path[] = "/tmp/relay-log-XXXXXX";

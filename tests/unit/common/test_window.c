@@ -47,7 +47,7 @@ static void months_are_those_of_the_calendar(void **state)
 			}
 		}
 	}
-	/* 2101-01-01, from another source than the loop above */
+	/* 2101-01-01, computed independently of the loop above */
 	assert_int_equal(day, 47847);
 	assert_int_equal(number, 131 * 12);
 }
@@ -114,7 +114,7 @@ static void counts_only_in_their_own_window(void **state)
 	}
 }
 
-/* NTP may step the clock over a boundary: what was admitted stays counted. A clock far off counts anew. */
+/* NTP may step the clock over a boundary: admitted requests stay counted. A large step starts a new count. */
 static void a_clock_set_back_over_one_boundary_forgets_nothing(void **state)
 {
 	(void)state;

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 
 #define LINES_MAX 8192
-#define WIDTH 160    /* of what is shown of a line */
-#define BEFORE 60    /* of that, before the difference */
-#define SHOWN_MAX 20 /* lines of one place */
+#define WIDTH 160    /* characters shown of a line */
+#define BEFORE 60    /* of these, before the difference */
+#define SHOWN_MAX 20 /* lines shown of one place */
 
 struct lines {
 	struct slice at[LINES_MAX];
 	size_t count;
-	size_t next; /* the first that was not compared */
+	size_t next; /* the first line that was not compared */
 };
 
 static struct lines *split(struct slice text)

@@ -8,7 +8,7 @@
 #define FEATURE_COUNT 11
 #define FEATURE_BACKENDS_MAX 16
 
-/* What a model points to. */
+/* A model and the rows that it points to. */
 struct feature_model {
 	struct render_model m;
 	struct render_backend backends[FEATURE_BACKENDS_MAX];

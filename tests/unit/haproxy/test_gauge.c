@@ -1,4 +1,4 @@
-/* What HAProxy prints of what it has in progress. */
+/* HAProxy's output about its requests in progress. */
 #include "common/gauge.h"
 #include "haproxy/gauge.h"
 
@@ -72,7 +72,7 @@ static void refuses_what_is_not_its_table(void **state)
 	buffer_fini(&out);
 }
 
-/* What a master that is replaced by a reload leaves of an answer. */
+/* An answer of a master that reloads meanwhile. */
 static void does_not_take_a_part_for_the_whole(void **state)
 {
 	static const char table[] = HEAD "0x1: key=1|2|3 use=12 conn_cur=12\n"

@@ -59,7 +59,7 @@ static struct buffer rendered_text(const struct feature *feature, const struct g
 	return text;
 }
 
-/* How many places differ; the first `max` go to `report`. */
+/* Returns the number of places that differ; appends the first `max` to `report`. */
 static size_t compare(const struct feature *feature, const struct golden_file *file, size_t max,
 	struct buffer *report)
 {

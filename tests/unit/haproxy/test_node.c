@@ -1,4 +1,4 @@
-/* Ways out by remote nodes: what is rendered for them, and what cannot leave by one. */
+/* Remote egress nodes: their rendering, and the backends that cannot use one. */
 #include "tests/unit/haproxy/model.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static void model_with_node(struct model *model, struct render_node *nodes)
 	};
 }
 
-/* The rest of the line that begins with `start`, copied. */
+/* A copy of the line from `start` on. */
 static char *line(const char *text, const char *start)
 {
 	const char *at = strstr(text, start);

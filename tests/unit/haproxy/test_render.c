@@ -45,7 +45,7 @@ static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
 	free(text);
 }
 
-/* The line of the arguments of a message; the text ends with it. */
+/* The line with a message's arguments. Cuts the text off behind it. */
 static const char *args_of(char *text, const char *message)
 {
 	char head[64];
@@ -65,7 +65,7 @@ static void asks_with_the_arguments_of_each_message(void **state)
 		const char *message;
 		const char *args;
 	} rows[] = {
-		/* from the end of the file to its beginning, because each look cuts it off */
+		/* from the end of the file to its beginning, because each search cuts the text off */
 		{"wait2",
 			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
 		{"wait",

@@ -62,7 +62,7 @@ static void takes_back_only_what_has_another_account(void **state)
 	free(text);
 }
 
-static void takes_back_from_ways_out_alone(void **state)
+static void retries_only_from_egress_backends(void **state)
 {
 	struct model model;
 	char *text = rendered(&model);
@@ -158,7 +158,7 @@ static void takes_the_limits_of_the_provider(void **state)
 	}
 }
 
-static void checks_every_way_out_from_its_own_address(void **state)
+static void checks_every_backend_from_its_own_address(void **state)
 {
 	struct model model;
 	char *text = rendered(&model);
@@ -214,11 +214,11 @@ int main(void)
 		cmocka_unit_test(deletes_what_the_first_account_set_before_it_sets_the_next_ones),
 		cmocka_unit_test(goes_by_the_identity_and_the_shape_of_the_first_attempt),
 		cmocka_unit_test(takes_back_only_what_has_another_account),
-		cmocka_unit_test(takes_back_from_ways_out_alone),
+		cmocka_unit_test(retries_only_from_egress_backends),
 		cmocka_unit_test(has_a_name_that_no_other_instance_has),
 		cmocka_unit_test(tells_the_client_to_come_again_when_it_cannot_take_back),
 		cmocka_unit_test(takes_the_limits_of_the_provider),
-		cmocka_unit_test(checks_every_way_out_from_its_own_address),
+		cmocka_unit_test(checks_every_backend_from_its_own_address),
 		cmocka_unit_test(asks_the_agent_how_a_server_is),
 		cmocka_unit_test(gives_up_earlier_within_an_attempt),
 	};

@@ -1,4 +1,4 @@
-/* The runtime client against sockets of its own and the installed HAProxy's check. */
+/* The runtime client against the test's sockets, and the check of the installed HAProxy. */
 #include "tests/unit/haproxy/model.h"
 
 #include "common/clock.h"
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A peer that says its replies, one a connection, in turn; it stops at the first NULL. */
+/* A peer that sends its replies in turn, one per connection; it stops at the first NULL. */
 struct peer {
 	char dir[64];
 	char path[96];

@@ -117,7 +117,7 @@ static int item_store(struct slice key, const struct spoe_value *value, struct p
 	return -EBADMSG;
 }
 
-/* HELLO has three items and DISCONNECT two, all mandatory and none else from us. */
+/* Our HELLO has three items and our DISCONNECT two, all mandatory. */
 static int items_read(struct slice payload, unsigned wanted, struct peer_answer *answer)
 {
 	struct spoe_reader reader;

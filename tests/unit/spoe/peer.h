@@ -28,7 +28,7 @@ struct peer_hello {
 	bool healthcheck;
 };
 
-/* What a HAProxy of that age says with default options. */
+/* The HELLO of that HAProxy version with default options. */
 extern const struct peer_hello peer_hello_2_6; /* pipelining, async */
 extern const struct peer_hello peer_hello_3_2; /* pipelining */
 extern const struct peer_hello peer_hello_check;
@@ -73,8 +73,8 @@ struct peer_answer {
 };
 
 /*
- * Reads the agent's frame at the start of `in`. SPOE_MORE while it is incomplete, SPOE_BAD for what
- * HAProxy would refuse: flags other than FIN, ids in a HELLO or DISCONNECT, a missing item, an ACK
+ * Reads the agent's frame at the start of `in`. SPOE_MORE while it is incomplete, SPOE_BAD if HAProxy
+ * would refuse it: flags other than FIN, ids in a HELLO or DISCONNECT, a missing item, an ACK
  * without actions, another type.
  */
 enum spoe_answer peer_read(struct slice in, struct peer_answer *ret_answer);

@@ -15,7 +15,7 @@ static int start(void **state)
 	return 0;
 }
 
-/* What the writer holds is the payload of a NOTIFY 7/3. */
+/* The writer holds the payload of a NOTIFY 7/3. */
 static enum spoe_status decode(struct spoe_notify *ret_notify)
 {
 	const struct spoe_frame frame = {

@@ -48,7 +48,7 @@ static void expect(enum spoe_event_type type)
 	assert_int_equal(event.type, type);
 }
 
-/* The next frame is refused with `status`, for good, and the goodbye says why. */
+/* The next frame is refused with `status`, for good, and the DISCONNECT has the reason. */
 static void expect_bad(enum spoe_status status)
 {
 	struct peer_answer answer;
@@ -80,7 +80,7 @@ static void notify(uint64_t stream_id, uint64_t frame_id)
 	peer_notify_end(&peer, mark);
 }
 
-/* HELLO done; what follows in `sent` is what the test writes. */
+/* After HELLO: the test writes the rest of `sent`. */
 static int start_running(void **state)
 {
 	start(state);
