@@ -1,4 +1,4 @@
-/* Stores the credential of an account that an operator gives, or that a watched file holds. */
+/* Stores the credential of an account, from an operator or from a watched file. */
 #ifndef RELAY_ADMIN_UPKEEP_ACCOUNT_CREDENTIAL_H
 #define RELAY_ADMIN_UPKEEP_ACCOUNT_CREDENTIAL_H
 
@@ -6,7 +6,7 @@
 #include "admin/store/vault.h"
 #include "admin/upkeep/authjson.h"
 
-/* Each is NULL when it is not given. */
+/* NULL = not given. */
 struct account_credential_given {
 	const char *token;
 	const char *auth_json;
@@ -14,13 +14,16 @@ struct account_credential_given {
 };
 
 /*
- * Replaces the credential if one is given. A refresh under way and the need of a login end with the
- * old credential. 0 or -EINVAL naming what is wrong, never a value.
+ * Replaces the credential if one is given. Clears a pending refresh and the login-required mark. 0
+ * or -EINVAL; the error text contains no secret.
  */
 int account_credential_update(struct store *s, const struct vault *v, int64_t account,
 	const struct account_credential_given *given, struct errtext *e);
 
-/* Newer tokens of a watched file. The caller holds the transaction and raises the store's version. */
+/*
+ * Stores newer tokens of a watched file. The caller holds the transaction and raises the store's
+ * version.
+ */
 int account_credential_take(struct store *s, const struct vault *v, int64_t account,
 	const struct authjson *a, struct errtext *e);
 

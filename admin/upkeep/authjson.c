@@ -109,9 +109,9 @@ int authjson_jwt_expiry(struct slice jwt, int64_t *ret_ms, struct errtext *e)
 	return error;
 }
 
-/* --- the file --- */
+/* --- auth.json --- */
 
-/* Absent and null are empty. */
+/* A missing field and null give an empty slice. */
 static int take_text(
 	json_object *o, const char *path, const char *field, struct slice *ret, struct errtext *e)
 {

@@ -1,6 +1,6 @@
 /*
  * auth.json of Codex: {"OPENAI_API_KEY": null | "sk-...", "tokens": {"id_token", "access_token",
- * "refresh_token", "account_id"}, "last_refresh"}. With tokens the access token is a JWT, whose `exp`
+ * "refresh_token", "account_id"}, "last_refresh"}. The access token in `tokens` is a JWT; its `exp`
  * is the expiry.
  */
 #ifndef RELAY_ADMIN_UPKEEP_AUTHJSON_H
@@ -14,7 +14,7 @@
 
 #define AUTHJSON_MAX ((size_t)256 << 10)
 #define AUTHJSON_DEPTH 16
-#define AUTHJSON_PAYLOAD_MAX ((size_t)16 << 10) /* of the JWT, decoded */
+#define AUTHJSON_PAYLOAD_MAX ((size_t)16 << 10) /* of the JWT payload, decoded */
 
 struct authjson {
 	json_object *document;	   /* owns the texts below */
@@ -23,14 +23,14 @@ struct authjson {
 	struct slice id_token;
 	struct slice account_id;
 	int64_t expires_ms;	 /* Unix time; 0 = never */
-	int64_t last_refresh_ms; /* Unix time; 0 = not said, or not as a time */
+	int64_t last_refresh_ms; /* Unix time; 0 = missing or unreadable */
 };
 
-/* 0, or -EINVAL naming what is wrong, never a value. */
+/* 0 or -EINVAL; the error text contains no secret. */
 int authjson_parse(struct slice text, struct authjson *ret, struct errtext *e);
 void authjson_fini(struct authjson *a);
 
-/* `exp` of a JWT, in milliseconds. The signature is the issuer's business. 0 or -EINVAL. */
+/* `exp` of a JWT, in milliseconds. The signature is not verified. 0 or -EINVAL. */
 int authjson_jwt_expiry(struct slice jwt, int64_t *ret_ms, struct errtext *e);
 
 #endif

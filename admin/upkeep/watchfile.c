@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define POLL_S 2.0
-#define FAILURES_TOLD 2 /* in a row: one look may fall into the middle of a write */
+#define FAILURES_TOLD 2 /* in a row, before a notice: one look may see a partial write */
 
-/* How a file looked when it was last read. */
+/* Attributes of a file at its last read. */
 struct look {
 	dev_t device;
 	ino_t inode;
@@ -33,14 +33,14 @@ struct watched {
 	int64_t account;
 	char name[NAMES_SIZE];
 	char *path;
-	struct look look; /* zeroed = not read yet */
+	struct look look; /* zeroed = never read */
 	uint32_t failures;
 };
 
 struct watchfile {
 	struct control *control;
 	ev_timer timer;
-	struct watched *rows; /* in order of accounts */
+	struct watched *rows; /* sorted by account */
 	size_t count;
 };
 
@@ -124,7 +124,7 @@ bool watchfile_is_newer(const struct authjson *file, const struct credential *st
 		return false;
 	if (file->last_refresh_ms > stored->updated_ms)
 		return true;
-	/* times in tokens are whole seconds: two of the same second are as good as each other */
+	/* Token times are whole seconds: two of the same second count as equal. */
 	if (file->expires_ms && stored->expires_ms)
 		return file->expires_ms >= stored->expires_ms;
 	return !file->expires_ms && !file->last_refresh_ms;
@@ -161,8 +161,8 @@ static int take_tokens(
 	error = put_tokens(c, row, a, e);
 	if (error)
 		return error;
-	log_event(
-		LOG_LEVEL_INFO, "newer tokens from a watched file", LOG_STR("account", row->name));
+	log_event(LOG_LEVEL_INFO, "newer tokens taken from a watched file",
+		LOG_STR("account", row->name));
 	change_announce(c);
 	return 0;
 }
@@ -171,7 +171,7 @@ static int take_tokens(
 
 static int open_regular(const char *path, struct stat *ret, struct errtext *e)
 {
-	/* a FIFO must not stop us, a terminal must not become ours */
+	/* A FIFO must not block, and a terminal must not become the controlling one. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || fstat(fd, ret) < 0) {
@@ -183,7 +183,7 @@ static int open_regular(const char *path, struct stat *ret, struct errtext *e)
 	if (S_ISREG(ret->st_mode))
 		return fd;
 	close(fd);
-	return errtext_set(e, -EINVAL, "it is not a regular file");
+	return errtext_set(e, -EINVAL, "not a regular file");
 }
 
 static int read_file(struct control *c, const struct watched *row, int fd, struct errtext *e)
@@ -193,7 +193,7 @@ static int read_file(struct control *c, const struct watched *row, int fd, struc
 	int error = buffer_read_fd(&text, fd, AUTHJSON_MAX);
 
 	if (error)
-		errtext_set(e, error, "%s", error == -EFBIG ? "it is too large" : strerror(-error));
+		errtext_set(e, error, "%s", error == -EFBIG ? "file too large" : strerror(-error));
 	else
 		error = authjson_parse(buffer_slice(&text), &a, e);
 	buffer_fini(&text);
@@ -215,7 +215,7 @@ static bool is_same(const struct look *a, const struct look *b)
 		a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* 1: it has not changed since it was last read. */
+/* 1: unchanged since the last read. */
 static int visit(struct control *c, struct watched *row, struct errtext *e)
 {
 	struct stat st;
@@ -238,7 +238,7 @@ static void note_success(struct control *c, struct watched *row)
 	char subject[NOTICES_SUBJECT_SIZE];
 
 	if (row->failures >= FAILURES_TOLD)
-		log_event(LOG_LEVEL_INFO, "a watched file can be read again",
+		log_event(LOG_LEVEL_INFO, "watched file readable again",
 			LOG_STR("account", row->name));
 	row->failures = 0;
 	notices_resolve(c->store, NOTICE_WATCH_FAILED,
@@ -252,8 +252,7 @@ static void note_failure(struct control *c, struct watched *row, const struct er
 
 	if (++row->failures != FAILURES_TOLD)
 		return;
-	snprintf(message, sizeof(message), "its watched auth.json cannot be used: %.400s",
-		why->text);
+	snprintf(message, sizeof(message), "the watched auth.json is unusable: %.400s", why->text);
 	notices_raise(c->store, NOTICE_WATCH_FAILED, notices_subject("account", row->name, subject),
 		message, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * Watched auth.json files (`accounts add --auth-json F --watch`): each stays its owner's, who refreshes
- * it. Control only looks whether it has changed and takes over newer tokens; it never writes the file
- * and never uses the refresh token in it, which is not even kept.
+ * Watched auth.json files (`accounts add --auth-json F --watch`). The file's owner refreshes the
+ * tokens. Control only reads newer tokens from the file; it never writes the file, and never uses
+ * or stores its refresh token.
  */
 #ifndef RELAY_ADMIN_UPKEEP_WATCHFILE_H
 #define RELAY_ADMIN_UPKEEP_WATCHFILE_H
@@ -18,10 +18,10 @@ struct watchfile;
 struct watchfile *watchfile_new(struct control *c);
 /* NULL is fine. */
 void watchfile_free(struct watchfile *w);
-/* Looks at all of them now. */
+/* Checks all files now. */
 void watchfile_poll(struct watchfile *w);
 
-/* Whether what a file holds is another token than the stored one, and no older one. Pure. */
+/* True if the file's token differs from the stored one and is not older. Pure. */
 bool watchfile_is_newer(const struct authjson *file, const struct credential *stored);
 
 #endif
