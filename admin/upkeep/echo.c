@@ -10,7 +10,7 @@
 
 static int not_an_address(struct errtext *e)
 {
-	return errtext_set(e, -EINVAL, "the echo endpoint's answer is not an IP address");
+	return errtext_set(e, -EINVAL, "the response of the echo endpoint is not an IP address");
 }
 
 static int parse_object(json_object *o, struct ip *ret, struct errtext *e)
@@ -27,7 +27,7 @@ static int parse_object(json_object *o, struct ip *ret, struct errtext *e)
 				: not_an_address(e);
 	}
 	return errtext_set(
-		e, -EINVAL, "the echo endpoint's answer has none of ip, origin, address");
+		e, -EINVAL, "the response of the echo endpoint has none of ip, origin, address");
 }
 
 static int parse_json(struct slice body, struct ip *ret, struct errtext *e)
@@ -48,7 +48,7 @@ static int parse_json(struct slice body, struct ip *ret, struct errtext *e)
 int echo_parse(struct slice body, struct ip *ret, struct errtext *e)
 {
 	if (body.n > ECHO_BODY_MAX)
-		return errtext_set(e, -EINVAL, "the echo endpoint's answer is too long");
+		return errtext_set(e, -EINVAL, "the response of the echo endpoint is too long");
 	body = slice_trim(body);
 	if (body.n && body.p[0] == '{')
 		return parse_json(body, ret, e);
@@ -68,7 +68,7 @@ int echo_target(const char *url, struct slice *ret, struct errtext *e)
 		*ret = (struct slice){path, strcspn(path, "#")};
 	else if (url[base.n] == '?')
 		return errtext_set(
-			e, -EINVAL, "[health] echo_url: a path is missing before the query");
+			e, -EINVAL, "[health] echo_url: the URL needs a path before the query");
 	else
 		*ret = slice_from_str("/");
 	return 0;

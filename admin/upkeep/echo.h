@@ -1,4 +1,4 @@
-/* What an echo endpoint answers: the address it saw, alone or in a JSON object. */
+/* Parses the response of an echo endpoint: the client address, alone or in a JSON object. */
 #ifndef RELAY_ADMIN_UPKEEP_ECHO_H
 #define RELAY_ADMIN_UPKEEP_ECHO_H
 
@@ -7,11 +7,13 @@
 
 #define ECHO_BODY_MAX 4096
 
-/* A bare address, or an object with one of `ip`, `origin`, `address`. 0 or -EINVAL with the reason. */
+/*
+ * A bare address, or an object with one of `ip`, `origin`, `address`. 0 or -EINVAL with the reason.
+ */
 int echo_parse(struct slice body, struct ip *ret, struct errtext *e);
 /*
- * Path and query of it, as they are asked for, "/" when there is none; -EINVAL when it is no http or
- * https URL. Valid as long as `url`.
+ * Path and query of an http or https URL; "/" if the path is missing. The result points into `url`.
+ * 0 or -EINVAL.
  */
 int echo_target(const char *url, struct slice *ret, struct errtext *e);
 

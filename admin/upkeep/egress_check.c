@@ -15,36 +15,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START_S 1.0	 /* HAProxy may be about to start beside us */
-#define RETRY_MAX_S 30.0 /* while HAProxy cannot be reached at all */
-#define UNSET_S 10.0	 /* a reload may set the endpoint */
+#define START_S 1.0	 /* HAProxy may still be starting */
+#define RETRY_MAX_S 30.0 /* longest retry interval while HAProxy is unreachable */
+#define UNSET_S 10.0	 /* recheck for an endpoint; a reload may set it */
 
 struct round;
 
 struct one {
 	struct round *round;
 	struct egress_subject subject;
-	struct outbound_call *call; /* NULL = not sent, or done */
+	struct outbound_call *call; /* NULL = not sent, or finished */
 };
 
 struct round {
 	struct egress_check *owner;
-	egress_check_fn *tell; /* NULL: nobody waits */
+	egress_check_fn *tell; /* NULL: no caller waits */
 	void *context;
 	struct one *ones;
 	size_t count, next, done;
-	size_t unreached; /* HAProxy did not take the request */
+	size_t unreached; /* requests that HAProxy did not accept */
 };
 
 struct egress_check {
 	struct control *control;
 	struct round *rounds[EGRESS_CHECK_ROUNDS];
-	struct round *periodic; /* one of them, or NULL */
+	struct round *periodic; /* the periodic round, or NULL */
 	ev_timer timer;
 	double retry_s;
 };
 
-/* --- what there is to check --- */
+/* --- subjects --- */
 
 struct adding {
 	struct round *round;
@@ -123,7 +123,7 @@ static void arm(struct egress_check *k, double seconds)
 	ev_timer_start(k->control->loop, &k->timer);
 }
 
-/* HAProxy may not be there yet, or have no way for one of them: then soon again. */
+/* If HAProxy is down or lacks a backend for an egress, the next round follows soon. */
 static void plan_next(struct egress_check *k, bool unreached)
 {
 	uint64_t every_ms = k->control->config.health_echo_every_ms;
@@ -192,20 +192,24 @@ static void judge(struct one *one, const struct ip *seen)
 	tell_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
 }
 
-/* The backend of this egress is not there: not rendered yet, or such an endpoint cannot be reached so. */
+/*
+ * HAProxy has no backend for this egress: not rendered yet, or this egress cannot reach the
+ * endpoint.
+ */
 static bool is_unknown_way(const struct outbound_answer *a)
 {
 	return strcmp(a->code, refusal_row(REFUSAL_NO_ACCOUNT)->code) == 0;
 }
 
-/* What went wrong on the way, in words; empty when an answer of the endpoint is there. */
+/* Describes a failed request; empty if the endpoint answered. */
 static void explain(
 	const struct egress_subject *subject, const struct outbound_answer *a, struct errtext *e)
 {
 	if (is_unknown_way(a) && strcmp(subject->kind, "node") == 0)
-		errtext_set(e, 0, "a node can be asked for an https endpoint with a name only");
+		errtext_set(e, 0,
+			"a node egress can only be checked with an https echo_url that has a host name");
 	else if (is_unknown_way(a))
-		errtext_set(e, 0, "HAProxy does not have this way out yet");
+		errtext_set(e, 0, "HAProxy has no backend for this egress yet");
 	else if (*a->code)
 		errtext_set(e, 0, "HAProxy answered %s", a->code);
 	else if (a->status && a->status != 200)
@@ -261,7 +265,7 @@ static int send_one(struct one *one, struct errtext *e)
 	return outbound_send(c->outbound, &request, &one->call, e);
 }
 
-/* Sends what may be sent; ends the round, which is gone then, when all is done. */
+/* Sends waiting requests up to the limit. After the last answer it ends and frees the round. */
 static void advance(struct round *round)
 {
 	while (round->next < round->count && round->next - round->done < EGRESS_CHECK_PARALLEL) {
@@ -283,7 +287,7 @@ static struct round *begin(
 
 	if (!k->control->config.health_echo_url.s[0])
 		error = errtext_set(e, -EINVAL,
-			"[health] echo_url is not set: no endpoint tells which IP is seen");
+			"[health] echo_url is not set: the check needs an endpoint that returns the client IP");
 	if (!error)
 		error = echo_target(k->control->config.health_echo_url.s, &target, e);
 	*ret_error = error;
@@ -300,7 +304,7 @@ static struct round *begin(
 	return NULL;
 }
 
-/* --- when --- */
+/* --- timer --- */
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -316,7 +320,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 	struct round *round = begin(k, NULL, &error, &e);
 	if (!round) {
-		log_event(LOG_LEVEL_WARNING, "egresses are not checked", LOG_STR("reason", e.text));
+		log_event(LOG_LEVEL_WARNING, "egress check failed", LOG_STR("reason", e.text));
 		plan_next(k, true);
 		return;
 	}
@@ -352,7 +356,7 @@ void egress_check_free(struct egress_check *k)
 				outbound_cancel(round->ones[n].call);
 		}
 		if (round->tell)
-			round->tell(round->context, NULL, -EPIPE, "the relay stops");
+			round->tell(round->context, NULL, -EPIPE, "the relay is stopping");
 		round_free(round);
 	}
 	free(k);

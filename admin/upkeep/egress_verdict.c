@@ -19,7 +19,7 @@ static bool is_kind(const struct egress_subject *s, const char *kind)
 	return strcmp(s->kind, kind) == 0;
 }
 
-/* --- judging --- */
+/* --- verdict --- */
 
 /* A source IP is its address; other kinds are expected as seen first. `direct` has no address. */
 static const char *expected_of(const struct egress_subject *s)
@@ -83,8 +83,7 @@ int egress_verdict_find(struct store *s, const struct egress_subject *subject,
 	snprintf(ret->expected, sizeof(ret->expected), "%.*s", IP_TEXT_SIZE - 1,
 		expected_of(subject));
 	if (!ret->matches) {
-		errtext_set(
-			&ret->reason, 0, "%s was seen in place of %s", ret->seen, ret->expected);
+		errtext_set(&ret->reason, 0, "%s was seen instead of %s", ret->seen, ret->expected);
 		return 0;
 	}
 	if (subject->shared || is_kind(subject, "direct"))
@@ -92,7 +91,7 @@ int egress_verdict_find(struct store *s, const struct egress_subject *subject,
 	return find_twin(s, subject, ret, e);
 }
 
-/* --- keeping --- */
+/* --- storage --- */
 
 /* The address seen first stays the expected one, so an egress whose address changes keeps failing. */
 static int keep_seen(struct store *s, const struct egress_subject *subject,
@@ -105,7 +104,7 @@ static int keep_seen(struct store *s, const struct egress_subject *subject,
 		(int64_t)(v->matches || is_kind(subject, "source")), v->seen);
 
 	if (!error && store_changed_rows(s) == 0)
-		return errtext_set(e, -EBUSY, "the egress was changed meanwhile");
+		return errtext_set(e, -EBUSY, "the egress changed during the check");
 	return error;
 }
 
@@ -159,7 +158,7 @@ static int keep_all(struct store *s, const struct egress_subject *subject,
 static void log_change(const struct egress_subject *subject, const struct egress_verdict *v)
 {
 	if (v->matches)
-		log_event(LOG_LEVEL_INFO, "egress is used again", LOG_STR("egress", subject->name),
+		log_event(LOG_LEVEL_INFO, "egress resumed", LOG_STR("egress", subject->name),
 			LOG_STR("seen", v->seen));
 	else
 		log_event(LOG_LEVEL_WARNING, "egress suspended", LOG_STR("egress", subject->name),

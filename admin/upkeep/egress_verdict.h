@@ -30,7 +30,7 @@ struct egress_subject {
 
 struct egress_verdict {
 	bool matches;
-	char expected[IP_TEXT_SIZE]; /* empty: nothing was known before */
+	char expected[IP_TEXT_SIZE]; /* empty = unknown */
 	char seen[IP_TEXT_SIZE];
 	struct errtext reason; /* of a mismatch */
 };

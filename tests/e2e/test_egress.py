@@ -400,7 +400,7 @@ def test_a_node_is_not_asked_for_an_endpoint_it_could_read(far):
     wait_until("direct is checked", lambda: f.s.relay.adm("egress", "show", "direct")["checked_at"])
     code, rows = check(f.s)
     assert code == 1 and rows["direct"]["result"] == "ok"
-    assert rows["far"]["reason"] == "a node can be asked for an https endpoint with a name only"
+    assert rows["far"]["reason"] == "a node egress can only be checked with an https echo_url that has a host name"
 
 
 def test_a_node_is_part_of_the_document(far):
