@@ -35,6 +35,6 @@ void bans_takeover_poll(struct control *c)
 	if (!error && taken < atomic_load_explicit(&c->board->bans_written, memory_order_acquire))
 		error = take_and_publish(c, &e);
 	if (error)
-		log_event(LOG_LEVEL_ERROR, "bans of the agent were not taken over",
+		log_event(LOG_LEVEL_ERROR, "cannot store the agent's bans",
 			LOG_STR("reason", e.text));
 }

@@ -23,7 +23,7 @@ static void hand_over(const struct control *c, struct slice gauge)
 
 	if (fd < 0)
 		return;
-	/* no agent, or one that is busy: the next reading is as good */
+	/* No agent, or a busy one: the next reading is one second later. */
 	if (publish_fd(c->publish) >= 0)
 		channel_send(publish_fd(c->publish), &m, &fd, 1);
 	close(fd);
@@ -32,7 +32,7 @@ static void hand_over(const struct control *c, struct slice gauge)
 static void note_success(struct healing *h)
 {
 	if (h->failures > 1)
-		log_event(LOG_LEVEL_INFO, "the gauge of HAProxy can be read again",
+		log_event(LOG_LEVEL_INFO, "HAProxy's gauge is readable again",
 			LOG_STR("table", RENDER_TRACK));
 	h->failures = 0;
 	h->pause_s = READ_S;
@@ -40,10 +40,10 @@ static void note_success(struct healing *h)
 
 static void note_failure(struct healing *h, const char *reason)
 {
-	/* one may fall into a reload */
+	/* A reload may cause one failure. */
 	if (++h->failures == 2)
 		log_event(LOG_LEVEL_WARNING,
-			"HAProxy's gauge cannot be read: slots of lost requests are not given back",
+			"cannot read HAProxy's gauge: slots of lost requests stay occupied",
 			LOG_STR("reason", reason));
 	h->pause_s = h->pause_s * 2 < PAUSE_MAX_S ? h->pause_s * 2 : PAUSE_MAX_S;
 }

@@ -1,7 +1,7 @@
 /*
- * Healing: once a second control reads what HAProxy has in progress and hands it to the agent, which
- * gives back the slots of requests that HAProxy lacks (agent/healer.h). Without HAProxy's sockets, or
- * while they do not answer, nothing is healed, and nothing else happens.
+ * Healing: every second, control reads HAProxy's gauge of requests in progress and sends it to the
+ * agent. The agent gives back the slots of requests that HAProxy no longer has (agent/healer.h).
+ * Without HAProxy's sockets, or while they do not answer, healing pauses.
  */
 #ifndef RELAY_ADMIN_UPKEEP_HEALING_H
 #define RELAY_ADMIN_UPKEEP_HEALING_H
@@ -14,7 +14,7 @@ struct control;
 struct healing {
 	struct control *control;
 	ev_timer timer;
-	double pause_s;	   /* to the next reading; longer after failures */
+	double pause_s;	   /* until the next reading; longer after failures */
 	uint32_t failures; /* in a row */
 };
 

@@ -19,9 +19,9 @@
 #define LOOK_MS 5000
 #define REASON_SIZE 96
 
-/* --- why --- */
+/* --- suspension reason --- */
 
-/* The agent's own row; it may change meanwhile, so what is read is checked. */
+/* The agent's own row. The agent may change it during the read, so values are checked. */
 static const struct statefile_health *find_health(const struct control *c, uint32_t account)
 {
 	uint32_t count = 0;
@@ -46,12 +46,12 @@ static const char *format_reason(const struct control *c, uint32_t account, char
 		      : snprintf(out, REASON_SIZE, "repeated refusals");
 
 	if (class < RESULT_CLASS_COUNT && class != RESULT_SUCCESS)
-		snprintf(out + n, REASON_SIZE - (size_t)n, ", the last one: %s",
+		snprintf(out + n, REASON_SIZE - (size_t)n, ", last: %s",
 			result_class_name((enum result_class) class));
 	return out;
 }
 
-/* --- what there is --- */
+/* --- findings --- */
 
 struct found {
 	uint32_t id;
@@ -70,16 +70,16 @@ static void findings_fini(struct findings *f)
 	buffer_fini(&f->invalid);
 }
 
-/* NULL: nothing is wrong with it, or it can be renewed. */
+/* NULL: the credential is valid or can be renewed. */
 static const char *why_invalid(const struct account_facts *f, uint64_t generation, bool renewable)
 {
 	if (f->needs_login || !f->has_credential || renewable)
 		return NULL;
 	if (f->expired)
-		return "its credential has expired, and nothing renews it";
+		return "the credential has expired and cannot be renewed";
 	if (account_standing(f) != BOARD_STANDING_USABLE && generation &&
 		board_get(&f->row->refused_credential) == generation)
-		return "the upstream refuses its credential, and nothing renews it";
+		return "the upstream refuses the credential, and it cannot be renewed";
 	return NULL;
 }
 
@@ -163,7 +163,7 @@ static int keep_suspended(struct control *c, const struct buffer *all, struct er
 
 /* --- invalid --- */
 
-/* Rows that begin with an id, by rising id: struct found, or ids alone. */
+/* The rows are struct found or bare ids; both begin with an id and are sorted by it. */
 static int compare_ids(const void *a, const void *b)
 {
 	const uint32_t *x = a;
@@ -212,7 +212,10 @@ static int resolve_mended(struct control *c, const struct buffer *all, struct er
 	return error;
 }
 
-/* Once for as long as it lasts: an operator who has acknowledged it is not told again. */
+/*
+ * Raises a notice once per episode: an acknowledged notice is not raised again while the fault
+ * lasts.
+ */
 static int tell_invalid(struct healthwatch *w, const struct buffer *all, struct errtext *e)
 {
 	const struct found *found = (const void *)all->data;
@@ -233,7 +236,7 @@ static int tell_invalid(struct healthwatch *w, const struct buffer *all, struct 
 	return error ? error : resolve_mended(w->control, all, e);
 }
 
-/* --- when --- */
+/* --- timer --- */
 
 static int look(struct healthwatch *w, struct errtext *e)
 {
@@ -258,7 +261,7 @@ void healthwatch_poll(struct healthwatch *w, int64_t now_ms)
 	w->seen = changes;
 	w->looked_ms = now_ms;
 	if (look(w, &e))
-		log_event(LOG_LEVEL_ERROR, "what the agent says of accounts was not kept",
+		log_event(LOG_LEVEL_ERROR, "cannot store account health from the agent",
 			LOG_STR("reason", e.text));
 }
 
