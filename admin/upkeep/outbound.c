@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HOST "http://relay-internal" /* for curl's sake: the socket says where it goes */
-#define HEADER_MAX 1024		     /* of one line of a request */
+#define HOST "http://relay-internal" /* curl needs a URL; the socket decides the destination */
+#define HEADER_MAX 1024		     /* bytes of a header line */
 
 struct outbound {
 	struct ev_loop *loop;
@@ -33,7 +33,7 @@ struct outbound_call {
 	void *context;
 };
 
-/* A socket of curl's; curl holds the pointer. */
+/* A socket of curl, which holds the pointer. */
 struct watch {
 	struct outbound *owner;
 	ev_io io;
@@ -88,7 +88,7 @@ static bool was_sent(const struct outbound_call *call)
 	return bytes > 0;
 }
 
-/* The call is taken out first, so that the callback may send anew or end everything. */
+/* Unlinks the call first, so that the callback may send again or free everything. */
 static void finish(struct outbound_call *call, CURLcode code)
 {
 	long status = 0;
@@ -180,7 +180,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	collect(o);
 }
 
-/* Also asked for from within outbound_send(): even 0 waits for the loop. */
+/* curl also calls this inside outbound_send(): even a timeout of 0 waits for the loop. */
 static int set_timer(CURLM *multi, long ms, void *context)
 {
 	struct outbound *o = context;
@@ -245,7 +245,7 @@ static bool add_header(struct outbound_call *call, struct slice line)
 	return longer != NULL;
 }
 
-/* "Expect:" keeps curl from asking first and waiting. */
+/* The empty "Expect:" keeps curl from waiting for 100 Continue. */
 static bool add_headers(struct outbound_call *call, const struct outbound_request *r)
 {
 	bool ok = add_header(call, SLICE_LITERAL("Expect:")) &&
@@ -269,7 +269,7 @@ static bool set_route(CURL *easy, const struct outbound_request *r)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
 }
 
-/* Each request leaves at most once (DESIGN.md "Credentials"): no reuse, hence no retry of curl's own. */
+/* A refresh token may be sent only once. Connection reuse would make curl retry, so it is off. */
 static void set_manner(struct outbound_call *call, const struct outbound_request *r)
 {
 	CURL *easy = call->easy;
@@ -319,7 +319,7 @@ int outbound_send(struct outbound *o, const struct outbound_request *r, struct o
 {
 	if (o->count >= OUTBOUND_CALLS_MAX)
 		return errtext_set(
-			e, -EAGAIN, "%d requests are under way already", OUTBOUND_CALLS_MAX);
+			e, -EAGAIN, "%d requests are in progress already", OUTBOUND_CALLS_MAX);
 	struct outbound_call *call = calloc(1, sizeof(*call));
 	if (!call)
 		return errtext_set(e, -ENOMEM, "out of memory");

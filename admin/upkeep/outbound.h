@@ -1,7 +1,7 @@
 /*
- * HTTP requests of control itself, on its own loop: token refreshes, probes, egress checks. They all
- * leave through HAProxy's internal frontend (a Unix socket), so nothing here knows of names, TLS or
- * proxies. Each goes once, on a connection of its own, over HTTP/1.1; nothing is followed or repeated.
+ * HTTP requests of control on its own loop: token refreshes, probes, egress checks. All of them go
+ * through HAProxy's internal frontend (a Unix socket), so this code needs no DNS, TLS or proxies.
+ * Each request is sent once, on a new connection, over HTTP/1.1. Redirects are not followed.
  */
 #ifndef RELAY_ADMIN_UPKEEP_OUTBOUND_H
 #define RELAY_ADMIN_UPKEEP_OUTBOUND_H
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #define OUTBOUND_CALLS_MAX 64
-#define OUTBOUND_BODY_MAX ((size_t)64 << 10) /* of an answer; the rest is not kept */
+#define OUTBOUND_BODY_MAX ((size_t)64 << 10) /* of a response; the rest is discarded */
 #define OUTBOUND_HEADERS_MAX 16
 #define OUTBOUND_CODE_SIZE 40
 
@@ -21,25 +21,25 @@ struct outbound;
 struct outbound_call;
 
 struct outbound_answer {
-	bool sent;	     /* something may have left: false is certain */
-	bool whole;	     /* the answer came to its end, and all of it is in `body` */
-	unsigned status;     /* 0 = no answer began */
+	bool sent;	     /* false: certainly no byte was sent */
+	bool whole;	     /* the response is complete, and all of it is in `body` */
+	unsigned status;     /* 0 = no response began */
 	struct slice body;   /* valid during the callback */
-	const char *code;    /* X-Relay-Error: HAProxy's or the agent's own answer; "" = none */
-	const char *failure; /* what went wrong on the way, without secrets; "" = nothing */
+	const char *code;    /* X-Relay-Error: the error is HAProxy's or the agent's; "" = none */
+	const char *failure; /* transport error without secrets; "" = none */
 };
 
-/* Called once, never from within outbound_send(); the call is gone afterwards. */
+/* Called once, never within outbound_send(); the call is freed afterwards. */
 typedef void outbound_fn(void *context, const struct outbound_answer *a);
 
 struct outbound_request {
 	const char *socket; /* of HAProxy's internal frontend */
 	const char *method;
 	const char *target; /* path and query */
-	struct slice
-		headers[OUTBOUND_HEADERS_MAX]; /* "Name: value"; the first empty one ends them */
-	struct slice body;		       /* copied */
-	long timeout_ms;		       /* for all of it */
+	struct slice headers
+		[OUTBOUND_HEADERS_MAX]; /* "Name: value"; the first empty one ends the list */
+	struct slice body;		/* copied */
+	long timeout_ms;		/* for the whole request */
 	outbound_fn *done;
 	void *context;
 };
@@ -49,10 +49,10 @@ struct outbound *outbound_new(struct ev_loop *loop);
 /* Ends all calls without a callback. NULL is fine. */
 void outbound_free(struct outbound *o);
 
-/* 0; -EAGAIN: too many under way; -ENOMEM, -EINVAL. Nothing was sent then. */
+/* 0; -EAGAIN: too many in progress; -ENOMEM, -EINVAL. On error, nothing was sent. */
 int outbound_send(struct outbound *o, const struct outbound_request *r, struct outbound_call **ret,
 	struct errtext *e);
-/* Without a callback. What was sent stays sent. */
+/* Without a callback. Bytes already sent stay sent. */
 void outbound_cancel(struct outbound_call *call);
 
 #endif
