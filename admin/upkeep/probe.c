@@ -17,11 +17,11 @@
 #include <stdlib.h>
 
 #define TICK_S 0.2
-#define SCAN_MS 5000	 /* a look at the store even if nothing has told of a change */
-#define LOOK_MS 1000	 /* likewise at the board */
-#define JUDGED_MS 1000	 /* how long the agent's word on a probe is waited for */
-#define BLOCKED_MS 2000	 /* an account that could not be probed now */
-#define REFRESH_MS 30000 /* a refresh that takes longer does not hold probes off */
+#define SCAN_MS 5000	 /* longest time between two scans of the store */
+#define LOOK_MS 1000	 /* longest time between two looks at the board */
+#define JUDGED_MS 1000	 /* longest wait for the agent's result of a probe */
+#define BLOCKED_MS 2000	 /* pause for an account whose probe could not be sent */
+#define REFRESH_MS 30000 /* a refresh that takes longer does not block probes */
 
 struct probe {
 	struct control *control;
@@ -29,10 +29,10 @@ struct probe {
 	struct probe_list list;
 	struct probe_pace pace;
 	uint64_t counts[PROBE_REASON_COUNT];
-	/* of the last looks */
+	/* from the last looks */
 	uint64_t version, changes;
 	int64_t scanned_ms, looked_ms;
-	bool failed; /* the store, as said in the log */
+	bool failed; /* the last store error is in the log already */
 };
 
 static uint64_t draw(void)
@@ -48,7 +48,7 @@ static const struct board_account *shown(const struct probe_item *item)
 	return board_find_account(item->owner->control->board, item->account.id);
 }
 
-/* --- for a caller that waits --- */
+/* --- waiting callers --- */
 
 static uint64_t sum_results(const struct board_account *row, uint64_t ret_by_class[])
 {
@@ -61,7 +61,10 @@ static uint64_t sum_results(const struct board_account *row, uint64_t ret_by_cla
 	return sum;
 }
 
-/* The class that the agent has counted since; clients' requests are told from it by chance alone. */
+/*
+ * The class that the agent has counted since the probe began. A client request of the same account
+ * may be counted instead.
+ */
 static const char *class_since(const struct probe_item *item)
 {
 	uint64_t now[RESULT_CLASS_COUNT];
@@ -112,7 +115,7 @@ static void poll_judged(struct probe_item *item, int64_t now_ms)
 		tell_judged(item);
 }
 
-/* The class is told, too: the agent counts it a moment later. */
+/* Keeps the response until the agent has counted its class a moment later. */
 static void keep_answer(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
 {
 	item->status = *a->code ? 0 : a->status;
@@ -200,17 +203,17 @@ static void begin(struct probe_item *item, enum probe_reason reason, int64_t now
 	item->account.not_before_ms = now_ms + BLOCKED_MS;
 	if (reason == PROBE_ASKED)
 		finish_asked(item, error, e.text[0] ? e.text : item->obstacle.text, NULL);
-	log_event(LOG_LEVEL_DEBUG, "an account cannot be probed now",
-		LOG_STR("account", item->name), LOG_STR("reason", e.text));
+	log_event(LOG_LEVEL_DEBUG, "account probe postponed", LOG_STR("account", item->name),
+		LOG_STR("reason", e.text));
 }
 
-/* --- when --- */
+/* --- schedule --- */
 
 static void on_gone(struct probe_item *item)
 {
 	if (item->call)
 		outbound_cancel(item->call);
-	finish_asked(item, -ENOENT, "the account is gone", NULL);
+	finish_asked(item, -ENOENT, "the account was deleted", NULL);
 }
 
 static void scan(struct probe *p, int64_t now_ms)
@@ -221,7 +224,8 @@ static void scan(struct probe *p, int64_t now_ms)
 
 	p->scanned_ms = now_ms;
 	if (error && !p->failed)
-		log_event(LOG_LEVEL_ERROR, "probes wait for the store", LOG_STR("reason", e.text));
+		log_event(LOG_LEVEL_ERROR, "probes paused: cannot read the store",
+			LOG_STR("reason", e.text));
 	p->failed = error != 0;
 	p->version = error ? p->version : version;
 }
@@ -241,7 +245,7 @@ static void look(struct probe *p, int64_t now_ms)
 			p->list.accounts[i], shown(probe_item_of(p->list.accounts[i])), now_ms);
 }
 
-/* Also when the clock was set back. */
+/* True also if the clock was set back. */
 static bool is_over(int64_t since_ms, int64_t now_ms, int64_t time_ms)
 {
 	return now_ms < since_ms || now_ms - since_ms >= time_ms;
@@ -284,7 +288,7 @@ int probe_ask(
 	scan(p, now);
 	struct probe_item *item = probe_list_find(&p->list, account);
 	if (!item)
-		return errtext_set(e, -ENOENT, "there is no such account");
+		return errtext_set(e, -ENOENT, "the account does not exist");
 	if (item->obstacle.text[0])
 		return errtext_set(e, -EBUSY, "account \"%s\" cannot be checked: %s", item->name,
 			item->obstacle.text);
@@ -324,7 +328,7 @@ static void on_stop(struct probe_item *item)
 {
 	if (item->call)
 		outbound_cancel(item->call);
-	finish_asked(item, -EPIPE, "the relay stops", NULL);
+	finish_asked(item, -EPIPE, "the relay is stopping", NULL);
 }
 
 void probe_free(struct probe *p)

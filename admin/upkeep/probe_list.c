@@ -13,7 +13,7 @@
 static void find_target(struct probe_item *item, struct row *row)
 {
 	if (provider_parse(row_text(row, "provider"), &item->provider)) {
-		errtext_set(&item->obstacle, -ENOENT, "its upstream's provider is not known");
+		errtext_set(&item->obstacle, -ENOENT, "the provider of its upstream is unknown");
 		return;
 	}
 	probe_target(item->provider, row_text(row, "url"), row_text(row, "strip"),
@@ -68,7 +68,7 @@ struct scan {
 	struct errtext *e;
 };
 
-/* Items that both lists have are shared until the scan has succeeded. */
+/* Items in both lists are shared until the scan has succeeded. */
 static int scan_row(struct row *row, void *context)
 {
 	const struct scan *s = context;
@@ -96,7 +96,7 @@ static int scan(struct scan *s, struct store *store)
 		"");
 }
 
-/* Frees what `from` has and `kept` lacks. */
+/* Frees the items of `from` that `kept` lacks. */
 static void drop_others(struct probe_list *from, const struct probe_list *kept, probe_gone_fn *gone)
 {
 	for (size_t i = 0; i < from->count; i++) {
@@ -111,7 +111,7 @@ static void drop_others(struct probe_list *from, const struct probe_list *kept, 
 
 static void nothing(struct probe_item *item)
 {
-	(void)item; /* new: nothing has happened to it */
+	(void)item; /* a new item: no callback has data for it */
 }
 
 int probe_list_scan(struct probe_list *l, struct probe *owner, struct store *s, probe_gone_fn *gone,

@@ -1,4 +1,4 @@
-/* The accounts that may be probed, as control remembers them between two looks at the store. */
+/* The accounts that control may probe, kept between two scans of the store. */
 #ifndef RELAY_ADMIN_UPKEEP_PROBE_LIST_H
 #define RELAY_ADMIN_UPKEEP_PROBE_LIST_H
 
@@ -18,17 +18,17 @@ struct probe_item {
 	char name[PROBE_NAME_SIZE];
 	enum provider provider;
 	char target[PROBE_TARGET_SIZE];
-	struct errtext obstacle; /* why not even a person may have it probed; empty = nothing */
+	struct errtext obstacle; /* why no probe is possible, not even by command; empty = none */
 	struct outbound_call *call;
-	/* for a caller that waits */
-	probe_told_fn *told; /* NULL = nobody waits */
+	/* for a waiting caller */
+	probe_told_fn *told; /* NULL = no caller waits */
 	void *context;
 	unsigned status;
 	int64_t took_ms;
 	struct errtext reason;
-	uint64_t results; /* of all classes, before */
+	uint64_t results; /* of all classes, at the start of the probe */
 	uint64_t by_class[RESULT_CLASS_COUNT];
-	int64_t judged_by_ms; /* the answer is there, the agent's word is waited for; 0 = not yet */
+	int64_t judged_by_ms; /* deadline for the agent's result after the response; 0 = no response yet */
 };
 
 struct probe_list {
@@ -41,10 +41,10 @@ static inline struct probe_item *probe_item_of(struct probe_account *a)
 	return (struct probe_item *)(void *)a;
 }
 
-/* Called for an item that is gone from the store, before it is freed. */
+/* Called before an item whose account was deleted is freed. */
 typedef void probe_gone_fn(struct probe_item *item);
 
-/* Looks at the store anew. 0 or negative; then all is as before. */
+/* Scans the store. 0 or negative; on error, the list is unchanged. */
 int probe_list_scan(struct probe_list *l, struct probe *owner, struct store *s, probe_gone_fn *gone,
 	struct errtext *e);
 struct probe_item *probe_list_find(const struct probe_list *l, int64_t account);

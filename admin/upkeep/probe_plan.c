@@ -23,7 +23,7 @@ static int64_t earlier_of(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* --- what is seen --- */
+/* --- observations --- */
 
 static bool is_long(const struct probe_account *a, int64_t now_ms)
 {
@@ -35,7 +35,7 @@ static int64_t halfway_ms(const struct probe_account *a, int64_t now_ms)
 	return is_long(a, now_ms) ? now_ms + (a->until_ms - now_ms) / 2 : 0;
 }
 
-/* A clock that was set back must not put anything off. */
+/* After a clock set back, no probe may be late. */
 static void take_clock(struct probe_account *a, int64_t now_ms)
 {
 	a->began_ms = earlier_of(a->began_ms, now_ms);
@@ -65,7 +65,7 @@ void probe_observe(struct probe_account *a, const struct board_account *row, int
 		: 0;
 }
 
-/* --- when it is due --- */
+/* --- due times --- */
 
 static int64_t suspect_gap_ms(const struct probe_account *a)
 {
@@ -83,7 +83,7 @@ static int64_t after(const struct probe_account *a, int64_t gap_ms)
 
 static int64_t idle_due_ms(const struct probe_account *a, const struct probe_pace *pace)
 {
-	/* used by nobody: since it is known, not since the beginning of time */
+	/* never used: count from the time control first saw it */
 	int64_t last = later_of(a->used_ms ? a->used_ms : a->known_ms, a->began_ms);
 
 	if (!pace->idle_ms || a->standing != BOARD_STANDING_USABLE)
@@ -140,7 +140,7 @@ static void consider(const struct probe_account *a, size_t at, const struct prob
 		*best = (struct choice){due, at, reason};
 }
 
-/* The longest due comes first: whoever is due has his turn after those who were due before him. */
+/* Earliest due time first, so that no account starves. */
 static struct choice choose(struct probe_account *const *accounts, size_t count,
 	const struct probe_pace *pace, bool urgent)
 {
@@ -185,7 +185,7 @@ bool probe_next(struct probe_account *const *accounts, size_t count, const struc
 	return true;
 }
 
-/* --- what is done --- */
+/* --- begin and end --- */
 
 void probe_begin(struct probe_account *a, struct probe_pace *pace, enum probe_reason reason,
 	int64_t now_ms, uint64_t random)

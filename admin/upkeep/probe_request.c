@@ -8,17 +8,17 @@
 #define VERSION "/v1"
 
 struct row {
-	const char *
-		path; /* as a client asks for it, from /v1 on; NULL = nothing is known to be cheap */
+	const char
+		*path; /* as in a client's request, from /v1 on; NULL = no free request is known */
 	const char *header;
 };
 
 /*
- * openai     the list of models: free, not limited, 401 for a bad key. What speaks OpenAI's API has it.
- * codex      what Codex itself asks for its status line: the use of the limits (see codex_rows). The
- *            list of models where the backend is another one; it wants a client's version.
- * anthropic  the list of models, for keys and for OAuth tokens; one entry will do.
- * generic    nobody knows what a path there does: only with --probe.
+ * openai     The model list: free, unlimited, 401 for a bad key. Part of every OpenAI-compatible API.
+ * codex      The usage endpoint, which Codex polls for its status line (see codex_rows). For other
+ *            backends the model list, which requires a client version.
+ * anthropic  The model list, for API keys and OAuth tokens; one entry is enough.
+ * generic    No free request is known: --probe is required.
  */
 static const struct row rows[PROVIDER_COUNT] = {
 	[PROVIDER_OPENAI] = {VERSION "/models", ""},
@@ -27,7 +27,7 @@ static const struct row rows[PROVIDER_COUNT] = {
 	[PROVIDER_GENERIC] = {NULL, ""},
 };
 
-/* Where the backends of Codex tell the use of the limits: end of the URL's path, what stands for it. */
+/* Usage endpoints of the Codex backends: end of the URL's path, and its replacement. */
 static const struct {
 	struct slice base;
 	const char *usage;
@@ -54,7 +54,7 @@ static bool has_suffix(struct slice s, struct slice end)
 	return s.n >= end.n && slice_eq(slice_skip(s, s.n - end.n), end);
 }
 
-/* As the relay rewrites a client's request: `strip` off, the URL's path before it. */
+/* Rewrites the path as for a client's request: without `strip`, after the URL's path. */
 static struct slice strip_off(struct slice path, struct slice prefix, struct slice strip)
 {
 	static const struct slice version = {VERSION, sizeof(VERSION) - 1};
@@ -97,13 +97,13 @@ int probe_target(enum provider p, struct slice url, struct slice strip, struct s
 	char ret[PROBE_TARGET_SIZE], struct errtext *e)
 {
 	if (slice_eq_str(path, PROBE_NONE))
-		return errtext_set(e, -ENOENT, "its upstream is set to --probe " PROBE_NONE);
+		return errtext_set(e, -ENOENT, "its upstream has --probe " PROBE_NONE);
 	if (path.n) {
 		snprintf(ret, PROBE_TARGET_SIZE, "%.*s", (int)path.n, path.p);
 		return 0;
 	}
 	if (!rows[p].path)
-		return errtext_set(e, -ENOENT, "its upstream has no --probe to ask for");
+		return errtext_set(e, -ENOENT, "its upstream has no --probe path");
 	return default_target(p, url, strip, ret, e);
 }
 

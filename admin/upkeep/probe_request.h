@@ -1,6 +1,6 @@
 /*
- * What an account is asked to learn how it is: a GET that costs nothing, counts against no limit and
- * needs the credential. By provider, or as the operator says (`upstreams set --probe`).
+ * The probe request of an account: a GET that is free, counts against no limit and needs the
+ * credential. The provider decides the path, or the operator (`upstreams set --probe`).
  */
 #ifndef RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
 #define RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
@@ -12,19 +12,19 @@
 
 #define PROBE_PATH_MAX 512 /* of --probe */
 #define PROBE_TARGET_SIZE (PROBE_PATH_MAX + SEAM_PREFIX_MAX + 1)
-#define PROBE_NONE "none" /* in place of a path: never probed */
+#define PROBE_NONE "none" /* instead of a path: no probes */
 
 /* Path and query, from the root of the upstream's host. 0 or -EINVAL with the reason. */
 int probe_path_check(struct slice path, struct errtext *e);
 
 /*
- * `url` and `strip` are the upstream's, `path` its --probe; `ret` has PROBE_TARGET_SIZE bytes. 0;
- * -ENOENT: this upstream is not probed; -EINVAL: the URL is none.
+ * `url` and `strip` are the upstream's, `path` is its --probe; `ret` has PROBE_TARGET_SIZE bytes.
+ * 0; -ENOENT: this upstream gets no probes; -EINVAL: the URL is invalid.
  */
 int probe_target(enum provider p, struct slice url, struct slice strip, struct slice path,
 	char ret[PROBE_TARGET_SIZE], struct errtext *e);
 
-/* A header that the provider wants besides the credential; empty = none. */
+/* A header that the provider requires besides the credential; empty = none. */
 struct slice probe_header(enum provider p);
 
 #endif
