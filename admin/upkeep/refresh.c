@@ -19,10 +19,10 @@
 #include <stdlib.h>
 
 #define TICK_S 0.2
-#define SCAN_MS 5000	    /* a look at the store even if nothing has told of a change */
-#define STORE_PAUSE_MS 1000 /* a store that fails is left alone so long */
+#define SCAN_MS 5000	    /* longest time between two scans of the store */
+#define STORE_PAUSE_MS 1000 /* pause after an error of the store */
 #define RENEWED_PAUSE_MS 1000
-#define USELESS_PAUSE_MS 60000 /* granted, but nothing that could be used */
+#define USELESS_PAUSE_MS 60000 /* granted, but without a usable token */
 
 struct refresh {
 	struct control *control;
@@ -31,10 +31,10 @@ struct refresh {
 	struct refresh_gates gates;
 	struct refresh_waiters waiters;
 	uint64_t counts[REFRESH_OUTCOME_COUNT];
-	/* of the last scan */
+	/* from the last scan */
 	uint64_t version, changes;
 	int64_t scanned_ms;
-	bool failed; /* the store, as said in the log */
+	bool failed; /* the last store error is in the log already */
 	bool draining;
 };
 
@@ -59,16 +59,16 @@ static void log_settled(const struct refresh_item *item, const struct refresh_se
 			LOG_STR("expires_at", until));
 	else if (s->action.step == REFRESH_FORGET)
 		log_event(LOG_LEVEL_INFO,
-			"a refresh is void: the credential was replaced meanwhile",
+			"refresh discarded: the credential was replaced during it",
 			LOG_STR("account", item->name));
 	else
-		log_event(LOG_LEVEL_WARNING, "token not refreshed", LOG_STR("account", item->name),
+		log_event(LOG_LEVEL_WARNING, "token refresh failed", LOG_STR("account", item->name),
 			LOG_STR("outcome", refresh_outcome_name(s->outcome)),
 			LOG_STR("reason", s->reason), LOG_INT("failures", item->failures),
 			LOG_INT("again_in_ms", s->action.pause_ms));
 }
 
-/* A reply without an access token, or with one that has expired already, would be asked for at once. */
+/* If the reply has no access token, or an expired one, a long pause avoids a refresh loop. */
 static void take_success(struct refresh_item *item, const struct refresh_settled *s)
 {
 	bool lasts = s->renewed && (!s->expires_ms || s->expires_ms > clock_wall_ms());
@@ -91,7 +91,7 @@ static void tell_settled(struct refresh_item *item, const struct refresh_settled
 
 	if (s->action.step == REFRESH_FORGET)
 		refresh_waiters_tell(
-			w, item->account, -EBUSY, "its credential was replaced meanwhile");
+			w, item->account, -EBUSY, "the credential was replaced during the refresh");
 	else
 		refresh_waiters_tell(
 			w, item->account, errors[s->outcome], refresh_outcome_text(s->outcome));
@@ -124,18 +124,18 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 	if (s->action.step == REFRESH_COMMIT || s->action.step == REFRESH_LOGIN)
 		change_announce(r->control);
 	tell_settled(item, s);
-	r->version = UINT64_MAX; /* looks at the store again */
+	r->version = UINT64_MAX; /* forces a scan of the store */
 }
 
 static void note_store(struct refresh *r, int error, const struct errtext *e)
 {
 	if (error && !r->failed)
-		log_event(LOG_LEVEL_ERROR, "refreshes wait for the store",
+		log_event(LOG_LEVEL_ERROR, "refreshes paused: the store failed",
 			LOG_STR("reason", e->text));
 	r->failed = error != 0;
 }
 
-/* Whatever the store does not take stays as it was, in the journal, and is looked at again. */
+/* If the store fails, the journal keeps the row, and a later tick tries again. */
 static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 {
 	struct control *c = item->owner->control;
@@ -152,9 +152,9 @@ static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
 }
 
-/* --- answers --- */
+/* --- replies --- */
 
-/* Into the journal; the only copy is kept in memory while the store does not take it. */
+/* Writes the reply to the journal. While the store fails, the only copy is kept in memory. */
 static void save_reply(struct refresh_item *item, unsigned status, struct slice body)
 {
 	struct control *c = item->owner->control;
@@ -176,8 +176,9 @@ static void save_reply(struct refresh_item *item, unsigned status, struct slice 
 }
 
 /*
- * HAProxy's own words: no connection came about (or there is no such backend), or it did not let the
- * request in. With any others the token host may have had it.
+ * HAProxy's error codes show two cases in which the token host got no request: no connection (or no
+ * backend), and a rejection by HAProxy. After any other error the token host may have used the
+ * token.
  */
 static enum refresh_outcome without_reply(const struct outbound_answer *a)
 {
@@ -194,7 +195,7 @@ static void on_answer(void *context, const struct outbound_answer *a)
 	item->call = NULL;
 	leave_gate(item);
 	if (!a->whole || *a->code)
-		log_event(LOG_LEVEL_INFO, "no whole answer to a refresh",
+		log_event(LOG_LEVEL_INFO, "refresh reply missing or incomplete",
 			LOG_STR("account", item->name), LOG_INT("status", a->status),
 			LOG_STR("code", a->code), LOG_STR("reason", a->failure));
 	if (a->status && !*a->code)
@@ -225,7 +226,7 @@ static int send_it(struct refresh_item *item, const struct refresh_send *s, stru
 	return outbound_send(c->outbound, &request, &item->call, e);
 }
 
-/* The intent is on disk before the first byte leaves. */
+/* The intent is on disk before the first byte is sent. */
 static int intend_and_send(struct refresh_item *item, struct errtext *e)
 {
 	struct control *c = item->owner->control;
@@ -244,20 +245,19 @@ static int intend_and_send(struct refresh_item *item, struct errtext *e)
 	return error;
 }
 
-/* Not even an intent came about. */
+/* Postpones an account whose intent could not be written. */
 static void put_off(struct refresh_item *item, const struct errtext *e)
 {
 	const struct refresh_state state = {.retries = item->retries++};
 
 	item->not_before_ms =
 		clock_monotonic_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
-	log_event(LOG_LEVEL_WARNING, "an account cannot be refreshed",
-		LOG_STR("account", item->name), LOG_STR("reason", e->text),
-		LOG_INT("retries", item->retries));
+	log_event(LOG_LEVEL_WARNING, "token refresh postponed", LOG_STR("account", item->name),
+		LOG_STR("reason", e->text), LOG_INT("retries", item->retries));
 	refresh_waiters_tell(&item->owner->waiters, item->account, -EBUSY, e->text);
 }
 
-/* 0; -EAGAIN: its turn has not come; otherwise it is put off for this reason. */
+/* 0; -EAGAIN: the account has to wait for another one; other errors: the refresh is postponed. */
 static int start(struct refresh_item *item, struct errtext *e)
 {
 	struct refresh *r = item->owner;
@@ -274,7 +274,7 @@ static int start(struct refresh_item *item, struct errtext *e)
 	return -EBUSY;
 }
 
-/* --- when --- */
+/* --- schedule --- */
 
 static void save_again(struct refresh *r)
 {
@@ -332,7 +332,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	save_again(r);
 	refresh_waiters_end(&r->waiters, clock_monotonic_ms(), -ETIMEDOUT,
-		"there is no outcome yet; it goes on in the background");
+		"the refresh has no outcome yet and continues in the background");
 	if (is_scan_due(r))
 		scan(r);
 	if (refresh_list_next_ms(&r->list) <= clock_monotonic_ms())
@@ -345,7 +345,7 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 	struct refresh_item *item = refresh_list_find(&r->list, account);
 
 	if (!item)
-		return errtext_set(e, -ENOENT, "it is not refreshed");
+		return errtext_set(e, -ENOENT, "the account has no token refresh");
 	if (item->call || item->unsaved_status) {
 		*ret_word = "running";
 		return 0;
@@ -355,7 +355,7 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 	item->asked = true;
 	int error = start(item, e);
 	if (error && error != -EAGAIN)
-		return errtext_prefix(e, -EBUSY, "it cannot be refreshed now");
+		return errtext_prefix(e, -EBUSY, "the token refresh cannot start now");
 	*ret_word = error ? "waiting" : "started";
 	return 0;
 }
@@ -404,6 +404,6 @@ void refresh_free(struct refresh *r)
 		if (r->list.items[i]->call)
 			outbound_cancel(r->list.items[i]->call);
 	refresh_list_fini(&r->list);
-	refresh_waiters_end(&r->waiters, INT64_MAX, -EPIPE, "the relay stops");
+	refresh_waiters_end(&r->waiters, INT64_MAX, -EPIPE, "the relay is stopping");
 	free(r);
 }

@@ -1,4 +1,7 @@
-/* One refresh at a time for each client id, and a pause after it. Pure; times are monotonic. */
+/*
+ * Admits one refresh at a time for each client id, with a pause after it. Pure; times are
+ * monotonic.
+ */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_GATE_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_GATE_H
 
@@ -6,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REFRESH_GATES_MAX 256 /* client ids that are busy or rest; beyond it others wait */
+#define REFRESH_GATES_MAX 256 /* client ids in use or in their pause; more have to wait */
 
 struct refresh_gates {
 	struct {
@@ -14,10 +17,10 @@ struct refresh_gates {
 		int64_t free_ms; /* end of the pause */
 		bool busy;
 	} rows[REFRESH_GATES_MAX];
-	size_t busy; /* of all */
+	size_t busy; /* refreshes in progress */
 };
 
-/* `hurry` goes through in the pause: the repetition of a token whose outcome is unknown. */
+/* `hurry` skips the pause: the same token is sent again after an unknown outcome. */
 bool refresh_gate_enter(struct refresh_gates *g, uint64_t client, int64_t now_ms, bool hurry);
 void refresh_gate_leave(struct refresh_gates *g, uint64_t client, int64_t now_ms, int64_t pause_ms);
 

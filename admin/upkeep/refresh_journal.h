@@ -1,10 +1,10 @@
 /*
- * The journal of refreshes (table `refreshes`): one row an account, from the durable intent to use its
- * refresh token until the outcome is known and acted on. A row without a reply says that the token of
- * generation `parent` may have been used, `sends` times; one with a reply that the answer is there
- * and only has to be read. So a control that dies at any moment loses nothing that had arrived.
+ * The journal of refreshes (table `refreshes`) has one row per account, from the durable intent to
+ * use the refresh token until the outcome is stored. A row without a reply: the token of generation
+ * `parent` may have been used, `sends` times. A row with a reply: only parsing remains. So a crash
+ * of control loses no reply that arrived.
  *
- * All but reading writes; a single call outside of a transaction is one of its own.
+ * All functions except the reader write. A call outside a transaction is its own transaction.
  */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_JOURNAL_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_JOURNAL_H
@@ -23,23 +23,26 @@ struct refresh_row {
 };
 
 /*
- * 0, or -ENOENT: no row. A reply that does not open (another vault) is as one that was not readable:
- * empty. `ret` is filled in any case; refresh_row_fini() is due.
+ * 0, or -ENOENT: no row. A reply that cannot be decrypted (another vault) counts as unreadable:
+ * empty. `ret` is always filled; the caller calls refresh_row_fini().
  */
 int refresh_journal_get(struct store *s, const struct vault *v, int64_t account,
 	struct refresh_row *ret, struct errtext *e);
 void refresh_row_fini(struct refresh_row *r);
 
-/* The intent, durable when it returns outside of a transaction: from now on the token may be used. */
+/* Stores the intent. Outside a transaction it is durable on return, and the token may be sent. */
 int refresh_journal_intend(
 	struct store *s, int64_t account, int64_t parent, int64_t now_ms, struct errtext *e);
-/* The raw reply, before anything of it is read. -ENOENT: the row is gone, nobody wants it. */
+/* Stores the raw reply before it is parsed. -ENOENT: the row was deleted. */
 int refresh_journal_reply(struct store *s, const struct vault *v, int64_t account, int64_t parent,
 	unsigned status, struct slice body, int64_t now_ms, struct errtext *e);
 
-/* The outcome stays unknown: a reply that could not be used goes, the intent stays. */
+/* The outcome stays unknown: deletes the unusable reply and keeps the intent. */
 int refresh_journal_keep(struct store *s, int64_t account, struct errtext *e);
-/* The last sending certainly used nothing up; a row without any other goes. */
+/*
+ * The last send certainly used no token: counts it back. Deletes the row if there was no other
+ * send.
+ */
 int refresh_journal_unsend(struct store *s, int64_t account, struct errtext *e);
 int refresh_journal_clear(struct store *s, int64_t account, struct errtext *e);
 

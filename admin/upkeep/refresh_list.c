@@ -75,7 +75,7 @@ static int64_t wanted_ms(const struct refresh_item *item, const struct board *b,
 	return wall_ms == REFRESH_NEVER ? INT64_MAX : at.now_ms + (wall_ms - at.wall_ms);
 }
 
-/* Another token than the one that failed starts anew. */
+/* A new token starts without failures. */
 static void take_generation(struct refresh_item *item, int64_t generation)
 {
 	if (item->generation >= 0 && item->generation != generation) {
@@ -157,7 +157,7 @@ static int by_account(const void *a, const void *b)
 	return x->account < y->account ? -1 : x->account > y->account;
 }
 
-/* What `from` has and `kept` lacks goes, except what is under way: that joins `kept`. */
+/* Frees the items of `from` that `kept` lacks. Items in progress move to `kept`. */
 static int drop_others(struct refresh_list *from, struct refresh_list *kept)
 {
 	struct refresh_list sorted = *kept;
@@ -226,7 +226,7 @@ struct refresh_item *refresh_list_find(const struct refresh_list *l, int64_t acc
 	return found ? *found : NULL;
 }
 
-/* --- what is due --- */
+/* --- due items --- */
 
 static int64_t due_ms(const struct refresh_item *item)
 {

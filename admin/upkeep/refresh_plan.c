@@ -67,7 +67,7 @@ struct refresh_action refresh_next(const struct refresh_state *s, enum refresh_o
 	return (struct refresh_action){REFRESH_RETRY, backoff_ms(s->retries), notice};
 }
 
-/* The finishing steps of SplitMix64: neighbours come out far apart. */
+/* The finishing steps of SplitMix64 spread neighbouring numbers. */
 static uint64_t scatter(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -26,7 +26,7 @@ static json_object *parse(struct slice body)
 
 /* --- tokens --- */
 
-/* False when the field is there and cannot be used. */
+/* False if the field is present but unusable. */
 static bool take(json_object *o, const char *name, enum credential_field field, struct slice *ret)
 {
 	json_object *value = json_object_object_get(o, name);
@@ -120,7 +120,7 @@ void refresh_reply_fini(struct refresh_reply *r)
 	*r = (struct refresh_reply){.reason = ""};
 }
 
-/* --- the request --- */
+/* --- request --- */
 
 static void put_string(struct slice s, struct buffer *out)
 {

@@ -1,4 +1,4 @@
-/* The answer of a token host (RFC 6749, 5.1 and 5.2, and what Codex's host makes of it), judged. Pure. */
+/* Judges the reply of a token host (RFC 6749, 5.1 and 5.2, and the form of Codex's host). Pure. */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 
@@ -11,22 +11,22 @@
 
 struct refresh_reply {
 	json_object *document; /* owns the texts below */
-	/* empty = not given: the old one stays */
+	/* empty = not given: the stored token stays */
 	struct slice access_token, refresh_token, id_token;
 	int64_t expires_ms; /* of the access token, Unix time; 0 = unknown */
-	const char *reason; /* why it was rejected: one of our own words; "" = it was not */
+	const char *reason; /* cause of the rejection, a fixed text; "" = not rejected */
 };
 
 /*
- * `ret` is filled in any case. `arrived_ms` is where `expires_in` counts from, for access tokens that
- * are no JWT. An answer that was cut off, is not JSON or holds no usable token is LOST: the token that
- * was sent may be used up all the same.
+ * `ret` is always filled. `expires_in` counts from `arrived_ms`, for access tokens that are not
+ * JWTs. A truncated reply, invalid JSON or no usable token gives REFRESH_LOST: the token may be
+ * used up.
  */
 enum refresh_outcome refresh_reply_parse(
 	unsigned status, struct slice body, int64_t arrived_ms, struct refresh_reply *ret);
 void refresh_reply_fini(struct refresh_reply *r);
 
-/* The request's body into `out`, which buffer_fini() wipes. */
+/* Writes the request body to `out`; buffer_fini() wipes it. */
 struct buffer;
 void refresh_request_format(struct slice client_id, struct slice refresh_token, struct buffer *out);
 

@@ -1,4 +1,4 @@
-/* Where and how an account is refreshed, read from the store at the moment of use. */
+/* The request that refreshes an account, read from the store right before it is sent. */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_SEND_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_SEND_H
 
@@ -16,14 +16,13 @@ struct control;
 struct refresh_send {
 	int64_t parent; /* generation of the refresh token in `body` */
 	char target[REFRESH_TARGET_SIZE];
-	char backend
-		[REFRESH_BACKEND_SIZE]; /* the token host, through an egress of the account's own */
+	char backend[REFRESH_BACKEND_SIZE]; /* the token host, through an egress of the account */
 	struct buffer body;
 };
 
 /*
- * `turn` chooses among the account's usable egresses: 0 the preferred one, and so on in a circle. 0;
- * -ENOENT: the account is gone, or has no usable egress, or nothing to refresh with, with the reason.
+ * `turn` chooses among the account's usable egresses in a circle; 0 is the preferred one. 0;
+ * -ENOENT: no account, no usable egress or no refresh token, with the reason.
  */
 int refresh_send_prepare(struct control *c, int64_t account, uint32_t turn,
 	struct refresh_send *ret, struct errtext *e);

@@ -20,7 +20,7 @@ struct settling {
 	struct refresh_settled result;
 };
 
-/* --- what is known --- */
+/* --- outcome --- */
 
 static int read_generation(struct settling *w, int64_t *ret, struct errtext *e)
 {
@@ -54,7 +54,7 @@ static int judge(struct settling *w, enum refresh_outcome outcome, struct errtex
 	return 0;
 }
 
-/* --- what is done --- */
+/* --- actions --- */
 
 static int put(struct settling *w, enum credential_field field, struct slice value,
 	int64_t expires_ms, struct errtext *e)
@@ -86,8 +86,7 @@ static int commit_tokens(struct settling *w, struct errtext *e)
 
 static int require_login(struct settling *w, struct errtext *e)
 {
-	const char *why =
-		w->row.sends > 1 ? "; the answer to an earlier refresh had been lost" : "";
+	const char *why = w->row.sends > 1 ? "; the reply to an earlier refresh was lost" : "";
 	char subject[NOTICES_SUBJECT_SIZE];
 	char message[NOTICES_MESSAGE_MAX];
 	int error = sql_run(w->store, e, "UPDATE accounts SET needs_login = ?1 WHERE id = ?2", "ti",
@@ -96,7 +95,7 @@ static int require_login(struct settling *w, struct errtext *e)
 	if (!error)
 		error = refresh_journal_clear(w->store, w->account->id, e);
 	snprintf(message, sizeof(message),
-		"log in anew and set the credential: the refresh token is refused (%s%s)",
+		"log in again and set the credential: the refresh token was rejected (%s%s)",
 		w->reply.reason, why);
 	if (!error)
 		error = notices_raise(w->store, NOTICE_NEEDS_LOGIN,

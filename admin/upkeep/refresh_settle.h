@@ -1,7 +1,6 @@
 /*
- * What an outcome of a refresh changes in the store, in one transaction: the new tokens, the journal,
- * whether the account needs a login. Works from the journal alone, so that a control that has just
- * started goes on where its predecessor died.
+ * Stores the outcome of a refresh in one transaction: new tokens, journal, login-required mark.
+ * Uses only the journal, so a restarted control continues where the last one stopped.
  */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_SETTLE_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_SETTLE_H
@@ -20,14 +19,14 @@ struct refresh_settled {
 	enum refresh_outcome outcome;
 	struct refresh_action action;
 	const char *reason; /* of REFRESH_LOGIN; "" = none */
-	bool renewed;	    /* the access token is a new one */
-	int64_t expires_ms; /* of it */
+	bool renewed;	    /* there is a new access token */
+	int64_t expires_ms; /* of the new access token */
 };
 
 /*
- * `outcome` counts where the journal has no reply (LOST, NOT_SENT); a reply speaks for itself. Raises
- * the store's version when the agent has something to learn. 0; -ENOENT: no intent, nothing to do;
- * negative: the store failed, and all is as before.
+ * `outcome` counts if the journal has no reply (REFRESH_LOST, REFRESH_NOT_SENT); a stored reply
+ * overrides it. Raises the store's version if the agent needs the change. 0; -ENOENT: no intent, no
+ * change; other errors: the store failed, and nothing changed.
  */
 int refresh_settle(struct store *s, const struct vault *v, const struct refresh_account *a,
 	enum refresh_outcome outcome, struct refresh_settled *ret, struct errtext *e);

@@ -23,7 +23,7 @@ static void tell(struct refresh_waiters *w, size_t i, int error, const char *tex
 	told(context, error, text);
 }
 
-/* Backwards, so that the row that takes a free place has been looked at. */
+/* Backwards: a row that moves to a free place was visited already. */
 void refresh_waiters_tell(struct refresh_waiters *w, int64_t account, int error, const char *text)
 {
 	for (size_t i = w->count; i-- > 0;)

@@ -1,4 +1,6 @@
-/* Who wants to know what becomes of a refresh (`accounts refresh --wait`): told once, in time or not. */
+/*
+ * Callers that wait for the outcome of a refresh (`accounts refresh --wait`). Each gets one result.
+ */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_WAITERS_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_WAITERS_H
 
@@ -7,7 +9,9 @@
 
 #define REFRESH_WAITERS_MAX 64
 
-/* `error` is 0 or a negative errno code; `text` says why. Must not add waiters. */
+/*
+ * `error` is 0 or a negative errno code; `text` has the reason. The callback must not add waiters.
+ */
 typedef void refresh_told_fn(void *context, int error, const char *text);
 
 struct refresh_waiters {
@@ -20,11 +24,11 @@ struct refresh_waiters {
 	size_t count;
 };
 
-/* 0, or -EAGAIN: too many wait. */
+/* 0, or -EAGAIN: too many waiters. */
 int refresh_waiters_add(struct refresh_waiters *w, int64_t account, int64_t end_ms,
 	refresh_told_fn *told, void *context);
 void refresh_waiters_tell(struct refresh_waiters *w, int64_t account, int error, const char *text);
-/* Those whose time is over; INT64_MAX: all. */
+/* Ends the waiters whose time is over; INT64_MAX: all. */
 void refresh_waiters_end(struct refresh_waiters *w, int64_t now_ms, int error, const char *text);
 
 #endif
