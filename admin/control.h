@@ -1,6 +1,7 @@
 /*
- * The state of the control process: store, vault, secrets, everything slow, the admin API. It decides
- * nothing about a request; what the agent must know goes out as a snapshot after every change.
+ * The state of the control process: store, vault, secrets, admin API and all slow work. Control
+ * takes no part in the decision about a request. After every change it publishes a snapshot for the
+ * agent.
  *
  * One struct and forward declarations: this header includes no other folder of admin/, so every
  * folder but command/, cli/ and store/ may include it.
@@ -32,7 +33,7 @@ struct vault;
 struct control {
 	struct ev_loop *loop;
 	const struct child_start *start;
-	struct config config; /* the one in force */
+	struct config config; /* the current configuration */
 	struct store *store;
 	struct vault *vault;
 	const struct secrets *secrets;
@@ -41,15 +42,15 @@ struct control {
 	struct haproxy_sync *haproxy;
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct refresh *refresh;   /* NULL = none (tests) */
-	struct probe *probe;	   /* likewise */
+	struct probe *probe;	   /* NULL = none (tests) */
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	const struct history *history;
 	int64_t started_ms;				    /* Unix time */
-	struct channel_process processes[CHILD_ROLE_COUNT]; /* as the keeper last said */
+	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */
-	int reload_fd;	  /* a new configuration's text, to be taken; -1 = none */
-	bool keeper_gone; /* nothing is left to serve for */
+	int reload_fd;	  /* text of a new configuration to load; -1 = none */
+	bool keeper_gone; /* control ends: the keeper has ended */
 	bool draining;
 };
 

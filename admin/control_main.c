@@ -29,13 +29,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define EXIT_CONFIG 78 /* EX_CONFIG: nothing that a restart would mend */
+#define EXIT_CONFIG 78 /* EX_CONFIG: a restart would not help */
 #define EXIT_FAILED 1
-#define SYNC_S 1.0    /* DESIGN.md: a power cut loses at most a second of the state file */
-#define BANS_S 1.0    /* the agent's own bans */
+#define SYNC_S 1.0    /* a power cut loses at most one second of the state file */
+#define BANS_S 1.0    /* bans from the agent */
 #define HISTORY_S 0.2 /* finished requests, to the store */
 #define HISTORY_BUSY_S 0.1
-#define RETRY_S 30.0 /* what is pending at HAProxy */
+#define RETRY_S 30.0 /* pending changes of HAProxy */
 
 struct runner {
 	struct control control;
@@ -52,12 +52,12 @@ struct runner {
 	struct healthwatch healthwatch;
 	struct watchfile *watchfile;
 	ev_timer retry;
-	uint32_t peer_number; /* the one `peer` watches */
+	uint32_t peer_number; /* number of the agent that `peer` watches */
 };
 
 /* --- configuration --- */
 
-/* The descriptor is shared with the agent, so its offset is nobody's. */
+/* Reads by offset: the agent shares the descriptor and its file position. */
 static int read_text(int fd, struct buffer *out)
 {
 	char chunk[4096];
@@ -77,16 +77,15 @@ static void take_config(struct control *c, struct slice text)
 
 	config_init(&fresh);
 	if (config_parse(&fresh, c->start->config_path, text, &e) < 0) {
-		log_event(
-			LOG_LEVEL_ERROR, "configuration was not taken", LOG_STR("reason", e.text));
+		log_event(LOG_LEVEL_ERROR, "configuration rejected", LOG_STR("reason", e.text));
 		return;
 	}
 	config_reload(&c->config, &fresh);
 	log_set_level(c->config.log_level);
-	/* a version of its own, so that the agent tells the new snapshot from the old one */
+	/* A new version, so that the agent sees a new snapshot. */
 	if (store_bump_version(c->store, &e) < 0 || change_apply(c, true, false, &outcome, &e) < 0)
-		log_event(LOG_LEVEL_ERROR, "configuration is not in force",
-			LOG_STR("reason", e.text));
+		log_event(
+			LOG_LEVEL_ERROR, "configuration not published", LOG_STR("reason", e.text));
 }
 
 static void reload_config(struct control *c)
@@ -98,7 +97,7 @@ static void reload_config(struct control *c)
 	int error = read_text(fd, &text);
 	close(fd);
 	if (error)
-		log_event(LOG_LEVEL_ERROR, "configuration was not taken", LOG_ERROR_CODE(error));
+		log_event(LOG_LEVEL_ERROR, "configuration unreadable", LOG_ERROR_CODE(error));
 	else
 		take_config(c, buffer_slice(&text));
 	buffer_fini(&text);
@@ -120,7 +119,7 @@ static void watch_peer(struct runner *r)
 	ev_io_start(r->control.loop, &r->peer);
 }
 
-/* Runs before the loop sleeps: whatever happened, acts on what it left behind. */
+/* Runs before the loop sleeps and handles the results of all events. */
 static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 {
 	struct runner *r = w->data;
@@ -160,7 +159,7 @@ static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	if (fdatasync(r->control.start->statefile_fd) < 0)
-		log_event(LOG_LEVEL_ERROR, "state file cannot be synced", LOG_ERROR_CODE(errno));
+		log_event(LOG_LEVEL_ERROR, "cannot sync the state file", LOG_ERROR_CODE(errno));
 }
 
 static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
@@ -172,7 +171,7 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 	bans_takeover_poll(&r->control);
 }
 
-/* Between two steps commands have their turn. */
+/* Commands run between two steps. */
 static void on_history(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
@@ -265,11 +264,11 @@ static int start_all(struct runner *r, struct errtext *e)
 
 	if (!error)
 		error = open_links(c, e);
-	/* files that a crash has kept from being written, or an upgrade renders otherwise */
+	/* Writes HAProxy files that a crash left unwritten or an upgrade renders differently. */
 	struct haproxy_report report;
 	if (!error)
 		haproxy_sync_prepare(c->haproxy, &report);
-	/* a version of its own: the configuration may be another one than the last control had */
+	/* A new version: the configuration may have changed since the last run of control. */
 	if (!error)
 		error = store_bump_version(c->store, e);
 	if (!error)
@@ -340,7 +339,7 @@ int control_main(const struct child_start *start)
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
-	ev_prepare_stop(r.control.loop, &r.before); /* it would end the loop anew */
+	ev_prepare_stop(r.control.loop, &r.before); /* It would wake the loop again. */
 	refresh_drain(r.control.refresh);
 	history_flush(&r.history);
 	stop_all(&r);
