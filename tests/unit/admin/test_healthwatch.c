@@ -203,7 +203,7 @@ static void a_refused_credential_that_nothing_renews_is_a_notice(void **state)
 	look_in_vain(r, 1000);
 	assert_int_equal(room_number(r,
 				 "SELECT count(*) FROM notices WHERE subject = 'account/a' AND"
-				 " message LIKE 'the upstream refuses its credential%'"),
+				 " message LIKE 'the upstream refuses the credential%'"),
 		1);
 	/* told once, even when it was acknowledged while it lasts */
 	look_in_vain(r, 7000);
@@ -247,7 +247,7 @@ static void what_has_expired_is_invalid_unless_it_can_be_renewed(void **state)
 	assert_int_equal(open_notices(r), 1);
 	assert_int_equal(room_number(r,
 				 "SELECT count(*) FROM notices WHERE subject = 'account/a' AND"
-				 " message LIKE 'its credential has expired%'"),
+				 " message LIKE 'the credential has expired%'"),
 		1);
 }
 
