@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Reasons of suspensions by a check begin so; a check lifts only these. */
+/* Prefix of every suspension by a check. A check lifts no other suspension. */
 #define REASON_PREFIX "egress check: "
 
 static bool is_kind(const struct egress_subject *s, const char *kind)
@@ -57,7 +57,7 @@ static int take_twin(struct row *row, void *context)
 
 	v->matches = false;
 	errtext_set(&v->reason, 0,
-		"%s was seen, which is also seen of egress \"%.*s\" of account \"%.*s\"", v->seen,
+		"%s was seen; this is also the IP of egress \"%.*s\" of account \"%.*s\"", v->seen,
 		(int)egress.n, egress.p, (int)account.n, account.p);
 	return 0;
 }
@@ -83,7 +83,8 @@ int egress_verdict_find(struct store *s, const struct egress_subject *subject,
 	snprintf(ret->expected, sizeof(ret->expected), "%.*s", IP_TEXT_SIZE - 1,
 		expected_of(subject));
 	if (!ret->matches) {
-		errtext_set(&ret->reason, 0, "%s was seen instead of %s", ret->seen, ret->expected);
+		errtext_set(
+			&ret->reason, 0, "%s was seen in place of %s", ret->seen, ret->expected);
 		return 0;
 	}
 	if (subject->shared || is_kind(subject, "direct"))

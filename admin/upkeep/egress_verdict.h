@@ -40,8 +40,8 @@ void egress_subject_read(struct row *row, struct egress_subject *ret);
 int egress_verdict_find(struct store *s, const struct egress_subject *subject,
 	const struct ip *seen, struct egress_verdict *ret, struct errtext *e);
 /*
- * Stores it, and publishes when the egress was suspended or is used again. -EBUSY when the egress was
- * changed meanwhile: nothing is stored then.
+ * Stores it, and publishes if the egress was suspended or resumed. -EBUSY: the egress changed during the
+ * check; nothing is stored.
  */
 int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
 	const struct egress_verdict *v, bool on_demand, struct errtext *e);

@@ -46,7 +46,7 @@ static const char *format_reason(const struct control *c, uint32_t account, char
 		      : snprintf(out, REASON_SIZE, "repeated refusals");
 
 	if (class < RESULT_CLASS_COUNT && class != RESULT_SUCCESS)
-		snprintf(out + n, REASON_SIZE - (size_t)n, ", last: %s",
+		snprintf(out + n, REASON_SIZE - (size_t)n, ", the last one: %s",
 			result_class_name((enum result_class) class));
 	return out;
 }

@@ -161,7 +161,7 @@ static int send_it(struct probe_item *item, struct errtext *e)
 	return outbound_send(c->outbound, &request, &item->call, e);
 }
 
-/* Whether a refresh is under way: the upstream may refuse the old token already. */
+/* True if a refresh is in progress: the upstream may refuse the old token already. */
 static int is_refreshing(
 	struct control *c, uint32_t account, int64_t now_ms, bool *ret, struct errtext *e)
 {
@@ -181,7 +181,7 @@ static int try_send(struct probe_item *item, int64_t now_ms, struct errtext *e)
 	int error = is_refreshing(item->owner->control, item->account.id, now_ms, &refreshing, e);
 
 	if (!error && refreshing)
-		error = errtext_set(e, -EBUSY, "its token is being refreshed");
+		error = errtext_set(e, -EBUSY, "a token refresh is in progress");
 	if (error)
 		return error;
 	return send_it(item, e);

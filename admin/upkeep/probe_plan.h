@@ -2,8 +2,8 @@
  * The schedule of probes: which account is next, and for which reason. Pure: time and randomness
  * are arguments. Times are Unix milliseconds, as on the board.
  *
- *   urgent   A command requested it, or an attempt was taken back without a known cause. Immediate, a few
- *            at once.
+ *   urgent   A command requested it, or HAProxy took an answer back, so its status is unknown.
+ *            Immediate, a few at once.
  *   paced    All others: one at a time with a pause between two, earliest due time first.
  *
  * Accounts in a burst cool-down or at an upstream limit window are never probed: the end is known
@@ -32,7 +32,7 @@
 /* id, metric label */
 #define PROBE_REASONS(X)                                                                           \
 	X(ASKED, "asked")     /* by a command */                                                   \
-	X(SUSPECT, "suspect") /* an attempt was taken back without a known cause */                \
+	X(SUSPECT, "suspect") /* HAProxy took an answer back; status unknown */                    \
 	X(TRIAL, "trial")     /* the circuit breaker's recovery time is over */                    \
 	X(EARLY, "early")     /* half of a long cool-down is over */                               \
 	X(IDLE, "idle")	      /* not used for a long time */

@@ -178,7 +178,7 @@ static int drop_others(struct refresh_list *from, struct refresh_list *kept)
 	return error;
 }
 
-/* A reply that waits in the journal is settled whatever has become of the account. */
+/* A stored reply is settled even if the account is no longer refreshed. */
 static int scan(struct scan *s, struct store *store)
 {
 	return sql_each(store, s->e, scan_row, s,

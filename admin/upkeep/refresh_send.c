@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 struct choice {
-	int64_t skip; /* -1 = the first row is still to come */
+	int64_t skip; /* -1 = before the first row */
 	uint32_t turn;
 	int64_t egress; /* 0 = none */
 };
@@ -42,7 +42,7 @@ static int choose_egress(
 		"i", account);
 
 	if (!error && !c.egress)
-		error = errtext_set(e, -ENOENT, "it has no usable egress");
+		error = errtext_set(e, -ENOENT, "the account has no usable egress");
 	*ret = c.egress;
 	return error;
 }
@@ -87,7 +87,7 @@ static int read_host(struct control *c, int64_t account, struct host *h)
 		"i", account);
 
 	if (!error && !h->upstream)
-		error = errtext_set(h->e, -ENOENT, "it is not refreshed any more");
+		error = errtext_set(h->e, -ENOENT, "the account is no longer refreshed");
 	return error;
 }
 

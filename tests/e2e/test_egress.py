@@ -190,7 +190,7 @@ def test_two_accounts_are_not_seen_from_one_address(fresh):
             account_through(s, name, [name])
         assert check(s, "a")[0] == 0
         code, rows = check(s, "b")
-        assert code == 1 and 'also seen of egress "a" of account "a"' in rows["b"]["reason"]
+        assert code == 1 and 'also the IP of egress "a" of account "a"' in rows["b"]["reason"]
         assert shown(s, "a")[0] == "ok" and shown(s, "b")[0] == "suspended"
         for name in "ab":
             s.relay.adm("egress", "set", name, "--shared", "on")
