@@ -142,7 +142,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)timer;
 	(void)events;
-	fail_msg("it did not happen in time");
+	fail_msg("timeout: the condition did not become true");
 }
 
 void counterpart_run(struct ev_loop *loop, bool (*done)(void *context), void *context)

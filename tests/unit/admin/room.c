@@ -196,7 +196,7 @@ unsigned room_call(struct room *r, enum command_id id, const char *name, const c
 	unsigned status;
 
 	assert_non_null(request.body);
-	/* said ahead: control finds the word when it waits for it */
+	/* Sent in advance: control reads the acknowledgement later. */
 	if (request.command->changes)
 		room_acknowledge(r, store_version(r->control.store) + 1, 0);
 	if (command_body_check(request.command, request.body, &request.error))

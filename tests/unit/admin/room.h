@@ -1,4 +1,4 @@
-/* A directory of its own with a store, a vault and a control that has no keeper and no loop. */
+/* A test directory with a store, a vault and a control without keeper and loop. */
 #ifndef RELAY_TESTS_UNIT_ADMIN_ROOM_H
 #define RELAY_TESTS_UNIT_ADMIN_ROOM_H
 
@@ -38,7 +38,7 @@ struct room {
 	struct errtext e;
 };
 
-/* What an agent sees of one publication. */
+/* A publication as the agent sees it. */
 struct room_seen {
 	uint64_t version;
 	struct snapshot_map snapshot_map, base_map;
@@ -51,28 +51,28 @@ void room_free(struct room *r);
 int room_setup(void **state);
 int room_teardown(void **state);
 
-/* Runs SQL on the room's store, one statement after the other; fails the test when it fails. */
+/* Runs SQL statements on the room's store; a failing statement fails the test. */
 void room_run(struct room *r, const char *sql);
 int64_t room_number(struct room *r, const char *sql);
 void room_put_token(struct room *r, int64_t account, const char *token);
 /* Adds a key of tenant 1; the hash is that of `text`. */
 void room_add_key(struct room *r, const char *text);
 
-/* Takes the publication that waits in the channel. */
+/* Reads the pending publication from the channel. */
 void room_take(struct room *r, struct room_seen *ret);
 void room_acknowledge(struct room *r, uint64_t version, int error);
 void room_seen_fini(struct room_seen *s);
 /*
- * Runs a command as the server does, with an agent that takes the snapshot; the publication of a change
- * waits in the channel for room_take(). Returns the status; `ret_answer` (NULL = not wanted) is put by
- * the caller.
+ * Runs a command as the server does, with an agent that takes the snapshot. The publication of a
+ * change waits in the channel for room_take(). Returns the status; the caller puts `ret_answer`
+ * (NULL = not wanted).
  */
 unsigned room_call(struct room *r, enum command_id id, const char *name, const char *body,
 	json_object **ret_answer);
-/* As room_call(), of a command that is refused: with this status and these words. */
+/* Like room_call(), but expects an error with this status and text. */
 void room_refuse(struct room *r, enum command_id id, const char *name, const char *body,
 	unsigned status, const char *words);
-/* One that is done, and what the agent sees then. */
+/* Runs a successful command and reads the publication. */
 void room_change(struct room *r, enum command_id id, const char *name, const char *body,
 	struct room_seen *ret);
 const struct snapshot_key *room_find_key(

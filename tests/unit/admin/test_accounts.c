@@ -1,4 +1,4 @@
-/* How accounts stand, and what suspend, resume and reset do to them. */
+/* Account states, and the effect of suspend, resume and reset. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/store/account_state.h"
@@ -62,7 +62,7 @@ static void stand(struct room *r, uint32_t id, uint64_t epoch, enum board_standi
 
 /* --- state --- */
 
-static void the_store_comes_before_the_board(void **state)
+static void the_store_overrides_the_board(void **state)
 {
 	struct room *r = *state;
 
@@ -79,7 +79,7 @@ static void the_store_comes_before_the_board(void **state)
 	is_in_state(r, "a", "suspended");
 }
 
-static void every_state_has_a_name_of_its_own(void **state)
+static void every_state_has_a_distinct_name(void **state)
 {
 	(void)state;
 	for (int i = 0; i < ACCOUNT_STATE_COUNT; i++) {
@@ -90,7 +90,7 @@ static void every_state_has_a_name_of_its_own(void **state)
 	}
 }
 
-static void what_the_agent_says_of_another_epoch_is_void(void **state)
+static void agent_state_of_another_epoch_is_ignored(void **state)
 {
 	struct room *r = *state;
 
@@ -103,7 +103,7 @@ static void what_the_agent_says_of_another_epoch_is_void(void **state)
 	assert_non_null(text(o, "until"));
 	assert_in_range(json_object_get_int(json_object_object_get(o, "until_s")), 20, 30);
 	json_object_put(o);
-	/* what the store says has no end */
+	/* The store's states have no end time. */
 	room_run(r, "UPDATE accounts SET suspended = 1 WHERE id = 1");
 	o = show(r, "a");
 	assert_string_equal(text(o, "standing"), "open");
@@ -118,7 +118,7 @@ static void what_the_agent_says_of_another_epoch_is_void(void **state)
 	json_object_put(o);
 }
 
-static void numbers_of_the_board_are_shown_within_bounds(void **state)
+static void numbers_from_the_board_are_bounded(void **state)
 {
 	struct room *r = *state;
 	struct board_account *row = board_account(r->board, 1);
@@ -161,7 +161,7 @@ static uint32_t snapshot_epoch(const struct room_seen *seen, uint32_t *ret_flags
 	return rows[0].epoch;
 }
 
-static void resume_gives_a_clean_slate(void **state)
+static void resume_lifts_every_suspension(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -185,16 +185,16 @@ static void resume_gives_a_clean_slate(void **state)
 	assert_string_equal(text(o, "state"), "ok");
 	assert_string_equal(text(o, "suspend_reason"), "");
 	json_object_put(o);
-	/* of its notices only the one whose cause is gone */
+	/* Only the notice of the suspension is resolved. */
 	assert_int_equal(room_number(r, "SELECT count(*) FROM notices WHERE acked_ms = 0"), 1);
-	/* one that the agent has suspended, and the store has not yet */
+	/* The agent has suspended the account; the store has not done so yet. */
 	stand(r, 1, 1, BOARD_STANDING_SUSPENDED);
 	is_in_state(r, "a", "suspended");
 	done(r, COMMAND_ACCOUNTS_RESUME, "a", "{}");
 	is_in_state(r, "a", "ok");
 }
 
-static void reset_clears_what_the_agent_holds_and_leaves_the_rest(void **state)
+static void reset_clears_only_the_agents_state(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -231,7 +231,7 @@ static void a_document_that_lifts_a_suspension_resumes(void **state)
 	is_in_state(r, "a", "ok");
 }
 
-static void high_risk_is_suspended_in_one_go(void **state)
+static void all_accounts_above_the_risk_are_suspended_at_once(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -254,7 +254,7 @@ static void high_risk_is_suspended_in_one_go(void **state)
 	json_object_put(answer);
 	is_in_state(r, "a", "ok");
 	is_in_state(r, "b", "suspended");
-	/* nothing is left to suspend: no change */
+	/* No account is left to suspend: no change. */
 	uint64_t before = store_version(r->control.store);
 	assert_int_equal(
 		room_call(r, COMMAND_ACCOUNTS_SUSPEND_RISKY, NULL, "{\"risk_above\":0.7}", &answer),
@@ -278,7 +278,7 @@ static void risk_above_has_bounds(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM accounts WHERE suspended"), 0);
 }
 
-static void an_account_that_is_gone_leaves_no_notice(void **state)
+static void a_deleted_account_leaves_no_notice(void **state)
 {
 	struct room *r = *state;
 
@@ -292,16 +292,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
-		TEST(the_store_comes_before_the_board),
-		cmocka_unit_test(every_state_has_a_name_of_its_own),
-		TEST(what_the_agent_says_of_another_epoch_is_void),
-		TEST(numbers_of_the_board_are_shown_within_bounds),
-		TEST(resume_gives_a_clean_slate),
-		TEST(reset_clears_what_the_agent_holds_and_leaves_the_rest),
+		TEST(the_store_overrides_the_board),
+		cmocka_unit_test(every_state_has_a_distinct_name),
+		TEST(agent_state_of_another_epoch_is_ignored),
+		TEST(numbers_from_the_board_are_bounded),
+		TEST(resume_lifts_every_suspension),
+		TEST(reset_clears_only_the_agents_state),
 		TEST(a_document_that_lifts_a_suspension_resumes),
-		TEST(high_risk_is_suspended_in_one_go),
+		TEST(all_accounts_above_the_risk_are_suspended_at_once),
 		TEST(risk_above_has_bounds),
-		TEST(an_account_that_is_gone_leaves_no_notice),
+		TEST(a_deleted_account_leaves_no_notice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

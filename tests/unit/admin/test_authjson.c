@@ -57,7 +57,7 @@ static void takes_an_api_key(void **state)
 	authjson_fini(&a);
 }
 
-static void names_what_is_wrong(void **state)
+static void errors_name_the_field(void **state)
 {
 	(void)state;
 	refuse("", "not JSON: it ends too early");
@@ -75,7 +75,7 @@ static void names_what_is_wrong(void **state)
 		"tokens.access_token: it is not a JWT");
 }
 
-static void never_tells_a_value(void **state)
+static void errors_contain_no_secret(void **state)
 {
 	struct authjson a;
 	struct errtext e = {""};
@@ -112,7 +112,7 @@ static void reads_the_expiry_of_a_jwt(void **state)
 		0);
 }
 
-static void refuses_what_is_no_jwt(void **state)
+static void rejects_a_malformed_jwt(void **state)
 {
 	(void)state;
 	refuse_jwt("", "three parts");
@@ -153,10 +153,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_the_tokens_of_a_login),
 		cmocka_unit_test(takes_an_api_key),
-		cmocka_unit_test(names_what_is_wrong),
-		cmocka_unit_test(never_tells_a_value),
+		cmocka_unit_test(errors_name_the_field),
+		cmocka_unit_test(errors_contain_no_secret),
 		cmocka_unit_test(reads_the_expiry_of_a_jwt),
-		cmocka_unit_test(refuses_what_is_no_jwt),
+		cmocka_unit_test(rejects_a_malformed_jwt),
 		cmocka_unit_test(bounds_the_payload),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static const char *field(json_object *answer, size_t at, const char *name)
 
 /* --- commands --- */
 
-static void a_ban_is_in_force_when_the_command_returns(void **state)
+static void a_ban_applies_when_the_command_returns(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -57,7 +57,7 @@ static void a_ban_is_in_force_when_the_command_returns(void **state)
 	room_seen_fini(&seen);
 }
 
-static void one_network_has_one_ban_however_it_is_written(void **state)
+static void one_network_has_one_ban_in_every_notation(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -81,7 +81,7 @@ static void one_network_has_one_ban_however_it_is_written(void **state)
 		"2001:db8::1 is not banned");
 }
 
-static void what_is_no_network_is_refused(void **state)
+static void rejects_an_invalid_network(void **state)
 {
 	struct room *r = *state;
 
@@ -95,7 +95,7 @@ static void what_is_no_network_is_refused(void **state)
 	room_refuse(r, COMMAND_BANS_DEL, NULL, "{\"network\":\"nobody\"}", 400, "not an");
 }
 
-static void an_expired_ban_is_none(void **state)
+static void an_expired_ban_has_no_effect(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -122,8 +122,8 @@ static void an_expired_ban_is_none(void **state)
 	json_object_put(all);
 }
 
-/* A generous bound; what is meant is that a full list still changes at once. */
-static void a_full_list_takes_no_more_and_is_quick(void **state)
+/* The bound is generous: a change of a full list must still be fast. */
+static void a_full_list_rejects_bans_and_stays_fast(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -155,7 +155,7 @@ static void put(struct room *r, const char *network, int64_t expires_ms)
 	board_put_ban(r->board, &ban);
 }
 
-/* Lets control look, and the agent take what comes of it. False: nothing was published. */
+/* Lets control read the board, and the agent take the result. False: no publication. */
 static bool poll_bans(struct room *r, struct room_seen *seen)
 {
 	uint64_t before = store_version(r->control.store);
@@ -187,7 +187,7 @@ static void bans_of_the_agent_are_taken_over_once(void **state)
 	assert_string_equal(field(all, 0, "source"), "agent");
 	assert_string_equal(field(all, 0, "reason"), "20 different bad keys within a minute");
 	json_object_put(all);
-	/* lifted is lifted: the board's word is spent */
+	/* A lifted ban stays lifted: the board entry is not taken again. */
 	room_change(r, COMMAND_BANS_DEL, NULL, "{\"network\":\"192.0.2.1\"}", &seen);
 	assert_false(covers(&seen, "192.0.2.1"));
 	assert_int_equal(seen.snapshot.head->bans_taken, 2);
@@ -200,7 +200,7 @@ static void bans_of_the_agent_are_taken_over_once(void **state)
 	room_seen_fini(&seen);
 }
 
-static void a_takeover_that_was_cut_short_is_done_again(void **state)
+static void an_interrupted_takeover_is_repeated(void **state)
 {
 	struct room *r = *state;
 	struct store *s = r->control.store;
@@ -219,7 +219,7 @@ static void a_takeover_that_was_cut_short_is_done_again(void **state)
 	room_seen_fini(&seen);
 }
 
-static void another_board_is_counted_anew(void **state)
+static void a_new_board_is_read_from_its_start(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -249,7 +249,7 @@ static void a_ban_is_lifted_before_its_takeover(void **state)
 	assert_false(poll_bans(r, &seen));
 }
 
-static void a_ban_of_the_operator_stays_as_it_is(void **state)
+static void a_takeover_keeps_the_operators_ban(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -268,7 +268,7 @@ static void a_ban_of_the_operator_stays_as_it_is(void **state)
 		clock_wall_ms() + HOUR_MS);
 }
 
-static void what_the_agent_may_not_ban_is_left_out(void **state)
+static void invalid_bans_of_the_agent_are_ignored(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -283,7 +283,7 @@ static void what_the_agent_may_not_ban_is_left_out(void **state)
 	room_seen_fini(&seen);
 }
 
-static void of_more_than_the_ring_holds_the_newest_are_taken(void **state)
+static void an_overflowing_ring_keeps_the_newest_bans(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -301,7 +301,7 @@ static void of_more_than_the_ring_holds_the_newest_are_taken(void **state)
 	room_seen_fini(&seen);
 }
 
-static void a_full_list_takes_nothing_over(void **state)
+static void a_full_list_takes_over_no_ban(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -322,19 +322,19 @@ static void a_full_list_takes_nothing_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_ban_is_in_force_when_the_command_returns),
-		TEST(one_network_has_one_ban_however_it_is_written),
-		TEST(what_is_no_network_is_refused),
-		TEST(an_expired_ban_is_none),
-		TEST(a_full_list_takes_no_more_and_is_quick),
+		TEST(a_ban_applies_when_the_command_returns),
+		TEST(one_network_has_one_ban_in_every_notation),
+		TEST(rejects_an_invalid_network),
+		TEST(an_expired_ban_has_no_effect),
+		TEST(a_full_list_rejects_bans_and_stays_fast),
 		TEST(bans_of_the_agent_are_taken_over_once),
-		TEST(a_takeover_that_was_cut_short_is_done_again),
-		TEST(another_board_is_counted_anew),
+		TEST(an_interrupted_takeover_is_repeated),
+		TEST(a_new_board_is_read_from_its_start),
 		TEST(a_ban_is_lifted_before_its_takeover),
-		TEST(a_ban_of_the_operator_stays_as_it_is),
-		TEST(what_the_agent_may_not_ban_is_left_out),
-		TEST(of_more_than_the_ring_holds_the_newest_are_taken),
-		TEST(a_full_list_takes_nothing_over),
+		TEST(a_takeover_keeps_the_operators_ban),
+		TEST(invalid_bans_of_the_agent_are_ignored),
+		TEST(an_overflowing_ring_keeps_the_newest_bans),
+		TEST(a_full_list_takes_over_no_ban),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

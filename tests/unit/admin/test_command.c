@@ -58,7 +58,7 @@ static void commands_routes_and_options_are_unique(void **state)
 	EACH_COMMAND(a)
 	{
 		const struct command *first = command_find(a->noun, a->verb);
-		/* another form of the same words stands right behind the first */
+		/* Another form of the same command is the next row. */
 		assert_true(first == a || command_next_form(first) == a);
 		for (const struct command *b = a + 1;
 			b <= command_row((enum command_id)(COMMAND_COUNT - 1)); b++)

@@ -91,7 +91,7 @@ static void help_is_found_everywhere(void **state)
 			fail_msg("\"%s\" lacks \"%s\"", e_.text, message);                         \
 	} while (0)
 
-static void refuses_what_is_no_command(void **state)
+static void rejects_an_invalid_command_line(void **state)
 {
 	(void)state;
 	REFUSE("unknown noun \"foo\"", W("foo"));
@@ -177,7 +177,7 @@ static void refuse_text(enum command_id id, const char *option, const char *text
 	json_object_put(body);
 }
 
-static void refuses_texts_of_no_form(void **state)
+static void rejects_malformed_values(void **state)
 {
 	(void)state;
 	refuse_text(COMMAND_TENANTS_SET, "rpm", "5x");
@@ -188,7 +188,7 @@ static void refuses_texts_of_no_form(void **state)
 	refuse_text(COMMAND_APPLY, "no-reload", "false");
 }
 
-static void an_option_of_another_form_chooses_it(void **state)
+static void an_option_selects_the_form_of_a_command(void **state)
 {
 	struct command_args a;
 	struct errtext e;
@@ -216,15 +216,15 @@ static void an_option_of_another_form_chooses_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_option_of_another_form_chooses_it),
+		cmocka_unit_test(an_option_selects_the_form_of_a_command),
 		cmocka_unit_test(takes_options_before_and_after_arguments),
 		cmocka_unit_test(subject_goes_to_the_path),
 		cmocka_unit_test(double_dash_ends_options),
 		cmocka_unit_test(help_is_found_everywhere),
-		cmocka_unit_test(refuses_what_is_no_command),
+		cmocka_unit_test(rejects_an_invalid_command_line),
 		cmocka_unit_test(headers_may_repeat),
 		cmocka_unit_test(values_become_json),
-		cmocka_unit_test(refuses_texts_of_no_form),
+		cmocka_unit_test(rejects_malformed_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static void columns_are_as_wide_as_their_content(void **state)
 		"b            100000  -      2.5 MB  x,y\n");
 }
 
-static void an_empty_list_has_its_titles(void **state)
+static void an_empty_list_shows_its_titles(void **state)
 {
 	(void)state;
 	assert_list("[]", "NAME  RPM  TTFB  BYTES  LIST\n");
@@ -48,7 +48,7 @@ static void width_counts_characters_not_bytes(void **state)
 		"Größe  1    -     -      -\n");
 }
 
-static void a_terminal_is_not_obeyed_to(void **state)
+static void terminal_control_characters_are_escaped(void **state)
 {
 	json_object *o = json_tokener_parse("{\"label\":\"a\\u001b[2Jb\\n\"}");
 	struct buffer out = {0};
@@ -138,9 +138,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns_are_as_wide_as_their_content),
-		cmocka_unit_test(an_empty_list_has_its_titles),
+		cmocka_unit_test(an_empty_list_shows_its_titles),
 		cmocka_unit_test(width_counts_characters_not_bytes),
-		cmocka_unit_test(a_terminal_is_not_obeyed_to),
+		cmocka_unit_test(terminal_control_characters_are_escaped),
 		cmocka_unit_test(objects_are_lines),
 		cmocka_unit_test(status_has_sections),
 		cmocka_unit_test(usage_is_a_table_below_its_object),

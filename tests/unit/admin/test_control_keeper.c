@@ -44,7 +44,7 @@ static void tell(struct hall *h, enum channel_type type, int fd)
 	assert_int_equal(channel_send(h->keeper_fd, &m, &fd, fd >= 0 ? 1 : 0), 0);
 }
 
-/* The agent dies before it acknowledges; the change waits for the next one and returns with its word. */
+/* The agent dies before the acknowledgement; the change waits for the next agent's. */
 static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 {
 	struct hall *h = *state;
@@ -59,7 +59,7 @@ static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 	r->agent_fd = pair[1];
 	tell(h, CHANNEL_PEER, pair[0]);
 	close(pair[0]);
-	/* it will be there when the snapshot has gone out */
+	/* The acknowledgement is there once the snapshot was sent. */
 	room_acknowledge(r, store_version(r->control.store), 0);
 	assert_int_equal(change_publish(&r->control, &outcome, &r->e), 0);
 	assert_true(outcome.acknowledged);
@@ -68,7 +68,7 @@ static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 	room_seen_fini(&seen);
 }
 
-static void notes_what_the_keeper_says(void **state)
+static void stores_the_messages_of_the_keeper(void **state)
 {
 	struct hall *h = *state;
 	struct control *c = &h->room->control;
@@ -76,7 +76,7 @@ static void notes_what_the_keeper_says(void **state)
 
 	tell(h, CHANNEL_PROCESSES, -1);
 	tell(h, CHANNEL_RELOAD, fd);
-	tell(h, CHANNEL_RELOAD, fd); /* the newer one counts */
+	tell(h, CHANNEL_RELOAD, fd); /* the newer one wins */
 	close(fd);
 	control_keeper_receive(c);
 	assert_int_equal(c->processes[CHILD_AGENT].pid, 4711);
@@ -99,7 +99,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_change_outlives_the_agent_it_was_sent_to),
-		TEST(notes_what_the_keeper_says),
+		TEST(stores_the_messages_of_the_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What an echo endpoint says, and where it is asked. */
+/* Responses of echo endpoints, and request paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static void takes_an_object_with_one_of_three_names(void **state)
 	says("{\"ip\":7,\"origin\":\"203.0.113.9\"}", "203.0.113.9");
 }
 
-static void takes_nothing_else_for_an_address(void **state)
+static void rejects_other_texts(void **state)
 {
 	static const char *const bodies[] = {"", "   ", "<html>", "203.0.113.7, 10.0.0.1",
 		"203.0.113.7:443", "203.0.113", "{", "{}", "{\"ip\":\"\"}", "{\"ip\":null}",
@@ -66,7 +66,7 @@ static void takes_nothing_else_for_an_address(void **state)
 		says_nothing(bodies[i]);
 }
 
-static void does_not_read_what_is_too_long(void **state)
+static void rejects_a_long_response(void **state)
 {
 	char *body = malloc(ECHO_BODY_MAX + 1);
 	struct ip ip;
@@ -81,7 +81,7 @@ static void does_not_read_what_is_too_long(void **state)
 	free(body);
 }
 
-static void asks_for_the_path_of_the_url(void **state)
+static void requests_the_path_of_the_url(void **state)
 {
 	static const char *const rows[][2] = {
 		{"https://echo.example", "/"},
@@ -111,9 +111,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_a_bare_address),
 		cmocka_unit_test(takes_an_object_with_one_of_three_names),
-		cmocka_unit_test(takes_nothing_else_for_an_address),
-		cmocka_unit_test(does_not_read_what_is_too_long),
-		cmocka_unit_test(asks_for_the_path_of_the_url),
+		cmocka_unit_test(rejects_other_texts),
+		cmocka_unit_test(rejects_a_long_response),
+		cmocka_unit_test(requests_the_path_of_the_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Ways out: whose they are, and how they stand. */
+/* Egresses: their accounts and their states. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/publish/haproxy_model.h"
@@ -51,7 +51,7 @@ static const char *text(json_object *o, const char *field)
 
 /* --- sharing --- */
 
-static void a_second_account_is_refused_and_the_first_is_named(void **state)
+static void a_second_account_is_refused_and_the_error_names_the_first(void **state)
 {
 	struct room *r = *state;
 
@@ -60,13 +60,13 @@ static void a_second_account_is_refused_and_the_first_is_named(void **state)
 	room_refuse(r, COMMAND_ACCOUNTS_ADD, NULL,
 		"{\"name\":\"c\",\"upstream\":\"u\",\"token\":\"t\",\"egress\":[\"e\"]}", 409,
 		"belongs to account \\\"a\\\"");
-	/* what is not about egresses goes on, and so does its own */
+	/* Other changes, and changes of its own egresses, are allowed. */
 	done(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"e\",\"f\"]}");
 	done(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"e\"]}");
 	done(r, COMMAND_ACCOUNTS_SET, "b", "{\"egress\":[\"f\"]}");
 }
 
-static void the_same_address_under_another_name_is_the_same_way_out(void **state)
+static void one_address_under_two_names_is_one_egress(void **state)
 {
 	struct room *r = *state;
 
@@ -77,7 +77,7 @@ static void the_same_address_under_another_name_is_the_same_way_out(void **state
 	done(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"e\",\"twin\"]}");
 }
 
-static void direct_is_everybodys(void **state)
+static void every_account_may_use_direct(void **state)
 {
 	struct room *r = *state;
 
@@ -85,7 +85,7 @@ static void direct_is_everybodys(void **state)
 	done(r, COMMAND_ACCOUNTS_SET, "b", "{\"egress\":[\"direct\",\"f\"]}");
 }
 
-static void what_is_shared_stays_so_while_several_use_it(void **state)
+static void sharing_stays_while_several_accounts_use_the_egress(void **state)
 {
 	struct room *r = *state;
 
@@ -129,7 +129,7 @@ static void a_document_is_judged_as_a_whole(void **state)
 	assert_int_equal(apply(r, "{\"accounts\":[{\"name\":\"b\",\"egress\":[\"e\"]}]}"), 409);
 	assert_int_equal(
 		room_number(r, "SELECT egress_id FROM account_egresses WHERE account_id = 2"), 1);
-	/* handed over in one go, in whichever order */
+	/* One document may move an egress, in any order of accounts. */
 	assert_int_equal(apply(r,
 				 "{\"accounts\":[{\"name\":\"b\",\"egress\":[\"e\"]},"
 				 "{\"name\":\"a\",\"egress\":[\"f\"]}]}"),
@@ -142,7 +142,7 @@ static void a_document_is_judged_as_a_whole(void **state)
 
 /* --- state --- */
 
-static void stands_as_its_backends_do(void **state)
+static void the_state_follows_the_backends(void **state)
 {
 	struct room *r = *state;
 	struct board *b = r->board;
@@ -172,14 +172,14 @@ static void stands_as_its_backends_do(void **state)
 	assert_string_equal(
 		text(o, "reason"), "u: circuit open; v: circuit half-open: a trial is out");
 	json_object_put(o);
-	/* no agent writes this, but control does not take its word for the bound */
+	/* No agent writes this value, but control checks the bound. */
 	board_set(&board_backend(b, 12)->standing, 1000);
 	o = show(r, "e");
 	assert_string_equal(text(o, "state"), "ok");
 	json_object_put(o);
 }
 
-static void suspended_comes_before_all(void **state)
+static void suspended_overrides_the_backends(void **state)
 {
 	struct room *r = *state;
 
@@ -198,7 +198,7 @@ static void suspended_comes_before_all(void **state)
 
 /* --- rendering --- */
 
-/* The store's own check is off here: this is the second line of defence. */
+/* The database constraint is off: this tests the second check. */
 static void an_unknown_kind_is_never_rendered_as_direct(void **state)
 {
 	struct room *r = *state;
@@ -223,13 +223,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
-		TEST(a_second_account_is_refused_and_the_first_is_named),
-		TEST(the_same_address_under_another_name_is_the_same_way_out),
-		TEST(direct_is_everybodys),
-		TEST(what_is_shared_stays_so_while_several_use_it),
+		TEST(a_second_account_is_refused_and_the_error_names_the_first),
+		TEST(one_address_under_two_names_is_one_egress),
+		TEST(every_account_may_use_direct),
+		TEST(sharing_stays_while_several_accounts_use_the_egress),
 		TEST(a_document_is_judged_as_a_whole),
-		TEST(stands_as_its_backends_do),
-		TEST(suspended_comes_before_all),
+		TEST(the_state_follows_the_backends),
+		TEST(suspended_overrides_the_backends),
 		TEST(an_unknown_kind_is_never_rendered_as_direct),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What a check of an egress leaves behind: in the store, in the notices, in what the agent is told. */
+/* Effects of an egress check: on the store, the notices and the agent's snapshot. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/store/notices.h"
@@ -33,7 +33,7 @@ static void subject_of(struct room *r, const char *name, struct egress_subject *
 	assert_int_equal(error, 0);
 }
 
-/* A check of that egress has seen that address. Returns whether it matched. */
+/* Reports an address seen by a check of the egress. Returns whether it matches. */
 static bool check(struct room *r, const char *name, const char *seen, bool on_demand)
 {
 	struct egress_subject subject;
@@ -57,7 +57,7 @@ static bool is_suspended(struct room *r, const char *name)
 	return room_number(r, sql) == 1;
 }
 
-static void a_source_must_be_its_address(void **state)
+static void a_source_must_show_its_address(void **state)
 {
 	struct room *r = *state;
 
@@ -74,7 +74,7 @@ static void a_source_must_be_its_address(void **state)
 		1);
 }
 
-static void the_first_address_seen_is_the_one(void **state)
+static void the_first_address_seen_is_expected(void **state)
 {
 	struct room *r = *state;
 
@@ -82,7 +82,7 @@ static void the_first_address_seen_is_the_one(void **state)
 	assert_true(check(r, "far", "203.0.113.1", false));
 	assert_true(check(r, "far", "203.0.113.1", false));
 	assert_false(check(r, "far", "203.0.113.2", false));
-	/* not even when it is seen again and again */
+	/* Repetition does not change the verdict. */
 	assert_false(check(r, "far", "203.0.113.2", false));
 	assert_int_equal(
 		room_number(r, "SELECT seen_ip = '203.0.113.1' FROM egresses WHERE name = 'far'"),
@@ -91,7 +91,7 @@ static void the_first_address_seen_is_the_one(void **state)
 	assert_int_equal(room_number(r, "SELECT count FROM notices"), 2);
 }
 
-static void the_agent_is_told_once(void **state)
+static void a_suspension_is_published_once(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -119,7 +119,7 @@ static void the_agent_is_told_once(void **state)
 	assert_true(store_version(r->control.store) == version + 1);
 }
 
-static void only_who_asks_lifts_it(void **state)
+static void only_a_requested_check_lifts_a_suspension(void **state)
 {
 	struct room *r = *state;
 
@@ -134,7 +134,7 @@ static void only_who_asks_lifts_it(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM notices WHERE acked_ms = 0"), 0);
 }
 
-static void what_somebody_else_suspended_stays(void **state)
+static void an_operators_suspension_stays(void **state)
 {
 	struct room *r = *state;
 
@@ -145,7 +145,7 @@ static void what_somebody_else_suspended_stays(void **state)
 	assert_true(is_suspended(r, "far"));
 }
 
-static void two_accounts_are_not_seen_as_one(void **state)
+static void two_accounts_may_not_show_one_address(void **state)
 {
 	struct room *r = *state;
 
@@ -154,11 +154,11 @@ static void two_accounts_are_not_seen_as_one(void **state)
 	assert_false(check(r, "other", "203.0.113.1", false));
 	assert_false(is_suspended(r, "far"));
 	assert_true(is_suspended(r, "other"));
-	/* with the one out of use, the first harms nobody */
+	/* A suspended egress does not conflict with the other one. */
 	assert_true(check(r, "far", "203.0.113.1", false));
 }
 
-static void one_account_and_shared_ones_may_be(void **state)
+static void one_account_or_a_shared_egress_may_repeat_an_address(void **state)
 {
 	struct room *r = *state;
 
@@ -173,7 +173,7 @@ static void one_account_and_shared_ones_may_be(void **state)
 	assert_true(check(r, "other", "203.0.113.1", false));
 }
 
-static void what_was_changed_meanwhile_is_left_alone(void **state)
+static void an_egress_changed_during_the_check_is_ignored(void **state)
 {
 	struct room *r = *state;
 	struct egress_subject subject;
@@ -194,19 +194,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			a_source_must_be_its_address, room_setup, room_teardown),
+			a_source_must_show_its_address, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_first_address_seen_is_the_one, room_setup, room_teardown),
-		cmocka_unit_test_setup_teardown(the_agent_is_told_once, room_setup, room_teardown),
-		cmocka_unit_test_setup_teardown(only_who_asks_lifts_it, room_setup, room_teardown),
+			the_first_address_seen_is_expected, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_somebody_else_suspended_stays, room_setup, room_teardown),
+			a_suspension_is_published_once, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
-			two_accounts_are_not_seen_as_one, room_setup, room_teardown),
+			only_a_requested_check_lifts_a_suspension, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
-			one_account_and_shared_ones_may_be, room_setup, room_teardown),
+			an_operators_suspension_stays, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_was_changed_meanwhile_is_left_alone, room_setup, room_teardown),
+			two_accounts_may_not_show_one_address, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			one_account_or_a_shared_egress_may_repeat_an_address, room_setup,
+			room_teardown),
+		cmocka_unit_test_setup_teardown(
+			an_egress_changed_during_the_check_is_ignored, room_setup, room_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 
 #define OPEN "SELECT count(*) FROM backends WHERE last_gen IS NULL"
 
-/* Plans the next generation and takes it; returns whether anything changed. */
+/* Plans and takes the next generation; returns whether there was a change. */
 static bool plan(struct room *r)
 {
 	struct store *s = r->control.store;
@@ -44,13 +44,13 @@ static void only_used_pairs_have_backends(void **state)
 				 " AND prefix = '/api' AND first_gen = 1"),
 		1);
 	assert_false(plan(r));
-	/* an egress of another node is not rendered */
+	/* An egress without its node is not rendered. */
 	room_run(r, "INSERT INTO account_egresses VALUES (1, 3, 1)");
 	assert_true(plan(r));
 	assert_int_equal(room_number(r, OPEN), 0);
 }
 
-static void what_changes_gets_a_new_id_and_the_old_one_stays(void **state)
+static void a_change_adds_a_backend_and_keeps_the_old_one(void **state)
 {
 	struct room *r = *state;
 
@@ -71,11 +71,11 @@ static void what_changes_gets_a_new_id_and_the_old_one_stays(void **state)
 			room_number(r, "SELECT first_gen FROM backends WHERE last_gen IS NULL"),
 			(int64_t)i + 2);
 	}
-	/* each closed where the next one opened */
+	/* Each backend ends in the generation in which the next one starts. */
 	assert_int_equal(
 		room_number(r, "SELECT count(*) FROM backends WHERE last_gen = first_gen"), 4);
 	assert_int_equal(room_number(r, "SELECT max(id) FROM backends"), 5);
-	/* what is not rendered changes nothing */
+	/* Fields that are not rendered change nothing. */
 	room_run(r, "UPDATE upstreams SET token_url = 'https://t.example' WHERE id = 1");
 	assert_false(plan(r));
 }
@@ -140,7 +140,7 @@ static void header_slots_follow_the_accounts(void **state)
 	assert_true(plan(r));
 	assert_int_equal(
 		room_number(r, "SELECT last_gen FROM header_slots WHERE name = 'x-two'"), 2);
-	/* back again: known from the new generation on */
+	/* A slot that returns is known from the new generation on. */
 	room_run(r, "UPDATE accounts SET headers = '{\"X-Two\":\"3\"}'");
 	assert_true(plan(r));
 	assert_int_equal(room_number(r,
@@ -149,7 +149,7 @@ static void header_slots_follow_the_accounts(void **state)
 		4);
 }
 
-static void the_account_id_has_a_slot_where_the_provider_wants_it(void **state)
+static void the_account_id_has_a_slot_if_the_provider_requires_it(void **state)
 {
 	struct room *r = *state;
 
@@ -191,11 +191,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(only_used_pairs_have_backends),
-		TEST(what_changes_gets_a_new_id_and_the_old_one_stays),
+		TEST(a_change_adds_a_backend_and_keeps_the_old_one),
 		TEST(every_old_generation_keeps_its_backend),
 		TEST(a_pair_that_comes_back_is_a_new_backend),
 		TEST(header_slots_follow_the_accounts),
-		TEST(the_account_id_has_a_slot_where_the_provider_wants_it),
+		TEST(the_account_id_has_a_slot_if_the_provider_requires_it),
 		TEST(too_many_header_names_are_an_error),
 	};
 

@@ -40,7 +40,7 @@ static int configure(void **state)
 	r = *state;
 	assert_int_equal(
 		config_parse(&r->control.config, "test.conf", slice_from_str(text), &r->e), 0);
-	/* nobody answers here, and nobody will */
+	/* There is no agent, and control waits for none. */
 	r->control.keeper_gone = true;
 	close(r->agent_fd);
 	r->agent_fd = -1;
@@ -123,7 +123,7 @@ static void renders_checks_and_keeps_its_options(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0640);
 	assert_int_equal(haproxy_sync_check(r->control.haproxy, &r->e), 0);
-	/* a control that starts anew knows them */
+	/* A restarted control reads the options from the store. */
 	haproxy_sync_free(r->control.haproxy);
 	r->control.haproxy = haproxy_sync_new(&r->control, &r->e);
 	struct change_outcome outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
@@ -134,7 +134,7 @@ static void renders_checks_and_keeps_its_options(void **state)
 	assert_true(file_has(r, RENDER_CFG_NAME, "127.0.0.1:8080"));
 }
 
-static void what_haproxy_need_not_know_makes_no_generation(void **state)
+static void a_change_irrelevant_to_haproxy_makes_no_generation(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -161,12 +161,12 @@ static void a_refused_render_changes_nothing(void **state)
 	assert_int_equal(generation_current(r->control.store), 1);
 	assert_false(file_has(r, RENDER_CFG_NAME, "/nowhere"));
 	assert_int_equal(count_files(r), 2);
-	/* and later changes use the options of before */
+	/* Later changes use the options of the last good render. */
 	change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
 }
 
-static void a_binary_that_fails_keeps_the_change_waiting(void **state)
+static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -183,7 +183,7 @@ static void a_binary_that_fails_keeps_the_change_waiting(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM backends"), 1);
 	haproxy_sync_state(r->control.haproxy, &s);
 	assert_true(s.pending);
-	/* mended: the retry does it */
+	/* After the repair, the retry succeeds. */
 	config_init(&r->control.config);
 	assert_int_equal(config_parse(&r->control.config, "test.conf",
 				 SLICE_LITERAL("[spop]\nlisten = abns:relay-unit-test\n"), &r->e),
@@ -193,7 +193,7 @@ static void a_binary_that_fails_keeps_the_change_waiting(void **state)
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
 }
 
-static void files_that_were_lost_are_written_again(void **state)
+static void lost_files_are_written_again(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -221,7 +221,7 @@ static void the_output_directory_is_checked(void **state)
 	json_object_put(o);
 }
 
-/* The row of a server, to its end, of the section that begins so. */
+/* The server line of the given section, to its end. */
 static void assert_server(const struct room *r, const char *section, const char *server)
 {
 	char path[ROOM_PATH_MAX];
@@ -237,7 +237,7 @@ static void assert_server(const struct room *r, const char *section, const char 
 	buffer_fini(&text);
 }
 
-static void gives_control_a_way_to_token_hosts_and_echo_endpoints(void **state)
+static void renders_backends_for_token_hosts_and_echo_endpoints(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -259,7 +259,7 @@ static void gives_control_a_way_to_token_hosts_and_echo_endpoints(void **state)
 	assert_server(r, "\nbackend c-e2 ", "127.0.0.1:7 source 127.0.0.9 tcp-ut 15s\n");
 }
 
-static void lets_haproxy_ask_the_agent_on_this_machine(void **state)
+static void renders_agent_checks_for_a_local_agent(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -274,7 +274,7 @@ static void lets_haproxy_ask_the_agent_on_this_machine(void **state)
 		" agent-send \"b1-chat-direct\\n\""));
 }
 
-static void takes_the_limits_of_the_upstreams_provider(void **state)
+static void renders_the_limit_headers_of_the_provider(void **state)
 {
 	struct room *r = *state;
 	struct haproxy_report report;
@@ -293,14 +293,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_written_before_the_first_render),
 		TEST(renders_checks_and_keeps_its_options),
-		TEST(what_haproxy_need_not_know_makes_no_generation),
+		TEST(a_change_irrelevant_to_haproxy_makes_no_generation),
 		TEST(a_refused_render_changes_nothing),
-		TEST(a_binary_that_fails_keeps_the_change_waiting),
-		TEST(files_that_were_lost_are_written_again),
+		TEST(a_failing_haproxy_binary_keeps_the_change_pending),
+		TEST(lost_files_are_written_again),
 		TEST(the_output_directory_is_checked),
-		TEST(gives_control_a_way_to_token_hosts_and_echo_endpoints),
-		TEST(lets_haproxy_ask_the_agent_on_this_machine),
-		TEST(takes_the_limits_of_the_upstreams_provider),
+		TEST(renders_backends_for_token_hosts_and_echo_endpoints),
+		TEST(renders_agent_checks_for_a_local_agent),
+		TEST(renders_the_limit_headers_of_the_provider),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

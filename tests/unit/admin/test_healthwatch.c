@@ -1,4 +1,4 @@
-/* Suspensions that the agent pronounces, taken over into the store. */
+/* Suspensions by the agent, and notices of invalid credentials. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/upkeep/healthwatch.h"
@@ -59,7 +59,7 @@ static bool something_was_published(struct room *r)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* A look of which nothing comes. */
+/* A look without a change. */
 static void look_in_vain(struct room *r, int64_t now_ms)
 {
 	uint64_t before = store_version(r->control.store);
@@ -69,7 +69,7 @@ static void look_in_vain(struct room *r, int64_t now_ms)
 	assert_false(something_was_published(r));
 }
 
-/* A look that changes something, with an agent that takes the snapshot. */
+/* A look with a change; an agent takes the snapshot. */
 static void look(struct room *r, int64_t now_ms, struct room_seen *ret)
 {
 	room_acknowledge(r, store_version(r->control.store) + 1, 0);
@@ -77,7 +77,7 @@ static void look(struct room *r, int64_t now_ms, struct room_seen *ret)
 	room_take(r, ret);
 }
 
-static void an_account_that_the_agent_suspends_is_suspended_for_good(void **state)
+static void a_suspension_by_the_agent_is_stored(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -96,14 +96,14 @@ static void an_account_that_the_agent_suspends_is_suspended_for_good(void **stat
 				 " kind = 'account_suspended' AND subject = 'account/b'"
 				 " AND message = 'repeated refusals'"),
 		1);
-	/* once is enough */
+	/* A second look changes nothing. */
 	look_in_vain(r, 1400);
 	board_add(&r->board->counters[BOARD_HEALTH_CHANGES], 1);
 	look_in_vain(r, 1600);
 	look_in_vain(r, 9000);
 }
 
-static void what_was_reset_since_is_not_suspended(void **state)
+static void a_suspension_before_a_reset_is_ignored(void **state)
 {
 	struct room *r = *state;
 
@@ -113,7 +113,7 @@ static void what_was_reset_since_is_not_suspended(void **state)
 	assert_int_equal(suspended(r), 0);
 }
 
-static void what_the_operator_has_suspended_stays_as_it_is(void **state)
+static void an_operators_suspension_is_kept(void **state)
 {
 	struct room *r = *state;
 
@@ -125,8 +125,8 @@ static void what_the_operator_has_suspended_stays_as_it_is(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM notices"), 0);
 }
 
-/* A control that was away when the counter rose still sees the standing. */
-static void nothing_is_missed_by_a_new_control(void **state)
+/* A restarted control reads the standing even if it missed the counter's change. */
+static void a_restarted_control_misses_nothing(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -137,7 +137,7 @@ static void nothing_is_missed_by_a_new_control(void **state)
 	assert_int_equal(suspended(r), 1);
 }
 
-static void without_a_change_it_looks_every_few_seconds(void **state)
+static void looks_every_few_seconds_without_a_change(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -150,7 +150,7 @@ static void without_a_change_it_looks_every_few_seconds(void **state)
 	assert_int_equal(suspended(r), 1);
 }
 
-static void says_how_often_and_why(void **state)
+static void the_reason_has_a_count_and_a_class(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -195,7 +195,7 @@ static int64_t open_notices(struct room *r)
 		r, "SELECT count(*) FROM notices WHERE kind = 'account_invalid' AND acked_ms = 0");
 }
 
-static void a_refused_credential_that_nothing_renews_is_a_notice(void **state)
+static void a_refused_unrenewable_credential_raises_a_notice(void **state)
 {
 	struct room *r = *state;
 
@@ -205,13 +205,13 @@ static void a_refused_credential_that_nothing_renews_is_a_notice(void **state)
 				 "SELECT count(*) FROM notices WHERE subject = 'account/a' AND"
 				 " message LIKE 'the upstream refuses the credential%'"),
 		1);
-	/* told once, even when it was acknowledged while it lasts */
+	/* One notice per episode, even after an acknowledgement. */
 	look_in_vain(r, 7000);
 	assert_int_equal(room_number(r, "SELECT count FROM notices"), 1);
 	room_run(r, "UPDATE notices SET acked_ms = 1");
 	look_in_vain(r, 13000);
 	assert_int_equal(open_notices(r), 0);
-	/* taken again, and refused again */
+	/* Accepted, then refused again. */
 	cool(r, 1, 0);
 	look_in_vain(r, 19000);
 	cool(r, 1, 1);
@@ -234,7 +234,7 @@ static void a_new_credential_ends_the_notice(void **state)
 	assert_int_equal(open_notices(r), 0);
 }
 
-static void what_has_expired_is_invalid_unless_it_can_be_renewed(void **state)
+static void an_expired_credential_is_invalid_unless_renewable(void **state)
 {
 	struct room *r = *state;
 
@@ -251,8 +251,8 @@ static void what_has_expired_is_invalid_unless_it_can_be_renewed(void **state)
 		1);
 }
 
-/* The notice of an account that is suspended meanwhile is not taken for mended. */
-static void a_suspension_mends_nothing(void **state)
+/* A suspended account keeps its notice. */
+static void a_suspension_resolves_no_notice(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -270,16 +270,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		TEST(an_account_that_the_agent_suspends_is_suspended_for_good),
-		TEST(what_was_reset_since_is_not_suspended),
-		TEST(what_the_operator_has_suspended_stays_as_it_is),
-		TEST(nothing_is_missed_by_a_new_control),
-		TEST(without_a_change_it_looks_every_few_seconds),
-		TEST(says_how_often_and_why),
-		TEST(a_refused_credential_that_nothing_renews_is_a_notice),
+		TEST(a_suspension_by_the_agent_is_stored),
+		TEST(a_suspension_before_a_reset_is_ignored),
+		TEST(an_operators_suspension_is_kept),
+		TEST(a_restarted_control_misses_nothing),
+		TEST(looks_every_few_seconds_without_a_change),
+		TEST(the_reason_has_a_count_and_a_class),
+		TEST(a_refused_unrenewable_credential_raises_a_notice),
 		TEST(a_new_credential_ends_the_notice),
-		TEST(what_has_expired_is_invalid_unless_it_can_be_renewed),
-		TEST(a_suspension_mends_nothing),
+		TEST(an_expired_credential_is_invalid_unless_renewable),
+		TEST(a_suspension_resolves_no_notice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

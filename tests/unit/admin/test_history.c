@@ -1,4 +1,4 @@
-/* Requests from the board's ring in the store: moved once, listed by name, pruned. */
+/* Requests move from the board's ring to the store: once each, listed by name, pruned. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/api/recent.h"
@@ -37,7 +37,7 @@ static void put_many(struct room *r, int n)
 		put(r, 1, 1, (uint16_t)(i % 600));
 }
 
-/* Steps to the end; how many it took. */
+/* Steps until the ring is empty; returns the number of steps. */
 static int save(struct room *r)
 {
 	bool more = true;
@@ -89,19 +89,19 @@ static void a_row_keeps_all_its_fields(void **state)
 	};
 	struct board_request got;
 
-	memset(q.code, 'x', sizeof(q.code)); /* an agent gone mad: no end */
+	memset(q.code, 'x', sizeof(q.code)); /* A faulty agent writes no terminator. */
 	board_put_request(r->board, &q);
 	save(r);
 	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 1);
 	q.code[sizeof(q.code) - 1] = '\0';
 	q.sequence = got.sequence;
-	/* up to the last field: what pads the end is nobody's */
+	/* The comparison ends with the last field; padding is undefined. */
 	assert_memory_equal(&q, &got, offsetof(struct board_request, label) + sizeof(q.label));
 	q.id[0] = 9;
 	assert_int_equal(history_find(r->control.store, q.id, &got, &r->e), 0);
 }
 
-static void a_control_that_died_goes_on_where_it_stopped(void **state)
+static void a_restarted_control_continues_where_it_stopped(void **state)
 {
 	struct room *r = *state;
 	struct store *s = NULL;
@@ -132,7 +132,7 @@ static void a_new_board_is_read_from_its_start(void **state)
 	assert_int_equal(room_number(r, COUNT), 23);
 }
 
-static void what_was_overwritten_is_counted(void **state)
+static void overwritten_requests_are_counted(void **state)
 {
 	struct room *r = *state;
 
@@ -155,13 +155,13 @@ static void a_failing_store_loses_nothing(void **state)
 	assert_false(history_poll(&r->history));
 	assert_true(r->history.failed);
 	room_run(r, "ALTER TABLE away RENAME TO requests");
-	assert_false(history_poll(&r->history)); /* left alone for a while */
+	assert_false(history_poll(&r->history)); /* paused after the error */
 	assert_int_equal(room_number(r, COUNT), 0);
 	save(r);
 	assert_int_equal(room_number(r, COUNT), 10);
 }
 
-static void few_rows_wait_for_company(void **state)
+static void few_rows_wait_for_a_batch(void **state)
 {
 	struct room *r = *state;
 
@@ -193,7 +193,7 @@ static void fill(struct room *r, int n)
 	room_run(r, sql);
 }
 
-static void the_oldest_go_past_the_number(void **state)
+static void the_oldest_rows_beyond_the_limit_are_deleted(void **state)
 {
 	struct room *r = *state;
 
@@ -210,7 +210,7 @@ static void the_oldest_go_past_the_number(void **state)
 	assert_int_equal(room_number(r, COUNT), 300);
 }
 
-static void what_is_too_old_goes(void **state)
+static void rows_beyond_the_maximum_age_are_deleted(void **state)
 {
 	struct room *r = *state;
 
@@ -241,7 +241,7 @@ static void no_step_takes_long(void **state)
 	}
 	print_message("longest step: %lld us\n", (long long)(worst / 1000));
 	assert_int_equal(room_number(r, COUNT), 1000);
-	assert_true(worst < 500000000); /* a slow disk and an instrumented build included */
+	assert_true(worst < 500000000); /* allows for a slow disk and an instrumented build */
 }
 
 /* --- lists --- */
@@ -256,7 +256,7 @@ static void the_newest_are_listed_by_name(void **state)
 	put(r, 1, 1, 200);
 	put(r, 2, 99, 503);
 	save(r);
-	put(r, 1, 0, 401); /* waits in the ring still */
+	put(r, 1, 0, 401); /* still in the ring */
 	assert_int_equal(recent_list(&r->control, 10, NULL, &rows, &count, &r->e), 0);
 	assert_int_equal(count, 3);
 	assert_int_equal(rows[0].request.status, 401);
@@ -276,7 +276,7 @@ static void the_newest_are_listed_by_name(void **state)
 	assert_int_equal(recent_list(&r->control, 1, "nobody", &rows, &count, &r->e), -ENOENT);
 }
 
-static void a_list_is_whole_before_all_is_saved(void **state)
+static void a_list_includes_unsaved_requests(void **state)
 {
 	struct room *r = *state;
 	struct recent_row *rows;
@@ -302,16 +302,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_request_is_saved_once),
 		TEST(a_row_keeps_all_its_fields),
-		TEST(a_control_that_died_goes_on_where_it_stopped),
+		TEST(a_restarted_control_continues_where_it_stopped),
 		TEST(a_new_board_is_read_from_its_start),
-		TEST(what_was_overwritten_is_counted),
+		TEST(overwritten_requests_are_counted),
 		TEST(a_failing_store_loses_nothing),
-		TEST(few_rows_wait_for_company),
-		TEST(the_oldest_go_past_the_number),
-		TEST(what_is_too_old_goes),
+		TEST(few_rows_wait_for_a_batch),
+		TEST(the_oldest_rows_beyond_the_limit_are_deleted),
+		TEST(rows_beyond_the_maximum_age_are_deleted),
 		TEST(no_step_takes_long),
 		TEST(the_newest_are_listed_by_name),
-		TEST(a_list_is_whole_before_all_is_saved),
+		TEST(a_list_includes_unsaved_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,7 +113,7 @@ static void is_valid_before_anything_was_counted(void **state)
 	buffer_fini(&text);
 }
 
-static void shows_what_the_agent_has_counted(void **state)
+static void shows_the_counters_of_the_agent(void **state)
 {
 	struct room *r = *state;
 	struct board *b = r->board;
@@ -285,7 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(is_valid_before_anything_was_counted),
-		TEST(shows_what_the_agent_has_counted),
+		TEST(shows_the_counters_of_the_agent),
 		TEST(shows_limits_waiting_and_healing),
 		TEST(shows_the_health_of_accounts),
 		TEST(every_metric_is_in_the_reference),

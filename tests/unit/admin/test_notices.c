@@ -53,7 +53,7 @@ static void has_metric(struct room *r, const char *line)
 	buffer_fini(&out);
 }
 
-static void one_that_goes_on_is_one_notice_with_a_count(void **state)
+static void a_repeated_notice_is_counted(void **state)
 {
 	struct room *r = *state;
 
@@ -75,7 +75,7 @@ static void one_that_goes_on_is_one_notice_with_a_count(void **state)
 	has_metric(r, "relay_notices_total{kind=\"egress_mismatch\"} 0\n");
 }
 
-static void what_is_resolved_is_not_open_and_comes_anew(void **state)
+static void a_resolved_notice_is_closed_and_can_return(void **state)
 {
 	struct room *r = *state;
 
@@ -93,7 +93,7 @@ static void what_is_resolved_is_not_open_and_comes_anew(void **state)
 	has_metric(r, "relay_notices_total{kind=\"needs_login\"} 3\n");
 }
 
-static void is_part_of_a_transaction(void **state)
+static void raising_is_part_of_the_transaction(void **state)
 {
 	struct room *r = *state;
 	struct store *s = r->control.store;
@@ -109,7 +109,7 @@ static void is_part_of_a_transaction(void **state)
 	has_metric(r, "relay_notices_total{kind=\"egress_mismatch\"} 1\n");
 }
 
-static void an_acknowledged_one_is_kept_and_not_listed(void **state)
+static void an_acknowledged_notice_is_kept_but_not_listed(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -124,7 +124,7 @@ static void an_acknowledged_one_is_kept_and_not_listed(void **state)
 	assert_int_equal(json_object_array_length(items), 1);
 	assert_non_null(text(items, 0, "acked_at"));
 	json_object_put(items);
-	/* once more is no change */
+	/* A second acknowledgement is no change. */
 	uint64_t before = store_version(r->control.store);
 	assert_int_equal(room_call(r, COMMAND_NOTICES_ACK, "1", "{}", NULL), 200);
 	assert_true(store_version(r->control.store) == before);
@@ -152,7 +152,7 @@ static void status_shows_the_newest_open_ones(void **state)
 	json_object_put(answer);
 }
 
-static void old_acknowledged_ones_are_forgotten_open_ones_never(void **state)
+static void old_acknowledged_notices_are_deleted_and_open_ones_kept(void **state)
 {
 	struct room *r = *state;
 	char subject[NOTICES_SUBJECT_SIZE];
@@ -194,12 +194,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
-		TEST(one_that_goes_on_is_one_notice_with_a_count),
-		TEST(what_is_resolved_is_not_open_and_comes_anew),
-		TEST(is_part_of_a_transaction),
-		TEST(an_acknowledged_one_is_kept_and_not_listed),
+		TEST(a_repeated_notice_is_counted),
+		TEST(a_resolved_notice_is_closed_and_can_return),
+		TEST(raising_is_part_of_the_transaction),
+		TEST(an_acknowledged_notice_is_kept_but_not_listed),
 		TEST(status_shows_the_newest_open_ones),
-		TEST(old_acknowledged_ones_are_forgotten_open_ones_never),
+		TEST(old_acknowledged_notices_are_deleted_and_open_ones_kept),
 		TEST(a_long_message_is_cut_between_characters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

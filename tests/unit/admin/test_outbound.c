@@ -1,4 +1,4 @@
-/* Requests of control itself, against a Unix socket that answers as told. */
+/* Requests of control itself, against a Unix socket with configured responses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ struct scene {
 	struct outbound *outbound;
 	struct counterpart other;
 	size_t wanted;
-	/* what came back */
+	/* the result */
 	size_t answers;
 	bool sent, whole;
 	unsigned status;
@@ -117,7 +117,7 @@ static void ask(struct scene *s, const char *answer)
 	wait_for(s, 1);
 }
 
-static void says_what_it_is_told_and_no_more(void **state)
+static void sends_only_the_given_request(void **state)
 {
 	struct scene *s = *state;
 	struct outbound_request r = request_of(s);
@@ -138,7 +138,7 @@ static void says_what_it_is_told_and_no_more(void **state)
 	assert_string_equal(s->failure, "");
 }
 
-static void each_request_has_a_connection_of_its_own(void **state)
+static void each_request_uses_a_new_connection(void **state)
 {
 	struct scene *s = *state;
 	const struct outbound_request r = request_of(s);
@@ -151,7 +151,7 @@ static void each_request_has_a_connection_of_its_own(void **state)
 	}
 }
 
-static void nobody_there_is_certainly_not_sent(void **state)
+static void nothing_is_sent_without_a_listener(void **state)
 {
 	struct scene *s = *state;
 	struct outbound_request r = request_of(s);
@@ -170,11 +170,11 @@ static void a_connection_that_ends_without_an_answer_was_sent(void **state)
 
 	ask(s, "");
 	assert_true(s->sent && !s->whole && s->status == 0);
-	/* and is not repeated */
+	/* There is no repetition. */
 	assert_int_equal(s->other.count, 1);
 }
 
-static void an_answer_that_is_cut_is_kept_as_far_as_it_came(void **state)
+static void a_truncated_response_is_kept(void **state)
 {
 	struct scene *s = *state;
 
@@ -183,7 +183,7 @@ static void an_answer_that_is_cut_is_kept_as_far_as_it_came(void **state)
 	assert_string_equal(buffer_str(&s->body), "{\"half");
 }
 
-static void rubbish_is_no_answer(void **state)
+static void invalid_http_is_no_response(void **state)
 {
 	struct scene *s = *state;
 
@@ -191,7 +191,7 @@ static void rubbish_is_no_answer(void **state)
 	assert_true(s->sent && !s->whole && s->status == 0);
 }
 
-static void nothing_is_followed(void **state)
+static void redirects_are_not_followed(void **state)
 {
 	struct scene *s = *state;
 
@@ -200,7 +200,7 @@ static void nothing_is_followed(void **state)
 	assert_int_equal(s->other.count, 1);
 }
 
-static void the_relays_own_answers_are_marked(void **state)
+static void error_codes_of_the_relay_are_reported(void **state)
 {
 	struct scene *s = *state;
 
@@ -211,7 +211,7 @@ static void the_relays_own_answers_are_marked(void **state)
 	assert_true(s->status == 503 && s->whole);
 }
 
-static void an_endless_answer_is_cut_at_its_bound(void **state)
+static void an_endless_response_is_truncated(void **state)
 {
 	struct scene *s = *state;
 
@@ -221,7 +221,7 @@ static void an_endless_answer_is_cut_at_its_bound(void **state)
 	assert_false(s->whole);
 }
 
-static void an_answer_of_just_the_bound_is_whole(void **state)
+static void a_response_of_the_maximum_size_is_complete(void **state)
 {
 	struct scene *s = *state;
 
@@ -243,7 +243,7 @@ static void silence_ends_with_the_timeout(void **state)
 	assert_true(s->failure[0]);
 }
 
-static void many_at_once_up_to_the_bound(void **state)
+static void concurrent_requests_are_limited(void **state)
 {
 	struct scene *s = *state;
 	const struct outbound_request r = request_of(s);
@@ -259,7 +259,7 @@ static void many_at_once_up_to_the_bound(void **state)
 	wait_for(s, OUTBOUND_CALLS_MAX + 1);
 }
 
-static void cancelled_ones_say_nothing(void **state)
+static void cancelled_requests_get_no_callback(void **state)
 {
 	struct scene *s = *state;
 	const struct outbound_request r = request_of(s);
@@ -272,10 +272,10 @@ static void cancelled_ones_say_nothing(void **state)
 	start(s, &r);
 	s->other.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 	wait_for(s, 1);
-	start(s, &r); /* under way at the end */
+	start(s, &r); /* in progress at the end */
 }
 
-static void targets_that_make_no_url_are_refused(void **state)
+static void invalid_targets_are_rejected(void **state)
 {
 	struct scene *s = *state;
 	struct outbound_request r = request_of(s);
@@ -295,20 +295,20 @@ static void targets_that_make_no_url_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(says_what_it_is_told_and_no_more),
-		TEST(each_request_has_a_connection_of_its_own),
-		TEST(nobody_there_is_certainly_not_sent),
+		TEST(sends_only_the_given_request),
+		TEST(each_request_uses_a_new_connection),
+		TEST(nothing_is_sent_without_a_listener),
 		TEST(a_connection_that_ends_without_an_answer_was_sent),
-		TEST(an_answer_that_is_cut_is_kept_as_far_as_it_came),
-		TEST(rubbish_is_no_answer),
-		TEST(nothing_is_followed),
-		TEST(the_relays_own_answers_are_marked),
-		TEST(an_endless_answer_is_cut_at_its_bound),
-		TEST(an_answer_of_just_the_bound_is_whole),
+		TEST(a_truncated_response_is_kept),
+		TEST(invalid_http_is_no_response),
+		TEST(redirects_are_not_followed),
+		TEST(error_codes_of_the_relay_are_reported),
+		TEST(an_endless_response_is_truncated),
+		TEST(a_response_of_the_maximum_size_is_complete),
 		TEST(silence_ends_with_the_timeout),
-		TEST(many_at_once_up_to_the_bound),
-		TEST(cancelled_ones_say_nothing),
-		TEST(targets_that_make_no_url_are_refused),
+		TEST(concurrent_requests_are_limited),
+		TEST(cancelled_requests_get_no_callback),
+		TEST(invalid_targets_are_rejected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

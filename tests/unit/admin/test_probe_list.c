@@ -1,4 +1,4 @@
-/* Which accounts of the store may be probed, and with what. */
+/* Accounts that may be probed, and their probe requests. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/upkeep/probe_list.h"
@@ -80,7 +80,7 @@ static void is_in(struct bench *b, int64_t id, const char *target)
 	assert_string_equal(item(b, id)->target, target);
 }
 
-static void takes_those_that_can_be_asked(void **state)
+static void lists_accounts_that_can_be_probed(void **state)
 {
 	struct bench *b = *state;
 
@@ -93,7 +93,7 @@ static void takes_those_that_can_be_asked(void **state)
 	assert_null(probe_list_find(&b->list, 6));
 }
 
-static void leaves_out_whom_the_operator_took_out(void **state)
+static void skips_accounts_suspended_or_without_a_login(void **state)
 {
 	struct bench *b = *state;
 
@@ -106,7 +106,7 @@ static void leaves_out_whom_the_operator_took_out(void **state)
 	is_in(b, 1, "/v1/models");
 }
 
-static void one_without_a_pool_is_asked_for_a_person_only(void **state)
+static void an_account_without_a_pool_is_probed_by_command_only(void **state)
 {
 	struct bench *b = *state;
 
@@ -116,7 +116,7 @@ static void one_without_a_pool_is_asked_for_a_person_only(void **state)
 	assert_string_equal(item(b, 1)->obstacle.text, "");
 }
 
-static void what_is_known_of_an_account_outlives_a_scan(void **state)
+static void a_scan_keeps_the_state_of_an_account(void **state)
 {
 	struct bench *b = *state;
 
@@ -130,7 +130,7 @@ static void what_is_known_of_an_account_outlives_a_scan(void **state)
 	assert_int_equal(gone_count, 0);
 }
 
-static void tells_of_those_that_are_gone(void **state)
+static void reports_deleted_accounts(void **state)
 {
 	struct bench *b = *state;
 
@@ -145,7 +145,7 @@ static void tells_of_those_that_are_gone(void **state)
 	assert_int_equal(gone_count, 5);
 }
 
-static void holds_more_than_a_page(void **state)
+static void lists_many_accounts(void **state)
 {
 	struct bench *b = *state;
 
@@ -163,12 +163,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(takes_those_that_can_be_asked),
-		TEST(leaves_out_whom_the_operator_took_out),
-		TEST(one_without_a_pool_is_asked_for_a_person_only),
-		TEST(what_is_known_of_an_account_outlives_a_scan),
-		TEST(tells_of_those_that_are_gone),
-		TEST(holds_more_than_a_page),
+		TEST(lists_accounts_that_can_be_probed),
+		TEST(skips_accounts_suspended_or_without_a_login),
+		TEST(an_account_without_a_pool_is_probed_by_command_only),
+		TEST(a_scan_keeps_the_state_of_an_account),
+		TEST(reports_deleted_accounts),
+		TEST(lists_many_accounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

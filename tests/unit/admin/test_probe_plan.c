@@ -1,4 +1,4 @@
-/* Which account is probed next, with a clock of the test's own. */
+/* The schedule of probes, with a test clock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,7 @@ static void suspect(struct bench *b, size_t i)
 	board_set(&b->rows[i].wants_probe_ms, (uint64_t)b->now);
 }
 
-/* The next one is begun; its number, or -1. */
+/* Begins the next probe; returns its index, or -1. */
 static int next(struct bench *b, enum probe_reason *ret_reason)
 {
 	enum probe_reason reason = PROBE_REASON_COUNT;
@@ -95,7 +95,7 @@ static void expect_none(struct bench *b)
 	assert_int_equal(next(b, NULL), -1);
 }
 
-/* The answer: the account was used, and is well. */
+/* The probe succeeded: the account was used and is usable. */
 static void answer(struct bench *b, size_t i)
 {
 	probe_end(b->all[i], true);
@@ -103,7 +103,7 @@ static void answer(struct bench *b, size_t i)
 	board_set(&b->rows[i].last_used_ms, (uint64_t)b->now);
 }
 
-/* Nothing is due before that point, and something at it. */
+/* A probe is due at `when`, and none before. */
 static void due_at(struct bench *b, int64_t when)
 {
 	while (b->now < when - SECOND) {
@@ -115,9 +115,9 @@ static void due_at(struct bench *b, int64_t when)
 	b->now = when;
 }
 
-/* --- who needs one --- */
+/* --- reasons --- */
 
-static void nobody_who_is_well_and_busy(void **state)
+static void no_probe_of_a_usable_busy_account(void **state)
 {
 	struct bench b;
 
@@ -130,7 +130,7 @@ static void nobody_who_is_well_and_busy(void **state)
 	}
 }
 
-static void an_unseen_failure_at_once(void **state)
+static void a_suspect_account_is_probed_at_once(void **state)
 {
 	struct bench b;
 
@@ -145,7 +145,7 @@ static void an_unseen_failure_at_once(void **state)
 	expect_none(&b);
 }
 
-static void one_probe_answers_one_suspicion(void **state)
+static void one_suspicion_gets_one_probe(void **state)
 {
 	struct bench b;
 
@@ -154,11 +154,11 @@ static void one_probe_answers_one_suspicion(void **state)
 	suspect(&b, 0);
 	expect(&b, 0, PROBE_SUSPECT);
 	probe_end(b.all[0], true);
-	b.now += 20 * SECOND; /* it stays suspect: the answer told nothing */
+	b.now += 20 * SECOND; /* it stays suspect: the response gave no verdict */
 	expect_none(&b);
 }
 
-static void what_did_not_get_out_is_tried_again(void **state)
+static void a_probe_without_a_result_is_repeated(void **state)
 {
 	struct bench b;
 
@@ -171,8 +171,8 @@ static void what_did_not_get_out_is_tried_again(void **state)
 	expect(&b, 0, PROBE_SUSPECT);
 }
 
-/* An account whose cheap answers are fine and whose real ones are not. */
-static void suspicions_that_go_on_are_looked_into_less_and_less(void **state)
+/* Free requests to this account succeed, and real ones fail. */
+static void repeated_suspicions_are_probed_less_often(void **state)
 {
 	struct bench b;
 	int64_t gap = PROBE_SUSPECT_GAP_MS;
@@ -200,7 +200,7 @@ static void suspicions_that_go_on_are_looked_into_less_and_less(void **state)
 	expect(&b, 0, PROBE_SUSPECT);
 }
 
-static void a_circuit_whose_recovery_is_over(void **state)
+static void a_trial_after_the_recovery_time(void **state)
 {
 	struct bench b;
 
@@ -208,7 +208,7 @@ static void a_circuit_whose_recovery_is_over(void **state)
 	bench_init(&b, 2);
 	b.pace.start_ms = T0 + PROBE_OFFSET_MS;
 	stand(&b, 0, BOARD_STANDING_OPEN, T0 + 30 * SECOND);
-	stand(&b, 1, BOARD_STANDING_HALF_OPEN, T0 + MINUTE); /* a client's trial is out */
+	stand(&b, 1, BOARD_STANDING_HALF_OPEN, T0 + MINUTE); /* a client's trial is in progress */
 	expect_none(&b);
 	b.now += 30 * SECOND;
 	stand(&b, 0, BOARD_STANDING_HALF_OPEN, 0);
@@ -220,7 +220,7 @@ static void a_circuit_whose_recovery_is_over(void **state)
 	expect(&b, 0, PROBE_TRIAL);
 }
 
-static void a_long_cool_down_halfway(void **state)
+static void a_probe_halfway_through_a_long_cool_down(void **state)
 {
 	struct bench b;
 
@@ -238,7 +238,7 @@ static void a_long_cool_down_halfway(void **state)
 		expect_none(&b);
 }
 
-static void a_new_cool_down_is_a_new_half(void **state)
+static void a_new_cool_down_has_a_new_halfway_point(void **state)
 {
 	struct bench b;
 
@@ -254,7 +254,7 @@ static void a_new_cool_down_is_a_new_half(void **state)
 	expect(&b, 0, PROBE_EARLY);
 }
 
-static void other_ends_are_waited_for(void **state)
+static void other_states_get_no_probe(void **state)
 {
 	static const enum board_standing standings[] = {BOARD_STANDING_BURST, BOARD_STANDING_WINDOW,
 		BOARD_STANDING_LOGIN, BOARD_STANDING_SUSPENDED, BOARD_STANDING_OPEN};
@@ -269,7 +269,7 @@ static void other_ends_are_waited_for(void **state)
 	}
 }
 
-static void the_idle_ones(void **state)
+static void idle_accounts_are_probed(void **state)
 {
 	struct bench b;
 
@@ -288,7 +288,7 @@ static void the_idle_ones(void **state)
 	expect_none(&b);
 }
 
-static void one_that_was_never_used_is_idle_from_when_it_is_known(void **state)
+static void an_unused_account_is_idle_since_it_is_known(void **state)
 {
 	struct bench b;
 
@@ -299,7 +299,7 @@ static void one_that_was_never_used_is_idle_from_when_it_is_known(void **state)
 	expect(&b, 0, PROBE_IDLE);
 }
 
-static void nobody_for_idling_right_after_the_start(void **state)
+static void no_idle_probe_right_after_the_start(void **state)
 {
 	struct bench b;
 
@@ -311,7 +311,7 @@ static void nobody_for_idling_right_after_the_start(void **state)
 	expect(&b, 0, PROBE_IDLE);
 }
 
-static void not_who_must_not_be(void **state)
+static void unwanted_accounts_are_probed_by_command_only(void **state)
 {
 	struct bench b;
 
@@ -323,11 +323,11 @@ static void not_who_must_not_be(void **state)
 	stand(&b, 1, BOARD_STANDING_HALF_OPEN, 0);
 	for (; b.now < T0 + 2 * IDLE; b.now += SECOND)
 		expect_none(&b);
-	b.accounts[2].asked_ms = b.now; /* a person may */
+	b.accounts[2].asked_ms = b.now; /* a command is allowed */
 	expect(&b, 2, PROBE_ASKED);
 }
 
-static void one_that_is_held_off_waits_but_for_a_person(void **state)
+static void only_a_command_ignores_the_earliest_time(void **state)
 {
 	struct bench b;
 
@@ -343,9 +343,9 @@ static void one_that_is_held_off_waits_but_for_a_person(void **state)
 	expect(&b, 0, PROBE_ASKED);
 }
 
-/* --- how many, and in which order --- */
+/* --- number and order --- */
 
-static void urgent_ones_do_not_wait_for_each_other_up_to_a_bound(void **state)
+static void urgent_probes_run_concurrently_up_to_a_limit(void **state)
 {
 	struct bench b;
 
@@ -361,7 +361,7 @@ static void urgent_ones_do_not_wait_for_each_other_up_to_a_bound(void **state)
 	expect_none(&b);
 }
 
-static void urgent_ones_do_not_hold_up_the_others(void **state)
+static void urgent_probes_do_not_delay_paced_ones(void **state)
 {
 	struct bench b;
 
@@ -376,7 +376,7 @@ static void urgent_ones_do_not_hold_up_the_others(void **state)
 	expect_none(&b);
 }
 
-static void a_person_waits_for_the_probe_under_way(void **state)
+static void a_command_waits_for_the_current_probe(void **state)
 {
 	struct bench b;
 
@@ -393,7 +393,7 @@ static void a_person_waits_for_the_probe_under_way(void **state)
 	expect_none(&b);
 }
 
-static void a_clock_set_back_puts_nothing_off(void **state)
+static void a_clock_set_back_delays_no_probe(void **state)
 {
 	struct bench b;
 
@@ -412,7 +412,7 @@ static void a_clock_set_back_puts_nothing_off(void **state)
 	expect(&b, 0, PROBE_SUSPECT);
 }
 
-/* Whatever happens: one at a time for an account, the pause holds, and each has its turn. */
+/* In any case: one probe at a time per account, the pause holds, and every account has its turn. */
 static void change(struct bench *b, size_t i)
 {
 	switch (draw(b) % 64) {
@@ -437,7 +437,7 @@ static void change(struct bench *b, size_t i)
 	}
 }
 
-static void storms_starve_nobody(void **state)
+static void storms_starve_no_account(void **state)
 {
 	struct bench b;
 	int64_t last_paced = 0;
@@ -450,7 +450,7 @@ static void storms_starve_nobody(void **state)
 	for (; b.now < T0 + 12 * HOUR; b.now += 200) {
 		enum probe_reason reason;
 		int at;
-		/* the last one is well all the time and only ever due for idling */
+		/* The last account is always usable and only due for idle probes. */
 		change(&b, draw(&b) % (MANY - 1));
 		while ((at = next(&b, &reason)) >= 0) {
 			bool paced = reason != PROBE_ASKED && reason != PROBE_SUSPECT;
@@ -469,25 +469,25 @@ static void storms_starve_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_who_is_well_and_busy),
-		cmocka_unit_test(an_unseen_failure_at_once),
-		cmocka_unit_test(one_probe_answers_one_suspicion),
-		cmocka_unit_test(what_did_not_get_out_is_tried_again),
-		cmocka_unit_test(suspicions_that_go_on_are_looked_into_less_and_less),
-		cmocka_unit_test(a_circuit_whose_recovery_is_over),
-		cmocka_unit_test(a_long_cool_down_halfway),
-		cmocka_unit_test(a_new_cool_down_is_a_new_half),
-		cmocka_unit_test(other_ends_are_waited_for),
-		cmocka_unit_test(the_idle_ones),
-		cmocka_unit_test(one_that_was_never_used_is_idle_from_when_it_is_known),
-		cmocka_unit_test(nobody_for_idling_right_after_the_start),
-		cmocka_unit_test(not_who_must_not_be),
-		cmocka_unit_test(one_that_is_held_off_waits_but_for_a_person),
-		cmocka_unit_test(urgent_ones_do_not_wait_for_each_other_up_to_a_bound),
-		cmocka_unit_test(urgent_ones_do_not_hold_up_the_others),
-		cmocka_unit_test(a_person_waits_for_the_probe_under_way),
-		cmocka_unit_test(a_clock_set_back_puts_nothing_off),
-		cmocka_unit_test(storms_starve_nobody),
+		cmocka_unit_test(no_probe_of_a_usable_busy_account),
+		cmocka_unit_test(a_suspect_account_is_probed_at_once),
+		cmocka_unit_test(one_suspicion_gets_one_probe),
+		cmocka_unit_test(a_probe_without_a_result_is_repeated),
+		cmocka_unit_test(repeated_suspicions_are_probed_less_often),
+		cmocka_unit_test(a_trial_after_the_recovery_time),
+		cmocka_unit_test(a_probe_halfway_through_a_long_cool_down),
+		cmocka_unit_test(a_new_cool_down_has_a_new_halfway_point),
+		cmocka_unit_test(other_states_get_no_probe),
+		cmocka_unit_test(idle_accounts_are_probed),
+		cmocka_unit_test(an_unused_account_is_idle_since_it_is_known),
+		cmocka_unit_test(no_idle_probe_right_after_the_start),
+		cmocka_unit_test(unwanted_accounts_are_probed_by_command_only),
+		cmocka_unit_test(only_a_command_ignores_the_earliest_time),
+		cmocka_unit_test(urgent_probes_run_concurrently_up_to_a_limit),
+		cmocka_unit_test(urgent_probes_do_not_delay_paced_ones),
+		cmocka_unit_test(a_command_waits_for_the_current_probe),
+		cmocka_unit_test(a_clock_set_back_delays_no_probe),
+		cmocka_unit_test(storms_starve_no_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What a probe asks for, by provider and by the form of the upstream's URL. */
+/* Probe requests by provider and form of the upstream's URL. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +22,8 @@ static void asks(enum provider p, const char *url, const char *strip, const char
 	assert_string_equal(target, want);
 }
 
-/* As GET /v1/models of a client would arrive there. */
-static void the_path_is_rewritten_as_a_client_s(void **state)
+/* The same path as for a client's GET /v1/models. */
+static void the_path_is_rewritten_as_for_a_client(void **state)
 {
 	(void)state;
 	asks(PROVIDER_OPENAI, "https://api.example.com", "", "/v1/models");
@@ -45,7 +45,7 @@ static void anthropic_needs_a_version(void **state)
 	assert_int_equal(probe_header(PROVIDER_OPENAI).n, 0);
 }
 
-static void codex_is_asked_for_its_use(void **state)
+static void codex_probes_request_the_usage_endpoint(void **state)
 {
 	(void)state;
 	asks(PROVIDER_CODEX, "https://c.example.com/backend-api/codex", "/v1",
@@ -57,7 +57,7 @@ static void codex_is_asked_for_its_use(void **state)
 		"/other/models?client_version=0.150.0");
 }
 
-static void the_operator_s_path_is_taken_as_it_is(void **state)
+static void the_operators_path_is_used_unchanged(void **state)
 {
 	static const enum provider all[] = {
 		PROVIDER_OPENAI, PROVIDER_CODEX, PROVIDER_ANTHROPIC, PROVIDER_GENERIC};
@@ -130,10 +130,10 @@ static void the_longest_target_fits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_path_is_rewritten_as_a_client_s),
+		cmocka_unit_test(the_path_is_rewritten_as_for_a_client),
 		cmocka_unit_test(anthropic_needs_a_version),
-		cmocka_unit_test(codex_is_asked_for_its_use),
-		cmocka_unit_test(the_operator_s_path_is_taken_as_it_is),
+		cmocka_unit_test(codex_probes_request_the_usage_endpoint),
+		cmocka_unit_test(the_operators_path_is_used_unchanged),
 		cmocka_unit_test(some_upstreams_are_not_probed),
 		cmocka_unit_test(a_path_is_checked),
 		cmocka_unit_test(the_longest_target_fits),

@@ -86,7 +86,7 @@ static void egresses_follow_the_account_and_backends_the_pair(void **state)
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 	const struct snapshot_egress *egresses = SNAPSHOT_ROWS(s, EGRESS, struct snapshot_egress);
-	/* without an egress of its own: direct, newest backend first */
+	/* An account without an egress uses direct, newest backend first. */
 	assert_int_equal(a->egresses.count, 1);
 	struct snapshot_range range = choices[a->egresses.first].backends;
 	assert_int_equal(egresses[choices[a->egresses.first].egress].id, 1);
@@ -95,7 +95,7 @@ static void egresses_follow_the_account_and_backends_the_pair(void **state)
 	assert_true(backends[range.first].last_gen == UINT64_MAX);
 	assert_int_equal(backends[range.first + 1].id, 1);
 	assert_int_equal(backends[range.first + 1].last_gen, 3);
-	/* in the order of preference */
+	/* In order of preference. */
 	assert_int_equal(b->egresses.count, 2);
 	assert_int_equal(egresses[choices[b->egresses.first].egress].id, 2);
 	range = choices[b->egresses.first].backends;
@@ -104,7 +104,7 @@ static void egresses_follow_the_account_and_backends_the_pair(void **state)
 	room_seen_fini(&seen);
 }
 
-static void headers_are_merged_and_unknown_slots_wait(void **state)
+static void headers_are_merged_and_unrendered_ones_wait(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -130,7 +130,7 @@ static void headers_are_merged_and_unknown_slots_wait(void **state)
 	room_seen_fini(&seen);
 }
 
-static void an_account_whose_token_does_not_open_has_no_exit(void **state)
+static void an_account_whose_token_does_not_open_has_no_egress(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -247,7 +247,7 @@ static void returns_when_the_agent_has_acknowledged(void **state)
 	assert_int_equal(publish_send_and_wait(p, 1000, &r->e), 0);
 	assert_true(publish_acknowledged(p) == seen.version);
 	room_seen_fini(&seen);
-	/* the next one is refused */
+	/* The agent rejects the next one. */
 	publish(r, &seen);
 	room_acknowledge(r, seen.version, -EBADMSG);
 	assert_int_equal(publish_send_and_wait(p, 1000, &r->e), -EBADMSG);
@@ -263,7 +263,7 @@ static void returns_when_the_agent_has_acknowledged(void **state)
 	assert_non_null(strstr(outcome.warning.text, "not running"));
 }
 
-static void a_new_agent_gets_what_the_old_one_had(void **state)
+static void a_new_agent_gets_the_last_snapshot(void **state)
 {
 	struct room *r = *state;
 	struct publish *p = r->control.publish;
@@ -307,7 +307,7 @@ static void fill_large(struct room *r)
 	add_keys(r, 0, 10000);
 }
 
-/* A generous bound: what is meant is that a change costs no rebuild of the key base. */
+/* The bound is generous: a change must not rebuild the key base. */
 static void a_change_among_ten_thousand_keys_is_quick(void **state)
 {
 	struct room *r = *state;
@@ -331,8 +331,8 @@ static void a_change_among_ten_thousand_keys_is_quick(void **state)
 	assert_true(best < 100000000);
 }
 
-/* The store's own checks are off here: this is the second line of defence. */
-static void an_unknown_word_in_the_store_is_an_error(void **state)
+/* The database constraints are off: this tests the second check. */
+static void an_unknown_value_in_the_store_is_an_error(void **state)
 {
 	static const struct {
 		const char *bad, *good, *words;
@@ -372,14 +372,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(carries_the_whole_configuration),
 		TEST(egresses_follow_the_account_and_backends_the_pair),
-		TEST(headers_are_merged_and_unknown_slots_wait),
-		TEST(an_account_whose_token_does_not_open_has_no_exit),
-		TEST(an_unknown_word_in_the_store_is_an_error),
+		TEST(headers_are_merged_and_unrendered_ones_wait),
+		TEST(an_account_whose_token_does_not_open_has_no_egress),
+		TEST(an_unknown_value_in_the_store_is_an_error),
 		TEST(a_revoked_key_is_seen_in_the_log),
 		TEST(a_long_log_becomes_a_new_base),
 		TEST(a_deleted_key_leaves_the_base),
 		TEST(returns_when_the_agent_has_acknowledged),
-		TEST(a_new_agent_gets_what_the_old_one_had),
+		TEST(a_new_agent_gets_the_last_snapshot),
 		TEST(a_change_among_ten_thousand_keys_is_quick),
 	};
 

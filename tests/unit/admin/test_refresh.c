@@ -1,4 +1,6 @@
-/* The refresh engine on a real store and loop; a socket plays HAProxy with a token host behind it. */
+/*
+ * The refresh engine on a real store and loop; a socket stands in for HAProxy and the token host.
+ */
 #include "tests/unit/admin/room.h"
 
 #include "admin/upkeep/outbound.h"
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 
 #define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-/* lives long enough not to be due again in a test */
+/* the lifetime is so long that no test sees a second refresh */
 #define GRANTED HEAD "{\"access_token\":\"at.2\",\"refresh_token\":\"rt.2\",\"expires_in\":360000}"
 #define BODY "{\"client_id\":\"app\",\"grant_type\":\"refresh_token\",\"refresh_token\":\"rt.1\"}"
 #define ROWS "SELECT count(*) FROM refreshes"
@@ -24,7 +26,7 @@ struct scene {
 	const char *sql; /* of has_row() */
 	size_t wanted;	 /* of has_requests() */
 	int overlaps;
-	int64_t intents; /* on disk when a token arrived */
+	int64_t intents; /* intents on disk when a token arrived */
 	int told;
 	int told_error;
 };
@@ -50,7 +52,7 @@ static void add_account(struct scene *s, const char *name)
 		name);
 	room_run(s->room, sql);
 	int64_t id = room_number(s->room, "SELECT max(id) FROM accounts");
-	put(s, id, CREDENTIAL_ACCESS_TOKEN, "at.1", 1); /* has expired */
+	put(s, id, CREDENTIAL_ACCESS_TOKEN, "at.1", 1); /* expired */
 	put(s, id, CREDENTIAL_REFRESH_TOKEN, "rt.1", 0);
 }
 
@@ -158,7 +160,7 @@ static void count_intents(void *context, const struct counterpart_request *r)
 	sqlite3_close(db);
 }
 
-static void an_expired_token_is_renewed_and_the_agent_has_it(void **state)
+static void an_expired_token_is_renewed_and_published(void **state)
 {
 	struct scene *s = *state;
 	struct room_seen seen;
@@ -218,7 +220,7 @@ static void the_longest_answer_is_journalled_too(void **state)
 	expect_token(s, CREDENTIAL_ACCESS_TOKEN, "at.2");
 }
 
-static void a_reply_that_the_store_does_not_take_is_kept(void **state)
+static void a_reply_is_kept_while_the_store_fails(void **state)
 {
 	struct scene *s = *state;
 	struct control *c = &s->room->control;
@@ -236,7 +238,7 @@ static void a_reply_that_the_store_does_not_take_is_kept(void **state)
 	assert_int_equal(s->host.count, 1);
 }
 
-static void a_reply_in_the_journal_is_acted_on_without_asking_again(void **state)
+static void a_reply_in_the_journal_needs_no_request(void **state)
 {
 	struct scene *s = *state;
 	struct control *c = &s->room->control;
@@ -266,7 +268,7 @@ static void an_intent_in_the_journal_sends_the_same_token(void **state)
 	assert_string_equal(counterpart_body(&s->host.requests[0]), BODY);
 }
 
-static void what_was_replaced_meanwhile_is_not_overwritten(void **state)
+static void a_credential_replaced_during_a_refresh_is_kept(void **state)
 {
 	struct scene *s = *state;
 
@@ -281,7 +283,7 @@ static void what_was_replaced_meanwhile_is_not_overwritten(void **state)
 	assert_int_equal(s->host.count, 1);
 }
 
-static void an_account_may_go_while_it_is_refreshed(void **state)
+static void an_account_may_be_deleted_during_a_refresh(void **state)
 {
 	struct scene *s = *state;
 
@@ -304,7 +306,7 @@ static void note_overlaps(void *context, const struct counterpart_request *r)
 		s->overlaps += &s->host.requests[i] != r && s->host.requests[i].io.fd >= 0;
 }
 
-static void accounts_of_one_client_id_go_one_after_the_other(void **state)
+static void accounts_of_one_client_id_are_refreshed_one_by_one(void **state)
 {
 	static const char *const names[] = {"b", "c", "d", "e", "f"};
 	struct scene *s = *state;
@@ -320,7 +322,7 @@ static void accounts_of_one_client_id_go_one_after_the_other(void **state)
 	assert_int_equal(s->overlaps, 0);
 }
 
-static void a_refused_token_ends_in_a_login_and_is_not_tried_again(void **state)
+static void a_rejected_token_needs_a_login_and_is_not_sent_again(void **state)
 {
 	struct scene *s = *state;
 	const char *word;
@@ -335,7 +337,7 @@ static void a_refused_token_ends_in_a_login_and_is_not_tried_again(void **state)
 	assert_int_equal(s->host.count, 1);
 }
 
-static void haproxys_own_answers_are_no_reply(void **state)
+static void error_responses_of_haproxy_are_no_reply(void **state)
 {
 	struct scene *s = *state;
 
@@ -348,7 +350,7 @@ static void haproxys_own_answers_are_no_reply(void **state)
 	expect_token(s, CREDENTIAL_ACCESS_TOKEN, "at.1");
 }
 
-static void haproxys_word_that_the_answer_was_bad_leaves_the_outcome_unknown(void **state)
+static void an_invalid_upstream_response_leaves_the_outcome_unknown(void **state)
 {
 	struct scene *s = *state;
 
@@ -361,7 +363,7 @@ static void haproxys_word_that_the_answer_was_bad_leaves_the_outcome_unknown(voi
 	assert_int_equal(count(s, REFRESH_NOT_SENT), 0);
 }
 
-static void without_haproxy_nothing_is_used_up(void **state)
+static void without_haproxy_no_token_is_used(void **state)
 {
 	struct scene *s = *state;
 	struct control *c = &s->room->control;
@@ -374,7 +376,7 @@ static void without_haproxy_nothing_is_used_up(void **state)
 	assert_int_equal(room_number(s->room, ROWS), 0);
 }
 
-static void an_account_without_a_usable_egress_is_not_sent_elsewhere(void **state)
+static void an_account_without_a_usable_egress_sends_nothing(void **state)
 {
 	struct scene *s = *state;
 	const char *word;
@@ -396,7 +398,7 @@ static void on_told(void *context, int error, const char *text)
 	s->told_error = error;
 }
 
-static void who_waits_is_told(void **state)
+static void waiting_callers_get_the_outcome(void **state)
 {
 	struct scene *s = *state;
 	struct refresh *r;
@@ -419,7 +421,7 @@ static void who_waits_is_told(void **state)
 	assert_int_equal(s->host.count, 1);
 }
 
-static void what_cannot_be_refreshed_is_told_why(void **state)
+static void an_impossible_refresh_reports_the_reason(void **state)
 {
 	static const struct {
 		const char *sql;
@@ -441,7 +443,7 @@ static void what_cannot_be_refreshed_is_told_why(void **state)
 	assert_int_equal(s->host.count, 0);
 }
 
-static void the_end_waits_for_what_is_on_its_way(void **state)
+static void shutdown_waits_for_pending_replies(void **state)
 {
 	struct scene *s = *state;
 
@@ -458,24 +460,24 @@ static void the_end_waits_for_what_is_on_its_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_expired_token_is_renewed_and_the_agent_has_it),
+		TEST(an_expired_token_is_renewed_and_published),
 		TEST(an_unknown_outcome_sends_the_same_token_again),
 		TEST(an_answer_without_a_body_is_an_unknown_outcome),
 		TEST(the_longest_answer_is_journalled_too),
-		TEST(a_reply_that_the_store_does_not_take_is_kept),
-		TEST(a_reply_in_the_journal_is_acted_on_without_asking_again),
+		TEST(a_reply_is_kept_while_the_store_fails),
+		TEST(a_reply_in_the_journal_needs_no_request),
 		TEST(an_intent_in_the_journal_sends_the_same_token),
-		TEST(what_was_replaced_meanwhile_is_not_overwritten),
-		TEST(an_account_may_go_while_it_is_refreshed),
-		TEST(accounts_of_one_client_id_go_one_after_the_other),
-		TEST(a_refused_token_ends_in_a_login_and_is_not_tried_again),
-		TEST(haproxys_own_answers_are_no_reply),
-		TEST(haproxys_word_that_the_answer_was_bad_leaves_the_outcome_unknown),
-		TEST(without_haproxy_nothing_is_used_up),
-		TEST(an_account_without_a_usable_egress_is_not_sent_elsewhere),
-		TEST(who_waits_is_told),
-		TEST(what_cannot_be_refreshed_is_told_why),
-		TEST(the_end_waits_for_what_is_on_its_way),
+		TEST(a_credential_replaced_during_a_refresh_is_kept),
+		TEST(an_account_may_be_deleted_during_a_refresh),
+		TEST(accounts_of_one_client_id_are_refreshed_one_by_one),
+		TEST(a_rejected_token_needs_a_login_and_is_not_sent_again),
+		TEST(error_responses_of_haproxy_are_no_reply),
+		TEST(an_invalid_upstream_response_leaves_the_outcome_unknown),
+		TEST(without_haproxy_no_token_is_used),
+		TEST(an_account_without_a_usable_egress_sends_nothing),
+		TEST(waiting_callers_get_the_outcome),
+		TEST(an_impossible_refresh_reports_the_reason),
+		TEST(shutdown_waits_for_pending_replies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* When tokens are renewed, and what follows from each outcome: pure. */
+/* Renewal times and the step after each outcome: pure. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static void due_at_60_to_75_percent_of_the_lifetime(void **state)
 		low = after < low ? after : low;
 		high = after > high ? after : high;
 	}
-	/* accounts that were imported together spread over the range */
+	/* Accounts that were imported together spread over the range. */
 	assert_true(low < 6 * HOUR_MS + HOUR_MS / 20);
 	assert_true(high > 7 * HOUR_MS + HOUR_MS * 9 / 20);
 }
@@ -70,7 +70,7 @@ static void unknown_outcomes_repeat_the_token_after_1_3_8_s_then_each_minute(voi
 	assert_true(refresh_repeat_pause_ms(0) == 1000);
 }
 
-static void what_was_not_used_backs_off_from_5_s_to_5_min(void **state)
+static void unused_tokens_back_off_from_5_s_to_5_min(void **state)
 {
 	static const int64_t pauses[] = {5, 10, 20, 40, 80, 160, 300, 300};
 	static const enum refresh_outcome outcomes[] = {REFRESH_NOT_SENT, REFRESH_REFUSED};
@@ -88,7 +88,7 @@ static void what_was_not_used_backs_off_from_5_s_to_5_min(void **state)
 	assert_true(refresh_next(&many, REFRESH_REFUSED).pause_ms == REFRESH_BACKOFF_MAX_MS);
 }
 
-static void only_a_rejection_asks_for_a_login(void **state)
+static void only_a_rejection_requires_a_login(void **state)
 {
 	const struct refresh_state s = {.sends = 1};
 
@@ -102,7 +102,7 @@ static void only_a_rejection_asks_for_a_login(void **state)
 	}
 }
 
-static void a_token_of_the_past_has_no_say(void **state)
+static void outcomes_of_a_replaced_token_are_ignored(void **state)
 {
 	const struct refresh_state s = {.sends = 2, .failures = 4, .superseded = true};
 
@@ -158,7 +158,7 @@ static void one_at_a_time_and_a_pause_for_each_client_id(void **state)
 	assert_true(refresh_gate_enter(&g, 1, 9000, false));
 }
 
-static void a_pause_is_kept_though_others_come_and_go(void **state)
+static void a_pause_holds_while_other_clients_come_and_go(void **state)
 {
 	struct refresh_gates g = {0};
 
@@ -187,7 +187,7 @@ static void more_clients_than_gates_wait(void **state)
 	assert_int_equal(g.busy, REFRESH_GATES_MAX);
 }
 
-/* A gate that rested and was given to another client must not be found twice. */
+/* After a gate moves to another client, no client may find two gates. */
 static void a_client_never_holds_two_gates(void **state)
 {
 	struct refresh_gates g = {0};
@@ -218,13 +218,13 @@ int main(void)
 		cmocka_unit_test(due_moves_with_the_generation_only),
 		cmocka_unit_test(without_expiry_never_due_and_expired_at_once),
 		cmocka_unit_test(unknown_outcomes_repeat_the_token_after_1_3_8_s_then_each_minute),
-		cmocka_unit_test(what_was_not_used_backs_off_from_5_s_to_5_min),
-		cmocka_unit_test(only_a_rejection_asks_for_a_login),
-		cmocka_unit_test(a_token_of_the_past_has_no_say),
+		cmocka_unit_test(unused_tokens_back_off_from_5_s_to_5_min),
+		cmocka_unit_test(only_a_rejection_requires_a_login),
+		cmocka_unit_test(outcomes_of_a_replaced_token_are_ignored),
 		cmocka_unit_test(one_notice_for_a_row_of_failures),
 		cmocka_unit_test(outcomes_have_names),
 		cmocka_unit_test(one_at_a_time_and_a_pause_for_each_client_id),
-		cmocka_unit_test(a_pause_is_kept_though_others_come_and_go),
+		cmocka_unit_test(a_pause_holds_while_other_clients_come_and_go),
 		cmocka_unit_test(more_clients_than_gates_wait),
 		cmocka_unit_test(a_client_never_holds_two_gates),
 	};

@@ -1,4 +1,4 @@
-/* Answers of token hosts, judged. */
+/* Replies of token hosts and their outcomes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ static void all_tokens_are_taken(void **state)
 	assert_true(slice_eq_str(r.access_token, JWT));
 	assert_true(slice_eq_str(r.refresh_token, "rt.2"));
 	assert_true(slice_eq_str(r.id_token, "id.2"));
-	/* the token's own word counts before expires_in */
+	/* exp of the token overrides expires_in. */
 	assert_true(r.expires_ms == (int64_t)1900000000000);
 	assert_string_equal(r.reason, "");
 	refresh_reply_fini(&r);
@@ -70,7 +70,7 @@ static void every_field_is_optional_but_one_must_be_there(void **state)
 	expect(200, "{\"access_token\":\"\"}", REFRESH_LOST);
 }
 
-static void lifetimes_that_make_no_sense_are_unknown(void **state)
+static void invalid_lifetimes_are_unknown(void **state)
 {
 	static const char *const bodies[] = {"{\"access_token\":\"a\"}",
 		"{\"access_token\":\"a\",\"expires_in\":0}",
@@ -87,7 +87,7 @@ static void lifetimes_that_make_no_sense_are_unknown(void **state)
 	}
 }
 
-static void what_cannot_be_read_leaves_the_outcome_unknown(void **state)
+static void an_unreadable_reply_leaves_the_outcome_unknown(void **state)
 {
 	(void)state;
 	expect(200, "", REFRESH_LOST);
@@ -109,7 +109,7 @@ static void what_cannot_be_read_leaves_the_outcome_unknown(void **state)
 	expect(425, "", REFRESH_LOST);
 }
 
-static void a_token_too_long_to_keep_is_not_taken(void **state)
+static void an_overlong_token_leaves_the_outcome_unknown(void **state)
 {
 	struct buffer body = {0};
 
@@ -122,7 +122,7 @@ static void a_token_too_long_to_keep_is_not_taken(void **state)
 	buffer_fini(&body);
 }
 
-static void rejections_are_told_in_three_forms(void **state)
+static void rejections_have_three_forms(void **state)
 {
 	static const char *const codes[] = {"invalid_grant", "refresh_token_expired",
 		"refresh_token_reused", "refresh_token_invalidated"};
@@ -148,7 +148,7 @@ static void rejections_are_told_in_three_forms(void **state)
 	buffer_fini(&body);
 }
 
-static void other_refusals_leave_the_token_as_it_is(void **state)
+static void other_errors_leave_the_token_valid(void **state)
 {
 	(void)state;
 	expect(400, "{\"error\":\"invalid_request\"}", REFRESH_REFUSED);
@@ -179,11 +179,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_tokens_are_taken),
 		cmocka_unit_test(every_field_is_optional_but_one_must_be_there),
-		cmocka_unit_test(lifetimes_that_make_no_sense_are_unknown),
-		cmocka_unit_test(what_cannot_be_read_leaves_the_outcome_unknown),
-		cmocka_unit_test(a_token_too_long_to_keep_is_not_taken),
-		cmocka_unit_test(rejections_are_told_in_three_forms),
-		cmocka_unit_test(other_refusals_leave_the_token_as_it_is),
+		cmocka_unit_test(invalid_lifetimes_are_unknown),
+		cmocka_unit_test(an_unreadable_reply_leaves_the_outcome_unknown),
+		cmocka_unit_test(an_overlong_token_leaves_the_outcome_unknown),
+		cmocka_unit_test(rejections_have_three_forms),
+		cmocka_unit_test(other_errors_leave_the_token_valid),
 		cmocka_unit_test(requests_are_json_whatever_is_in_them),
 	};
 

@@ -1,4 +1,4 @@
-/* The journal of refreshes and what outcomes change, on a real store. */
+/* The journal of refreshes and the effects of outcomes, on a real store. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/store/notices.h"
@@ -126,7 +126,7 @@ static void an_unknown_outcome_keeps_the_intent(void **state)
 	expect_token(r, CREDENTIAL_REFRESH_TOKEN, "rt.1");
 }
 
-static void a_reply_that_cannot_be_read_leaves_only_the_intent(void **state)
+static void an_unreadable_reply_leaves_only_the_intent(void **state)
 {
 	struct room *r = *state;
 
@@ -139,14 +139,14 @@ static void a_reply_that_cannot_be_read_leaves_only_the_intent(void **state)
 	assert_int_equal(room_number(r, SENDS), 1);
 }
 
-static void what_was_not_sent_is_no_use(void **state)
+static void an_unsent_token_counts_as_unused(void **state)
 {
 	struct room *r = *state;
 
 	intend(r, 1);
 	assert_int_equal(settle(r, REFRESH_NOT_SENT).action.step, REFRESH_RETRY);
 	assert_int_equal(room_number(r, ROWS), 0);
-	/* after one whose outcome is unknown that one stays */
+	/* After an unknown outcome, that intent stays. */
 	intend(r, 1);
 	settle(r, REFRESH_LOST);
 	intend(r, 1);
@@ -177,11 +177,11 @@ static void a_rejection_needs_a_login_and_says_so_once(void **state)
 		room_number(r, NOTICES " AND kind = 'needs_login' AND subject = 'account/a'"), 1);
 	assert_int_equal(room_number(r, ROWS), 0);
 	assert_true(store_version(r->control.store) == version + 1);
-	/* nothing is deleted */
+	/* No credential is deleted. */
 	expect_token(r, CREDENTIAL_REFRESH_TOKEN, "rt.1");
 }
 
-static void a_rejection_of_a_replaced_token_is_nothing(void **state)
+static void a_rejection_of_a_replaced_token_is_ignored(void **state)
 {
 	struct room *r = *state;
 
@@ -207,7 +207,7 @@ static void tokens_of_a_replaced_parent_are_not_written(void **state)
 	expect_token(r, CREDENTIAL_REFRESH_TOKEN, "rt.new");
 }
 
-static void a_reply_for_a_row_that_is_gone_is_not_wanted(void **state)
+static void a_reply_for_a_deleted_row_is_ignored(void **state)
 {
 	struct room *r = *state;
 
@@ -233,12 +233,12 @@ static void replies_are_sealed(void **state)
 	assert_string_equal(buffer_str(&row.reply), "{\"access_token\":\"very-secret\"}");
 	assert_true(row.has_reply && row.status == 200 && row.sends == 1 && row.parent == 1);
 	refresh_row_fini(&row);
-	/* one that somebody else wrote is one that cannot be read */
+	/* A reply sealed by another vault is unreadable. */
 	room_run(r, "UPDATE refreshes SET reply = x'00112233'");
 	assert_int_equal(settle(r, REFRESH_LOST).action.step, REFRESH_REPEAT);
 }
 
-static void failures_in_a_row_raise_one_notice_and_a_success_ends_it(void **state)
+static void repeated_failures_raise_one_notice_and_a_success_ends_it(void **state)
 {
 	struct room *r = *state;
 
@@ -253,7 +253,7 @@ static void failures_in_a_row_raise_one_notice_and_a_success_ends_it(void **stat
 	assert_int_equal(room_number(r, NOTICES), 0);
 }
 
-/* --- the list --- */
+/* --- schedule --- */
 
 static struct refresh_item *scan(struct room *r, struct refresh_list *l, int64_t wall_ms)
 {
@@ -338,14 +338,14 @@ static void an_intent_repeats_after_its_pause_and_a_reply_at_once(void **state)
 	intend(r, 1);
 	struct refresh_item *item = scan(r, &l, T + 400);
 	assert_true(item->repeats && item->wanted_ms == 1000000 + 600);
-	/* a clock that went back */
+	/* A clock that was set back. */
 	assert_true(scan(r, &l, T - 5000000)->wanted_ms == 1000000 + 1000);
 	room_run(r, "UPDATE refreshes SET attempt = 3");
 	assert_true(scan(r, &l, T)->wanted_ms == 1000000 + 8000);
 	reply(r, 1, 200, "{}");
 	item = scan(r, &l, T);
 	assert_true(item->has_reply && item->wanted_ms == 1000000);
-	/* whatever has become of the account */
+	/* The state of the account does not matter. */
 	room_run(r, "UPDATE accounts SET needs_login = 'x'");
 	assert_non_null(scan(r, &l, T));
 	refresh_list_fini(&l);
@@ -367,7 +367,7 @@ static void an_intent_of_another_token_does_not_count(void **state)
 	refresh_list_fini(&l);
 }
 
-static void a_refused_token_is_renewed_at_once_but_not_again_and_again(void **state)
+static void a_refused_token_is_renewed_at_once_but_not_repeatedly(void **state)
 {
 	struct room *r = *state;
 	struct refresh_list l = {0};
@@ -384,7 +384,7 @@ static void a_refused_token_is_renewed_at_once_but_not_again_and_again(void **st
 	refresh_list_fini(&l);
 }
 
-static void another_token_starts_with_a_clean_slate(void **state)
+static void a_new_token_starts_without_failures(void **state)
 {
 	struct room *r = *state;
 	struct refresh_list l = {0};
@@ -400,7 +400,7 @@ static void another_token_starts_with_a_clean_slate(void **state)
 	refresh_list_fini(&l);
 }
 
-static void items_under_way_stay_while_others_go(void **state)
+static void items_in_progress_stay_while_others_are_deleted(void **state)
 {
 	struct room *r = *state;
 	struct refresh_list l = {0};
@@ -440,21 +440,21 @@ int main(void)
 		TEST(a_granted_reply_is_committed_once),
 		TEST(fields_that_are_not_given_stay),
 		TEST(an_unknown_outcome_keeps_the_intent),
-		TEST(a_reply_that_cannot_be_read_leaves_only_the_intent),
-		TEST(what_was_not_sent_is_no_use),
+		TEST(an_unreadable_reply_leaves_only_the_intent),
+		TEST(an_unsent_token_counts_as_unused),
 		TEST(a_rejection_needs_a_login_and_says_so_once),
-		TEST(a_rejection_of_a_replaced_token_is_nothing),
+		TEST(a_rejection_of_a_replaced_token_is_ignored),
 		TEST(tokens_of_a_replaced_parent_are_not_written),
-		TEST(a_reply_for_a_row_that_is_gone_is_not_wanted),
+		TEST(a_reply_for_a_deleted_row_is_ignored),
 		TEST(replies_are_sealed),
-		TEST(failures_in_a_row_raise_one_notice_and_a_success_ends_it),
+		TEST(repeated_failures_raise_one_notice_and_a_success_ends_it),
 		TEST(accounts_are_due_by_their_lifetime),
 		TEST(accounts_that_are_not_refreshed_are_not_listed),
 		TEST(an_intent_repeats_after_its_pause_and_a_reply_at_once),
 		TEST(an_intent_of_another_token_does_not_count),
-		TEST(a_refused_token_is_renewed_at_once_but_not_again_and_again),
-		TEST(another_token_starts_with_a_clean_slate),
-		TEST(items_under_way_stay_while_others_go),
+		TEST(a_refused_token_is_renewed_at_once_but_not_repeatedly),
+		TEST(a_new_token_starts_without_failures),
+		TEST(items_in_progress_stay_while_others_are_deleted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

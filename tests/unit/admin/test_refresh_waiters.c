@@ -1,4 +1,4 @@
-/* Who waits for a refresh is told once: of its account, or that time is over. */
+/* A caller that waits for a refresh gets one result: the account's outcome or a timeout. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static void on_told(void *context, int error, const char *text)
 	w->error = error;
 }
 
-static void all_of_the_account_are_told_and_no_others(void **state)
+static void only_waiters_of_the_account_get_the_outcome(void **state)
 {
 	struct refresh_waiters w = {0};
 	struct waiter people[9] = {{0}};
@@ -44,7 +44,7 @@ static void all_of_the_account_are_told_and_no_others(void **state)
 	assert_int_equal(w.count, 0);
 }
 
-static void nobody_waits_past_the_end(void **state)
+static void waiters_end_at_their_deadline(void **state)
 {
 	struct refresh_waiters w = {0};
 	struct waiter people[5] = {{0}};
@@ -58,7 +58,7 @@ static void nobody_waits_past_the_end(void **state)
 	assert_int_equal(w.count, 2);
 }
 
-static void no_more_than_there_are_places(void **state)
+static void the_number_of_waiters_is_limited(void **state)
 {
 	struct refresh_waiters w = {0};
 	struct waiter one = {0};
@@ -75,9 +75,9 @@ static void no_more_than_there_are_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_of_the_account_are_told_and_no_others),
-		cmocka_unit_test(nobody_waits_past_the_end),
-		cmocka_unit_test(no_more_than_there_are_places),
+		cmocka_unit_test(only_waiters_of_the_account_get_the_outcome),
+		cmocka_unit_test(waiters_end_at_their_deadline),
+		cmocka_unit_test(the_number_of_waiters_is_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

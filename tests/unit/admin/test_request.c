@@ -25,7 +25,7 @@ struct office {
 	pid_t agent;
 };
 
-/* Ends when control's end of the channel is closed. */
+/* Ends when control closes its end of the channel. */
 static void serve_as_agent(struct room *r)
 {
 	struct pollfd wait = {.fd = r->agent_fd, .events = POLLIN};
@@ -168,7 +168,7 @@ static void duplicates_are_refused(void **state)
 		409, "account \"a\" exists already");
 }
 
-static void what_is_in_use_stays(void **state)
+static void an_object_in_use_cannot_be_deleted(void **state)
 {
 	struct room *r = room_of(state);
 
@@ -187,7 +187,7 @@ static void what_is_in_use_stays(void **state)
 	OK(r, COMMAND_EGRESS_DEL, "e", "{}");
 }
 
-static void a_pool_of_live_keys_stays(void **state)
+static void a_pool_with_live_keys_cannot_be_deleted(void **state)
 {
 	struct room *r = room_of(state);
 
@@ -404,7 +404,7 @@ static void an_export_applies_without_a_change(void **state)
 	json_object_put(c.answer);
 }
 
-static void an_export_furnishes_another_room(void **state)
+static void an_export_fills_an_empty_store(void **state)
 {
 	struct room *r = room_of(state);
 	struct office *second = office_open();
@@ -426,7 +426,7 @@ static void an_export_furnishes_another_room(void **state)
 	office_close(second);
 }
 
-static void apply_tells_what_it_changed(void **state)
+static void apply_reports_its_changes(void **state)
 {
 	struct room *r = room_of(state);
 
@@ -480,8 +480,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(duplicates_are_refused),
-		TEST(what_is_in_use_stays),
-		TEST(a_pool_of_live_keys_stays),
+		TEST(an_object_in_use_cannot_be_deleted),
+		TEST(a_pool_with_live_keys_cannot_be_deleted),
 		TEST(references_must_exist),
 		TEST(a_failed_set_changes_nothing),
 		TEST(headers_are_bounded_together),
@@ -492,8 +492,8 @@ int main(void)
 		TEST(a_change_of_a_key_carries_the_version),
 		TEST(defaults_come_from_the_configuration),
 		TEST(an_export_applies_without_a_change),
-		TEST(an_export_furnishes_another_room),
-		TEST(apply_tells_what_it_changed),
+		TEST(an_export_fills_an_empty_store),
+		TEST(apply_reports_its_changes),
 		TEST(apply_is_all_or_nothing),
 	};
 	log_init("test", LOG_LEVEL_ERROR);

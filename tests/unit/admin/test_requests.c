@@ -207,7 +207,7 @@ static void a_finished_request_outlives_its_reasons(void **state)
 	json_object_put(o);
 }
 
-static void an_agent_gone_mad_does_no_harm(void **state)
+static void invalid_data_on_the_board_does_no_harm(void **state)
 {
 	struct room *r = *state;
 	struct board_why w = decision(BOARD_ACTION_DENIED, 0);
@@ -227,7 +227,7 @@ static void an_agent_gone_mad_does_no_harm(void **state)
 	json_object_put(o);
 }
 
-static void what_nobody_knows_is_refused(void **state)
+static void an_unknown_request_is_an_error(void **state)
 {
 	struct room *r = *state;
 
@@ -295,8 +295,8 @@ int main(void)
 		TEST(the_reasons_join_the_finished_request),
 		TEST(a_wait_is_shown_with_its_length),
 		TEST(a_finished_request_outlives_its_reasons),
-		TEST(an_agent_gone_mad_does_no_harm),
-		TEST(what_nobody_knows_is_refused),
+		TEST(invalid_data_on_the_board_does_no_harm),
+		TEST(an_unknown_request_is_an_error),
 		TEST(the_screen_has_a_head_and_two_tables),
 		TEST(a_list_has_as_many_rows_as_asked_for),
 	};

@@ -1,4 +1,4 @@
-/* The global switches (T7). */
+/* The global switches. */
 #include "tests/unit/admin/room.h"
 
 #include "common/snapshot.h"
@@ -27,7 +27,7 @@ static void shows(struct room *r, bool enabled, bool self_use)
 	json_object_put(answer);
 }
 
-static void switches_are_in_force_when_the_command_returns(void **state)
+static void switches_apply_when_the_command_returns(void **state)
 {
 	struct room *r = *state;
 
@@ -45,7 +45,7 @@ static void switches_are_in_force_when_the_command_returns(void **state)
 	room_refuse(r, COMMAND_SITE_SELF_USE, NULL, "{}", 400, "on|off is missing");
 }
 
-static void status_tells_of_switches_and_bans(void **state)
+static void status_shows_switches_and_bans(void **state)
 {
 	struct room *r = *state;
 	json_object *answer;
@@ -80,7 +80,7 @@ static void own_tenants_are_marked(void **state)
 	room_seen_fini(&seen);
 }
 
-static void the_head_carries_what_the_agent_needs_of_the_configuration(void **state)
+static void the_head_carries_the_agents_configuration(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
@@ -104,10 +104,10 @@ static void the_head_carries_what_the_agent_needs_of_the_configuration(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(switches_are_in_force_when_the_command_returns),
-		TEST(status_tells_of_switches_and_bans),
+		TEST(switches_apply_when_the_command_returns),
+		TEST(status_shows_switches_and_bans),
 		TEST(own_tenants_are_marked),
-		TEST(the_head_carries_what_the_agent_needs_of_the_configuration),
+		TEST(the_head_carries_the_agents_configuration),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

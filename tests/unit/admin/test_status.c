@@ -1,4 +1,4 @@
-/* The screen of `relayadm status`: what it says of pools, accounts and ways out. */
+/* The screen of `relayadm status`: pools, accounts and egresses. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/cli/command_table.h"
@@ -62,7 +62,7 @@ static void a_pool_counts_the_accounts_that_can_be_used(void **state)
 	json_object_put(o);
 }
 
-static void only_ways_out_that_are_not_in_order_are_shown(void **state)
+static void only_failing_egresses_are_shown(void **state)
 {
 	struct room *r = *state;
 	json_object *o = status(r);
@@ -86,7 +86,7 @@ static void only_ways_out_that_are_not_in_order_are_shown(void **state)
 	json_object_put(o);
 }
 
-/* Without HAProxy there is no gauge to read, and nothing to warn of. */
+/* Without HAProxy there is no gauge, and no warning. */
 static void without_haproxy_there_is_no_warning(void **state)
 {
 	json_object *o = status(*state);
@@ -100,7 +100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
 		TEST(a_pool_counts_the_accounts_that_can_be_used),
-		TEST(only_ways_out_that_are_not_in_order_are_shown),
+		TEST(only_failing_egresses_are_shown),
 		TEST(without_haproxy_there_is_no_warning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

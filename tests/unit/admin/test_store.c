@@ -18,7 +18,7 @@ static void reopen_fails(struct room *r, int code, const char *word)
 	assert_non_null(strstr(r->e.text, r->db));
 }
 
-/* Closes the room's own store, so that the file can be spoiled. */
+/* Closes the room's store, so that the test can damage the file. */
 static void shut(struct room *r)
 {
 	vault_close(r->control.vault);
@@ -36,7 +36,7 @@ static void write_at(const char *path, off_t at, const char *text, size_t n)
 	close(fd);
 }
 
-static void opens_again_what_it_has_written(void **state)
+static void reopens_its_own_database(void **state)
 {
 	struct room *r = *state;
 	struct stat st;
@@ -52,7 +52,7 @@ static void opens_again_what_it_has_written(void **state)
 	assert_int_equal(room_number(r, "PRAGMA synchronous"), 2);
 }
 
-static void refuses_a_file_that_is_no_database(void **state)
+static void rejects_a_file_that_is_no_database(void **state)
 {
 	struct room *r = *state;
 	char text[4096];
@@ -93,7 +93,7 @@ static void refuses_a_database_of_another_program(void **state)
 	sqlite3_close(db);
 	assert_int_equal(chmod(r->db, 0600), 0);
 	reopen_fails(r, -EBADMSG, "another program");
-	/* and has left it as it was */
+	/* The refused file is unchanged. */
 	assert_int_equal(sqlite3_open(r->db, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "SELECT a FROM other", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
@@ -117,7 +117,7 @@ static void refuses_a_file_that_others_can_read(void **state)
 	reopen_fails(r, -EPERM, "chmod");
 }
 
-static void names_a_directory_that_is_missing(void **state)
+static void names_a_missing_directory(void **state)
 {
 	struct room *r = *state;
 	struct store *s;
@@ -132,7 +132,7 @@ static int run(struct room *r, const char *sql)
 	return sql_run(r->control.store, &r->e, sql, "");
 }
 
-static void tells_what_a_constraint_means(void **state)
+static void explains_a_violated_constraint(void **state)
 {
 	struct room *r = *state;
 
@@ -148,12 +148,12 @@ static void tells_what_a_constraint_means(void **state)
 		run(r, "INSERT INTO pools (name, upstream_id, created_ms) VALUES ('q', 9, 0)"),
 		-EBUSY);
 	assert_int_equal(run(r, "UPDATE pools SET strategy = 'magic'"), -EINVAL);
-	/* the statement that failed can be run again */
+	/* A failed statement can run again. */
 	assert_int_equal(run(r, "DELETE FROM upstreams"), -EBUSY);
 	assert_int_equal(room_number(r, "SELECT count(*) FROM pools"), 1);
 }
 
-static void rolls_back_what_was_not_committed(void **state)
+static void rolls_back_uncommitted_changes(void **state)
 {
 	struct room *r = *state;
 	struct store *s = r->control.store;
@@ -206,15 +206,15 @@ static void copies_itself_while_it_is_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(opens_again_what_it_has_written),
-		TEST(refuses_a_file_that_is_no_database),
+		TEST(reopens_its_own_database),
+		TEST(rejects_a_file_that_is_no_database),
 		TEST(refuses_a_damaged_database),
 		TEST(refuses_a_database_of_another_program),
 		TEST(refuses_a_newer_schema),
 		TEST(refuses_a_file_that_others_can_read),
-		TEST(names_a_directory_that_is_missing),
-		TEST(tells_what_a_constraint_means),
-		TEST(rolls_back_what_was_not_committed),
+		TEST(names_a_missing_directory),
+		TEST(explains_a_violated_constraint),
+		TEST(rolls_back_uncommitted_changes),
 		TEST(keeps_more_texts_than_it_caches),
 		TEST(copies_itself_while_it_is_open),
 	};

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void parses_what_an_upstream_may_be(void **state)
+static void parses_valid_upstream_urls(void **state)
 {
 	static const struct {
 		const char *text, *host, *header, *prefix;
@@ -77,7 +77,7 @@ static void a_header_is_added_or_replaced(void **state)
 	buffer_fini(&json);
 }
 
-static void refuses_what_cannot_be_a_header(void **state)
+static void rejects_invalid_headers(void **state)
 {
 	static const char *const rows[][2] = {{"X", ""}, {"", "v"}, {"X-A", " "}, {"X A", "v"},
 		{"X-A", "a\rb"}, {"Host", "h"}, {"authorization", "Bearer x"}, {"X-API-Key", "k"},
@@ -127,10 +127,10 @@ static void a_set_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parses_what_an_upstream_may_be),
+		cmocka_unit_test(parses_valid_upstream_urls),
 		cmocka_unit_test(refuses_other_urls),
 		cmocka_unit_test(a_header_is_added_or_replaced),
-		cmocka_unit_test(refuses_what_cannot_be_a_header),
+		cmocka_unit_test(rejects_invalid_headers),
 		cmocka_unit_test(a_set_is_bounded),
 	};
 

@@ -15,7 +15,7 @@
 	"INSERT INTO accounts (name, upstream_id, source, rpm, rph, created_ms) VALUES"            \
 	" ('a', 1, 'token', 30, 500, 0)"
 
-/* --- a room with a state file; the test writes rows as an agent does --- */
+/* --- a room with a state file; the test writes rows as the agent does --- */
 
 static int setup(void **state)
 {
@@ -43,7 +43,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Of the next window, which counts in this one too: a test may run over the end of a minute. */
+/* A count of the next window also counts in this one: a test may cross the end of a minute. */
 static struct statefile_usage *put_usage(
 	struct room *r, uint32_t at, enum usage_kind kind, uint32_t id, uint32_t count)
 {
@@ -77,7 +77,7 @@ static struct statefile_lease *put_lease(
 	return row;
 }
 
-/* --- looking at answers --- */
+/* --- answers --- */
 
 static json_object *answer_of(struct room *r, enum command_id id, const char *name)
 {
@@ -97,7 +97,7 @@ static int64_t number_in(json_object *o, const char *field)
 	return json_object_get_int64(value);
 }
 
-/* The object of a window; NULL when it is not shown. */
+/* The object of a window; NULL = not shown. */
 static json_object *window_in(json_object *answer, const char *name)
 {
 	json_object *items = json_object_object_get(answer, "usage");
@@ -133,7 +133,7 @@ static void check_unlimited(json_object *answer, const char *name, int64_t used)
 	assert_true(json_object_object_get_ex(o, "remaining", &value) && !value);
 }
 
-/* RFC 3339 of when the window ends, as of before or after the call. */
+/* Ends of the window in RFC 3339, before and after the call. */
 static void check_reset(json_object *o, enum usage_window w, int64_t before_ms)
 {
 	const char *text = json_object_get_string(json_object_object_get(o, "resets_at"));
@@ -323,7 +323,7 @@ static void status_lists_quotas_from_80_percent_on(void **state)
 	json_object_put(answer);
 }
 
-static void status_tells_of_waiting_healing_and_the_gauge(void **state)
+static void status_shows_waiting_healing_and_the_gauge(void **state)
 {
 	struct room *r = *state;
 	board_counter *counters = r->board->counters;
@@ -360,7 +360,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			without_a_state_file_nothing_is_used, room_setup, room_teardown),
 		TEST(status_lists_quotas_from_80_percent_on),
-		TEST(status_tells_of_waiting_healing_and_the_gauge),
+		TEST(status_shows_waiting_healing_and_the_gauge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

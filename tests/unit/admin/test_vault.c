@@ -183,7 +183,7 @@ static void every_write_of_a_credential_is_a_generation(void **state)
 	assert_true(slice_eq_str(buffer_slice(&c.value), "sk-two"));
 	assert_int_equal(c.generation, 2);
 	credential_fini(&c);
-	/* an old value that is put back does not open */
+	/* A value from an older generation does not open. */
 	room_run(r, "UPDATE credentials SET sealed = (SELECT sealed FROM saved)");
 	assert_int_equal(credential_get(r->control.store, r->control.vault, 1,
 				 CREDENTIAL_ACCESS_TOKEN, &c, &r->e),

@@ -1,4 +1,4 @@
-/* Watched auth.json files: newer tokens are taken over, nothing else, and nothing is written. */
+/* Watched auth.json files: control takes newer tokens and never writes the file. */
 #include "tests/unit/admin/room.h"
 
 #include "admin/upkeep/watchfile.h"
@@ -23,7 +23,9 @@ struct scene {
 	int written;
 };
 
-/* Its payload is {"exp":EXP,...}: base64url of three bytes a time, so that no padding comes about. */
+/*
+ * The payload is {"exp":EXP,...} in base64url, three bytes at a time, so that no padding is needed.
+ */
 static const char *jwt(int64_t exp_s, char *out, size_t size)
 {
 	static const char digits[] =
@@ -59,7 +61,7 @@ static char *document(int64_t exp_s, const char *last_refresh)
 	return text;
 }
 
-/* As editors do: in place, or another file under the same name. */
+/* Writes like an editor: in place, or a new file under the same name. */
 static void write_text(struct scene *s, const char *text)
 {
 	FILE *f = fopen(s->path, "w");
@@ -67,7 +69,7 @@ static void write_text(struct scene *s, const char *text)
 	assert_non_null(f);
 	fputs(text, f);
 	assert_int_equal(fclose(f), 0);
-	/* each one later than the last, whatever the file system's clock */
+	/* Each one is later than the last, whatever the clock of the file system. */
 	const struct timespec times[2] = {{1000 + s->written, 0}, {1000 + s->written, 0}};
 	s->written++;
 	assert_int_equal(utimensat(AT_FDCWD, s->path, times, 0), 0);
@@ -175,7 +177,7 @@ static void the_file_is_never_written(void **state)
 	assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
 }
 
-static void older_tokens_are_left(void **state)
+static void older_tokens_are_ignored(void **state)
 {
 	struct scene *s = *state;
 
@@ -183,13 +185,13 @@ static void older_tokens_are_left(void **state)
 	write_tokens(s, 1800000000, "2026-01-01T00:00:00Z");
 	watchfile_poll(s->watch);
 	assert_int_equal(room_number(s->room, GENERATION), 1);
-	/* unless the owner refreshed after we took ours */
+	/* A refresh by the owner after ours counts. */
 	write_tokens(s, 1800000000, "2099-01-01T00:00:00Z");
 	watchfile_poll(s->watch);
 	assert_int_equal(room_number(s->room, GENERATION), 2);
 }
 
-static void a_file_that_cannot_be_used_is_told_once_and_ends(void **state)
+static void an_unusable_file_raises_one_notice(void **state)
 {
 	static const char *const broken[] = {"", "{\"tokens\":{\"acc", "[]", "{\"tokens\":{}}"};
 	struct scene *s = *state;
@@ -214,7 +216,7 @@ static void a_file_that_cannot_be_used_is_told_once_and_ends(void **state)
 	assert_int_equal(room_number(s->room, GENERATION), 1);
 }
 
-static void what_is_no_file_is_not_read(void **state)
+static void special_files_are_not_read(void **state)
 {
 	struct scene *s = *state;
 
@@ -261,7 +263,7 @@ static void a_credential_of_another_kind_ends_the_watch(void **state)
 		room_number(s->room, "SELECT count(*) FROM accounts WHERE source = 'watch'"), 0);
 }
 
-static void a_watch_wants_an_auth_json_and_an_absolute_path(void **state)
+static void a_watch_requires_an_auth_json_and_an_absolute_path(void **state)
 {
 	struct scene *s = *state;
 
@@ -280,7 +282,7 @@ static void a_watch_wants_an_auth_json_and_an_absolute_path(void **state)
 	free(text);
 }
 
-/* --- what is newer --- */
+/* --- newer or not --- */
 
 static bool newer(int64_t exp_ms, int64_t last_refresh_ms, int64_t stored_exp_ms)
 {
@@ -304,7 +306,7 @@ static void newer_by_its_refresh_or_else_by_its_expiry(void **state)
 	assert_false(newer(7000, 5000, 8000));
 	assert_true(newer(7000, 5001, 8000));
 	assert_true(newer(9000, 1, 8000));
-	/* API keys say nothing about their age */
+	/* API keys have no time. */
 	assert_true(newer(0, 0, 0));
 	assert_false(newer(0, 1, 0));
 	struct credential same = {.updated_ms = 1};
@@ -323,12 +325,12 @@ int main(void)
 		TEST(newer_tokens_reach_the_agent),
 		TEST(the_owners_refresh_token_is_not_kept),
 		TEST(the_file_is_never_written),
-		TEST(older_tokens_are_left),
-		TEST(a_file_that_cannot_be_used_is_told_once_and_ends),
-		TEST(what_is_no_file_is_not_read),
+		TEST(older_tokens_are_ignored),
+		TEST(an_unusable_file_raises_one_notice),
+		TEST(special_files_are_not_read),
 		TEST(a_huge_file_is_not_read),
 		TEST(a_credential_of_another_kind_ends_the_watch),
-		TEST(a_watch_wants_an_auth_json_and_an_absolute_path),
+		TEST(a_watch_requires_an_auth_json_and_an_absolute_path),
 		cmocka_unit_test(newer_by_its_refresh_or_else_by_its_expiry),
 	};
 
