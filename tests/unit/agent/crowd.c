@@ -174,7 +174,7 @@ uint32_t crowd_egress(const struct crowd *c)
 	return c->v.backend->id - CROWD_BACKEND;
 }
 
-/* --- what is held and counted --- */
+/* --- leases and counts --- */
 
 struct statefile_lease *crowd_lease(struct crowd *c, uint32_t n)
 {

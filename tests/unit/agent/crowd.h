@@ -1,6 +1,7 @@
 /*
- * One tenant, one pool and a few accounts of one upstream with their ways out, to be changed before
- * crowd_build(); and an agent's tables, which outlive a new build. For what happens between accounts.
+ * One tenant, one pool and a few accounts of one upstream with their egresses, which a test may
+ * change before crowd_build(); and an agent's tables, which outlive a new build. For tests with
+ * several accounts.
  */
 #ifndef RELAY_TESTS_AGENT_CROWD_H
 #define RELAY_TESTS_AGENT_CROWD_H
@@ -14,7 +15,7 @@
 #define CROWD_TENANT 4
 #define CROWD_KEY 5
 #define CROWD_POOL 6
-#define CROWD_ACCOUNT 11 /* ids: this and the index */
+#define CROWD_ACCOUNT 11 /* ids of account and egress: this + the index */
 #define CROWD_BACKEND 21
 #define CROWD_EGRESS 31
 #define CROWD_CONVERSATION "c"
@@ -41,7 +42,7 @@ struct crowd {
 	uint32_t account_count;
 	struct crowd_egress egresses[CROWD_EGRESSES];
 	char key_text[RELAYKEY_LEN + 1];
-	bool hard, sticky; /* of the requests asked about */
+	bool hard, sticky; /* of the questions */
 	int64_t now_ms;
 	struct buffer block, base;
 	struct snapshot snapshot;
@@ -50,19 +51,21 @@ struct crowd {
 };
 
 /*
- * Three accounts with their egresses at the first egress; three attempts, a threshold of 2, one trial, ten
+ * Three accounts, each with the first egress; three attempts, a threshold of 2, one trial, ten
  * further attempts a second. Not built yet.
  */
 void crowd_init(struct crowd *c);
 void crowd_build(struct crowd *c);
 void crowd_fini(struct crowd *c);
 
-/* Request `n`; true when it is allowed, with the index of its account in crowd_account(). */
+/*
+ * Decides request `n`; true when it is allowed: crowd_account() then has the index of its account.
+ */
 bool crowd_decide(struct crowd *c, uint32_t n);
 bool crowd_again(struct crowd *c, uint32_t n);
 bool crowd_again2(struct crowd *c, uint32_t n);
 bool crowd_probe(struct crowd *c, uint32_t n, uint32_t account);
-/* Indexes, of the last verdict. */
+/* Indexes, from the last verdict. */
 uint32_t crowd_account(const struct crowd *c);
 uint32_t crowd_egress(const struct crowd *c);
 /* A crash, and a new agent. */
@@ -77,7 +80,7 @@ uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id)
 
 struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i);
 struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress);
-/* As many failures as open the circuit; a result of this class. */
+/* Failures until the circuit opens; a result of this class. */
 void crowd_break_account(struct crowd *c, uint32_t i);
 void crowd_break_egress(struct crowd *c, uint32_t egress);
 void crowd_say(struct crowd *c, uint32_t i, enum result_class class, int64_t until_ms);

@@ -1,4 +1,7 @@
-/* One account's row of health, its operator and its clock: what a test says happens to it. */
+/*
+ * One account's row of health, its operator and its clock. A test tells what happens to the
+ * account.
+ */
 #ifndef RELAY_TESTS_AGENT_HEALTH_BENCH_H
 #define RELAY_TESTS_AGENT_HEALTH_BENCH_H
 
@@ -7,7 +10,7 @@
 #define BENCH_ROWS 4
 #define BENCH_NOW_MS 1800000000000
 #define BENCH_RECOVERY_MS 30000
-#define BENCH_PROBE 99 /* the request of this number is control's own */
+#define BENCH_PROBE 99 /* the request with this number is a probe */
 
 struct bench {
 	struct statefile_health rows[BENCH_ROWS];
@@ -21,26 +24,26 @@ struct bench {
 void bench_init(struct bench *b);
 void bench_fini(struct bench *b);
 
-/* The row, made when it is new; how it stands. */
+/* The row, created if missing; its standing. */
 struct statefile_health *bench_row(struct bench *b);
 struct health_look bench_look(const struct bench *b);
 enum board_standing bench_standing(const struct bench *b);
 
-/* Request `n` is let out; the generation that its mark carries. */
+/* Sends request `n`; returns the generation in its mark. */
 uint32_t bench_enter(struct bench *b, uint32_t n);
 bool bench_leave(struct bench *b, uint32_t n);
-/* Its result, with the present credential. What health_result() says. */
+/* Its result, with the current credential. Returns what health_result() returns. */
 bool bench_result(struct bench *b, uint32_t n, uint32_t generation, struct result result);
 void bench_suspect(struct bench *b, uint32_t n, uint32_t generation);
 
-/* A request that is let out and ends at once in this class. */
+/* A request that ends at once with this class. */
 bool bench_say(struct bench *b, enum result_class class);
 bool bench_say_until(struct bench *b, enum result_class class, int64_t until_ms);
 bool bench_probe(struct bench *b, enum result_class class);
 void bench_say_suspect(struct bench *b);
-/* As many of them as open the circuit. */
+/* Failures until the circuit opens. */
 void bench_open(struct bench *b);
-/* To the moment at which the standing ends. */
+/* Moves the clock to the end of the standing. */
 void bench_pass(struct bench *b);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define MOODS 5
-#define YOUNGEST 24 /* requests of which results come mostly */
+#define YOUNGEST 24 /* number of requests that most results are for */
 
 /* --- making --- */
 
@@ -59,7 +59,7 @@ static int64_t some_end(uint64_t *rng, enum result_class class)
 	return limits_below(rng, limits_below(rng, 2) ? 60000 : (uint32_t)HEALTHS_WINDOW_MS);
 }
 
-/* Mostly moments, often to where something ends, seldom days, and a little backwards. */
+/* Mostly moments, often to the end of something, seldom days, and sometimes a little backwards. */
 static int64_t some_time(const struct healths_model *m, uint64_t *rng)
 {
 	static const uint32_t spans[] = {20, 300, 1500, 30000, 70000, 2000000, 100000000};
@@ -149,7 +149,7 @@ bool healths_events_replay(uint64_t seed, const struct healths_events *list, cha
 	return ok;
 }
 
-/* True when the list still fails without them: they are gone then. */
+/* True when the list still fails without these events: they are then removed. */
 static bool drop(uint64_t seed, struct healths_events *list, uint32_t first, uint32_t count)
 {
 	struct healths_events less = {malloc(sizeof(*list->events) * (list->count + 1)),

@@ -1,4 +1,4 @@
-/* The naive part of the model: health.h and DESIGN.md "Health" once more, in other words. */
+/* The naive part of the model: the rules of health.h and docs/HEALTH.md, written a second time. */
 #include "health_model.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static uint32_t trials_out(const struct healths_subject *s, int64_t now_ms, int6
 	return count;
 }
 
-/* Whatever keeps it away for longest is how it stands. */
+/* The reason that lasts longest is the standing. */
 static void keep_away(struct health_look *look, enum board_standing standing, int64_t until_ms)
 {
 	if (until_ms > look->until_ms)
@@ -151,7 +151,7 @@ static void succeed(struct healths_model *m, struct healths_subject *s)
 	close_circuit(m, s);
 }
 
-/* On probation: one failure more is enough. */
+/* On probation: one more failure opens the circuit. */
 static void succeed_with_probe(struct healths_model *m, struct healths_subject *s)
 {
 	bool was_closed = s->circuit == CIRCUIT_CLOSED;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define START_MS 1800000000000
-#define LAST_N 4000000000u /* requests of the end */
+#define LAST_N 4000000000u /* requests of the final check */
 
 bool healths_fail(struct healths_model *m, const char *format, ...)
 {
@@ -51,7 +51,7 @@ struct health_look healths_model_look(const struct healths_model *m, uint32_t su
 	return look_at(m, subject, m->now_ms);
 }
 
-/* --- what must hold --- */
+/* --- invariants --- */
 
 static int64_t longest_ms(const struct healths_model *m)
 {
@@ -60,7 +60,7 @@ static int64_t longest_ms(const struct healths_model *m)
 	return recovery > HEALTHS_WINDOW_MS ? recovery : HEALTHS_WINDOW_MS;
 }
 
-/* Who is away comes back, and exactly when it says so. */
+/* A subject that is out comes back exactly at the time it reported. */
 static bool check_until(struct healths_model *m, uint32_t subject, const struct health_look *look)
 {
 	if (look->standing == BOARD_STANDING_USABLE || look->standing == BOARD_STANDING_SUSPENDED)
@@ -98,7 +98,7 @@ static bool check_permits(struct healths_model *m, const struct statefile_health
 	return out <= m->rules.half_open || healths_fail(m, "%u permits", out);
 }
 
-/* Whatever an event was, of the same epoch. */
+/* After any event of the same epoch. */
 static bool check_change(struct healths_model *m, const struct statefile_health *before,
 	const struct statefile_health *row)
 {
@@ -188,7 +188,7 @@ static bool ask(struct healths_model *m, struct healths_request *q, const struct
 	return true;
 }
 
-/* Nothing but facts with a time of their own. */
+/* Results that count whatever the generation. */
 static bool is_untouched(const struct statefile_health *before, const struct statefile_health *row)
 {
 	return before->circuit == row->circuit && before->failures == row->failures &&

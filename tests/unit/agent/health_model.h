@@ -1,8 +1,8 @@
 /*
- * What health should say, kept naively beside real rows: every request that was let out, and for each
- * subject what is known of it. An event is done to both, and then they are compared; besides it is
- * checked what must hold whatever the model says. Events name requests by number and are nothing where
- * they make no sense, so that any part of a list of events is a list of events too.
+ * A naive model of health beside real rows: every request that was sent, and the state of each
+ * subject. An event is applied to both, then they are compared, and invariants are checked. Events
+ * name requests by number and do nothing if they do not fit, so that any part of a list of events
+ * is a list of events too.
  */
 #ifndef RELAY_TESTS_AGENT_HEALTH_MODEL_H
 #define RELAY_TESTS_AGENT_HEALTH_MODEL_H
@@ -11,14 +11,14 @@
 
 #define HEALTHS_SUBJECTS 4
 #define HEALTHS_REQUESTS 128
-#define HEALTHS_BACK_MS 900 /* how far the clock is set back at most */
+#define HEALTHS_BACK_MS 900 /* most that the clock is set back */
 #define HEALTHS_WINDOW_MS (8 * 24 * 3600 * (int64_t)1000)
 #define HEALTHS_RETRY_MS 600000 /* the longest Retry-After */
 
 enum healths_event_type {
-	HEALTHS_ASK,	 /* a request; `ask` says of which kind */
+	HEALTHS_ASK,	 /* a new request; `ask` is its kind */
 	HEALTHS_ASK_TOO, /* the same question again */
-	HEALTHS_RESULT,	 /* the first, or one more, or a late one */
+	HEALTHS_RESULT,	 /* the first result, a repeated one, or a late one */
 	HEALTHS_LEAVE,
 	HEALTHS_SUSPECT,
 	HEALTHS_AVOID,
@@ -39,7 +39,7 @@ struct healths_event {
 	uint32_t subject;
 	enum healths_ask ask;
 	enum result_class class;
-	int64_t ms; /* of time; of a result: until when, from now */
+	int64_t ms; /* of the clock; of a result: until when, from now */
 	uint32_t random;
 };
 
@@ -57,14 +57,14 @@ struct healths_trial {
 };
 
 struct healths_subject {
-	struct health_subject told; /* what the snapshot says */
-	uint64_t era;		    /* changes with everything that changes what may be sent */
+	struct health_subject told; /* from the snapshot */
+	uint64_t era;		    /* changes whenever something changes what may be sent */
 	enum circuit circuit;
 	int64_t open_until_ms;
 	struct healths_trial trials[STATEFILE_PERMITS];
 	uint32_t failures, rungs, bursts, suspects;
 	bool suspended;
-	enum result_class why; /* it cools */
+	enum result_class why; /* end of the cool-down */
 	int64_t cool_until_ms, window_until_ms, used_until_ms;
 	uint16_t used;
 	uint32_t refused; /* credential */
@@ -77,16 +77,16 @@ struct healths_model {
 	struct healths_subject subjects[HEALTHS_SUBJECTS];
 	struct healths_request requests[HEALTHS_REQUESTS];
 	int64_t now_ms, latest_ms;
-	/* what was met, to know that the test tests something */
+	/* events that happened, to know that the test covers them */
 	uint64_t let_out, refused, late, opened, closed, trials, suspended, wanted;
 	char failure[200]; /* empty = none */
 };
 
 void healths_model_init(struct healths_model *m, uint64_t seed);
 void healths_model_fini(struct healths_model *m);
-/* False when something is not as it should be; `failure` says what. */
+/* False on a difference; `failure` has it. */
 bool healths_model_apply(struct healths_model *m, const struct healths_event *e);
-/* Long after the last failure everybody is usable again but the suspended. */
+/* Long after the last failure every subject is usable again except the suspended ones. */
 bool healths_model_finish(struct healths_model *m);
 struct health_look healths_model_look(const struct healths_model *m, uint32_t subject);
 
@@ -98,7 +98,7 @@ bool healths_fail(struct healths_model *m, const char *format, ...)
 struct health_look healths_expect_look(const struct healths_model *m, uint32_t subject);
 void healths_expect_enter(struct healths_model *m, uint32_t subject, uint32_t n);
 void healths_expect_leave(struct healths_subject *s, uint32_t n);
-/* What health_result() should say. */
+/* The expected result of health_result(). */
 bool healths_expect_result(
 	struct healths_model *m, const struct healths_request *q, const struct healths_event *e);
 void healths_expect_suspect(

@@ -1,7 +1,7 @@
-/* A further attempt in the model: which account it may get, and what is counted and held then. */
+/* A further attempt in the model: which account it may get, and the counts and slots after it. */
 #include "limits_view.h"
 
-#define REPEAT_MS 2500 /* for so long the same question again means the same attempt */
+#define REPEAT_MS 2500 /* within this time, the same question means the same attempt */
 
 static bool was_tried(const struct limits_request *q, uint32_t account_id)
 {
@@ -12,7 +12,7 @@ static bool was_tried(const struct limits_request *q, uint32_t account_id)
 	return account_id == q->account + 1;
 }
 
-/* How many accounts are left for it; whether others only have to wait. */
+/* How many accounts remain for it; whether others only have to wait. */
 static uint32_t leave_others(
 	const struct limits_model *m, struct limits_view *v, uint32_t gen, bool *ret_limited)
 {
@@ -32,7 +32,7 @@ static uint32_t leave_others(
 	return left;
 }
 
-/* It was never sent: it is not counted there any more, in the windows that have not ended since. */
+/* The attempt was never sent: it no longer counts in windows that have not ended since. */
 static void take_back(struct limits_request *q, struct limits_subject *from, int64_t begun_ms)
 {
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
@@ -105,7 +105,7 @@ static bool check_given_up(struct limits_model *m, const struct limits_view *v, 
 		limits_fail(m, "refused with %d, expected %d", (int)refusal, (int)expected);
 }
 
-/* The attempt before was answered and its answer lost: nothing more happens. */
+/* The last attempt was answered and its answer lost: nothing changes. */
 static bool check_repeated(struct limits_model *m, struct limits_request *q, bool is_known,
 	const struct decide_verdict *verdict)
 {

@@ -1,4 +1,4 @@
-/* A decision in the model: what it may answer, and what must be counted after it. */
+/* A decision in the model: the answers it may give, and the counts after it. */
 #include "limits_view.h"
 
 #include <string.h>
@@ -226,7 +226,7 @@ static bool take_allowed(
 	return count_admitted(m, q);
 }
 
-/* A pool's row may be forgotten for another when it was not used in this month yet. */
+/* A pool's row may be reused for another pool if it was not used this month. */
 bool limits_is_forgettable(const struct limits_model *m, uint32_t pool_id)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, USAGE_POOL, pool_id);
@@ -242,7 +242,10 @@ static void forget_consecutive(struct limits_model *m, uint32_t pool_id)
 		m->consecutive[pool_id - 1].last = m->consecutive[pool_id - 1].count = 0;
 }
 
-/* Who asks in a new month has reached it, admitted or not, and stays in it if the clock is set back. */
+/*
+ * A question in a new month moves the row to that month, admitted or not; the row stays there if
+ * the clock is set back.
+ */
 static void reach_month(struct limits_model *m, struct limits_subject *s)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
@@ -258,7 +261,7 @@ static bool is_full(const struct limits_model *m)
 	return m->tables.usages.index.used == m->tables.usages.index.count;
 }
 
-/* Rows of an earlier month give way when the table is full. */
+/* Rows of an earlier month may be reused when the table is full. */
 static void forget_old_months(struct limits_model *m)
 {
 	uint32_t month = m->clock.numbers[USAGE_MONTH];

@@ -35,7 +35,9 @@ static enum limits_event_type some_type(uint64_t *rng)
 	}
 }
 
-/* Mostly moments, now and then to the edge of a window, seldom days, and a little backwards. */
+/*
+ * Mostly moments, sometimes to the edge of a window, seldom days, and sometimes a little backwards.
+ */
 static int64_t some_time(const struct limits_model *m, uint64_t *rng)
 {
 	static const uint32_t spans[] = {20, 20, 300, 1500, 1500, 90000, 5000000, 100000000};
@@ -105,7 +107,7 @@ bool limits_events_replay(uint64_t seed, const struct limits_events *list, char 
 	return ok;
 }
 
-/* True when the list still fails without them: they are gone then. */
+/* True when the list still fails without these events: they are then removed. */
 static bool drop(uint64_t seed, struct limits_events *list, uint32_t first, uint32_t count)
 {
 	struct limits_events less = {malloc(sizeof(*list->events) * (list->count + 1)),
@@ -135,7 +137,7 @@ static bool drop_pieces(uint64_t seed, struct limits_events *list, uint32_t size
 	return dropped;
 }
 
-/* Two steps of the clock become one. */
+/* Joins two steps of the clock. */
 static bool join_steps(uint64_t seed, struct limits_events *list)
 {
 	bool joined = false;

@@ -1,10 +1,12 @@
-/* Readings of the gauge: built from what HAProxy has in progress in the model. */
+/* Readings of the gauge, from HAProxy's requests in progress in the model. */
 #include "limits_model.h"
 
 #include <string.h>
 
-/* HAProxy's requests less leases, of the triple of this request; but those that
- * nothing covers any more. */
+/*
+ * HAProxy's requests minus leases, of this request's triple; without requests that no lease covers
+ * any more.
+ */
 static int unheld(const struct limits_model *m, const struct limits_request *of)
 {
 	int n = 0;
@@ -58,7 +60,7 @@ static struct limits_request *release(struct limits_model *m, struct statefile_l
 	return q;
 }
 
-/* Late records after a healing can leave too few leases; the healer itself must not. */
+/* Late records after a healing can leave too few leases; the healer must not. */
 static void release_healed(void *context, struct statefile_lease *lease)
 {
 	struct limits_model *m = context;
@@ -87,7 +89,7 @@ static void settle_all(struct limits_model *m)
 		limits_settle(m, &m->requests[m->live[i]]);
 }
 
-/* What began before `since_ms` is told for some processes only. */
+/* Requests from before `since_ms` are in the gauge for some processes only. */
 static bool is_told(const struct limits_request *q, int64_t since_ms)
 {
 	int64_t begun = q->again_ms ? q->again_ms : q->decided_ms;

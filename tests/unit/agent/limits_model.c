@@ -71,7 +71,7 @@ static void make_subjects(struct limits_model *m)
 		make_subject(m, USAGE_ACCOUNT, i, false, &w->accounts[i].limits);
 }
 
-/* A clock that was set back a little goes on in the window it had reached. */
+/* A clock that was set back a little continues in the window it had reached. */
 uint32_t limits_count(
 	const struct limits_model *m, const struct limits_subject *s, enum usage_window w)
 {
@@ -122,13 +122,16 @@ void limits_release(struct limits_model *m, struct limits_request *q, bool never
 	struct limits_subject *subjects[3];
 
 	limits_subjects(m, q, subjects);
-	never_sent = never_sent && q->attempt == 1; /* else one before may have been */
+	never_sent = never_sent && q->attempt == 1; /* else an earlier attempt may have been sent */
 	for (int i = 0; i < 3; i++) {
 		subjects[i]->held--;
 		for (int w = 0; never_sent && w < USAGE_WINDOW_COUNT; w++) {
 			struct statefile_window *window = &subjects[i]->windows[w];
 			uint32_t number = window_number((enum usage_window)w, q->decided_ms);
-			/* counted in the window after it when the clock had been set back: it stays */
+			/*
+			 * counted in the next window, before the clock was set back: the count
+			 * stays
+			 */
 			if (window->number == number && q->numbers[i][w] == number)
 				window->count--;
 		}
@@ -249,7 +252,7 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 	case LIMITS_DECIDE:
 		return ask(m, e);
 	case LIMITS_AGAIN:
-		/* an ended request is not asked about */
+		/* an ended request has no further questions */
 		return !known || (q->decided_ms && !q->at_haproxy) || limits_decide(m, q, e->gen);
 	case LIMITS_FAILED:
 	case LIMITS_FAILED_2:
@@ -283,7 +286,7 @@ bool limits_model_finish(struct limits_model *m)
 			if (q->at_haproxy && !end(m, q, LIMITS_END))
 				return false;
 		}
-		/* the first may come too soon, two must agree */
+		/* the first reading may come too soon; two must agree */
 		for (int reading = 0; reading < 3; reading++) {
 			pass_time(m, 1000);
 			if (!limits_heal(m, 0))

@@ -1,8 +1,8 @@
 /*
- * What should happen in a limits_world, kept naively beside an agent's real tables: every request that
- * HAProxy has in progress, every lease, and what was admitted in each window. An event is done to both,
- * and then they are compared. Events name requests by number and are nothing where they make no sense,
- * so that any part of a list of events is a list of events too.
+ * A naive model of a limits_world beside an agent's real tables: HAProxy's requests in progress,
+ * leases, and the requests admitted in each window. An event is applied to both, then they are
+ * compared. Events name requests by number and do nothing if they do not fit, so that any part of a
+ * list of events is a list of events too.
  */
 #ifndef RELAY_TESTS_AGENT_LIMITS_MODEL_H
 #define RELAY_TESTS_AGENT_LIMITS_MODEL_H
@@ -12,23 +12,23 @@
 #include "tables.h"
 
 #define LIMITS_LEASES 64
-#define LIMITS_BINDINGS 8192 /* so many that no bucket overflows */
+#define LIMITS_BINDINGS 8192 /* enough that no bucket overflows */
 #define LIMITS_REQUESTS 1024
 #define LIMITS_CONVERSATIONS 8 /* names; 0 = none */
 #define LIMITS_SUBJECTS (LIMITS_TENANTS + LIMITS_KEYS + LIMITS_ACCOUNTS)
-#define LIMITS_BACK_MS 900 /* how far the clock is set back at most */
+#define LIMITS_BACK_MS 900 /* most that the clock is set back */
 
 enum limits_event_type {
 	LIMITS_DECIDE,
-	LIMITS_AGAIN,	 /* HAProxy asks a second time, by the generation in `gen` */
-	LIMITS_FAILED,	 /* its attempt came to nothing: HAProxy asks for another account */
+	LIMITS_AGAIN,	 /* HAProxy asks a second time, with the generation in `gen` */
+	LIMITS_FAILED,	 /* its attempt failed: HAProxy asks for another account */
 	LIMITS_FAILED_2, /* the same; HAProxy may have asked before */
 	LIMITS_END,	 /* with a server */
 	LIMITS_UNSENT,
-	LIMITS_LOST, /* an end whose record never comes, or comes late */
-	LIMITS_LATE, /* that record, or the same one again */
+	LIMITS_LOST, /* an end whose record is lost or comes late */
+	LIMITS_LATE, /* that record, or a repeated one */
 	LIMITS_TIME,
-	LIMITS_HEAL, /* `ms`: since so long all processes were asked; 0 = always */
+	LIMITS_HEAL, /* `ms`: all processes were asked since then; 0 = always */
 	LIMITS_EXPIRE,
 	LIMITS_CRASH,
 	LIMITS_EVENT_TYPES,
@@ -44,17 +44,22 @@ struct limits_event {
 struct limits_request {
 	uint32_t n;
 	bool leased, at_haproxy;
-	/* HAProxy has it, and its lease went for its age, or with another's late record after a healing */
+	/*
+	 * HAProxy has it, but its lease ended by age, or with another request's late record after a
+	 * healing
+	 */
 	bool uncovered;
 	struct limits_event asked;
 	uint32_t attempt;		    /* 1 = first */
-	uint32_t tried[STATEFILE_ATTEMPTS]; /* account ids of the attempts before */
-	bool alt;		  /* HAProxy was told that another account could take over */
-	int64_t again_ms;	  /* when this attempt began; 0 = the first */
+	uint32_t tried[STATEFILE_ATTEMPTS]; /* account ids of earlier attempts */
+	bool alt;	  /* HAProxy was told that another account could serve the request */
+	int64_t again_ms; /* start of this attempt; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
-	uint32_t numbers[3][USAGE_WINDOW_COUNT]; /* of tenant, key, account: where it was counted */
-	uint32_t live;				 /* place in `live` + 1 */
+	uint32_t numbers
+		[3]
+		[USAGE_WINDOW_COUNT]; /* of tenant, key, account: the window in which it was counted */
+	uint32_t live;		      /* place in `live` + 1 */
 };
 
 struct limits_subject {
@@ -64,7 +69,7 @@ struct limits_subject {
 	uint32_t slots;
 	bool shadow;
 	uint32_t held;
-	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* the latest that was counted in */
+	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* the latest with a count */
 };
 
 struct limits_binding {
@@ -79,7 +84,7 @@ struct limits_model {
 	int64_t now_ms, latest_ms;
 	struct window_clock clock; /* of now_ms */
 	struct limits_request requests[LIMITS_REQUESTS];
-	uint32_t live[LIMITS_REQUESTS]; /* places of requests that are leased or at HAProxy */
+	uint32_t live[LIMITS_REQUESTS]; /* places of requests that have a lease or are at HAProxy */
 	uint32_t live_count;
 	uint32_t leased;
 	struct limits_subject subjects[LIMITS_SUBJECTS];
@@ -87,7 +92,7 @@ struct limits_model {
 	struct {
 		uint32_t last, count;
 	} consecutive[LIMITS_POOLS];
-	/* what was met, to know that the test tests something */
+	/* events that happened, to know that the test covers them */
 	uint64_t admitted, repeated, refused, full, healed, given_back, moved, kept;
 	uint64_t failed_over, failed_unsent, failed_again, given_up, spent;
 	char failure[200]; /* empty = none */
@@ -95,18 +100,18 @@ struct limits_model {
 
 void limits_model_init(struct limits_model *m, uint64_t seed);
 void limits_model_fini(struct limits_model *m);
-/* False when agent and model differ; `failure` says in what. */
+/* False when agent and model differ; `failure` has the difference. */
 bool limits_model_apply(struct limits_model *m, const struct limits_event *e);
 /* Compares everything. */
 bool limits_model_check(struct limits_model *m);
-/* Ends all requests and reads the gauge; nothing must be held after that. */
+/* Ends all requests and reads the gauge; then nothing may be held. */
 bool limits_model_finish(struct limits_model *m);
 
-/* --- between its files --- */
+/* --- shared by the model's files --- */
 
 bool limits_fail(struct limits_model *m, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* A release that the agent has done, in the model. */
+/* Applies a release of the agent to the model. */
 void limits_release(struct limits_model *m, struct limits_request *q, bool never_sent);
 void limits_settle(struct limits_model *m, struct limits_request *q);
 struct limits_subject *limits_subject(struct limits_model *m, enum usage_kind kind, uint32_t index);
@@ -116,13 +121,16 @@ void limits_subjects(
 uint32_t limits_count(
 	const struct limits_model *m, const struct limits_subject *s, enum usage_window w);
 bool limits_check_subject(struct limits_model *m, const struct limits_subject *s);
-/* REQUEST and question of a request's number. */
+/* Request and question with this number. */
 bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen);
-/* Another account for it, or none. */
+/* Chooses another account for it, or none. */
 bool limits_fail_over(
 	struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated);
 bool limits_heal(struct limits_model *m, int64_t since_ms);
-/* After a late record: if leases are fewer than requests now, the oldest without one is uncovered. */
+/*
+ * After a late record: if there are fewer leases than requests, the oldest without a lease is
+ * uncovered.
+ */
 void limits_uncover(struct limits_model *m, const struct limits_request *of);
 bool limits_expire(struct limits_model *m);
 void limits_id(uint32_t n, uint8_t id[16]);

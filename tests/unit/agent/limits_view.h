@@ -1,4 +1,7 @@
-/* What a question sees in the model of limits; between limits_decide.c and limits_again.c. */
+/*
+ * The state that a question meets in the model of limits; between limits_decide.c and
+ * limits_again.c.
+ */
 #ifndef RELAY_TESTS_AGENT_LIMITS_VIEW_H
 #define RELAY_TESTS_AGENT_LIMITS_VIEW_H
 
@@ -14,20 +17,20 @@ struct limits_view {
 	bool window_full, slots_full; /* of tenant or key */
 	bool usable[LIMITS_ACCOUNTS];
 	uint32_t usable_count;
-	uint32_t fixed_count; /* those that could be used without limits */
+	uint32_t fixed_count; /* accounts that are usable apart from limits */
 	struct limits_binding *binding;
-	uint32_t bound; /* account's id that the conversation minds; 0 = none */
+	uint32_t bound; /* id of the account that the conversation is bound to; 0 = none */
 };
 
-/* `repeated`: it is admitted already, and its account's limits do not count. */
+/* `repeated`: it was admitted before, and its account's limits do not count. */
 void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated,
 	struct limits_view *v);
-/* Whether a pool's row may be forgotten by the question that comes now. */
+/* Whether the present question may reuse a pool's row. */
 bool limits_is_forgettable(const struct limits_model *m, uint32_t pool_id);
-/* After a question: rows of old months may have given way, others have reached this month. */
+/* After a question: rows of old months may have been reused, others have moved to this month. */
 void limits_keep_house(struct limits_model *m, const struct limits_view *v,
 	const struct decide_verdict *verdict, bool forgettable);
-/* What HAProxy is told of alternatives, where so many accounts are usable. */
+/* What HAProxy is told about other accounts when this many are usable. */
 bool limits_check_alt(struct limits_model *m, const struct limits_view *v, uint32_t usable,
 	const struct decide_verdict *verdict);
 bool limits_count_window(struct limits_model *m, struct limits_subject *s, enum usage_window w,

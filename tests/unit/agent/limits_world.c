@@ -19,7 +19,10 @@ static uint32_t some_limit(struct limits_world *w, uint32_t most, uint32_t in)
 	return limits_below(&w->rng, in) ? 0 : 1 + limits_below(&w->rng, most);
 }
 
-/* One limit in `in`. Tenants have far more room than their keys, or these would never be reached. */
+/*
+ * One limit in `in`. Tenants have far more room than their keys; otherwise no key limit would be
+ * reached.
+ */
 static struct snapshot_limits some_limits(struct limits_world *w, uint32_t scale, uint32_t in)
 {
 	return (struct snapshot_limits){

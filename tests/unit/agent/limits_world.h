@@ -1,6 +1,6 @@
 /*
- * A small world full of small limits, made from a seed: tenants, keys, pools and accounts of which each
- * has some limits and lacks others. Ids are index + 1.
+ * A small world with small limits, generated from a seed: tenants, keys, pools and accounts, each
+ * with some of the limits. Ids are index + 1.
  */
 #ifndef RELAY_TESTS_AGENT_LIMITS_WORLD_H
 #define RELAY_TESTS_AGENT_LIMITS_WORLD_H
@@ -22,7 +22,7 @@ struct limits_world {
 	uint32_t pool_of[LIMITS_ACCOUNTS];   /* index */
 	uint64_t first_gen[LIMITS_ACCOUNTS]; /* 1 or 2: generation 1 cannot use the latter */
 	uint32_t attempts;
-	uint32_t usage_rows; /* for all, or a few too few */
+	uint32_t usage_rows; /* enough for all, or a few too few */
 	char key_texts[LIMITS_KEYS][RELAYKEY_LEN + 1];
 	struct buffer block, base;
 	struct snapshot snapshot;
@@ -31,7 +31,7 @@ struct limits_world {
 void limits_world_init(struct limits_world *w, uint64_t seed);
 void limits_world_fini(struct limits_world *w);
 
-/* The next of a row of numbers; which row depends on its first value alone. */
+/* The next random number; the sequence depends only on its first value. */
 uint64_t limits_random(uint64_t *rng);
 uint32_t limits_below(uint64_t *rng, uint32_t n);
 

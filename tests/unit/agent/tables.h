@@ -1,6 +1,6 @@
 /*
- * The tables of a state file in shared memory without the file, and an agent's indexes over them. An
- * agent dies by tables_stop() and the next one begins by tables_start(), as agent/state.c does it.
+ * The tables of a state file in shared memory without the file, and an agent's indexes over them.
+ * tables_stop() ends an agent, tables_start() starts the next one, as agent/state.c does it.
  */
 #ifndef RELAY_TESTS_AGENT_TABLES_H
 #define RELAY_TESTS_AGENT_TABLES_H
@@ -36,7 +36,7 @@ void tables_init(struct tables *t, struct tables_size size);
 void tables_fini(struct tables *t);
 /* A new agent takes the rows over. */
 void tables_start(struct tables *t);
-/* What an agent had in memory is gone. */
+/* Drops what an agent had in memory. */
 void tables_stop(struct tables *t);
 void tables_clear(struct tables *t);
 

@@ -54,7 +54,7 @@ static void counts_different_keys_only(void **state)
 		assert_int_equal(note(b, "192.0.2.1", i, NOW + 1000), 0);
 	assert_int_equal(note(b, "192.0.2.1", 5, NOW + 1000), 0);
 	assert_int_equal(note(b, "192.0.2.1", MAX, NOW + 1000), MAX);
-	/* and begins anew */
+	/* and the count starts again */
 	assert_int_equal(note(b, "192.0.2.1", MAX + 1, NOW + 1000), 0);
 }
 
@@ -96,7 +96,7 @@ static void a_key_counts_for_a_minute_after_its_last_use(void **state)
 
 	for (unsigned i = 0; i < MAX - 1; i++)
 		assert_int_equal(note(b, "192.0.2.1", i, NOW), 0);
-	/* the first one is used again, the others are forgotten */
+	/* the first key is used again, the others are forgotten */
 	assert_int_equal(note(b, "192.0.2.1", 0, NOW + 59999), 0);
 	assert_int_equal(note(b, "192.0.2.1", 100, NOW + 60000), 0);
 	for (unsigned i = 101; i < 100 + MAX - 2; i++)
@@ -104,7 +104,7 @@ static void a_key_counts_for_a_minute_after_its_last_use(void **state)
 	assert_int_equal(note(b, "192.0.2.1", 200, NOW + 60000), MAX);
 }
 
-/* One more than the limit, never twenty at once: a slow guesser is not banned. */
+/* One more than the limit, but never twenty within a minute: a slow sender is not banned. */
 static void a_slow_sender_is_never_banned(void **state)
 {
 	struct badkeys *b = *state;
@@ -133,7 +133,7 @@ static void the_limit_is_the_callers(void **state)
 		assert_int_equal(
 			badkeys_note(b, &ip, (struct slice){(char *)&i, sizeof(i)}, NOW, 0), 0);
 	assert_int_equal(badkeys_note(b, &ip, SLICE_LITERAL("x"), NOW, 1), 1);
-	/* more than can be told apart is as much as can be told apart */
+	/* the table keeps no more different keys than this */
 	for (unsigned i = 0; i < BADKEYS_DISTINCT_MAX - 1; i++)
 		assert_int_equal(
 			badkeys_note(b, &ip, (struct slice){(char *)&i, sizeof(i)}, NOW, 1000), 0);
@@ -185,7 +185,7 @@ static void a_ban_holds_until_it_is_taken_or_expires(void **state)
 	assert_true(is_banned(b, "2001:db8::ffff", NOW, 0));
 	assert_true(is_banned(b, "192.0.2.1", NOW + 999, 0));
 	assert_false(is_banned(b, "192.0.2.1", NOW + 1000, 0));
-	/* the snapshot answers for the first one, then for both */
+	/* the snapshot takes the first ban, then both */
 	assert_false(is_banned(b, "192.0.2.1", NOW, 1));
 	assert_true(is_banned(b, "2001:db8::1", NOW, 1));
 	assert_false(is_banned(b, "2001:db8::1", NOW, 2));
@@ -231,7 +231,7 @@ static void a_cached_key_is_known_by_its_whole_text_and_version(void **state)
 	assert_false(badkeys_is_cached(b, SLICE_LITERAL("short"), 3));
 }
 
-/* More keys than there are places: whatever is found was put in. */
+/* More keys than rows: every hit is a key that was added. */
 static void a_full_cache_has_no_false_hit(void **state)
 {
 	struct badkeys *b = *state;

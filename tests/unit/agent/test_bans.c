@@ -1,4 +1,4 @@
-/* What the agent does about bad keys: on the board, in the log, and after a restart. */
+/* The agent's handling of bad keys: on the board, in the log, and after a restart. */
 #include "agent/bans.h"
 #include "common/log.h"
 
@@ -90,7 +90,7 @@ static void enough_different_keys_put_a_ban_on_the_board(void **state)
 	assert_string_equal(cidr_format(&ban.network, network), "192.0.2.1");
 	assert_int_equal(ban.bad_keys, MAX);
 	assert_true(ban.expires_ms == NOW + BAN_MS);
-	/* control has it, and the operator lifted it */
+	/* control took the ban, and the operator lifted it */
 	s->head.bans_taken = 1;
 	assert_false(is_banned(s));
 }

@@ -1,4 +1,4 @@
-/* Bindings of conversations: places, ages, crashes. */
+/* Bindings of conversations: rows, ages, crashes. */
 #include "agent/binding.h"
 
 #include <setjmp.h>
@@ -40,7 +40,7 @@ static void the_longest_unused_of_a_bucket_gives_way(void **state)
 	bindings_init(&b, rows, ROWS);
 	for (n = 0; n < STATEFILE_BINDING_WAYS; n++)
 		binding_set(&b, 1 + n * BUCKETS, (uint32_t)n + 1, 100 + (int64_t)n);
-	binding_set(&b, 1, 1, 500); /* used again: the second is the oldest now */
+	binding_set(&b, 1, 1, 500); /* used again: now the second is the oldest */
 	binding_set(&b, 2, 99, 50); /* another bucket */
 	binding_set(&b, 1 + n * BUCKETS, 50, 600);
 	assert_int_equal(binding_find(&b, 1, 600, 1000), 1);

@@ -1,4 +1,4 @@
-/* The budget of further attempts: seconds and requests pay into it, attempts are paid from it. */
+/* The retry budget: seconds and requests pay in, further attempts pay out. */
 #include "agent/budget.h"
 
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static void seconds_are_saved_up_for_two_at_most(void **state)
 	budget_credit(&b, 5, NOW_MS);
 	budget_credit(&b, 5, NOW_MS + 365 * (int64_t)86400000);
 	assert_int_equal(b.level, 2 * 5 * BUDGET_UNIT);
-	/* what was earned besides is not taken away */
+	/* credit from requests is not lost */
 	for (int i = 0; i < 1000; i++)
 		budget_earn(&b, 50);
 	int64_t level = b.level;
@@ -57,7 +57,7 @@ static void nothing_of_a_second_is_lost_between_looks(void **state)
 					spent++;
 				}
 			}
-			/* a hundred seconds, and what a new one has */
+			/* a hundred seconds, and the credit of a new budget */
 			assert_in_range(spent, 99 * per_second, 101 * per_second);
 		}
 	}

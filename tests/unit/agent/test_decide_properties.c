@@ -1,4 +1,4 @@
-/* Generated worlds and requests: what a decision must never do, whatever it is asked. */
+/* Generated worlds and requests: what no decision may ever do. */
 #include "world.h"
 
 #include <setjmp.h>
@@ -96,7 +96,7 @@ static void check_world(uint64_t seed)
 			continue;
 		allowed++;
 		assert_allowed_is_right(w, key, &r, &v);
-		if (world_below(w, 3)) /* lost records fill the table up, so only some */
+		if (world_below(w, 3)) /* lost records fill the table, so only some */
 			decide_release(&w->tables.state, v.lease, false);
 		else if (w->tables.leases.used > 1000)
 			decide_release(&w->tables.state, v.lease, false);
@@ -128,7 +128,7 @@ static void a_conversation_keeps_its_account_when_others_go(void **state)
 		char conversation[16];
 		snprintf(conversation, sizeof(conversation), "c%u", i);
 		r.sticky = slice_from_str(conversation);
-		r.hard = true; /* pools that are not sticky keep nothing else */
+		r.hard = true; /* pools that are not sticky bind only these */
 		decide(&w->snapshot, &w->tables.state, &r, WORLD_NOW_MS, world_random(w), &before);
 		if (before.action != DECIDE_ALLOW)
 			continue;

@@ -10,7 +10,10 @@
 
 #include <cmocka.h>
 
-/* A snapshot of one tenant, key, pool, account and backend, to be changed before it is opened. */
+/*
+ * A snapshot of one tenant, key, pool, account and backend; a test may change it before it is
+ * opened.
+ */
 struct small {
 	struct snapshot_head head;
 	struct snapshot_tenant tenant;
@@ -93,7 +96,7 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	buffer_fini(&log);
 }
 
-/* Decides and hands the path over, which the verdict only borrows. */
+/* Decides and copies the path, which the verdict only borrows. */
 static enum refusal decide_small(struct small *s, struct decide_verdict *v, char *ret_path)
 {
 	struct buffer block = {0};
@@ -357,7 +360,7 @@ static void says_which_bad_keys_are_worth_keeping(void **state)
 	badkeys_cache(&badkeys, v.bad_key, s.head.version);
 	assert_int_equal(decide_small(&s, &v, path), REFUSAL_INVALID_API_KEY);
 	assert_true(v.bad_key_cached && !v.bad_key_unknown);
-	/* a new snapshot may know it */
+	/* a new snapshot may have the key */
 	s.head.version++;
 	memcpy(s.key_text, other.key_text, sizeof(s.key_text));
 	assert_int_equal(decide_small(&s, &v, path), REFUSAL_NONE);

@@ -1,4 +1,7 @@
-/* Ways out, last resorts and probes: what is tried when something is down, and what never is. */
+/*
+ * The choice of an egress, last resorts and probes: what is tried when something is down, and what
+ * is not.
+ */
 #include "crowd.h"
 
 #include <setjmp.h>
@@ -42,7 +45,7 @@ static int64_t budget_left(const struct crowd *c)
 	return c->tables.budgets[row - c->tables.usages.rows].level;
 }
 
-/* --- which way --- */
+/* --- choice of the egress --- */
 
 static void the_first_healthy_exit_is_taken(void **state)
 {
@@ -57,7 +60,7 @@ static void the_first_healthy_exit_is_taken(void **state)
 	assert_true(crowd_decide(c, 2));
 	assert_int_equal(crowd_egress(c), 0);
 	crowd_break_egress(c, 0);
-	assert_false(crowd_decide(c, 3)); /* the third egress is none of its own */
+	assert_false(crowd_decide(c, 3)); /* the third egress is not one of the account's */
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 }
 
@@ -102,7 +105,7 @@ static void a_suspended_egress_is_never_taken(void **state)
 	assert_true(crowd_probe(c, 60, 0));
 	assert_int_equal(crowd_egress(c), 1);
 	assert_false(crowd_probe(c, 61, 1));
-	/* what was admitted there does not go there any more either */
+	/* admitted requests do not use it either */
 	assert_int_equal(crowd_decide(c, 1), first == 0);
 	assert_true(c->v.action != DECIDE_ALLOW || crowd_egress(c) == 1);
 }
@@ -160,7 +163,7 @@ static void the_first_of_several_ways_to_come_back_is_told(void **state)
 	assert_int_equal(c->v.resets_ms, first_ms + 5000);
 }
 
-/* --- why an attempt came to nothing --- */
+/* --- cause of a failed attempt --- */
 
 static void a_shared_way_out_does_not_exclude_the_others(void **state)
 {
@@ -174,7 +177,7 @@ static void a_shared_way_out_does_not_exclude_the_others(void **state)
 	assert_int_equal(crowd_egress(c), 0);
 }
 
-/* Without an alternative nothing but a connection that did not come about is taken back. */
+/* Without an alternative, HAProxy only takes back a request whose connection failed. */
 static void without_alternative_it_was_the_connection(void **state)
 {
 	struct crowd *c = *state;
@@ -190,7 +193,7 @@ static void without_alternative_it_was_the_connection(void **state)
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_CONNECT);
 	assert_int_equal(crowd_account(c), 0);
 	assert_int_equal(crowd_egress(c), 1);
-	/* what was never sent counts once, and holds one slot */
+	/* an attempt that was never sent counts once, and holds one slot */
 	assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 1);
 	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 1);
 	crowd_restart(c);
@@ -261,7 +264,7 @@ static void where_all_are_out_the_least_bad_one_is_tried(void **state)
 	assert_true(c->v.last_resort);
 	assert_int_equal(crowd_account(c), 1);
 	assert_false(c->v.alt);
-	/* it is no trial: its circuit stays open, and who is asked about again changes nothing either */
+	/* it is no trial: the circuit stays open, and a repeated question changes nothing either */
 	assert_int_equal(crowd_account_health(c, 1)->circuit, CIRCUIT_OPEN);
 	crowd_restart(c);
 	assert_true(crowd_decide(c, 1) && c->v.repeated);
@@ -301,7 +304,7 @@ static void last_resorts_are_few(void **state)
 			assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 		c->now_ms += 10;
 	}
-	/* two a second, in ten seconds, and what a new budget has */
+	/* two a second in ten seconds, and the credit of a new budget */
 	assert_in_range(tried, 20, 24);
 }
 

@@ -1,4 +1,7 @@
-/* One request from account to account: who is asked, what is counted and held, when it ends. */
+/*
+ * One request from account to account: which account it gets, what is counted and held, and when it
+ * ends.
+ */
 #include "crowd.h"
 
 #include <setjmp.h>
@@ -85,7 +88,7 @@ static void accounts_that_are_out_are_not_asked_either(void **state)
 	}
 	assert_false(crowd_again(c, 1));
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
-	/* one of them comes back */
+	/* one account comes back */
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
 	for (uint32_t i = 0; i < 3; i++) {
@@ -154,7 +157,7 @@ static void a_conversation_leaves_an_account_that_is_out(void **state)
 	assert_true(crowd_decide(c, 2));
 	assert_true(c->v.moved);
 	assert_int_not_equal(crowd_account(c), first);
-	/* and does not come back by itself */
+	/* and stays out */
 	c->now_ms += 2 * (int64_t)c->head.health.recovery_ms;
 	assert_true(crowd_decide(c, 3));
 	assert_int_not_equal(crowd_account(c), first);
@@ -202,7 +205,7 @@ static void what_was_deleted_meanwhile_is_refused(void **state)
 	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2) && crowd_decide(c, 3));
 	assert_true(crowd_again(c, 2));
 	uint32_t second = crowd_account(c);
-	/* its account has another way out now: the one it took explains it */
+	/* its account has another egress now, but the egress it used explains the failure */
 	c->accounts[second].egresses[0] = 1;
 	crowd_build(c);
 	assert_false(crowd_again2(c, 2));
@@ -244,7 +247,7 @@ static void a_pool_of_one_has_no_alternative(void **state)
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	assert_false(c->v.alt || c->v.spent);
-	/* nor has one whose others are out */
+	/* nor has a request whose other accounts are out */
 	c->account_count = 2;
 	crowd_build(c);
 	crowd_break_account(c, 1);
@@ -298,7 +301,7 @@ static void every_request_earns_its_share(void **state)
 	for (uint32_t n = 1; n <= 4; n++) {
 		assert_true(crowd_decide(c, n));
 		assert_false(c->v.alt);
-		/* asked again it earns nothing more */
+		/* a repeated question earns nothing more */
 		assert_true(crowd_decide(c, n));
 	}
 	assert_true(crowd_decide(c, 5) && c->v.alt);
@@ -362,7 +365,7 @@ static void accounts_count_attempts_and_tenants_count_requests(void **state)
 	}
 }
 
-/* A later attempt that was never sent tells nothing of those before it. */
+/* A later attempt that was never sent says nothing about earlier ones. */
 static void only_a_first_attempt_is_given_back(void **state)
 {
 	struct crowd *c = *state;
@@ -395,7 +398,7 @@ static void the_next_accounts_own_limits_hold(void **state)
 	assert_true(crowd_again(c, 1));
 }
 
-/* --- asked again --- */
+/* --- repeated questions --- */
 
 static void again2_in_time_answers_the_same_attempt(void **state)
 {
@@ -414,7 +417,7 @@ static void again2_in_time_answers_the_same_attempt(void **state)
 	assert_int_equal(c->v.alt, before.alt);
 	assert_int_equal(all_counted(c), counted);
 	assert_int_equal(all_in_use(c), 1);
-	/* later it is the next attempt that is asked about */
+	/* later it is a question for the next attempt */
 	c->now_ms++;
 	assert_true(crowd_again2(c, 1));
 	assert_false(c->v.repeated);
@@ -454,7 +457,7 @@ static void an_agent_that_died_knows_the_attempt(void **state)
 	c->head.health.retry_per_second = 0;
 	crowd_build(c);
 	crowd_restart(c);
-	/* what HAProxy was told the first time may be what it acts upon */
+	/* HAProxy may act on its first answer */
 	assert_true(crowd_decide(c, 1));
 	assert_true(c->v.repeated);
 	assert_int_equal(c->v.alt, alt);
@@ -468,7 +471,7 @@ static void an_agent_that_died_knows_the_attempt(void **state)
 	assert_int_equal(all_counted(c), 2);
 }
 
-/* A kill between undo_begin() and undo_end() is put back as if it had never been asked. */
+/* After a kill between undo_begin() and undo_end() the tables are as before the question. */
 static void a_kill_in_mid_move_moves_nothing(void **state)
 {
 	struct crowd *c = *state;

@@ -1,6 +1,6 @@
 /*
- * Generated worlds in which accounts and ways out fail, rest and come back: whom a request may get the
- * first time and the next, and that what is held is what is in progress.
+ * Generated worlds in which accounts and egresses fail, cool down and come back: which account a
+ * request may get first and next, and that leases and slots match the requests in progress.
  */
 #include "world.h"
 
@@ -31,7 +31,7 @@ struct flight {
 
 struct play {
 	struct world *w;
-	struct snapshot_health *rules; /* of its head */
+	struct snapshot_health *rules; /* of its answer's head */
 	struct flight flights[FLIGHTS];
 	int64_t now_ms;
 	/* before a question */
@@ -91,7 +91,7 @@ static bool is_open(const struct play *p, uint32_t backend)
 		!(egress_row(p, backend % WORLD_EGRESSES)->flags & SNAPSHOT_EGRESS_SUSPENDED);
 }
 
-/* `but`: a way out that is not to be taken; UINT32_MAX = none. */
+/* `but`: an egress that must not be used; UINT32_MAX = none. */
 static bool has_way(const struct play *p, uint32_t account, uint64_t gen, uint32_t but)
 {
 	const struct world_account *a = &p->w->accounts[account];
@@ -133,7 +133,7 @@ static bool any_usable(const struct play *p, const struct flight *f, uint32_t bu
 	return false;
 }
 
-/* --- what must hold --- */
+/* --- invariants --- */
 
 static void assert_way_is_its_own(
 	const struct play *p, const struct decide_request *r, const struct decide_verdict *v)
@@ -193,7 +193,7 @@ static void assert_held_is_in_progress(const struct play *p)
 		assert_int_equal(usage_in_use(u, usage_find(u, USAGE_TENANT, i + 1)), tenants[i]);
 }
 
-/* --- what happens --- */
+/* --- events --- */
 
 static const struct world_key *good_key(struct play *p)
 {
@@ -306,7 +306,7 @@ static void fail_over(struct play *p, struct flight *f)
 	uint32_t but = unsent ? before.backend : UINT32_MAX;
 	assert_int_equal(v.failed.account, before.account + 1);
 	assert_int_equal(v.failed.backend, before.backend + 1);
-	/* who was not reached by one way out may be tried by another */
+	/* an account that one egress did not reach may be tried through another */
 	if (!unsent)
 		f->refused[before.mark.attempt - 1] = before.account + 1;
 	if (v.action == DECIDE_ALLOW) {

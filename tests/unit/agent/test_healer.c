@@ -1,4 +1,4 @@
-/* Readings of HAProxy's gauge: what is released, and what is left alone. */
+/* Readings of HAProxy's gauge: which leases are released, and which are not. */
 #include "agent/healer.h"
 
 #include <setjmp.h>
@@ -104,7 +104,10 @@ static void leaves_alone_what_is_too_young_or_was_not_asked_for(void **state)
 	finish(&s);
 }
 
-/* Shrunk from the property test: the lease that stays must not be newer than what it stands for. */
+/*
+ * Shrunk from the property test: the lease that remains must not be newer than the request it is
+ * kept for.
+ */
 static void the_newest_of_equals_goes_first(void **state)
 {
 	struct scene s;
@@ -116,7 +119,7 @@ static void the_newest_of_equals_goes_first(void **state)
 	compare(&s, 1, 0);
 	assert_int_equal(compare(&s, 1, 0), 1);
 	assert_int_equal(s.last, 2);
-	/* the older process is not asked any more */
+	/* the older process is no longer asked */
 	assert_int_equal(compare(&s, 0, NOW_MS - 5000), 0);
 	assert_int_equal(compare(&s, 0, NOW_MS - 5000), 0);
 	assert_int_equal(s.leases.used, 1);

@@ -1,4 +1,7 @@
-/* What health.h promises, line by line: the breaker and its permits, operator's words, the table. */
+/*
+ * The promises of health.h, line by line: the breaker and its permits, the operator's commands, the
+ * table.
+ */
 #include "health_bench.h"
 
 #include <setjmp.h>
@@ -136,7 +139,7 @@ static void a_trials_success_closes(void **state)
 	struct health_look look = bench_look(b);
 	assert_int_equal(look.standing, BOARD_STANDING_USABLE);
 	assert_false(look.trial || look.watch);
-	/* and it begins to count from nothing */
+	/* and the count starts from zero */
 	bench_say(b, RESULT_SERVER);
 	bench_say(b, RESULT_SERVER);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
@@ -171,7 +174,7 @@ static void a_trial_that_never_answers_locks_nothing(void **state)
 	assert_true(bench_look(b).trial);
 	bench_enter(b, 2);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
-	/* its answer still counts, however late: nothing has changed since */
+	/* its late result still counts: nothing has changed since */
 	bench_result(b, 1, generation, (struct result){.class = RESULT_SUCCESS});
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
@@ -209,7 +212,7 @@ static void one_request_has_one_permit(void **state)
 		assert_int_equal(bench_row(b)->permits[i].until_ms, 0);
 }
 
-/* A question that is asked again after the circuit opened. */
+/* A question that is repeated after the circuit opened. */
 static void who_was_let_out_before_does_not_half_open(void **state)
 {
 	struct bench *b = *state;
@@ -299,7 +302,7 @@ static void another_epoch_clears_everything(void **state)
 	assert_int_equal(row->rungs + row->failures + row->suspended + row->circuit, 0);
 	assert_int_equal(row->cool_until_ms + row->window_until_ms, 0);
 	assert_int_equal(b->healths.index.used, 1);
-	/* what was let out before tells nothing of now */
+	/* results of earlier requests do not count now */
 	for (uint32_t i = 0; i < 10; i++)
 		bench_result(b, 1, generation, (struct result){.class = RESULT_SERVER});
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
@@ -319,7 +322,7 @@ static void a_row_that_was_cleared_just_now_is_not_forgotten(void **state)
 	assert_ptr_equal(health_find(&b->healths, &b->subject), row);
 }
 
-/* --- how full --- */
+/* --- used limits --- */
 
 static void the_upstreams_own_limits_count_until_they_reset(void **state)
 {
@@ -332,11 +335,11 @@ static void the_upstreams_own_limits_count_until_they_reset(void **state)
 	assert_true(health_used(NULL, b->now_ms) == 0);
 	bench_result(b, 1, bench_enter(b, 1), result);
 	assert_true(health_used(bench_row(b), b->now_ms) > 0.49);
-	bench_say(b, RESULT_SUCCESS); /* which says nothing of them */
+	bench_say(b, RESULT_SUCCESS); /* an answer without limit headers */
 	assert_true(health_used(bench_row(b), b->now_ms + 999) > 0.49);
 	assert_true(health_used(bench_row(b), b->now_ms + 1000) == 0);
 	bench_say(b, RESULT_BURST);
-	/* a late answer knows them as well as any */
+	/* a late answer reports the limits just as well */
 	result.used = UINT16_MAX;
 	bench_result(b, 1, 0, result);
 	assert_true(health_used(bench_row(b), b->now_ms) == 1);
@@ -395,7 +398,7 @@ static void forgets_what_was_not_used_for_a_month_and_tells_nothing(void **state
 	}
 }
 
-/* An agent that is killed leaves rows; the next one makes its index of them. */
+/* A killed agent leaves rows; the next one rebuilds its index from them. */
 static void rows_outlive_an_agent(void **state)
 {
 	struct bench *b = *state;

@@ -1,4 +1,4 @@
-/* What health.h promises of refusals: ladder, credentials, bursts, windows, suspicion. */
+/* The promises of health.h about refusals: ladder, credentials, bursts, windows, suspicion. */
 #include "health_bench.h"
 
 #include <setjmp.h>
@@ -25,7 +25,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* It stands so for exactly so long. */
+/* The standing lasts exactly this long. */
 static void assert_lasts(struct bench *b, enum board_standing standing, int64_t ms)
 {
 	struct health_look look = bench_look(b);
@@ -283,7 +283,7 @@ static void nothing_late_shortens_a_window(void **state)
 	bench_say(b, RESULT_AUTH);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_WINDOW);
 	assert_int_equal(bench_look(b).until_ms, until);
-	/* a later end is a fact, whoever brings it */
+	/* a later end counts, whichever request reports it */
 	bench_result(b, 1, before, (struct result){.class = RESULT_WINDOW, .until_ms = until + 1});
 	assert_lasts(b, BOARD_STANDING_WINDOW, until + 1 - b->now_ms);
 }
@@ -342,7 +342,8 @@ static void a_probes_answer_ends_what_keeps_it_away(void **state)
 	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	bench_say_suspect(b);
-	bench_probe(b, RESULT_PAYLOAD); /* it is well enough to find fault with a request */
+	bench_probe(
+		b, RESULT_PAYLOAD); /* the account works: it answers about the request's content */
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	bench_say(b, RESULT_DENIED);
 	bench_say(b, RESULT_DENIED);
@@ -351,7 +352,7 @@ static void a_probes_answer_ends_what_keeps_it_away(void **state)
 	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
-/* An account whose cheap question is answered while its real work fails must not flap. */
+/* An account that answers probes while its real requests fail must not flap. */
 static void a_probes_success_puts_on_probation(void **state)
 {
 	struct bench *b = *state;

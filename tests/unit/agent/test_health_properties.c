@@ -1,6 +1,6 @@
 /*
- * Any sequence of requests, results in any order, losses, repetitions, words of the operator, steps of
- * the clock and crashes leaves health as a naive model of it says, and nobody away for ever.
+ * Any sequence of requests, results in any order, losses, repetitions, commands of the operator,
+ * steps of the clock and crashes: health matches a naive model, and no subject stays out for ever.
  */
 #include "health_events.h"
 
@@ -36,7 +36,7 @@ static void add_up(struct sum *sum, const struct healths_model *m, uint32_t even
 	sum->wanted += m->wanted;
 }
 
-/* Makes a list while it is done; false with the list up to what failed. */
+/* Generates a list while applying it; false with the list up to the failure. */
 static bool run(uint64_t seed, struct healths_events *list, struct sum *sum)
 {
 	struct healths_source source = {.rng = decide_mix(seed), .next = 1};

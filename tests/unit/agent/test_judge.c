@@ -1,4 +1,7 @@
-/* From end records to health and onto the board: what blames the account, the way out, or nobody. */
+/*
+ * From end records to health and onto the board: whether the account, the egress or neither is at
+ * fault.
+ */
 #include "agent/judge.h"
 #include "crowd.h"
 
@@ -16,7 +19,7 @@
 
 struct scene {
 	struct agent agent;
-	struct crowd crowd; /* its tables are lent to the agent */
+	struct crowd crowd; /* the agent borrows its tables */
 	int board_fd;
 };
 
@@ -66,7 +69,7 @@ static const struct statefile_lease *lease_of(struct scene *s, uint32_t n)
 	return lease_find(&s->agent.leases, id);
 }
 
-/* What HAProxy writes at the end of the stream that the last verdict was for. */
+/* HAProxy's end record of the stream that the last verdict was for. */
 static struct record record_of(
 	const struct scene *s, uint32_t n, unsigned status, const char *termination)
 {
@@ -206,7 +209,7 @@ static void an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe(void **state
 	assert_true(board_get(&failed->wants_probe_ms) > 0);
 	assert_int_equal(counted(s, BOARD_FAILOVER_RESPONSE), 1);
 	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
-	/* the stream that was taken back says nothing more */
+	/* the stream that was taken back adds nothing */
 	struct record r = record_of(s, 1, 200, "--");
 	judge_record(&s->agent, &r, false, true);
 	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_SUSPECT);

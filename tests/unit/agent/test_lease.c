@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define ROWS 64
-#define IDS 200 /* more than rows: the table is often full */
+#define IDS 200 /* more than the table has rows: it is often full */
 #define STEPS 400000
 
 static uint32_t found_count;
@@ -28,7 +28,7 @@ static uint32_t next(uint64_t *rng)
 	return (uint32_t)(*rng >> 33);
 }
 
-/* Few different first bytes, so that chains in the index are long and cross each other. */
+/* Few different first bytes, so that probe sequences in the index are long and cross each other. */
 static void make_id(uint32_t n, uint8_t id[16])
 {
 	memset(id, 0, 16);

@@ -1,6 +1,7 @@
 /*
- * An agent that is killed at any moment leaves each request counted whole or not at all. A child decides,
- * moves and releases in shared tables and is killed; the parent takes the tables over, as a new agent does.
+ * An agent that is killed at any moment leaves each request counted completely or not at all. A
+ * child decides, moves and releases in shared tables and is killed; the parent takes the tables
+ * over, as a new agent does.
  */
 #include "limits_world.h"
 #include "tables.h"
@@ -21,11 +22,11 @@
 #include <unistd.h>
 
 #define KILLS 300
-#define LONGEST_NS 2000000 /* of a child's life, some thousand requests */
+#define LONGEST_NS 2000000 /* lifetime of a child: some thousand requests */
 #define LEASES 64
 #define NOW_MS 1800000000000
 
-/* The child's word: done before, and done after, what may be under way. */
+/* The child's diary: operations before and after, which may be in progress. */
 struct diary {
 	_Atomic uint64_t admit_begun, admit_done;
 	_Atomic uint64_t release_begun, release_done; /* of them: */
@@ -95,7 +96,7 @@ static void release_one(struct scene *s)
 	s->diary->release_done++;
 }
 
-/* Refused where all accounts were asked; what was sent before stays counted there. */
+/* Refused after all accounts were tried; attempts that were sent stay counted. */
 static void move_one(struct scene *s)
 {
 	uint32_t row = limits_below(&s->rng, LEASES);
@@ -133,7 +134,7 @@ static void kill_one(struct scene *s)
 	struct timespec life = {0, limits_below(&s->rng, LONGEST_NS)};
 
 	*s->diary = (struct diary){0};
-	s->serial += (uint64_t)1 << 32; /* the child's ids, which we do not see */
+	s->serial += (uint64_t)1 << 32; /* the child's ids are unknown here */
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0)
@@ -145,7 +146,7 @@ static void kill_one(struct scene *s)
 	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
-/* All windows of a row are of one moment: they agree. */
+/* All windows of a row are from the same moment: they agree. */
 static int64_t counted(const struct scene *s, enum usage_kind kind, uint32_t id)
 {
 	const struct statefile_usage *row = usage_find(&s->tables.usages, kind, id);
@@ -157,7 +158,7 @@ static int64_t counted(const struct scene *s, enum usage_kind kind, uint32_t id)
 }
 
 struct counts {
-	int64_t requests; /* what tenants and keys agree on */
+	int64_t requests; /* the number that tenants and keys agree on */
 	int64_t attempts; /* of accounts */
 };
 
@@ -188,7 +189,7 @@ static void assert_slots_are_leases(const struct scene *s)
 	assert_int_equal(slots[USAGE_ACCOUNT], s->tables.leases.used);
 }
 
-/* `more` requests counted and `held` leases than the diary has as done. */
+/* `more` requests counted and `held` leases beyond the diary. */
 static void assert_whole_or_not_at_all(const struct diary *d, int64_t more, int64_t held)
 {
 	if (d->admit_begun != d->admit_done)

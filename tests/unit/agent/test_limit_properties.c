@@ -1,6 +1,6 @@
 /*
- * Any sequence of questions, ends, losses, repetitions, late records, readings, steps of the clock and
- * crashes keeps what is admitted within every limit, and the counters equal to what was admitted.
+ * Any sequence of questions, ends, losses, repetitions, late records, readings, steps of the clock
+ * and crashes: admitted requests stay within every limit, and the counters match them.
  */
 #include "limits_events.h"
 
@@ -17,7 +17,7 @@
 #define LIST_EVENTS 25000
 #define CHECK_EVERY 4096
 #define FIRST_SEED 1
-/* instrumented builds are a few times slower, and are here for memory rather than for numbers */
+/* instrumented builds are a few times slower, and check memory rather than numbers */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define INSTRUMENTED 1
 #elif defined(__has_feature)
@@ -55,7 +55,7 @@ static void add_up(struct sum *sum, const struct limits_model *m, uint32_t event
 	sum->spent += m->spent;
 }
 
-/* Makes a list while it is done; false with the list up to what failed. */
+/* Generates a list while applying it; false with the list up to the failure. */
 static bool run(uint64_t seed, struct limits_events *list, struct sum *sum)
 {
 	struct limits_model *m = malloc(sizeof(*m));

@@ -1,4 +1,4 @@
-/* What makes an account better than another. */
+/* What gives an account a better score. */
 #include "agent/decide/decide.h"
 
 #include <setjmp.h>

@@ -16,7 +16,7 @@ static void a_child_that_serves_is_started_at_once(void **state)
 	for (int i = 0; i < SUPERVISE_BURST; i++)
 		assert_int_equal(supervise_delay_ms(&s, true, 1000), 0);
 	assert_int_equal(supervise_delay_ms(&s, true, 1000), SUPERVISE_REFILL_MS);
-	/* at its own pace for ever, it is never made to wait */
+	/* crashes at this pace are restarted at once for ever */
 	for (int64_t now = 100000; now < 1000000; now += SUPERVISE_REFILL_MS)
 		assert_int_equal(supervise_delay_ms(&s, true, now), 0);
 }
@@ -99,7 +99,7 @@ static void failed_starts_double_the_wait_to_its_maximum(void **state)
 	}
 	s.failed_starts = UINT32_MAX;
 	assert_int_equal(supervise_delay_ms(&s, false, 0), SUPERVISE_DELAY_MAX_MS);
-	/* starts that fail do not use up what crashes may need */
+	/* failed starts use up no restarts that crashes may need */
 	assert_int_equal(s.tokens, SUPERVISE_BURST);
 }
 

@@ -1,4 +1,4 @@
-/* Rows of usage: found, counted, given back, forgotten, taken over. */
+/* Rows of usage: found, counted, given back, reused, taken over. */
 #include "agent/usage.h"
 
 #include <setjmp.h>
@@ -103,7 +103,7 @@ static void forgets_other_months_without_slots_when_full(void **state)
 	usages_fini(&u);
 }
 
-/* Shrunk from the property test: one row stood for a tenant and for its account. */
+/* Shrunk from the property test: a tenant and its account shared one row. */
 static void a_row_just_looked_up_is_not_given_to_another(void **state)
 {
 	struct statefile_usage rows[1] = {0};

@@ -177,7 +177,7 @@ static void build(struct world *w)
 	add_accounts(w, b);
 	add_pools(w, b);
 	add_tenants(w, b);
-	/* half of the keys in the base, half in the log */
+	/* half of the keys in the key base, half in the log */
 	if (keytable_build(7, rows, WORLD_KEYS / 2, NULL, 0, &w->base) ||
 		keytable_build(8, rows + WORLD_KEYS / 2, WORLD_KEYS / 2, NULL, 0, &log))
 		abort();

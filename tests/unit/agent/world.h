@@ -1,4 +1,6 @@
-/* A world to decide in: tenants, keys, accounts, egresses and generations made from a seed. */
+/*
+ * A world for decisions: tenants, keys, accounts, egresses and generations, generated from a seed.
+ */
 #ifndef RELAY_TESTS_AGENT_WORLD_H
 #define RELAY_TESTS_AGENT_WORLD_H
 
@@ -26,7 +28,7 @@ struct world_account {
 	uint32_t upstream;
 	uint32_t egresses[2];
 	uint32_t egress_count;
-	uint64_t first_gen;   /* of its header slot */
+	uint64_t first_gen;   /* of its header entry */
 	bool suspended, bare; /* bare: no credential */
 };
 
