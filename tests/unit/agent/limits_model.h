@@ -56,10 +56,9 @@ struct limits_request {
 	int64_t again_ms; /* start of this attempt; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
-	uint32_t numbers
-		[3]
-		[USAGE_WINDOW_COUNT]; /* of tenant, key, account: the window in which it was counted */
-	uint32_t live;		      /* place in `live` + 1 */
+	uint32_t numbers[3]
+			[USAGE_WINDOW_COUNT]; /* of tenant, key, account: windows that count it */
+	uint32_t live;			      /* place in `live` + 1 */
 };
 
 struct limits_subject {

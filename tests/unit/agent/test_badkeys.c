@@ -58,7 +58,7 @@ static void counts_different_keys_only(void **state)
 	assert_int_equal(note(b, "192.0.2.1", MAX + 1, NOW + 1000), 0);
 }
 
-static void addresses_count_for_themselves(void **state)
+static void each_address_has_a_separate_count(void **state)
 {
 	struct badkeys *b = *state;
 
@@ -114,7 +114,7 @@ static void a_slow_sender_is_never_banned(void **state)
 		assert_int_equal(note(b, "192.0.2.1", i, NOW + (step + 1) * i), 0);
 }
 
-static void a_clock_that_was_set_back_leaves_nothing_behind(void **state)
+static void a_clock_set_back_forgets_all_keys(void **state)
 {
 	struct badkeys *b = *state;
 
@@ -140,7 +140,7 @@ static void the_limit_is_the_callers(void **state)
 	assert_int_equal(badkeys_note(b, &ip, SLICE_LITERAL("x"), NOW, 1000), BADKEYS_DISTINCT_MAX);
 }
 
-static void a_flood_of_addresses_hides_no_sender_that_goes_on(void **state)
+static void a_flood_of_addresses_does_not_hide_an_active_sender(void **state)
 {
 	struct badkeys *b = *state;
 	uint32_t reached = 0;
@@ -173,7 +173,7 @@ static bool is_banned(const struct badkeys *b, const char *text, int64_t now_ms,
 	return badkeys_is_banned(b, &ip, now_ms, taken);
 }
 
-static void a_ban_holds_until_it_is_taken_or_expires(void **state)
+static void a_ban_holds_until_the_snapshot_has_it_or_it_expires(void **state)
 {
 	struct badkeys *b = *state;
 
@@ -208,7 +208,7 @@ static void the_newest_bans_are_kept(void **state)
 
 /* --- cache --- */
 
-static void a_cached_key_is_known_by_its_whole_text_and_version(void **state)
+static void a_cached_key_matches_by_whole_text_and_version(void **state)
 {
 	struct badkeys *b = *state;
 	char key[RELAYKEY_LEN + 1];
@@ -255,16 +255,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(counts_different_keys_only),
-		TEST(addresses_count_for_themselves),
+		TEST(each_address_has_a_separate_count),
 		TEST(ipv6_counts_by_its_64),
 		TEST(a_key_counts_for_a_minute_after_its_last_use),
 		TEST(a_slow_sender_is_never_banned),
-		TEST(a_clock_that_was_set_back_leaves_nothing_behind),
+		TEST(a_clock_set_back_forgets_all_keys),
 		TEST(the_limit_is_the_callers),
-		TEST(a_flood_of_addresses_hides_no_sender_that_goes_on),
-		TEST(a_ban_holds_until_it_is_taken_or_expires),
+		TEST(a_flood_of_addresses_does_not_hide_an_active_sender),
+		TEST(a_ban_holds_until_the_snapshot_has_it_or_it_expires),
 		TEST(the_newest_bans_are_kept),
-		TEST(a_cached_key_is_known_by_its_whole_text_and_version),
+		TEST(a_cached_key_matches_by_whole_text_and_version),
 		TEST(a_full_cache_has_no_false_hit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,7 @@ static bool is_banned(const struct scene *s)
 	return badkeys_is_banned(&s->agent.badkeys, &s->request.src, NOW, s->head.bans_taken);
 }
 
-static void enough_different_keys_put_a_ban_on_the_board(void **state)
+static void enough_different_bad_keys_ban_an_address(void **state)
 {
 	struct scene *s = *state;
 	struct board_ban ban;
@@ -108,7 +108,7 @@ static void a_new_agent_knows_what_the_old_one_has_banned(void **state)
 	assert_false(is_banned(s));
 }
 
-static void nobody_is_banned_where_that_is_off_or_the_address_unknown(void **state)
+static void bans_nobody_if_off_or_without_an_address(void **state)
 {
 	struct scene *s = *state;
 
@@ -147,9 +147,9 @@ static void only_keys_that_were_looked_up_go_into_the_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(enough_different_keys_put_a_ban_on_the_board),
+		TEST(enough_different_bad_keys_ban_an_address),
 		TEST(a_new_agent_knows_what_the_old_one_has_banned),
-		TEST(nobody_is_banned_where_that_is_off_or_the_address_unknown),
+		TEST(bans_nobody_if_off_or_without_an_address),
 		TEST(only_keys_that_were_looked_up_go_into_the_cache),
 	};
 	log_init("test", LOG_LEVEL_ERROR);

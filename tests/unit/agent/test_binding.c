@@ -30,7 +30,7 @@ static void a_conversation_keeps_its_account_for_the_time_to_live(void **state)
 	assert_int_equal(binding_find(&b, 5 + BUCKETS, 1198, 100), 0);
 }
 
-static void the_longest_unused_of_a_bucket_gives_way(void **state)
+static void the_least_recently_used_of_a_bucket_is_replaced(void **state)
 {
 	struct statefile_binding rows[ROWS] = {0};
 	struct bindings b;
@@ -50,7 +50,7 @@ static void the_longest_unused_of_a_bucket_gives_way(void **state)
 	assert_int_equal(binding_find(&b, 2, 600, 1000), 99);
 }
 
-static void another_agent_finds_what_the_first_has_bound(void **state)
+static void a_new_agent_keeps_bindings(void **state)
 {
 	struct statefile_binding rows[ROWS] = {0};
 	struct bindings first, second;
@@ -66,8 +66,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_conversation_keeps_its_account_for_the_time_to_live),
-		cmocka_unit_test(the_longest_unused_of_a_bucket_gives_way),
-		cmocka_unit_test(another_agent_finds_what_the_first_has_bound),
+		cmocka_unit_test(the_least_recently_used_of_a_bucket_is_replaced),
+		cmocka_unit_test(a_new_agent_keeps_bindings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 #define NOW_MS 1800000000000
 
-static void a_new_one_has_a_seconds_worth(void **state)
+static void a_new_budget_has_one_second_of_credit(void **state)
 {
 	struct budget b = {0};
 
@@ -24,7 +24,7 @@ static void a_new_one_has_a_seconds_worth(void **state)
 	assert_false(budget_has(&b));
 }
 
-static void seconds_are_saved_up_for_two_at_most(void **state)
+static void saves_at_most_two_seconds_of_credit(void **state)
 {
 	struct budget b = {0};
 
@@ -40,7 +40,7 @@ static void seconds_are_saved_up_for_two_at_most(void **state)
 	assert_int_equal(b.level, level);
 }
 
-static void nothing_of_a_second_is_lost_between_looks(void **state)
+static void parts_of_a_second_are_not_lost(void **state)
 {
 	static const int64_t every_ms[] = {1, 3, 7, 9, 15, 19, 50, 333, 999, 1000};
 
@@ -92,7 +92,7 @@ static void requests_pay_their_share_up_to_a_maximum(void **state)
 	assert_in_range(b.level, BUDGET_MAX, BUDGET_MAX + 10);
 }
 
-static void debts_have_an_end(void **state)
+static void debt_is_bounded(void **state)
 {
 	struct budget b = {0};
 
@@ -106,7 +106,7 @@ static void debts_have_an_end(void **state)
 	assert_true(budget_has(&b));
 }
 
-static void none_a_second_pays_nothing(void **state)
+static void zero_attempts_a_second_pays_nothing(void **state)
 {
 	struct budget b = {0};
 
@@ -119,13 +119,13 @@ static void none_a_second_pays_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_new_one_has_a_seconds_worth),
-		cmocka_unit_test(seconds_are_saved_up_for_two_at_most),
-		cmocka_unit_test(nothing_of_a_second_is_lost_between_looks),
+		cmocka_unit_test(a_new_budget_has_one_second_of_credit),
+		cmocka_unit_test(saves_at_most_two_seconds_of_credit),
+		cmocka_unit_test(parts_of_a_second_are_not_lost),
 		cmocka_unit_test(a_clock_that_goes_back_pays_nothing),
 		cmocka_unit_test(requests_pay_their_share_up_to_a_maximum),
-		cmocka_unit_test(debts_have_an_end),
-		cmocka_unit_test(none_a_second_pays_nothing),
+		cmocka_unit_test(debt_is_bounded),
+		cmocka_unit_test(zero_attempts_a_second_pays_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static void check_world(uint64_t seed)
 	world_free(w);
 }
 
-static void never_leaves_with_anothers_token_or_address(void **state)
+static void never_uses_the_token_or_egress_of_another_account(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= WORLDS; seed++) {
@@ -114,7 +114,7 @@ static void never_leaves_with_anothers_token_or_address(void **state)
 	}
 }
 
-static void a_conversation_keeps_its_account_when_others_go(void **state)
+static void a_conversation_keeps_its_account_when_others_leave(void **state)
 {
 	struct world *w = world_new(99, 64);
 	struct decide_verdict before;
@@ -142,7 +142,7 @@ static void a_conversation_keeps_its_account_when_others_go(void **state)
 	world_free(w);
 }
 
-static void a_question_asked_again_gets_the_same_account_once(void **state)
+static void a_repeated_question_gets_the_same_account_and_counts_once(void **state)
 {
 	struct world *w = world_new(5, 4096);
 	struct decide_verdict first;
@@ -167,7 +167,7 @@ static void a_question_asked_again_gets_the_same_account_once(void **state)
 	world_free(w);
 }
 
-static void refuses_the_id_of_another_keys_request(void **state)
+static void refuses_the_request_id_of_another_key(void **state)
 {
 	struct world *w = world_new(6, 64);
 	struct decide_verdict v;
@@ -191,7 +191,7 @@ static void refuses_the_id_of_another_keys_request(void **state)
 	fail_msg("no key was allowed");
 }
 
-static void a_full_table_refuses_and_goes_on_when_there_is_room(void **state)
+static void a_full_table_refuses_until_a_row_is_free(void **state)
 {
 	struct world *w = world_new(7, 8);
 	struct decide_verdict v;
@@ -220,11 +220,11 @@ static void a_full_table_refuses_and_goes_on_when_there_is_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(never_leaves_with_anothers_token_or_address),
-		cmocka_unit_test(a_conversation_keeps_its_account_when_others_go),
-		cmocka_unit_test(a_question_asked_again_gets_the_same_account_once),
-		cmocka_unit_test(refuses_the_id_of_another_keys_request),
-		cmocka_unit_test(a_full_table_refuses_and_goes_on_when_there_is_room),
+		cmocka_unit_test(never_uses_the_token_or_egress_of_another_account),
+		cmocka_unit_test(a_conversation_keeps_its_account_when_others_leave),
+		cmocka_unit_test(a_repeated_question_gets_the_same_account_and_counts_once),
+		cmocka_unit_test(refuses_the_request_id_of_another_key),
+		cmocka_unit_test(a_full_table_refuses_until_a_row_is_free),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

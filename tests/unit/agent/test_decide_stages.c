@@ -131,7 +131,7 @@ static enum refusal refusal_of(struct small *s)
 	return decide_small(s, &v, path);
 }
 
-static void allows_what_nothing_speaks_against(void **state)
+static void allows_a_valid_request(void **state)
 {
 	struct small s = small_world();
 
@@ -139,7 +139,7 @@ static void allows_what_nothing_speaks_against(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
 }
 
-static void takes_the_key_from_authorization_when_there_is_no_other(void **state)
+static void takes_the_key_from_authorization_without_x_api_key(void **state)
 {
 	struct small s = small_world();
 	char auth[64] = "bearer ";
@@ -166,7 +166,7 @@ static void an_x_api_key_wins_over_authorization(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
 }
 
-static void names_what_is_wrong_with_a_key(void **state)
+static void says_what_is_wrong_with_a_key(void **state)
 {
 	struct small s = small_world();
 
@@ -196,7 +196,7 @@ static void names_what_is_wrong_with_a_key(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
 }
 
-static void refuses_a_tenant_that_is_off_or_gone(void **state)
+static void refuses_a_disabled_or_deleted_tenant(void **state)
 {
 	struct small s = small_world();
 
@@ -293,7 +293,7 @@ static void self_use_serves_own_tenants_only(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
 }
 
-static void a_banned_address_is_refused_before_its_key_is_looked_at(void **state)
+static void a_banned_address_is_refused_before_its_key_is_checked(void **state)
 {
 	struct small s = small_world();
 
@@ -314,7 +314,7 @@ static void a_banned_address_is_refused_before_its_key_is_looked_at(void **state
 	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
 }
 
-static void a_ban_of_our_own_holds_until_the_snapshot_answers_for_it(void **state)
+static void an_agents_ban_holds_until_the_snapshot_has_taken_it(void **state)
 {
 	static const uint8_t seed[SIPHASH_KEY_LEN];
 	struct small s = small_world();
@@ -334,7 +334,7 @@ static void a_ban_of_our_own_holds_until_the_snapshot_answers_for_it(void **stat
 	badkeys_fini(&badkeys);
 }
 
-static void says_which_bad_keys_are_worth_keeping(void **state)
+static void says_which_bad_keys_to_cache(void **state)
 {
 	static const uint8_t seed[SIPHASH_KEY_LEN];
 	struct small s = small_world();
@@ -402,7 +402,7 @@ static void paths_are_rewritten_on_segment_boundaries(void **state)
 	}
 }
 
-static void health_is_public_and_says_when_we_stop(void **state)
+static void health_is_public_and_reports_draining(void **state)
 {
 	struct small s = small_world();
 	struct decide_verdict v;
@@ -426,20 +426,20 @@ static void health_is_public_and_says_when_we_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(allows_what_nothing_speaks_against),
-		cmocka_unit_test(takes_the_key_from_authorization_when_there_is_no_other),
+		cmocka_unit_test(allows_a_valid_request),
+		cmocka_unit_test(takes_the_key_from_authorization_without_x_api_key),
 		cmocka_unit_test(an_x_api_key_wins_over_authorization),
-		cmocka_unit_test(names_what_is_wrong_with_a_key),
-		cmocka_unit_test(refuses_a_tenant_that_is_off_or_gone),
+		cmocka_unit_test(says_what_is_wrong_with_a_key),
+		cmocka_unit_test(refuses_a_disabled_or_deleted_tenant),
 		cmocka_unit_test(both_allow_lists_must_allow),
 		cmocka_unit_test(some_requests_are_never_forwarded),
 		cmocka_unit_test(an_account_must_be_usable_by_the_asking_generation),
 		cmocka_unit_test(self_use_serves_own_tenants_only),
-		cmocka_unit_test(a_banned_address_is_refused_before_its_key_is_looked_at),
-		cmocka_unit_test(a_ban_of_our_own_holds_until_the_snapshot_answers_for_it),
-		cmocka_unit_test(says_which_bad_keys_are_worth_keeping),
+		cmocka_unit_test(a_banned_address_is_refused_before_its_key_is_checked),
+		cmocka_unit_test(an_agents_ban_holds_until_the_snapshot_has_taken_it),
+		cmocka_unit_test(says_which_bad_keys_to_cache),
 		cmocka_unit_test(paths_are_rewritten_on_segment_boundaries),
-		cmocka_unit_test(health_is_public_and_says_when_we_stop),
+		cmocka_unit_test(health_is_public_and_reports_draining),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

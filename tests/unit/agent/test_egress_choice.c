@@ -47,7 +47,7 @@ static int64_t budget_left(const struct crowd *c)
 
 /* --- choice of the egress --- */
 
-static void the_first_healthy_exit_is_taken(void **state)
+static void takes_the_first_healthy_egress(void **state)
 {
 	struct crowd *c = *state;
 
@@ -64,7 +64,7 @@ static void the_first_healthy_exit_is_taken(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 }
 
-static void the_nodes_own_region_is_preferred(void **state)
+static void prefers_the_region_of_the_node(void **state)
 {
 	struct crowd *c = *state;
 
@@ -92,10 +92,10 @@ static void a_suspended_egress_is_never_taken(void **state)
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	uint32_t first = crowd_account(c);
-	uint32_t way = crowd_egress(c);
+	uint32_t egress = crowd_egress(c);
 	c->egresses[0].row.flags = SNAPSHOT_EGRESS_SUSPENDED;
 	crowd_build(c);
-	assert_int_equal(way, 0);
+	assert_int_equal(egress, 0);
 	for (uint32_t n = 2; n < 50; n++) {
 		assert_true(crowd_decide(c, n));
 		assert_int_equal(crowd_account(c), 0);
@@ -110,7 +110,7 @@ static void a_suspended_egress_is_never_taken(void **state)
 	assert_true(c->v.action != DECIDE_ALLOW || crowd_egress(c) == 1);
 }
 
-static void an_operator_who_resets_an_egress_opens_it(void **state)
+static void a_reset_by_the_operator_makes_an_egress_usable(void **state)
 {
 	struct crowd *c = *state;
 
@@ -123,7 +123,7 @@ static void an_operator_who_resets_an_egress_opens_it(void **state)
 	assert_true(crowd_decide(c, 1));
 }
 
-static void who_is_asked_about_again_keeps_its_way(void **state)
+static void a_repeated_question_keeps_its_egress(void **state)
 {
 	struct crowd *c = *state;
 
@@ -144,7 +144,7 @@ static void who_is_asked_about_again_keeps_its_way(void **state)
 	assert_int_equal(crowd_egress(c), 0);
 }
 
-static void the_first_of_several_ways_to_come_back_is_told(void **state)
+static void reports_the_egress_that_comes_back_first(void **state)
 {
 	struct crowd *c = *state;
 
@@ -165,7 +165,7 @@ static void the_first_of_several_ways_to_come_back_is_told(void **state)
 
 /* --- cause of a failed attempt --- */
 
-static void a_shared_way_out_does_not_exclude_the_others(void **state)
+static void a_failed_shared_egress_does_not_exclude_its_accounts(void **state)
 {
 	struct crowd *c = *state;
 
@@ -178,7 +178,7 @@ static void a_shared_way_out_does_not_exclude_the_others(void **state)
 }
 
 /* Without an alternative, HAProxy only takes back a request whose connection failed. */
-static void without_alternative_it_was_the_connection(void **state)
+static void without_alternative_the_connection_failed(void **state)
 {
 	struct crowd *c = *state;
 
@@ -202,7 +202,7 @@ static void without_alternative_it_was_the_connection(void **state)
 	assert_int_equal(crowd_egress(c), 1);
 }
 
-static void no_other_way_is_told_as_unreachable(void **state)
+static void without_another_egress_the_upstream_is_unreachable(void **state)
 {
 	struct crowd *c = *state;
 
@@ -216,7 +216,7 @@ static void no_other_way_is_told_as_unreachable(void **state)
 	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 0);
 }
 
-static void an_egress_that_is_known_to_be_down_explains_it(void **state)
+static void an_egress_known_to_be_down_is_the_cause(void **state)
 {
 	struct crowd *c = *state;
 
@@ -250,7 +250,7 @@ static void break_all(struct crowd *c)
 		crowd_break_account(c, i);
 }
 
-static void where_all_are_out_the_least_bad_one_is_tried(void **state)
+static void with_all_accounts_out_the_first_to_come_back_is_tried(void **state)
 {
 	struct crowd *c = *state;
 
@@ -308,7 +308,7 @@ static void last_resorts_are_few(void **state)
 	assert_in_range(tried, 20, 24);
 }
 
-static void a_burst_may_be_tried_and_nothing_else(void **state)
+static void of_cool_downs_only_a_burst_allows_a_last_resort(void **state)
 {
 	static const enum result_class never[] = {RESULT_DENIED, RESULT_AUTH, RESULT_WINDOW};
 	struct crowd *c = *state;
@@ -337,7 +337,7 @@ static void a_burst_may_be_tried_and_nothing_else(void **state)
 	assert_true(c->v.last_resort);
 }
 
-static void the_suspended_are_no_last_resort(void **state)
+static void a_suspended_account_is_no_last_resort(void **state)
 {
 	struct crowd *c = *state;
 
@@ -351,7 +351,7 @@ static void the_suspended_are_no_last_resort(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
-static void a_last_resort_keeps_to_its_own_limits(void **state)
+static void a_last_resort_respects_the_accounts_limits(void **state)
 {
 	struct crowd *c = *state;
 
@@ -370,7 +370,7 @@ static void a_last_resort_keeps_to_its_own_limits(void **state)
 		assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i), 1);
 }
 
-static void who_is_back_first_is_waited_for(void **state)
+static void waits_for_the_account_that_comes_back_first(void **state)
 {
 	struct crowd *c = *state;
 
@@ -419,7 +419,7 @@ static void a_probe_holds_nothing_and_counts_nothing(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
-static void a_probe_minds_circuits_and_takes_the_permit(void **state)
+static void a_probe_respects_open_circuits_and_takes_the_permit(void **state)
 {
 	struct crowd *c = *state;
 
@@ -443,7 +443,7 @@ static void a_probe_minds_circuits_and_takes_the_permit(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 }
 
-static void a_window_hides_no_open_circuit_from_a_probe(void **state)
+static void an_open_circuit_stops_a_probe_during_a_window_too(void **state)
 {
 	struct crowd *c = *state;
 
@@ -457,7 +457,7 @@ static void a_window_hides_no_open_circuit_from_a_probe(void **state)
 	assert_false(crowd_probe(c, 3, 0));
 }
 
-static void a_probe_asks_what_requests_may_not(void **state)
+static void a_probe_may_use_an_account_that_requests_may_not(void **state)
 {
 	struct crowd *c = *state;
 
@@ -481,28 +481,28 @@ static void a_probe_asks_what_requests_may_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_first_healthy_exit_is_taken),
-		TEST(the_nodes_own_region_is_preferred),
+		TEST(takes_the_first_healthy_egress),
+		TEST(prefers_the_region_of_the_node),
 		TEST(a_suspended_egress_is_never_taken),
-		TEST(an_operator_who_resets_an_egress_opens_it),
-		TEST(who_is_asked_about_again_keeps_its_way),
-		TEST(the_first_of_several_ways_to_come_back_is_told),
-		TEST(a_shared_way_out_does_not_exclude_the_others),
-		TEST(without_alternative_it_was_the_connection),
-		TEST(no_other_way_is_told_as_unreachable),
-		TEST(an_egress_that_is_known_to_be_down_explains_it),
-		TEST(where_all_are_out_the_least_bad_one_is_tried),
+		TEST(a_reset_by_the_operator_makes_an_egress_usable),
+		TEST(a_repeated_question_keeps_its_egress),
+		TEST(reports_the_egress_that_comes_back_first),
+		TEST(a_failed_shared_egress_does_not_exclude_its_accounts),
+		TEST(without_alternative_the_connection_failed),
+		TEST(without_another_egress_the_upstream_is_unreachable),
+		TEST(an_egress_known_to_be_down_is_the_cause),
+		TEST(with_all_accounts_out_the_first_to_come_back_is_tried),
 		TEST(a_pool_of_one_has_no_last_resort),
 		TEST(last_resorts_are_few),
-		TEST(a_burst_may_be_tried_and_nothing_else),
-		TEST(the_suspended_are_no_last_resort),
-		TEST(a_last_resort_keeps_to_its_own_limits),
-		TEST(who_is_back_first_is_waited_for),
+		TEST(of_cool_downs_only_a_burst_allows_a_last_resort),
+		TEST(a_suspended_account_is_no_last_resort),
+		TEST(a_last_resort_respects_the_accounts_limits),
+		TEST(waits_for_the_account_that_comes_back_first),
 		TEST(a_half_open_account_gets_one_trial),
 		TEST(a_probe_holds_nothing_and_counts_nothing),
-		TEST(a_probe_minds_circuits_and_takes_the_permit),
-		TEST(a_window_hides_no_open_circuit_from_a_probe),
-		TEST(a_probe_asks_what_requests_may_not),
+		TEST(a_probe_respects_open_circuits_and_takes_the_permit),
+		TEST(an_open_circuit_stops_a_probe_during_a_window_too),
+		TEST(a_probe_may_use_an_account_that_requests_may_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

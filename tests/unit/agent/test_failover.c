@@ -51,7 +51,7 @@ static uint32_t all_counted(const struct crowd *c)
 
 /* --- which account --- */
 
-static void who_refused_is_not_asked_again(void **state)
+static void an_account_that_refused_is_not_tried_again(void **state)
 {
 	struct crowd *c = *state;
 	bool asked[CROWD_ACCOUNTS];
@@ -76,7 +76,7 @@ static void who_refused_is_not_asked_again(void **state)
 	}
 }
 
-static void accounts_that_are_out_are_not_asked_either(void **state)
+static void accounts_that_are_out_are_not_tried(void **state)
 {
 	struct crowd *c = *state;
 
@@ -100,7 +100,7 @@ static void accounts_that_are_out_are_not_asked_either(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
-static void no_more_attempts_than_are_set(void **state)
+static void never_more_attempts_than_configured(void **state)
 {
 	struct crowd *c = *state;
 
@@ -133,7 +133,7 @@ static void an_id_without_a_lease_is_refused(void **state)
 	assert_int_equal(c->tables.leases.used, 0);
 }
 
-static void a_conversation_goes_with_its_request(void **state)
+static void a_conversation_moves_with_its_request(void **state)
 {
 	struct crowd *c = *state;
 
@@ -163,7 +163,7 @@ static void a_conversation_leaves_an_account_that_is_out(void **state)
 	assert_int_not_equal(crowd_account(c), first);
 }
 
-static void state_upstream_waits_for_its_account_in_a_hard_pool(void **state)
+static void upstream_state_waits_for_its_account_in_a_hard_pool(void **state)
 {
 	struct crowd *c = *state;
 
@@ -180,7 +180,7 @@ static void state_upstream_waits_for_its_account_in_a_hard_pool(void **state)
 	assert_int_equal(crowd_account(c), first);
 }
 
-static void who_waits_for_a_credential_is_not_asked(void **state)
+static void an_account_that_waits_for_a_credential_is_not_tried(void **state)
 {
 	struct crowd *c = *state;
 
@@ -198,7 +198,7 @@ static void who_waits_for_a_credential_is_not_asked(void **state)
 	assert_true(crowd_decide(c, 11) && c->v.alt);
 }
 
-static void what_was_deleted_meanwhile_is_refused(void **state)
+static void a_request_of_a_deleted_tenant_or_pool_is_refused(void **state)
 {
 	struct crowd *c = *state;
 
@@ -256,7 +256,7 @@ static void a_pool_of_one_has_no_alternative(void **state)
 	assert_false(c->v.alt || c->v.spent);
 }
 
-static void state_upstream_stays_in_a_hard_pool_and_moves_in_a_soft_one(void **state)
+static void upstream_state_stays_in_a_hard_pool_and_moves_in_a_soft_one(void **state)
 {
 	struct crowd *c = *state;
 
@@ -310,7 +310,7 @@ static void every_request_earns_its_share(void **state)
 	assert_false(c->v.alt);
 }
 
-static void what_is_in_flight_overdraws_and_is_paid_back(void **state)
+static void requests_in_flight_overdraw_the_budget(void **state)
 {
 	struct crowd *c = *state;
 
@@ -380,7 +380,7 @@ static void only_a_first_attempt_is_given_back(void **state)
 	assert_int_equal(all_in_use(c), 0);
 }
 
-static void the_next_accounts_own_limits_hold(void **state)
+static void the_next_accounts_limits_apply(void **state)
 {
 	struct crowd *c = *state;
 
@@ -425,7 +425,7 @@ static void again2_in_time_answers_the_same_attempt(void **state)
 	assert_ptr_not_equal(c->v.account, before.account);
 }
 
-static void again2_alone_is_as_good_as_again(void **state)
+static void again2_without_again_is_a_new_attempt(void **state)
 {
 	struct crowd *c = *state;
 
@@ -448,7 +448,7 @@ static void a_refused_again_leaves_nothing_to_repeat(void **state)
 	assert_false(c->v.repeated);
 }
 
-static void an_agent_that_died_knows_the_attempt(void **state)
+static void a_new_agent_knows_the_attempt(void **state)
 {
 	struct crowd *c = *state;
 
@@ -472,7 +472,7 @@ static void an_agent_that_died_knows_the_attempt(void **state)
 }
 
 /* After a kill between undo_begin() and undo_end() the tables are as before the question. */
-static void a_kill_in_mid_move_moves_nothing(void **state)
+static void a_kill_during_a_move_moves_nothing(void **state)
 {
 	struct crowd *c = *state;
 	struct statefile_lease before;
@@ -499,30 +499,30 @@ static void a_kill_in_mid_move_moves_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(who_refused_is_not_asked_again),
-		TEST(accounts_that_are_out_are_not_asked_either),
-		TEST(no_more_attempts_than_are_set),
+		TEST(an_account_that_refused_is_not_tried_again),
+		TEST(accounts_that_are_out_are_not_tried),
+		TEST(never_more_attempts_than_configured),
 		TEST(an_id_without_a_lease_is_refused),
-		TEST(a_conversation_goes_with_its_request),
+		TEST(a_conversation_moves_with_its_request),
 		TEST(a_conversation_leaves_an_account_that_is_out),
-		TEST(state_upstream_waits_for_its_account_in_a_hard_pool),
-		TEST(who_waits_for_a_credential_is_not_asked),
-		TEST(what_was_deleted_meanwhile_is_refused),
+		TEST(upstream_state_waits_for_its_account_in_a_hard_pool),
+		TEST(an_account_that_waits_for_a_credential_is_not_tried),
+		TEST(a_request_of_a_deleted_tenant_or_pool_is_refused),
 		TEST(the_last_attempt_has_no_alternative),
 		TEST(a_pool_of_one_has_no_alternative),
-		TEST(state_upstream_stays_in_a_hard_pool_and_moves_in_a_soft_one),
+		TEST(upstream_state_stays_in_a_hard_pool_and_moves_in_a_soft_one),
 		TEST(a_spent_budget_leaves_no_alternative),
 		TEST(every_request_earns_its_share),
-		TEST(what_is_in_flight_overdraws_and_is_paid_back),
+		TEST(requests_in_flight_overdraw_the_budget),
 		TEST(the_slot_moves_from_account_to_account),
 		TEST(accounts_count_attempts_and_tenants_count_requests),
 		TEST(only_a_first_attempt_is_given_back),
-		TEST(the_next_accounts_own_limits_hold),
+		TEST(the_next_accounts_limits_apply),
 		TEST(again2_in_time_answers_the_same_attempt),
-		TEST(again2_alone_is_as_good_as_again),
+		TEST(again2_without_again_is_a_new_attempt),
 		TEST(a_refused_again_leaves_nothing_to_repeat),
-		TEST(an_agent_that_died_knows_the_attempt),
-		TEST(a_kill_in_mid_move_moves_nothing),
+		TEST(a_new_agent_knows_the_attempt),
+		TEST(a_kill_during_a_move_moves_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -418,7 +418,7 @@ static void play_in_world(uint64_t seed, struct play *p)
 	world_free(p->w);
 }
 
-static void nobody_gets_what_is_out_or_was_asked(void **state)
+static void no_request_gets_an_account_that_is_out_or_was_tried(void **state)
 {
 	struct play *p = calloc(1, sizeof(*p));
 
@@ -438,7 +438,7 @@ static void nobody_gets_what_is_out_or_was_asked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_gets_what_is_out_or_was_asked),
+		cmocka_unit_test(no_request_gets_an_account_that_is_out_or_was_tried),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ static uint32_t compare(struct scene *s, uint32_t count, int64_t since_ms)
 	return healer_compare(&s->healer, &s->leases, &head, rows, end, s);
 }
 
-static void releases_only_what_was_too_much_twice(void **state)
+static void releases_only_an_excess_in_two_readings(void **state)
 {
 	struct scene s;
 
@@ -87,7 +87,7 @@ static void releases_only_what_was_too_much_twice(void **state)
 	finish(&s);
 }
 
-static void leaves_alone_what_is_too_young_or_was_not_asked_for(void **state)
+static void keeps_leases_that_are_too_young_or_outside_the_reading(void **state)
 {
 	struct scene s;
 
@@ -108,7 +108,7 @@ static void leaves_alone_what_is_too_young_or_was_not_asked_for(void **state)
  * Shrunk from the property test: the lease that remains must not be newer than the request it is
  * kept for.
  */
-static void the_newest_of_equals_goes_first(void **state)
+static void releases_the_newest_of_equal_leases_first(void **state)
 {
 	struct scene s;
 
@@ -140,7 +140,7 @@ static void confirms_what_the_gauge_shows(void **state)
 	finish(&s);
 }
 
-static void only_what_nobody_confirmed_expires(void **state)
+static void only_unconfirmed_leases_expire(void **state)
 {
 	struct scene s;
 
@@ -157,11 +157,11 @@ static void only_what_nobody_confirmed_expires(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(releases_only_what_was_too_much_twice),
-		cmocka_unit_test(leaves_alone_what_is_too_young_or_was_not_asked_for),
-		cmocka_unit_test(the_newest_of_equals_goes_first),
+		cmocka_unit_test(releases_only_an_excess_in_two_readings),
+		cmocka_unit_test(keeps_leases_that_are_too_young_or_outside_the_reading),
+		cmocka_unit_test(releases_the_newest_of_equal_leases_first),
 		cmocka_unit_test(confirms_what_the_gauge_shows),
-		cmocka_unit_test(only_what_nobody_confirmed_expires),
+		cmocka_unit_test(only_unconfirmed_leases_expire),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

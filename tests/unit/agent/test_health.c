@@ -31,7 +31,7 @@ static int tear_down(void **state)
 
 /* --- breaker --- */
 
-static void a_row_that_is_not_there_is_healthy(void **state)
+static void a_missing_row_is_healthy(void **state)
 {
 	struct bench *b = *state;
 	struct health_look look = bench_look(b);
@@ -82,7 +82,7 @@ static void a_success_begins_the_count_anew(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
 
-static void what_is_no_failure_neither_counts_nor_interrupts(void **state)
+static void other_results_neither_count_nor_reset_failures(void **state)
 {
 	struct bench *b = *state;
 
@@ -161,7 +161,7 @@ static void a_trials_failure_opens_again(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
 
-static void a_trial_that_never_answers_locks_nothing(void **state)
+static void a_trial_without_an_end_gives_its_permit_back(void **state)
 {
 	struct bench *b = *state;
 
@@ -179,7 +179,7 @@ static void a_trial_that_never_answers_locks_nothing(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void a_trial_that_tells_nothing_gives_its_permit_back(void **state)
+static void a_trial_without_a_result_gives_its_permit_back(void **state)
 {
 	struct bench *b = *state;
 
@@ -213,7 +213,7 @@ static void one_request_has_one_permit(void **state)
 }
 
 /* A question that is repeated after the circuit opened. */
-static void who_was_let_out_before_does_not_half_open(void **state)
+static void an_earlier_request_does_not_half_open(void **state)
 {
 	struct bench *b = *state;
 
@@ -225,7 +225,7 @@ static void who_was_let_out_before_does_not_half_open(void **state)
 	assert_int_equal(bench_look(b).until_ms, until);
 }
 
-static void a_last_resorts_failure_is_no_news_and_its_success_closes(void **state)
+static void a_failed_last_resort_changes_nothing_and_its_success_closes(void **state)
 {
 	struct bench *b = *state;
 
@@ -242,7 +242,7 @@ static void a_last_resorts_failure_is_no_news_and_its_success_closes(void **stat
 
 /* --- generations --- */
 
-static void results_of_before_change_nothing(void **state)
+static void results_of_an_older_generation_change_nothing(void **state)
 {
 	static const enum result_class classes[] = {RESULT_SUCCESS, RESULT_BURST, RESULT_AUTH,
 		RESULT_DENIED, RESULT_PAYLOAD, RESULT_OVERLOAD, RESULT_SERVER, RESULT_NETWORK,
@@ -263,7 +263,7 @@ static void results_of_before_change_nothing(void **state)
 	}
 }
 
-static void ten_answers_to_one_failure_count_once(void **state)
+static void ten_results_of_one_failure_count_once(void **state)
 {
 	struct bench *b = *state;
 	uint32_t generation = bench_enter(b, 1);
@@ -308,7 +308,7 @@ static void another_epoch_clears_everything(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void a_row_that_was_cleared_just_now_is_not_forgotten(void **state)
+static void a_row_cleared_just_now_is_not_reused(void **state)
 {
 	struct bench *b = *state;
 	struct health_subject other = {.kind = HEALTH_BACKEND, .id = 1};
@@ -359,7 +359,7 @@ static void kinds_of_one_id_are_different_rows(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
 
-static void a_full_table_is_counted_and_leaves_the_new_one_healthy(void **state)
+static void without_a_free_row_a_subject_is_healthy_and_counted(void **state)
 {
 	struct bench *b = *state;
 
@@ -373,7 +373,7 @@ static void a_full_table_is_counted_and_leaves_the_new_one_healthy(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void forgets_what_was_not_used_for_a_month_and_tells_nothing(void **state)
+static void reuses_healthy_rows_unused_for_a_month(void **state)
 {
 	struct bench *b = *state;
 
@@ -399,7 +399,7 @@ static void forgets_what_was_not_used_for_a_month_and_tells_nothing(void **state
 }
 
 /* A killed agent leaves rows; the next one rebuilds its index from them. */
-static void rows_outlive_an_agent(void **state)
+static void rows_survive_an_agent(void **state)
 {
 	struct bench *b = *state;
 
@@ -419,7 +419,7 @@ static void rows_outlive_an_agent(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void the_first_after_a_failure_is_watched(void **state)
+static void the_first_request_after_a_failure_is_watched(void **state)
 {
 	struct bench *b = *state;
 
@@ -434,7 +434,7 @@ static void the_first_after_a_failure_is_watched(void **state)
 	assert_true(bench_look(b).watch);
 }
 
-static void remembers_when_it_was_used_and_served(void **state)
+static void remembers_the_last_use_and_the_last_success(void **state)
 {
 	struct bench *b = *state;
 
@@ -450,31 +450,31 @@ static void remembers_when_it_was_used_and_served(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_row_that_is_not_there_is_healthy),
+		TEST(a_missing_row_is_healthy),
 		TEST(opens_at_the_threshold),
 		TEST(a_threshold_of_zero_never_opens),
 		TEST(a_success_begins_the_count_anew),
-		TEST(what_is_no_failure_neither_counts_nor_interrupts),
+		TEST(other_results_neither_count_nor_reset_failures),
 		TEST(stays_open_for_exactly_the_recovery_time),
 		TEST(half_open_lets_as_many_trials_as_are_set),
 		TEST(a_trials_success_closes),
 		TEST(a_trials_failure_opens_again),
-		TEST(a_trial_that_never_answers_locks_nothing),
-		TEST(a_trial_that_tells_nothing_gives_its_permit_back),
+		TEST(a_trial_without_an_end_gives_its_permit_back),
+		TEST(a_trial_without_a_result_gives_its_permit_back),
 		TEST(one_request_has_one_permit),
-		TEST(who_was_let_out_before_does_not_half_open),
-		TEST(a_last_resorts_failure_is_no_news_and_its_success_closes),
-		TEST(results_of_before_change_nothing),
-		TEST(ten_answers_to_one_failure_count_once),
+		TEST(an_earlier_request_does_not_half_open),
+		TEST(a_failed_last_resort_changes_nothing_and_its_success_closes),
+		TEST(results_of_an_older_generation_change_nothing),
+		TEST(ten_results_of_one_failure_count_once),
 		TEST(another_epoch_clears_everything),
-		TEST(a_row_that_was_cleared_just_now_is_not_forgotten),
+		TEST(a_row_cleared_just_now_is_not_reused),
 		TEST(the_upstreams_own_limits_count_until_they_reset),
 		TEST(kinds_of_one_id_are_different_rows),
-		TEST(a_full_table_is_counted_and_leaves_the_new_one_healthy),
-		TEST(forgets_what_was_not_used_for_a_month_and_tells_nothing),
-		TEST(rows_outlive_an_agent),
-		TEST(the_first_after_a_failure_is_watched),
-		TEST(remembers_when_it_was_used_and_served),
+		TEST(without_a_free_row_a_subject_is_healthy_and_counted),
+		TEST(reuses_healthy_rows_unused_for_a_month),
+		TEST(rows_survive_an_agent),
+		TEST(the_first_request_after_a_failure_is_watched),
+		TEST(remembers_the_last_use_and_the_last_success),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

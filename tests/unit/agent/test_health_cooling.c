@@ -72,7 +72,7 @@ static void only_the_operator_lifts_a_suspension(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void a_success_leads_down_to_the_ground(void **state)
+static void a_success_ends_the_ladder(void **state)
 {
 	struct bench *b = *state;
 
@@ -89,7 +89,7 @@ static void a_success_leads_down_to_the_ground(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void an_outage_of_the_upstream_suspends_nobody(void **state)
+static void an_outage_of_the_upstream_suspends_no_account(void **state)
 {
 	static const enum result_class classes[] = {
 		RESULT_SERVER, RESULT_OVERLOAD, RESULT_NETWORK, RESULT_BURST};
@@ -107,7 +107,7 @@ static void an_outage_of_the_upstream_suspends_nobody(void **state)
 	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
-static void what_a_probe_meets_does_not_shorten_a_step(void **state)
+static void a_probe_does_not_shorten_a_cool_down(void **state)
 {
 	struct bench *b = *state;
 
@@ -134,7 +134,7 @@ static void the_first_refusal_of_a_renewable_credential_costs_its_renewal(void *
 	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
-static void a_new_credential_lifts_what_the_old_one_earned(void **state)
+static void a_new_credential_ends_the_old_ones_cool_down(void **state)
 {
 	struct bench *b = *state;
 
@@ -149,7 +149,7 @@ static void a_new_credential_lifts_what_the_old_one_earned(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_LOGIN);
 }
 
-static void credentials_refused_one_after_the_other_climb(void **state)
+static void refused_credentials_in_a_row_climb(void **state)
 {
 	struct bench *b = *state;
 
@@ -178,7 +178,7 @@ static void a_credential_that_cannot_be_renewed_climbs_at_once(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 }
 
-static void a_credential_of_before_is_not_blamed_on_the_present_one(void **state)
+static void an_old_credentials_refusal_does_not_count(void **state)
 {
 	static const uint8_t id[16] = {1};
 	struct bench *b = *state;
@@ -242,7 +242,7 @@ static void jitter_adds_at_most_a_quarter(void **state)
 	assert_in_range(high, 1240, 1250);
 }
 
-static void retry_after_is_obeyed_to_the_moment(void **state)
+static void retry_after_is_obeyed_exactly(void **state)
 {
 	struct bench *b = *state;
 
@@ -256,7 +256,7 @@ static void retry_after_is_obeyed_to_the_moment(void **state)
 
 /* --- windows --- */
 
-static void a_window_lasts_until_exactly_then(void **state)
+static void a_window_lasts_exactly(void **state)
 {
 	struct bench *b = *state;
 
@@ -266,7 +266,7 @@ static void a_window_lasts_until_exactly_then(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void nothing_late_shortens_a_window(void **state)
+static void a_late_result_does_not_shorten_a_window(void **state)
 {
 	struct bench *b = *state;
 	uint32_t before = bench_enter(b, 1);
@@ -297,7 +297,7 @@ static void a_success_under_a_window_ends_it(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void of_several_standings_the_longest_is_told(void **state)
+static void reports_the_standing_that_lasts_longest(void **state)
 {
 	struct bench *b = *state;
 
@@ -334,7 +334,7 @@ static void suspicion_doubles_up_to_half_a_minute(void **state)
 
 /* --- probes --- */
 
-static void a_probes_answer_ends_what_keeps_it_away(void **state)
+static void a_probes_answer_ends_suspicion_and_cool_down(void **state)
 {
 	struct bench *b = *state;
 
@@ -371,7 +371,7 @@ static void a_probes_success_puts_on_probation(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void suspicion_goes_on_doubling_until_real_work_is_answered(void **state)
+static void suspicion_doubles_until_a_real_request_is_answered(void **state)
 {
 	struct bench *b = *state;
 
@@ -386,7 +386,7 @@ static void suspicion_goes_on_doubling_until_real_work_is_answered(void **state)
 	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_SUSPECT_MIN_MS);
 }
 
-static void what_turned_out_to_be_the_way_out_is_excused(void **state)
+static void a_suspicion_that_the_egress_explains_ends(void **state)
 {
 	struct bench *b = *state;
 
@@ -400,7 +400,7 @@ static void what_turned_out_to_be_the_way_out_is_excused(void **state)
 	assert_lasts(b, BOARD_STANDING_BURST, HEALTH_BURST_MIN_MS);
 }
 
-static void who_was_passed_over_rests_until_the_client_is_back(void **state)
+static void an_account_passed_over_is_avoided_until_the_client_retries(void **state)
 {
 	struct bench *b = *state;
 
@@ -426,7 +426,7 @@ static void a_probes_success_ends_no_window_and_no_burst(void **state)
 	assert_lasts(b, BOARD_STANDING_BURST, 2 * HEALTH_BURST_MIN_MS);
 }
 
-static void a_probes_denial_counts_only_with_others(void **state)
+static void a_probes_denial_counts_only_after_other_failures(void **state)
 {
 	struct bench *b = *state;
 
@@ -449,30 +449,30 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(refusals_in_a_row_climb_the_ladder),
 		TEST(only_the_operator_lifts_a_suspension),
-		TEST(a_success_leads_down_to_the_ground),
-		TEST(an_outage_of_the_upstream_suspends_nobody),
-		TEST(what_a_probe_meets_does_not_shorten_a_step),
+		TEST(a_success_ends_the_ladder),
+		TEST(an_outage_of_the_upstream_suspends_no_account),
+		TEST(a_probe_does_not_shorten_a_cool_down),
 		TEST(the_first_refusal_of_a_renewable_credential_costs_its_renewal),
-		TEST(a_new_credential_lifts_what_the_old_one_earned),
-		TEST(credentials_refused_one_after_the_other_climb),
+		TEST(a_new_credential_ends_the_old_ones_cool_down),
+		TEST(refused_credentials_in_a_row_climb),
 		TEST(a_credential_that_cannot_be_renewed_climbs_at_once),
-		TEST(a_credential_of_before_is_not_blamed_on_the_present_one),
+		TEST(an_old_credentials_refusal_does_not_count),
 		TEST(a_new_credential_helps_no_account_that_was_denied),
 		TEST(bursts_double_up_to_a_minute),
 		TEST(jitter_adds_at_most_a_quarter),
-		TEST(retry_after_is_obeyed_to_the_moment),
-		TEST(a_window_lasts_until_exactly_then),
-		TEST(nothing_late_shortens_a_window),
+		TEST(retry_after_is_obeyed_exactly),
+		TEST(a_window_lasts_exactly),
+		TEST(a_late_result_does_not_shorten_a_window),
 		TEST(a_success_under_a_window_ends_it),
-		TEST(of_several_standings_the_longest_is_told),
+		TEST(reports_the_standing_that_lasts_longest),
 		TEST(suspicion_doubles_up_to_half_a_minute),
-		TEST(a_probes_answer_ends_what_keeps_it_away),
+		TEST(a_probes_answer_ends_suspicion_and_cool_down),
 		TEST(a_probes_success_puts_on_probation),
-		TEST(suspicion_goes_on_doubling_until_real_work_is_answered),
-		TEST(what_turned_out_to_be_the_way_out_is_excused),
-		TEST(who_was_passed_over_rests_until_the_client_is_back),
+		TEST(suspicion_doubles_until_a_real_request_is_answered),
+		TEST(a_suspicion_that_the_egress_explains_ends),
+		TEST(an_account_passed_over_is_avoided_until_the_client_retries),
 		TEST(a_probes_success_ends_no_window_and_no_burst),
-		TEST(a_probes_denial_counts_only_with_others),
+		TEST(a_probes_denial_counts_only_after_other_failures),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

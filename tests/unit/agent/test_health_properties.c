@@ -69,7 +69,7 @@ static void tell_failure(uint64_t seed, struct healths_events *list)
 	fail_msg("seed %" PRIu64 ": %s", seed, ok ? "not seen again" : failure);
 }
 
-static void any_sequence_is_judged_as_the_rules_say(void **state)
+static void any_sequence_matches_the_model(void **state)
 {
 	struct healths_events list = {malloc(sizeof(struct healths_event) * LIST_EVENTS), 0, 0};
 	struct sum sum = {0};
@@ -96,7 +96,7 @@ static void any_sequence_is_judged_as_the_rules_say(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_sequence_is_judged_as_the_rules_say),
+		cmocka_unit_test(any_sequence_matches_the_model),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,7 @@ static void an_error_of_the_upstream_blames_the_account(void **state)
 	assert_int_equal(backend_circuit(s), CIRCUIT_CLOSED);
 }
 
-static void a_connection_that_fails_blames_the_way_out(void **state)
+static void a_failed_connection_blames_the_egress(void **state)
 {
 	struct scene *s = *state;
 
@@ -158,7 +158,7 @@ static void a_client_that_leaves_blames_nobody(void **state)
 	assert_false(s->crowd.v.watch);
 }
 
-static void records_of_before_count_for_nothing(void **state)
+static void records_of_an_older_generation_do_not_count(void **state)
 {
 	struct scene *s = *state;
 
@@ -176,7 +176,7 @@ static void records_of_before_count_for_nothing(void **state)
 	assert_int_equal(board_get(&shown(s)->results[RESULT_SERVER]), 10);
 }
 
-static void a_refused_credential_calls_control(void **state)
+static void a_refused_credential_asks_control_to_act(void **state)
 {
 	struct scene *s = *state;
 
@@ -195,7 +195,7 @@ static void a_refused_credential_calls_control(void **state)
 	assert_int_equal(board_get(&account->standing), BOARD_STANDING_USABLE);
 }
 
-static void an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe(void **state)
+static void an_attempt_without_a_known_result_makes_its_account_suspect(void **state)
 {
 	struct scene *s = *state;
 	struct statefile_lease before;
@@ -221,7 +221,7 @@ static void an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe(void **state
 	assert_int_equal(board_get(&failed->wants_probe_ms), 0);
 }
 
-static void a_connection_of_a_probe_that_fails_blames_the_way_out(void **state)
+static void a_probes_failed_connection_blames_the_egress(void **state)
 {
 	struct scene *s = *state;
 
@@ -252,7 +252,7 @@ static void head_and_record_of_one_answer_count_once(void **state)
 	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
 }
 
-static void unknown_accounts_and_backends_are_nothing(void **state)
+static void unknown_accounts_and_backends_are_ignored(void **state)
 {
 	struct scene *s = *state;
 
@@ -273,7 +273,7 @@ static void unknown_accounts_and_backends_are_nothing(void **state)
 		2);
 }
 
-static void an_answer_of_no_known_class_is_counted(void **state)
+static void an_unclassified_answer_is_counted(void **state)
 {
 	struct scene *s = *state;
 
@@ -290,15 +290,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_error_of_the_upstream_blames_the_account),
-		TEST(a_connection_that_fails_blames_the_way_out),
+		TEST(a_failed_connection_blames_the_egress),
 		TEST(a_client_that_leaves_blames_nobody),
-		TEST(records_of_before_count_for_nothing),
-		TEST(a_refused_credential_calls_control),
-		TEST(an_attempt_that_nobody_saw_is_suspect_and_wants_a_probe),
-		TEST(a_connection_of_a_probe_that_fails_blames_the_way_out),
+		TEST(records_of_an_older_generation_do_not_count),
+		TEST(a_refused_credential_asks_control_to_act),
+		TEST(an_attempt_without_a_known_result_makes_its_account_suspect),
+		TEST(a_probes_failed_connection_blames_the_egress),
 		TEST(head_and_record_of_one_answer_count_once),
-		TEST(unknown_accounts_and_backends_are_nothing),
-		TEST(an_answer_of_no_known_class_is_counted),
+		TEST(unknown_accounts_and_backends_are_ignored),
+		TEST(an_unclassified_answer_is_counted),
 	};
 	log_init("test", LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,7 +202,7 @@ static void assert_whole_or_not_at_all(const struct diary *d, int64_t more, int6
 		assert_true(more == 0 && held == 0);
 }
 
-static void a_killed_agent_leaves_each_request_counted_whole_or_not_at_all(void **state)
+static void a_killed_agent_leaves_each_request_counted_completely_or_not_at_all(void **state)
 {
 	struct scene s = {.rng = 1};
 	struct diary *d = s.diary = mmap(
@@ -253,7 +253,8 @@ static void a_killed_agent_leaves_each_request_counted_whole_or_not_at_all(void 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_killed_agent_leaves_each_request_counted_whole_or_not_at_all),
+		cmocka_unit_test(
+			a_killed_agent_leaves_each_request_counted_completely_or_not_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static struct waiter *add(struct room *r, uint32_t n, uint32_t tenant, int64_t s
 	return room_add(r, &q, tenant, &seat);
 }
 
-static void keeps_what_it_is_given_in_storage_of_its_own(void **state)
+static void keeps_a_copy_of_the_request(void **state)
 {
 	struct room r;
 	char key[] = "rk_something";
@@ -47,7 +47,7 @@ static void keeps_what_it_is_given_in_storage_of_its_own(void **state)
 	room_fini(&r);
 }
 
-static void the_longest_waiting_of_a_tenant_comes_first(void **state)
+static void a_tenants_oldest_request_comes_first(void **state)
 {
 	struct room r;
 
@@ -121,7 +121,7 @@ static void has_a_bound_for_each_tenant_and_for_all(void **state)
 	room_fini(&r);
 }
 
-static void refuses_texts_beyond_its_bound_and_loses_no_place(void **state)
+static void refuses_texts_that_are_too_long_and_keeps_the_place_free(void **state)
 {
 	static char path[ROOM_TEXT_MAX + 1];
 	struct decide_request q = request(1, 0);
@@ -140,7 +140,7 @@ static void refuses_texts_beyond_its_bound_and_loses_no_place(void **state)
 	room_fini(&r);
 }
 
-static void knows_who_waits_for_what(void **state)
+static void knows_whether_requests_wait_for_a_reason(void **state)
 {
 	struct room r;
 
@@ -163,7 +163,7 @@ static void knows_who_waits_for_what(void **state)
 	room_fini(&r);
 }
 
-static void a_connection_takes_its_own_along_and_nobody_else(void **state)
+static void a_closed_connection_removes_only_its_requests(void **state)
 {
 	struct room r;
 	int one, other;
@@ -187,13 +187,13 @@ static void a_connection_takes_its_own_along_and_nobody_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_what_it_is_given_in_storage_of_its_own),
-		cmocka_unit_test(the_longest_waiting_of_a_tenant_comes_first),
+		cmocka_unit_test(keeps_a_copy_of_the_request),
+		cmocka_unit_test(a_tenants_oldest_request_comes_first),
 		cmocka_unit_test(tenants_take_turns),
 		cmocka_unit_test(has_a_bound_for_each_tenant_and_for_all),
-		cmocka_unit_test(refuses_texts_beyond_its_bound_and_loses_no_place),
-		cmocka_unit_test(knows_who_waits_for_what),
-		cmocka_unit_test(a_connection_takes_its_own_along_and_nobody_else),
+		cmocka_unit_test(refuses_texts_that_are_too_long_and_keeps_the_place_free),
+		cmocka_unit_test(knows_whether_requests_wait_for_a_reason),
+		cmocka_unit_test(a_closed_connection_removes_only_its_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static void an_unused_account_has_the_best_score(void **state)
 	assert_true(is_near(s.score, 1) && is_near(s.risk, 0) && is_near(s.usage, 0));
 }
 
-static void the_fullest_limit_counts(void **state)
+static void the_most_used_limit_counts(void **state)
 {
 	const struct snapshot_limits limits = {.rpm = 10, .daily = 1000, .concurrency = 4};
 
@@ -61,7 +61,7 @@ static void load_counts_without_a_limit_too(void **state)
 	assert_true(is_near(score_of(&none, 9, 8, 0).usage, 0));
 }
 
-static void failures_are_a_risk_and_never_make_a_score_nothing(void **state)
+static void failures_are_a_risk_and_a_score_is_never_zero(void **state)
 {
 	const struct snapshot_limits limits = {.rpm = 1, .concurrency = 1};
 
@@ -76,9 +76,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_unused_account_has_the_best_score),
-		cmocka_unit_test(the_fullest_limit_counts),
+		cmocka_unit_test(the_most_used_limit_counts),
 		cmocka_unit_test(load_counts_without_a_limit_too),
-		cmocka_unit_test(failures_are_a_risk_and_never_make_a_score_nothing),
+		cmocka_unit_test(failures_are_a_risk_and_a_score_is_never_zero),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static void a_child_that_serves_is_started_at_once(void **state)
 		assert_int_equal(supervise_delay_ms(&s, true, now), 0);
 }
 
-static void a_child_that_never_serves_waits_longer_and_longer(void **state)
+static void the_delay_grows_for_a_child_that_never_serves(void **state)
 {
 	struct supervise s;
 	int64_t last = 0;
@@ -39,7 +39,7 @@ static void a_child_that_never_serves_waits_longer_and_longer(void **state)
 	assert_int_equal(supervise_delay_ms(&s, false, 200), SUPERVISE_DELAY_MIN_MS);
 }
 
-static void a_pause_earns_restarts_up_to_the_burst(void **state)
+static void a_quiet_time_earns_restarts_up_to_the_burst(void **state)
 {
 	struct supervise s;
 	int64_t now = 0;
@@ -85,7 +85,7 @@ static void a_clock_that_goes_back_earns_nothing(void **state)
 	assert_int_equal(supervise_delay_ms(&s, true, 1000000 + SUPERVISE_REFILL_MS), 0);
 }
 
-static void failed_starts_double_the_wait_to_its_maximum(void **state)
+static void failed_starts_double_the_delay_up_to_its_maximum(void **state)
 {
 	struct supervise s;
 	int64_t expected = SUPERVISE_DELAY_MIN_MS;
@@ -107,11 +107,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_serves_is_started_at_once),
-		cmocka_unit_test(a_child_that_never_serves_waits_longer_and_longer),
-		cmocka_unit_test(a_pause_earns_restarts_up_to_the_burst),
+		cmocka_unit_test(the_delay_grows_for_a_child_that_never_serves),
+		cmocka_unit_test(a_quiet_time_earns_restarts_up_to_the_burst),
 		cmocka_unit_test(a_part_of_a_second_is_not_lost),
 		cmocka_unit_test(a_clock_that_goes_back_earns_nothing),
-		cmocka_unit_test(failed_starts_double_the_wait_to_its_maximum),
+		cmocka_unit_test(failed_starts_double_the_delay_up_to_its_maximum),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

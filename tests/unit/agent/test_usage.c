@@ -43,7 +43,7 @@ static void kinds_do_not_share_rows(void **state)
 	usages_fini(&u);
 }
 
-static void windows_end_on_their_own(void **state)
+static void windows_end_by_time(void **state)
 {
 	struct statefile_usage row = {0};
 
@@ -56,7 +56,7 @@ static void windows_end_on_their_own(void **state)
 	assert_counts(&row, NOW_MS + 1000, 1, 2, 2);
 }
 
-static void a_clock_set_back_goes_on_in_the_window_it_had_reached(void **state)
+static void a_clock_set_back_continues_in_the_window_it_had_reached(void **state)
 {
 	struct statefile_usage row = {0};
 
@@ -67,7 +67,7 @@ static void a_clock_set_back_goes_on_in_the_window_it_had_reached(void **state)
 	assert_counts(&row, NOW_MS, 2, 2, 2);
 }
 
-static void gives_back_only_what_has_not_ended(void **state)
+static void gives_back_only_in_windows_that_have_not_ended(void **state)
 {
 	struct statefile_usage row = {0};
 
@@ -83,7 +83,7 @@ static void gives_back_only_what_has_not_ended(void **state)
 	assert_counts(&row, NOW_MS + 1000, 0, 0, 0);
 }
 
-static void forgets_other_months_without_slots_when_full(void **state)
+static void reuses_rows_of_other_months_without_slots_when_full(void **state)
 {
 	struct statefile_usage rows[2] = {0};
 	struct usages u;
@@ -104,7 +104,7 @@ static void forgets_other_months_without_slots_when_full(void **state)
 }
 
 /* Shrunk from the property test: a tenant and its account shared one row. */
-static void a_row_just_looked_up_is_not_given_to_another(void **state)
+static void a_row_just_looked_up_is_not_reused(void **state)
 {
 	struct statefile_usage rows[1] = {0};
 	struct usages u;
@@ -119,7 +119,7 @@ static void a_row_just_looked_up_is_not_given_to_another(void **state)
 	usages_fini(&u);
 }
 
-static void another_agent_takes_rows_over_and_drops_doubles(void **state)
+static void a_new_agent_takes_rows_over_and_drops_duplicates(void **state)
 {
 	struct statefile_usage rows[4] = {0};
 	struct usages u;
@@ -144,12 +144,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds_do_not_share_rows),
-		cmocka_unit_test(windows_end_on_their_own),
-		cmocka_unit_test(a_clock_set_back_goes_on_in_the_window_it_had_reached),
-		cmocka_unit_test(gives_back_only_what_has_not_ended),
-		cmocka_unit_test(forgets_other_months_without_slots_when_full),
-		cmocka_unit_test(a_row_just_looked_up_is_not_given_to_another),
-		cmocka_unit_test(another_agent_takes_rows_over_and_drops_doubles),
+		cmocka_unit_test(windows_end_by_time),
+		cmocka_unit_test(a_clock_set_back_continues_in_the_window_it_had_reached),
+		cmocka_unit_test(gives_back_only_in_windows_that_have_not_ended),
+		cmocka_unit_test(reuses_rows_of_other_months_without_slots_when_full),
+		cmocka_unit_test(a_row_just_looked_up_is_not_reused),
+		cmocka_unit_test(a_new_agent_takes_rows_over_and_drops_duplicates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
