@@ -374,7 +374,7 @@ static void set_derived(struct config_text *text, const char *directory, const c
 		snprintf(text->s, sizeof(text->s), "%.900s/%s", directory, name);
 }
 
-/* abns names are global in a network namespace: two instances must not meet (HAPROXY.md 27). */
+/* abns names are global in a network namespace: two instances must not meet. */
 static void derive(struct config *c)
 {
 	if (!c->spop_listen.s[0]) {

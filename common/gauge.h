@@ -1,6 +1,6 @@
 /*
  * The gauge: HAProxy's count of requests in progress, one row per `tenant|key|account`
- * (docs/PROTOCOL.md, end records). Control reads it from every HAProxy process and hands it to the
+ * (docs/PROTOCOL.md, the gauge). Control reads it from every HAProxy process and hands it to the
  * agent in a sealed memfd: a head, then the rows.
  */
 #ifndef RELAY_COMMON_GAUGE_H

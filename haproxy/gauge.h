@@ -1,6 +1,6 @@
 /*
  * Reads which requests HAProxy has in progress: the stick table `relay-track` of every worker, old
- * ones too (docs/PROTOCOL.md, end records). Blocking; each question has a time limit.
+ * ones too (docs/PROTOCOL.md, the gauge). Blocking; each question has a time limit.
  */
 #ifndef RELAY_HAPROXY_GAUGE_H
 #define RELAY_HAPROXY_GAUGE_H

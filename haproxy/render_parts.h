@@ -28,7 +28,7 @@
 
 /*
  * HAProxy can retry a request only if the whole request fits in one buffer; most do. The reserve lets
- * rules write a long credential: with 1024 bytes HAProxy answers 500 (docs/HAPROXY-NOTES.md, buffers).
+ * rules write a long credential: with 1024 bytes HAProxy answers 500 (docs/HAPROXY-NOTES.md, failover).
  */
 #define RENDER_BUFSIZE 163840
 #define RENDER_MAXREWRITE 16384

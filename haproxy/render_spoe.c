@@ -130,7 +130,7 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 
 /*
  * `option async` stays on although the agent never announces it: HAProxy offers it only in the versions
- * where pipelining is always safe (docs/HAPROXY-NOTES.md, pipelining).
+ * where pipelining is always safe (docs/HAPROXY-NOTES.md, SPOE).
  */
 int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtext *e)
 {
