@@ -1,4 +1,4 @@
-# Debian's libraries, each as one target. Found here once, linked only by the folder that uses it.
+# Debian's libraries, each as one target. Only the folder that uses a library links it.
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 
@@ -23,7 +23,7 @@ find_path(RELAY_EV_INCLUDE ev.h REQUIRED)
 add_library(relay_ev INTERFACE)
 target_link_libraries(relay_ev INTERFACE "${RELAY_EV_LIBRARY}")
 target_include_directories(relay_ev SYSTEM INTERFACE "${RELAY_EV_INCLUDE}")
-# Only the names of libev 4.
+# Hides the names of libev 3.
 target_compile_definitions(relay_ev INTERFACE EV_COMPAT3=0)
 
 if(BUILD_TESTING)

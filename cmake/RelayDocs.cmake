@@ -35,6 +35,6 @@ install(FILES "${relay_docs}/spoa-relay.8" DESTINATION "${CMAKE_INSTALL_MANDIR}/
 install(FILES "${relay_docs}/relayadm.bash"
 	DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME relayadm)
 
-# For the machines beside this one: HAProxy's drop-in, and the configuration of a remote egress node.
+# For other machines: HAProxy's drop-in, and the configuration of a remote egress node.
 install(FILES "${CMAKE_SOURCE_DIR}/haproxy/spoa-relay.conf" "${CMAKE_SOURCE_DIR}/haproxy/egress-node.cfg"
 	DESTINATION "${CMAKE_INSTALL_DATADIR}/spoa-relay")

@@ -1,4 +1,4 @@
-# Warnings, hardening and instrumentation, as one interface target that every own target links.
+# Warnings, hardening and instrumentation, as one interface target that every target of the project links.
 include(CheckCCompilerFlag)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)

@@ -17,7 +17,7 @@ function(relay_glob ret)
 endfunction()
 
 # relay_folder(path [RECURSE] [EXCEPT regex] NEEDS targets...): static library relay_<path>, slashes as
-# underscores, or an INTERFACE library as long as the folder has no source.
+# underscores, or an INTERFACE library if the folder has no source.
 function(relay_folder path)
 	cmake_parse_arguments(ARG "RECURSE" "EXCEPT" "NEEDS" ${ARGN})
 	set(recurse "")
@@ -37,8 +37,8 @@ function(relay_folder path)
 	endif()
 endfunction()
 
-# relay_program(name SOURCES globs... NEEDS targets...): an installed program, left out as long as its
-# main file does not exist.
+# relay_program(name SOURCES globs... NEEDS targets...): an installed program; skipped if its main
+# file does not exist.
 function(relay_program name)
 	cmake_parse_arguments(ARG "" "" "SOURCES;NEEDS" ${ARGN})
 	list(GET ARG_SOURCES 0 main)

@@ -1,4 +1,4 @@
-# RELAY_VERSION for common/ only: the project's version and what git says, if there is a git.
+# RELAY_VERSION for common/ only: the project's version and the git revision, if there is one.
 set(RELAY_VERSION_TEXT "${PROJECT_VERSION}")
 find_package(Git QUIET)
 if(Git_FOUND)

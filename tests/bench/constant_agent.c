@@ -1,6 +1,6 @@
 /*
- * The yardstick: the least an SPOE agent can do. It answers every NOTIFY with the same few variables
- * without reading a single argument. Usage: constant_agent ABNS_NAME BACKEND BEARER
+ * The reference: the least work of an SPOE agent. It answers every NOTIFY with the same few variables
+ * and reads no argument. Usage: constant_agent ABNS_NAME BACKEND BEARER
  */
 #include "common/address.h"
 #include "common/seam.h"
@@ -54,7 +54,7 @@ static void close_connection(struct ev_loop *loop, struct connection *c)
 	free(c);
 }
 
-/* False: nothing more is to be said on this connection. */
+/* False: the connection is finished. */
 static int step(struct connection *c, struct spoe_writer *out)
 {
 	struct slice in = {c->in, c->n};

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""An upstream that counts: how many requests of each credential it has in flight, and how many at most. It counts in
-the callbacks of the connections themselves, so that an end is seen before what arrived after it.
-GET or POST anything?ms=N&parts=N: headers after `before` ms, then `parts` pieces `ms` apart. GET /counts: the counts."""
+"""An upstream that counts, for each credential, the requests in flight and their peak. It counts in the callbacks of
+the connections, so that it sees the end of a request before a later arrival.
+GET or POST anything?ms=N&parts=N: headers after `before` ms, then `parts` pieces `ms` apart. GET /counts: the
+counts."""
 import asyncio
 import json
 import urllib.parse

@@ -1,16 +1,17 @@
 #!/usr/bin/python3
-"""An upstream that fails as told, for each credential on its own, and keeps a book: counts by credential and source
-address of everything, rows of the first requests only. It answers in the callbacks of the connections, so that tens of
-thousands of requests cost seconds.
+"""An upstream that fails as configured, for each credential, and keeps a book: counts of all requests by credential and
+source address, rows of the first requests only. It answers in the callbacks of the connections, so that tens of
+thousands of requests take seconds.
 
 --control: POST /behaviours {CREDENTIAL: BEHAVIOUR, ...}, GET /requests, GET /counts, DELETE /book, DELETE /behaviours.
-A BEHAVIOUR is {"do": WHAT, ...}, or a list of such of which each request takes one by chance; no behaviour is ok.
+A BEHAVIOUR is {"do": ACTION, ...}, or a list of behaviours from which each request takes one at random; the default is
+ok.
   do      ok, answer, close (before any answer), half (in the middle of the head), cut (in the middle of the body),
           rubbish, hang
   status, headers, body      of answer; headers is a list of pairs, body any JSON
-  times   so many requests only, then ok; share: this part of them, 0 to 1; method: requests of this method only
-  early   before the request's body was read; delay: seconds before the answer
-  pause   of answer: seconds between its head and its body
+  times   for this number of requests, then ok; share: for this share, 0 to 1; method: for this method only
+  early   before the request's body is read; delay: seconds before the answer
+  pause   of answer: seconds between head and body
 """
 import argparse
 import asyncio
@@ -34,7 +35,7 @@ class Book:
         self.rows, self.counts = [], {}
 
     def add(self, row):
-        """By credential: how many, from where, what was done with them, how many at once at most, when the last."""
+        """By credential: total, sources, actions, peak of concurrent requests, time of the last one."""
         row["time"] = time.monotonic()
         count = self.counts.setdefault(row["token"], {
             "total": 0, "sources": {}, "did": {}, "methods": {}, "now": 0, "most": 0, "last": 0})
@@ -67,7 +68,7 @@ class Behaviours:
             self.of[token] = said if isinstance(said, list) else [said]
 
     def choose(self, token, method):
-        """What to do with this request, as a behaviour."""
+        """The behaviour for this request."""
         some = [b for b in self.of.get(token, ()) if b.get("method", method) == method and b.get("times", 1) > 0]
         if not some:
             return {"do": "ok"}
@@ -110,7 +111,7 @@ class Connection(asyncio.Protocol):
         self.data += data
         while self.data and not self.transport.is_closing():
             if self.left:
-                self.take()  # also what is left of a body that was answered early
+                self.take()  # also the rest of a body that was answered early
             elif self.row or not self.begin():
                 return  # the next request waits for the end of this one
 
@@ -183,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def do_answer(self):
         status = self.does["status"]
-        said = self.does.get("body", {"error": {"message": f"status {status} as told", "code": "as_told"}})
+        said = self.does.get("body", {"error": {"message": f"status {status} as configured", "code": "as_told"}})
         self.write(status, self.does.get("headers", ()), json.dumps(said).encode(), self.does.get("pause", 0))
 
     def do_close(self):
@@ -231,7 +232,7 @@ async def control(reader, writer, book, behaviours):
 
 
 async def main():
-    parser = argparse.ArgumentParser(description="an upstream that fails as told")
+    parser = argparse.ArgumentParser(description="an upstream that fails as configured")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
     parser.add_argument("--control", default="127.0.0.1:0", metavar="HOST:PORT")
     parser.add_argument("--seed", type=int, default=1)

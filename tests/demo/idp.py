@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A fake identity provider: POST /oauth/token with rotating single-use refresh tokens, families that are revoked when
-a spent token comes back, an optional grace, and faults. Its book says what became of every use of every token.
+"""A fake identity provider: POST /oauth/token with rotating single-use refresh tokens, revocation of a family when a
+spent token is used again, an optional grace, and faults. Its book has the outcome of every use of every token.
 On --control: GET /state, GET /count, POST /family, /faults, /off, /revoke, /rotate; bodies and answers are JSON.
 Standard library only."""
 import argparse
@@ -18,10 +18,10 @@ import time
 
 from upstream import HEAD_MAX, Answer, Gone, listen, read_body, read_head, wants_close
 
-# What can happen to a use. "before" and "after" say on which side of the exchange, which cannot be undone.
+# Faults of a use. "before" and "after" refer to the exchange, which cannot be undone.
 FAULTS = ("lost", "reset", "cut", "cut-chunked", "error-before", "error-after", "late-before", "late-after", "rubbish",
           "slow", "off", "refused-before")
-TIDY_S = 5.0  # how long the peer's kernel may take to acknowledge a reply
+TIDY_S = 5.0  # longest time until the peer's kernel acknowledges a reply
 USES_MAX = 200000
 
 
@@ -32,7 +32,7 @@ def jwt(claims):
 
 
 class Family:
-    """The tokens that descend from one login. tokens[-1] is the only one that is not spent."""
+    """The tokens of one login. Only tokens[-1] is unspent."""
 
     def __init__(self, number, wishes):
         self.name = f"f{number}"
@@ -41,13 +41,13 @@ class Family:
         self.rotates = bool(wishes.get("rotates", True))
         self.errors = wishes.get("errors", "codex")
         self.client_id = wishes.get("client_id")
-        self.revoked = None  # why
+        self.revoked = None  # the reason
         self.next_faults = []
         self.tokens, self.spent_at, self.replies = [], [], []
         self.reply = self.mint(float(wishes.get("first_lifetime", self.lifetime)))
 
     def mint(self, lifetime):
-        """A reply with an access token, and where tokens rotate, the next refresh token."""
+        """A reply with an access token and, if tokens rotate, the next refresh token."""
         now = time.time()
         claims = {"sub": self.name, "n": len(self.tokens), "iat": int(now), "exp": int(now + lifetime)}
         reply = {"id_token": jwt({**claims, "aud": "id"}), "access_token": jwt(claims)}
@@ -88,7 +88,7 @@ def claims_of(token):
 
 
 class Book:
-    """Families, uses in the order of their arrival, and the faults to come."""
+    """Families, uses in order of arrival, and planned faults."""
 
     def __init__(self):
         self.families, self.by_token, self.uses = {}, {}, []
@@ -136,7 +136,7 @@ class Book:
         return reply
 
     def violations(self):
-        """Uses of a token that an earlier use had settled, or while one was under way."""
+        """Uses of a token that an earlier use had settled, or that was in use at the same time."""
         settled, last, found = {}, {}, []
         for use in self.uses:
             key = (use["family"], use["token"])
@@ -165,7 +165,7 @@ REFUSALS = {
 
 
 def refusal(use, family):
-    """As Codex' provider says it, or as RFC 6749 section 5.2 does."""
+    """In the form of Codex's provider, or of RFC 6749 section 5.2."""
     shape = family.errors if family else "rfc"
     status, code = REFUSALS[shape].get(use["outcome"], (400, "invalid_grant"))
     if shape == "rfc":
@@ -174,7 +174,7 @@ def refusal(use, family):
 
 
 class Peer:
-    """The other end of one connection, watched while an answer is made."""
+    """The client of a connection, watched during the answer."""
 
     def __init__(self, reader, writer, use):
         self.writer, self.answer, self.use = writer, Answer(writer), use
@@ -187,14 +187,14 @@ class Peer:
         return False
 
     async def pause(self, seconds):
-        """The whole of it, even when the peer leaves: the exchange happens all the same."""
+        """Pauses for the whole time, even if the client leaves: the exchange still happens."""
         until = time.monotonic() + seconds
         await asyncio.wait({self.watch}, timeout=seconds)
         self.gone()
         await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def acknowledged(self):
-        """Whether the peer's kernel has all that was written (SIOCOUTQ)."""
+        """True if the client's kernel has received all data (SIOCOUTQ)."""
         transport, sock = self.writer.transport, self.writer.get_extra_info("socket")
         deadline = time.monotonic() + TIDY_S
         while not self.use["left_at"] and not transport.is_closing() and time.monotonic() < deadline:
@@ -259,7 +259,7 @@ async def send_reset(peer, fault, status, body):
 
 SENDERS = {"lost": send_nothing, "reset": send_reset, "cut": send_cut, "cut-chunked": send_cut_chunks,
            "error-after": send_error, "late-after": send_late, "rubbish": send_rubbish, "slow": send_slowly}
-# The reply itself arrives, though not at once.
+# The reply arrives, perhaps late.
 HARMLESS = (None, "late-before", "late-after", "slow", "off")
 
 
@@ -304,7 +304,7 @@ class Provider:
         task.add_done_callback(self.tasks.discard)
 
     async def one(self, request, reader, writer):
-        """Answers one request; the task it returns holds the first byte of the next."""
+        """Answers one request; the returned task reads the first byte of the next request."""
         if (request.method, request.path) != ("POST", "/oauth/token"):
             await Answer(writer).json(404, {"error": "not_found"})
             return asyncio.ensure_future(reader.read(1))
@@ -338,7 +338,7 @@ class Provider:
         finally:
             writer.close()
 
-    # --- the listening socket; another one, which never listens, keeps the port while it is closed ---
+    # --- the listening socket; a second socket, which never listens, reserves the port while it is closed ---
 
     async def open(self, address):
         self.host, _, port = address.rpartition(":")
@@ -370,10 +370,10 @@ class Control:
         return {"family": family.name, "auth": family.auth_json()}
 
     def set_faults(self, wishes):
-        """`schedule`: kind -> share of the uses; `next`: what becomes of the next uses of `family`, one by one."""
+        """`schedule`: kind -> share of the uses; `next`: faults of the next uses of `family`, in order."""
         asked = [*wishes.get("schedule", {}), *(fault["kind"] for fault in wishes.get("next", []))]
         if any(kind not in (None, *FAULTS) for kind in asked):
-            raise KeyError(f"one of {asked} is no fault")
+            raise KeyError(f"unknown fault in {asked}")
         if "family" in wishes:
             self.book.families[wishes["family"]].next_faults = list(wishes["next"])
         for name in ("schedule", "seed", "seconds"):
@@ -386,7 +386,7 @@ class Control:
         return {}
 
     def rotate(self, wishes):
-        """As when the owner of the login refreshes it elsewhere."""
+        """The owner of the login refreshes it elsewhere."""
         family = self.book.families[wishes["family"]]
         family.exchange(len(family.tokens) - 1)
         self.book.learn(family)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A SOCKS4 server for tests: goes out from the address it is told, and can be told to refuse. Standard library only."""
+"""A SOCKS4 server for tests: connects from the source address --source. Standard library only."""
 import argparse
 import asyncio
 import socket
@@ -26,7 +26,7 @@ async def read_request(reader):
         if await reader.readexactly(1) == b"\0":
             break
     else:
-        raise ValueError("the user's name has no end")
+        raise ValueError("the user name has no terminator")
     if (version, command) != (4, 1):
         raise ValueError("not a SOCKS4 CONNECT")
     return socket.inet_ntoa(host), port
@@ -53,7 +53,7 @@ async def serve(reader, writer, source):
 async def main():
     parser = argparse.ArgumentParser(description="SOCKS4 server for tests")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
-    parser.add_argument("--source", default="0.0.0.0", metavar="IP", help="where to go out from")
+    parser.add_argument("--source", default="0.0.0.0", metavar="IP", help="source address of connections")
     options = parser.parse_args()
     host, _, port = options.listen.rpartition(":")
     server = await asyncio.start_server(lambda r, w: serve(r, w, options.source), host, int(port), backlog=1024)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The bundled demo upstream: an HTTP/1.1 server that speaks enough of the OpenAI and Anthropic APIs to stream, and,
-with --control, records what it receives so that tests can ask. Standard library only."""
+"""The bundled demo upstream: an HTTP/1.1 server with enough of the OpenAI and Anthropic APIs to stream. With --control
+it records its requests for tests. Standard library only."""
 import argparse
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ HEAD_MAX = 65536
 
 
 class Recorder:
-    """Requests as dicts, oldest first; `closed_at` is set when the client side left before the answer was whole."""
+    """Requests as dicts, oldest first; `closed_at` is set if the client left before the answer was complete."""
 
     def __init__(self):
         self.rows = []
@@ -56,11 +56,11 @@ class Request:
 
 
 class Gone(Exception):
-    """The client side is gone."""
+    """The client has left."""
 
 
 class Answer:
-    """One answer on a connection; every piece is on the wire when the call returns."""
+    """An answer on a connection; all data is on the wire when a call returns."""
 
     def __init__(self, writer):
         self.writer = writer
@@ -178,7 +178,7 @@ async def models(request, answer):
 
 
 async def sse(request, answer):
-    """N events, MS apart, each with its number and the moment it was written (CLOCK_MONOTONIC, ns)."""
+    """N events, MS apart, each with its number and its time (CLOCK_MONOTONIC, ns)."""
     await answer.start()
     for i in range(int(request.args.get("n", 50))):
         if i:
@@ -247,7 +247,7 @@ ROUTES = {
 
 
 def route(path):
-    """By the last parts of the path: whatever prefix stands before is the relay's affair."""
+    """Uses the last parts of the path; any prefix before them is part of the relay's configuration."""
     parts = tuple(p for p in path.split("/") if p)
     return ROUTES.get(parts[-2:]) or ROUTES.get(parts[-1:]) or echo
 
@@ -295,8 +295,8 @@ def wants_close(request):
 
 
 async def answer_one(request, reader, writer, recorder):
-    """Answers while watching for the client's leaving, which ends the work at once. What the watch reads in place
-    of an end is the first byte of the next request: that is the task it returns."""
+    """Answers while watching for the end of the connection, which cancels the work. If the client stays, the watch
+    reads the first byte of the next request; the returned task holds it."""
     row = recorder.add(request, writer.get_extra_info("peername")[0]) if recorder else {}
     work = asyncio.ensure_future(route(request.path)(request, Answer(writer)))
     watch = asyncio.ensure_future(reader.read(1))
@@ -358,7 +358,7 @@ async def listen(address, handler, tls=None):
 async def main():
     parser = argparse.ArgumentParser(description="demo upstream of spoa-relay")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
-    parser.add_argument("--control", metavar="HOST:PORT", help="record requests and show them here")
+    parser.add_argument("--control", metavar="HOST:PORT", help="record requests, and serve the records here")
     parser.add_argument("--cert", metavar="FILE", help="serve https with this certificate and key (PEM)")
     options = parser.parse_args()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if options.cert else None
