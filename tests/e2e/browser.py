@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools pipe: one page, looked at as a person would. Standard library only."""
+"""A headless Chromium over its DevTools pipe: one page, as a person sees it. Standard library only."""
 import base64
 import json
 import os
@@ -20,7 +20,7 @@ def find_browser():
 
 
 class Browser:
-    """The browser reads commands from descriptor 3 and answers on 4, each message ended by a zero byte."""
+    """The browser reads commands from descriptor 3 and answers on 4; a zero byte ends each message."""
 
     def __init__(self, width=1700, height=1400):
         commands, self.to = os.pipe()
@@ -87,7 +87,7 @@ class Browser:
         path.write_bytes(base64.b64decode(picture))
 
     def close(self):
-        """Its helpers, which write into the home to the last, are of its process group."""
+        """The browser's helpers write to its home directory until they end; they belong to its process group."""
         self.session = None
         self.call("Browser.close")
         os.close(self.to)

@@ -20,7 +20,7 @@ def pytest_configure(config):
         workers.isolate()
     elif config.getoption("numprocesses", None):
         workers.start(config)
-        haproxy_commands()  # which may have to be fetched: only here is the network at hand
+        haproxy_commands()  # may download versions: only this process has network access
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,7 +54,7 @@ def stack(request):
 
 @pytest.fixture
 def fresh():
-    """Makes stacks of one's own: fresh(version, ...). All are stopped at the end of the test."""
+    """Makes separate stacks: fresh(version, ...). All are stopped at the end of the test."""
     made = []
 
     def make(version=ANY, **options):

@@ -1,10 +1,10 @@
-"""Many clients at once, of which some leave in the middle: one asyncio loop, raw sockets."""
+"""Many concurrent clients, some of which leave in the middle: one asyncio loop, raw sockets."""
 import asyncio
 import random
 import socket
 import struct
 
-# When a client that does not stay leaves. The last two need an answer that is slow to begin.
+# Moments at which a client leaves. The last two need an answer that starts slowly.
 MOMENTS = ("connected", "half a head", "head without body", "half a body", "sent", "after 1 ms", "after 5 ms",
            "at the head of the answer", "at the first part", "in the middle", "in a silence", "by a reset")
 

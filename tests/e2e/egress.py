@@ -1,4 +1,4 @@
-"""Ways out: SOCKS4 servers, remote nodes (a second HAProxy), certificates and a name server for them."""
+"""Egresses: SOCKS4 servers, remote nodes (a second HAProxy), and certificates and a name server for them."""
 import itertools
 import socket
 import struct
@@ -7,7 +7,7 @@ import threading
 
 from relay import ROOT, Process, free_port, wait_until
 
-NAME = "up.test"  # what the demo upstream is called where it speaks https
+NAME = "up.test"  # name of the demo upstream for https
 
 
 def run(*command, **options):
@@ -17,7 +17,7 @@ def run(*command, **options):
 
 
 class Authority:
-    """A CA; `issue` gives PEM files that hold certificate and key."""
+    """A CA; `issue` makes PEM files with certificate and key."""
 
     def __init__(self, directory, name):
         self.dir, self.name = directory, name
@@ -39,7 +39,7 @@ class Authority:
 
 
 class Names:
-    """A name server: every A question has the same answer, and is noted."""
+    """A name server: records every A question and gives the same answer to all."""
 
     def __init__(self, address="127.0.0.1"):
         self.address, self.asked = address, []
@@ -73,7 +73,7 @@ class Names:
 
 
 class Socks4(Process):
-    """tests/demo/socks4.py, which goes out from `source`."""
+    """tests/demo/socks4.py with `source` as its source address."""
 
     numbers = itertools.count()
 
@@ -87,7 +87,7 @@ class Socks4(Process):
 
 
 class Node(Process):
-    """haproxy/egress-node.cfg in a HAProxy of its own."""
+    """haproxy/egress-node.cfg in a separate HAProxy."""
 
     def __init__(self, directory, command, source, cert, ca, upstreams, names, port=None):
         self.port = port or free_port()

@@ -1,5 +1,5 @@
-"""Accounts that fail: the failing upstream and pools on it. Sessions are bound to an account, so that a test knows whom
-a request asks first."""
+"""Failing accounts: the failing upstream and pools on it. Sessions are bound to accounts, so that a test knows the
+first account of a request."""
 import asyncio
 import http.client
 import itertools
@@ -30,7 +30,7 @@ class Failing(Process):
         return answer
 
     def set(self, token, do="ok", **more):
-        """One token's behaviour; a number is an answer of that status."""
+        """Sets the behaviour of a token; a number is an answer of that status."""
         behaviour = {"do": "answer", "status": do, **more} if isinstance(do, int) else {"do": do, **more}
         self._ask("POST", "/behaviours", {token: behaviour})
 
@@ -38,7 +38,7 @@ class Failing(Process):
         self._ask("POST", "/behaviours", behaviours)
 
     def calm(self):
-        """Nobody fails any more, and the book is empty."""
+        """Ends all failures and empties the book."""
         self._ask("DELETE", "/behaviours")
         self._ask("DELETE", "/book")
 
@@ -46,14 +46,14 @@ class Failing(Process):
         self._ask("DELETE", "/book")
 
     def requests(self, method="POST"):
-        """What clients sent; the relay's own probes are GETs."""
+        """Requests of clients; the relay's probes are GETs."""
         return [r for r in self._ask("GET", "/requests") if method in (None, r["method"])]
 
     def counts(self):
         return self._ask("GET", "/counts")
 
     def now(self, token):
-        """Requests in progress there."""
+        """Requests in progress at the upstream."""
         return self.counts().get(token, {"now": 0})["now"]
 
     def total(self, token, method=None):
@@ -80,7 +80,7 @@ class Pool:
         return self.accounts[self.tokens.index(token)]
 
     def other(self, token):
-        """Of a pool of two."""
+        """The other token of a pool of two."""
         return next(t for t in self.tokens if t != token)
 
     def post(self, session=None, body=b"{}", path="/v1/x", headers=(), **options):
@@ -91,14 +91,14 @@ class Pool:
         return answer
 
     def bind(self):
-        """A new session and the token of the account that it is bound to."""
+        """A new session and the token of its account."""
         session = next(self.sessions)
         answer = self.post(session)
         assert answer.status == 200, (answer.status, answer.body)
         return session, json.loads(answer.body)["token"]
 
     def reset(self):
-        """Nothing is held against any account, and nobody fails."""
+        """Resets all accounts and ends all failures."""
         self.failing.calm()
         for account in self.accounts:
             self.s.relay.adm("accounts", "reset", account)
@@ -107,7 +107,7 @@ class Pool:
         return self.s.relay.adm("accounts", "show", self.account_of(token))
 
     def wait_for(self, token, state, seconds=10):
-        """Until `accounts show` says so; what it says then."""
+        """Waits until `accounts show` reports the state; returns the output."""
         def seen():
             shown = self.show(token)
             return shown if shown["state"] in (state if isinstance(state, tuple) else (state,)) else None
@@ -118,7 +118,7 @@ class Pool:
 
 
 class FailingStack(Stack):
-    """A stack with the failing upstream in place under each provider, and an egress at which nobody listens."""
+    """A stack with the failing upstream under each provider, and an egress without a listener."""
 
     def __init__(self, version, extra=NO_BUDGET):
         super().__init__(version, extra)
@@ -146,7 +146,7 @@ class FailingStack(Stack):
             super().stop()
 
     def configure(self, extra):
-        """[health] and the like, in force when this returns."""
+        """Sets [health] and other options; they apply on return."""
         before = self.relay.metric("relay_snapshot_version")
         self.relay.write_config(extra)
         self.relay.process.popen.send_signal(signal.SIGHUP)
@@ -163,8 +163,8 @@ CLOSED = "closed without an answer"
 
 
 class Steady(Crowd):
-    """Clients that stay and send the same again; answers are counted by status and the relay's code. Every other
-    request belongs to one of some conversations."""
+    """Clients that stay and repeat the same request. Answers are counted by status and relay code. Every other request
+    belongs to one of some conversations."""
 
     def __init__(self, pool, clients=32, body=2000, conversations=200, seed=1, path="/v1/x"):
         super().__init__(pool.s.port, pool.key, clients, seed)

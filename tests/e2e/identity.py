@@ -1,4 +1,4 @@
-"""tests/demo/idp.py under the hands of a test, and accounts of its making."""
+"""tests/demo/idp.py as a test fixture, and accounts with its tokens."""
 import base64
 import http.client
 import json
@@ -6,7 +6,7 @@ import os
 
 from relay import ROOT, Process, wait_until
 
-# Subscription accounts have limits of their own from the start; these tests are about something else.
+# Subscription accounts have default limits; these tests are about other things.
 UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
 FAST = "[health]\nrefresh_pause = 100ms\n"
 
@@ -36,7 +36,7 @@ class Idp(Process):
         self.ask("POST", "/faults", family=family, next=[{"kind": kind, "seconds": seconds} for kind in kinds])
 
     def rotate(self, family):
-        """New tokens of the family, as its owner would get them elsewhere."""
+        """Renews the tokens of the family, as its owner does elsewhere."""
         return self.ask("POST", "/rotate", family=family)["auth"]
 
     def state(self):
@@ -49,7 +49,7 @@ class Idp(Process):
         return [use["outcome"] for use in self.uses(family)]
 
     def ended(self, family):
-        """Uses that are over, so that `delivered` says something."""
+        """Finished uses, for which `delivered` is known."""
         return [use for use in self.uses(family) if use["ended_at"]]
 
 
@@ -59,7 +59,7 @@ def claims(token):
 
 
 class Logins:
-    """An identity provider beside a stack: upstreams that refresh there, accounts that logged in there."""
+    """An identity provider beside a stack: upstreams that refresh there, and accounts with logins there."""
 
     def __init__(self, stack):
         self.stack, self.relay, self.idp = stack, stack.relay, Idp(stack.dir)
@@ -78,7 +78,7 @@ class Logins:
         return path
 
     def account(self, name, *options, upstream="codex", **wishes):
-        """An account with a family, a pool and a key of its own; returns the family."""
+        """Adds an account with its own family, pool and key; returns the family."""
         family, auth = self.idp.family(client_id=f"app-{upstream}", **wishes)
         self.relay.adm("accounts", "add", name, "--upstream", upstream, "--auth-json", str(self.file(name, auth)),
                        *UNLIMITED, *options)
@@ -93,7 +93,7 @@ class Logins:
         return self.relay.adm("accounts", "show", name)
 
     def notices(self, *options):
-        """{account: notices that say it needs a login}"""
+        """{account: notices of a required login}"""
         found = {}
         for notice in self.relay.adm("notices", "list", *options)["items"]:
             if notice["kind"] == "needs_login":

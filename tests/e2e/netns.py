@@ -1,4 +1,4 @@
-"""A network namespace of one's own: a function runs in a child in it, where addresses can come and go."""
+"""A separate network namespace: a function runs in a child process in it, where it can add and remove addresses."""
 import ctypes
 import os
 import signal
@@ -26,7 +26,7 @@ def _must(result, what):
 
 
 def _keep_net_admin():
-    """For `ip`, which a user who is not root would run without any capability."""
+    """`ip` needs this: a user other than root would start it without capabilities."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     data = (ctypes.c_uint32 * 6)()
     _must(_libc.capget(header, data), "capget")
@@ -48,7 +48,7 @@ def _enter():
 
 
 def enter():
-    """For this thread, and for what it starts from now on."""
+    """Enters the namespace, for this thread and later child processes."""
     _enter()
     ip("link", "set", "lo", "up")
 
@@ -60,7 +60,7 @@ def _child(function, arguments):
 
 
 def run_in_netns(function, *arguments, seconds=600):
-    """The function's failure is the caller's; what it prints goes where the caller's output goes."""
+    """A failure of the function is raised in the caller; its output goes to the caller's output."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RELAY_BUILD", ROOT / "build" / "release"))
 # RELAY_HAPROXY names the only version to test.
 VERSIONS = tuple(filter(None, [os.environ.get("RELAY_HAPROXY")])) or ("2.6", "3.0", "3.2", "3.4")
-ANY = VERSIONS[0]  # for a test of which one version is enough
+ANY = VERSIONS[0]  # for tests that need only one version
 
 
 def is_full():
@@ -38,7 +38,7 @@ def haproxy_commands():
 
 
 def haproxy_command(version):
-    """The command of that version; a version that cannot be had fails the test."""
+    """The command of a version; a missing version fails the test."""
     for number, command in haproxy_commands():
         if number.startswith(version + "."):
             return [command]
@@ -53,7 +53,7 @@ _ports = itertools.cycle((_first_port + (os.getpid() + n) % PORTS_OF_A_WORKER fo
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """A port that nobody holds and that was not given out lately."""
+    """A port that is free and was not returned recently."""
     for _ in range(PORTS_OF_A_WORKER):
         port = next(_ports)
         with socket.socket(socket.AF_INET, kind) as s:
@@ -87,7 +87,7 @@ _libc = ctypes.CDLL(None)
 
 
 def end_with_us():
-    """In a child: nothing that a test started outlives a test run that was killed (PR_SET_PDEATHSIG)."""
+    """Runs in the child: a killed test run leaves no process behind (PR_SET_PDEATHSIG)."""
     _libc.prctl(1, signal.SIGTERM)
 
 
@@ -157,7 +157,7 @@ class Refused(Exception):
 
 
 class Relay:
-    """spoa-relay with a directory of its own."""
+    """spoa-relay with its own directory."""
 
     def __init__(self, directory, haproxy, extra=""):
         self.dir = pathlib.Path(directory)

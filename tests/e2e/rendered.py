@@ -1,5 +1,5 @@
-"""The rendered files in a real HAProxy, with an agent that says what a test wants and an upstream that keeps
-what it received. The files come from the sample of tests/unit/haproxy/test_load.c.
+"""The rendered files in a real HAProxy, with an agent that answers as the test requires, and an upstream that keeps its
+requests. The files come from the sample of tests/unit/haproxy/test_load.c.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ class Answer:
 
 
 class World:
-    """One HAProxy with the sample of test_load, an agent to be told, an upstream, the records."""
+    """One HAProxy with the sample of test_load, a scripted agent, an upstream and the records."""
 
     def __init__(self, command, place, agent=True, tls=None, **options):
         self.upstream, self.secure = Upstream(), Upstream(tls) if tls else None
@@ -126,7 +126,7 @@ class World:
         variables = {"action": "allow", "be": "b1-demo-direct", "track": "1|2|3",
                      "bearer": "account-token", **more}
         kept = {key: value for key, value in variables.items() if value is not None}
-        # Further attempts find nobody, as the agent says of the last one.
+        # Later attempts find no account, as the agent answers for the last one.
         nobody = {"action": "deny", "status": 502, "code": "upstream_unreachable", "type": "api_error",
                   "msg": "Some text", "retryable": True, "shape": self.shape}
         self.say = lambda message, args: nobody if message.startswith("again") else kept
@@ -144,7 +144,7 @@ class World:
             return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
 
     def record(self, answer):
-        """The record of the request that got this answer; others are passed over."""
+        """The record of the request with this answer; skips other records."""
         while True:
             fields = self.records.recv(8192).decode().split()
             if len(fields) > 3 and fields[3] == answer.header("x-request-id"):
@@ -165,7 +165,7 @@ class World:
 
 
 def assert_error(answer, status, code, path):
-    """The uniform error of the contract, in the shape of the path."""
+    """The uniform error of docs/INTERFACE.md, in the shape of the path."""
     assert (answer.status, answer.header("x-relay-error")) == (status, code)
     assert answer.header("content-type") == "application/json"
     assert answer.header("x-relay-upstream") is None

@@ -115,7 +115,7 @@ def key_values(pairs):
 
 
 class Probe:
-    """`decide(message, args)` gives the variables to set, or None for no answer at all."""
+    """`decide(message, args)` returns the variables to set, or None for no answer."""
 
     def __init__(self, listener, decide):
         self.listener, self.decide = listener, decide
@@ -180,7 +180,7 @@ class Probe:
 
 
 def stop_accepting(listener, thread):
-    """Wakes the thread before the descriptor's number is free for a listener of somebody else."""
+    """Wakes the thread before another listener can get the same descriptor number."""
     listener.shutdown(socket.SHUT_RDWR)
     thread.join()
     listener.close()

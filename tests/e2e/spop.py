@@ -1,4 +1,4 @@
-"""Enough SPOP to speak as HAProxy (SPOE.txt 3): frames are bytes, so that they can be cut and twisted."""
+"""SPOP in the role of HAProxy (SPOE.txt 3): frames are bytes, so that tests can truncate and change them."""
 import socket
 import struct
 

@@ -1,4 +1,4 @@
-"""relayadm and the admin API on a daemon of their own: what is done, what is refused, what is never told."""
+"""relayadm and the admin API on a separate daemon: successful commands, refused commands, secrets that never appear."""
 import base64
 import http.client
 import json
@@ -68,7 +68,7 @@ def human(relay, *words):
 # --- refusals ---
 
 REFUSED = [
-    # words, exit code, what the message names
+    # words, exit code, part of the message
     (["tenants", "add", "t"], 1, 'tenant "t" exists already'),
     (["upstreams", "add", "u", "--url", "http://x"], 1, 'upstream "u" exists already'),
     (["tenants", "add", "UPPER"], 1, "not a name"),
@@ -172,7 +172,7 @@ def test_a_stranger_may_not_use_the_socket(relay):
     assert run.returncode == 0, run
 
 
-# --- what is done ---
+# --- successful commands ---
 
 def test_a_codex_login_brings_account_id_expiry_and_limits(furnished, tmp_path):
     expires = int(time.time()) + 86400
@@ -363,7 +363,7 @@ def test_many_connections_at_once_do_not_lock_anybody_out(furnished):
             s.close()
 
 
-# --- what comes from the rows ---
+# --- texts generated from the rows ---
 
 def test_help_is_there_for_every_command():
     out = subprocess.run([RELAYADM, "help"], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Bans and the switches of the whole site, through real HAProxy."""
+"""Bans and the global switches, through real HAProxy."""
 import http.client
 import itertools
 import os
@@ -19,7 +19,7 @@ BAD_KEYS = 20  # default of [limits] bad_keys
 
 @pytest.fixture(scope="module")
 def stack():
-    """One for all of them: each test leaves no ban and every switch as it was."""
+    """One stack for all tests: each test removes its bans and restores the switches."""
     s = Stack(ANY)
     try:
         yield s.start()
@@ -29,7 +29,7 @@ def stack():
 
 @pytest.fixture
 def source():
-    """An address that no other test has sent bad keys from."""
+    """An address from which no other test has sent bad keys."""
     return f"127.0.{next(_numbers)}.66"
 
 
@@ -48,7 +48,7 @@ def bad_key():
 
 
 def unknown_key():
-    """Well-formed: it has to be looked up (CONTRACT.md "Relay keys")."""
+    """A well-formed key, which the agent has to look up."""
     text = "rk_" + "".join(secrets.choice(BASE62) for _ in range(30))
     n, check = zlib.crc32(text.encode()), ""
     for _ in range(6):
@@ -76,7 +76,7 @@ def test_bad_keys_ban_their_address_until_the_ban_is_lifted(stack, source):
     assert ask(stack, stack.key, source) == (403, "ip_banned")
     stack.relay.adm("bans", "del", source)
     assert ask(stack, stack.key, source) == (200, None)
-    # and it does not come back
+    # The ban does not return.
     stack.relay.adm("bans", "add", "192.0.2.0/24")
     assert list(bans(stack)) == ["192.0.2.0/24"]
     stack.relay.adm("bans", "del", "192.0.2.0/24")

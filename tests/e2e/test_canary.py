@@ -1,4 +1,4 @@
-"""No relay key and no upstream credential where they do not belong, after a run that used them all."""
+"""No relay key and no upstream credential leaks, after a run that used them all."""
 import pathlib
 import subprocess
 
@@ -28,7 +28,7 @@ def test_no_secret_is_left_anywhere(fresh):
         try:
             texts[str(cmdline)] = cmdline.read_bytes().decode("latin-1")
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process has ended
     assert len([t for t in texts if t.startswith(str(s.dir))]) > 5
     for where, text in texts.items():
         for secret in secrets:

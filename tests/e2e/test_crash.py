@@ -1,4 +1,4 @@
-"""The agent or control dies under load: nothing fails, nothing goes out undecided, streams do not notice."""
+"""The agent or control dies under load: no request fails or passes undecided, and no stream is interrupted."""
 import os
 import signal
 import threading
@@ -11,7 +11,7 @@ from test_streams import read_chunks
 
 
 class Load:
-    """Threads that send requests one after the other until told to stop."""
+    """Threads that send requests one after the other until they are stopped."""
 
     def __init__(self, stack, threads=8):
         self.stack, self.on, self.results = stack, True, []
@@ -55,7 +55,7 @@ def test_the_agent_killed_twenty_times(fresh, version):
         pid = s.relay.pid_of("agent")
         os.kill(pid, signal.SIGKILL)
         wait_until("another agent", lambda: s.relay.pid_of("agent") not in (0, pid), 5)
-        time.sleep(0.2)  # the pace of the killing, not a wait for anything
+        time.sleep(0.2)  # interval between two kills, not a wait for a condition
     results = load.stop()
     streaming.join(30)
     assert len(events) == 160

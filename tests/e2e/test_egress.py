@@ -1,4 +1,4 @@
-"""Ways out: each account is seen from its own addresses, whatever happens to them."""
+"""Egresses: the upstream sees each account from its own addresses, whatever happens to them."""
 import http.client
 import json
 import os
@@ -17,7 +17,7 @@ from egress import NAME, Authority, Names, Node, Socks4
 from relay import ANY, BUILD, VERSIONS, Refused, Upstream, free_port, haproxy_command, header, wait_until
 
 def account_through(s, name, egresses, upstream="demo", options=()):
-    """An account, its pool and a key of its own."""
+    """An account with its own pool and key."""
     s.account(name, upstream, f"token-of-{name}", "--egress", ",".join(egresses), *options)
     s.relay.adm("pools", "set", name, name)
     s.relay.adm("tenants", "add", name, "--pool", name, "--daily", "0", "--monthly", "0")
@@ -101,10 +101,10 @@ def test_the_egress_of_the_region_comes_first(fresh):
     assert seen_from(s.upstream, "token-of-abroad") == {"127.0.0.56"}
 
 
-# --- what the echo endpoint sees ---
+# --- the address that the echo endpoint sees ---
 
 def echo_stack(fresh, version, every="0", path="/ip"):
-    """A stack whose echo endpoint is the demo upstream, and where nothing is checked unless asked."""
+    """A stack with the demo upstream as echo endpoint, and checks on demand only."""
     s = fresh(version)
     s.relay.write_config(f"[health]\necho_url = {s.upstream.url}{path}\necho_every = {every}\n")
     s.relay.process.popen.send_signal(signal.SIGHUP)
@@ -259,7 +259,7 @@ def test_a_check_that_takes_its_time_holds_up_nobody(fresh):
 # --- remote nodes ---
 
 class Far:
-    """An https upstream, a node that leads to it, and the egress `far`."""
+    """An https upstream, a node that forwards to it, and the egress `far`."""
 
     SOURCE = "127.0.0.77"
 
@@ -287,7 +287,7 @@ class Far:
 
 @pytest.fixture
 def readable_path():
-    """tmp_path is for this user alone; the relay checks HAProxy's files as its own."""
+    """tmp_path belongs to this user; the relay checks HAProxy's files as its own user."""
     with tempfile.TemporaryDirectory(prefix="relay-e2e-") as path:
         os.chmod(path, 0o755)
         yield pathlib.Path(path)

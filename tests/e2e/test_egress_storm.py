@@ -1,4 +1,4 @@
-"""Egresses that come and go under load: no account is ever seen from an address that is not its own."""
+"""Egresses that come and go under load: no account ever uses an address of another one."""
 import asyncio
 import http.client
 import itertools
@@ -14,10 +14,10 @@ from netns import ip, run_in_netns
 from relay import ANY, VERSIONS, Stack, Upstream, header, is_full, wait_until
 from test_egress import account_through, seen_from
 
-HOST = "up.localhost"  # stands for this machine in HAProxy, and is a name that a node can be told
+HOST = "up.localhost"  # resolves to this machine in HAProxy, and is a host name for a node
 REQUESTS = 50_000 if is_full() else 5_000
 CLIENTS = 3  # of each pool
-# account: its egresses, by what they are seen from
+# account: its egresses, by the address that the upstream sees
 OWN = {
     "a": ("source 10.9.0.1",),
     "b": ("source 10.9.0.2", "source 10.9.0.3"),
@@ -29,7 +29,7 @@ OWN = {
 
 
 class Source:
-    """A local address, which can be taken away."""
+    """A local address that can be removed."""
 
     def __init__(self, address):
         self.address = address
@@ -49,7 +49,7 @@ class Source:
 
 
 class Proxy(Source):
-    """A SOCKS4 server, which can die."""
+    """A SOCKS4 server that can die."""
 
     def __init__(self, world, address):
         self.world, self.process = world, None
@@ -77,7 +77,7 @@ class Proxy(Source):
 
 
 class Far(Proxy):
-    """A remote node, which can die."""
+    """A remote node that can die."""
 
     def start(self):
         w = self.world
@@ -135,7 +135,7 @@ class World:
         return rows
 
     def storm(self, seed):
-        """At most half of all ways are down at once."""
+        """At most half of all egresses are down at once."""
         chance, down = random.Random(seed), []
         while not self.done.is_set():
             if len(down) > len(self.ways) // 2 or (down and chance.random() < 0.4):
@@ -159,8 +159,8 @@ class World:
 
 
 class Patient(Crowd):
-    """HAProxy closes a kept connection without a word when a server that others reused is lost over a later request
-    (http_ana.c, abort_keep_alive): that counts as status 0, and the client comes again on a new one."""
+    """HAProxy silently closes a kept connection if a server that others reused is lost over a later request
+    (http_ana.c, abort_keep_alive). That counts as status 0, and the client opens a new connection."""
 
     async def client(self, turns):
         writer = None
@@ -182,8 +182,8 @@ class Patient(Crowd):
 
 
 class Load(threading.Thread):
-    """All crowds, until they have sent what they shall. The weather is made by the main thread: what it starts ends with
-    the thread that started it."""
+    """Runs all crowds until they have sent their requests. The main thread starts and stops egresses, because child
+    processes end with the thread that started them."""
 
     def __init__(self, crowds, requests, done):
         super().__init__()
@@ -226,7 +226,7 @@ def run_storm(version, requests):
 
 
 def assert_all_are_well(w):
-    """Each account goes out by its first choice again."""
+    """True if each account uses its first egress again."""
     first = {egresses[0].split()[1] for egresses in OWN.values()}
     numbers = itertools.count()
     w.seen.clear()
@@ -269,5 +269,5 @@ def run_taken_away(version):
 
 @pytest.mark.parametrize("version", VERSIONS if is_full() else VERSIONS[:1])
 def test_an_address_that_was_taken_away_is_noticed(version):
-    """The kernel keeps its connections, and says nothing."""
+    """The kernel keeps the connections of a removed address and reports nothing."""
     run_in_netns(run_taken_away, version, seconds=120)

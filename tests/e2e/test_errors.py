@@ -1,4 +1,4 @@
-"""Every refusal that can occur, as a client sees it, with the real agent behind HAProxy."""
+"""Every refusal as a client sees it, with the real agent behind HAProxy."""
 import http.client
 import json
 import subprocess
@@ -108,7 +108,7 @@ def test_body_limit(fresh):
 
 
 def test_a_body_that_does_not_come(fresh):
-    """Every version and both shapes at once, since each takes the whole `timeout http-request`."""
+    """All versions and both shapes at once, because each takes the whole `timeout http-request`."""
     waiting = []
     for s in (fresh(version) for version in VERSIONS):
         s.upstream.clear()
@@ -125,7 +125,7 @@ def test_a_body_that_does_not_come(fresh):
 
 
 def test_no_decision_no_forwarding(fresh):
-    """All processes of the relay gone: 503 at once, both shapes, and nothing reaches the upstream."""
+    """Without any relay process: 503 at once, in both shapes, and no request reaches the upstream."""
     s = fresh()
     s.upstream.clear()
     s.relay.stop()

@@ -1,4 +1,4 @@
-"""A request whose account fails is answered by another one, inside the request where HAProxy can replay it."""
+"""If the account of a request fails, another account answers, in the same request if HAProxy can replay it."""
 import hashlib
 import http.client
 import json
@@ -33,7 +33,7 @@ def site(request):
 
 @pytest.fixture(scope="module")
 def pair(site):
-    """Two accounts, each with a header of its own and one that both have."""
+    """Two accounts, each with a header of its own name and a common one."""
     headers = [("--header", f"X-Only-{n}: only-{n}", "--header", f"X-Both: both-{n}") for n in (0, 1)]
     pair = site.pool("pair", options=headers)
     meet_both(pair)
@@ -46,13 +46,13 @@ def single(site):
 
 
 def meet_both(pool):
-    """Until HAProxy knows what each account needs."""
+    """Waits until HAProxy knows the headers of each account."""
     met = set()
     wait_until("every account serves", lambda: met.add(pool.bind()[1]) or len(met) == len(pool.tokens))
 
 
 def fail_first(pool, do, size=39 * KB, path="/v1/x", sends=(), **behaviour):
-    """The account to which a new session is bound fails: the answer, that account's token, the session."""
+    """Lets the account of a new session fail; returns the answer, the token and the session."""
     pool.reset()
     session, first = pool.bind()
     pool.failing.clear()
@@ -105,7 +105,7 @@ def test_429_is_taken_over_where_haproxy_can(pair, size):
 
 @pytest.mark.parametrize("size", [39 * KB, 120 * KB, 1024 * KB])
 def test_a_refused_connection_is_taken_over(site, size):
-    """Whatever the size: nothing of the body was sent. Some conversations belong to whose egress refuses."""
+    """Any size: no part of the body was sent. Some conversations belong to the account whose egress refuses."""
     site.add_closed_egress(f"closed{size}")
     pool = site.pool(f"refused{size}", egresses=[f"closed{size}", None])
     before = site.relay.metric("relay_failovers_total")
@@ -120,7 +120,7 @@ def test_a_refused_connection_is_taken_over(site, size):
 
 
 def test_what_never_left_is_not_counted(site):
-    """No connection, and nobody else to ask: no quota has been used."""
+    """No connection and no other account: the request counts against no quota."""
     def used():
         me = json.loads(site.get("/relay/me", key=site.nowhere.key).body)
         return [w["used"] for w in me["tenant"]["windows"] + me["key"]["windows"] if w["window"] in ("day", "month")]
@@ -146,7 +146,7 @@ def test_nothing_of_the_first_account_is_left(pair):
         sent = {k.lower(): v for k, v in two["headers"]}
         assert expect.items() <= sent.items() and len(sent) == len(two["headers"]), two["headers"]
         assert f"x-only-{a}" not in sent and first not in json.dumps(two["headers"])
-        # the last attempt has a connection of its own
+        # The last attempt uses a new connection.
         own = {"authorization", "x-both", "x-only-0", "x-only-1", "connection"}
         common = [sorted((k.lower(), v) for k, v in r["headers"] if k.lower() not in own) for r in (one, two)]
         assert common[0] == common[1]
@@ -192,7 +192,7 @@ def timed(connection, pool, session, body):
 
 
 def median_times(pair, c):
-    """Of a hundred requests without and with a failure, in turn."""
+    """Medians of a hundred requests without and a hundred with a failure, in turn."""
     pair.reset()
     body = body_of(39 * KB)
     plain, failed = [], []
@@ -208,7 +208,7 @@ def median_times(pair, c):
 
 
 def test_failover_adds_little(pair):
-    """Measured anew where the machine was busy with other things."""
+    """Repeats the measurement if the machine was busy."""
     c = http.client.HTTPConnection("127.0.0.1", pair.s.port, timeout=10)
     for _ in range(3):
         plain, failed = median_times(pair, c)
@@ -219,7 +219,7 @@ def test_failover_adds_little(pair):
     assert failed - plain < 5
 
 
-# --- what cannot be replayed inside ---
+# --- requests that cannot be replayed inside HAProxy ---
 
 @pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("status", [401, 403, 429, 503, 529])
@@ -229,7 +229,7 @@ def test_a_large_request_is_told_to_come_again(pair, status, early):
     assert (str(answer.status), answer.code, answer.getheader("Retry-After")) == SWITCHED, answer.body
     error = json.loads(answer.body)["error"]
     assert error["retryable"] is True and answer.getheader("X-Relay-Upstream") is None
-    wait_for_no_leases(pair.s)  # within the second that the client was told to wait
+    wait_for_no_leases(pair.s)  # within the Retry-After of one second
     assert_whole(pair.post(session, body=body), pair.other(first), body)
     wait_for_no_leases(pair.s)
 
@@ -248,7 +248,7 @@ def test_the_shape_of_account_switched(site):
     assert said["error"]["type"] == "overloaded_error"
 
 
-# --- what is passed on ---
+# --- answers that are passed on ---
 
 @pytest.mark.parametrize("size", [39 * KB, 1024 * KB])
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503, 529])
@@ -281,7 +281,7 @@ def test_rubbish_is_not_repeated(pair):
 
 @pytest.mark.parametrize("accounts", [1, 2])
 def test_nobody_answers(pair, single, accounts):
-    """HAProxy may close the client's connection too (docs/HEALTH.md); it never makes an answer up."""
+    """HAProxy may close the client's connection (docs/HEALTH.md); it never invents an answer."""
     pool = single if accounts == 1 else pair
     pool.reset()
     for token in pool.tokens:
@@ -317,7 +317,7 @@ def test_an_answer_that_breaks_off_is_not_repeated(pair):
     wait_for_no_leases(pair.s)
 
 
-# --- how often ---
+# --- retry budget ---
 
 def test_three_accounts_at_most(site):
     pool = site.pool("four", 4)
@@ -360,7 +360,7 @@ def test_one_attempt_means_no_failover(site, pair):
 
 
 def test_a_failing_pool_does_not_multiply_the_load(site):
-    """By default a fifth of the requests and five a second may be tried again."""
+    """By default a fifth of the requests, and five a second, may be retried."""
     pool = site.pool("budget", 20, limits=("--rph", "1000000"))
     site.relay.adm("pools", "set", "budget", *pool.accounts, "--wait", "0s")
     site.configure("")
@@ -376,7 +376,7 @@ def test_a_failing_pool_does_not_multiply_the_load(site):
     sent = sum(pool.failing.total(token, "POST") for token in pool.tokens)
     admitted = used(me(pool), "hour") - before
     print(f"HAProxy {site.version}: {answers} in {seconds:.1f} s, {admitted} admitted, {sent} attempts")
-    # what is in flight may overdraw the budget: two more attempts of each client
+    # requests in flight may overdraw the budget: two more attempts of each client
     assert admitted < sent <= 1.2 * admitted + 5 * (seconds + 2) + 8
     assert admitted > 40
 

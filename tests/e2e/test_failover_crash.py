@@ -1,4 +1,4 @@
-"""Agent and control killed in the middle of failovers: every request is served, no slot is lost."""
+"""Agent and control are killed during failovers: every request is served, and no slot is lost."""
 import json
 import os
 import signal
@@ -20,13 +20,13 @@ def own(request):
 
 
 def pid_of(relay, role):
-    """0 while control is away."""
+    """0 while control is down."""
     run = relay.adm_run("status")
     return json.loads(run.stdout)["processes"][role]["pid"] if run.returncode == 0 else 0
 
 
 def kill_often(relay, stop, killed):
-    """Agent and control in turn, whoever is there."""
+    """Kills agent and control in turn, if they run."""
     while not stop.wait(0.4):
         role = ("agent", "control")[len(killed) % 2]
         pid = pid_of(relay, role)

@@ -1,4 +1,4 @@
-"""Requests in an old HAProxy process, after any number of changes and reloads, still find what they need."""
+"""Requests in an old HAProxy process still find their rules, after any number of changes and reloads."""
 import http.client
 
 import pytest
@@ -17,7 +17,7 @@ def test_old_processes_are_served_right(fresh, version):
     key = r.issue("demo", "--pool", "main")
     wait_until("it is served", lambda: s.post("/v1/x", key=key).status == 200)
 
-    # a stream in each generation keeps its process; in it, a request sent later asks with the old gen
+    # a stream in each generation keeps its process alive; a later request in it sends the old gen
     held = []
     for i in range(1, 4):
         stream = s.connect()
@@ -43,19 +43,19 @@ def test_old_processes_are_served_right(fresh, version):
         seen.add(account)
     assert seen == {"first", "more1", "more2", "more3"}
     for stream in held:
-        assert stream.recv(100)  # none was cut
+        assert stream.recv(100)  # no stream was cut
         stream.close()
 
 
 def test_a_question_of_an_old_generation_gets_only_what_it_knows(fresh):
-    """One connection, opened before the changes, on which requests go on: HAProxy serves them with its old process."""
+    """One connection, opened before the changes, with continuing requests: HAProxy's old process serves them."""
     s = fresh()
     r = s.relay
     s.account("a", "demo", "token-of-a")
     r.adm("pools", "set", "main", "a")
     key = r.issue("demo", "--pool", "main")
     slow = s.connect()
-    # the head is sent now, the body after the reload: the old process asks only then
+    # The head is sent now, the body after the reload: the old process asks the agent only then.
     s.send(slow, "POST", "/v1/late", [("Content-Length", "4")], b"ab", key)
     r.adm("egress", "add", "new", "--source", "127.0.0.77")
     assert s.account("b", "demo", "token-of-b", "--egress", "new")["haproxy"] == "reloaded"
@@ -67,7 +67,7 @@ def test_a_question_of_an_old_generation_gets_only_what_it_knows(fresh):
     answer.begin()
     assert answer.status == 200
     row = s.upstream.requests()[-1]
-    assert row["path"] == "/v1/late"  # the backend of its own generation, with that one's path
+    assert row["path"] == "/v1/late"  # the backend of its generation, with the path of that backend
     assert header(row, "authorization") == "Bearer token-of-a" and row["source_ip"] == "127.0.0.1"
     assert s.post("/v1/new", key=key).status == 200
     assert s.upstream.requests()[-1]["path"] == "/moved/v1/new"

@@ -1,4 +1,4 @@
-"""What an account's answers do to it: states, breaker, windows, and what brings it back."""
+"""Effects of an account's answers: states, breaker, windows, and recovery."""
 import concurrent.futures
 import datetime
 import http.client
@@ -38,7 +38,7 @@ def pair(site):
 
 
 def until_of(shown):
-    """Unix time at which the state ends."""
+    """Unix time of the end of the state."""
     return datetime.datetime.fromisoformat(shown["until"].replace("Z", "+00:00")).timestamp()
 
 
@@ -48,7 +48,7 @@ def at_once(n, call):
 
 
 def post_one(pool):
-    """The status; 502 also where HAProxy says the same by closing the connection (docs/HEALTH.md)."""
+    """The status; 502 also if HAProxy closes the connection instead (docs/HEALTH.md)."""
     try:
         return pool.post().status
     except http.client.RemoteDisconnected:
@@ -60,12 +60,12 @@ def post_some(pool, n):
 
 
 def open_circuit(pool, do=500):
-    """A pool of one: five failures."""
+    """Opens the circuit of a pool of one: five failures."""
     pool.reset()
     pool.failing.set(pool.tokens[0], do)
     answers = post_some(pool, 5)
     if do == "close":
-        # an idle connection that ends as it is used is told to nobody: as many more as there were
+        # HAProxy reports no failure of a reused idle connection: send as many requests again
         wait_until("it is open", lambda: pool.show(pool.tokens[0])["state"] == "open" or post_one(pool) is None)
     return answers, pool.wait_for(pool.tokens[0], "open", 3)
 
@@ -143,7 +143,7 @@ def test_a_burst_costs_what_the_upstream_said(single):
     assert refused.code and 1 <= int(refused.getheader("Retry-After")) <= 2
     assert single.failing.total(token, "POST") == 1
     wait_until("it is used again", lambda: single.post().status == 200, 4)
-    # `until` is shown without its fraction
+    # `until` is shown without fraction
     assert until_of(shown) - 0.1 < time.time() < until_of(shown) + 1.5
     assert single.show(token)["state"] == "ok"
 
@@ -152,7 +152,7 @@ UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutiv
 
 
 def windows(end):
-    """Name and upstream: what its answer looks like when its own limit is reached until `end`."""
+    """Name and upstream: the answer when the account's upstream limit is reached until `end`."""
     usage = {"type": "usage_limit_reached", "message": "The usage limit has been reached"}
     return {
         ("at", "codex"): {"body": {"error": {**usage, "plan_type": "plus", "resets_at": end}}},
@@ -192,7 +192,7 @@ def test_a_window_lasts_until_its_reset(site):
         return len(served) == len(pools)
     wait_until("they are used again", all_serve, 6)
     for pool in pools:
-        # what is told in seconds from now ends within a second, which `until` does not show
+        # a reset in whole seconds is up to a second late, which `until` does not show
         late = 1.5 if pool.name == "window-in" else 0.5
         assert until[pool] - 0.1 <= served[pool] < until[pool] + late
         assert pool.failing.total(pool.tokens[0]) == 2 and pool.show(pool.tokens[0])["state"] == "ok"
@@ -212,11 +212,11 @@ def test_an_account_that_is_nearly_full_is_spared(site):
     assert full < 185 and empty == 400 - full, (full, empty)
 
 
-# --- who is next ---
+# --- the next account ---
 
 @pytest.mark.parametrize("do", [401, 403, 503, "close"])
 def test_who_failed_is_left_alone(site, do):
-    """The conversation goes on elsewhere; the relay asks the account itself before a client is sent there again."""
+    """The conversation continues on another account. The relay probes the account before a client uses it again."""
     pair = site.pool(f"left-{do}")
     session, first = pair.bind()
     pair.failing.clear()
@@ -231,7 +231,7 @@ def test_who_failed_is_left_alone(site, do):
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_was_taken_back_is_known_in_the_end(site, status):
-    """Nobody saw the answers that were taken back; the relay's own questions tell what they were."""
+    """HAProxy does not report answers that it took back; the relay's probes find the cause."""
     pair = site.pool(f"known-{status}")
     _, first = pair.bind()
     pair.failing.set(first, status)
@@ -302,7 +302,7 @@ def test_a_trial_whose_client_leaves_locks_nothing(site):
 
 
 def test_the_head_of_a_trial_is_enough(site):
-    """A trial that streams for long closes the circuit as soon as its answer begins."""
+    """A long streaming trial closes the circuit as soon as its answer begins."""
     pool = site.pool("streams", 1, upstream="unprobed")
     site.relay.adm("pools", "set", "streams", *pool.accounts, "--wait", "0s")
     token = pool.tokens[0]
@@ -373,10 +373,10 @@ def test_an_open_circuit_survives_restarts(single):
     assert single.failing.total(single.tokens[0], "POST") == 5 or time.time() > until_of(shown)
 
 
-# --- all are out ---
+# --- all accounts are unusable ---
 
 def test_the_last_resort(site):
-    """All of a pool's circuits are open: a few requests are let through, so that its recovery is seen at once."""
+    """All circuits of a pool are open: a few requests pass, so that the relay sees a recovery at once."""
     pool = site.pool("resort", 2, upstream="unprobed")
     site.configure(NO_BUDGET + "recovery = 60s\n")
     try:

@@ -1,4 +1,4 @@
-"""The fake identity provider itself: what it commits, what it sends, what it writes down."""
+"""The fake identity provider: exchanges, replies and its book."""
 import http.client
 import json
 import socket
@@ -20,7 +20,7 @@ def idp(tmp_path_factory):
 
 
 def send(idp, token, timeout=10):
-    """(status, document) of one use; an answer that is not whole raises."""
+    """(status, document) of a use; an incomplete answer raises."""
     c = http.client.HTTPConnection("127.0.0.1", idp.port, timeout=timeout)
     c.request("POST", "/oauth/token", json.dumps(
         {"client_id": "app", "grant_type": "refresh_token", "refresh_token": token}))

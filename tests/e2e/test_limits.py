@@ -22,7 +22,7 @@ def outstanding(s):
 
 
 def tenant(s, name, *limits):
-    """A tenant of one's own on the stack of the session; its key has no limits."""
+    """A separate tenant on the stack of the session; its key has no limits."""
     s.relay.adm("tenants", "add", name, "--pool", "demo", "--daily", "0", "--monthly", "0")
     if limits:
         s.relay.adm("tenants", "set", name, *limits)
@@ -97,7 +97,7 @@ def test_who_left_while_waiting_is_never_sent(stack):
     holder.join()
     wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
     sent = [r for r in stack.upstream.requests() if r["query"].startswith("left=")]
-    # 3.0 sees it only after it has sent the request, and breaks it off then (docs/LIMITS.md)
+    # 3.0 detects it only after it has sent the request, and then closes the connection (docs/LIMITS.md)
     assert stack.version == "3.0" or not sent
     assert window(me(stack, key)["tenant"], "day")["used"] == 1 + len(sent)
 
@@ -119,7 +119,7 @@ def test_a_waiting_request_blocks_nobody(stack):
 
 
 def test_tenants_take_turns(stack):
-    """Ten of one tenant came first, one of another after them: it is not the last."""
+    """Ten requests of one tenant came first, one of another after them: it is not the last."""
     stack.account("narrow", "demo", "token-of-narrow", "--concurrency", "1")
     stack.relay.adm("pools", "set", "narrow", "narrow", "--wait", "20s")
     keys = {}
@@ -154,7 +154,7 @@ def test_headers_of_the_tightest_limit(stack):
 
 def test_a_thousand_against_a_hundred_a_minute(stack):
     key = tenant(stack, "hundred", "--rpm", "100")
-    # not over the end of a minute, or the next hundred would be let in too
+    # not across the end of a minute, or the next hundred would be admitted too
     left = 60 - time.time() % 60
     if left < 12:
         time.sleep(left + 0.1)

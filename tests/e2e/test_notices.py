@@ -1,4 +1,4 @@
-"""What an operator is told, and what he says to it: notices, suspensions, resets, egresses that belong to somebody."""
+"""Notices, suspensions, resets and egress ownership, as an operator sees and handles them."""
 import json
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from failures import FailingStack
 from relay import ANY, BUILD, wait_until
 
-SUSPENDED_AFTER = 5  # refusals in a row (H2)
+SUSPENDED_AFTER = 5  # refusals in a row
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def notices(s, *options):
 
 
 def be_refused(pool, token):
-    """Two refusals: it cools down."""
+    """Two refusals start the cool-down."""
     pool.failing.set(token, 403)
     assert [pool.post().status for _ in range(2)] == [403] * 2
     pool.wait_for(token, "cooling")
 
 
 def be_suspended(pool, token):
-    """While it cools down only probes go there; those of the operator at once."""
+    """During the cool-down only probes use the account; those of the operator at once."""
     be_refused(pool, token)
     for _ in range(SUSPENDED_AFTER - 2):
         pool.s.relay.adm_run("accounts", "check", pool.account_of(token))
@@ -62,7 +62,7 @@ def test_an_account_that_is_refused_again_and_again_is_suspended_until_it_is_res
     assert site.relay.metric("relay_notices_open") == 1
     assert site.relay.metric('relay_notices_total{kind="account_suspended"}') == opened + 1
     assert site.relay.process.text().count(f'"subject":"account/{account}"') == 1
-    # both words survive whoever said them
+    # suspension and notice survive the death of either process
     for role in ("control", "agent"):
         old = site.relay.pid_of(role)
         os.kill(old, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_reset_forgets_what_is_held_against_an_account(site):
 
 
 def test_all_of_high_risk_are_suspended_at_once(site):
-    """Risk comes from use: one of the two has used up most of its limit."""
+    """Risk comes from use: one of the two has used most of its limit."""
     pool = site.pool("risky", 2, options=[("--rpm", "0", "--rph", "20")] * 2)
     busy, other = pool.accounts
     site.relay.adm("accounts", "suspend", other)
@@ -167,7 +167,7 @@ def test_an_egress_belongs_to_one_account(site):
 
 
 def test_a_gauge_that_is_not_read_any_more_is_a_warning(site):
-    """The agent uses what HAProxy holds; one that is stopped uses nothing."""
+    """The agent reads HAProxy's gauge; a stopped agent reads nothing."""
     wait_until("the gauge is read", lambda: site.relay.adm("status")["haproxy"]["gauge_age_s"] is not None)
     assert site.relay.adm("status")["warnings"] == []
     agent = site.relay.pid_of("agent")

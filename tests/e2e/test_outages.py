@@ -1,4 +1,4 @@
-"""Many requests while accounts fail, an egress is closed, circuits are open. RELAY_FULL=1: every kind alone, and on
+"""Many requests while accounts fail, an egress is closed, and circuits are open. RELAY_FULL=1: each kind alone, and on
 every version."""
 import threading
 import time
@@ -11,7 +11,7 @@ from relay import ANY, VERSIONS, is_full, wait_until
 MANY = VERSIONS if is_full() else (ANY,)
 REQUESTS = 20000 if is_full() else 5000
 RECOVERY = 30  # the default
-# What every HAProxy can replay inside the request.
+# Failures that every HAProxy can replay inside the request.
 FAILURES = {"401": {"do": "answer", "status": 401}, "403": {"do": "answer", "status": 403},
             "503": {"do": "answer", "status": 503}, "close": {"do": "close"}}
 MIXED = list(FAILURES.values())
@@ -28,7 +28,7 @@ def site(request):
 
 
 class Silence(threading.Thread):
-    """A pool of one whose circuit opens now; somebody asks for it until it serves again."""
+    """A pool of one whose circuit opens now; a client repeats its request until it is served again."""
 
     def __init__(self, site):
         super().__init__()
@@ -40,7 +40,7 @@ class Silence(threading.Thread):
         self.failing.set(self.pool.tokens[0], 500, times=5)
         self.codes = []
         self.ask(5)
-        # the fifth failure counts with its end record, which a client's next request can overtake
+        # the fifth failure counts with its end record; a client's next request can come first
         wait_until("the circuit is open", lambda: self.pool.show(self.pool.tokens[0])["circuit"] == "open", 2)
         self.start()
 
@@ -55,7 +55,7 @@ class Silence(threading.Thread):
 
 @pytest.fixture(scope="module", autouse=True)
 def silence(site):
-    """Begins with the module, so that the half minute passes while the other tests run."""
+    """Begins with the module, so that the half minute overlaps with the other tests."""
     thread = Silence(site)
     yield thread
     thread.join()
@@ -80,7 +80,7 @@ def test_one_of_ten(site, kind):
 
 
 def test_one_of_ten_by_chance(site):
-    """An account that fails half of its requests is never quite out."""
+    """An account that fails half of its requests stays partly usable."""
     pool = site.pool("half", 10)
     pool.failing.set_some({pool.tokens[7]: [{**b, "share": 0.5} for b in MIXED]})
     assert send_many(pool, "one of ten, half of the time") == {200: REQUESTS}
@@ -99,7 +99,7 @@ def test_nine_of_ten(site):
 
 
 def test_thirty_seconds_of_silence(silence):
-    """Five failures, then nothing for 30 s although somebody always asks, one trial, and it is closed."""
+    """Five failures, no request for 30 s although clients keep trying, one trial, and the circuit is closed."""
     silence.join()
     rows = silence.failing.requests(None)
     assert silence.codes[:5] == ["500"] * 5 and silence.codes[-1] == "200", silence.codes[-5:]

@@ -1,4 +1,4 @@
-"""Key -> tenant -> account -> credential -> source address, as configured and never otherwise."""
+"""Key -> tenant -> account -> credential -> source address, exactly as configured."""
 import base64
 import concurrent.futures
 import json
@@ -16,7 +16,7 @@ def jwt(expires):
 
 
 def add(stack, name, provider, token, *options, url_path="", upstream=(), tmp=None):
-    """An upstream, an account, a pool and a key of one name."""
+    """An upstream, an account, a pool and a key with the same name."""
     r = stack.relay
     r.adm("upstreams", "add", name, "--url", stack.upstream.url + url_path, "--provider", provider, *upstream)
     if token:
@@ -91,7 +91,7 @@ def test_prefix_and_strip(stack):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_request_leaves_as_another(fresh, version):
-    """100 tenants, 300 keys, 50 accounts, 10 addresses; the upstream says who came as whom."""
+    """100 tenants, 300 keys, 50 accounts, 10 addresses; the upstream reports credential and address of each request."""
     seed = random.randrange(1 << 30)
     print("seed", seed)
     rng = random.Random(seed)

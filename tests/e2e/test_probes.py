@@ -1,5 +1,5 @@
-"""Control asks accounts itself: which, when, and what follows. One HAProxy version: what HAProxy does with a probe is
-tested with its configuration."""
+"""Probes by control: which accounts, when, and their effects. One HAProxy version: the tests of the configuration cover
+HAProxy's part of a probe."""
 import http.client
 import time
 
@@ -10,7 +10,7 @@ from relay import ANY, Refused, header, wait_until
 
 RECOVERY, PAUSE, IDLE = 2, 1.0, 4
 CONFIG = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_pause = {PAUSE:.0f}s\nprobe_idle = {IDLE}s\n"
-OFFSET = 30  # after its start, control probes nobody for idling for up to so long
+OFFSET = 30  # longest delay of idle probes after the start of control
 SLOW = NO_BUDGET + f"recovery = {RECOVERY}s\nprobe_idle = 1h\n"
 
 
@@ -112,10 +112,10 @@ def test_check_refuses_whom_it_cannot_ask(single):
     assert "nobody" in refusal(s, "nobody")
 
 
-# --- of its own accord ---
+# --- without a command ---
 
 def test_an_attempt_nobody_saw_is_looked_into_at_once(pair):
-    """HAProxy takes the 503 back; only a probe can learn what that account says."""
+    """HAProxy takes the 503 back; only a probe can find the account's answer."""
     pair.reset()
     session, first = pair.bind()
     pair.failing.clear()
@@ -142,7 +142,7 @@ def test_a_probe_that_succeeds_clears_the_suspicion(pair):
 
 
 def test_an_open_circuit_has_its_trial(single):
-    """Nobody asks for it, and it is closed again."""
+    """The circuit closes again without a client request."""
     single.reset()
     token = single.tokens[0]
     single.failing.set(token, 500, times=5)
@@ -158,7 +158,7 @@ def test_an_open_circuit_has_its_trial(single):
 
 
 def test_a_window_is_left_alone(single):
-    """Its end is exact, and what a probe asks for is outside of that limit."""
+    """The end of the state is exact, and a probe does not count against that limit."""
     single.reset()
     token = single.tokens[0]
     body = {"error": {"type": "usage_limit_reached", "resets_in_seconds": 7200}}
@@ -172,7 +172,7 @@ def test_a_window_is_left_alone(single):
 
 
 def test_idle_accounts_are_probed_one_after_the_other():
-    """All but the one that is suspended and the one that is in no pool."""
+    """All accounts but the suspended one and the one without a pool."""
     s = FailingStack(ANY, CONFIG)
     try:
         s.start()

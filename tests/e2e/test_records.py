@@ -1,4 +1,4 @@
-"""End-of-request records: shown, counted when lost, refused when forged."""
+"""End records of requests: shown, counted if lost, rejected if forged."""
 import os
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Token refresh as the identity provider sees it: each token once, nothing lost that could be kept, no loops."""
+"""Token refresh as the identity provider sees it: each token is used once, no login is lost without need, no loops."""
 import json
 import os
 import signal
@@ -9,11 +9,11 @@ import pytest
 from identity import FAST, Logins, claims
 from relay import ANY, VERSIONS, Refused, header, wait_until
 
-# Seconds that a late reply takes; the long one that providers really show is 120.
+# Delay of a late reply in seconds; real providers need up to 120.
 DELAY = float(os.environ.get("RELAY_REFRESH_DELAY", "10"))
-# A token whose outcome is unknown goes again after 1, 3 and 8 s; then the case is closed within a few more.
+# After an unknown outcome the same token is sent again after 1, 3 and 8 s; then the outcome is known within a few more.
 SETTLED = 30
-SHORT = {"first_lifetime": 4, "lifetime": 3600}  # one refresh, soon, and then none for long
+SHORT = {"first_lifetime": 4, "lifetime": 3600}  # one early refresh, and then none for a long time
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def bearer(row):
 
 
 def renewed(logins, name):
-    """Whether the stored access token is one of the long ones that a refresh brings here."""
+    """True if the stored access token is a long one, from a refresh."""
     if logins.get(name).status != 200 or logins.shown(name)["state"] != "ok":
         return False
     return claims(bearer(logins.stack.upstream.requests()[-1]))["exp"] > time.time() + 600
 
 
 def served(logins, name):
-    """The claims of the access token that a request leaves with now."""
+    """The claims of the access token that a request uses now."""
     assert logins.get(name).status == 200
     return claims(bearer(logins.stack.upstream.requests()[-1]))
 
@@ -63,7 +63,7 @@ def restart_control(relay):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_renewed_without_a_pause(logins, version):
-    """Through the account's own egress, at 60 to 75 % of the lifetime; every request has a token that is valid."""
+    """Through the account's egress, at 60 to 75 % of the lifetime; every request has a valid token."""
     l = logins(version)
     l.relay.adm("egress", "add", "ip-9", "--source", "127.0.0.9")
     family = l.account("a", "--egress", "ip-9", lifetime=7)
@@ -149,7 +149,7 @@ def test_errors_before_the_exchange_cost_nothing(logins):
 
 
 def test_a_provider_that_is_away_costs_nothing(logins):
-    """For longer than the repeats of an unknown outcome last: the token was never sent."""
+    """For longer than the repetitions after an unknown outcome: the token was never sent."""
     l = logins()
     family = l.account("a", first_lifetime=4, lifetime=3600)
     l.idp.ask("POST", "/off", seconds=13)
@@ -163,7 +163,7 @@ LATE = ["late-before", "late-after", "slow"]
 
 
 def test_a_late_reply_is_waited_for(logins):
-    """Each of another client id, since those of one go one after the other. Requests go on meanwhile."""
+    """Each account has another client id, because refreshes of one client id run one at a time. Requests continue."""
     l = logins()
     families = {}
     for kind in LATE:
@@ -184,7 +184,7 @@ def test_a_late_reply_is_waited_for(logins):
 
 
 def test_control_killed_while_a_reply_is_on_its_way(logins):
-    """With a grace the same token brings the same reply; the intent on disk says that it must be this token."""
+    """With a grace the same token brings the same reply; the intent on disk names this token."""
     l = logins()
     family = l.account("a", grace=300, **SHORT)
     l.idp.faults(family, "late-after", seconds=3)
@@ -214,7 +214,7 @@ def test_a_refusal_of_a_token_that_was_replaced_meanwhile(logins):
     l.relay.adm("accounts", "set", "a", "--auth-json", str(l.file("a", l.idp.rotate(family))))
     assert not l.idp.ended(family), "the refusal must come after the new tokens"
     wait_until("the refusal is out", lambda: l.idp.ended(family))
-    restart_control(l.relay)  # whatever it had in mind, it has read by then what is stored
+    restart_control(l.relay)  # after the restart, control has certainly read the stored credentials
     assert served(l, "a")["n"] == 1 and l.shown("a")["state"] == "ok" and l.notices() == {}
     assert l.idp.state()["violations"] == []
 
@@ -253,7 +253,7 @@ def test_refreshed_at_once_when_the_upstream_refuses_the_token(logins):
 
 
 def served_number(logins, name):
-    """Of the token that a request goes out with; None while none is let out."""
+    """The number of the token that a request uses; None while no request is admitted."""
     if logins.get(name).status != 200:
         return None
     return claims(bearer(logins.stack.upstream.requests()[-1]))["n"]
@@ -272,17 +272,17 @@ def test_refreshed_when_asked(logins):
 
 
 def test_tokens_that_are_expired_on_arrival(logins):
-    """A clock that is wrong somewhere: refreshing more often does not mend it."""
+    """A wrong clock somewhere: more frequent refreshes do not help."""
     l = logins()
     family = l.account("a", first_lifetime=4, lifetime=-60)
     wait_until("the token is used", lambda: l.idp.uses(family), 15)
-    time.sleep(12)  # long enough for a loop to show
+    time.sleep(12)  # long enough to show a loop
     assert 1 <= len(l.idp.uses(family)) <= 3
     assert set(l.idp.outcomes(family)) == {"granted"} and l.idp.state()["violations"] == []
 
 
 def test_serialised_for_each_client_id(logins):
-    """Accounts that come due together do not go together."""
+    """Accounts that are due together are not refreshed together."""
     l = logins(extra="[health]\nrefresh_pause = 1s\n")
     families = [l.account(f"a{n}", "--no-reload", **SHORT) for n in range(5)]
     l.relay.adm("haproxy", "reload")
@@ -293,7 +293,7 @@ def test_serialised_for_each_client_id(logins):
         assert later["time"] - earlier["ended_at"] >= 0 and later["time"] - earlier["time"] >= 0.95
 
 
-# --- watched files: their owner refreshes them ---
+# --- watched files: the owner refreshes them ---
 
 def watched(logins, name, **wishes):
     family, auth = logins.idp.family(client_id="app-codex", **wishes)

@@ -1,5 +1,5 @@
-"""Thousands of refreshes with faults on the wire, while control is killed: judged by the identity provider's book.
-RELAY_REFRESHES says how many; RELAY_SEED repeats the faults and the moments of a run."""
+"""Thousands of refreshes with network faults while control is killed, checked against the identity provider's book.
+RELAY_REFRESHES sets the number; RELAY_SEED repeats faults and moments of a run."""
 import collections
 import os
 import random
@@ -19,15 +19,15 @@ LIFETIME = 6
 GRACE = 300
 FAULTS = {"lost": 0.02, "reset": 0.01, "cut": 0.015, "cut-chunked": 0.015, "error-before": 0.03, "error-after": 0.015,
           "late-before": 0.02, "late-after": 0.02, "rubbish": 0.01, "slow": 0.02, "off": 0.003}
-# From the last byte of a reply on the wire to its being safe on disk, and from the sending of a token, which goes on
-# without the sender, to its arrival: on a machine that is busy.
+# Longest times on a busy machine: from the last byte of a reply on the wire until it is on disk, and from sending a
+# token (which continues without the sender) until it arrives.
 TO_DISK, ON_THE_WAY = 0.5, 0.5
-# The first time, after 1, 3 and 8 s, and two more where the answer said that nothing was tried.
+# The first use, repetitions after 1, 3 and 8 s, and two more for answers that prove no use.
 USES_MAX = 6
 
 
 def patiently(act):
-    """Repeats a command that found no control process."""
+    """Repeats a command while control is down."""
     def once():
         try:
             return [act()]
@@ -41,7 +41,7 @@ def upstream_of(account):
 
 
 class Killer(threading.Thread):
-    """Kills control at random moments, and as often when a token has just been used."""
+    """Kills control at random moments, and as often right after a token was used."""
 
     def __init__(self, logins):
         super().__init__()
@@ -77,7 +77,7 @@ class Killer(threading.Thread):
 
 
 class Clients(threading.Thread):
-    """Requests all the while; no token that leaves has run out."""
+    """Requests without a pause; no request leaves with an expired token."""
 
     def __init__(self, logins):
         super().__init__()
@@ -103,7 +103,7 @@ class Clients(threading.Thread):
 
 
 class Fleet:
-    """Accounts, and the families they had one after the other."""
+    """Accounts and their successive families."""
 
     def __init__(self, logins):
         self.logins, self.relay, self.idp = logins, logins.relay, logins.idp
@@ -122,7 +122,7 @@ class Fleet:
         self.relay.adm("haproxy", "reload")
 
     def login(self, name):
-        """Every other account's provider forgives. The first token lives long enough for all to be set up."""
+        """Every other account's provider has a grace. The first token lives until all accounts exist."""
         grace = GRACE if int(name.rsplit("-", 1)[1]) % 2 else 0
         family, auth = self.idp.family(client_id=f"app-{upstream_of(name)}", grace=grace, lifetime=LIFETIME,
                                        first_lifetime=LIFETIME * 3)
@@ -134,7 +134,7 @@ class Fleet:
         return {item["name"]: item for item in items if item["name"] in self.families}
 
     def log_in_again(self):
-        """What an operator does about a notice."""
+        """Handles a notice as an operator does."""
         for name, account in self.accounts().items():
             if account["state"] != "needs_login":
                 continue
@@ -158,11 +158,11 @@ class Judge:
             self.by_token[use["family"], use["token"]].append(use)
 
     def killed_during(self, use):
-        """Control died between the sending of the token and the moment when the answer was safe."""
+        """Control died between sending the token and storing the reply."""
         return self.killer.between(use["time"] - ON_THE_WAY, (use["ended_at"] or time.time()) + TO_DISK)
 
     def repeated(self):
-        """([second uses of settled tokens that nothing excuses], [seconds from an answer to the death that does])."""
+        """([unexcused second uses of settled tokens], [seconds from a reply to the death that excuses one])."""
         bad, gaps = [], []
         for v in self.violations:
             first, again = self.uses[v["first"]], self.uses[v["n"]]
@@ -175,7 +175,7 @@ class Judge:
         return bad, sorted(gaps)
 
     def losses(self):
-        """{family: cause} of all that were revoked; "" = none that counts."""
+        """{family: cause} of all revoked families; "" = no valid cause."""
         found = {}
         for name, family in self.families.items():
             if family["revoked"]:
@@ -201,7 +201,7 @@ class Judge:
         return found
 
     def after_the_end(self):
-        """Uses of a family after its refusal had been heard."""
+        """Uses of a family after its refusal was delivered."""
         ends, found = {}, []
         for use in self.uses:
             end = ends.get(use["family"])
@@ -222,8 +222,8 @@ def logins(fresh):
 
 
 def wait_for_the_last(fleet):
-    """Who neither serves nor needs a login after so long. A token unknown four times rests for a minute, unless an
-    operator asks."""
+    """Accounts that neither serve nor need a login at the end. A token with four unknown outcomes pauses for a minute,
+    unless an operator requests a refresh."""
     began, asked = time.monotonic(), set()
     while (left := fleet.unsettled()) and time.monotonic() < began + 90:
         if time.monotonic() > began + 15:

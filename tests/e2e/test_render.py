@@ -311,7 +311,7 @@ def test_bounds_bodies(guarded, size, sized, status):
 
 
 class Chunked(bytes):
-    """A body that brings its own framing: false, so that ask() adds no length."""
+    """A body with its own framing: false, so that ask() adds no length."""
 
     def __bool__(self):
         return False

@@ -32,7 +32,7 @@ def allowed(attempt, bearer, backend="b1-demo-direct", alt=False, **more):
 
 
 class Attempts(World):
-    """`decisions` are given in order, to decide first; `replies` are the upstream's, by bearer."""
+    """`decisions` are given in order, starting with decide; `replies` are the upstream's, by bearer."""
 
     def __init__(self, command, place, **options):
         super().__init__(command, place, admin=place / "admin.sock", **options)
@@ -64,7 +64,7 @@ class Attempts(World):
         return [message for message, _ in self.probe.asked]
 
     def records_of(self, answer, count):
-        """By attempt; an attempt that was denied has no mark and comes first."""
+        """Records by attempt; a denied attempt has no mark and comes first."""
         return sorted((self.record(answer) for _ in range(count)), key=lambda fields: fields[FIELD_MARK])
 
     def command(self, text):
@@ -138,7 +138,7 @@ def test_says_that_the_account_has_switched(world, path, status, size):
     got = world.ask(path, method="POST", body=b"x" * size)
     assert assert_error(got, 503, "account_switched", path)["retryable"] is True
     assert got.header("retry-after") == "1"
-    # The agent knows it before the client comes again.
+    # The agent has the record before the client returns.
     assert world.messages() == ["decide", "respond"] and world.asked()["status"] == status
     record = world.record(got)
     assert record[7:9] == ["out", "503"] and record[FIELD_LIMITS] == f"st={status};ra=600;"
@@ -376,7 +376,7 @@ def test_only_the_group_may_use_the_internal_socket(world):
 
 
 class Checker:
-    """Answers agent-checks; `words` by backend, else `up`."""
+    """Answers agent-checks; `words` by backend, otherwise `up`."""
 
     def __init__(self):
         self.asked, self.words = set(), {}

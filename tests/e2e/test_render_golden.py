@@ -27,14 +27,14 @@ def certificate(tmp_path_factory):
 
 
 def localized(text, directory, certificate):
-    """The text with files and a group that exist here."""
+    """The text with existing files and an existing group."""
     text = re.sub(r"/[\w./-]+\.pem", str(certificate), text)
     text = text.replace(RENDERED_DIR, str(directory))
     return text.replace(" group spoa-relay", f" group {grp.getgrgid(os.getgid()).gr_name}")
 
 
 def complaints(output):
-    """Alerts and warnings. The example names are in no DNS; 2.6 warns of that."""
+    """Alerts and warnings. No DNS has the example names, and 2.6 warns about that."""
     return [line for line in output.splitlines()
             if re.match(r"\[(ALERT|WARNING)\]", line) and "could not resolve address" not in line]
 

@@ -1,4 +1,4 @@
-"""The official OpenAI and Anthropic SDKs, as their users install them."""
+"""The official OpenAI and Anthropic SDKs, installed as users do."""
 import fcntl
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Slots under load: never more than the limit, none left over, whatever is lost, reloaded or killed."""
+"""Slots under load: never above the limit, and none leaks after losses, reloads and kills."""
 import asyncio
 import http.client
 import json
@@ -19,7 +19,7 @@ SLOTS = 32
 
 
 class Counter(Process):
-    """tests/demo/counter.py: what it has in flight, by Authorization."""
+    """tests/demo/counter.py: requests in flight by Authorization."""
 
     def __init__(self, directory):
         super().__init__("counter", ["/usr/bin/python3", ROOT / "tests/demo/counter.py"], directory / "counter.log")
@@ -34,7 +34,7 @@ class Counter(Process):
 
 
 class Lossy(threading.Thread):
-    """Passes datagrams on, but for a share of them."""
+    """Forwards datagrams, except for a share of them."""
 
     def __init__(self, to_port, share, seed):
         super().__init__(daemon=True)
@@ -68,7 +68,7 @@ def leases(s):
 
 
 def add_counted(s, counter, *limits):
-    """A tenant whose requests go to the counter, through two accounts."""
+    """A tenant whose requests go to the counter through two accounts."""
     s.relay.adm("upstreams", "add", "counted", "--url", f"http://127.0.0.1:{counter.port}", "--provider", "openai")
     for n in (1, 2):
         s.account(f"counted{n}", "counted", f"token{n}")
@@ -95,7 +95,7 @@ def counted(fresh):
 
 
 def in_flight_at_most(counter):
-    """Both accounts' together can be less than the sum of their own peaks: those are bounds, not the peak."""
+    """The peak of both accounts together can be less than the sum of their peaks: the sum is only a bound."""
     return counter.counts()["most"]
 
 
@@ -108,7 +108,7 @@ def run_crowd(s, key, requests, clients, leaving, seed):
 
 @pytest.mark.parametrize("version,requests", [(v, 100000 if is_full() and v == ANY else 10000) for v in VERSIONS])
 def test_never_above_the_limit(version, requests, counted):
-    """The limit is the account's here, so that the upstream's count of a credential says it all."""
+    """The limit belongs to the account, so the upstream's count by credential is complete."""
     s, counter, key = counted(version, "--wait", "30s")
     for n in (1, 2):
         s.relay.adm("accounts", "set", f"counted{n}", "--concurrency", str(SLOTS // 2))
@@ -140,9 +140,9 @@ def test_lost_records_are_healed(version, counted):
         wait_until("every slot is back", lambda: leases(s) == 0, 5)
         healed = s.relay.metric("relay_slots_healed_total") - before
         print("dropped", lossy.dropped, "healed", healed)
-        # a dropped record of a request that was never let in leaves no slot
+        # a lost record of a request that was never admitted leaves no slot
         assert lossy.dropped * 0.7 <= healed <= lossy.dropped
-        # none twice: all of them can be had again, and no more than all
+        # no slot is given back twice: the limit is available again, and no more
         streams = [s.connect() for _ in range(SLOTS + 4)]
         for stream in streams:
             s.send(stream, "GET", "/w?parts=400&ms=50", key=key)
@@ -169,7 +169,7 @@ def test_reloads_under_200_streams(version, reloads, fresh):
     for _ in range(reloads):
         s.relay.adm("haproxy", "reload")
         assert leases(s) == 200
-    time.sleep(4)  # two readings of every process, and some to spare
+    time.sleep(4)  # two readings of every process, and a margin
     assert leases(s) == 200 and s.relay.metric("relay_slots_healed_total") == healed
     for stream in streams:
         stream.setblocking(False)

@@ -1,4 +1,4 @@
-"""HAProxy's stats page as an operator sees it: each egress with its state, and the reason where the mouse points."""
+"""HAProxy's stats page as an operator sees it: each egress with its state, and the reason in the tooltip."""
 import signal
 
 import pytest
@@ -9,7 +9,7 @@ from relay import BUILD, VERSIONS, free_port, wait_until
 from test_egress import account_through, check
 
 PICTURES = BUILD / "artefacts"
-# The row of the real server of an egress's backend: its texts as they are seen, hidden tips left out.
+# The row of the real server of an egress's backend: visible texts only, without tooltips.
 ROW = """(name => { let a = [...document.querySelectorAll('a[name]')].find(a => a.name.endsWith('-' + name + '/out'));
  let row = a && a.closest('tr'); if (!row) return null; row.id = 'egress-' + name;
  row.children[row.children.length - 8].id = 'check-' + name; return [row.className, row.innerText] })"""

@@ -1,4 +1,4 @@
-"""Streams pass byte for byte and at once; a client that leaves frees its upstream."""
+"""Streams pass unchanged and without delay; a client that leaves frees its upstream."""
 import hashlib
 import json
 import os
@@ -9,7 +9,7 @@ from relay import wait_until
 
 
 def read_chunks(s):
-    """Yields (time, data) for each piece of a chunked answer, as it comes."""
+    """Yields (time, data) for each piece of a chunked answer on arrival."""
     buffer = b""
 
     def more():
@@ -77,7 +77,7 @@ def zstd(data):
 
 
 def leaves(stack, path, ready):
-    """Leaves at the moment that `ready` says; returns how long the upstream took to see it."""
+    """Leaves at the moment of `ready`; returns the time until the upstream noticed."""
     stack.upstream.clear()
     s = stack.connect()
     stack.send(s, "GET", path)

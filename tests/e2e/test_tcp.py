@@ -1,4 +1,4 @@
-"""An agent asked over TCP: HAProxy shows a secret from its own environment; who has another one gets nothing."""
+"""An agent over TCP: HAProxy sends a secret from its environment; with another secret it gets no answer."""
 import http.client
 import json
 import ssl
@@ -20,7 +20,7 @@ def test_the_secret_opens_and_another_does_not(fresh, monkeypatch):
     s.upstream.clear()
     monkeypatch.setenv("SPOA_RELAY_SECRET", SECRET[:-1] + "x")
     s.haproxy.stop()
-    # health is no secret, but without the right one even that question is not answered
+    # health needs no secret, but with a wrong one HAProxy gets no answer even for it
     def answers():
         try:
             return s.get("/relay/health").status == 503

@@ -1,4 +1,4 @@
-"""Peers that do not behave: whatever they send, the same agent goes on serving."""
+"""Misbehaving peers: whatever they send, the same agent continues to serve."""
 import re
 import resource
 import subprocess
@@ -13,7 +13,7 @@ from relay import ANY, Stack, wait_until
 
 @pytest.fixture(scope="module")
 def served(request):
-    """One stack for this file, and the name of its agent's socket. After each test the same agent serves."""
+    """One stack for this file, and the name of its agent's socket. After each test the same agent still serves."""
     s = Stack(ANY)
     try:
         s.start()
@@ -32,7 +32,7 @@ def still_serves(served):
 
 
 def closes(c, status=None):
-    """The agent says why, where it can, and ends the connection."""
+    """The agent reports the reason if it can, and closes the connection."""
     last = None
     while (got := c.frame()) is not None:
         last = got
@@ -86,7 +86,7 @@ def test_frames_split_into_bytes(served):
 
 
 def test_a_question_twice_is_one_request(served):
-    """Of two accounts each id keeps its own, and is one request however often it is asked."""
+    """Each id keeps one of two accounts, and counts as one request however often it is sent."""
     accounts = ("wire-a", "wire-b")
     for name in accounts:
         served.account(name, "demo", f"token-of-{name}")
@@ -162,7 +162,7 @@ def test_a_thousand_connections_at_once(served):
 
 @pytest.fixture
 def descriptors():
-    """Enough for the peers of the largest test; the limit of before comes back."""
+    """Enough descriptors for the peers of the largest test; restores the old limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 8192), max(hard, 8192)))
     yield

@@ -30,7 +30,7 @@ def with_network(*command):
 
 
 def version_of(item):
-    """The HAProxy version among the parameters of a test, or nothing."""
+    """The HAProxy version among the parameters of a test, or an empty string."""
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
         first = value[0] if isinstance(value, (list, tuple)) and value else value
@@ -40,7 +40,7 @@ def version_of(item):
 
 
 def group_of(item):
-    """Tests with a fixture in common belong together: each worker would have to make that fixture."""
+    """Tests with a common fixture belong together; otherwise each worker would make that fixture."""
     definitions = [d[-1] for d in item._fixtureinfo.name2fixturedefs.values()]
     scopes = {d.scope for d in definitions if d.baseid.startswith("tests/e2e")}
     if "module" in scopes:
@@ -54,7 +54,7 @@ def seconds_of(item):
 
 
 def order(config, items):
-    """The longest group first, each group in one piece; the same in every worker."""
+    """Groups in order of duration, longest first; each group stays in one piece. The same in every worker."""
     groups = {item.nodeid: group_of(item) for item in items}
     seconds = collections.Counter()
     for item in items:
@@ -68,7 +68,7 @@ def make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduler(LoadScopeScheduling):
-        """Asked for the first test only when every worker has collected, so the file is complete then."""
+        """Called for the first test only after all workers have collected, so the file is complete."""
 
         groups = None
 
@@ -81,7 +81,7 @@ def make_scheduler(config, log):
 
 
 def start(config):
-    """In the process that starts the workers."""
+    """Runs in the process that starts the workers."""
     handle, config.relay_groups = tempfile.mkstemp(prefix="relay-groups-")
     os.close(handle)
 
