@@ -33,7 +33,7 @@ def site(request):
 
 @pytest.fixture(scope="module")
 def pair(site):
-    """Two accounts, each with a header of its own name and a common one."""
+    """Two accounts, each with one distinct header and a common one."""
     headers = [("--header", f"X-Only-{n}: only-{n}", "--header", f"X-Both: both-{n}") for n in (0, 1)]
     pair = site.pool("pair", options=headers)
     meet_both(pair)

@@ -59,7 +59,7 @@ def test_ten_thousand_conversations(fresh):
     after = look()
     moved = [c for c in conversations if after[c] != first[c]]
     own = [c for c in conversations if first[c] == "a0"]
-    print("moved", len(moved), "of its own", len(own))
+    print("moved", len(moved), "own", len(own))
     assert set(own) <= set(moved) and len(moved) - len(own) <= 0.02 * CONVERSATIONS
     state = (s.dir / "state" / "state").read_bytes()
     assert b"conversation-" not in state

@@ -60,7 +60,7 @@ static void a_second_account_is_refused_and_the_error_names_the_first(void **sta
 	room_refuse(r, COMMAND_ACCOUNTS_ADD, NULL,
 		"{\"name\":\"c\",\"upstream\":\"u\",\"token\":\"t\",\"egress\":[\"e\"]}", 409,
 		"belongs to account \\\"a\\\"");
-	/* Other changes, and changes of its own egresses, are allowed. */
+	/* Other changes, and changes that keep its egresses, are allowed. */
 	done(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"e\",\"f\"]}");
 	done(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"e\"]}");
 	done(r, COMMAND_ACCOUNTS_SET, "b", "{\"egress\":[\"f\"]}");
