@@ -67,23 +67,17 @@ static void write_mark(const struct decide_verdict *v, struct spoe_ack *ack)
 	set_text(ack, SEAM_VAR_MARK, record_format_mark(&v->mark, mark));
 }
 
+/* The variables of the way to authenticate. */
 static void write_credential(
 	const struct snapshot *s, const struct snapshot_account *a, struct spoe_ack *ack)
 {
-	struct slice credential = snapshot_text(s, a->credential);
+	const struct provider_auth *auth = provider_auth_at(a->auth);
 
-	switch ((enum snapshot_auth)a->auth) {
-	case SNAPSHOT_AUTH_BEARER:
-		set_str(ack, SEAM_VAR_BEARER, credential);
-		break;
-	case SNAPSHOT_AUTH_X_API_KEY:
-		set_str(ack, SEAM_VAR_APIKEY, credential);
-		break;
-	case SNAPSHOT_AUTH_ANTHROPIC_OAUTH:
-		set_str(ack, SEAM_VAR_BEARER, credential);
-		set_text(ack, SEAM_VAR_BETA, PROVIDER_ANTHROPIC_OAUTH_BETA);
-		break;
-	}
+	spoe_ack_set_str(ack, SPOE_SCOPE_TXN, slice_from_str(auth->variable),
+		snapshot_text(s, a->credential));
+	if (auth->list_header)
+		spoe_ack_set_str(ack, SPOE_SCOPE_TXN, slice_from_str(auth->list_variable),
+			slice_from_str(auth->list_value));
 }
 
 static void write_headers(
@@ -208,9 +202,9 @@ void answer_write(
 void answer_write_again(
 	const struct agent *a, const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
 {
-	bool anthropic = v->lease && v->lease->flags & LEASE_ANTHROPIC;
+	size_t shape = v->lease ? lease_shape(v->lease) : 0;
 
-	set_text(ack, SEAM_VAR_SHAPE, anthropic ? SEAM_SHAPE_ANTHROPIC : SEAM_SHAPE_OPENAI);
+	set_text(ack, SEAM_VAR_SHAPE, provider_shape_at(shape)->name);
 	answer_write(a, v, now_ms, ack);
 	if (v->action == DECIDE_DENY)
 		write_mark(v, ack);

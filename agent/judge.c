@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/num.h"
+#include "common/provider.h"
 #include "common/seam.h"
 
 #define FAILURES_TO_STAY 2
@@ -271,11 +272,13 @@ static void judge(struct agent *a, const struct attempt *t, const struct result 
 	show(a, t, before, wanted);
 }
 
-static enum provider provider_of(const struct agent *a, const struct snapshot_account *account)
+static const struct provider *provider_of(
+	const struct agent *a, const struct snapshot_account *account)
 {
-	return (enum provider)SNAPSHOT_ROWS(
-		a->snapshot, UPSTREAM, struct snapshot_upstream)[account->upstream]
-		.provider;
+	const struct snapshot_upstream *upstreams =
+		SNAPSHOT_ROWS(a->snapshot, UPSTREAM, struct snapshot_upstream);
+
+	return provider_at(upstreams[account->upstream].provider);
 }
 
 /* Backends are named b<id>-<upstream>-<egress>. */

@@ -1,5 +1,7 @@
 #include "agent/lease.h"
 
+#include "common/provider.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,4 +136,20 @@ void lease_end(struct leases *l, struct statefile_lease *lease)
 	atomic_store_explicit(&lease->state, LEASE_FREE, memory_order_release);
 	l->free_rows[l->count - l->used] = (uint32_t)(lease - l->rows);
 	l->used--;
+}
+
+uint32_t lease_shape_flags(size_t shape)
+{
+	uint32_t bits = (uint32_t)shape;
+
+	return (bits & 1 ? LEASE_SHAPE_LOW : 0) | (bits >> 1 << 4 & LEASE_SHAPE_HIGH);
+}
+
+/* A row that this version does not have was written by a newer one. */
+size_t lease_shape(const struct statefile_lease *lease)
+{
+	uint32_t shape = (lease->flags & LEASE_SHAPE_LOW ? 1 : 0) |
+		(lease->flags & LEASE_SHAPE_HIGH) >> 4 << 1;
+
+	return shape < provider_shape_count() ? shape : 0;
 }

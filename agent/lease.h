@@ -38,4 +38,8 @@ void lease_commit(struct statefile_lease *lease);
 void lease_confirm(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);
 
+/* LEASE_SHAPE_* of this shape, a place of provider_shape_at(), and back. */
+uint32_t lease_shape_flags(size_t shape);
+size_t lease_shape(const struct statefile_lease *lease);
+
 #endif

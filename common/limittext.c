@@ -1,36 +1,14 @@
 #include "common/limittext.h"
 
 #include "common/num.h"
+#include "common/provider.h"
+#include "common/result.h"
 #include "common/timetext.h"
 
 #define MICRO UINT64_C(1000000)
 
 /* A bare number below is a count of seconds, from there on a Unix time (September 2001). */
 #define UNIX_TIME_MIN UINT32_C(1000000000)
-
-#define OF(p) (1u << PROVIDER_##p)
-
-/* Upstreams report the used share of a limit, or the limit and the rest. */
-struct limit {
-	unsigned providers;
-	const char *used; /* NULL = by limit and left */
-	unsigned whole; /* the value of `used` for a full limit; more than twice that is invalid */
-	const char *limit;
-	const char *left;
-	const char *end;
-	const char *end_too; /* read if `end` is absent; may be NULL */
-};
-
-static const struct limit limits[] = {
-	{OF(CODEX), "c1u", 100, NULL, NULL, "c1a", "c1s"},
-	{OF(CODEX), "c2u", 100, NULL, NULL, "c2a", "c2s"},
-	{OF(ANTHROPIC), "a5u", 1, NULL, NULL, "a5r", NULL},
-	{OF(ANTHROPIC), "a7u", 1, NULL, NULL, "a7r", NULL},
-	{OF(ANTHROPIC), NULL, 0, "arl", "arr", "art", NULL},
-	{OF(ANTHROPIC), NULL, 0, "atl", "atr", "att", NULL},
-	{OF(OPENAI) | OF(GENERIC), NULL, 0, "xrl", "xrr", "xrt", NULL},
-	{OF(OPENAI) | OF(GENERIC), NULL, 0, "xtl", "xtr", "xtt", NULL},
-};
 
 struct slice limittext_value(struct slice text, const char *key)
 {
@@ -76,22 +54,24 @@ int64_t limittext_end(struct slice text, const char *key, int64_t now_ms)
 
 static int64_t retry_after_ms(struct slice text, int64_t now_ms)
 {
-	struct slice value = limittext_value(text, "ram");
+	struct slice value = limittext_value(text, RESULT_RETRY_MS);
 	uint64_t micro;
 	int64_t ms;
 
 	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
 		return now_ms + (int64_t)(micro / MICRO);
-	value = limittext_value(text, "ra");
+	value = limittext_value(text, RESULT_RETRY);
 	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
 		return now_ms + (int64_t)(micro / 1000);
 	return timetext_parse_http_date(value, &ms) ? 0 : ms;
 }
 
-int64_t limittext_retry(struct slice text, int64_t now_ms)
+int64_t limittext_retry(struct slice text, const struct provider *p, int64_t now_ms)
 {
 	int64_t ms = retry_after_ms(text, now_ms);
 
+	if (ms <= now_ms && p->retry_field)
+		ms = limittext_end(text, p->retry_field, now_ms);
 	return ms > now_ms ? at_most(ms, now_ms + LIMITTEXT_RETRY_MAX_MS) : 0;
 }
 
@@ -101,7 +81,7 @@ static uint16_t share(uint64_t part, uint64_t whole)
 	return (uint16_t)(part >= whole ? LIMITTEXT_FULL : part * LIMITTEXT_FULL / whole);
 }
 
-static bool read_used(struct slice text, const struct limit *l, uint16_t *ret)
+static bool read_used(struct slice text, const struct provider_limit *l, uint16_t *ret)
 {
 	const uint64_t max = UINT64_C(1) << 47;
 	uint64_t limit;
@@ -122,8 +102,8 @@ static bool read_used(struct slice text, const struct limit *l, uint16_t *ret)
 	return true;
 }
 
-static bool read_limit(
-	struct slice text, const struct limit *l, int64_t now_ms, struct limittext_use *ret)
+static bool read_limit(struct slice text, const struct provider_limit *l, int64_t now_ms,
+	struct limittext_use *ret)
 {
 	struct limittext_use use;
 
@@ -145,15 +125,13 @@ static bool is_fuller(const struct limittext_use *a, const struct limittext_use 
 }
 
 bool limittext_fullest(
-	struct slice text, enum provider p, int64_t now_ms, struct limittext_use *ret)
+	struct slice text, const struct provider *p, int64_t now_ms, struct limittext_use *ret)
 {
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+	for (const struct provider_limit *l = p->limits; l && l->end; l++) {
 		struct limittext_use use;
-		if (!(limits[i].providers & (1u << p)))
-			continue;
-		if (!read_limit(text, &limits[i], now_ms, &use))
+		if (!read_limit(text, l, now_ms, &use))
 			continue;
 		if (!found || is_fuller(&use, ret))
 			*ret = use;

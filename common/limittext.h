@@ -6,7 +6,6 @@
 #ifndef RELAY_COMMON_LIMITTEXT_H
 #define RELAY_COMMON_LIMITTEXT_H
 
-#include "common/provider.h"
 #include "common/slice.h"
 
 #include <stdbool.h>
@@ -25,8 +24,12 @@ struct slice limittext_value(struct slice text, const char *key);
  */
 int64_t limittext_end(struct slice text, const char *key, int64_t now_ms);
 
-/* When to retry, by retry-after-ms and Retry-After: later than now; 0 = absent. */
-int64_t limittext_retry(struct slice text, int64_t now_ms);
+struct provider;
+/*
+ * When to retry, by retry-after-ms and Retry-After, else by the provider's retry_field: later than
+ * now; 0 = absent.
+ */
+int64_t limittext_retry(struct slice text, const struct provider *p, int64_t now_ms);
 
 struct limittext_use {
 	uint16_t used;	  /* in 1/65535 */
@@ -34,6 +37,6 @@ struct limittext_use {
 };
 /* The fullest of the provider's limits that has not been reset since. False if none is reported. */
 bool limittext_fullest(
-	struct slice text, enum provider p, int64_t now_ms, struct limittext_use *ret);
+	struct slice text, const struct provider *p, int64_t now_ms, struct limittext_use *ret);
 
 #endif

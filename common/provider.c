@@ -1,38 +1,92 @@
 #include "common/provider.h"
 
-#include <errno.h>
+#include "common/provider_rows.h"
 
-static const struct provider_row rows[PROVIDER_COUNT] = {
-	[PROVIDER_OPENAI] = {"openai", NULL, SNAPSHOT_AUTH_BEARER, SNAPSHOT_AUTH_BEARER, NULL},
-	[PROVIDER_CODEX] = {"codex", NULL, SNAPSHOT_AUTH_BEARER, SNAPSHOT_AUTH_BEARER,
-		"ChatGPT-Account-ID"},
-	[PROVIDER_ANTHROPIC] = {"anthropic", "sk-ant-oat", SNAPSHOT_AUTH_X_API_KEY,
-		SNAPSHOT_AUTH_ANTHROPIC_OAUTH, NULL},
-	[PROVIDER_GENERIC] = {"generic", NULL, SNAPSHOT_AUTH_BEARER, SNAPSHOT_AUTH_BEARER, NULL},
-};
+#include <string.h>
+#include <strings.h>
 
-const struct provider_row *provider_row(enum provider p)
+size_t provider_count(void)
 {
-	return &rows[p];
+	return provider_row_count;
 }
 
-int provider_parse(struct slice name, enum provider *ret)
+const struct provider *provider_at(size_t i)
 {
-	for (size_t i = 0; i < PROVIDER_COUNT; i++) {
-		if (!slice_eq_str(name, rows[i].name))
-			continue;
-		*ret = (enum provider)i;
-		return 0;
+	return provider_rows[i];
+}
+
+size_t provider_index(const struct provider *p)
+{
+	size_t i = 0;
+
+	while (provider_rows[i] != p)
+		i++;
+	return i;
+}
+
+const struct provider *provider_find(struct slice name)
+{
+	for (size_t i = 0; i < provider_row_count; i++) {
+		if (slice_eq_str(name, provider_rows[i]->name))
+			return provider_rows[i];
 	}
-	return -EINVAL;
+	return NULL;
 }
 
-enum snapshot_auth provider_auth(enum provider p, struct slice credential)
+size_t provider_auth_count(void)
 {
-	const struct provider_row *row = provider_row(p);
+	return provider_auth_row_count;
+}
 
-	if (row->oauth_token_prefix &&
-		slice_has_prefix(credential, slice_from_str(row->oauth_token_prefix)))
-		return row->oauth_auth;
-	return row->auth;
+const struct provider_auth *provider_auth_at(size_t i)
+{
+	return &provider_auth_rows[i];
+}
+
+size_t provider_auth_index(const struct provider_auth *a)
+{
+	return (size_t)(a - provider_auth_rows);
+}
+
+const struct provider_auth *provider_auth(const struct provider *p, struct slice credential)
+{
+	bool is_oauth =
+		p->oauth_prefix && slice_has_prefix(credential, slice_from_str(p->oauth_prefix));
+
+	return is_oauth ? p->oauth_auth : p->auth;
+}
+
+bool provider_is_auth_header(const char *header)
+{
+	for (size_t i = 0; i < provider_auth_row_count; i++) {
+		if (strcasecmp(header, provider_auth_rows[i].header) == 0)
+			return true;
+	}
+	return false;
+}
+
+size_t provider_shape_count(void)
+{
+	return provider_shape_row_count;
+}
+
+const struct provider_shape *provider_shape_at(size_t i)
+{
+	return &provider_shape_rows[i];
+}
+
+static bool is_below(struct slice path, struct slice top)
+{
+	return slice_has_prefix(path, top) && (path.n == top.n || path.p[top.n] == '/');
+}
+
+size_t provider_shape_of_path(struct slice path)
+{
+	for (size_t i = provider_shape_row_count - 1; i > 0; i--) {
+		for (const char *const *top = provider_shape_rows[i].paths; *top; top++) {
+			if (is_below(path, slice_from_str(*top)))
+				return i;
+		}
+	}
+	return 0;
 }

@@ -2,10 +2,7 @@
 
 #include "common/limittext.h"
 #include "common/num.h"
-
-#define OF(p) (1u << PROVIDER_##p)
-#define ANY 0u
-#define LIKE_OPENAI (OF(OPENAI) | OF(CODEX) | OF(GENERIC))
+#include "common/provider.h"
 
 /*
  * HAProxy's manual, "Session state at disconnection": which side ended the session, in which phase. From
@@ -16,107 +13,48 @@
 #define IN_ANY_PHASE NULL
 
 enum flag {
+	KNOWN_CLASS = 0,
 	CONNECT = 1,  /* no connection */
 	FALLBACK = 2, /* an unknown response: the most harmless class */
 };
 
 struct row {
-	unsigned providers;
 	unsigned first, last; /* statuses */
 	const char *who;
 	const char *phase; /* NULL = any */
-	int64_t (*window)(
-		struct slice limits, int64_t now_ms); /* must find an end; NULL = matches */
 	enum result_class class;
 	unsigned flags;
 };
 
-static bool has_type(struct slice limits, const char *type)
-{
-	return slice_eq_str(limittext_value(limits, RESULT_BODY_TYPE), type);
-}
-
-static int64_t ahead(int64_t end_ms, int64_t now_ms)
-{
-	return end_ms > now_ms ? end_ms : 0;
-}
-
-/* Codex's body for an exhausted plan. */
-static int64_t told_by_body(struct slice limits, int64_t now_ms)
-{
-	if (!has_type(limits, "usage_limit_reached"))
-		return 0;
-	int64_t end_ms = ahead(limittext_end(limits, RESULT_BODY_RESETS_AT, now_ms), now_ms);
-	if (end_ms)
-		return end_ms;
-	return ahead(limittext_end(limits, RESULT_BODY_RESETS_IN, now_ms), now_ms);
-}
-
-static int64_t told_by_percentage(struct slice limits, int64_t now_ms)
-{
-	struct limittext_use use;
-
-	if (!limittext_fullest(limits, PROVIDER_CODEX, now_ms, &use))
-		return 0;
-	return use.used == LIMITTEXT_FULL ? use.until_ms : 0;
-}
-
-static int64_t told_by_unified_status(struct slice limits, int64_t now_ms)
-{
-	if (!slice_eq_str(limittext_value(limits, "aus"), "rejected"))
-		return 0;
-	return ahead(limittext_end(limits, "aur", now_ms), now_ms);
-}
-
-/* A plan or a budget is exhausted, without an end. */
-static int64_t quota_without_end(struct slice limits, int64_t now_ms)
-{
-	static const char *const types[] = {
-		"insufficient_quota",
-		"usage_limit_reached",
-		"usage_not_included",
-	};
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (has_type(limits, types[i]))
-			return now_ms + RESULT_QUOTA_MS;
-	}
-	return 0;
-}
-
-/* The first matching row decides. */
+/* Read if no row of the provider matches. The first matching row decides. */
 static const struct row rows[] = {
-	{LIKE_OPENAI, 429, 429, ANSWERED, told_by_body, RESULT_WINDOW, 0},
-	{OF(CODEX), 429, 429, ANSWERED, told_by_percentage, RESULT_WINDOW, 0},
-	{LIKE_OPENAI, 429, 429, ANSWERED, quota_without_end, RESULT_WINDOW, 0},
-	{OF(ANTHROPIC), 429, 429, ANSWERED, told_by_unified_status, RESULT_WINDOW, 0},
-	{ANY, 429, 429, ANSWERED, NULL, RESULT_BURST, 0},
-	{ANY, 401, 401, ANSWERED, NULL, RESULT_AUTH, 0},
-	{ANY, 403, 403, ANSWERED, NULL, RESULT_DENIED, 0},
-	{ANY, 400, 400, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 404, 406, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 408, 409, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 411, 417, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 422, 422, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 426, 426, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 431, 431, ANSWERED, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 503, 503, ANSWERED, NULL, RESULT_OVERLOAD, 0},
-	{ANY, 529, 529, ANSWERED, NULL, RESULT_OVERLOAD, 0},
-	{ANY, 500, 504, ANSWERED, NULL, RESULT_SERVER, 0},
-	{ANY, 520, 527, ANSWERED, NULL, RESULT_SERVER, 0}, /* Cloudflare's, of the origin */
-	{ANY, 400, 499, ANSWERED, NULL, RESULT_PAYLOAD, FALLBACK},
-	{ANY, 500, 599, ANSWERED, NULL, RESULT_SERVER, FALLBACK},
+	{429, 429, ANSWERED, RESULT_BURST, KNOWN_CLASS},
+	{401, 401, ANSWERED, RESULT_AUTH, KNOWN_CLASS},
+	{403, 403, ANSWERED, RESULT_DENIED, KNOWN_CLASS},
+	{400, 400, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{404, 406, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{408, 409, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{411, 417, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{422, 422, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{426, 426, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{431, 431, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS},
+	{503, 503, ANSWERED, RESULT_OVERLOAD, KNOWN_CLASS},
+	{529, 529, ANSWERED, RESULT_OVERLOAD, KNOWN_CLASS},
+	{500, 504, ANSWERED, RESULT_SERVER, KNOWN_CLASS},
+	{520, 527, ANSWERED, RESULT_SERVER, KNOWN_CLASS}, /* Cloudflare's, of the origin */
+	{400, 499, ANSWERED, RESULT_PAYLOAD, FALLBACK},
+	{500, 599, ANSWERED, RESULT_SERVER, FALLBACK},
 
-	{ANY, 200, 399, ENDED_WELL, NULL, RESULT_SUCCESS, 0},
+	{200, 399, ENDED_WELL, RESULT_SUCCESS, KNOWN_CLASS},
 	/* A tunnel always ends because one side disconnects. */
-	{ANY, 101, 101, "-Ss", "-DL", NULL, RESULT_SUCCESS, 0},
+	{101, 101, "-Ss", "-DL", RESULT_SUCCESS, KNOWN_CLASS},
 
-	{ANY, 0, 999, "Cc", IN_ANY_PHASE, NULL, RESULT_CLIENT, 0},
-	{ANY, 0, 999, "Ss", "C", NULL, RESULT_NETWORK, CONNECT},
-	{ANY, 0, 999, "SsP", "HD", NULL, RESULT_NETWORK, 0},
+	{0, 999, "Cc", IN_ANY_PHASE, RESULT_CLIENT, KNOWN_CLASS},
+	{0, 999, "Ss", "C", RESULT_NETWORK, CONNECT},
+	{0, 999, "SsP", "HD", RESULT_NETWORK, KNOWN_CLASS},
 	/* HAProxy generated the response or ended the stream: not the account's fault. */
-	{ANY, 0, 999, "LPRIDKU", IN_ANY_PHASE, NULL, RESULT_PAYLOAD, 0},
-	{ANY, 0, 999, "Ss", "Q", NULL, RESULT_PAYLOAD, 0}, /* nor is a timeout in HAProxy's queue */
+	{0, 999, "LPRIDKU", IN_ANY_PHASE, RESULT_PAYLOAD, KNOWN_CLASS},
+	{0, 999, "Ss", "Q", RESULT_PAYLOAD, KNOWN_CLASS}, /* nor is a timeout in HAProxy's queue */
 };
 
 static bool has_letter(const char *letters, char letter)
@@ -124,10 +62,8 @@ static bool has_letter(const char *letters, char letter)
 	return !letters || (letter && strchr(letters, letter));
 }
 
-static bool row_fits(const struct row *r, enum provider p, const struct result_answer *a)
+static bool row_fits(const struct row *r, const struct result_answer *a)
 {
-	if (r->providers != ANY && !(r->providers & (1u << p)))
-		return false;
 	if (a->status < r->first || a->status > r->last)
 		return false;
 	return has_letter(r->who, a->termination[0]) && has_letter(r->phase, a->termination[1]);
@@ -145,35 +81,102 @@ static struct result_answer answer_of_upstream(const struct result_answer *a)
 	return (struct result_answer){(unsigned)status, "--", a->limits};
 }
 
-static void classify(
-	enum provider p, const struct result_answer *a, int64_t now_ms, struct result *ret)
+/* --- rows of the provider --- */
+
+static int64_t ahead(int64_t end_ms, int64_t now_ms)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct row *r = &rows[i];
-		if (!row_fits(r, p, a))
-			continue;
-		int64_t end_ms = r->window ? r->window(a->limits, now_ms) : 0;
-		if (r->window && end_ms == 0)
+	return end_ms > now_ms ? end_ms : 0;
+}
+
+static bool has_word(const struct provider_result *r, struct slice limits)
+{
+	struct slice value = limittext_value(limits, r->key);
+
+	if (r->is_part)
+		return value.n && memmem(value.p, value.n, r->word, strlen(r->word));
+	return slice_eq_str(value, r->word);
+}
+
+/* 0: the end is absent, so the row does not match. */
+static int64_t end_of_window(const struct provider_result *r, struct slice limits, int64_t now_ms)
+{
+	if (!r->end)
+		return now_ms + RESULT_QUOTA_MS;
+	int64_t end_ms = ahead(limittext_end(limits, r->end, now_ms), now_ms);
+	if (end_ms == 0 && r->end_too)
+		end_ms = ahead(limittext_end(limits, r->end_too, now_ms), now_ms);
+	return end_ms;
+}
+
+static int64_t end_of_fullest(const struct provider *p, struct slice limits, int64_t now_ms)
+{
+	struct limittext_use use;
+
+	if (!limittext_fullest(limits, p, now_ms, &use))
+		return 0;
+	return use.used == LIMITTEXT_FULL ? use.until_ms : 0;
+}
+
+static bool provider_row_fits(const struct provider *p, const struct provider_result *r,
+	const struct result_answer *a, int64_t now_ms, int64_t *ret_until_ms)
+{
+	*ret_until_ms = 0;
+	if (a->status != r->status || (r->key && !has_word(r, a->limits)))
+		return false;
+	if (r->class != RESULT_WINDOW)
+		return true;
+	*ret_until_ms =
+		r->key ? end_of_window(r, a->limits, now_ms) : end_of_fullest(p, a->limits, now_ms);
+	return *ret_until_ms != 0;
+}
+
+static bool was_answered(const struct result_answer *a)
+{
+	static const struct row answered = {0, 999, ANSWERED, RESULT_PAYLOAD, KNOWN_CLASS};
+
+	return row_fits(&answered, a);
+}
+
+static bool classify_by_provider(
+	const struct provider *p, const struct result_answer *a, int64_t now_ms, struct result *ret)
+{
+	int64_t until_ms;
+
+	for (const struct provider_result *r = p->results; r && r->status; r++) {
+		if (!was_answered(a) || !provider_row_fits(p, r, a, now_ms, &until_ms))
 			continue;
 		ret->class = r->class;
-		ret->known = !(r->flags & FALLBACK);
-		ret->connect = r->flags & CONNECT;
-		ret->until_ms = end_ms;
+		ret->known = true;
+		ret->until_ms = until_ms;
+		return true;
+	}
+	return false;
+}
+
+static void classify_by_status(const struct result_answer *a, struct result *ret)
+{
+	ret->class = RESULT_PAYLOAD;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!row_fits(&rows[i], a))
+			continue;
+		ret->class = rows[i].class;
+		ret->known = !(rows[i].flags & FALLBACK);
+		ret->connect = rows[i].flags & CONNECT;
 		return;
 	}
-	ret->class = RESULT_PAYLOAD;
 }
 
 void result_classify(
-	enum provider p, const struct result_answer *a, int64_t now_ms, struct result *ret)
+	const struct provider *p, const struct result_answer *a, int64_t now_ms, struct result *ret)
 {
 	struct result_answer answer = answer_of_upstream(a);
 	struct limittext_use use;
 
 	*ret = (struct result){0};
-	classify(p, &answer, now_ms, ret);
+	if (!classify_by_provider(p, &answer, now_ms, ret))
+		classify_by_status(&answer, ret);
 	if (ret->class == RESULT_BURST)
-		ret->until_ms = limittext_retry(a->limits, now_ms);
+		ret->until_ms = limittext_retry(a->limits, p, now_ms);
 	if (!limittext_fullest(a->limits, p, now_ms, &use))
 		return;
 	ret->has_used = true;
@@ -199,22 +202,13 @@ const char *result_class_name(enum result_class c)
 	return names[c];
 }
 
-const struct result_header *result_headers(enum provider p)
+const struct provider_header *result_common_headers(void)
 {
-#define ROW(key, header) {key, header},
-	static const struct result_header codex[] = {
-		RESULT_HEADERS_COMMON(ROW) RESULT_HEADERS_CODEX(ROW){NULL, NULL}};
-	static const struct result_header anthropic[] = {
-		RESULT_HEADERS_COMMON(ROW) RESULT_HEADERS_ANTHROPIC(ROW){NULL, NULL}};
-	static const struct result_header openai[] = {
-		RESULT_HEADERS_COMMON(ROW) RESULT_HEADERS_OPENAI(ROW){NULL, NULL}};
-#undef ROW
-	static const struct result_header *const families[PROVIDER_COUNT] = {
-		[PROVIDER_OPENAI] = openai,
-		[PROVIDER_CODEX] = codex,
-		[PROVIDER_ANTHROPIC] = anthropic,
-		[PROVIDER_GENERIC] = openai,
+	static const struct provider_header headers[] = {
+		{RESULT_RETRY, "retry-after"},
+		{RESULT_RETRY_MS, "retry-after-ms"},
+		{NULL, NULL},
 	};
 
-	return families[p];
+	return headers;
 }

@@ -41,7 +41,7 @@
 	X(NKEYS, "nkeys", 0)	 /* int: lines of x-api-key */                                     \
 	X(NAUTH, "nauth", 0)	 /* int: lines of authorization */                                 \
 	X(STICKY, "sticky", 256) /* first present conversation header */                           \
-	X(HARD, "hard", 0)	 /* bool: x-codex-turn-state present */                            \
+	X(HARD, "hard", 0)	 /* bool: a state_header of a provider is present */               \
 	X(METHOD, "method", 32)                                                                    \
 	X(PATH, "path", 1024) /* without the query */                                              \
 	X(HOST, "host", 256)                                                                       \
@@ -60,7 +60,10 @@ enum seam_arg {
 		SEAM_ARG_COUNT
 };
 
-/* Variables the agent sets, scope txn, under SEAM_VAR_PREFIX. */
+/*
+ * Variables the agent sets, scope txn, under SEAM_VAR_PREFIX. Those of the credential are named by the
+ * way to authenticate (provider.h).
+ */
 #define SEAM_VARS(X)                                                                               \
 	X(ACTION, "action")	  /* SEAM_ACTION_* */                                              \
 	X(STATUS, "status")	  /* int: deny, answer */                                          \
@@ -76,18 +79,15 @@ enum seam_arg {
 	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */  \
 	X(BE, "be")		  /* backend name */                                               \
 	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */    \
-	X(BEARER, "bearer")	/* Authorization: Bearer; unset for other ways to authenticate */  \
-	X(APIKEY, "apikey")	/* x-api-key; unset for other ways */                              \
-	X(BETA, "beta")		/* value to append to anthropic-beta; unset when there is none */  \
-	X(SINCE, "since")	/* int: Unix time in ms at which the wait began; action wait */    \
-	X(RL_LIMIT, "rl_limit") /* int: the tightest request limit; unset without one */           \
-	X(RL_LEFT, "rl_left")	/* int: what is left of it */                                      \
-	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */                           \
-	X(ALT, "alt")		/* bool: another account could take over */                        \
-	X(WATCH, "watch")	/* bool: `respond` is wanted */                                    \
-	X(SHAPE, "shape")	/* SEAM_SHAPE_*: of errors; answers to `again` only */             \
-	X(MARK, "mark")		/* of this attempt; comes back in its record, see record.h */      \
-	X(LIM, "lim")		/* set by HAProxy: limit headers of the answer, see result.h */
+	X(SINCE, "since")	  /* int: Unix time in ms at which the wait began; action wait */  \
+	X(RL_LIMIT, "rl_limit")	  /* int: the tightest request limit; unset without one */         \
+	X(RL_LEFT, "rl_left")	  /* int: what is left of it */                                    \
+	X(RL_RESET, "rl_reset")	  /* int: seconds until its window ends */                         \
+	X(ALT, "alt")		  /* bool: another account could take over */                      \
+	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                  \
+	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */       \
+	X(MARK, "mark")	  /* of this attempt; comes back in its record, see record.h */            \
+	X(LIM, "lim")	  /* set by HAProxy: limit headers of the answer, see result.h */
 
 enum seam_var {
 #define X(id, name) SEAM_VAR_##id,
@@ -104,8 +104,6 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_ACTION_DENY "deny"
 #define SEAM_ACTION_ANSWER "answer"
 #define SEAM_ACTION_WAIT "wait"
-#define SEAM_SHAPE_OPENAI "openai"
-#define SEAM_SHAPE_ANTHROPIC "anthropic"
 
 /* Responses that become account_switched if another account could serve. */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529

@@ -1,5 +1,7 @@
 #include "common/snapshot.h"
 
+#include "common/provider.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -172,8 +174,7 @@ static bool accounts_valid(const struct snapshot *s)
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_ACCOUNT]; i++) {
 		if (!text_fits(s, a[i].name) || !text_fits(s, a[i].region) ||
 			!text_fits(s, a[i].credential) || a[i].weight == 0 ||
-			a[i].auth > SNAPSHOT_AUTH_ANTHROPIC_OAUTH ||
-			(i && a[i].id <= a[i - 1].id) ||
+			a[i].auth >= provider_auth_count() || (i && a[i].id <= a[i - 1].id) ||
 			!in_section(s, a[i].egresses, SNAPSHOT_ACCOUNT_EGRESS) ||
 			!in_section(s, a[i].headers, SNAPSHOT_HEADER) ||
 			a[i].upstream >= s->counts[SNAPSHOT_UPSTREAM])
@@ -221,7 +222,7 @@ static bool names_valid(const struct snapshot *s)
 			return false;
 	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_UPSTREAM]; i++) {
-		if (!text_fits(s, u[i].name))
+		if (!text_fits(s, u[i].name) || u[i].provider >= provider_count())
 			return false;
 	}
 	return true;

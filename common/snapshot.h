@@ -76,12 +76,6 @@ struct snapshot_pool {
 	struct snapshot_range members; /* of SNAPSHOT_MEMBER: account indexes */
 };
 
-enum snapshot_auth {
-	SNAPSHOT_AUTH_BEARER,
-	SNAPSHOT_AUTH_X_API_KEY,
-	SNAPSHOT_AUTH_ANTHROPIC_OAUTH, /* bearer, and a value appended to anthropic-beta */
-};
-
 #define SNAPSHOT_ACCOUNT_SUSPENDED 1u
 #define SNAPSHOT_ACCOUNT_NO_CREDENTIAL 2u
 #define SNAPSHOT_ACCOUNT_REFRESHABLE 4u /* control renews a refused credential */
@@ -91,7 +85,7 @@ struct snapshot_account {
 	uint32_t id;
 	uint32_t flags;
 	uint32_t upstream; /* index */
-	uint32_t auth;	   /* enum snapshot_auth */
+	uint32_t auth;	   /* place of its row: provider_auth_at() */
 	uint32_t weight;   /* 1..1000 */
 	uint32_t max_consecutive;
 	uint32_t pace_min_ms, pace_max_ms;
@@ -153,7 +147,7 @@ struct snapshot_ban {
 
 struct snapshot_upstream {
 	uint32_t id;
-	uint32_t provider; /* row of provider.h */
+	uint32_t provider; /* place of its row: provider_at() */
 	struct snapshot_text name;
 };
 

@@ -76,8 +76,9 @@ enum lease_state {
 
 #define LEASE_HARD 1u	   /* its conversation has state upstream and must not move */
 #define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
-#define LEASE_ANTHROPIC 4u /* shape of its errors */
+#define LEASE_SHAPE_LOW 4u /* shape of its errors: lowest bit of its index (provider_shape_at) */
 #define LEASE_UNSENT 8u	   /* its only attempt had no connection */
+#define LEASE_SHAPE_HIGH 0xf0u /* the other bits of that index */
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {

@@ -50,8 +50,8 @@ struct render_backend {
 	const char *host_header; /* host, with the port if it is not the scheme's default */
 	enum render_egress egress;
 	const char *egress_address;
-	enum provider provider;
-	uint64_t first_byte_timeout_ms; /* `timeout server`; 0 = 10 minutes */
+	const struct provider *provider; /* NULL in `internal` */
+	uint64_t first_byte_timeout_ms;	 /* `timeout server`; 0 = 10 minutes */
 };
 
 /* The options of `relayadm haproxy render`; the control process keeps them for later renderings. */

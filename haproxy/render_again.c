@@ -3,7 +3,6 @@
  * at the frontend below, in the same process, where the agent chooses another account. That attempt is
  * a separate stream with the first one's id; it may fail over in turn.
  */
-#include "common/provider.h"
 #include "common/result.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -11,7 +10,6 @@
 
 #include <inttypes.h>
 
-#define SHAPE RENDER_VAR("shape")
 #define SWITCHED "{ " RENDER_ALT " -m bool } { status " SEAM_SWITCH_STATUSES_TEXT " }"
 
 static uint64_t hash_text(uint64_t hash, const char *text)
@@ -46,36 +44,6 @@ void render_again_servers(const struct render_model *m, struct buffer *b)
 	}
 }
 
-/* The path may have been rewritten for the upstream: the agent knows the client's path. */
-static void append_shapes(struct buffer *b)
-{
-	buffer_append_str(b, "\n\t# The shape of error bodies, as the agent says.\n");
-	render_shape(b, RENDER_SHAPE_OPENAI, "http-request",
-		"if { " SHAPE " -m str " SEAM_SHAPE_OPENAI " }");
-	render_shape(b, RENDER_SHAPE_ANTHROPIC, "http-request",
-		"if { " SHAPE " -m str " SEAM_SHAPE_ANTHROPIC " }");
-}
-
-/*
- * The request arrives with the headers of the first account. render_credentials() deletes its extra
- * headers. The value appended to anthropic-beta is at the end of the only line, or is the last of several
- * lines.
- */
-static void append_deletions(struct buffer *b)
-{
-	static const char beta[] = PROVIDER_ANTHROPIC_OAUTH_BETA;
-
-	buffer_printf(b,
-		"\n\t# Remove the credential of the account that failed.\n"
-		"\thttp-request del-header authorization\n"
-		"\thttp-request del-header x-api-key\n"
-		"\thttp-request del-header anthropic-beta if { req.fhdr_cnt(anthropic-beta) eq 1 }"
-		" { req.fhdr(anthropic-beta) -m str %s }\n"
-		"\thttp-request replace-header anthropic-beta '^(.*),%s$' '\\1'\n"
-		"\thttp-request replace-header anthropic-beta '^%s$' %%[var(txn.rly.none)]\n",
-		beta, beta, beta);
-}
-
 /*
  * If an idle connection closes while HAProxy 3.0 or later sends a request on it, HAProxy closes the
  * client's connection without a response or a record, so that the client retries. A first attempt
@@ -98,15 +66,16 @@ void render_again(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
 	render_log(m, "%[fc_pp_unique_id]", b);
 	render_engine(m, SEAM_ENGINE, b);
-	render_error_shapes(b, "if { path_sub /v1/messages }");
+	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);
 	render_question(SEAM_MSG_AGAIN, SEAM_MSG_AGAIN2, "", b);
-	append_shapes(b);
+	render_shape_of_agent(b);
 	render_denials(b);
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
 		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
-	append_deletions(b);
-	render_credentials(m, RENDER_EXTRA_REPLACE, b);
+	render_credential_deletion(b);
+	render_credential(b);
+	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);
 	render_tracking(b);
 	render_retry_rule(b);
 	append_last(b);

@@ -18,32 +18,6 @@
 #define STATUS RENDER_VAR("status")
 #define TYPE RENDER_VAR("type")
 
-static const struct shape_text {
-	const char *open;
-	const char *close;
-} shapes[] = {
-	[RENDER_SHAPE_OPENAI] = {"{\"error\":{",
-		",\"param\":null,\"request_id\":\"%[unique-id]\"}}"},
-	[RENDER_SHAPE_ANTHROPIC] = {"{\"type\":\"error\",\"error\":{",
-		"},\"request_id\":\"%[unique-id]\"}"},
-};
-
-void render_shape(
-	struct buffer *b, enum render_shape shape, const char *kind, const char *condition)
-{
-	buffer_printf(b, "\t%s set-var-fmt(txn.rly.open) '%s'%s%s\n", kind, shapes[shape].open,
-		condition[0] ? " " : "", condition);
-	buffer_printf(b, "\t%s set-var-fmt(txn.rly.close) '%s'%s%s\n", kind, shapes[shape].close,
-		condition[0] ? " " : "", condition);
-}
-
-void render_error_shapes(struct buffer *b, const char *anthropic)
-{
-	buffer_append_str(b, "\n\t# The shape of error bodies, chosen before anything can fail.\n");
-	render_shape(b, RENDER_SHAPE_OPENAI, "tcp-request content", "");
-	render_shape(b, RENDER_SHAPE_ANTHROPIC, "tcp-request content", anthropic);
-}
-
 /* A refusal whose fields are all known at rendering time. */
 static void append_fixed(struct buffer *b, const struct refusal_row *row)
 {
@@ -215,7 +189,6 @@ void render_after_response(struct buffer *b)
 			rate_headers[i].header, rate_headers[i].variable, rate_headers[i].variable);
 	buffer_append_str(b,
 		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
-		"\t# Anthropic's SDKs read this header.\n"
-		"\thttp-after-response set-header Request-Id %[unique-id]"
-		" if { res.fhdr(x-relay-error) -m found } { var(txn.rly.open) -m beg '{\"type' }\n");
+		"\t# Some SDKs read the id from a header of their provider.\n");
+	render_shape_headers(b);
 }

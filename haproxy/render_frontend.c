@@ -1,12 +1,12 @@
 /* The client frontend: ask the agent, follow its decision, forward nothing without one. */
+#include "common/provider.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-#define ANTHROPIC_PATHS "if { path /v1/messages } || { path_beg /v1/messages/ }"
+#include <strings.h>
 
 static void append_binds(const struct render_options *o, struct buffer *b)
 {
@@ -35,6 +35,31 @@ static void append_client_address(const struct render_options *o, struct buffer 
 	buffer_append_str(b, " } { req.hdr(x-forwarded-for) -m found }\n");
 }
 
+/* Of all providers, each once. */
+const char *render_state_header(size_t i)
+{
+	for (size_t p = 0; p < provider_count(); p++) {
+		const char *header = provider_at(p)->state_header;
+		size_t first = 0;
+		if (!header)
+			continue;
+		while (!provider_at(first)->state_header ||
+			strcasecmp(provider_at(first)->state_header, header) != 0)
+			first++;
+		if (first == p && i-- == 0)
+			return header;
+	}
+	return NULL;
+}
+
+static void append_state(struct buffer *b)
+{
+	for (size_t i = 0; render_state_header(1) && render_state_header(i); i++)
+		buffer_printf(b,
+			"\thttp-request set-var(txn.rly.state) bool(true) if { req.fhdr(%s) -m found }\n",
+			render_state_header(i));
+}
+
 void render_captures(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
@@ -49,6 +74,7 @@ void render_captures(const struct render_model *m, struct buffer *b)
 	buffer_printf(b,
 		"\thttp-request set-var(txn.rly.auth) req.fhdr(authorization),bytes(0,%u)\n",
 		seam_arg_max(SEAM_ARG_AUTH) + 1);
+	append_state(b);
 	buffer_append_str(b,
 		"\thttp-request unset-var(txn.rly.auth) unless"
 		" { var(txn.rly.auth) -i -m beg 'Bearer rk_' }\n"
@@ -141,7 +167,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_log(m, "%[uuid()]", b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_engine(m, SEAM_ENGINE_WAIT, b);
-	render_error_shapes(b, ANTHROPIC_PATHS);
+	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_own_errors(b);
 	buffer_append_str(b,
 		"\n\t# Clients cannot set internal headers.\n"
@@ -153,7 +179,8 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RENDER_ACTION " -m found }");
 	append_wait(b);
 	render_request_headers(m, b);
-	render_credentials(m, RENDER_EXTRA_REPLACE, b);
+	render_credential(b);
+	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);
 	append_forward(b);
 	append_waited(b);
 	render_response(m, b);

@@ -2,9 +2,11 @@
  * The header policy for requests and responses: built-in lists, additions and exceptions by the operator.
  * Credentials and the relay's own headers allow no exception.
  */
+#include "common/provider.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 
+#include <errno.h>
 #include <strings.h>
 
 struct policy_row {
@@ -12,16 +14,17 @@ struct policy_row {
 	bool fixed;	  /* no exception */
 };
 
-static const struct policy_row request_rows[] = {
-	/* credentials: upstreams get the account's, never the client's */
+/* Credentials: upstreams get the account's, never the client's. All that accounts use are fixed. */
+static const struct policy_row key_rows[] = {
 	{"x-api-key", true},
 	{"authorization", true},
 	{"x-relay-*", true},
 	{"api-key", false},
 	{"x-goog-api-key", false},
 	{"cookie", false},
-	{"openai-organization", false},
-	{"openai-project", false},
+};
+
+static const struct policy_row request_rows[] = {
 	/* hop-by-hop (RFC 9110, section 7.6.1); HAProxy writes Connection itself */
 	{"connection", true},
 	{"keep-alive", true},
@@ -45,14 +48,14 @@ static const struct policy_row request_rows[] = {
 	{"via", false},
 };
 
-static const struct policy_row response_rows[] = {
+static const struct policy_row relay_rows[] = {
 	{"x-relay-*", true},
 	{"x-request-id", true},
-	/* a session of the account, or its identity */
+	/* a session of the account */
 	{"set-cookie", false},
-	{"openai-organization", false},
-	{"openai-project", false},
-	{"anthropic-organization-id", false},
+};
+
+static const struct policy_row response_rows[] = {
 	/* hop-by-hop */
 	{"keep-alive", true},
 	{"proxy-connection", true},
@@ -61,13 +64,6 @@ static const struct policy_row response_rows[] = {
 	/* statements about the upstream's host, not ours */
 	{"alt-svc", false},
 	{"strict-transport-security", false},
-};
-
-/* Identify an account: the client's are removed even if no account sets the header. */
-static const char *const account_headers[] = {
-	"ChatGPT-Account-ID",
-	"OpenAI-Organization",
-	"OpenAI-Project",
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -150,9 +146,15 @@ static void append_rows(struct buffer *b, const char *direction, const struct po
 	const struct names none = {0};
 
 	for (size_t i = 0; i < count; i++) {
-		if (rows[i].fixed || !has_name(allow, rows[i].name))
-			append_del(b, direction, rows[i].name, rows[i].fixed ? none : allow);
+		bool fixed = rows[i].fixed || provider_is_auth_header(rows[i].name);
+		if (fixed || !has_name(allow, rows[i].name))
+			append_del(b, direction, rows[i].name, fixed ? none : allow);
 	}
+}
+
+void render_del_header(struct buffer *b, const char *name)
+{
+	append_del(b, "http-request", name, (struct names){0});
 }
 
 /* The operator's additions override the operator's exceptions. */
@@ -169,7 +171,8 @@ static void append_extra(struct buffer *b, const char *name, enum render_extra e
 	char variable[SEAM_HEADER_VAR_SIZE];
 
 	seam_header_var(name, variable);
-	if (extra == RENDER_EXTRA_REPLACE)
+	/* where a credential goes up in it, the client's is gone and the account's must stay */
+	if (extra == RENDER_EXTRA_REPLACE && !provider_is_auth_header(name))
 		buffer_printf(b, "\thttp-request del-header %s\n", name);
 	buffer_printf(b,
 		"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
@@ -177,19 +180,96 @@ static void append_extra(struct buffer *b, const char *name, enum render_extra e
 		name, variable, variable);
 }
 
-static void append_extras(const struct render_model *m, enum render_extra extra, struct buffer *b)
-{
-	const struct names known = {account_headers, COUNT(account_headers)};
+/* --- headers that identify an account, of all providers --- */
 
+#define KNOWN_MAX 32
+
+struct known {
+	const char *p[KNOWN_MAX];
+	size_t count;
+};
+
+static struct names names_of(const struct known *k)
+{
+	return (struct names){k->p, k->count};
+}
+
+static void add_name(struct buffer *b, struct known *k, const char *name)
+{
+	if (has_name(names_of(k), name))
+		return;
+	if (k->count == KNOWN_MAX)
+		b->error = -E2BIG;
+	else
+		k->p[k->count++] = name;
+}
+
+static void add_list(struct buffer *b, struct known *k, const char *const *list)
+{
+	for (; list && *list; list++)
+		add_name(b, k, *list);
+}
+
+/* By a client; the policy allows exceptions. */
+static void append_client_names(struct buffer *b, struct names allow)
+{
+	struct known k = {.count = 0};
+
+	for (size_t i = 0; i < provider_count(); i++)
+		add_list(b, &k, provider_at(i)->client_headers);
+	for (size_t i = 0; i < k.count; i++) {
+		if (!has_name(allow, k.p[i]))
+			append_del(b, "http-request", k.p[i], allow);
+	}
+}
+
+static void append_answer_names(struct buffer *b, struct names allow)
+{
+	struct known k = {.count = 0};
+
+	for (size_t i = 0; i < provider_count(); i++)
+		add_list(b, &k, provider_at(i)->answer_headers);
+	for (size_t i = 0; i < k.count; i++) {
+		if (!has_name(allow, k.p[i]))
+			append_del(b, "http-response", k.p[i], allow);
+	}
+}
+
+void render_extra_headers(const struct render_model *m, enum render_extra extra, struct buffer *b)
+{
+	struct known k = {.count = 0};
+
+	for (size_t i = 0; i < provider_count(); i++) {
+		if (provider_at(i)->account_header)
+			add_name(b, &k, provider_at(i)->account_header);
+	}
+	for (size_t i = 0; i < provider_count(); i++)
+		add_list(b, &k, provider_at(i)->client_headers);
 	buffer_append_str(
 		b, "\n\t# Extra headers of accounts and upstreams: never the client's.\n");
-	for (size_t i = 0; i < known.count; i++)
-		append_extra(b, known.p[i], extra);
+	for (size_t i = 0; i < k.count; i++)
+		append_extra(b, k.p[i], extra);
 	for (size_t i = 0; i < m->header_count; i++) {
 		const struct names before = {m->headers, i};
-		if (!has_name(known, m->headers[i]) && !has_name(before, m->headers[i]))
+		if (!has_name(names_of(&k), m->headers[i]) && !has_name(before, m->headers[i]))
 			append_extra(b, m->headers[i], extra);
 	}
+}
+
+/* --- policies --- */
+
+/* Headers of credentials that no row above has. */
+static void append_auth_headers(struct buffer *b)
+{
+	struct known k = {.count = 0};
+	const struct names none = {0};
+
+	for (size_t i = 0; i < COUNT(key_rows); i++)
+		add_name(b, &k, key_rows[i].name);
+	for (size_t i = 0; i < provider_auth_count(); i++)
+		add_name(b, &k, provider_auth_at(i)->header);
+	for (size_t i = COUNT(key_rows); i < k.count; i++)
+		append_del(b, "http-request", k.p[i], none);
 }
 
 void render_request_headers(const struct render_model *m, struct buffer *b)
@@ -199,30 +279,11 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 
 	buffer_append_str(b,
 		"\n\t# Remove headers that carry the client's keys, identify it or concern one hop.\n");
+	append_rows(b, "http-request", key_rows, COUNT(key_rows), allow);
+	append_auth_headers(b);
+	append_client_names(b, allow);
 	append_rows(b, "http-request", request_rows, COUNT(request_rows), allow);
 	append_names(b, "http-request", deny);
-}
-
-#define BEARER RENDER_VAR("bearer")
-#define APIKEY RENDER_VAR("apikey")
-#define BETA RENDER_VAR("beta")
-
-void render_credentials(const struct render_model *m, enum render_extra extra, struct buffer *b)
-{
-	buffer_append_str(b,
-		"\n\t# Inject the account's credential.\n"
-		"\thttp-request set-header Authorization 'Bearer %[" BEARER "]' if { " BEARER
-		" -m found }\n"
-		"\thttp-request set-header x-api-key %[" APIKEY "] if { " APIKEY " -m found }\n"
-		"\t# Append to the client's anthropic-beta, unless the value is there.\n"
-		"\tacl relay_has_beta req.hdr(anthropic-beta),strcmp(txn." SEAM_VAR_PREFIX
-		".beta) eq 0\n"
-		"\thttp-request set-var(txn.rly.nbeta) req.fhdr_cnt(anthropic-beta)\n"
-		"\thttp-request set-header anthropic-beta '%[req.fhdr(anthropic-beta)],%[" BETA "]'"
-		" if { " BETA " -m found } { var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n"
-		"\thttp-request add-header anthropic-beta %[" BETA "] if { " BETA
-		" -m found } !{ var(txn.rly.nbeta) -m int 1 } !relay_has_beta\n");
-	append_extras(m, extra, b);
 }
 
 void render_response_headers(const struct render_model *m, struct buffer *b)
@@ -232,6 +293,8 @@ void render_response_headers(const struct render_model *m, struct buffer *b)
 
 	buffer_append_str(b,
 		"\n\t# Responses of upstreams: HAProxy runs `http-response` rules for no other.\n");
+	append_rows(b, "http-response", relay_rows, COUNT(relay_rows), allow);
+	append_answer_names(b, allow);
 	append_rows(b, "http-response", response_rows, COUNT(response_rows), allow);
 	append_names(b, "http-response", deny);
 	buffer_append_str(b, "\thttp-response set-header X-Relay-Upstream 1\n");

@@ -55,10 +55,11 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	append_bind(m, b);
 	render_log(m, "%[uuid()]", b);
 	render_engine(m, SEAM_ENGINE, b);
-	render_error_shapes(b, "if { path_sub /v1/messages }");
+	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);
 	append_probe(b);
-	render_credentials(m, RENDER_EXTRA_SET, b);
+	render_credential(b);
+	render_extra_headers(m, RENDER_EXTRA_SET, b);
 	render_tracking(b);
 	buffer_append_str(b,
 		"\n\t# A probe is about one account: never try another.\n"

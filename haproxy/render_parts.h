@@ -62,6 +62,9 @@ void render_own_connection(struct buffer *b, const char *condition);
 void render_frontend(const struct render_model *m, struct buffer *b);
 /* Sets the variables txn.rly.*: conversation, label and other arguments for the agent. */
 void render_captures(const struct render_model *m, struct buffer *b);
+/* Header `i` by which clients tell of state upstream; NULL beyond the last. */
+const char *render_state_header(size_t i);
+#define RENDER_STATE "var(txn.rly.state)" /* set where there are several of them */
 /* Size of the body, and methods that are not allowed. */
 void render_request_limits(const struct render_model *m, struct buffer *b);
 
@@ -71,18 +74,26 @@ enum render_extra {
 	RENDER_EXTRA_REPLACE, /* is deleted: a client or another account has set it */
 	RENDER_EXTRA_SET,     /* stays: the control process has set it */
 };
-void render_credentials(const struct render_model *m, enum render_extra extra, struct buffer *b);
+void render_extra_headers(const struct render_model *m, enum render_extra extra, struct buffer *b);
+/* Removes a header of the request. */
+void render_del_header(struct buffer *b, const char *name);
+/* Sets the headers of the account's way to authenticate. */
+void render_credential(struct buffer *b);
+/* Removes those of the account before. */
+void render_credential_deletion(struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
-enum render_shape {
-	RENDER_SHAPE_OPENAI,
-	RENDER_SHAPE_ANTHROPIC,
+/* Where the path of a request comes from that decides the shape of its errors. */
+enum render_paths {
+	RENDER_PATHS_CLIENT,   /* the client's own */
+	RENDER_PATHS_UPSTREAM, /* the upstream's, which may have a prefix */
 };
-/* Rules of this kind that choose the shape on this condition ("if ..."). */
-void render_shape(
-	struct buffer *b, enum render_shape shape, const char *kind, const char *condition);
-/* Anthropic's shape on this condition (on the path only), else OpenAI's. */
-void render_error_shapes(struct buffer *b, const char *anthropic);
+/* Rules that choose the shape by the path, before anything can fail. */
+void render_error_shapes(struct buffer *b, enum render_paths paths);
+/* Rules that choose it as the agent says, who knows the client's path. */
+void render_shape_of_agent(struct buffer *b);
+/* Headers of some shapes, on the relay's own errors. */
+void render_shape_headers(struct buffer *b);
 /* `http-error` for the errors of HAProxy itself. */
 void render_own_errors(struct buffer *b);
 /* The agent's refusals. One rule per status, because `return` takes a fixed status. */
@@ -102,7 +113,7 @@ void render_again_servers(const struct render_model *m, struct buffer *b);
 void render_retry_rule(struct buffer *b);
 /* The rules for an upstream's response. */
 void render_response(const struct render_model *m, struct buffer *b);
-void render_limits(enum provider p, struct buffer *b);
+void render_limits(const struct provider *p, struct buffer *b);
 
 void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);

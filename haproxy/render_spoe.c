@@ -33,7 +33,6 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_NKEYS] = "req.fhdr_cnt(x-api-key)",
 	[SEAM_ARG_NAUTH] = "req.fhdr_cnt(authorization)",
 	[SEAM_ARG_STICKY] = "var(txn.rly.sticky)",
-	[SEAM_ARG_HARD] = "req.fhdr_cnt(x-codex-turn-state),bool",
 	[SEAM_ARG_METHOD] = "method",
 	[SEAM_ARG_PATH] = "path",
 	[SEAM_ARG_HOST] = "req.fhdr(host)",
@@ -73,14 +72,26 @@ static const struct message wait_messages[] = {
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
+/* A single header is counted where it is needed; several have been looked for (render_captures). */
+static void append_state(struct buffer *b)
+{
+	if (render_state_header(1))
+		buffer_append_str(b, RENDER_STATE);
+	else
+		buffer_printf(b, "req.fhdr_cnt(%s),bool", render_state_header(0));
+}
+
 static void append_arg(const struct render_model *m, enum seam_arg arg, struct buffer *b)
 {
 	if (arg == SEAM_ARG_SECRET && !render_spop_has_secret(m))
 		return;
+	buffer_printf(b, " %s=", seam_arg_name(arg));
 	if (arg == SEAM_ARG_GEN)
-		buffer_printf(b, " %s=int(%" PRIu64 ")", seam_arg_name(arg), m->gen);
+		buffer_printf(b, "int(%" PRIu64 ")", m->gen);
+	else if (arg == SEAM_ARG_HARD)
+		append_state(b);
 	else
-		buffer_printf(b, " %s=%s", seam_arg_name(arg), sources[arg]);
+		buffer_append_str(b, sources[arg]);
 	if (seam_arg_max(arg))
 		buffer_printf(b, ",bytes(0,%u)", seam_arg_max(arg) + 1);
 }

@@ -96,31 +96,38 @@ const struct noun noun_account = {
 
 /* --- insert, update --- */
 
+static int take_provider(struct request *r, struct row *row, void *context)
+{
+	const struct provider **ret = context;
+
+	*ret = provider_find(row_text(row, "provider"));
+	return *ret
+		? 0
+		: errtext_set(&r->error, -EBADMSG, "store: an upstream has an unknown provider");
+}
+
 struct upstream_choice {
 	int64_t id;
-	enum provider provider;
+	const struct provider *provider;
 };
 
 static int find_upstream(struct request *r, struct upstream_choice *ret)
 {
 	const char *name = request_text(r, "upstream");
-	int64_t subscription = 0;
 
 	if (!name)
 		return errtext_set(&r->error, -EINVAL, "upstream is missing");
 	int error = noun_reference(r, &noun_upstream, name, &ret->id);
-	if (!error)
-		error = query_number(r, &subscription,
-			"SELECT provider = 'codex' FROM upstreams WHERE id = ?1", "i", ret->id);
-	ret->provider = subscription ? PROVIDER_CODEX : PROVIDER_GENERIC;
-	return error;
+	return error ? error
+		     : query_each(r, take_provider, &ret->provider,
+			       "SELECT provider FROM upstreams WHERE id = ?1", "i", ret->id);
 }
 
 /* Accounts of subscriptions start with limits, accounts of API keys without. */
 static int insert_row(struct request *r, const char *name, const struct upstream_choice *u)
 {
 	const struct config *c = &r->control->config;
-	bool limited = u->provider == PROVIDER_CODEX;
+	bool limited = u->provider->is_subscription;
 
 	return query_run(r,
 		"INSERT INTO accounts (name, upstream_id, rpm, rph, concurrency, max_consecutive,"
@@ -213,12 +220,20 @@ static int check_weight(struct request *r)
 
 static int update_credential(struct request *r, int64_t id)
 {
-	const struct account_credential_given given = {
+	const struct provider *provider = NULL;
+	struct account_credential_given given = {
 		.token = request_text(r, "token"),
 		.auth_json = request_text(r, "auth_json"),
 		.watch_path = request_text(r, "watch_path"),
 	};
+	int error = query_each(r, take_provider, &provider,
+		"SELECT u.provider FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
+		" WHERE a.id = ?1",
+		"i", id);
 
+	if (error)
+		return error;
+	given.file = provider ? provider->file : NULL;
 	return account_credential_update(
 		r->control->store, r->control->vault, id, &given, &r->error);
 }

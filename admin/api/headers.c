@@ -46,11 +46,13 @@ static int check_account(struct request *r, struct row *row, void *context)
 	struct headerset all;
 	struct headerset own;
 	struct slice name = row_text(row, "name");
-	enum provider provider = PROVIDER_GENERIC;
+	const struct provider *provider = provider_find(row_text(row, "provider"));
 
 	(void)context;
-	provider_parse(row_text(row, "provider"), &provider);
-	const char *account_header = provider_row(provider)->account_header;
+	if (!provider)
+		return errtext_set(
+			&r->error, -EBADMSG, "store: an upstream has an unknown provider");
+	const char *account_header = provider->account_header;
 	int error = headerset_parse(row_text(row, "upstream_headers"), &all, &r->error);
 	if (!error)
 		error = headerset_parse(row_text(row, "headers"), &own, &r->error);

@@ -8,6 +8,7 @@
 #include "admin/publish/url.h"
 #include "admin/upkeep/probe_request.h"
 #include "common/clock.h"
+#include "common/provider.h"
 
 #include <errno.h>
 
@@ -57,8 +58,8 @@ int upstream_insert(struct request *r, const char *name, int64_t *ret_id)
 	if (!request_has(r, "url"))
 		return errtext_set(&r->error, -EINVAL, "url is missing");
 	int error = query_run(r,
-		"INSERT INTO upstreams (name, url, provider, created_ms) VALUES (?1, '', 'generic', ?2)",
-		"ti", name, clock_wall_ms());
+		"INSERT INTO upstreams (name, url, provider, created_ms) VALUES (?1, '', ?2, ?3)",
+		"tti", name, PROVIDER_DEFAULT, clock_wall_ms());
 	if (!error)
 		*ret_id = store_last_id(r->control->store);
 	return noun_insert_error(r, &noun_upstream, error);

@@ -1,5 +1,7 @@
 #include "admin/command/command_rows.h"
 
+#include "common/provider.h"
+
 #define NO_RELOAD                                                                                  \
 	{                                                                                          \
 		.name = "no-reload", .type = COMMAND_FLAG,                                         \
@@ -116,8 +118,8 @@ static const struct command_option token_rotate_options[] = {
 		{.name = "provider",                                                                         \
 			.metavar = "PROVIDER",                                                               \
 			.type = COMMAND_CHOICE,                                                              \
-			.choices = "openai|codex|anthropic|generic",                                         \
-			.help = "how to authenticate there; generic when not given"},                        \
+			.choices = PROVIDER_CHOICES,                                                         \
+			.help = "how to authenticate there; " PROVIDER_DEFAULT " when not given"},           \
 		TEXT("strip", "PREFIX", "path prefix taken off each request, as /v1"), HEADERS,              \
 		{.name = "ca-file",                                                                          \
 			.field = "ca_pem",                                                                   \

@@ -14,7 +14,8 @@ static int add_upstream(struct row *row, void *context)
 	struct assemble_upstream more = {0};
 	struct errtext why;
 
-	if (provider_parse(row_text(row, "provider"), &more.provider) < 0)
+	more.provider = provider_find(row_text(row, "provider"));
+	if (!more.provider)
 		return errtext_set(a->e, -EBADMSG, "store: an upstream has an unknown provider");
 	more.headers_bad = headerset_parse(row_text(row, "headers"), &more.headers, &why) < 0;
 	if (more.headers_bad)
@@ -22,7 +23,7 @@ static int add_upstream(struct row *row, void *context)
 			LOG_SLICE("upstream", row_text(row, "name")), LOG_STR("reason", why.text));
 	const struct snapshot_upstream one = {
 		.id = row_u32(row, "id"),
-		.provider = (uint32_t)more.provider,
+		.provider = (uint32_t)provider_index(more.provider),
 		.name = assemble_text(a, row, "name"),
 	};
 	idmap_add(&a->upstreams, one.id);

@@ -93,10 +93,10 @@ static void add_header(struct assemble *a, const struct headerset_row *h)
 }
 
 /* The provider's own id of the account, in the header the provider wants it in. */
-static int put_account_id(struct assemble *a, int64_t account, enum provider p, struct headerset *h,
-	struct errtext *e)
+static int put_account_id(struct assemble *a, int64_t account, const struct provider *p,
+	struct headerset *h, struct errtext *e)
 {
-	const char *name = provider_row(p)->account_header;
+	const char *name = p->account_header;
 	struct credential id;
 
 	if (!name)
@@ -154,7 +154,8 @@ static int add_credential(struct assemble *a, const struct assemble_upstream *u,
 	}
 	row->expires_ms = token.expires_ms;
 	row->credential_generation = (uint64_t)token.generation;
-	row->auth = (uint32_t)provider_auth(u->provider, buffer_slice(&token.value));
+	row->auth = (uint32_t)provider_auth_index(
+		provider_auth(u->provider, buffer_slice(&token.value)));
 	row->credential = snapshot_builder_text(a->builder, buffer_slice(&token.value));
 	credential_fini(&token);
 	return 0;

@@ -17,7 +17,7 @@ struct idmap {
 
 /* What accounts need of their upstream beyond its row in the snapshot. */
 struct assemble_upstream {
-	enum provider provider;
+	const struct provider *provider;
 	bool headers_bad; /* no account can use it */
 	struct headerset headers;
 };

@@ -44,13 +44,14 @@ static int add_headers(struct names *n, struct slice json, struct errtext *e)
 	return error;
 }
 
-static int add_account_header(struct names *n, struct slice provider, struct errtext *e)
+/* Of an account with an account id; no name is a row of headers. */
+static int add_account_header(struct names *n, struct slice name, struct errtext *e)
 {
-	enum provider p;
+	const struct provider *p = provider_find(name);
 
-	if (provider_parse(provider, &p) < 0 || !provider_row(p)->account_header)
-		return 0;
-	return add_name(n, provider_row(p)->account_header, e);
+	if (!p && name.n)
+		return errtext_set(e, -EBADMSG, "store: an upstream has an unknown provider");
+	return p && p->account_header ? add_name(n, p->account_header, e) : 0;
 }
 
 static int take_headers(struct row *row, void *context)

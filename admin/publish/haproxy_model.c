@@ -300,9 +300,9 @@ static int take_backend(struct row *row, void *context)
 	if (error)
 		return error;
 	b.first_byte_timeout_ms = (uint64_t)row_number(row, "first_byte_timeout_ms");
-	error = provider_parse(row_text(row, "provider"), &b.provider);
-	if (error)
-		return errtext_set(r->e, error, "backend %s: unknown provider", b.name);
+	b.provider = provider_find(row_text(row, "provider"));
+	if (!b.provider)
+		return errtext_set(r->e, -EBADMSG, "backend %s: unknown provider", b.name);
 	buffer_append(&r->m->backends, &b, sizeof(b));
 	return 0;
 }

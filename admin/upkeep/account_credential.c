@@ -104,21 +104,24 @@ static int replace(const struct target *t, const struct authjson *a, const char 
 }
 
 static int take_auth_json(
-	const struct target *t, const char *text, const char *path, struct errtext *e)
+	const struct target *t, const struct account_credential_given *given, struct errtext *e)
 {
 	struct authjson a;
-	int error = authjson_parse(slice_from_str(text), &a, e);
 
+	if (!given->file)
+		return errtext_set(e, -EINVAL,
+			"auth-json: the provider of its upstream has no credential file");
+	int error = authjson_parse(given->file, slice_from_str(given->auth_json), &a, e);
 	if (error)
 		return error;
-	if (path) {
+	if (given->watch_path) {
 		struct authjson kept = without_refresh_token(&a);
-		error = replace(t, &kept, "watch", path, e);
+		error = replace(t, &kept, "watch", given->watch_path, e);
 	} else {
 		error = replace(t, &a, "auth-json", "", e);
 	}
 	authjson_fini(&a);
-	return error ? errtext_prefix(e, error, "auth.json") : 0;
+	return error ? errtext_prefix(e, error, "%s", given->file->name) : 0;
 }
 
 static int take_token(const struct target *t, const char *token, struct errtext *e)
@@ -151,6 +154,6 @@ int account_credential_update(struct store *s, const struct vault *v, int64_t ac
 	if (error)
 		return error;
 	if (given->auth_json)
-		return take_auth_json(&t, given->auth_json, given->watch_path, e);
+		return take_auth_json(&t, given, e);
 	return given->token ? take_token(&t, given->token, e) : 0;
 }

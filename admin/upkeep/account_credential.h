@@ -10,7 +10,8 @@
 struct account_credential_given {
 	const char *token;
 	const char *auth_json;
-	const char *watch_path; /* only with auth_json */
+	const char *watch_path;		  /* only with auth_json */
+	const struct provider_file *file; /* what auth_json is of; NULL = the provider has none */
 };
 
 /*

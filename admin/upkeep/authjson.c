@@ -109,11 +109,18 @@ int authjson_jwt_expiry(struct slice jwt, int64_t *ret_ms, struct errtext *e)
 	return error;
 }
 
-/* --- auth.json --- */
+/* --- the file --- */
 
-/* A missing field and null give an empty slice. */
-static int take_text(
-	json_object *o, const char *path, const char *field, struct slice *ret, struct errtext *e)
+/* What the functions below read, and where the results go. */
+struct reading {
+	const struct provider_file *file;
+	struct authjson *a;
+	struct errtext *e;
+};
+
+/* A missing field and null give an empty slice. `inside` is the name of the object; NULL = none. */
+static int take_text(const struct reading *r, json_object *o, const char *inside, const char *field,
+	struct slice *ret)
 {
 	json_object *value = json_object_object_get(o, field);
 
@@ -121,68 +128,85 @@ static int take_text(
 	if (!value)
 		return 0;
 	if (!json_object_is_type(value, json_type_string))
-		return errtext_set(e, -EINVAL, "auth.json: %s%s is not a string", path, field);
+		return errtext_set(r->e, -EINVAL, "%s: %s%s%s is not a string", r->file->name,
+			inside ? inside : "", inside ? "." : "", field);
 	*ret = (struct slice){
 		json_object_get_string(value), (size_t)json_object_get_string_len(value)};
 	return 0;
 }
 
-static int take_tokens(json_object *tokens, struct authjson *a, struct errtext *e)
+static int require(const struct reading *r, struct slice value, const char *field)
 {
-	int error = take_text(tokens, "tokens.", "access_token", &a->access_token, e);
+	return value.n ? 0
+		       : errtext_set(r->e, -EINVAL, "%s: %s.%s is missing", r->file->name,
+				 r->file->tokens, field);
+}
+
+static int take_tokens(const struct reading *r, json_object *tokens)
+{
+	const struct provider_file *f = r->file;
+	struct authjson *a = r->a;
+	int error = take_text(r, tokens, f->tokens, f->access_token, &a->access_token);
 
 	if (!error)
-		error = take_text(tokens, "tokens.", "refresh_token", &a->refresh_token, e);
+		error = take_text(r, tokens, f->tokens, f->refresh_token, &a->refresh_token);
 	if (!error)
-		error = take_text(tokens, "tokens.", "id_token", &a->id_token, e);
+		error = take_text(r, tokens, f->tokens, f->id_token, &a->id_token);
 	if (!error)
-		error = take_text(tokens, "tokens.", "account_id", &a->account_id, e);
+		error = take_text(r, tokens, f->tokens, f->account_id, &a->account_id);
+	if (!error)
+		error = require(r, a->access_token, f->access_token);
+	if (!error)
+		error = require(r, a->account_id, f->account_id);
 	if (error)
 		return error;
-	if (!a->access_token.n)
-		return errtext_set(e, -EINVAL, "auth.json: tokens.access_token is missing");
-	if (!a->account_id.n)
-		return errtext_set(e, -EINVAL, "auth.json: tokens.account_id is missing");
-	error = authjson_jwt_expiry(a->access_token, &a->expires_ms, e);
-	return error ? errtext_prefix(e, error, "auth.json: tokens.access_token") : 0;
+	error = authjson_jwt_expiry(a->access_token, &a->expires_ms, r->e);
+	return error ? errtext_prefix(r->e, error, "%s: %s.%s", f->name, f->tokens, f->access_token)
+		     : 0;
 }
 
-static void take_last_refresh(struct authjson *a)
+static void take_last_refresh(const struct reading *r)
 {
+	const struct reading silent = {r->file, r->a, NULL};
 	struct slice text;
 
-	if (take_text(a->document, "", "last_refresh", &text, NULL) ||
-		timetext_parse_rfc3339(text, &a->last_refresh_ms))
-		a->last_refresh_ms = 0;
+	if (take_text(&silent, r->a->document, NULL, r->file->last_refresh, &text) ||
+		timetext_parse_rfc3339(text, &r->a->last_refresh_ms))
+		r->a->last_refresh_ms = 0;
 }
 
-static int take_document(struct authjson *a, struct errtext *e)
+static int take_document(const struct reading *r)
 {
-	json_object *tokens = json_object_object_get(a->document, "tokens");
+	const struct provider_file *f = r->file;
+	json_object *tokens = json_object_object_get(r->a->document, f->tokens);
 
-	take_last_refresh(a);
+	take_last_refresh(r);
 	if (tokens) {
 		if (!json_object_is_type(tokens, json_type_object))
-			return errtext_set(e, -EINVAL, "auth.json: tokens is not an object");
-		return take_tokens(tokens, a, e);
+			return errtext_set(
+				r->e, -EINVAL, "%s: %s is not an object", f->name, f->tokens);
+		return take_tokens(r, tokens);
 	}
-	int error = take_text(a->document, "", "OPENAI_API_KEY", &a->access_token, e);
-	if (!error && !a->access_token.n)
-		error = errtext_set(e, -EINVAL,
-			"auth.json: holds neither tokens nor OPENAI_API_KEY: log in with codex first");
+	int error = take_text(r, r->a->document, NULL, f->api_key, &r->a->access_token);
+	if (!error && !r->a->access_token.n)
+		error = errtext_set(r->e, -EINVAL, "%s: holds neither %s nor %s: %s", f->name,
+			f->tokens, f->api_key, f->remedy);
 	return error;
 }
 
-int authjson_parse(struct slice text, struct authjson *ret, struct errtext *e)
+int authjson_parse(const struct provider_file *file, struct slice text, struct authjson *ret,
+	struct errtext *e)
 {
 	struct authjson a = {0};
+	const struct reading r = {file, &a, e};
 
 	if (text.n > AUTHJSON_MAX)
-		return errtext_set(e, -EINVAL, "auth.json: larger than %zu bytes", AUTHJSON_MAX);
-	a.document = parse_object(text, "auth.json", e);
+		return errtext_set(
+			e, -EINVAL, "%s: larger than %zu bytes", file->name, AUTHJSON_MAX);
+	a.document = parse_object(text, file->name, e);
 	if (!a.document)
 		return -EINVAL;
-	int error = take_document(&a, e);
+	int error = take_document(&r);
 	if (error) {
 		authjson_fini(&a);
 		return error;

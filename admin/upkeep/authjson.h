@@ -1,12 +1,13 @@
 /*
- * auth.json of Codex: {"OPENAI_API_KEY": null | "sk-...", "tokens": {"id_token", "access_token",
- * "refresh_token", "account_id"}, "last_refresh"}. The access token in `tokens` is a JWT; its `exp`
- * is the expiry.
+ * Credential files, JSON; the provider's row has the names of the fields. auth.json of Codex:
+ * {"OPENAI_API_KEY": null | "sk-...", "tokens": {"id_token", "access_token", "refresh_token",
+ * "account_id"}, "last_refresh"}. The access token among the tokens is a JWT; its `exp` is the expiry.
  */
 #ifndef RELAY_ADMIN_UPKEEP_AUTHJSON_H
 #define RELAY_ADMIN_UPKEEP_AUTHJSON_H
 
 #include "common/errtext.h"
+#include "common/provider.h"
 #include "common/slice.h"
 
 #include <json-c/json.h>
@@ -27,7 +28,8 @@ struct authjson {
 };
 
 /* 0 or -EINVAL; the error text contains no secret. */
-int authjson_parse(struct slice text, struct authjson *ret, struct errtext *e);
+int authjson_parse(const struct provider_file *file, struct slice text, struct authjson *ret,
+	struct errtext *e);
 void authjson_fini(struct authjson *a);
 
 /* `exp` of a JWT, in milliseconds. The signature is not verified. 0 or -EINVAL. */

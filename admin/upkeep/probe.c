@@ -149,10 +149,11 @@ static int send_it(struct probe_item *item, struct errtext *e)
 		account, sizeof(account), SEAM_HEADER_ACCOUNT ": %" PRIu32, item->account.id);
 	const struct outbound_request request = {
 		.socket = c->config.haproxy_internal_socket.s,
-		.method = "GET",
+		.method = item->provider->probe.method,
 		.target = item->target,
 		.headers = {{account, (size_t)n}, SLICE_LITERAL("Accept: application/json"),
-			SLICE_LITERAL("User-Agent: spoa-relay"), probe_header(item->provider)},
+			SLICE_LITERAL("User-Agent: spoa-relay"),
+			slice_from_str(item->provider->probe.header)},
 		.timeout_ms = PROBE_TIMEOUT_MS,
 		.done = on_answer,
 		.context = item,

@@ -12,7 +12,8 @@
 
 static void find_target(struct probe_item *item, struct row *row)
 {
-	if (provider_parse(row_text(row, "provider"), &item->provider)) {
+	item->provider = provider_find(row_text(row, "provider"));
+	if (!item->provider) {
 		errtext_set(&item->obstacle, -ENOENT, "the provider of its upstream is unknown");
 		return;
 	}

@@ -16,7 +16,7 @@ struct probe_item {
 	struct probe_account account; /* the first member: see probe_item_of() */
 	struct probe *owner;
 	char name[PROBE_NAME_SIZE];
-	enum provider provider;
+	const struct provider *provider;
 	char target[PROBE_TARGET_SIZE];
 	struct errtext obstacle; /* why no probe is possible, not even by command; empty = none */
 	struct outbound_call *call;

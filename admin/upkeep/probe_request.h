@@ -21,10 +21,7 @@ int probe_path_check(struct slice path, struct errtext *e);
  * `url` and `strip` are the upstream's, `path` is its --probe; `ret` has PROBE_TARGET_SIZE bytes.
  * 0; -ENOENT: this upstream gets no probes; -EINVAL: the URL is invalid.
  */
-int probe_target(enum provider p, struct slice url, struct slice strip, struct slice path,
+int probe_target(const struct provider *p, struct slice url, struct slice strip, struct slice path,
 	char ret[PROBE_TARGET_SIZE], struct errtext *e);
-
-/* A header that the provider requires besides the credential; empty = none. */
-struct slice probe_header(enum provider p);
 
 #endif

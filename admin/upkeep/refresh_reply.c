@@ -2,6 +2,7 @@
 
 #include "admin/store/credential.h"
 #include "admin/upkeep/authjson.h"
+#include "common/provider.h"
 
 #define EXPIRES_IN_MAX_S ((int64_t)10 * 365 * 86400)
 
@@ -68,17 +69,28 @@ static bool take_tokens(struct refresh_reply *r, int64_t arrived_ms)
 
 /* --- errors --- */
 
+/* RFC 6749, 5.2, and the codes of providers. */
+static const char *find_fatal(const char *code)
+{
+	static const char invalid_grant[] = "invalid_grant";
+
+	if (strcmp(code, invalid_grant) == 0)
+		return invalid_grant;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const char *const *fatal = provider_at(i)->login_errors;
+		for (; fatal && *fatal; fatal++) {
+			if (strcmp(code, *fatal) == 0)
+				return *fatal;
+		}
+	}
+	return "";
+}
+
 static const char *match(json_object *value)
 {
-	static const char *const fatal[] = {"invalid_grant", "refresh_token_expired",
-		"refresh_token_reused", "refresh_token_invalidated"};
-
 	if (!json_object_is_type(value, json_type_string))
 		return "";
-	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
-		if (strcmp(json_object_get_string(value), fatal[i]) == 0)
-			return fatal[i];
-	return "";
+	return find_fatal(json_object_get_string(value));
 }
 
 /* {"error": "CODE"}, {"error": {"code": "CODE"}} or {"code": "CODE"}. */

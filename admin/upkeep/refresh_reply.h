@@ -1,4 +1,4 @@
-/* Judges the reply of a token host (RFC 6749, 5.1 and 5.2, and the form of Codex's host). Pure. */
+/* Judges the reply of a token host (RFC 6749, 5.1 and 5.2, and the codes of providers). Pure. */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 

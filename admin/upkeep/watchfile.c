@@ -9,6 +9,7 @@
 #include "admin/upkeep/account_credential.h"
 #include "common/errtext.h"
 #include "common/log.h"
+#include "common/provider.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -33,7 +34,8 @@ struct watched {
 	int64_t account;
 	char name[NAMES_SIZE];
 	char *path;
-	struct look look; /* zeroed = never read */
+	const struct provider *provider; /* NULL = unknown */
+	struct look look;		 /* zeroed = never read */
 	uint32_t failures;
 };
 
@@ -77,6 +79,7 @@ static int fill(struct row *row, void *context)
 		return 0;
 	struct watched *one = &f->rows[f->count++];
 	*one = (struct watched){.account = row_number(row, "id")};
+	one->provider = provider_find(row_text(row, "provider"));
 	row_copy(row, "name", one->name, sizeof(one->name));
 	one->path = strndup(path.p, path.n);
 	if (!one->path)
@@ -91,7 +94,9 @@ static int fill(struct row *row, void *context)
 static int read_rows(struct filling *f, struct store *s, struct errtext *e)
 {
 	return sql_each(s, e, fill, f,
-		"SELECT id, name, watch_path FROM accounts WHERE source = 'watch' ORDER BY id", "");
+		"SELECT a.id, a.name, a.watch_path, u.provider FROM accounts a"
+		" JOIN upstreams u ON u.id = a.upstream_id WHERE a.source = 'watch' ORDER BY a.id",
+		"");
 }
 
 static int load_rows(struct watchfile *w, struct errtext *e)
@@ -194,8 +199,11 @@ static int read_file(struct control *c, const struct watched *row, int fd, struc
 
 	if (error)
 		errtext_set(e, error, "%s", error == -EFBIG ? "file too large" : strerror(-error));
+	else if (!row->provider || !row->provider->file)
+		error = errtext_set(
+			e, -EINVAL, "the provider of its upstream has no credential file");
 	else
-		error = authjson_parse(buffer_slice(&text), &a, e);
+		error = authjson_parse(row->provider->file, buffer_slice(&text), &a, e);
 	buffer_fini(&text);
 	if (error)
 		return error;

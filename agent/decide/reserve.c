@@ -3,6 +3,7 @@
  * together or not at all (undo.h).
  */
 #include "agent/decide/candidate.h"
+#include "common/provider.h"
 
 #define NOTICE_PERCENT 80
 
@@ -78,11 +79,9 @@ static uint32_t upstream_id(const struct decide_context *c)
 static uint32_t flags_of(const struct decide_context *c)
 {
 	const struct decide_verdict *v = c->verdict;
-	bool anthropic = slice_eq_str(c->request->path, "/v1/messages") ||
-		slice_has_prefix(c->request->path, SLICE_LITERAL("/v1/messages/"));
 
 	return (c->request->hard ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
-		(anthropic ? LEASE_ANTHROPIC : 0);
+		lease_shape_flags(provider_shape_of_path(c->request->path));
 }
 
 /* The account, egress and backend of the attempt that begins now. */

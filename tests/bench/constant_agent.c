@@ -3,6 +3,7 @@
  * and reads no argument. Usage: constant_agent ABNS_NAME BACKEND BEARER
  */
 #include "common/address.h"
+#include "common/provider.h"
 #include "common/seam.h"
 #include "spoe/session.h"
 
@@ -41,7 +42,8 @@ static void answer(struct connection *c, const struct spoe_notify *notify, struc
 	spoe_session_ack(&c->session, &ack, out, notify);
 	set(&ack, SEAM_VAR_ACTION, SLICE_LITERAL(SEAM_ACTION_ALLOW));
 	set(&ack, SEAM_VAR_BE, c->constant->backend);
-	set(&ack, SEAM_VAR_BEARER, c->constant->bearer);
+	spoe_ack_set_str(&ack, SPOE_SCOPE_TXN, slice_from_str(provider_auth_at(0)->variable),
+		c->constant->bearer);
 	set(&ack, SEAM_VAR_TRACK, SLICE_LITERAL("1|1|1"));
 	set(&ack, SEAM_VAR_MARK, SLICE_LITERAL("1.0.0.1"));
 	spoe_ack_end(&ack);

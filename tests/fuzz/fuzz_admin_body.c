@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct errtext e;
 	int64_t ms;
 
-	if (authjson_parse(text, &a, &e) == 0)
+	if (authjson_parse(provider_find(SLICE_LITERAL("codex"))->file, text, &a, &e) == 0)
 		authjson_fini(&a);
 	authjson_jwt_expiry(text, &ms, &e);
 	check_as_body(text.p, size);

@@ -1,5 +1,6 @@
 /* Limits texts for every provider, status and termination: no verdict may reach too far ahead. */
 #include "common/limittext.h"
+#include "common/provider.h"
 #include "common/result.h"
 
 #include <stdlib.h>
@@ -39,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a.status = (unsigned)(data[1] << 8 | data[2]) % 1000;
 	memcpy(a.termination, data + 3, 2);
 	a.limits = (struct slice){(const char *)data + 5, size - 5};
-	result_classify((enum provider)(data[0] % PROVIDER_COUNT), &a, NOW_MS, &r);
+	result_classify(provider_at(data[0] % provider_count()), &a, NOW_MS, &r);
 	check(&r);
 	return 0;
 }

@@ -12,12 +12,17 @@
 #define JWT HEADER ".eyJleHAiOjE4OTM0NTYwMDB9.x"
 #define JWT_EXP_MS ((int64_t)1893456000000)
 
+static const struct provider_file *auth_json(void)
+{
+	return provider_find(SLICE_LITERAL("codex"))->file;
+}
+
 static void refuse(const char *text, const char *message)
 {
 	struct authjson a;
 	struct errtext e = {""};
 
-	assert_int_equal(authjson_parse(slice_from_str(text), &a, &e), -EINVAL);
+	assert_int_equal(authjson_parse(auth_json(), slice_from_str(text), &a, &e), -EINVAL);
 	if (!strstr(e.text, message))
 		fail_msg("%s: \"%s\" lacks \"%s\"", text, e.text, message);
 }
@@ -32,7 +37,7 @@ static void takes_the_tokens_of_a_login(void **state)
 	struct errtext e;
 
 	(void)state;
-	assert_int_equal(authjson_parse(slice_from_str(text), &a, &e), 0);
+	assert_int_equal(authjson_parse(auth_json(), slice_from_str(text), &a, &e), 0);
 	assert_true(slice_eq_str(a.access_token, JWT));
 	assert_true(slice_eq_str(a.refresh_token, "rt"));
 	assert_true(slice_eq_str(a.id_token, "idt"));
@@ -48,7 +53,7 @@ static void takes_an_api_key(void **state)
 
 	(void)state;
 	assert_int_equal(
-		authjson_parse(
+		authjson_parse(auth_json(),
 			SLICE_LITERAL("{\"OPENAI_API_KEY\":\"sk-x\",\"tokens\":null}"), &a, &e),
 		0);
 	assert_true(slice_eq_str(a.access_token, "sk-x"));
@@ -81,10 +86,10 @@ static void errors_contain_no_secret(void **state)
 	struct errtext e = {""};
 
 	(void)state;
-	assert_int_equal(
-		authjson_parse(SLICE_LITERAL("{\"tokens\":{\"access_token\":\"canary.canary"
-					     ".canary\",\"account_id\":\"canary\"}}"),
-			&a, &e),
+	assert_int_equal(authjson_parse(auth_json(),
+				 SLICE_LITERAL("{\"tokens\":{\"access_token\":\"canary.canary"
+					       ".canary\",\"account_id\":\"canary\"}}"),
+				 &a, &e),
 		-EINVAL);
 	assert_null(strstr(e.text, "canary"));
 }

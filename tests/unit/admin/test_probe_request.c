@@ -11,12 +11,17 @@
 
 #include <errno.h>
 
-static void asks(enum provider p, const char *url, const char *strip, const char *want)
+static const struct provider *named(const char *name)
+{
+	return provider_find(slice_from_str(name));
+}
+
+static void asks(const char *provider, const char *url, const char *strip, const char *want)
 {
 	char target[PROBE_TARGET_SIZE] = "";
 	struct errtext e = {""};
 
-	assert_int_equal(probe_target(p, slice_from_str(url), slice_from_str(strip),
+	assert_int_equal(probe_target(named(provider), slice_from_str(url), slice_from_str(strip),
 				 slice_from_str(""), target, &e),
 		0);
 	assert_string_equal(target, want);
@@ -26,48 +31,44 @@ static void asks(enum provider p, const char *url, const char *strip, const char
 static void the_path_is_rewritten_as_for_a_client(void **state)
 {
 	(void)state;
-	asks(PROVIDER_OPENAI, "https://api.example.com", "", "/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/", "", "/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/v1", "", "/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/openai/v1", "/v1", "/openai/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/pre/fix", "/v1", "/pre/fix/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/pre/fix", "", "/pre/fix/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/pre", "/v", "/pre/v1/models");
-	asks(PROVIDER_OPENAI, "https://api.example.com/pre", "/v1/models", "/pre/v1/models");
+	asks("openai", "https://api.example.com", "", "/v1/models");
+	asks("openai", "https://api.example.com/", "", "/v1/models");
+	asks("openai", "https://api.example.com/v1", "", "/v1/models");
+	asks("openai", "https://api.example.com/openai/v1", "/v1", "/openai/v1/models");
+	asks("openai", "https://api.example.com/pre/fix", "/v1", "/pre/fix/models");
+	asks("openai", "https://api.example.com/pre/fix", "", "/pre/fix/v1/models");
+	asks("openai", "https://api.example.com/pre", "/v", "/pre/v1/models");
+	asks("openai", "https://api.example.com/pre", "/v1/models", "/pre/v1/models");
 }
 
 static void anthropic_needs_a_version(void **state)
 {
 	(void)state;
-	asks(PROVIDER_ANTHROPIC, "https://api.example.com", "", "/v1/models?limit=1");
-	assert_true(slice_has_prefix(
-		probe_header(PROVIDER_ANTHROPIC), SLICE_LITERAL("anthropic-version: ")));
-	assert_int_equal(probe_header(PROVIDER_OPENAI).n, 0);
+	asks("anthropic", "https://api.example.com", "", "/v1/models?limit=1");
+	assert_true(slice_has_prefix(slice_from_str(named("anthropic")->probe.header),
+		SLICE_LITERAL("anthropic-version: ")));
+	assert_string_equal(named("openai")->probe.header, "");
 }
 
 static void codex_probes_request_the_usage_endpoint(void **state)
 {
 	(void)state;
-	asks(PROVIDER_CODEX, "https://c.example.com/backend-api/codex", "/v1",
-		"/backend-api/wham/usage");
-	asks(PROVIDER_CODEX, "https://c.example.com/pre/backend-api/codex", "/v1",
+	asks("codex", "https://c.example.com/backend-api/codex", "/v1", "/backend-api/wham/usage");
+	asks("codex", "https://c.example.com/pre/backend-api/codex", "/v1",
 		"/pre/backend-api/wham/usage");
-	asks(PROVIDER_CODEX, "https://c.example.com/api/codex", "/v1", "/api/codex/usage");
-	asks(PROVIDER_CODEX, "https://c.example.com/other", "/v1",
-		"/other/models?client_version=0.150.0");
+	asks("codex", "https://c.example.com/api/codex", "/v1", "/api/codex/usage");
+	asks("codex", "https://c.example.com/other", "/v1", "/other/models?client_version=0.150.0");
 }
 
 static void the_operators_path_is_used_unchanged(void **state)
 {
-	static const enum provider all[] = {
-		PROVIDER_OPENAI, PROVIDER_CODEX, PROVIDER_ANTHROPIC, PROVIDER_GENERIC};
 	char target[PROBE_TARGET_SIZE];
 	struct errtext e = {""};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+	for (size_t i = 0; i < provider_count(); i++) {
 		assert_int_equal(
-			probe_target(all[i], SLICE_LITERAL("https://u.example.com/pre"),
+			probe_target(provider_at(i), SLICE_LITERAL("https://u.example.com/pre"),
 				SLICE_LITERAL("/v1"), SLICE_LITERAL("/me?x=1"), target, &e),
 			0);
 		assert_string_equal(target, "/me?x=1");
@@ -81,13 +82,13 @@ static void some_upstreams_are_not_probed(void **state)
 	struct errtext e = {""};
 
 	(void)state;
-	assert_int_equal(probe_target(PROVIDER_GENERIC, url, SLICE_LITERAL(""), SLICE_LITERAL(""),
+	assert_int_equal(probe_target(named("generic"), url, SLICE_LITERAL(""), SLICE_LITERAL(""),
 				 target, &e),
 		-ENOENT);
-	assert_int_equal(probe_target(PROVIDER_OPENAI, url, SLICE_LITERAL(""),
+	assert_int_equal(probe_target(named("openai"), url, SLICE_LITERAL(""),
 				 SLICE_LITERAL("none"), target, &e),
 		-ENOENT);
-	assert_int_equal(probe_target(PROVIDER_OPENAI, SLICE_LITERAL("ftp://x"), SLICE_LITERAL(""),
+	assert_int_equal(probe_target(named("openai"), SLICE_LITERAL("ftp://x"), SLICE_LITERAL(""),
 				 SLICE_LITERAL(""), target, &e),
 		-EINVAL);
 }
@@ -120,7 +121,7 @@ static void the_longest_target_fits(void **state)
 	memset(url + host, 'a', SEAM_PREFIX_MAX);
 	url[host] = '/';
 	url[host + SEAM_PREFIX_MAX] = '\0';
-	assert_int_equal(probe_target(PROVIDER_CODEX, slice_from_str(url), SLICE_LITERAL(""),
+	assert_int_equal(probe_target(named("codex"), slice_from_str(url), SLICE_LITERAL(""),
 				 SLICE_LITERAL(""), target, &e),
 		0);
 	assert_int_equal(

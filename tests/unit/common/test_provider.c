@@ -1,3 +1,4 @@
+/* What each provider's row says, and what every row must be. */
 #include "common/provider.h"
 
 #include <setjmp.h>
@@ -6,68 +7,327 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <errno.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
-static void every_provider_is_found_by_its_name(void **state)
+#include "common/seam.h"
+
+static const struct row {
+	const char *name;
+	const char *auth; /* header with scheme */
+	const char *oauth_token;
+	const char *oauth; /* the same for this token */
+	const char *list;  /* header and value besides, with the OAuth token */
+	const char *path;  /* of a client's request */
+	const char *shape;
+	const char *limit_header; /* the first */
+	const char *limit_prefix;
+	const char *probe; /* method and path */
+	const char *probe_header;
+	const char *account_header;
+	const char *state_header;
+	bool is_subscription;
+	bool has_file;
+} rows[] = {
+	{"openai", "Authorization: Bearer ", NULL, NULL, NULL, "/v1/chat/completions", "openai",
+		"x-ratelimit-limit-requests", "x-ratelimit-", "GET /v1/models", "", NULL, NULL,
+		false, true},
+	{"codex", "Authorization: Bearer ", NULL, NULL, NULL, "/v1/responses", "openai",
+		"x-codex-primary-used-percent", "x-codex-", "GET /v1/models?client_version=0.150.0",
+		"", "ChatGPT-Account-ID", "x-codex-turn-state", true, true},
+	{"anthropic", "x-api-key: ", "sk-ant-oat01-x", "Authorization: Bearer ",
+		"anthropic-beta: oauth-2025-04-20", "/v1/messages", "anthropic",
+		"anthropic-ratelimit-unified-status", "anthropic-ratelimit-",
+		"GET /v1/models?limit=1", "anthropic-version: 2023-06-01", NULL, NULL, false, true},
+	{"generic", "Authorization: Bearer ", NULL, NULL, NULL, "/anything", "openai",
+		"x-ratelimit-limit-requests", "x-ratelimit-", NULL, "", NULL, NULL, false, true},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void same(const char *is, const char *wanted)
 {
-	static const char *const names[] = {"openai", "codex", "anthropic", "generic"};
-	static const char *const bad[] = {"", "OpenAI", "openai ", "open", "openaix"};
-	enum provider p = PROVIDER_COUNT;
-
-	(void)state;
-	assert_int_equal(sizeof(names) / sizeof(names[0]), PROVIDER_COUNT);
-	for (int i = 0; i < PROVIDER_COUNT; i++) {
-		assert_int_equal(provider_parse(slice_from_str(names[i]), &p), 0);
-		assert_int_equal(p, i);
-		assert_string_equal(provider_row(p)->name, names[i]);
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(provider_parse(slice_from_str(bad[i]), &p), -EINVAL);
+	assert_int_equal(is == NULL, wanted == NULL);
+	if (wanted)
+		assert_string_equal(is, wanted);
 }
 
-/* Bearer everywhere except for Anthropic's API keys; only OAuth adds to anthropic-beta. */
-static void the_credential_decides_how_to_authenticate(void **state)
+static void check_auth(const struct provider *p, const char *token, const char *wanted)
+{
+	const struct provider_auth *a = provider_auth(p, slice_from_str(token));
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s: %s", a->header, a->scheme);
+	assert_string_equal(text, wanted);
+	assert_ptr_equal(provider_auth_at(provider_auth_index(a)), a);
+}
+
+static void check_oauth(const struct provider *p, const struct row *row)
+{
+	char text[64];
+
+	assert_int_equal(p->oauth_prefix != NULL, row->oauth_token != NULL);
+	assert_int_equal(p->oauth_auth != NULL, row->oauth_token != NULL);
+	if (!row->oauth_token)
+		return;
+	check_auth(p, row->oauth_token, row->oauth);
+	if (!row->list) {
+		assert_null(p->oauth_auth->list_header);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s: %s", p->oauth_auth->list_header,
+		p->oauth_auth->list_value);
+	assert_string_equal(text, row->list);
+}
+
+static void check_probe(const struct provider *p, const struct row *row)
+{
+	char text[64];
+
+	assert_string_equal(p->probe.header, row->probe_header);
+	assert_int_equal(p->probe.path != NULL, row->probe != NULL);
+	if (!row->probe)
+		return;
+	snprintf(text, sizeof(text), "%s %s", p->probe.method, p->probe.path);
+	assert_string_equal(text, row->probe);
+}
+
+static void each_row_says_what_its_provider_wants(void **state)
+{
+	(void)state;
+	assert_int_equal(provider_count(), ROWS);
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct row *row = &rows[i];
+		const struct provider *p = provider_find(slice_from_str(row->name));
+		assert_non_null(p);
+		assert_ptr_equal(provider_at(i), p);
+		assert_int_equal(provider_index(p), i);
+		check_auth(p, "a-key", row->auth);
+		check_auth(p, "", row->auth);
+		check_oauth(p, row);
+		assert_string_equal(
+			provider_shape_at(provider_shape_of_path(slice_from_str(row->path)))->name,
+			row->shape);
+		same(p->limit_headers ? p->limit_headers->header : NULL, row->limit_header);
+		same(p->limit_prefixes ? p->limit_prefixes[0] : NULL, row->limit_prefix);
+		check_probe(p, row);
+		same(p->account_header, row->account_header);
+		same(p->state_header, row->state_header);
+		assert_int_equal(p->is_subscription, row->is_subscription);
+		assert_int_equal(p->file != NULL, row->has_file);
+	}
+}
+
+static void only_names_of_rows_are_found(void **state)
+{
+	static const char *const bad[] = {"", "OpenAI", "openai ", "open", "openaix", "|"};
+	char choices[256] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_null(provider_find(slice_from_str(bad[i])));
+	assert_non_null(provider_find(SLICE_LITERAL(PROVIDER_DEFAULT)));
+	for (size_t i = 0; i < provider_count(); i++) {
+		strcat(choices, i ? "|" : "");
+		strcat(choices, provider_at(i)->name);
+	}
+	assert_string_equal(PROVIDER_CHOICES, choices);
+}
+
+static void a_prefix_tells_an_oauth_token(void **state)
+{
+	const struct provider *p = provider_find(SLICE_LITERAL("anthropic"));
+
+	(void)state;
+	check_auth(p, "sk-ant-api03-1", "x-api-key: ");
+	check_auth(p, "sk-ant-oa", "x-api-key: ");
+	check_auth(
+		provider_find(SLICE_LITERAL("openai")), "sk-ant-oat01-1", "Authorization: Bearer ");
+}
+
+/* --- every way to authenticate, every shape --- */
+
+static bool is_token(const char *s)
+{
+	for (const char *c = s; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '-')
+			return false;
+	}
+	return *s != '\0';
+}
+
+static void a_variable_has_one_meaning(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_auth_count(); i++) {
+		const struct provider_auth *a = provider_auth_at(i);
+		assert_true(is_token(a->header));
+		assert_true(provider_is_auth_header(a->header));
+		for (int v = 0; v < SEAM_VAR_COUNT; v++) {
+			assert_string_not_equal(a->variable, seam_var_name((enum seam_var)v));
+			if (a->list_header)
+				assert_string_not_equal(
+					a->list_variable, seam_var_name((enum seam_var)v));
+		}
+		for (size_t k = 0; k < i; k++) {
+			const struct provider_auth *other = provider_auth_at(k);
+			if (strcmp(a->variable, other->variable) != 0)
+				continue;
+			assert_string_equal(a->header, other->header);
+			assert_string_equal(a->scheme, other->scheme);
+		}
+	}
+	assert_false(provider_is_auth_header("x-other-key"));
+	assert_true(provider_is_auth_header("AUTHORIZATION"));
+}
+
+static void a_shape_is_chosen_by_whole_parts_of_the_path(void **state)
 {
 	static const struct {
-		enum provider provider;
-		const char *credential;
-		enum snapshot_auth auth;
+		const char *path, *shape;
 	} cases[] = {
-		{PROVIDER_OPENAI, "sk-proj-1", SNAPSHOT_AUTH_BEARER},
-		{PROVIDER_OPENAI, "sk-ant-oat01-1", SNAPSHOT_AUTH_BEARER},
-		{PROVIDER_CODEX, "eyJhbGciOi", SNAPSHOT_AUTH_BEARER},
-		{PROVIDER_GENERIC, "", SNAPSHOT_AUTH_BEARER},
-		{PROVIDER_ANTHROPIC, "sk-ant-api03-1", SNAPSHOT_AUTH_X_API_KEY},
-		{PROVIDER_ANTHROPIC, "sk-ant-oat01-1", SNAPSHOT_AUTH_ANTHROPIC_OAUTH},
-		{PROVIDER_ANTHROPIC, "sk-ant-oa", SNAPSHOT_AUTH_X_API_KEY},
-		{PROVIDER_ANTHROPIC, "", SNAPSHOT_AUTH_X_API_KEY},
+		{"", "openai"},
+		{"/", "openai"},
+		{"/v1/message", "openai"},
+		{"/v1/messages", "anthropic"},
+		{"/v1/messages/count_tokens", "anthropic"},
+		{"/v1/messagesx", "openai"},
+		{"/x/v1/messages", "openai"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(
-			provider_auth(cases[i].provider, slice_from_str(cases[i].credential)),
-			cases[i].auth);
+		assert_string_equal(
+			provider_shape_at(provider_shape_of_path(slice_from_str(cases[i].path)))
+				->name,
+			cases[i].shape);
 }
 
-static void only_codex_names_its_account_in_a_header(void **state)
+static void shapes_are_told_apart(void **state)
 {
 	(void)state;
-	for (int p = 0; p < PROVIDER_COUNT; p++) {
-		const char *header = provider_row((enum provider)p)->account_header;
-		if (p == PROVIDER_CODEX)
-			assert_string_equal(header, "ChatGPT-Account-ID");
-		else
-			assert_null(header);
+	assert_null(provider_shape_at(0)->paths);
+	for (size_t i = 0; i < provider_shape_count(); i++) {
+		const struct provider_shape *s = provider_shape_at(i);
+		assert_int_equal(s->paths == NULL, i == 0);
+		assert_non_null(strstr(s->close, "\"%[unique-id]\""));
+		for (size_t k = 0; k < provider_shape_count(); k++) {
+			const struct provider_shape *other = provider_shape_at(k);
+			bool same_sign =
+				s->id_header && strncmp(other->open, s->sign, strlen(s->sign)) == 0;
+			assert_int_equal(same_sign, s->id_header && k == i);
+		}
+	}
+}
+
+/* --- the limits text of every row --- */
+
+static bool is_key(const char *s)
+{
+	for (const char *c = s; *c; c++) {
+		if (!islower((unsigned char)*c) && !isdigit((unsigned char)*c))
+			return false;
+	}
+	return *s != '\0';
+}
+
+static bool has_key(const struct provider *p, const char *key)
+{
+	for (const struct provider_header *h = p->limit_headers; h && h->key; h++) {
+		if (strcmp(h->key, key) == 0)
+			return true;
+	}
+	for (const struct provider_field *f = p->body_fields; f->key; f++) {
+		if (strcmp(f->key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_family(const struct provider *p, const char *header)
+{
+	for (size_t i = 0; p->limit_prefixes[i]; i++) {
+		if (strncmp(header, p->limit_prefixes[i], strlen(p->limit_prefixes[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t check_headers(const struct provider *p, const struct provider_header *h)
+{
+	size_t n = 0;
+
+	for (; h && h->key; h++) {
+		assert_true(is_key(h->key) && is_token(h->header));
+		for (const char *c = h->header; *c; c++)
+			assert_false(isupper((unsigned char)*c));
+		assert_true(h == result_common_headers() || h == result_common_headers() + 1 ||
+			has_family(p, h->header));
+		n += strlen(h->key) + sizeof("=;") - 1 + RESULT_VALUE_MAX;
+	}
+	return n;
+}
+
+/* All that HAProxy writes for one answer has room in the record. */
+static void the_longest_text_has_room(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
+		size_t n = sizeof("st=999;") - 1;
+		n += check_headers(p, result_common_headers());
+		n += check_headers(p, p->limit_headers);
+		for (const struct provider_field *f = p->body_fields; f->key; f++) {
+			assert_true(is_key(f->key));
+			n += strlen(f->key) + sizeof("=;") - 1 + RESULT_VALUE_MAX;
+		}
+		assert_true(n <= RESULT_LIMITS_MAX);
+	}
+}
+
+static void check_key(const struct provider *p, const char *key)
+{
+	if (key && !has_key(p, key))
+		fail_msg("%s: nothing has the key %s", p->name, key);
+}
+
+static void what_is_judged_is_collected(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
+		check_key(p, p->retry_field);
+		for (const struct provider_limit *l = p->limits; l && l->end; l++) {
+			check_key(p, l->used);
+			check_key(p, l->limit);
+			check_key(p, l->left);
+			check_key(p, l->end);
+			check_key(p, l->end_too);
+			assert_true(l->used ? l->whole > 0 : l->limit && l->left);
+		}
+		for (const struct provider_result *r = p->results; r && r->status; r++) {
+			check_key(p, r->key);
+			check_key(p, r->end);
+			check_key(p, r->end_too);
+			assert_int_equal(r->key == NULL, r->word == NULL);
+			assert_true(r->key || (p->limits && r->class == RESULT_WINDOW));
+		}
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_provider_is_found_by_its_name),
-		cmocka_unit_test(the_credential_decides_how_to_authenticate),
-		cmocka_unit_test(only_codex_names_its_account_in_a_header),
+		cmocka_unit_test(each_row_says_what_its_provider_wants),
+		cmocka_unit_test(only_names_of_rows_are_found),
+		cmocka_unit_test(a_prefix_tells_an_oauth_token),
+		cmocka_unit_test(a_variable_has_one_meaning),
+		cmocka_unit_test(a_shape_is_chosen_by_whole_parts_of_the_path),
+		cmocka_unit_test(shapes_are_told_apart),
+		cmocka_unit_test(the_longest_text_has_room),
+		cmocka_unit_test(what_is_judged_is_collected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,8 @@ static struct address parsed(const char *text)
 static struct render_backend *add_backend(struct feature_model *f, struct render_backend row)
 {
 	assert_true(f->m.backend_count < FEATURE_BACKENDS_MAX);
+	if (!row.provider)
+		row.provider = provider_at(0);
 	f->backends[f->m.backend_count] = row;
 	return &f->backends[f->m.backend_count++];
 }
@@ -118,16 +120,19 @@ static void add_egresses(struct feature_model *f)
 	f->m.node_count = 2;
 }
 
+#define PROVIDERS_MAX 16
+
 static void add_providers(struct feature_model *f)
 {
-	static char names[PROVIDER_COUNT][40];
-	static char hosts[PROVIDER_COUNT][40];
+	static char names[PROVIDERS_MAX][40];
+	static char hosts[PROVIDERS_MAX][40];
 
-	for (int p = 0; p < PROVIDER_COUNT; p++) {
-		const char *provider = provider_row((enum provider)p)->name;
-		snprintf(names[p], sizeof(names[p]), "b%d-%s-direct", p + 2, provider);
-		snprintf(hosts[p], sizeof(hosts[p]), "%s.example.com", provider);
-		add_backend(f, https(names[p], hosts[p]))->provider = (enum provider)p;
+	assert_true(provider_count() <= PROVIDERS_MAX);
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
+		snprintf(names[i], sizeof(names[i]), "b%zu-%s-direct", i + 2, p->name);
+		snprintf(hosts[i], sizeof(hosts[i]), "%s.example.com", p->name);
+		add_backend(f, https(names[i], hosts[i]))->provider = p;
 	}
 }
 

@@ -26,6 +26,7 @@ void model_init(struct model *model)
 		.host = "127.0.0.1",
 		.port = 9000,
 		.host_header = "127.0.0.1:9000",
+		.provider = provider_at(0),
 		.egress = RENDER_EGRESS_DIRECT,
 	};
 	model->backends[1] = (struct render_backend){
@@ -33,6 +34,7 @@ void model_init(struct model *model)
 		.host = "localhost",
 		.port = 9000,
 		.host_header = "up.example",
+		.provider = provider_at(0),
 		.egress = RENDER_EGRESS_SOURCE,
 		.egress_address = "127.0.0.5",
 		.first_byte_timeout_ms = 2000,
@@ -61,6 +63,7 @@ void model_widen(struct model *model)
 		.port = 9443,
 		.tls = true,
 		.host_header = "localhost",
+		.provider = provider_at(0),
 		.egress = RENDER_EGRESS_DIRECT,
 	};
 

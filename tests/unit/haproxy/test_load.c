@@ -151,8 +151,8 @@ static int write_sample(int argc, char **argv)
 	model.backends[0].port = model.backends[1].port = port_of(argv[4]);
 	if (argc == 7)
 		take_tls(&model, argv + 5);
-	model.backends[0].provider = PROVIDER_CODEX;
-	model.backends[1].provider = PROVIDER_ANTHROPIC;
+	model.backends[0].provider = provider_find(SLICE_LITERAL("codex"));
+	model.backends[1].provider = provider_find(SLICE_LITERAL("anthropic"));
 	model.internal[0] = model.backends[0];
 	model.internal[0].name = "t1-e2";
 	model.internal[1].port = port_of(argv[4]);
@@ -161,7 +161,7 @@ static int write_sample(int argc, char **argv)
 	model.backends[5].port = 1;
 	model.backends[6] = model.backends[1];
 	model.backends[6].name = "b7-openai";
-	model.backends[6].provider = PROVIDER_OPENAI;
+	model.backends[6].provider = provider_find(SLICE_LITERAL("openai"));
 	model.m.backend_count = 7;
 	write_files(&model.m, "");
 	return 0;

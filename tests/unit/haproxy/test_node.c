@@ -24,6 +24,7 @@ static void model_with_node(struct model *model, struct render_node *nodes)
 		.port = 443,
 		.tls = true,
 		.host_header = "up.example",
+		.provider = provider_at(0),
 		.egress = RENDER_EGRESS_NODE,
 		.egress_address = "relay-node-4",
 	};

@@ -132,26 +132,55 @@ static void tells_the_client_to_come_again_when_it_cannot_take_back(void **state
 	free(text);
 }
 
+static size_t check_values(const char *backend, const struct provider_header *h)
+{
+	char part[96];
+	size_t n = 0;
+
+	for (; h && h->key; h++, n++) {
+		snprintf(part, sizeof(part), "%s=%%[res.fhdr(%s),bytes(0,%d)];", h->key, h->header,
+			RESULT_VALUE_MAX);
+		assert_has(backend, part);
+	}
+	return n;
+}
+
+static void check_body(const char *backend, const struct provider *p)
+{
+	char part[128];
+	size_t n = 0;
+
+	for (const struct provider_field *f = p->body_fields; f->key; f++, n++) {
+		snprintf(part, sizeof(part), "%s=%%[res.body,json_query('\\$.error.%s'", f->key,
+			f->path);
+		assert_has(backend, part);
+	}
+	assert_int_equal(count_of(backend, "res.body,"), n);
+	snprintf(part, sizeof(part),
+		" if { status %s } { res.hdr(content-type) -m beg application/json }\n",
+		p->body_statuses);
+	assert_int_equal(count_of(backend, part), 2);
+}
+
 static void takes_the_limits_of_the_provider(void **state)
 {
 	struct model model;
-	char part[96];
 
 	(void)state;
-	for (int p = 0; p < PROVIDER_COUNT; p++) {
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
 		model_init(&model);
-		model.backends[1].provider = (enum provider)p;
+		model.backends[1].provider = p;
 		char *text = model_render(&model);
-		const char *backend = section_of(text, "backend b2-demo-five ");
-		size_t n = 0;
-		for (const struct result_header *h = result_headers((enum provider)p); h->key;
-			h++, n++) {
-			snprintf(part, sizeof(part), "%s=%%[res.fhdr(%s),bytes(0,%d)];", h->key,
-				h->header, RESULT_VALUE_MAX);
-			assert_has(backend, part);
-		}
+		char *backend = section_of(text, "backend b2-demo-five ");
+		size_t n = check_values(backend, result_common_headers());
+		n += check_values(backend, p->limit_headers);
 		assert_int_equal(count_of(backend, "res.fhdr("), n);
-		assert_int_equal(count_of(backend, "res.hdr_names -m sub "), 1);
+		size_t families = 0;
+		while (p->limit_prefixes && p->limit_prefixes[families])
+			families++;
+		assert_int_equal(count_of(backend, "res.hdr_names -m sub "), families);
+		check_body(backend, p);
 		assert_before(backend, "http-response allow if { srv_name -m beg again }",
 			"set-var-fmt(txn.relay.lim)");
 		free(text);

@@ -1,0 +1,251 @@
+/*
+ * All that the program knows of each provider. To add one: write its row, with a way to authenticate and
+ * a shape of errors if it has its own, and name it in PROVIDERS. Rows are kept by their place in
+ * snapshots and leases, so new ones stand last in their table.
+ */
+#include "common/provider_rows.h"
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+#define TEXTS(...)                                                                                 \
+	(const char *const[])                                                                      \
+	{                                                                                          \
+		__VA_ARGS__, NULL                                                                  \
+	}
+
+/* --- ways to authenticate --- */
+
+enum { BEARER, X_API_KEY, ANTHROPIC_OAUTH };
+
+const struct provider_auth provider_auth_rows[] = {
+	[BEARER] = {.variable = "bearer", .header = "Authorization", .scheme = "Bearer "},
+	[X_API_KEY] = {.variable = "apikey", .header = "x-api-key", .scheme = ""},
+	[ANTHROPIC_OAUTH] = {.variable = "bearer",
+		.header = "Authorization",
+		.scheme = "Bearer ",
+		.list_header = "anthropic-beta",
+		.list_variable = "beta",
+		.list_value = "oauth-2025-04-20"},
+};
+const size_t provider_auth_row_count = COUNT(provider_auth_rows);
+
+/* --- shapes of errors --- */
+
+const struct provider_shape provider_shape_rows[] = {
+	{.name = "openai",
+		.open = "{\"error\":{",
+		.close = ",\"param\":null,\"request_id\":\"%[unique-id]\"}}"},
+	{.name = "anthropic",
+		.paths = TEXTS("/v1/messages"),
+		.open = "{\"type\":\"error\",\"error\":{",
+		.close = "},\"request_id\":\"%[unique-id]\"}",
+		.id_header = "Request-Id",
+		.sign = "{\"type"},
+};
+const size_t provider_shape_row_count = COUNT(provider_shape_rows);
+
+/* --- parts that several rows have --- */
+
+static const struct provider_header openai_limit_headers[] = {
+	{"xrl", "x-ratelimit-limit-requests"},
+	{"xrr", "x-ratelimit-remaining-requests"},
+	{"xrt", "x-ratelimit-reset-requests"},
+	{"xtl", "x-ratelimit-limit-tokens"},
+	{"xtr", "x-ratelimit-remaining-tokens"},
+	{"xtt", "x-ratelimit-reset-tokens"},
+	{NULL, NULL},
+};
+
+static const struct provider_limit openai_limits[] = {
+	{.limit = "xrl", .left = "xrr", .end = "xrt"},
+	{.limit = "xtl", .left = "xtr", .end = "xtt"},
+	{.end = NULL},
+};
+
+/* `bt` is the type or the code of the error, `br` and `bs` tell when a used-up plan is reset. */
+static const struct provider_field common_body_fields[] = {
+	{"bt", "type", PROVIDER_FIELD_WORD},
+	{"bt", "code", PROVIDER_FIELD_WORD},
+	{"br", "resets_at", PROVIDER_FIELD_NUMBER},
+	{"bs", "resets_in_seconds", PROVIDER_FIELD_NUMBER},
+	{NULL, NULL, PROVIDER_FIELD_WORD},
+};
+
+/* Codex's body of a used-up plan, which others in front of OpenAI's API have taken over. */
+#define USED_UP_UNTIL(status_value)                                                                \
+	{                                                                                          \
+		.status = (status_value), .key = "bt", .word = "usage_limit_reached",              \
+		.class = RESULT_WINDOW, .end = "br", .end_too = "bs"                               \
+	}
+/* A plan or a budget is used up, and nobody says until when. */
+#define USED_UP(status_value, word_value)                                                          \
+	{                                                                                          \
+		.status = (status_value), .key = "bt", .word = (word_value),                       \
+		.class = RESULT_WINDOW                                                             \
+	}
+#define QUOTA_WITHOUT_END                                                                          \
+	USED_UP(429, "insufficient_quota"), USED_UP(429, "usage_limit_reached"),                   \
+		USED_UP(429, "usage_not_included")
+
+static const struct provider_result openai_results[] = {
+	USED_UP_UNTIL(429),
+	QUOTA_WITHOUT_END,
+	{.status = 0},
+};
+
+/* With tokens the access token is a JWT, whose `exp` is the expiry. */
+static const struct provider_file auth_json = {
+	.name = "auth.json",
+	.api_key = "OPENAI_API_KEY",
+	.tokens = "tokens",
+	.access_token = "access_token",
+	.refresh_token = "refresh_token",
+	.id_token = "id_token",
+	.account_id = "account_id",
+	.last_refresh = "last_refresh",
+	.remedy = "log in with codex first",
+};
+
+/* --- providers --- */
+
+/* The list of models is free, not limited, and answers 401 to a bad key. */
+static const struct provider openai = {
+	.name = "openai",
+	.auth = &provider_auth_rows[BEARER],
+	.file = &auth_json,
+	.client_headers = TEXTS("OpenAI-Organization", "OpenAI-Project"),
+	.answer_headers = TEXTS("openai-organization", "openai-project"),
+	.limit_headers = openai_limit_headers,
+	.limit_prefixes = TEXTS("x-ratelimit-"),
+	.limits = openai_limits,
+	.body_statuses = "429",
+	.body_fields = common_body_fields,
+	.results = openai_results,
+	.probe = {.method = "GET", .path = "/v1/models", .version = "/v1", .header = ""},
+};
+
+/*
+ * The probe is what Codex itself asks for its status line, the use of the limits; the list of models
+ * where the backend is another one, which wants a client's version.
+ */
+static const struct provider codex = {
+	.name = "codex",
+	.auth = &provider_auth_rows[BEARER],
+	.file = &auth_json,
+	.login_errors =
+		TEXTS("refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"),
+	.is_subscription = true,
+	.account_header = "ChatGPT-Account-ID",
+	.state_header = "x-codex-turn-state",
+	.limit_headers =
+		(const struct provider_header[]){
+			{"c1u", "x-codex-primary-used-percent"},
+			{"c1a", "x-codex-primary-reset-at"},
+			{"c1s", "x-codex-primary-reset-after-seconds"},
+			{"c2u", "x-codex-secondary-used-percent"},
+			{"c2a", "x-codex-secondary-reset-at"},
+			{"c2s", "x-codex-secondary-reset-after-seconds"},
+			{NULL, NULL},
+		},
+	.limit_prefixes = TEXTS("x-codex-"),
+	.limits =
+		(const struct provider_limit[]){
+			{.used = "c1u", .whole = 100, .end = "c1a", .end_too = "c1s"},
+			{.used = "c2u", .whole = 100, .end = "c2a", .end_too = "c2s"},
+			{.end = NULL},
+		},
+	.body_statuses = "429",
+	.body_fields = common_body_fields,
+	.results =
+		(const struct provider_result[]){
+			USED_UP_UNTIL(429),
+			{.status = 429, .class = RESULT_WINDOW},
+			QUOTA_WITHOUT_END,
+			{.status = 0},
+		},
+	.probe = {.method = "GET",
+		.path = "/v1/models?client_version=0.150.0",
+		.version = "/v1",
+		.header = "",
+		.places =
+			(const struct provider_place[]){
+				{"/backend-api/codex", "/backend-api/wham/usage"},
+				{"/api/codex", "/api/codex/usage"},
+				{NULL, NULL},
+			}},
+};
+
+/* The list of models serves keys and OAuth tokens; one entry will do. */
+static const struct provider anthropic = {
+	.name = "anthropic",
+	.auth = &provider_auth_rows[X_API_KEY],
+	.oauth_prefix = "sk-ant-oat",
+	.oauth_auth = &provider_auth_rows[ANTHROPIC_OAUTH],
+	.file = &auth_json,
+	.answer_headers = TEXTS("anthropic-organization-id"),
+	.limit_headers =
+		(const struct provider_header[]){
+			{"aus", "anthropic-ratelimit-unified-status"},
+			{"aur", "anthropic-ratelimit-unified-reset"},
+			{"a5u", "anthropic-ratelimit-unified-5h-utilization"},
+			{"a5r", "anthropic-ratelimit-unified-5h-reset"},
+			{"a7u", "anthropic-ratelimit-unified-7d-utilization"},
+			{"a7r", "anthropic-ratelimit-unified-7d-reset"},
+			{"arl", "anthropic-ratelimit-requests-limit"},
+			{"arr", "anthropic-ratelimit-requests-remaining"},
+			{"art", "anthropic-ratelimit-requests-reset"},
+			{"atl", "anthropic-ratelimit-tokens-limit"},
+			{"atr", "anthropic-ratelimit-tokens-remaining"},
+			{"att", "anthropic-ratelimit-tokens-reset"},
+			{NULL, NULL},
+		},
+	.limit_prefixes = TEXTS("anthropic-ratelimit-"),
+	.limits =
+		(const struct provider_limit[]){
+			{.used = "a5u", .whole = 1, .end = "a5r"},
+			{.used = "a7u", .whole = 1, .end = "a7r"},
+			{.limit = "arl", .left = "arr", .end = "art"},
+			{.limit = "atl", .left = "atr", .end = "att"},
+			{.end = NULL},
+		},
+	.body_statuses = "429",
+	.body_fields = common_body_fields,
+	.results =
+		(const struct provider_result[]){
+			{.status = 429,
+				.key = "aus",
+				.word = "rejected",
+				.class = RESULT_WINDOW,
+				.end = "aur"},
+			{.status = 0},
+		},
+	.probe = {.method = "GET",
+		.path = "/v1/models?limit=1",
+		.version = "/v1",
+		.header = "anthropic-version: 2023-06-01"},
+};
+
+/* Taken to speak OpenAI's API, but nobody knows what a path there does: probed with --probe only. */
+static const struct provider generic = {
+	.name = "generic",
+	.auth = &provider_auth_rows[BEARER],
+	.file = &auth_json,
+	.limit_headers = openai_limit_headers,
+	.limit_prefixes = TEXTS("x-ratelimit-"),
+	.limits = openai_limits,
+	.body_statuses = "429",
+	.body_fields = common_body_fields,
+	.results = openai_results,
+	.probe = {.method = "GET", .header = ""},
+};
+
+#define PROVIDERS(X) X(openai) X(codex) X(anthropic) X(generic)
+
+#define ROW(row) &(row),
+const struct provider *const provider_rows[] = {PROVIDERS(ROW)};
+#undef ROW
+const size_t provider_row_count = COUNT(provider_rows);
+
+#define NAME(row) "|" #row
+const char provider_names[] = PROVIDERS(NAME);
+#undef NAME
