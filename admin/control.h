@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct board;
+struct changes;
 struct egress_check;
 struct ev_loop;
 struct haproxy_sync;
@@ -39,6 +40,7 @@ struct control {
 	const struct secrets *secrets;
 	const struct board *board;
 	struct publish *publish;
+	struct changes *changes;
 	struct haproxy_sync *haproxy;
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct refresh *refresh;   /* NULL = none (tests) */

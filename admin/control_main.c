@@ -71,7 +71,6 @@ static int read_text(int fd, struct buffer *out)
 
 static void take_config(struct control *c, struct slice text)
 {
-	struct change_outcome outcome;
 	struct config fresh;
 	struct errtext e = {""};
 
@@ -83,9 +82,10 @@ static void take_config(struct control *c, struct slice text)
 	config_reload(&c->config, &fresh);
 	log_set_level(c->config.log_level);
 	/* A new version, so that the agent sees a new snapshot. */
-	if (store_bump_version(c->store, &e) < 0 || change_apply(c, true, false, &outcome, &e) < 0)
+	if (store_bump_version(c->store, &e) < 0)
 		log_event(
 			LOG_LEVEL_ERROR, "configuration not published", LOG_STR("reason", e.text));
+	change_publish(c, CHANGE_HAPROXY, NULL, NULL);
 }
 
 static void reload_config(struct control *c)
@@ -119,7 +119,10 @@ static void watch_peer(struct runner *r)
 	ev_io_start(r->control.loop, &r->peer);
 }
 
-/* Runs before the loop sleeps and handles the results of all events. */
+/*
+ * Runs before the loop sleeps and handles the results of all events. A command that waits for its change
+ * gets its answer even when the relay stops.
+ */
 static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 {
 	struct runner *r = w->data;
@@ -128,9 +131,10 @@ static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 	(void)events;
 	if (c->reload_fd >= 0)
 		reload_config(c);
+	changes_run(c->changes);
 	publish_send(c->publish);
 	watch_peer(r);
-	if (c->draining || c->keeper_gone)
+	if (c->keeper_gone || (c->draining && !changes_busy(c->changes)))
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -187,7 +191,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	haproxy_sync_retry(r->control.haproxy);
+	changes_retry(r->control.changes);
 }
 
 static void start_watchers(struct runner *r)
@@ -247,11 +251,12 @@ static int open_state(struct runner *r, struct errtext *e)
 static int open_links(struct control *c, struct errtext *e)
 {
 	c->publish = publish_new(c);
+	c->changes = changes_new(c);
 	c->haproxy = haproxy_sync_new(c, e);
 	c->loop = ev_default_loop(EVFLAG_AUTO);
 	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
 	c->egress_check = c->outbound ? egress_check_new(c) : NULL;
-	if (!c->publish || !c->haproxy || !c->egress_check)
+	if (!c->publish || !c->changes || !c->haproxy || !c->egress_check)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -265,9 +270,8 @@ static int start_all(struct runner *r, struct errtext *e)
 	if (!error)
 		error = open_links(c, e);
 	/* Writes HAProxy files that a crash left unwritten or an upgrade renders differently. */
-	struct haproxy_report report;
 	if (!error)
-		haproxy_sync_prepare(c->haproxy, &report);
+		haproxy_sync_prepare(c->haproxy);
 	/* A new version: the configuration may have changed since the last run of control. */
 	if (!error)
 		error = store_bump_version(c->store, e);
@@ -276,7 +280,7 @@ static int start_all(struct runner *r, struct errtext *e)
 	if (error)
 		return error;
 	publish_send(c->publish);
-	haproxy_sync_retry(c->haproxy);
+	changes_retry(c->changes);
 	start_watchers(r);
 	c->refresh = refresh_new(c);
 	c->probe = probe_new(c);
@@ -298,6 +302,7 @@ static void stop_all(struct runner *r)
 	refresh_free(c->refresh);
 	egress_check_free(c->egress_check);
 	outbound_free(c->outbound);
+	changes_free(c->changes);
 	if (c->loop)
 		ev_loop_destroy(c->loop);
 	haproxy_sync_free(c->haproxy);
@@ -341,6 +346,7 @@ int control_main(const struct child_start *start)
 	ev_run(r.control.loop, 0);
 	ev_prepare_stop(r.control.loop, &r.before); /* It would wake the loop again. */
 	refresh_drain(r.control.refresh);
+	changes_run(r.control.changes); /* A token may have been renewed just now. */
 	history_flush(&r.history);
 	stop_all(&r);
 	return 0;

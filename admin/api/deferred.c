@@ -21,7 +21,8 @@ struct deferred *deferred_new(struct request *r)
 		return NULL;
 	d->request.control = r->control;
 	d->request.command = r->command;
-	d->request.answer = json_object_new_object();
+	d->request.answer = r->answer;
+	r->answer = json_object_new_object();
 	r->deferred = d;
 	return d;
 }

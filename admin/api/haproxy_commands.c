@@ -1,45 +1,101 @@
-/* `relayadm haproxy ...`: haproxy_sync.h does the work. */
+/* `relayadm haproxy ...`: change.h and haproxy_sync.h do the work. */
+#include "admin/api/deferred.h"
 #include "admin/api/handlers.h"
+#include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
+#include "common/errtext.h"
 
-static void put_report(struct request *r, const struct haproxy_report *report)
+#include <errno.h>
+#include <stdlib.h>
+
+static void put_report(json_object *o, const struct change_outcome *outcome)
 {
-	answer_text(r->answer, "haproxy", haproxy_outcome_name(report->outcome));
-	if (report->error.text[0])
-		answer_text(r->answer, "haproxy_error", report->error.text);
+	answer_text(o, "haproxy", haproxy_outcome_name(outcome->haproxy));
+	if (outcome->haproxy_error.text[0])
+		answer_text(o, "haproxy_error", outcome->haproxy_error.text);
 }
 
-static void put_state(struct request *r)
+static void put_state(struct control *c, json_object *o)
 {
 	struct haproxy_state state;
 
-	haproxy_sync_state(r->control->haproxy, &state);
-	answer_number(r->answer, "generation", (int64_t)state.gen);
-	answer_flag(r->answer, "pending", state.pending);
-	answer_text(r->answer, "output_dir", *state.output_dir ? state.output_dir : NULL);
-	answer_text(r->answer, "last_error", *state.error ? state.error : NULL);
-	answer_flag(r->answer, "reachable", state.answers);
+	haproxy_sync_state(c->haproxy, &state);
+	answer_number(o, "generation", (int64_t)state.gen);
+	answer_flag(o, "pending", state.pending);
+	answer_text(o, "output_dir", *state.output_dir ? state.output_dir : NULL);
+	answer_text(o, "last_error", *state.error ? state.error : NULL);
+	answer_flag(o, "reachable", state.answers);
 	if (!state.answers)
 		return;
-	answer_text(r->answer, "version", state.status.version);
-	answer_number(r->answer, "uptime_s", state.status.uptime_s);
-	answer_number(r->answer, "workers", state.status.workers);
-	answer_number(r->answer, "connections", (int64_t)state.status.connections);
-	answer_number(r->answer, "requests", (int64_t)state.status.requests);
-	answer_number(r->answer, "dropped_logs", (int64_t)state.status.dropped_logs);
+	answer_text(o, "version", state.status.version);
+	answer_number(o, "uptime_s", state.status.uptime_s);
+	answer_number(o, "workers", state.status.workers);
+	answer_number(o, "connections", (int64_t)state.status.connections);
+	answer_number(o, "requests", (int64_t)state.status.requests);
+	answer_number(o, "dropped_logs", (int64_t)state.status.dropped_logs);
+}
+
+/* --- render, reload: answered when they are done --- */
+
+struct waiting {
+	struct control *control;
+	struct deferred *deferred;
+	bool with_state;
+};
+
+static void on_done(void *context, const struct change_outcome *outcome)
+{
+	struct waiting *w = context;
+	json_object *o = deferred_answer(w->deferred);
+
+	if (!outcome->error)
+		put_report(o, outcome);
+	if (!outcome->error && w->with_state)
+		put_state(w->control, o);
+	deferred_finish(w->deferred, outcome->error, outcome->reason.text);
+	free(w);
+}
+
+static struct waiting *wait_for(struct request *r, bool with_state)
+{
+	struct waiting *w = malloc(sizeof(*w));
+
+	if (w)
+		*w = (struct waiting){r->control, deferred_new(r), with_state};
+	if (w && w->deferred)
+		return w;
+	free(w);
+	errtext_set(&r->error, -ENOMEM, "out of memory");
+	return NULL;
+}
+
+static int end_if_failed(struct waiting *w, int error)
+{
+	const struct change_outcome o = {.error = error, .reason = {"out of memory"}};
+
+	if (error)
+		on_done(w, &o);
+	return 0;
 }
 
 int haproxy_render(struct request *r)
 {
-	struct haproxy_report report = {.outcome = HAPROXY_UNCHANGED};
-	int error = haproxy_sync_render(r->control->haproxy, r->body, true, &report, &r->error);
+	struct waiting *w = wait_for(r, true);
 
-	if (error)
-		return error;
-	put_report(r, &report);
-	put_state(r);
-	return 0;
+	return w ? end_if_failed(w, change_render(r->control, r->body, on_done, w)) : -ENOMEM;
 }
+
+int haproxy_reload(struct request *r)
+{
+	int error = haproxy_sync_is_rendered(r->control->haproxy, &r->error);
+	struct waiting *w = error ? NULL : wait_for(r, false);
+
+	if (!w)
+		return error ? error : -ENOMEM;
+	return end_if_failed(w, change_publish(r->control, CHANGE_RELOAD, on_done, w));
+}
+
+/* --- check, status --- */
 
 int haproxy_check(struct request *r)
 {
@@ -50,18 +106,8 @@ int haproxy_check(struct request *r)
 	return error;
 }
 
-int haproxy_reload(struct request *r)
-{
-	struct haproxy_report report = {.outcome = HAPROXY_UNCHANGED};
-	int error = haproxy_sync_reload(r->control->haproxy, &report, &r->error);
-
-	if (!error)
-		put_report(r, &report);
-	return error;
-}
-
 int haproxy_status(struct request *r)
 {
-	put_state(r);
+	put_state(r->control, r->answer);
 	return 0;
 }

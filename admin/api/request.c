@@ -1,9 +1,10 @@
 #include "admin/api/request.h"
+
+#include "admin/api/deferred.h"
 #include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
-
 #include "common/log.h"
 #include "common/num.h"
 
@@ -91,13 +92,22 @@ static void log_change(const struct request *r)
 		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
 }
 
-static void put_outcome(struct request *r, const struct change_outcome *outcome)
+static void put_outcome(json_object *o, const struct change_outcome *outcome)
 {
-	answer_text(r->answer, "haproxy", haproxy_outcome_name(outcome->haproxy));
+	answer_text(o, "haproxy", haproxy_outcome_name(outcome->haproxy));
 	if (outcome->haproxy_error.text[0])
-		answer_text(r->answer, "haproxy_error", outcome->haproxy_error.text);
+		answer_text(o, "haproxy_error", outcome->haproxy_error.text);
 	if (outcome->warning.text[0])
-		answer_text(r->answer, "warning", outcome->warning.text);
+		answer_text(o, "warning", outcome->warning.text);
+}
+
+static void on_published(void *context, const struct change_outcome *outcome)
+{
+	struct deferred *d = context;
+
+	if (!outcome->error)
+		put_outcome(deferred_answer(d), outcome);
+	deferred_finish(d, outcome->error, outcome->reason.text);
 }
 
 /* Only commands that can defer a reload can need one. */
@@ -106,20 +116,28 @@ static bool haproxy_may_care(const struct command *c)
 	return command_option_find(c, SLICE_LITERAL("no-reload")) != NULL;
 }
 
+static enum change_reach reach_of(const struct request *r)
+{
+	if (!haproxy_may_care(r->command))
+		return CHANGE_AGENT;
+	return request_flag(r, "no_reload") ? CHANGE_FILES : CHANGE_HAPROXY;
+}
+
+/* The answer comes when the change is in force. */
 static int publish_change(struct request *r)
 {
-	struct change_outcome outcome = {.haproxy = HAPROXY_UNCHANGED, .acknowledged = true};
-	int error = 0;
+	const struct change_outcome nothing = {.haproxy = HAPROXY_UNCHANGED};
 
-	if (!r->unchanged) {
-		log_change(r);
-		error = change_apply(r->control, haproxy_may_care(r->command),
-			request_flag(r, "no_reload"), &outcome, &r->error);
+	if (r->unchanged) {
+		put_outcome(r->answer, &nothing);
+		return 0;
 	}
-	if (error)
-		return errtext_prefix(&r->error, error, "the change is stored but not in force");
-	put_outcome(r, &outcome);
-	return 0;
+	log_change(r);
+	struct deferred *d = deferred_new(r);
+	int error = change_publish(r->control, reach_of(r), d ? on_published : NULL, d);
+	if (d && error)
+		deferred_finish(d, error, "out of memory");
+	return d ? 0 : errtext_set(&r->error, -ENOMEM, "out of memory");
 }
 
 /* The version is raised first: rows that carry it take the new one. */

@@ -21,7 +21,7 @@ struct listener {
 	bool stopping;
 };
 
-/* A connection whose answer comes later; libmicrohttpd must have it back before it is stopped. */
+/* A connection whose answer comes later. It is given back to libmicrohttpd before that is stopped. */
 struct sleeper {
 	struct listener *listener;
 	struct MHD_Connection *connection;
@@ -82,7 +82,7 @@ static void on_finished(void *context)
 
 	MHD_resume_connection(s->connection);
 	forget(s);
-	/* not from here: who finishes it may stand in the middle of something */
+	/* not from here: the code that finishes the answer may be in the middle of something */
 	ev_timer_stop(l->server->control->loop, &l->timer);
 	ev_timer_set(&l->timer, 0., 0.);
 	ev_timer_start(l->server->control->loop, &l->timer);
@@ -197,6 +197,9 @@ static void stop_listener(struct listener *l)
 	if (!l->daemon)
 		return;
 	ev_io_stop(l->server->control->loop, &l->readable);
+	/* sends the answers that were finished just now: one run takes them, one writes what is left */
+	MHD_run(l->daemon);
+	MHD_run(l->daemon);
 	l->stopping = true;
 	while ((asleep = l->sleepers)) {
 		l->sleepers = asleep->next;

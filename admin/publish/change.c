@@ -2,57 +2,303 @@
 
 #include "admin/control.h"
 #include "admin/publish/publish.h"
+#include "common/clock.h"
 #include "common/log.h"
 
-static void note_unacknowledged(struct control *c, struct change_outcome *ret)
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+
+/* A change whose outcome somebody waits for. */
+struct change {
+	struct change *next;
+	enum change_reach reach;
+	struct json_object *options; /* of `haproxy render`; NULL = another change */
+	change_done_fn *done;
+	void *context;
+};
+
+struct round {
+	bool under_way;
+	enum change_reach reach;
+	uint64_t version;
+	int64_t end_ms;		/* monotonic */
+	struct change *changes; /* NULL = nobody waits */
+};
+
+struct changes {
+	struct control *control;
+	/* of the next round */
+	bool wanted;
+	enum change_reach reach;
+	struct change *queue; /* oldest first */
+	struct change **tail;
+	struct round round;
+	ev_timer timer; /* the end of the round */
+};
+
+static int64_t now_ms(void)
 {
-	if (ret->acknowledged)
+	return clock_monotonic_ns() / 1000000;
+}
+
+/* --- the queue --- */
+
+static int add(struct changes *all, const struct change *given)
+{
+	struct change *change = malloc(sizeof(*change));
+
+	if (!change)
+		return -ENOMEM;
+	*change = *given;
+	*all->tail = change;
+	all->tail = &change->next;
+	return 0;
+}
+
+int change_publish(struct control *c, enum change_reach reach, change_done_fn *done, void *context)
+{
+	struct changes *all = c->changes;
+	const struct change change = {.reach = reach, .done = done, .context = context};
+
+	all->wanted = true;
+	if (all->reach < reach)
+		all->reach = reach;
+	return done ? add(all, &change) : 0;
+}
+
+int change_render(
+	struct control *c, struct json_object *options, change_done_fn *done, void *context)
+{
+	const struct change change = {.reach = CHANGE_HAPROXY,
+		.options = json_object_get(options),
+		.done = done,
+		.context = context};
+	int error = add(c->changes, &change);
+
+	if (error)
+		json_object_put(options);
+	return error;
+}
+
+static struct change **take_first(struct changes *all, struct change **tail)
+{
+	struct change *change = all->queue;
+
+	all->queue = change->next;
+	if (!all->queue)
+		all->tail = &all->queue;
+	change->next = NULL;
+	*tail = change;
+	return &change->next;
+}
+
+/* A rendering with new options has a round by itself, because its error is no other change's error. */
+static void take_changes(struct changes *all, struct round *r)
+{
+	struct change **tail = &r->changes;
+
+	if (all->queue && all->queue->options) {
+		take_first(all, tail);
+		r->reach = CHANGE_HAPROXY;
 		return;
-	log_event(LOG_LEVEL_WARNING, "change is not in force yet",
-		LOG_INT("version", publish_version(c->publish)),
-		LOG_STR("reason", ret->warning.text));
+	}
+	r->reach = all->reach;
+	all->reach = CHANGE_AGENT;
+	all->wanted = false;
+	while (all->queue && !all->queue->options)
+		tail = take_first(all, tail);
 }
 
-int change_publish(struct control *c, struct change_outcome *ret, struct errtext *e)
-{
-	*ret = (struct change_outcome){.haproxy = HAPROXY_UNCHANGED};
-	int error = publish_build(c->publish, e);
+/* --- the end of a round --- */
 
-	if (error)
-		return error;
-	ret->acknowledged = publish_send_and_wait(c->publish, PUBLISH_ACK_MS, &ret->warning) == 0;
-	note_unacknowledged(c, ret);
-	return 0;
+static void tell(const struct change *change, const struct change_outcome *o)
+{
+	struct change_outcome own = *o;
+
+	if (change->reach == CHANGE_AGENT) {
+		own.haproxy = HAPROXY_UNCHANGED;
+		own.haproxy_error.text[0] = '\0';
+	}
+	change->done(change->context, &own);
 }
 
-void change_announce(struct control *c)
+static void end_changes(struct change *first, const struct change_outcome *o)
 {
-	struct errtext e = {""};
+	struct change *next;
 
-	if (publish_build(c->publish, &e))
-		log_event(LOG_LEVEL_ERROR, "a change is stored but not in force",
-			LOG_STR("reason", e.text));
+	for (struct change *change = first; change; change = next) {
+		next = change->next;
+		tell(change, o);
+		json_object_put(change->options);
+		free(change);
+	}
+}
+
+static void end_round(struct changes *all, const struct change_outcome *o)
+{
+	struct change *first = all->round.changes;
+
+	all->round = (struct round){.under_way = false};
+	if (all->control->loop)
+		ev_timer_stop(all->control->loop, &all->timer);
+	end_changes(first, o);
+}
+
+static void finish_haproxy(struct changes *all, struct change_outcome *o)
+{
+	static const enum haproxy_reload reloads[] = {
+		[CHANGE_FILES] = HAPROXY_RELOAD_LATER,
+		[CHANGE_HAPROXY] = HAPROXY_RELOAD_IF_CHANGED,
+		[CHANGE_RELOAD] = HAPROXY_RELOAD_ALWAYS,
+	};
+	struct haproxy_report report;
+
+	if (all->round.reach == CHANGE_AGENT)
+		return;
+	haproxy_sync_finish(all->control->haproxy, reloads[all->round.reach], &report);
+	o->haproxy = report.outcome;
+	o->haproxy_error = report.error;
+}
+
+/* The round is over when the agent has answered, or when the time is up. */
+static bool is_over(const struct changes *all, struct change_outcome *o)
+{
+	const struct round *r = &all->round;
+	const struct control *c = all->control;
+	const char *refusal = publish_refusal(c->publish, r->version);
+
+	o->acknowledged = publish_acknowledged(c->publish) >= r->version;
+	if (o->acknowledged)
+		return true;
+	if (refusal)
+		errtext_set(&o->warning, 0, "the agent refused the snapshot: %s", refusal);
+	else if (!c->keeper_gone && now_ms() < r->end_ms)
+		return false;
+	else if (publish_fd(c->publish) < 0)
+		errtext_set(&o->warning, 0,
+			"the agent is not running; it will have the change when it is back");
 	else
-		publish_send(c->publish);
+		errtext_set(&o->warning, 0, "the agent has not acknowledged the change yet");
+	log_event(LOG_LEVEL_WARNING, "change is not in force yet", LOG_INT("version", r->version),
+		LOG_STR("reason", o->warning.text));
+	return true;
 }
 
-/*
- * New backends and slots go into the snapshot before HAProxy is told of them: a new HAProxy process
- * then never asks for a generation that the agent does not know (SEAM.md).
- */
-int change_apply(struct control *c, bool haproxy_may_care, bool no_reload,
-	struct change_outcome *ret, struct errtext *e)
-{
-	struct haproxy_report report = {.outcome = HAPROXY_UNCHANGED};
+/* --- the beginning of a round --- */
 
-	if (haproxy_may_care)
-		haproxy_sync_prepare(c->haproxy, &report);
-	int error = change_publish(c, ret, e);
+static int prepare_haproxy(struct changes *all, struct errtext *e)
+{
+	struct haproxy_sync *h = all->control->haproxy;
+	const struct round *r = &all->round;
+
+	if (r->changes && r->changes->options)
+		return haproxy_sync_render(h, r->changes->options, e);
+	if (r->reach != CHANGE_AGENT)
+		haproxy_sync_prepare(h); /* a failure is reported by haproxy_sync_finish() */
+	return 0;
+}
+
+static int begin(struct changes *all, struct errtext *e)
+{
+	struct publish *p = all->control->publish;
+	int error = prepare_haproxy(all, e);
+
 	if (error)
 		return error;
-	if (haproxy_may_care)
-		haproxy_sync_finish(c->haproxy, !no_reload, &report);
-	ret->haproxy = report.outcome;
-	ret->haproxy_error = report.error;
+	error = publish_build(p, e);
+	if (error) {
+		log_event(LOG_LEVEL_ERROR, "a change is stored but not in force",
+			LOG_STR("reason", e->text));
+		return errtext_prefix(e, error, "the change is stored but not in force");
+	}
+	publish_send(p);
+	all->round.version = publish_version(p);
+	all->round.end_ms = now_ms() + CHANGE_ACK_MS;
 	return 0;
+}
+
+static void begin_round(struct changes *all)
+{
+	struct change_outcome o = {.haproxy = HAPROXY_UNCHANGED};
+	struct ev_loop *loop = all->control->loop;
+
+	all->round = (struct round){.under_way = true};
+	take_changes(all, &all->round);
+	o.error = begin(all, &o.reason);
+	if (o.error) {
+		end_round(all, &o);
+	} else if (loop) {
+		ev_timer_set(&all->timer, (double)CHANGE_ACK_MS / 1000, 0.);
+		ev_timer_start(loop, &all->timer);
+	}
+}
+
+void changes_run(struct changes *all)
+{
+	while (changes_busy(all)) {
+		struct change_outcome o = {.haproxy = HAPROXY_UNCHANGED};
+		if (!all->round.under_way) {
+			begin_round(all);
+			continue;
+		}
+		if (!is_over(all, &o))
+			return;
+		finish_haproxy(all, &o);
+		end_round(all, &o);
+	}
+}
+
+bool changes_busy(const struct changes *all)
+{
+	return all->round.under_way || all->wanted || all->queue;
+}
+
+/* A round that is under way writes the files itself, after the agent's answer and not before. */
+void changes_retry(struct changes *all)
+{
+	bool reload = false;
+
+	if (!changes_busy(all) && haproxy_sync_retry(all->control->haproxy, &reload))
+		change_publish(all->control, reload ? CHANGE_HAPROXY : CHANGE_FILES, NULL, NULL);
+}
+
+/* --- start and end --- */
+
+/* Wakes the loop; it may be some microseconds early, then changes_run() looks again. */
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct changes *all = timer->data;
+
+	(void)events;
+	changes_run(all);
+	if (all->round.under_way && !ev_is_active(timer)) {
+		ev_timer_set(timer, 0.001, 0.);
+		ev_timer_start(loop, timer);
+	}
+}
+
+struct changes *changes_new(struct control *c)
+{
+	struct changes *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return NULL;
+	all->control = c;
+	all->tail = &all->queue;
+	ev_timer_init(&all->timer, on_timer, 0., 0.);
+	all->timer.data = all;
+	return all;
+}
+
+void changes_free(struct changes *all)
+{
+	struct change_outcome o = {.error = -EPIPE};
+
+	if (!all)
+		return;
+	errtext_set(&o.reason, 0, "the relay stops");
+	end_round(all, &o);
+	end_changes(all->queue, &o);
+	free(all);
 }

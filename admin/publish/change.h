@@ -1,6 +1,11 @@
 /*
- * Puts committed changes of the store into force: builds the snapshot, sends it to the agent, and
- * renders and reloads HAProxy where HAProxy must know.
+ * Puts committed changes of the store into force, in rounds. A round renders HAProxy's files when
+ * HAProxy may have to know, builds the snapshot, sends it, waits for the agent's acknowledgement (for
+ * CHANGE_ACK_MS at most), and then writes the files and reloads HAProxy. HAProxy comes after the agent,
+ * so that a new HAProxy process never asks for a generation that the agent does not know.
+ *
+ * At most one round is under way. The loop goes on while the agent is waited for, and changes that come
+ * meanwhile share the next round.
  */
 #ifndef RELAY_ADMIN_PUBLISH_CHANGE_H
 #define RELAY_ADMIN_PUBLISH_CHANGE_H
@@ -10,27 +15,52 @@
 
 #include <stdbool.h>
 
+#define CHANGE_ACK_MS 2000
+
+struct changes;
 struct control;
 
-struct change_outcome {
-	enum haproxy_outcome haproxy;
-	bool acknowledged;	      /* the agent has the change in force */
-	struct errtext haproxy_error; /* empty: nothing failed */
-	struct errtext warning; /* empty, or what the user should know: not acknowledged, ... */
+/* Each value includes the ones before it. */
+enum change_reach {
+	CHANGE_AGENT,	/* the agent's snapshot */
+	CHANGE_FILES,	/* HAProxy's files, too; the reload stays pending */
+	CHANGE_HAPROXY, /* and a reload of HAProxy when its files have changed */
+	CHANGE_RELOAD,	/* or even when they have not */
 };
 
-/* Builds the snapshot, sends it, waits (bounded). As change_apply() without HAProxy. */
-int change_publish(struct control *c, struct change_outcome *ret, struct errtext *e);
-/* For changes of control's own, after their commit: builds and sends the snapshot, waits for nobody. */
-void change_announce(struct control *c);
+struct change_outcome {
+	int error;	       /* 0, or negative: the change is not in force */
+	struct errtext reason; /* of `error` */
+	enum haproxy_outcome haproxy;
+	struct errtext haproxy_error; /* empty: nothing failed */
+	bool acknowledged;	      /* the agent has the change in force */
+	struct errtext warning;	      /* empty, or why it is not acknowledged */
+};
+
+typedef void change_done_fn(void *context, const struct change_outcome *o);
+
+struct changes *changes_new(struct control *c);
+/* Ends all changes that wait, with -EPIPE. */
+void changes_free(struct changes *all);
 
 /*
- * To be called after the commit of a change, once for a bulk of changes: publishes, waits for the
- * agent's acknowledgement (bounded), and, when HAProxy may have to know, renders and reloads.
- * `no_reload` leaves the reload pending. 0, or negative when the snapshot could not be built: the
- * change is stored but not in force.
+ * To be called after the commit of a change, once for a bulk of changes. `done` (NULL = nobody waits) is
+ * called at the end of the round, never from here. -ENOMEM: the change is published, but `done` will not
+ * be called.
  */
-int change_apply(struct control *c, bool haproxy_may_care, bool no_reload,
-	struct change_outcome *ret, struct errtext *e);
+int change_publish(struct control *c, enum change_reach reach, change_done_fn *done, void *context);
+/*
+ * `haproxy render`: a round that renders with these options. It fails with the error of
+ * haproxy_sync_render(). -ENOMEM: nothing will be rendered and `done` will not be called.
+ */
+int change_render(
+	struct control *c, struct json_object *options, change_done_fn *done, void *context);
+
+/* Does what can be done now: ends the round, begins the next. To be called before the loop sleeps. */
+void changes_run(struct changes *all);
+/* Whether a round is under way or wanted. */
+bool changes_busy(const struct changes *all);
+/* Tries again what is pending at HAProxy; for a timer. */
+void changes_retry(struct changes *all);
 
 #endif

@@ -1,11 +1,9 @@
 #include "admin/publish/haproxy_sync.h"
 
 #include "admin/control.h"
-#include "admin/publish/change.h"
 #include "admin/publish/generation.h"
 #include "admin/publish/haproxy_files.h"
 #include "admin/publish/haproxy_model.h"
-#include "admin/publish/publish.h"
 #include "admin/store/hex.h"
 #include "admin/store/store.h"
 #include "common/clock.h"
@@ -272,21 +270,15 @@ static int render(struct haproxy_sync *h, struct json_object *options, struct er
 	return 0;
 }
 
-int haproxy_sync_prepare(struct haproxy_sync *h, struct haproxy_report *ret)
+void haproxy_sync_prepare(struct haproxy_sync *h)
 {
 	struct errtext why = {""};
 
-	*ret = (struct haproxy_report){.outcome = HAPROXY_UNCHANGED};
 	if (!h->options)
-		return 0;
-	int error = render(h, h->options, &why);
-	h->failed = error != 0;
-	if (error) {
+		return;
+	h->failed = render(h, h->options, &why) != 0;
+	if (h->failed)
 		note_error(h, &why);
-		ret->outcome = HAPROXY_PENDING;
-		ret->error = why;
-	}
-	return error;
 }
 
 /* --- reloading --- */
@@ -346,18 +338,21 @@ static int write_files(struct haproxy_sync *h, struct errtext *e)
 	return 0;
 }
 
-void haproxy_sync_finish(struct haproxy_sync *h, bool with_reload, struct haproxy_report *ret)
+void haproxy_sync_finish(
+	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret)
 {
 	struct errtext why = {""};
 
 	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
+	if (when == HAPROXY_RELOAD_ALWAYS && h->options && !h->failed)
+		h->pending = true;
 	int error = write_files(h, &why);
 	if (!error && !h->failed && !h->pending) {
 		h->error.text[0] = '\0';
 		ret->outcome = HAPROXY_UNCHANGED;
 		return;
 	}
-	if (!error && !with_reload) {
+	if (!error && when == HAPROXY_RELOAD_LATER) {
 		h->deferred = true;
 		return;
 	}
@@ -373,27 +368,20 @@ void haproxy_sync_finish(struct haproxy_sync *h, bool with_reload, struct haprox
 	}
 }
 
-static void publish_now(struct haproxy_sync *h)
-{
-	struct change_outcome ignored;
-	struct errtext why;
-
-	if (change_publish(h->control, &ignored, &why) < 0)
-		log_event(LOG_LEVEL_ERROR, "snapshot cannot be built", LOG_STR("reason", why.text));
-}
-
-void haproxy_sync_retry(struct haproxy_sync *h)
+bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload)
 {
 	struct haproxy_report report;
 
+	*ret_reload = !h->deferred;
 	if (!h->options || (!h->pending && !h->failed))
-		return;
-	if (h->failed && haproxy_sync_prepare(h, &report) == 0)
-		publish_now(h);
-	if (!h->failed && !h->unwritten && has_started_since(h))
+		return false;
+	if (h->failed)
+		return true;
+	if (!h->unwritten && has_started_since(h))
 		mark_loaded(h);
 	else if (!h->deferred)
-		haproxy_sync_finish(h, true, &report);
+		haproxy_sync_finish(h, HAPROXY_RELOAD_IF_CHANGED, &report);
+	return false;
 }
 
 /* --- commands --- */
@@ -424,8 +412,7 @@ static struct json_object *copy_options(const struct haproxy_sync *h, struct jso
 	return copy;
 }
 
-int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, bool with_reload,
-	struct haproxy_report *ret, struct errtext *e)
+int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
 	struct json_object *copy = copy_options(h, options);
 	int error = copy ? check_options(copy, e) : errtext_set(e, -ENOMEM, "out of memory");
@@ -439,13 +426,13 @@ int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, boo
 	json_object_put(h->options);
 	h->options = copy;
 	h->failed = false;
-	publish_now(h);
-	haproxy_sync_finish(h, with_reload, ret);
 	return 0;
 }
 
-static int not_rendered(struct errtext *e)
+int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e)
 {
+	if (h->options)
+		return 0;
 	return errtext_set(e, -EINVAL,
 		"HAProxy's files were never rendered: run relayadm haproxy render --out DIR");
 }
@@ -453,23 +440,12 @@ static int not_rendered(struct errtext *e)
 int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e)
 {
 	char path[HAPROXY_FILES_PATH_MAX];
+	int error = haproxy_sync_is_rendered(h, e);
 
-	if (!h->options)
-		return not_rendered(e);
+	if (error)
+		return error;
 	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
 	return runtime_check(binary_of(h, h->options), path, HAPROXY_FILES_CHECK_MS, e);
-}
-
-int haproxy_sync_reload(struct haproxy_sync *h, struct haproxy_report *ret, struct errtext *e)
-{
-	if (!h->options)
-		return not_rendered(e);
-	if (haproxy_sync_prepare(h, ret) < 0)
-		return 0;
-	publish_now(h);
-	h->pending = true;
-	haproxy_sync_finish(h, true, ret);
-	return 0;
 }
 
 void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)

@@ -1,7 +1,7 @@
 /*
  * Keeps HAProxy's files, and HAProxy, in step with the store: model -> render -> check -> generation
- * -> files -> reload. Nothing is written before the first `haproxy render`; after it every change
- * that HAProxy must know is rendered with the options that render was given.
+ * -> files -> reload. Nothing is written before the first `haproxy render`. After it, every change that
+ * HAProxy must know is rendered with the options of that command.
  */
 #ifndef RELAY_ADMIN_PUBLISH_HAPROXY_SYNC_H
 #define RELAY_ADMIN_PUBLISH_HAPROXY_SYNC_H
@@ -11,6 +11,7 @@
 #include "haproxy/runtime.h"
 
 #include <json-c/json.h>
+#include <stdbool.h>
 
 struct control;
 struct haproxy_sync;
@@ -24,36 +25,45 @@ enum haproxy_outcome {
 const char *haproxy_outcome_name(
 	enum haproxy_outcome o); /* "unchanged", "reloaded", "pending reload" */
 
-/* What the options of `haproxy render` may be; texts are checked by haproxy_sync_render(). */
 struct haproxy_report {
 	enum haproxy_outcome outcome;
 	struct errtext error; /* why it is pending; empty when nothing failed */
+};
+
+enum haproxy_reload {
+	HAPROXY_RELOAD_LATER, /* by an operator, or by the next change */
+	HAPROXY_RELOAD_IF_CHANGED,
+	HAPROXY_RELOAD_ALWAYS,
 };
 
 struct haproxy_sync *haproxy_sync_new(struct control *c, struct errtext *e);
 void haproxy_sync_free(struct haproxy_sync *h);
 
 /*
- * `haproxy render`: `options` is a JSON object {out, bind: [..], cert, accept_proxy,
- * trust_forwarded: [..] or "a,b", stats, haproxy}; missing ones take their defaults. They are kept for later
- * renders once HAProxy has accepted the result. 0; -EINVAL with the reason: nothing was changed.
+ * First half of a change: renders and checks, and commits a new generation to the store when the text
+ * is a new one. The snapshot is published after it, and then comes haproxy_sync_finish(), which reports
+ * a failure. Never inside a transaction. change.h calls both halves.
  */
-int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, bool reload,
-	struct haproxy_report *ret, struct errtext *e);
+void haproxy_sync_prepare(struct haproxy_sync *h);
 /*
- * First half of a change: renders and checks, and when the text is a new one commits the new
- * generation to the store. To be called before the snapshot is published. Never inside a transaction.
+ * First half of `haproxy render`: `options` is a JSON object {out, bind: [..], cert, accept_proxy,
+ * trust_forwarded: [..] or "a,b", stats, haproxy}; missing ones take their defaults. They are kept for
+ * later renderings once HAProxy has accepted the result. 0; -EINVAL with the reason: nothing was changed.
  */
-int haproxy_sync_prepare(struct haproxy_sync *h, struct haproxy_report *ret);
-/* Second half: writes the files and reloads. After the snapshot was published. */
-void haproxy_sync_finish(struct haproxy_sync *h, bool reload, struct haproxy_report *ret);
-/* Tries again what is pending; called by a timer. */
-void haproxy_sync_retry(struct haproxy_sync *h);
+int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e);
+/* Second half of both: writes the files and reloads. */
+void haproxy_sync_finish(
+	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret);
+/*
+ * Tries again what is pending. True: rendering has failed, so a change is needed, with a reload or
+ * without. Never between the two halves of a change.
+ */
+bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload);
 
 /* `haproxy check`: runs HAProxy over the files on disk. */
 int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e);
-/* `haproxy reload`: whether or not anything is pending. */
-int haproxy_sync_reload(struct haproxy_sync *h, struct haproxy_report *ret, struct errtext *e);
+/* 0, or -EINVAL with the remedy before the first `haproxy render`. */
+int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e);
 
 struct haproxy_state {
 	uint64_t gen; /* 0 = never rendered */

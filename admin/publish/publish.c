@@ -1,7 +1,6 @@
 #include "admin/publish/publish.h"
 
 #include "admin/control.h"
-#include "admin/control_keeper.h"
 #include "admin/publish/assemble.h"
 #include "admin/publish/keybase.h"
 #include "admin/store/banlist.h"
@@ -13,7 +12,6 @@
 #include "common/snapshot.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,6 +80,11 @@ uint64_t publish_version(const struct publish *p)
 uint64_t publish_acknowledged(const struct publish *p)
 {
 	return p->acknowledged;
+}
+
+const char *publish_refusal(const struct publish *p, uint64_t version)
+{
+	return p->refused == version ? p->reason : NULL;
 }
 
 /* --- building --- */
@@ -236,46 +239,4 @@ void publish_receive(struct publish *p)
 	}
 	if (error && error != -EAGAIN)
 		forget_peer(p);
-}
-
-/* Waits for a word of the agent, or of the keeper, who brings a new agent after a crash. */
-static int wait_for_word(struct publish *p, int timeout_ms)
-{
-	struct control *c = p->control;
-	struct pollfd fds[2] = {
-		{.fd = p->peer_fd, .events = POLLIN},
-		{.fd = c->keeper_fd, .events = POLLIN},
-	};
-
-	if (poll(fds, 2, timeout_ms) < 0)
-		return errno == EINTR ? 0 : -errno;
-	if (fds[0].revents)
-		publish_receive(p);
-	if (fds[1].revents)
-		control_keeper_receive(c);
-	return 0;
-}
-
-int publish_send_and_wait(struct publish *p, int timeout_ms, struct errtext *e)
-{
-	int64_t end = clock_monotonic_ns() + (int64_t)timeout_ms * 1000000;
-
-	while (p->acknowledged != p->version) {
-		int left = (int)((end - clock_monotonic_ns()) / 1000000);
-		publish_send(p);
-		if (p->refused == p->version)
-			return errtext_set(
-				e, -EBADMSG, "the agent refused the snapshot: %s", p->reason);
-		if (left <= 0 || p->control->keeper_gone)
-			return p->peer_fd < 0
-				? errtext_set(e, -EPIPE,
-					  "the agent is not running; it will have the "
-					  "change when it is back")
-				: errtext_set(e, -ETIMEDOUT,
-					  "the agent has not acknowledged the change yet");
-		int error = wait_for_word(p, left);
-		if (error)
-			return errtext_set(e, error, "waiting for the agent: %s", strerror(-error));
-	}
-	return 0;
 }

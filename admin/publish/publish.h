@@ -1,6 +1,7 @@
 /*
- * Publishing: the store's state as a snapshot in sealed memory, sent to the agent, acknowledged. Keys
- * go as a large base, rebuilt seldom, and a log of those changed since.
+ * Publishing: the store's state is built as a snapshot in sealed memory and sent to the agent, which
+ * acknowledges it. Keys are sent as a large base, which is rebuilt seldom, and a log of the keys that
+ * changed since. change.h decides when.
  */
 #ifndef RELAY_ADMIN_PUBLISH_PUBLISH_H
 #define RELAY_ADMIN_PUBLISH_PUBLISH_H
@@ -12,7 +13,6 @@
 #include <stdint.h>
 
 #define PUBLISH_LOG_MAX 4096 /* keys in the log before the base is built anew */
-#define PUBLISH_ACK_MS 2000
 
 struct control;
 struct publish;
@@ -22,16 +22,11 @@ void publish_free(struct publish *p);
 
 /* Builds the snapshot of the store's present state and keeps it as the one to be sent. */
 int publish_build(struct publish *p, struct errtext *e);
-/*
- * Sends what was built unless the agent has it, and waits. 0 when the agent has acknowledged it;
- * -ETIMEDOUT, -EPIPE (no agent); -EBADMSG: it refused, with its words.
- */
-int publish_send_and_wait(struct publish *p, int timeout_ms, struct errtext *e);
-/* Sends without waiting; also after a new peer has come. */
+/* Sends what was built unless the agent has been sent it already; to be called after a new peer, too. */
 void publish_send(struct publish *p);
 /* The other end is a new agent, on this channel (owned by publish from now on). */
 void publish_set_peer(struct publish *p, int fd);
-/* Reads what the agent has said. */
+/* Reads the agent's answers. */
 void publish_receive(struct publish *p);
 
 int publish_fd(const struct publish *p); /* -1 = no agent */
@@ -39,5 +34,7 @@ int publish_fd(const struct publish *p); /* -1 = no agent */
 uint32_t publish_peer_number(const struct publish *p);
 uint64_t publish_version(const struct publish *p);	/* built last; 0 = none */
 uint64_t publish_acknowledged(const struct publish *p); /* 0 = none */
+/* The agent's reason to refuse this version; NULL = it has not refused it. */
+const char *publish_refusal(const struct publish *p, uint64_t version);
 
 #endif

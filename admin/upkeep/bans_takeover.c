@@ -11,7 +11,6 @@
 
 static int take_and_publish(struct control *c, struct errtext *e)
 {
-	struct change_outcome outcome;
 	int error = store_begin(c->store, e);
 
 	if (error)
@@ -23,7 +22,7 @@ static int take_and_publish(struct control *c, struct errtext *e)
 		store_rollback(c->store);
 	else
 		error = store_commit(c->store, e);
-	return error ? error : change_publish(c, &outcome, e);
+	return error ? error : change_publish(c, CHANGE_AGENT, NULL, NULL);
 }
 
 void bans_takeover_poll(struct control *c)

@@ -169,7 +169,6 @@ static void log_change(const struct egress_subject *subject, const struct egress
 int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
 	const struct egress_verdict *v, bool on_demand, struct errtext *e)
 {
-	struct change_outcome outcome;
 	bool changed = false;
 	int error = store_begin(c->store, e);
 
@@ -183,5 +182,5 @@ int egress_verdict_keep(struct control *c, const struct egress_subject *subject,
 	if (error || !changed)
 		return error;
 	log_change(subject, v);
-	return change_publish(c, &outcome, e);
+	return change_publish(c, CHANGE_AGENT, NULL, NULL);
 }

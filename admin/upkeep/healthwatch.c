@@ -148,7 +148,6 @@ static int suspend_all(struct control *c, const struct buffer *all, struct errte
 
 static int keep_suspended(struct control *c, const struct buffer *all, struct errtext *e)
 {
-	struct change_outcome outcome;
 	int error = all->len ? store_begin(c->store, e) : 0;
 
 	if (error || !all->len)
@@ -158,7 +157,7 @@ static int keep_suspended(struct control *c, const struct buffer *all, struct er
 		store_rollback(c->store);
 	else
 		error = store_commit(c->store, e);
-	return error ? error : change_publish(c, &outcome, e);
+	return error ? error : change_publish(c, CHANGE_AGENT, NULL, NULL);
 }
 
 /* --- invalid --- */

@@ -122,7 +122,7 @@ static void take_settled(struct refresh_item *item, const struct refresh_settled
 	}
 	log_settled(item, s);
 	if (s->action.step == REFRESH_COMMIT || s->action.step == REFRESH_LOGIN)
-		change_announce(r->control);
+		change_publish(r->control, CHANGE_AGENT, NULL, NULL);
 	tell_settled(item, s);
 	r->version = UINT64_MAX; /* forces a scan of the store */
 }

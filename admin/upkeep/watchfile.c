@@ -168,8 +168,7 @@ static int take_tokens(
 		return error;
 	log_event(LOG_LEVEL_INFO, "newer tokens taken from a watched file",
 		LOG_STR("account", row->name));
-	change_announce(c);
-	return 0;
+	return change_publish(c, CHANGE_AGENT, NULL, NULL);
 }
 
 /* --- files --- */

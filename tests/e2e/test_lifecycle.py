@@ -1,4 +1,6 @@
 """Start, reload, stop, start again."""
+import json
+import os
 import signal
 import subprocess
 
@@ -79,6 +81,56 @@ def test_damage_is_named_and_nothing_is_changed(fresh, damage):
     path.chmod(0o600 if damage == "database" else 0o400)
     s.relay.start()
     wait_until("repaired, it serves", lambda: s.post("/v1/x", key=s.key).status == 200)
+
+
+def start_change(stack, name):
+    """`tenants add` in the background, while the agent does not answer."""
+    command = [BUILD / "relayadm", "--socket", stack.relay.socket, "--json", "tenants", "add", name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_change_that_waits_for_the_agent_holds_nobody_up(fresh):
+    """Control serves other commands meanwhile; a slow machine may need a few tries to see it."""
+    s = fresh()
+    agent = s.relay.pid_of("agent")
+    for n in range(10):
+        os.kill(agent, signal.SIGSTOP)
+        try:
+            changes = [start_change(s, f"first-{n}")]
+            wait_until("the change is stored", lambda: f"first-{n}" in tenants(s))
+            changes.append(start_change(s, f"second-{n}"))
+            wait_until("another change is stored", lambda: f"second-{n}" in tenants(s))
+            both_wait = all(change.poll() is None for change in changes)
+        finally:
+            os.kill(agent, signal.SIGCONT)
+        answers = [json.loads(change.communicate(timeout=20)[0]) for change in changes]
+        assert [change.returncode for change in changes] == [0, 0]
+        if both_wait and not any("warning" in answer for answer in answers):
+            break
+    else:
+        pytest.fail(f"a command waits for another one's change: {answers}")
+    snapshot = s.relay.adm("status")["snapshot"]
+    assert snapshot["published"] == snapshot["acknowledged"]
+
+
+def test_a_change_is_answered_though_the_relay_stops(fresh):
+    s = fresh()
+    agent = s.relay.pid_of("agent")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        change = start_change(s, "last")
+        wait_until("the change is stored", lambda: "last" in tenants(s))
+        s.relay.process.popen.send_signal(signal.SIGTERM)
+        answer = json.loads(change.communicate(timeout=10)[0])
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    assert change.returncode == 0 and answer["name"] == "last"
+    assert answer["warning"] == "the agent has not acknowledged the change yet"
+    s.relay.stop()
+
+
+def tenants(stack):
+    return [tenant["name"] for tenant in stack.relay.adm("tenants", "list")["items"]]
 
 
 def test_a_haproxy_that_does_not_answer(fresh):

@@ -1,6 +1,9 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/api/deferred.h"
+
 #include <dirent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -44,6 +47,8 @@ static void open_control(struct room *r)
 	c->history = &r->history;
 	c->publish = publish_new(c);
 	assert_non_null(c->publish);
+	c->changes = changes_new(c);
+	assert_non_null(c->changes);
 	c->haproxy = haproxy_sync_new(c, &r->e);
 	assert_non_null(c->haproxy);
 	assert_int_equal(channel_pair(pair), 0);
@@ -67,6 +72,7 @@ struct room *room_new(void)
 
 void room_free(struct room *r)
 {
+	changes_free(r->control.changes);
 	haproxy_sync_free(r->control.haproxy);
 	publish_free(r->control.publish);
 	vault_close(r->control.vault);
@@ -146,6 +152,8 @@ void room_take(struct room *r, struct room_seen *ret)
 	struct channel_message m;
 	int fds[CHANNEL_FDS_MAX];
 
+	publish_receive(r->control.publish);
+	changes_run(r->control.changes);
 	assert_int_equal(channel_receive(r->agent_fd, &m, fds), 0);
 	assert_int_equal(m.type, CHANNEL_SNAPSHOT);
 	ret->version = m.version;
@@ -183,6 +191,34 @@ const struct snapshot_key *room_find_key(
 	return snapshot_key(&s->snapshot, hash, &table);
 }
 
+void room_settle(struct room *r)
+{
+	struct control *c = &r->control;
+
+	changes_run(c->changes);
+	while (changes_busy(c->changes)) {
+		struct pollfd answer = {.fd = publish_fd(c->publish), .events = POLLIN};
+		poll(&answer, 1, 10);
+		publish_receive(c->publish);
+		publish_send(c->publish);
+		changes_run(c->changes);
+	}
+}
+
+unsigned room_run_request(struct room *r, struct request *request)
+{
+	unsigned status = request_run(request);
+
+	if (!request->deferred)
+		return status;
+	room_settle(r);
+	assert_true(deferred_is_done(request->deferred));
+	json_object_put(request->answer);
+	status = deferred_take(request->deferred, &request->answer);
+	deferred_release(request->deferred);
+	return status;
+}
+
 unsigned room_call(struct room *r, enum command_id id, const char *name, const char *body,
 	json_object **ret_answer)
 {
@@ -202,7 +238,7 @@ unsigned room_call(struct room *r, enum command_id id, const char *name, const c
 	if (command_body_check(request.command, request.body, &request.error))
 		status = request_refuse(&request, 400, request.error.text);
 	else
-		status = request_run(&request);
+		status = room_run_request(r, &request);
 	json_object_put(request.body);
 	if (ret_answer)
 		*ret_answer = request.answer;

@@ -11,6 +11,7 @@
 
 #include "admin/api/request.h"
 #include "admin/control.h"
+#include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/publish/publish.h"
 #include "admin/store/credential.h"
@@ -58,9 +59,13 @@ void room_put_token(struct room *r, int64_t account, const char *token);
 /* Adds a key of tenant 1; the hash is that of `text`. */
 void room_add_key(struct room *r, const char *text);
 
-/* Reads the pending publication from the channel. */
+/* Lets control begin a round that is wanted, and reads the pending publication from the channel. */
 void room_take(struct room *r, struct room_seen *ret);
 void room_acknowledge(struct room *r, uint64_t version, int error);
+/* Runs until no change is under way; the agent has answered already, or another process is the agent. */
+void room_settle(struct room *r);
+/* As request_run(), of a request that is answered when its change is in force: with that answer. */
+unsigned room_run_request(struct room *r, struct request *request);
 void room_seen_fini(struct room_seen *s);
 /*
  * Runs a command as the server does, with an agent that takes the snapshot. The publication of a

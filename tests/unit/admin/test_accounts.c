@@ -225,7 +225,7 @@ static void a_document_that_lifts_a_suspension_resumes(void **state)
 	stand(r, 1, 0, BOARD_STANDING_SUSPENDED);
 	room_run(r, "UPDATE accounts SET suspended = 1, suspend_reason = 'x' WHERE id = 1");
 	room_acknowledge(r, store_version(r->control.store) + 1, 0);
-	assert_int_equal(request_run(&request), 200);
+	assert_int_equal(room_run_request(r, &request), 200);
 	json_object_put(request.body);
 	json_object_put(request.answer);
 	is_in_state(r, "a", "ok");

@@ -44,24 +44,38 @@ static void tell(struct hall *h, enum channel_type type, int fd)
 	assert_int_equal(channel_send(h->keeper_fd, &m, &fd, fd >= 0 ? 1 : 0), 0);
 }
 
+static void take_outcome(void *context, const struct change_outcome *o)
+{
+	struct change_outcome *ret = context;
+
+	*ret = *o;
+}
+
 /* The agent dies before the acknowledgement; the change waits for the next agent's. */
 static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 {
 	struct hall *h = *state;
 	struct room *r = h->room;
-	struct change_outcome outcome;
+	struct change_outcome outcome = {.error = 1};
 	struct room_seen seen;
 	int pair[2];
 
 	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	assert_int_equal(change_publish(&r->control, CHANGE_AGENT, take_outcome, &outcome), 0);
+	changes_run(r->control.changes);
 	close(r->agent_fd);
+	publish_receive(r->control.publish);
+	assert_int_equal(publish_fd(r->control.publish), -1);
+	assert_true(changes_busy(r->control.changes));
 	assert_int_equal(channel_pair(pair), 0);
 	r->agent_fd = pair[1];
 	tell(h, CHANNEL_PEER, pair[0]);
 	close(pair[0]);
+	control_keeper_receive(&r->control);
 	/* The acknowledgement is there once the snapshot was sent. */
 	room_acknowledge(r, store_version(r->control.store), 0);
-	assert_int_equal(change_publish(&r->control, &outcome, &r->e), 0);
+	room_settle(r);
+	assert_int_equal(outcome.error, 0);
 	assert_true(outcome.acknowledged);
 	room_take(r, &seen);
 	assert_true(seen.version == store_version(r->control.store));

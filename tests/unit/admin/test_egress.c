@@ -109,7 +109,7 @@ static unsigned apply(struct room *r, const char *document)
 	struct room_seen seen;
 
 	room_acknowledge(r, store_version(r->control.store) + 1, 0);
-	unsigned status = request_run(&request);
+	unsigned status = room_run_request(r, &request);
 	if (status == 200) {
 		room_take(r, &seen);
 		room_seen_fini(&seen);

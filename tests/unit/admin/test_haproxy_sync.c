@@ -48,10 +48,26 @@ static int configure(void **state)
 	return 0;
 }
 
-static int render(struct room *r, struct haproxy_report *report)
+static void take_outcome(void *context, const struct change_outcome *o)
+{
+	struct change_outcome *ret = context;
+
+	*ret = *o;
+}
+
+/* Returns the error, with its reason in r->e. */
+static int render_with(struct room *r, struct json_object *options, struct change_outcome *ret)
+{
+	assert_int_equal(change_render(&r->control, options, take_outcome, ret), 0);
+	room_settle(r);
+	r->e = ret->reason;
+	return ret->error;
+}
+
+static int render(struct room *r, struct change_outcome *ret)
 {
 	struct json_object *o = options_of(r);
-	int error = haproxy_sync_render(r->control.haproxy, o, true, report, &r->e);
+	int error = render_with(r, o, ret);
 
 	json_object_put(o);
 	return error;
@@ -85,11 +101,13 @@ static size_t count_files(const struct room *r)
 
 static struct change_outcome change(struct room *r, const char *sql)
 {
-	struct change_outcome outcome;
+	struct change_outcome outcome = {.error = 1};
 
 	room_run(r, sql);
 	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
-	assert_int_equal(change_apply(&r->control, true, false, &outcome, &r->e), 0);
+	assert_int_equal(change_publish(&r->control, CHANGE_HAPROXY, take_outcome, &outcome), 0);
+	room_settle(r);
+	assert_int_equal(outcome.error, 0);
 	return outcome;
 }
 
@@ -109,14 +127,14 @@ static void nothing_is_written_before_the_first_render(void **state)
 static void renders_checks_and_keeps_its_options(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 	struct stat st;
 	char path[ROOM_PATH_MAX];
 
-	if (render(r, &report) < 0)
+	if (render(r, &outcome) < 0)
 		fail_msg("%s", r->e.text);
-	assert_int_equal(report.outcome, HAPROXY_PENDING);
-	assert_non_null(strstr(report.error.text, "master_socket"));
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_non_null(strstr(outcome.haproxy_error.text, "master_socket"));
 	assert_int_equal(count_files(r), 2);
 	assert_true(file_has(r, RENDER_CFG_NAME, "b1-chat-direct"));
 	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, RENDER_CFG_NAME);
@@ -126,7 +144,7 @@ static void renders_checks_and_keeps_its_options(void **state)
 	/* A restarted control reads the options from the store. */
 	haproxy_sync_free(r->control.haproxy);
 	r->control.haproxy = haproxy_sync_new(&r->control, &r->e);
-	struct change_outcome outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
 	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
 	assert_int_equal(generation_current(r->control.store), 2);
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
@@ -137,25 +155,25 @@ static void renders_checks_and_keeps_its_options(void **state)
 static void a_change_irrelevant_to_haproxy_makes_no_generation(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	change(r, "UPDATE accounts SET weight = 7");
 	assert_int_equal(generation_current(r->control.store), 1);
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	assert_int_equal(generation_current(r->control.store), 1);
 }
 
 static void a_refused_render_changes_nothing(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 	struct json_object *o;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	o = options_of(r);
 	json_object_object_add(o, "cert", json_object_new_string("/nowhere/cert.pem"));
-	assert_true(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e) < 0);
+	assert_true(render_with(r, o, &outcome) < 0);
 	assert_non_null(strstr(r->e.text, "/nowhere/cert.pem"));
 	json_object_put(o);
 	assert_int_equal(generation_current(r->control.store), 1);
@@ -169,11 +187,10 @@ static void a_refused_render_changes_nothing(void **state)
 static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
 	struct change_outcome outcome;
 	struct haproxy_state s;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	snprintf(r->control.config.haproxy_binary.s, sizeof(r->control.config.haproxy_binary.s),
 		"/nowhere/haproxy");
 	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
@@ -188,7 +205,8 @@ static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 	assert_int_equal(config_parse(&r->control.config, "test.conf",
 				 SLICE_LITERAL("[spop]\nlisten = abns:relay-unit-test\n"), &r->e),
 		0);
-	haproxy_sync_retry(r->control.haproxy);
+	changes_retry(r->control.changes);
+	room_settle(r);
 	assert_int_equal(generation_current(r->control.store), 2);
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
 }
@@ -196,10 +214,10 @@ static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 static void lost_files_are_written_again(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 	char path[ROOM_PATH_MAX];
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, RENDER_CFG_NAME);
 	assert_int_equal(unlink(path), 0);
 	change(r, "UPDATE accounts SET weight = 9");
@@ -210,13 +228,13 @@ static void lost_files_are_written_again(void **state)
 static void the_output_directory_is_checked(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 	struct json_object *o = options_of(r);
 
 	json_object_object_add(o, "out", json_object_new_string("relative"));
-	assert_int_equal(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e), -EINVAL);
+	assert_int_equal(render_with(r, o, &outcome), -EINVAL);
 	json_object_object_add(o, "out", json_object_new_string("/nowhere/at/all"));
-	assert_int_equal(haproxy_sync_render(r->control.haproxy, o, true, &report, &r->e), -EINVAL);
+	assert_int_equal(render_with(r, o, &outcome), -EINVAL);
 	assert_non_null(strstr(r->e.text, "/nowhere/at/all"));
 	json_object_put(o);
 }
@@ -240,9 +258,9 @@ static void assert_server(const struct room *r, const char *section, const char 
 static void renders_backends_for_token_hosts_and_echo_endpoints(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	assert_true(file_has(r, "relay.cfg", "haproxy-internal.sock' mode 660 group "));
 	assert_false(file_has(r, "relay.cfg", "\nbackend t"));
 	assert_false(file_has(r, "relay.cfg", "\nbackend c-"));
@@ -262,13 +280,13 @@ static void renders_backends_for_token_hosts_and_echo_endpoints(void **state)
 static void renders_agent_checks_for_a_local_agent(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	assert_false(file_has(r, "relay.cfg", " agent-check "));
 	snprintf(r->control.config.check_listen.s, sizeof(r->control.config.check_listen.s),
 		"tcp:0.0.0.0:8812");
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	assert_true(file_has(r, "relay.cfg",
 		" agent-check agent-addr 127.0.0.1 agent-port 8812 agent-inter 2s"
 		" agent-send \"b1-chat-direct\\n\""));
@@ -277,9 +295,9 @@ static void renders_agent_checks_for_a_local_agent(void **state)
 static void renders_the_limit_headers_of_the_provider(void **state)
 {
 	struct room *r = *state;
-	struct haproxy_report report;
+	struct change_outcome outcome;
 
-	assert_int_equal(render(r, &report), 0);
+	assert_int_equal(render(r, &outcome), 0);
 	assert_true(file_has(r, "relay.cfg", "res.hdr_names -m sub x-ratelimit- }"));
 	change(r, "UPDATE upstreams SET provider = 'anthropic'");
 	assert_false(file_has(r, "relay.cfg", "res.hdr_names -m sub x-ratelimit- }"));

@@ -88,6 +88,7 @@ static int teardown(void **state)
 	outbound_free(c->outbound);
 	counterpart_stop(&s->host);
 	ev_loop_destroy(c->loop);
+	c->loop = NULL;
 	room_free(s->room);
 	free(s);
 	return 0;

@@ -103,7 +103,7 @@ static struct called call_document(struct room *room, enum command_id id, const 
 	if (command_body_check(r.command, r.body, &r.error))
 		request_refuse(&r, 400, r.error.text);
 	else
-		c.status = request_run(&r);
+		c.status = room_run_request(room, &r);
 	json_object *error = json_object_object_get(r.answer, "error");
 	if (error)
 		snprintf(c.message, sizeof(c.message), "%s",

@@ -123,6 +123,7 @@ static int teardown(void **state)
 
 	watchfile_free(s->watch);
 	ev_loop_destroy(s->room->control.loop);
+	s->room->control.loop = NULL;
 	room_free(s->room);
 	free(s);
 	return 0;
