@@ -91,7 +91,7 @@ static bool was_given(const struct command_args *a, const char *name)
 	return false;
 }
 
-/* An option that only another form of the command has chooses that one, while nothing stands against it. */
+/* An option that only another form of the command has selects that form, if its other options allow that. */
 static const struct command_option *find_option(struct parse *p, struct slice name)
 {
 	struct command_args *a = p->args;

@@ -1,5 +1,5 @@
 /*
- * relayadm's command line, taken apart by the rows. Pure: files are not opened here. Options stand
+ * The command line of relayadm, parsed by the rows. Pure: files are not opened here. Options come
  * before or after arguments, as `--name value` or `--name=value`; `--` ends them.
  */
 #ifndef RELAY_ADMIN_CLI_COMMAND_ARGS_H
@@ -28,7 +28,7 @@ struct command_args {
 	bool json;
 	const char *noun; /* NULL = none given */
 	const struct command *command;
-	const char *subject;	     /* what stands for {} in the path; NULL = none */
+	const char *subject;	     /* replaces {} in the path; NULL = none */
 	struct command_given *given; /* the rest, in order */
 	size_t given_count;
 };

@@ -1,6 +1,7 @@
 #include "admin/cli/command_help.h"
 
 #include "admin/command/command_rows.h"
+#include "common/troff.h"
 
 #include <ctype.h>
 
@@ -139,30 +140,15 @@ void command_help_all(struct buffer *out)
 	}
 	buffer_append_str(out,
 		"\nOptions for all:\n"
-		"  --socket PATH   the daemon's admin socket; else $RELAYADM_SOCKET, else " COMMAND_SOCKET
+		"  --socket PATH   admin socket of spoa-relay; else $RELAYADM_SOCKET, else " COMMAND_SOCKET
 		"\n"
-		"  --json          the daemon's own answer, for scripts\n"
-		"  --help          help on all, on a noun, on a command\n"
-		"  --version       the version\n\n");
+		"  --json          print the JSON answer, for scripts\n"
+		"  --help          show this text, or the help of a noun or a command\n"
+		"  --version       show the version\n\n");
 	buffer_append_str(out, exit_codes);
 }
 
 /* --- troff --- */
-
-/* A dash would become a hyphen, a backslash an escape, a dot or quote at a line's start a request. */
-static void put_troff(const char *text, struct buffer *out)
-{
-	for (const char *p = text; *p; p++) {
-		if (*p == '-')
-			buffer_append_str(out, "\\-");
-		else if (*p == '\\')
-			buffer_append_str(out, "\\e");
-		else if (p == text && (*p == '.' || *p == '\''))
-			buffer_printf(out, "\\&%c", *p);
-		else
-			buffer_append(out, p, 1);
-	}
-}
 
 static void put_man_options(const struct command *c, struct buffer *out)
 {
@@ -170,9 +156,9 @@ static void put_man_options(const struct command *c, struct buffer *out)
 		struct buffer what = {0};
 		put_option(o, &what);
 		buffer_append_str(out, ".RS\n.TP\n\\fB");
-		put_troff(buffer_str(&what), out);
+		troff_text(out, buffer_str(&what));
 		buffer_append_str(out, "\\fR\n");
-		put_troff(o->help, out);
+		troff_text(out, o->help);
 		buffer_append_str(out, "\n.RE\n");
 		buffer_fini(&what);
 	}
@@ -184,9 +170,9 @@ static void put_man_command(const struct command *c, struct buffer *out)
 
 	command_synopsis(c, &synopsis);
 	buffer_append_str(out, ".TP\n\\fB");
-	put_troff(buffer_str(&synopsis), out);
+	troff_text(out, buffer_str(&synopsis));
 	buffer_append_str(out, "\\fR\n");
-	put_troff(c->help, out);
+	troff_text(out, c->help);
 	buffer_append_str(out, ".\n");
 	put_man_options(c, out);
 	buffer_fini(&synopsis);
@@ -195,10 +181,10 @@ static void put_man_command(const struct command *c, struct buffer *out)
 static void put_man_noun(const struct command_noun *n, struct buffer *out)
 {
 	buffer_append_str(out, ".SS ");
-	put_troff(n->name, out);
+	troff_text(out, n->name);
 	buffer_append_str(out, "\n");
 	if (n->help) {
-		put_troff(n->help, out);
+		troff_text(out, n->help);
 		buffer_append_str(out, "\n");
 	}
 	for (int i = 0; i < COMMAND_COUNT; i++) {
@@ -210,15 +196,13 @@ static void put_man_noun(const struct command_noun *n, struct buffer *out)
 
 void command_man(const char *version, struct buffer *out)
 {
-	buffer_append_str(out, ".TH RELAYADM 1 \"\" \"spoa\\-relay ");
-	put_troff(version, out);
+	troff_title(out, "RELAYADM", 1, version, "User Commands");
 	buffer_append_str(out,
-		"\" \"User Commands\"\n"
 		".SH NAME\nrelayadm \\- administer spoa\\-relay\n"
 		".SH SYNOPSIS\n\\fBrelayadm\\fR [\\fB\\-\\-socket\\fR \\fIPATH\\fR] "
 		"[\\fB\\-\\-json\\fR] \\fINOUN VERB\\fR ...\n"
 		".SH DESCRIPTION\nTalks to the control process of spoa\\-relay over its Unix socket. "
-		"Prints tables for people, or with \\fB\\-\\-json\\fR the daemon's answer.\n"
+		"Prints tables, or with \\fB\\-\\-json\\fR the JSON answer.\n"
 		"Names are 1 to 63 of a\\-z 0\\-9 . _ \\-, the first a letter or a digit. "
 		"Durations are written as 500ms, 10s, 5m, 1h, 30d; a bare number is seconds.\n"
 		".SH COMMANDS\n");
@@ -227,14 +211,15 @@ void command_man(const char *version, struct buffer *out)
 	buffer_append_str(out,
 		".SH ENVIRONMENT\n.TP\n\\fBRELAYADM_SOCKET\\fR\n"
 		"Path of the admin socket when \\fB\\-\\-socket\\fR is not given; else " COMMAND_SOCKET
-		" is taken.\n.SH EXIT STATUS\n");
-	put_troff(exit_codes, out);
-	buffer_append_str(out, ".SH SEE ALSO\n.BR haproxy (1)\n");
+		".\n.SH EXIT STATUS\n");
+	troff_text(out, exit_codes);
+	buffer_append_str(out,
+		".SH SEE ALSO\n.BR spoa\\-relay (8),\n.BR spoa\\-relay.conf (5),\n.BR haproxy (1)\n");
 }
 
 /* --- bash --- */
 
-/* The options of all forms; what two of them have is only once. */
+/* The options of all forms, each once. */
 static void put_words(struct buffer *out, const struct command *first)
 {
 	for (const struct command *c = first; c; c = command_next_form(c)) {

@@ -62,7 +62,7 @@ static void put_number(int64_t n, enum command_kind kind, struct buffer *out)
 	}
 }
 
-/* A terminal must not obey what a client could have put into a label. */
+/* A label comes from a client: it must not contain control sequences for the terminal. */
 static void put_text(const char *text, struct buffer *out)
 {
 	for (const char *p = text; *p; p++) {
@@ -331,7 +331,7 @@ static const struct command_column *status_section(const char *key)
 	return NULL;
 }
 
-/* Arrays of objects, which become tables; names of a section can also be plain lists elsewhere. */
+/* Arrays of objects become tables. A section name can also name a plain list elsewhere. */
 static bool is_table(const char *key, json_object *value)
 {
 	return status_section(key) && json_object_is_type(value, json_type_array) &&
@@ -375,7 +375,7 @@ static void put_processes(json_object *processes, struct buffer *out)
 	json_object_put(items);
 }
 
-/* The screen of one request has no processes and leaves out what is not known. */
+/* The screen of one request has no processes and leaves out unknown values. */
 void command_table_status(json_object *status, struct buffer *out)
 {
 	json_object *processes = json_object_object_get(status, "processes");

@@ -5,7 +5,7 @@
 #include "admin/command/command.h"
 #include "common/buffer.h"
 
-/* `items` as aligned columns, nothing cut; "-" for what is empty. */
+/* `items` as aligned columns, nothing cut; "-" for empty values. */
 void command_table_list(
 	const struct command_column *columns, json_object *items, struct buffer *out);
 /* "key: value" lines; objects inside are indented. */

@@ -1,4 +1,4 @@
-/* relayadm: the command line of spoa-relay. The rows of command.h say all that it can do. */
+/* relayadm: the command line of spoa-relay. All commands are rows of command.h. */
 #include "admin/cli/command_args.h"
 #include "admin/cli/command_help.h"
 #include "admin/cli/command_table.h"
@@ -189,7 +189,8 @@ static int show(const struct command_args *args, const struct client_answer *ans
 	} else if (args->command->answer == ANSWER_FILE) {
 		code = EXIT_DONE;
 	} else if (!body) {
-		code = complain(EXIT_UNREACHABLE, "what answers there is not spoa-relay");
+		code = complain(
+			EXIT_UNREACHABLE, "the program behind the socket is not spoa-relay");
 	} else {
 		const char *warning = string_of(body, "warning");
 		if (warning)
@@ -218,7 +219,7 @@ static int open_output(const char *path, int *ret_fd)
 	return complain(EXIT_REFUSED, text);
 }
 
-/* A backup that is not whole is none: it is taken away again. */
+/* An incomplete backup is deleted. */
 static int close_output(int fd, const char *path, int code)
 {
 	if (fd < 0)

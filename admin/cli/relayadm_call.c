@@ -30,7 +30,7 @@ static int read_content(
 	return 0;
 }
 
-/* A token's file usually ends in a newline that is none of the token's. */
+/* A token file usually ends with a newline, which is not part of the token. */
 static struct slice without_newline(struct slice s)
 {
 	if (s.n && s.p[s.n - 1] == '\n')
@@ -46,7 +46,7 @@ static int add_content(const struct command_given *g, json_object *body, struct 
 	struct slice text;
 	int error = 0;
 
-	/* an empty value takes away what was set */
+	/* an empty value clears the option */
 	if (g->option.type == COMMAND_STDIN || g->text.n)
 		error = read_content(g, COMMAND_FILE_MAX, &content, e);
 	if (!error && content.len && memchr(content.data, '\0', content.len))
@@ -78,7 +78,7 @@ static int add_path(const struct command_given *g, json_object *body, struct err
 	return command_text_add(&g->option, (struct slice){path, (size_t)n}, body, e);
 }
 
-/* --watch: the path of the file whose content goes along. */
+/* --watch: the path of the file that --auth-json names. */
 static int add_origin(const struct command_args *args, const struct command_given *g,
 	json_object *body, struct errtext *e)
 {

@@ -104,7 +104,7 @@ int client_run(const struct client_call *call, struct client_answer *ret, struct
 {
 	*ret = (struct client_answer){0};
 	buffer_init(&ret->body, CLIENT_ANSWER_MAX);
-	/* no TLS is used: its set-up is left out, which costs more than all the rest */
+	/* TLS is not used; its initialisation would cost more than the request */
 	curl_global_init(CURL_GLOBAL_NOTHING);
 	CURL *curl = curl_easy_init();
 	if (!curl)

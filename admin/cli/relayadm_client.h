@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #define CLIENT_CONNECT_MS 3000L
-#define CLIENT_TIMEOUT_MS 180000L /* a reload of HAProxy may take its time */
+#define CLIENT_TIMEOUT_MS 180000L /* a reload of HAProxy may take long */
 #define CLIENT_ANSWER_MAX ((size_t)1 << 30)
 
 struct client_call {

@@ -58,7 +58,7 @@ const char *command_noun_help(const char *noun)
 	return whole ? whole->help : "";
 }
 
-/* `name` is what stood for {}; a path segment is never empty. */
+/* `name` is the path segment in place of {}; it is never empty. */
 static bool path_matches(const char *template, struct slice path, struct slice *ret_name)
 {
 	struct slice want = slice_from_str(template);

@@ -1,7 +1,7 @@
 /*
- * The commands of relayadm, each as one row. The rows feed relayadm's parser, its help, tables, man page
- * and completion, and on the other side the server's routing and its check of every body: what is not
- * in a row does not exist. A command's required authority stands in its row.
+ * The commands of relayadm, each as one row. relayadm's parser, help, tables, man page and completion
+ * come from the rows, and so do the server's routing and its check of every body. A row also has the
+ * authority that its command needs.
  */
 #ifndef RELAY_ADMIN_COMMAND_COMMAND_H
 #define RELAY_ADMIN_COMMAND_COMMAND_H
@@ -26,7 +26,7 @@
 
 enum command_type {
 	COMMAND_TEXT,	  /* string */
-	COMMAND_NAME,	  /* string, a name as CONTRACT.md says; "" where the row allows none */
+	COMMAND_NAME,	  /* string, a name (command_name_is_valid); "" clears */
 	COMMAND_NAMES,	  /* a,b,c -> array of names */
 	COMMAND_NUMBER,	  /* number, 0..max */
 	COMMAND_SHARE,	  /* number, 0..1 with a fraction */
@@ -51,14 +51,14 @@ struct command_option {
 	const char *metavar; /* NULL for flags */
 	enum command_type type;
 	bool required;
-	bool clearable; /* an empty value takes away what was set */
+	bool clearable; /* an empty value clears the option */
 	char group; /* options of one letter exclude each other; an upper-case letter: one is required */
 	uint64_t max;	     /* COMMAND_NUMBER, COMMAND_DURATION (ms); 0 = the type's own */
 	const char *choices; /* a|b|c */
 	const char *help;
 };
 
-/* What stands without dashes: in the URL's path (field NULL), or in the body. */
+/* A value without dashes: in the URL's path (field NULL), or in the body. */
 struct command_argument {
 	const char *metavar; /* NULL ends the rows */
 	const char *field;
@@ -82,13 +82,13 @@ struct command_column {
 };
 
 enum command_authority {
-	AUTHORITY_READ,	 /* sees what is configured, no secret */
-	AUTHORITY_ADMIN, /* changes everything */
+	AUTHORITY_READ,	 /* may see the configuration, no secrets */
+	AUTHORITY_ADMIN, /* may change everything */
 };
 
 enum command_answer {
-	ANSWER_NONE,   /* what was done is told in one line */
-	ANSWER_LIST,   /* {"items":[...]}, as a table; with a `failed`, what to complain of */
+	ANSWER_NONE,   /* one line about what was done */
+	ANSWER_LIST,   /* {"items":[...]}, as a table; `failed` is an error message */
 	ANSWER_OBJECT, /* key: value lines */
 	ANSWER_STATUS, /* a screen with sections */
 	ANSWER_TOKEN,  /* the new token alone */
@@ -171,7 +171,7 @@ struct command {
 	const char *noun;
 	const char *verb;   /* NULL: the noun is the whole command */
 	const char *method; /* GET, POST, PUT, PATCH, DELETE */
-	const char *path;   /* {} stands for the first argument */
+	const char *path;   /* {} is replaced by the first argument */
 	const char *help;   /* one line, without a full stop */
 	struct command_argument arguments[COMMAND_ARGUMENTS_MAX + 1];
 	const struct command_option *options;			/* NULL = none */
@@ -186,7 +186,7 @@ enum command_id command_id(const struct command *c);
 /* `verb` NULL finds a noun that is a whole command. NULL when there is none. */
 const struct command *command_find(const char *noun, const char *verb);
 /*
- * One more form of the same words, as `accounts suspend --risk-above`: the next row when it has them.
+ * Another form of the same noun and verb, as `accounts suspend --risk-above`: the next row, if it has them.
  * NULL when there is none. command_find() gives the first form.
  */
 const struct command *command_next_form(const struct command *c);
@@ -194,8 +194,8 @@ bool command_has_noun(const char *noun);
 const char *command_noun_help(const char *noun);
 
 /*
- * The row for a method and a path. NULL: `ret_known` tells whether other methods are served there.
- * `ret_name` is what stood for {}, into `path`.
+ * The row for a method and a path. NULL: `ret_known` tells whether the path has other methods.
+ * `ret_name` is the segment in place of {}; it points into `path`.
  */
 const struct command *command_route(
 	const char *method, struct slice path, struct slice *ret_name, bool *ret_known);
@@ -208,14 +208,14 @@ const struct command_option *command_option_find(const struct command *c, struct
 bool command_option_takes_value(const struct command_option *o);
 bool command_option_repeats(const struct command_option *o);
 struct command_option command_argument_option(const struct command_argument *a);
-/* Any argument or option whose JSON field this is, as an option row. False when there is none. */
+/* The argument or option with this JSON field, as an option row. False when there is none. */
 bool command_field_find(const struct command *c, const char *field, struct command_option *ret);
 
 bool command_name_is_valid(struct slice s);
 /*
  * Text of the command line or of a query as a JSON value of the option's type, added to `body` under
- * the option's field; repeatable ones are collected. Contents of files are given as `text`. Only the
- * form is looked at, command_value_check() has the rest. 0 or -EINVAL with the reason.
+ * the option's field; repeatable ones are collected. Contents of files are given as `text`. This
+ * checks the form only; command_value_check() does the rest. 0 or -EINVAL with the reason.
  */
 int command_text_add(
 	const struct command_option *o, struct slice text, json_object *body, struct errtext *e);
@@ -227,7 +227,7 @@ int command_value_check(const struct command_option *o, json_object *value, stru
 int command_body_check(const struct command *c, json_object *body, struct errtext *e);
 /* Only the required fields and groups. */
 int command_presence_check(const struct command *c, json_object *body, struct errtext *e);
-/* Only the fields that are there: a part of a document. */
+/* Only the present fields: a part of a document. */
 int command_fields_check(const struct command *c, json_object *body, struct errtext *e);
 
 #endif

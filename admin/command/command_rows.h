@@ -1,4 +1,4 @@
-/* The rows themselves; see command.h for what they mean. */
+/* The rows of the commands; command.h explains them. */
 #ifndef RELAY_ADMIN_COMMAND_COMMAND_ROWS_H
 #define RELAY_ADMIN_COMMAND_COMMAND_ROWS_H
 
@@ -6,7 +6,7 @@
 
 struct command_noun {
 	const char *name; /* NULL ends the rows */
-	const char *help; /* NULL: a command by itself, its row has the help */
+	const char *help; /* NULL: the noun is a whole command, whose row has the help */
 };
 
 const struct command_noun *command_nouns(void);

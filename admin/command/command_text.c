@@ -1,4 +1,4 @@
-/* Options' values as people write them, in argv and in queries, as JSON. */
+/* Values of options, as people write them in argv and in queries, converted to JSON. */
 #include "admin/command/command.h"
 #include "common/errtext.h"
 
@@ -75,9 +75,9 @@ static int add_share(const struct command_option *o, struct slice text, const ch
 	uint32_t millionths;
 
 	if (num_parse_fraction(text, &millionths))
-		return errtext_set(e, -EINVAL, "%s: \"%.*s\" is not a number from 0 to 1, as 0.7",
+		return errtext_set(e, -EINVAL, "%s: \"%.*s\" is not a number from 0 to 1, e.g. 0.7",
 			o->name, (int)slice_cut(text, 100).n, text.p);
-	/* json-c by itself would send all seventeen digits of a double */
+	/* without this json-c would send all seventeen digits of a double */
 	double share = (double)millionths / 1e6;
 	snprintf(digits, sizeof(digits), "%.6g", share);
 	json_object_object_add(body, field, json_object_new_double_s(share, digits));

@@ -1,4 +1,4 @@
-/* Values of options: from the command line's text to JSON, and the check of JSON from anywhere. */
+/* Values of options: names, fields, and the check of JSON values. */
 #include "admin/command/command.h"
 #include "common/errtext.h"
 
@@ -95,7 +95,7 @@ static int check_plain(const struct command_option *o, struct slice s, struct er
 		return errtext_set(
 			e, -EINVAL, "%s: longer than %d bytes", o->name, COMMAND_TEXT_MAX);
 	if (has_control_characters(s))
-		return errtext_set(e, -EINVAL, "%s: holds a control character", o->name);
+		return errtext_set(e, -EINVAL, "%s: contains a control character", o->name);
 	if (s.n == 0 && !o->clearable)
 		return errtext_set(e, -EINVAL, "%s: is empty", o->name);
 	return 0;
@@ -107,7 +107,7 @@ static int check_content(const struct command_option *o, struct slice s, struct 
 		return errtext_set(
 			e, -EINVAL, "%s: larger than %zu bytes", o->name, COMMAND_FILE_MAX);
 	if (s.n && memchr(s.p, '\0', s.n))
-		return errtext_set(e, -EINVAL, "%s: holds a NUL byte", o->name);
+		return errtext_set(e, -EINVAL, "%s: contains a NUL byte", o->name);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ static struct slice json_slice(json_object *value)
 
 static int check_number(const struct command_option *o, json_object *value, struct errtext *e)
 {
-	/* json-c clips what does not fit in 64 bits; the bound below is never above that */
+	/* json-c clips numbers beyond 64 bits; the bound below never exceeds them */
 	int64_t n = json_object_get_int64(value);
 	uint64_t max = number_max(o);
 
@@ -215,14 +215,14 @@ static int check_number(const struct command_option *o, json_object *value, stru
 		e, -EINVAL, "%s: a number from 0 to %llu", o->name, (unsigned long long)max);
 }
 
-/* Not a number is not within bounds either. */
+/* NaN is outside the bounds too. */
 static int check_share(const struct command_option *o, json_object *value, struct errtext *e)
 {
 	double share = json_object_get_double(value);
 
 	if (share >= 0 && share <= 1)
 		return 0;
-	return errtext_set(e, -EINVAL, "%s: a number from 0 to 1, as 0.7", o->name);
+	return errtext_set(e, -EINVAL, "%s: a number from 0 to 1, e.g. 0.7", o->name);
 }
 
 static int check_array(const struct command_option *o, json_object *value, struct errtext *e)
