@@ -4,7 +4,7 @@
 set(relay_docs "${CMAKE_BINARY_DIR}/docs")
 file(MAKE_DIRECTORY "${relay_docs}")
 
-# relay_generate(file program arguments...): a file of build/docs that a program prints.
+# relay_generate(file program arguments...): a file of build/docs/ that a program prints.
 function(relay_generate file program)
 	add_custom_command(
 		OUTPUT "${relay_docs}/${file}"
@@ -20,10 +20,12 @@ relay_generate(relayadm.bash relayadm --generate-completion)
 add_custom_target(manuals ALL DEPENDS "${relay_docs}/spoa-relay.8" "${relay_docs}/spoa-relay.conf.5"
 	"${relay_docs}/relayadm.1" "${relay_docs}/relayadm.bash")
 
-relay_generate(CONFIG.md spoa-relay --generate config)
-relay_generate(ERRORS.md spoa-relay --generate errors)
-relay_generate(METRICS.md spoa-relay --generate metrics)
-set(relay_pages "${relay_docs}/CONFIG.md" "${relay_docs}/ERRORS.md" "${relay_docs}/METRICS.md")
+set(relay_pages "")
+foreach(page CONFIG ERRORS METRICS)
+	string(TOLOWER ${page} what)
+	relay_generate(${page}.md spoa-relay --generate ${what})
+	list(APPEND relay_pages "${relay_docs}/${page}.md")
+endforeach()
 add_custom_target(docs
 	COMMAND "${CMAKE_COMMAND}" -E copy_if_different ${relay_pages} "${CMAKE_SOURCE_DIR}/docs"
 	DEPENDS ${relay_pages}

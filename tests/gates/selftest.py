@@ -253,6 +253,55 @@ class Docs(GateTest):
         self.assert_finds("exited 3", "docs", "--program", self.program)
 
 
+class References(GateTest):
+    def setUp(self):
+        super().setUp()
+        self.write("docs/LIMITS.md", "See [limits](LIMITS.md#slots), [README](../README.md) and `common/slice.h`.\n")
+        self.write("README.md", "[docs/LIMITS.md](docs/LIMITS.md), docs/*.md, slice.h; the folders common/ and docs/.\n")
+
+    def test_accepts_what_exists(self):
+        self.write("common/a.c", SOURCE + "/* docs/LIMITS.md; slice.h; /etc/haproxy/relay.cfg; <ev.h>; X.mdx */\n")
+        self.assert_passes("references")
+
+    def test_finds_each_kind_of_name(self):
+        for name in ("PLAN.md", "docs/PLAN.md", "common/gone.h", "common/gone/", "tests/e2e/gone.py", "gone.c", "docs/X*.md"):
+            with self.subTest(name=name):
+                self.write("common/a.c", f"\n/* as {name} says */\n")
+                self.assert_finds(f"common/a.c:2: there is no {name}", "references")
+
+    def test_a_document_is_named_with_its_folder(self):
+        self.write("common/a.c", "/* LIMITS.md has the rules. */\n")
+        self.assert_finds("common/a.c:1: there is no LIMITS.md", "references")
+
+    def test_looks_at_texts_of_all_kinds(self):
+        for path in ("quickstart", "tests/e2e/a.py", "tests/golden/relay.cfg", "cmake/A.cmake"):
+            with self.subTest(path=path):
+                self.write(path, "# PLAN.md\n")
+                self.assert_finds(f"{path}:1: there is no PLAN.md", "references")
+                (self.top / path).unlink()
+
+
+class Words(GateTest):
+    def test_accepts_ordinary_text(self):
+        self.write("common/a.c", "/* a way to the outside; its own; the word of the agent; always outer */\n")
+        self.assert_passes("words")
+
+    def test_finds_each_phrase(self):
+        for phrase in ("way" + " out", "Ways" + " out", "ways" + "_out", "of its" + " own", "agent's" + " word",
+                       "who" + " waits", "came" + " about"):
+            with self.subTest(phrase=phrase):
+                self.write("README.md", f"first\nthe {phrase}.\n")
+                self.assert_finds(f"README.md:2: {phrase!r}: write", "words")
+
+    def test_finds_a_phrase_over_two_lines(self):
+        self.write("common/a.c", "/*\n * a file of its\n * own noun\n */\n")
+        self.assert_finds("common/a.c:2:", "words")
+
+    def test_finds_a_name_of_a_file(self):
+        self.write("tests/ways" + "_out.c", "int x;\n")
+        self.assert_finds("the name has", "words")
+
+
 class Format(GateTest):
     def setUp(self):
         super().setUp()
