@@ -341,15 +341,27 @@ const char *board_standing_text(enum board_standing s)
 	return texts[s];
 }
 
-const struct metric_row *board_metric(enum board_counter_id id)
-{
-	static const struct metric_row rows[BOARD_COUNTER_COUNT] = {
-#define M(id, type, name, unit, help) [BOARD_##id] = {name, METRIC_##type, {NULL}, unit, help},
+/* --- metrics --- */
+
+const struct board_metric board_metrics[BOARD_METRIC_COUNT] = {
+#define M(id, type, name, unit, help)                                                              \
+	{{name, METRIC_##type, {NULL}, unit, help}, offsetof(struct board, counters[BOARD_##id])},
 #define P(id)
-		BOARD_COUNTERS(M, P)
+	BOARD_COUNTERS(M, P)
 #undef M
 #undef P
-	};
+};
 
-	return rows[id].name ? &rows[id] : NULL;
-}
+const struct board_metric board_tenant_metrics[BOARD_TENANT_METRIC_COUNT] = {
+#define M(field, type, name, unit, help)                                                           \
+	{{name, METRIC_##type, {"tenant"}, unit, help}, offsetof(struct board_tenant, field)},
+	BOARD_TENANT_METRICS(M)
+#undef M
+};
+
+const struct board_metric board_account_metrics[BOARD_ACCOUNT_METRIC_COUNT] = {
+#define M(field, type, name, unit, help)                                                           \
+	{{name, METRIC_##type, {"account"}, unit, help}, offsetof(struct board_account, field)},
+	BOARD_ACCOUNT_METRICS(M)
+#undef M
+};

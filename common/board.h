@@ -111,9 +111,6 @@ enum board_counter_id {
 		BOARD_COUNTER_COUNT
 };
 
-/* The metric that a counter is; NULL: it is none by itself. */
-const struct metric_row *board_metric(enum board_counter_id id);
-
 /* Decision times: upper bounds 1 us, 2, 4, ... 2^15 us, +Inf. */
 #define BOARD_DECISION_BUCKETS 17
 /* Upstream times, seconds: 0.01 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300, +Inf */
@@ -125,11 +122,18 @@ struct board_histogram {
 	board_counter sum_us;
 };
 
+/* Counters of a tenant that are metrics with the label `tenant`: field, type, name, unit, help. */
+#define BOARD_TENANT_METRICS(M)                                                                    \
+	M(active, GAUGE, "relay_streams_active", "requests",                                       \
+		"Requests of the tenant that are in progress.")
+
 /* A labelled row; `id` (of the store) is written first and never changes; 0 = free. */
 struct board_tenant {
 	_Atomic uint32_t id;
 	uint32_t pad;
-	board_counter active;	       /* gauge: requests in progress */
+#define M(field, type, name, unit, help) board_counter field;
+	BOARD_TENANT_METRICS(M)
+#undef M
 	board_counter status_class[6]; /* index = hundreds; 0 = ended without an answer */
 	board_counter shadow[3];       /* let pass in shadow mode: rate, concurrency, quota */
 	board_counter noticed;	       /* notices at 80 % of a quota */
@@ -157,10 +161,17 @@ enum board_standing {
 const char *board_standing_name(enum board_standing s);
 const char *board_standing_text(enum board_standing s);
 
+/* Counters of an account that are metrics with the label `account`: as of a tenant. */
+#define BOARD_ACCOUNT_METRICS(M)                                                                   \
+	M(active, GAUGE, "relay_account_inflight", "requests",                                     \
+		"Requests in progress at the account.")
+
 struct board_account {
 	_Atomic uint32_t id;
 	uint32_t pad;
-	board_counter active;
+#define M(field, type, name, unit, help) board_counter field;
+	BOARD_ACCOUNT_METRICS(M)
+#undef M
 	board_counter requests;
 	board_counter risk;	/* gauge, in millionths */
 	board_counter standing; /* gauge: enum board_standing */
@@ -297,6 +308,26 @@ struct board_ban {
 	uint32_t bad_keys;  /* number of different ones */
 	uint32_t pad;
 };
+
+/* A metric that is a counter of the board, and where the counter is. */
+struct board_metric {
+	struct metric_row row;
+	size_t offset; /* into struct board, struct board_tenant or struct board_account */
+};
+
+enum {
+#define M(...) +1
+#define P(id)
+	BOARD_METRIC_COUNT = 0 BOARD_COUNTERS(M, P),
+	BOARD_TENANT_METRIC_COUNT = 0 BOARD_TENANT_METRICS(M),
+	BOARD_ACCOUNT_METRIC_COUNT = 0 BOARD_ACCOUNT_METRICS(M),
+#undef M
+#undef P
+};
+
+extern const struct board_metric board_metrics[BOARD_METRIC_COUNT];
+extern const struct board_metric board_tenant_metrics[BOARD_TENANT_METRIC_COUNT];
+extern const struct board_metric board_account_metrics[BOARD_ACCOUNT_METRIC_COUNT];
 
 struct board {
 	char magic[8];

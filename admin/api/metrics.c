@@ -158,17 +158,6 @@ static void put_durations(const struct scrape *s)
 	put_upstreams(s, false);
 }
 
-static void put_streams(const struct scrape *s)
-{
-	size_t count;
-	const struct name_row *rows = labelled_rows(&s->tenants, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct board_tenant *t = s->tenants.rows[i];
-		put(s, t ? board_get(&t->active) : 0, rows[i].name, NULL);
-	}
-}
-
 /* --- health of accounts --- */
 
 /* Called for each account of the store with its name. */
@@ -236,17 +225,6 @@ static void put_failovers(const struct scrape *s)
 	put(s, counter(s, BOARD_FAILOVER_CONNECT), "connect", NULL);
 	put(s, counter(s, BOARD_FAILOVER_EGRESS), "egress", NULL);
 	put(s, counter(s, BOARD_FAILOVER_REFUSED), "refused", NULL);
-}
-
-static void put_inflight(const struct scrape *s)
-{
-	size_t count;
-	const struct name_row *rows = labelled_rows(&s->accounts, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct board_account *a = s->accounts.rows[i];
-		put(s, a ? board_get(&a->active) : 0, rows[i].name, NULL);
-	}
 }
 
 static void put_risk(const struct scrape *s)
@@ -358,7 +336,7 @@ static void put_event_faults(const struct scrape *s)
 	put(s, counter(s, BOARD_EVENTS_UNMATCHED), "unmatched", NULL);
 }
 
-/* The metrics that are more than one counter of the board; common/board.h has the rows of the others. */
+/* The metrics that are more than a counter of the board; common/board.h has the rows of the others. */
 static const struct {
 	struct metric_row row;
 	metric_fn *put;
@@ -380,9 +358,6 @@ static const struct {
 	{{"relay_upstream_duration_seconds", METRIC_HISTOGRAM, {"upstream"}, "seconds",
 		 "Time until the last byte of the upstream's answer."},
 		put_durations},
-	{{"relay_streams_active", METRIC_GAUGE, {"tenant"}, "requests",
-		 "Requests of the tenant that are in progress."},
-		put_streams},
 	{{"relay_account_state", METRIC_GAUGE, {"account", "state"}, "0 or 1",
 		 "1 for the state that the account is in, 0 for every other state."},
 		put_account_states},
@@ -397,9 +372,6 @@ static const struct {
 		 "answer or a lost connection), connect (no connection), egress (the egress was known to be "
 		 "down) or refused (no other account could take over)."},
 		put_failovers},
-	{{"relay_account_inflight", METRIC_GAUGE, {"account"}, "requests",
-		 "Requests in progress at the account."},
-		put_inflight},
 	{{"relay_account_risk", METRIC_GAUGE, {"account"}, "0 to 1",
 		 "Risk of the account, from its failures and its usage; see docs/LIMITS.md."},
 		put_risk},
@@ -441,19 +413,37 @@ static const struct {
 
 #define METRIC_COUNT (sizeof(metrics) / sizeof(metrics[0]))
 
+static const board_counter *field_of(const void *row, const struct board_metric *m)
+{
+	return (const board_counter *)(const void *)((const char *)row + m->offset);
+}
+
+static void put_fields(struct scrape *s, const struct labelled *l, const struct board_metric *rows,
+	size_t row_count)
+{
+	size_t count;
+	const struct name_row *names = labelled_rows(l, &count);
+
+	for (size_t k = 0; k < row_count; k++) {
+		samples_begin(&s->samples, &rows[k].row);
+		for (size_t i = 0; i < count; i++)
+			put(s, l->rows[i] ? board_get(field_of(l->rows[i], &rows[k])) : 0,
+				names[i].name, NULL);
+	}
+}
+
 static void put_all(struct scrape *s)
 {
 	for (size_t i = 0; i < METRIC_COUNT; i++) {
 		samples_begin(&s->samples, &metrics[i].row);
 		metrics[i].put(s);
 	}
-	for (int i = 0; i < BOARD_COUNTER_COUNT; i++) {
-		const struct metric_row *row = board_metric((enum board_counter_id)i);
-		if (!row)
-			continue;
-		samples_begin(&s->samples, row);
-		put(s, counter(s, (enum board_counter_id)i), NULL, NULL);
+	for (size_t i = 0; i < BOARD_METRIC_COUNT; i++) {
+		samples_begin(&s->samples, &board_metrics[i].row);
+		put(s, board_get(field_of(s->board, &board_metrics[i])), NULL, NULL);
 	}
+	put_fields(s, &s->tenants, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);
+	put_fields(s, &s->accounts, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
 }
 
 static int take_facts(struct row *row, void *context)
@@ -520,18 +510,28 @@ static void put_reference(struct buffer *out, const struct metric_row *row)
 	buffer_append_str(out, " |\n");
 }
 
+struct listing {
+	const struct metric_row *rows[METRIC_COUNT + BOARD_METRIC_COUNT +
+		BOARD_TENANT_METRIC_COUNT + BOARD_ACCOUNT_METRIC_COUNT];
+	size_t count;
+};
+
+static void list(struct listing *l, const struct board_metric *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		l->rows[l->count++] = &rows[i].row;
+}
+
 void reference_metrics(struct buffer *out)
 {
-	const struct metric_row *rows[METRIC_COUNT + BOARD_COUNTER_COUNT];
-	size_t count = 0;
+	struct listing l = {.count = 0};
 
 	for (size_t i = 0; i < METRIC_COUNT; i++)
-		rows[count++] = &metrics[i].row;
-	for (int i = 0; i < BOARD_COUNTER_COUNT; i++) {
-		if (board_metric((enum board_counter_id)i))
-			rows[count++] = board_metric((enum board_counter_id)i);
-	}
-	qsort(rows, count, sizeof(rows[0]), compare_names);
+		l.rows[l.count++] = &metrics[i].row;
+	list(&l, board_metrics, BOARD_METRIC_COUNT);
+	list(&l, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);
+	list(&l, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
+	qsort(l.rows, l.count, sizeof(l.rows[0]), compare_names);
 	reference_begin(out, "Metrics", "admin/api/metrics.c and common/board.h");
 	buffer_append_str(out,
 		"With `[admin] metrics = tcp:HOST:PORT` the control process serves these metrics for Prometheus "
@@ -539,6 +539,6 @@ void reference_metrics(struct buffer *out)
 		"them. Values of labels are names that an\noperator chose, or words of a fixed list, never "
 		"text from clients.\n\n"
 		"| name | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
-	for (size_t i = 0; i < count; i++)
-		put_reference(out, rows[i]);
+	for (size_t i = 0; i < l.count; i++)
+		put_reference(out, l.rows[i]);
 }
