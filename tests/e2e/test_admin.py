@@ -391,11 +391,16 @@ def test_completion_knows_nouns_verbs_options_and_choices():
     assert complete(["relayadm", "upstreams", "add", "u", "--provider", "co"]) == ["codex"]
 
 
-def test_the_man_page_is_troff():
-    page = subprocess.run([RELAYADM, "--generate-man"], capture_output=True, text=True, check=True).stdout
-    assert page.startswith(".TH RELAYADM 1")
+@pytest.mark.parametrize("title, command", [
+    ("RELAYADM 1", [RELAYADM, "--generate-man"]),
+    ("SPOA\\-RELAY 8", [BUILD / "spoa-relay", "--generate", "man"]),
+    ("SPOA\\-RELAY.CONF 5", [BUILD / "spoa-relay", "--generate", "config-man"]),
+])
+def test_the_man_pages_are_troff_without_a_date(title, command):
+    page = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert page.startswith(f'.TH {title} "" "spoa\\-relay ')
     for line in page.splitlines():
-        assert not line.startswith(".") or re.match(r"\.(TH|SH|SS|TP|RS|RE|BR)\b", line), line
+        assert not line.startswith(".") or re.match(r"\.(TH|SH|SS|TP|PP|RS|RE|BR)\b", line), line
 
 
 # --- the daemon's own configuration ---
