@@ -209,7 +209,7 @@ static int change_item(struct request *r, const struct document_kind *kind, cons
 	return error;
 }
 
-/* A new egress needs exactly one way out, any other at most one. */
+/* A new egress needs exactly one kind with its address, an existing one at most one. */
 static int check_egress(struct request *r, const struct document_kind *kind, bool is_new)
 {
 	int ways = request_has(r, "source") + request_has(r, "socks4") + request_has(r, "node");

@@ -15,10 +15,10 @@ struct document_kind {
 	enum command_id add; /* the row that knows the fields of an item */
 	int (*insert)(struct request *r, const char *name, int64_t *ret_id);
 	int (*update)(struct request *r, int64_t id);
-	/* what has verbs of its own in place of options; may be NULL */
+	/* sets fields that have verbs instead of options; may be NULL */
 	int (*finish)(struct request *r, int64_t id);
 	const char *const *extra; /* the fields of `finish`, NULL-terminated; may be NULL */
-	/* what can be told only when all items are in; may be NULL */
+	/* a check that needs all items; may be NULL */
 	int (*check)(struct request *r, int64_t id);
 };
 

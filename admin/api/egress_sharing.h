@@ -1,7 +1,7 @@
 /*
- * Whose egress is whose (E1): an egress that is not `shared` belongs to one account, so that an upstream
- * sees each account come from addresses of its own. Egresses with the same address count as one;
- * `direct` is everybody's. To be asked at the end of a change: what it has refused is rolled back.
+ * Owners of egresses: an egress that is not `shared` belongs to one account, so that an upstream sees
+ * separate addresses for each account. Egresses with the same address count as one; every account may use
+ * `direct`. To be called at the end of a change: a refused change is rolled back.
  */
 #ifndef RELAY_ADMIN_API_EGRESS_SHARING_H
 #define RELAY_ADMIN_API_EGRESS_SHARING_H

@@ -1,6 +1,6 @@
 /*
- * How a way out stands: what the store says (suspended, and by whom), else what the agent has on the
- * board about each of its backends (one upstream through it).
+ * The state of an egress: from the store (suspended, and by whom), else from the board, where the agent
+ * has the state of each of its backends (one upstream through it).
  */
 #ifndef RELAY_ADMIN_API_EGRESS_STATE_H
 #define RELAY_ADMIN_API_EGRESS_STATE_H
@@ -14,8 +14,8 @@ struct egress_row {
 };
 
 /*
- * Adds `state` (ok, down, suspended), `reason`, and `backends` with the state of each. Down is a way out
- * through which no upstream can be reached; a reason may stand beside `ok` when some cannot.
+ * Adds `state` (ok, down, suspended), `reason`, and `backends` with the state of each. An egress is
+ * down when no upstream can be reached through it; `ok` has a reason when some cannot.
  */
 void egress_state_describe(struct request *r, const struct egress_row *row, json_object *o);
 

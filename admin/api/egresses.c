@@ -127,7 +127,7 @@ static int check_source(struct request *r, const char *text, char *out)
 	return 0;
 }
 
-/* What was seen of a way out that is another one now, and what it was suspended for, does not count. */
+/* After a change of the address the seen address and the suspension no longer count. */
 static int forget_seen(struct request *r, int64_t id)
 {
 	return query_run(r,
@@ -198,7 +198,7 @@ int egress_update(struct request *r, int64_t id)
 	return error ? error : node_egress_check(r);
 }
 
-/* The one that is there from the start: no address of its own. */
+/* `direct` is built in and has no address. */
 static int refuse_built_in(struct request *r)
 {
 	if (strcmp(r->name, "direct") != 0)

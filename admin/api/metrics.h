@@ -1,4 +1,4 @@
-/* The Prometheus text of GET /metrics (CONTRACT.md "Metrics"): the board's counts under the store's names. */
+/* The Prometheus text of GET /metrics: the counts of the board under the names of the store. */
 #ifndef RELAY_ADMIN_API_METRICS_H
 #define RELAY_ADMIN_API_METRICS_H
 

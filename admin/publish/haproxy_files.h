@@ -1,4 +1,4 @@
-/* HAProxy's files on disk: checked in a directory of their own first, then put in place atomically. */
+/* HAProxy's files on disk: checked in a separate directory first, then put in place atomically. */
 #ifndef RELAY_ADMIN_PUBLISH_HAPROXY_FILES_H
 #define RELAY_ADMIN_PUBLISH_HAPROXY_FILES_H
 

@@ -255,7 +255,7 @@ struct reading {
 	struct errtext *e;
 };
 
-/* A node is reached through the listener of its own name. */
+/* A node is reached through the listener with its name. */
 static const char *egress_address(struct haproxy_model *m, struct row *row)
 {
 	char node[NODE_NAME_SIZE];

@@ -71,7 +71,7 @@ static const char first[] =
 	" revoked_ms INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX keys_by_version ON keys (version);"
 	"CREATE INDEX keys_by_tenant ON keys (tenant_id);"
-	"CREATE TABLE backends (" /* SEAM.md: immutable ids, known from first_gen to last_gen */
+	"CREATE TABLE backends (" /* immutable ids, known from first_gen to last_gen */
 	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" upstream_id INTEGER NOT NULL REFERENCES upstreams ON DELETE CASCADE,"
 	" egress_id INTEGER NOT NULL REFERENCES egresses ON DELETE CASCADE,"

@@ -18,7 +18,8 @@ PATH = re.compile(rf"(?<![\w./*$}}-])((?:{'|'.join(TOPS)})/(?:{WORD}/)*(?:{WORD}
 SOURCE = re.compile(rf"(?<![\w./*<-])([a-z][a-z0-9_]*\.[ch])(?![\w/])")
 SOURCES_IN = {".c", ".h", ".py", ".txt", ".cmake", ".md"}
 # Made by the build or by `haproxy render`; headers of the system; a source of HAProxy.
-NOT_HERE = {"relay_version.h", "relay.cfg", "relay-spoe.conf", "ev.h", "time.h", "poll.h", "syslog.h", "http_ana.c"}
+NOT_HERE = {"relay_version.h", "relay.cfg", "relay-spoe.conf", "ev.h", "time.h", "poll.h", "syslog.h", "sqlite3.h",
+            "http_ana.c"}
 IGNORED = ("tests/gates/selftest.py",)
 
 

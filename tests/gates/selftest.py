@@ -294,7 +294,7 @@ class Words(GateTest):
                 self.assert_finds(f"README.md:2: {phrase!r}: write", "words")
 
     def test_finds_a_phrase_over_two_lines(self):
-        self.write("common/a.c", "/*\n * a file of its\n * own noun\n */\n")
+        self.write("common/a.c", "/*\n * a file of its\n *" + " own noun\n */\n")
         self.assert_finds("common/a.c:2:", "words")
 
     def test_finds_a_name_of_a_file(self):

@@ -30,7 +30,7 @@ static void the_last_number_that_fits_is_taken(void **state)
 		assert_int_equal(num_parse_i64(slice_from_str(bad[k]), &i), -EINVAL);
 }
 
-static void what_is_refused_leaves_the_result_alone(void **state)
+static void a_refused_text_leaves_the_result_alone(void **state)
 {
 	uint64_t n = BAD;
 	uint32_t ppm = 5;
@@ -155,7 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_number_that_fits_is_taken),
-		cmocka_unit_test(what_is_refused_leaves_the_result_alone),
+		cmocka_unit_test(a_refused_text_leaves_the_result_alone),
 		cmocka_unit_test(units_multiply_and_never_wrap),
 		cmocka_unit_test(sizes_are_powers_of_1024),
 		cmocka_unit_test(fractions_are_exact),
