@@ -5,7 +5,7 @@
 #define NO_RELOAD                                                                                  \
 	{                                                                                          \
 		.name = "no-reload", .type = COMMAND_FLAG,                                         \
-		.help = "leave HAProxy as it is for now: the change waits for a reload",           \
+		.help = "do not reload HAProxy now; the change is pending until the next reload",  \
 	}
 #define NUMBER(text, what)                                                                         \
 	{                                                                                          \
@@ -13,21 +13,20 @@
 		.help = (what)                                                                     \
 	}
 #define RATE_LIMITS                                                                                \
-	NUMBER("rps", "requests a second; 0 = unlimited"),                                         \
-		NUMBER("rpm", "requests a minute; 0 = unlimited"),                                 \
-		NUMBER("rph", "requests an hour; 0 = unlimited"),                                  \
-		NUMBER("concurrency", "requests at the same time; 0 = unlimited")
+	NUMBER("rps", "requests per second; 0 = unlimited"),                                       \
+		NUMBER("rpm", "requests per minute; 0 = unlimited"),                               \
+		NUMBER("rph", "requests per hour; 0 = unlimited"),                                 \
+		NUMBER("concurrency", "concurrent requests; 0 = unlimited")
 #define ALLOW_IP                                                                                   \
 	{                                                                                          \
 		.name = "allow-ip", .metavar = "CIDR,...", .type = COMMAND_NETWORKS,               \
-		.clearable = true,                                                                 \
-		.help = "networks that requests may come from; '' = from everywhere",              \
+		.clearable = true, .help = "networks that requests may come from; '' = any",       \
 	}
 #define HEADERS                                                                                    \
 	{                                                                                          \
 		.name = "header", .field = "headers", .metavar = "'NAME: VALUE'",                  \
 		.type = COMMAND_HEADERS, .clearable = true,                                        \
-		.help = "extra request header, repeatable; replaces those there are; '' = none",   \
+		.help = "extra request header, repeatable; replaces the present ones; '' = none",  \
 	}
 #define TEXT(text, meta, what)                                                                     \
 	{                                                                                          \
@@ -45,26 +44,26 @@
 
 static const struct command_option tenant_options[] = {
 	RATE_LIMITS,
-	NUMBER("daily", "requests a day; 0 = unlimited"),
-	NUMBER("monthly", "requests a month; 0 = unlimited"),
+	NUMBER("daily", "requests per day; 0 = unlimited"),
+	NUMBER("monthly", "requests per month; 0 = unlimited"),
 	ALLOW_IP,
 	{.name = "pool",
 		.metavar = "POOL",
 		.type = COMMAND_NAME,
 		.clearable = true,
-		.help = "pool of those keys that name none; '' = none"},
+		.help = "pool for keys without a pool; '' = none"},
 	{.name = "wait",
 		.metavar = "refuse|DURATION|forever",
 		.type = COMMAND_TEXT,
-		.help = "what a request does when a limit is reached"},
+		.help = "whether a request waits when all slots are taken"},
 	{.name = "shadow",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
-		.help = "count what limits would refuse, and let it pass"},
+		.help = "count what the limits would refuse, but do not refuse it"},
 	{.name = "own",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
-		.help = "one of your own: served in self-use mode too"},
+		.help = "tenant of the operator: also served in self-use mode"},
 	END,
 };
 
@@ -73,23 +72,23 @@ static const struct command_option token_issue_options[] = {
 		.metavar = "TENANT",
 		.type = COMMAND_NAME,
 		.required = true,
-		.help = "whose key it is"},
+		.help = "tenant of the key"},
 	{.name = "pool",
 		.metavar = "POOL",
 		.type = COMMAND_NAME,
-		.help = "pool to use in place of the tenant's"},
-	TEXT("name", "TEXT", "a label for people"),
+		.help = "pool to use instead of the tenant's"},
+	TEXT("name", "TEXT", "label for people"),
 	{.name = "ttl",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
-		.help = "lifetime, as 30d; without it the key never expires"},
+		.help = "lifetime, e.g. 30d; without it the key never expires"},
 	RATE_LIMITS,
 	ALLOW_IP,
 	{.name = "count",
 		.metavar = "N",
 		.type = COMMAND_NUMBER,
 		.max = 10000,
-		.help = "make so many equal keys at once"},
+		.help = "number of equal keys to make"},
 	END,
 };
 
@@ -105,37 +104,38 @@ static const struct command_option token_rotate_options[] = {
 	{.name = "grace",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
-		.help = "how long the old key stays valid, as 1h; without it the old key ends at once"},
+		.help = "time that the old key stays valid, e.g. 1h; without it the old key is revoked at once"},
 	END,
 };
 
-#define UPSTREAM_OPTIONS(url_is_required)                                                                    \
-	{.name = "url",                                                                                      \
-		.metavar = "URL",                                                                            \
-		.type = COMMAND_TEXT,                                                                        \
-		.required = (url_is_required),                                                               \
-		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                                   \
-		{.name = "provider",                                                                         \
-			.metavar = "PROVIDER",                                                               \
-			.type = COMMAND_CHOICE,                                                              \
-			.choices = PROVIDER_CHOICES,                                                         \
-			.help = "how to authenticate there; " PROVIDER_DEFAULT " when not given"},           \
-		TEXT("strip", "PREFIX", "path prefix taken off each request, as /v1"), HEADERS,              \
-		{.name = "ca-file",                                                                          \
-			.field = "ca_pem",                                                                   \
-			.metavar = "FILE",                                                                   \
-			.type = COMMAND_CONTENT,                                                             \
-			.clearable = true,                                                                   \
-			.help = "certificates (PEM) to verify the upstream with, in place of the system's"}, \
-		{.name = "first-byte-timeout",                                                               \
-			.metavar = "DURATION",                                                               \
-			.type = COMMAND_DURATION,                                                            \
-			.max = (uint64_t)86400 * 1000,                                                       \
-			.help = "longest silence of the upstream; 0 = the default"},                         \
-		TEXT("token-url", "URL", "where access tokens are refreshed"),                               \
-		TEXT("client-id", "ID", "OAuth client id for that"),                                         \
-		TEXT("probe", "PATH",                                                                        \
-			"what a probe GETs there, as /v1/models; none = nothing; '' = the provider's"),      \
+#define UPSTREAM_OPTIONS(url_is_required)                                                           \
+	{.name = "url",                                                                             \
+		.metavar = "URL",                                                                   \
+		.type = COMMAND_TEXT,                                                               \
+		.required = (url_is_required),                                                      \
+		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                          \
+		{.name = "provider",                                                                \
+			.metavar = "PROVIDER",                                                      \
+			.type = COMMAND_CHOICE,                                                     \
+			.choices = PROVIDER_CHOICES,                                                \
+			.help = "how to authenticate there; " PROVIDER_DEFAULT " when not given"},  \
+		TEXT("strip", "PREFIX", "path prefix to remove from each request, e.g. /v1"),       \
+		HEADERS,                                                                            \
+		{.name = "ca-file",                                                                 \
+			.field = "ca_pem",                                                          \
+			.metavar = "FILE",                                                          \
+			.type = COMMAND_CONTENT,                                                    \
+			.clearable = true,                                                          \
+			.help = "CA certificates (PEM) for the upstream, instead of the system's"}, \
+		{.name = "first-byte-timeout",                                                      \
+			.metavar = "DURATION",                                                      \
+			.type = COMMAND_DURATION,                                                   \
+			.max = (uint64_t)86400 * 1000,                                              \
+			.help = "longest time without a byte from the upstream; 0 = the default"},  \
+		TEXT("token-url", "URL", "URL for refreshes of access tokens"),                     \
+		TEXT("client-id", "ID", "OAuth client id for --token-url"),                         \
+		TEXT("probe", "PATH",                                                               \
+			"path of probes, e.g. /v1/models; none = no probes; '' = the provider's"),  \
 		NO_RELOAD
 
 static const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};
@@ -146,30 +146,30 @@ static const struct command_option upstream_set_options[] = {UPSTREAM_OPTIONS(fa
 		.metavar = "IP",                                                                   \
 		.type = COMMAND_TEXT,                                                              \
 		.group = (group_letter),                                                           \
-		.help = "a local address to go out from"},                                         \
+		.help = "local address to send from"},                                             \
 		{.name = "socks4",                                                                 \
 			.metavar = "HOST:PORT",                                                    \
 			.type = COMMAND_TEXT,                                                      \
 			.group = (group_letter),                                                   \
-			.help = "a SOCKS4 proxy to go through"},                                   \
+			.help = "SOCKS4 proxy to send through"},                                   \
 		{.name = "node",                                                                   \
 			.metavar = "HOST:PORT",                                                    \
 			.type = COMMAND_TEXT,                                                      \
 			.group = (group_letter),                                                   \
-			.help = "a remote egress node to go through"},                             \
+			.help = "remote egress node to send through"},                             \
 		{.name = "cert",                                                                   \
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_PATH,                                                      \
-			.help = "of a node: our certificate and key, which HAProxy reads"},        \
+			.help = "for --node: our certificate and key, read by HAProxy"},           \
 		{.name = "ca",                                                                     \
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_PATH,                                                      \
-			.help = "of a node: the CA of its certificate, which HAProxy reads"},      \
-		TEXT("region", "REGION", "where it is")
+			.help = "for --node: CA of the node's certificate, read by HAProxy"},      \
+		TEXT("region", "REGION", "region of the egress")
 
 static const struct command_option egress_add_options[] = {
 	EGRESS_OPTIONS('E'),
-	{.name = "shared", .type = COMMAND_FLAG, .help = "several accounts may use it"},
+	{.name = "shared", .type = COMMAND_FLAG, .help = "allow several accounts to use it"},
 	NO_RELOAD,
 	END,
 };
@@ -179,7 +179,7 @@ static const struct command_option egress_set_options[] = {
 	{.name = "shared",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
-		.help = "several accounts may use it"},
+		.help = "allow several accounts to use it"},
 	NO_RELOAD,
 	END,
 };
@@ -189,7 +189,7 @@ static const struct command_option egress_set_options[] = {
 		.metavar = "EGRESS,...",                                                           \
 		.type = COMMAND_NAMES,                                                             \
 		.clearable = true,                                                                 \
-		.help = "ways out, the preferred one first; without any: direct"},                 \
+		.help = "egresses, preferred ones first; '' = direct"},                            \
 		{.name = "token-file",                                                             \
 			.field = "token",                                                          \
 			.metavar = "FILE",                                                         \
@@ -200,28 +200,28 @@ static const struct command_option egress_set_options[] = {
 			.field = "token",                                                          \
 			.type = COMMAND_STDIN,                                                     \
 			.group = (group_letter),                                                   \
-			.help = "the API key or access token comes from standard input"},          \
+			.help = "read the API key or access token from standard input"},           \
 		{.name = "auth-json",                                                              \
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_CONTENT,                                                   \
 			.group = (group_letter),                                                   \
-			.help = "auth.json of Codex: tokens, account id, expiry"},                 \
+			.help = "auth.json of Codex: tokens, account id and expiry"},              \
 		{.name = "watch",                                                                  \
 			.field = "watch_path",                                                     \
 			.type = COMMAND_ORIGIN,                                                    \
-			.help = "the file stays its owner's: newer tokens are taken out of it"},   \
+			.help = "only read tokens from the file; never refresh them"},             \
 		{.name = "weight",                                                                 \
 			.metavar = "N",                                                            \
 			.type = COMMAND_NUMBER,                                                    \
 			.max = 1000,                                                               \
-			.help = "share of the work, 1 to 1000; 100 when not given"},               \
-		TEXT("region", "REGION", "where it belongs"),                                      \
-		NUMBER("rpm", "requests a minute; 0 = unlimited"),                                 \
-		NUMBER("rph", "requests an hour; 0 = unlimited"),                                  \
-		NUMBER("concurrency", "requests at the same time; 0 = unlimited"),                 \
-		NUMBER("max-consecutive", "uses in a row before another account's turn; 0 = any"), \
+			.help = "share of the requests, 1 to 1000; default 100"},                  \
+		TEXT("region", "REGION", "region of the account"),                                 \
+		NUMBER("rpm", "requests per minute; 0 = unlimited"),                               \
+		NUMBER("rph", "requests per hour; 0 = unlimited"),                                 \
+		NUMBER("concurrency", "concurrent requests; 0 = unlimited"),                       \
+		NUMBER("max-consecutive", "rotate after N consecutive uses; 0 = never"),           \
 		TEXT("pace", "MIN-MAX",                                                            \
-			"random wait before each request, as 500ms-3s; '' = none"),                \
+			"random wait before each request, e.g. 500ms-3s; '' = none"),              \
 		HEADERS, NO_RELOAD
 
 static const struct command_option account_add_options[] = {
@@ -229,7 +229,7 @@ static const struct command_option account_add_options[] = {
 		.metavar = "UPSTREAM",
 		.type = COMMAND_NAME,
 		.required = true,
-		.help = "where it is an account of"},
+		.help = "upstream of the account"},
 	ACCOUNT_OPTIONS('C'),
 	END,
 };
@@ -238,12 +238,12 @@ static const struct command_option account_set_options[] = {ACCOUNT_OPTIONS('c')
 static const struct command_option account_refresh_options[] = {
 	{.name = "wait",
 		.type = COMMAND_FLAG,
-		.help = "wait for the outcome, up to 25 s; it goes on in any case"},
+		.help = "wait for the result, up to 25 s; the refresh continues in any case"},
 	END,
 };
 
 static const struct command_option account_suspend_options[] = {
-	TEXT("reason", "TEXT", "kept and shown"),
+	TEXT("reason", "TEXT", "text that is kept and shown"),
 	END,
 };
 
@@ -252,8 +252,8 @@ static const struct command_option account_suspend_risky_options[] = {
 		.metavar = "RISK",
 		.type = COMMAND_SHARE,
 		.required = true,
-		.help = "all accounts whose risk, 0 to 1, is higher, as 0.7"},
-	TEXT("reason", "TEXT", "kept and shown"),
+		.help = "suspend all accounts with a higher risk (0 to 1), e.g. 0.7"},
+	TEXT("reason", "TEXT", "text that is kept and shown"),
 	END,
 };
 
@@ -262,17 +262,17 @@ static const struct command_option pool_set_options[] = {
 		.metavar = "STRATEGY",
 		.type = COMMAND_CHOICE,
 		.choices = "sticky|least-loaded|round-robin",
-		.help = "how an account is chosen; sticky when not given"},
+		.help = "how accounts are chosen; default sticky"},
 	{.name = "sticky",
 		.metavar = "soft|hard",
 		.type = COMMAND_CHOICE,
 		.choices = "soft|hard",
-		.help = "hard: a conversation with state upstream never moves"},
+		.help = "hard: a conversation with state at the upstream never changes its account"},
 	{.name = "wait",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
 		.max = (uint64_t)30 * 1000,
-		.help = "how long a request waits for an account at its limits; 10s when not given"},
+		.help = "how long a request waits when all accounts are at their limits; default 10s"},
 	END,
 };
 
@@ -280,8 +280,8 @@ static const struct command_option ban_add_options[] = {
 	{.name = "for",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
-		.help = "how long, as 10m; without it the ban stays until it is deleted"},
-	TEXT("reason", "TEXT", "kept and shown"),
+		.help = "length of the ban, e.g. 10m; without it the ban has no end"},
+	TEXT("reason", "TEXT", "text that is kept and shown"),
 	END,
 };
 
@@ -292,7 +292,7 @@ static const struct command_option haproxy_render_options[] = {
 		.metavar = "DIR",
 		.type = COMMAND_PATH,
 		.required = true,
-		.help = "where the files are written"},
+		.help = "directory for the files"},
 	{.name = "bind",
 		.metavar = "ADDR",
 		.type = COMMAND_TEXTS,
@@ -303,19 +303,19 @@ static const struct command_option haproxy_render_options[] = {
 		.help = "certificate with key (PEM) for clients"},
 	{.name = "accept-proxy",
 		.type = COMMAND_FLAG,
-		.help = "clients come through a load balancer that sends the PROXY protocol"},
+		.help = "clients connect through a load balancer that sends the PROXY protocol"},
 	{.name = "trust-forwarded",
 		.metavar = "CIDR,...",
 		.type = COMMAND_NETWORKS,
-		.help = "networks whose X-Forwarded-For is believed"},
+		.help = "networks whose X-Forwarded-For header is trusted"},
 	{.name = "stats",
 		.metavar = "ADDR",
 		.type = COMMAND_TEXT,
-		.help = "address of the statistics page and HAProxy's metrics, HOST:PORT"},
+		.help = "address for HAProxy's statistics page and metrics, HOST:PORT"},
 	{.name = "haproxy",
 		.metavar = "BINARY",
 		.type = COMMAND_TEXT,
-		.help = "program that checks the files, in place of the configured one"},
+		.help = "HAProxy program that checks the files, instead of the configured one"},
 	END,
 };
 
@@ -324,7 +324,7 @@ static const struct command_option request_list_options[] = {
 		.metavar = "N",
 		.type = COMMAND_NUMBER,
 		.max = 5000,
-		.help = "how many; 100 when not given"},
+		.help = "number of requests; default 100"},
 	{.name = "tenant",
 		.metavar = "TENANT",
 		.type = COMMAND_NAME,
@@ -333,7 +333,7 @@ static const struct command_option request_list_options[] = {
 };
 
 static const struct command_option notice_list_options[] = {
-	{.name = "all", .type = COMMAND_FLAG, .help = "the acknowledged ones too"},
+	{.name = "all", .type = COMMAND_FLAG, .help = "include acknowledged notices"},
 	END,
 };
 
@@ -368,7 +368,8 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_TENANTS_ADD] = {"tenants", "add", "POST", "/v1/tenants", "adds a tenant",
 		NAME_IN_BODY, tenant_options, CHANGE},
 	[COMMAND_TENANTS_SET] = {"tenants", "set", "PATCH", "/v1/tenants/{}",
-		"changes what is given and leaves the rest", NAME_IN_PATH, tenant_options, CHANGE},
+		"changes the given options and keeps the others", NAME_IN_PATH, tenant_options,
+		CHANGE},
 	[COMMAND_TENANTS_LIST] = {"tenants", "list", "GET", "/v1/tenants", "lists the tenants",
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
 			COLUMN("state", "STATE", COLUMN_PLAIN),
@@ -382,18 +383,18 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("shadow", "SHADOW", COLUMN_PLAIN),
 			COLUMN("allow_ip", "ALLOW-IP", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
-	[COMMAND_TENANTS_SHOW] = {"tenants", "show", "GET", "/v1/tenants/{}", "shows one tenant",
+	[COMMAND_TENANTS_SHOW] = {"tenants", "show", "GET", "/v1/tenants/{}", "shows a tenant",
 		NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_TENANTS_ENABLE] = {"tenants", "enable", "POST", "/v1/tenants/{}/enable",
-		"lets the tenant's requests pass again", NAME_IN_PATH, CHANGE},
+		"serves the tenant's requests again", NAME_IN_PATH, CHANGE},
 	[COMMAND_TENANTS_DISABLE] = {"tenants", "disable", "POST", "/v1/tenants/{}/disable",
 		"refuses all requests of the tenant", NAME_IN_PATH, CHANGE},
 	[COMMAND_TENANTS_DEL] = {"tenants", "del", "DELETE", "/v1/tenants/{}",
-		"deletes a tenant that has no live key", NAME_IN_PATH, CHANGE},
+		"deletes a tenant without live keys", NAME_IN_PATH, CHANGE},
 
 	[COMMAND_TOKENS_ISSUE] = {"tokens", "issue", "POST", "/v1/tokens",
-		"makes a relay key; it is shown here and nowhere else",
-		.options = token_issue_options, .answer = ANSWER_TOKEN, CHANGE},
+		"makes a relay key, which is shown only once", .options = token_issue_options,
+		.answer = ANSWER_TOKEN, CHANGE},
 	[COMMAND_TOKENS_LIST] = {"tokens", "list", "GET", "/v1/tokens",
 		"lists the keys by id and last four characters", .options = token_list_options,
 		.columns = {COLUMN("id", "ID", COLUMN_PLAIN),
@@ -408,18 +409,18 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_TOKENS_SHOW] = {"tokens", "show", "GET", "/v1/tokens/{}",
-		"shows one key, not the token", ID_IN_PATH, .answer = ANSWER_OBJECT},
+		"shows a key, without the token", ID_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_TOKENS_REVOKE] = {"tokens", "revoke", "POST", "/v1/tokens/{}/revoke",
-		"ends a key at once", ID_IN_PATH, CHANGE},
+		"revokes a key at once", ID_IN_PATH, CHANGE},
 	[COMMAND_TOKENS_ROTATE] = {"tokens", "rotate", "POST", "/v1/tokens/{}/rotate",
-		"makes a key that takes the place of this one", ID_IN_PATH, token_rotate_options,
+		"makes a new key that replaces this one", ID_IN_PATH, token_rotate_options,
 		.answer = ANSWER_TOKEN, CHANGE},
 
 	[COMMAND_UPSTREAMS_ADD] = {"upstreams", "add", "POST", "/v1/upstreams", "adds an upstream",
 		NAME_IN_BODY, upstream_add_options, CHANGE},
 	[COMMAND_UPSTREAMS_SET] = {"upstreams", "set", "PATCH", "/v1/upstreams/{}",
-		"changes what is given and leaves the rest", NAME_IN_PATH, upstream_set_options,
-		CHANGE},
+		"changes the given options and keeps the others", NAME_IN_PATH,
+		upstream_set_options, CHANGE},
 	[COMMAND_UPSTREAMS_LIST] = {"upstreams", "list", "GET", "/v1/upstreams",
 		"lists the upstreams",
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
@@ -429,16 +430,16 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_UPSTREAMS_SHOW] = {"upstreams", "show", "GET", "/v1/upstreams/{}",
-		"shows one upstream", NAME_IN_PATH, .answer = ANSWER_OBJECT},
+		"shows an upstream", NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_UPSTREAMS_DEL] = {"upstreams", "del", "DELETE", "/v1/upstreams/{}",
 		"deletes an upstream that nothing uses", NAME_IN_PATH, no_reload_options, CHANGE},
 
-	[COMMAND_EGRESS_ADD] = {"egress", "add", "POST", "/v1/egress", "adds a way out",
+	[COMMAND_EGRESS_ADD] = {"egress", "add", "POST", "/v1/egress", "adds an egress",
 		NAME_IN_BODY, egress_add_options, CHANGE},
 	[COMMAND_EGRESS_SET] = {"egress", "set", "PATCH", "/v1/egress/{}",
-		"changes what is given and leaves the rest", NAME_IN_PATH, egress_set_options,
+		"changes the given options and keeps the others", NAME_IN_PATH, egress_set_options,
 		CHANGE},
-	[COMMAND_EGRESS_LIST] = {"egress", "list", "GET", "/v1/egress", "lists the ways out",
+	[COMMAND_EGRESS_LIST] = {"egress", "list", "GET", "/v1/egress", "lists the egresses",
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
 			COLUMN("kind", "KIND", COLUMN_PLAIN),
 			COLUMN("address", "ADDRESS", COLUMN_PLAIN),
@@ -449,12 +450,12 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("seen_ip", "SEEN", COLUMN_PLAIN),
 			COLUMN("reason", "REASON", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
-	[COMMAND_EGRESS_SHOW] = {"egress", "show", "GET", "/v1/egress/{}", "shows one way out",
+	[COMMAND_EGRESS_SHOW] = {"egress", "show", "GET", "/v1/egress/{}", "shows an egress",
 		NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_EGRESS_DEL] = {"egress", "del", "DELETE", "/v1/egress/{}",
-		"deletes a way out that no account uses", NAME_IN_PATH, no_reload_options, CHANGE},
+		"deletes an egress that no account uses", NAME_IN_PATH, no_reload_options, CHANGE},
 	[COMMAND_EGRESS_CHECK] = {"egress", "check", "POST", "/v1/egress/check",
-		"asks the echo endpoint which IP it sees, of one way out or of all",
+		"checks which address the echo endpoint sees, for one egress or all",
 		{{.metavar = "NAME", .field = "name", .type = COMMAND_NAME, .optional = true}},
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
 			COLUMN("kind", "KIND", COLUMN_PLAIN),
@@ -467,7 +468,7 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_ACCOUNTS_ADD] = {"accounts", "add", "POST", "/v1/accounts",
 		"adds an account with its credential", NAME_IN_BODY, account_add_options, CHANGE},
 	[COMMAND_ACCOUNTS_SET] = {"accounts", "set", "PATCH", "/v1/accounts/{}",
-		"changes what is given and leaves the rest", NAME_IN_PATH, account_set_options,
+		"changes the given options and keeps the others", NAME_IN_PATH, account_set_options,
 		CHANGE},
 	[COMMAND_ACCOUNTS_LIST] = {"accounts", "list", "GET", "/v1/accounts", "lists the accounts",
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
@@ -483,11 +484,12 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("pools", "POOLS", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_ACCOUNTS_SHOW] = {"accounts", "show", "GET", "/v1/accounts/{}",
-		"shows one account, not its credential", NAME_IN_PATH, .answer = ANSWER_OBJECT},
+		"shows an account, without its credential", NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_ACCOUNTS_SUSPEND] = {"accounts", "suspend", "POST", "/v1/accounts/{}/suspend",
-		"takes an account out of use", NAME_IN_PATH, account_suspend_options, CHANGE},
+		"takes an account out of use until it is resumed", NAME_IN_PATH,
+		account_suspend_options, CHANGE},
 	[COMMAND_ACCOUNTS_SUSPEND_RISKY] = {"accounts", "suspend", "POST", "/v1/accounts/suspend",
-		"takes all accounts of high risk out of use, and lists them",
+		"suspends all accounts of high risk and lists them",
 		.options = account_suspend_risky_options,
 		.columns = {COLUMN("name", "SUSPENDED", COLUMN_PLAIN),
 			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
@@ -495,23 +497,22 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("suspend_reason", "REASON", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST, CHANGE},
 	[COMMAND_ACCOUNTS_RESUME] = {"accounts", "resume", "POST", "/v1/accounts/{}/resume",
-		"takes a suspended account into use again, with a clean slate", NAME_IN_PATH,
-		CHANGE},
+		"uses a suspended account again and forgets its failures", NAME_IN_PATH, CHANGE},
 	[COMMAND_ACCOUNTS_RESET] = {"accounts", "reset", "POST", "/v1/accounts/{}/reset",
-		"forgets its failures: circuit, cool-down, limits of the upstream", NAME_IN_PATH,
-		CHANGE},
+		"forgets the failures of an account: circuit, cool-down, limits of the upstream",
+		NAME_IN_PATH, CHANGE},
 	[COMMAND_ACCOUNTS_REFRESH] = {"accounts", "refresh", "POST", "/v1/accounts/{}/refresh",
-		"renews its access token now, not when it is due", NAME_IN_PATH,
+		"refreshes the access token of an account now", NAME_IN_PATH,
 		account_refresh_options, .answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
 	[COMMAND_ACCOUNTS_CHECK] = {"accounts", "check", "POST", "/v1/accounts/{}/check",
-		"asks it now whether it works, through its own way out", NAME_IN_PATH,
-		.answer = ANSWER_OBJECT, .authority = AUTHORITY_ADMIN},
+		"probes an account now, through its egress", NAME_IN_PATH, .answer = ANSWER_OBJECT,
+		.authority = AUTHORITY_ADMIN},
 	[COMMAND_ACCOUNTS_DEL] = {"accounts", "del", "DELETE", "/v1/accounts/{}",
 		"deletes an account that is in no pool, with its credential", NAME_IN_PATH,
 		no_reload_options, CHANGE},
 
 	[COMMAND_POOLS_SET] = {"pools", "set", "PUT", "/v1/pools/{}",
-		"makes a pool of accounts of one upstream, or replaces it",
+		"makes or replaces a pool of accounts of one upstream",
 		{{.metavar = "POOL", .type = COMMAND_NAME},
 			{.metavar = "ACCOUNT",
 				.field = "accounts",
@@ -526,7 +527,7 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("wait", "WAIT", COLUMN_PLAIN),
 			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
-	[COMMAND_POOLS_SHOW] = {"pools", "show", "GET", "/v1/pools/{}", "shows one pool",
+	[COMMAND_POOLS_SHOW] = {"pools", "show", "GET", "/v1/pools/{}", "shows a pool",
 		{{.metavar = "POOL", .type = COMMAND_NAME}}, .answer = ANSWER_OBJECT},
 	[COMMAND_POOLS_DEL] = {"pools", "del", "DELETE", "/v1/pools/{}",
 		"deletes a pool that no tenant and no key uses",
@@ -544,31 +545,31 @@ static const struct command rows[COMMAND_COUNT] = {
 		.answer = ANSWER_LIST},
 	[COMMAND_BANS_DEL] = {"bans", "del", "DELETE", "/v1/bans", "lifts a ban", NETWORK, CHANGE},
 
-	[COMMAND_SITE_SHOW] = {"site", "show", "GET", "/v1/site", "shows the global switches",
-		.answer = ANSWER_OBJECT},
+	[COMMAND_SITE_SHOW] = {"site", "show", "GET", "/v1/site",
+		"shows the switches for all tenants", .answer = ANSWER_OBJECT},
 	[COMMAND_SITE_ENABLE] = {"site", "enable", "POST", "/v1/site/enable",
-		"lets requests pass again", CHANGE},
+		"serves requests again", CHANGE},
 	[COMMAND_SITE_DISABLE] = {"site", "disable", "POST", "/v1/site/disable",
 		"refuses all requests of all tenants", CHANGE},
 	[COMMAND_SITE_SELF_USE] = {"site", "self-use", "POST", "/v1/site/self-use",
-		"serves only tenants with --own on, or all again",
+		"on: serves only tenants with --own on; off: serves all",
 		{{.metavar = "on|off", .field = "on", .type = COMMAND_SWITCH}}, CHANGE},
 
 	[COMMAND_HAPROXY_RENDER] = {"haproxy", "render", "POST", "/v1/haproxy/render",
-		"writes HAProxy's files and keeps these options for later ones",
+		"writes HAProxy's files and keeps these options for later renders",
 		.options = haproxy_render_options, .answer = ANSWER_OBJECT,
 		.authority = AUTHORITY_ADMIN},
 	[COMMAND_HAPROXY_CHECK] = {"haproxy", "check", "POST", "/v1/haproxy/check",
-		"lets HAProxy check the rendered files", .answer = ANSWER_OBJECT,
+		"checks the rendered files with HAProxy", .answer = ANSWER_OBJECT,
 		.authority = AUTHORITY_ADMIN},
 	[COMMAND_HAPROXY_RELOAD] = {"haproxy", "reload", "POST", "/v1/haproxy/reload",
 		"renders, checks and reloads HAProxy", .answer = ANSWER_OBJECT,
 		.authority = AUTHORITY_ADMIN},
 	[COMMAND_HAPROXY_STATUS] = {"haproxy", "status", "GET", "/v1/haproxy",
-		"shows what HAProxy runs and what is pending", .answer = ANSWER_OBJECT},
+		"shows what HAProxy runs and which changes are pending", .answer = ANSWER_OBJECT},
 
 	[COMMAND_STATUS] = {"status", NULL, "GET", "/v1/status",
-		"one screen: processes, store, HAProxy, pools, accounts, last errors",
+		"shows processes, store, HAProxy, pools, accounts and last errors",
 		.answer = ANSWER_STATUS},
 	[COMMAND_REQUESTS_LIST] = {"requests", "list", "GET", "/v1/requests",
 		"lists the last requests", .options = request_list_options,
@@ -585,10 +586,10 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("ended", "ENDED", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_REQUESTS_WHY] = {"requests", "why", "GET", "/v1/requests/{}/why",
-		"shows where the limits stood and why each account was taken or not",
+		"shows the state of the limits and why each account was or was not chosen",
 		{{.metavar = "REQUEST_ID", .type = COMMAND_TEXT}}, .answer = ANSWER_STATUS},
 	[COMMAND_NOTICES_LIST] = {"notices", "list", "GET", "/v1/notices",
-		"lists what needs an eye, the newest first", .options = notice_list_options,
+		"lists what needs attention, newest first", .options = notice_list_options,
 		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("kind", "KIND", COLUMN_PLAIN),
 			COLUMN("subject", "SUBJECT", COLUMN_PLAIN),
 			COLUMN("count", "COUNT", COLUMN_PLAIN),
@@ -597,33 +598,33 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("message", "MESSAGE", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_NOTICES_ACK] = {"notices", "ack", "POST", "/v1/notices/{}/ack",
-		"says that a notice has been seen", ID_IN_PATH, CHANGE},
+		"acknowledges a notice", ID_IN_PATH, CHANGE},
 	[COMMAND_EXPORT] = {"export", NULL, "GET", "/v1/export",
 		"prints the configuration as one JSON document, without credentials",
 		.answer = ANSWER_JSON},
 	[COMMAND_APPLY] = {"apply", NULL, "POST", "/v1/apply",
-		"adds and changes what a document of export names; deletes nothing",
+		"adds and changes what an exported document names; deletes nothing",
 		{{.metavar = "FILE", .type = COMMAND_DOCUMENT}}, no_reload_options,
 		.answer = ANSWER_CHANGES, CHANGE},
 	[COMMAND_BACKUP] = {"backup", NULL, "GET", "/v1/backup",
-		"writes a consistent copy of the store, credentials still encrypted",
+		"writes a consistent copy of the store; credentials stay encrypted",
 		{{.metavar = "FILE", .type = COMMAND_OUTPUT}}, .answer = ANSWER_FILE,
 		.authority = AUTHORITY_ADMIN},
 };
 
 static const struct command_noun nouns[] = {
-	{"tenants", "who may send requests, and how many"},
+	{"tenants", "clients of the relay and their limits"},
 	{"tokens", "relay keys of tenants"},
 	{"upstreams", "services that requests go to"},
-	{"egress", "ways out: the addresses upstreams see"},
+	{"egress", "the source addresses that upstreams see"},
 	{"accounts", "accounts at upstreams, with their credentials"},
-	{"pools", "accounts that serve the same requests"},
-	{"bans", "addresses and networks that nothing is served to"},
-	{"site", "switches for all tenants at once"},
+	{"pools", "groups of accounts that serve the same requests"},
+	{"bans", "addresses and networks whose requests are refused"},
+	{"site", "switches for all tenants"},
 	{"haproxy", "HAProxy's configuration"},
 	{"status", NULL},
-	{"requests", "the last requests, and why they went as they did"},
-	{"notices", "what needs an eye: accounts and ways out that are out of use"},
+	{"requests", "the last requests, and the reasons of each decision"},
+	{"notices", "what needs attention, such as suspended accounts and egresses"},
 	{"export", NULL},
 	{"apply", NULL},
 	{"backup", NULL},
