@@ -37,11 +37,6 @@ struct changes {
 	ev_timer timer; /* the end of the round */
 };
 
-static int64_t now_ms(void)
-{
-	return clock_monotonic_ns() / 1000000;
-}
-
 /* --- the queue --- */
 
 static int add(struct changes *all, const struct change *given)
@@ -173,7 +168,7 @@ static bool is_over(const struct changes *all, struct change_outcome *o)
 		return true;
 	if (refusal)
 		errtext_set(&o->warning, 0, "the agent refused the snapshot: %s", refusal);
-	else if (!c->keeper_gone && now_ms() < r->end_ms)
+	else if (!c->keeper_gone && clock_monotonic_ms() < r->end_ms)
 		return false;
 	else if (publish_fd(c->publish) < 0)
 		errtext_set(&o->warning, 0,
@@ -214,7 +209,7 @@ static int begin(struct changes *all, struct errtext *e)
 	}
 	publish_send(p);
 	all->round.version = publish_version(p);
-	all->round.end_ms = now_ms() + CHANGE_ACK_MS;
+	all->round.end_ms = clock_monotonic_ms() + CHANGE_ACK_MS;
 	return 0;
 }
 
