@@ -492,12 +492,16 @@ void metrics_render(struct control *c, struct buffer *out)
 
 /* --- docs/METRICS.md --- */
 
+struct entry {
+	const struct metric_row *row;
+};
+
 static int compare_names(const void *a, const void *b)
 {
-	const struct metric_row *const *one = a;
-	const struct metric_row *const *other = b;
+	const struct entry *one = a;
+	const struct entry *other = b;
 
-	return strcmp((*one)->name, (*other)->name);
+	return strcmp(one->row->name, other->row->name);
 }
 
 static void put_reference(struct buffer *out, const struct metric_row *row)
@@ -511,15 +515,15 @@ static void put_reference(struct buffer *out, const struct metric_row *row)
 }
 
 struct listing {
-	const struct metric_row *rows[METRIC_COUNT + BOARD_METRIC_COUNT +
-		BOARD_TENANT_METRIC_COUNT + BOARD_ACCOUNT_METRIC_COUNT];
+	struct entry rows[METRIC_COUNT + BOARD_METRIC_COUNT + BOARD_TENANT_METRIC_COUNT +
+		BOARD_ACCOUNT_METRIC_COUNT];
 	size_t count;
 };
 
 static void list(struct listing *l, const struct board_metric *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		l->rows[l->count++] = &rows[i].row;
+		l->rows[l->count++].row = &rows[i].row;
 }
 
 void reference_metrics(struct buffer *out)
@@ -527,7 +531,7 @@ void reference_metrics(struct buffer *out)
 	struct listing l = {.count = 0};
 
 	for (size_t i = 0; i < METRIC_COUNT; i++)
-		l.rows[l.count++] = &metrics[i].row;
+		l.rows[l.count++].row = &metrics[i].row;
 	list(&l, board_metrics, BOARD_METRIC_COUNT);
 	list(&l, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);
 	list(&l, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
@@ -540,5 +544,5 @@ void reference_metrics(struct buffer *out)
 		"text from clients.\n\n"
 		"| name | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < l.count; i++)
-		put_reference(out, l.rows[i]);
+		put_reference(out, l.rows[i].row);
 }

@@ -118,7 +118,7 @@ static const struct command_option token_rotate_options[] = {
 			.metavar = "PROVIDER",                                                      \
 			.type = COMMAND_CHOICE,                                                     \
 			.choices = PROVIDER_CHOICES,                                                \
-			.help = "how to authenticate there; " PROVIDER_DEFAULT " when not given"},  \
+			.help = "API of the upstream; default " PROVIDER_DEFAULT},                  \
 		TEXT("strip", "PREFIX", "path prefix to remove from each request, e.g. /v1"),       \
 		HEADERS,                                                                            \
 		{.name = "ca-file",                                                                 \
