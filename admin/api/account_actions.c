@@ -1,11 +1,15 @@
 /*
- * relayadm accounts suspend, resume, reset. What the agent holds against an account is void as soon as
- * the account's epoch is another one.
+ * relayadm accounts suspend, resume, reset, refresh and check. A new epoch of an account voids what the
+ * agent holds against it.
  */
+#include "admin/api/deferred.h"
 #include "admin/api/handlers.h"
 #include "admin/store/account_state.h"
+#include "admin/store/names.h"
 #include "admin/store/notices.h"
 #include "admin/store/store.h"
+#include "admin/upkeep/probe.h"
+#include "admin/upkeep/refresh.h"
 #include "common/errtext.h"
 #include "common/num.h"
 
@@ -108,9 +112,9 @@ int accounts_reset(struct request *r)
 	return change_subject(r, raise_epoch);
 }
 
-/* --- all of high risk (P8) --- */
+/* --- all accounts of high risk --- */
 
-/* Those found, before any of them is changed. */
+/* The accounts are collected before any of them is changed. */
 struct risky {
 	uint32_t above;	     /* millionths */
 	struct buffer found; /* struct account_facts */
@@ -165,4 +169,123 @@ int accounts_suspend_risky(struct request *r)
 		error = suspend_risky(r, &found[i], all.above, items);
 	buffer_fini(&all.found);
 	return error;
+}
+
+/* --- refresh --- */
+
+/* The first reason that applies is reported; the last one applies to every account. */
+static int refuse_refresh(struct request *r, int64_t id)
+{
+	static const struct {
+		const char *condition;
+		const char *words;
+	} reasons[] = {
+		{"SELECT 1 FROM accounts WHERE id = ?1 AND source = 'watch'",
+			"its auth.json is watched: whoever owns the file refreshes it"},
+		{"SELECT 1 FROM accounts a WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM credentials c"
+		 " WHERE c.account_id = a.id AND c.field = 'refresh_token')",
+			"it has no refresh token"},
+		{"SELECT 1 FROM accounts WHERE id = ?1 AND needs_login <> ''",
+			"its refresh token is used up: it needs a login"},
+		{"SELECT 1", "its upstream has no token-url or no client-id to refresh with"},
+	};
+	int64_t found = 0;
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		int error = query_number(r, &found, reasons[i].condition, i < 3 ? "i" : "", id);
+		if (error && error != -ENOENT)
+			return error;
+		if (!error)
+			return errtext_set(&r->error, -EBUSY,
+				"account \"%s\" cannot be refreshed: %s", r->name,
+				reasons[i].words);
+	}
+	return -ENOENT;
+}
+
+struct waiting {
+	struct deferred *deferred;
+	char name[NAMES_SIZE];
+};
+
+static void on_refreshed(void *context, int error, const char *text)
+{
+	struct waiting *w = context;
+	json_object *o = deferred_answer(w->deferred);
+
+	answer_text(o, "name", w->name);
+	answer_text(o, "refresh", text);
+	deferred_finish(w->deferred, error, text);
+	free(w);
+}
+
+static int wait_for_outcome(struct request *r, int64_t id)
+{
+	struct waiting *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	snprintf(w->name, sizeof(w->name), "%s", r->name);
+	w->deferred = deferred_new(r);
+	if (!w->deferred) {
+		free(w);
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	}
+	if (refresh_wait(r->control->refresh, id, on_refreshed, w))
+		on_refreshed(w, -EPIPE, "too many wait for a refresh already");
+	return 0;
+}
+
+int accounts_refresh(struct request *r)
+{
+	const char *word;
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (error)
+		return error;
+	error = refresh_ask(r->control->refresh, id, &word, &r->error);
+	if (error)
+		return error == -ENOENT ? refuse_refresh(r, id) : error;
+	if (request_flag(r, "wait"))
+		return wait_for_outcome(r, id);
+	answer_text(r->answer, "name", r->name);
+	answer_text(r->answer, "refresh", word);
+	return 0;
+}
+
+/* --- check --- */
+
+static void on_checked(void *context, int error, const char *reason, const struct probe_told *told)
+{
+	struct deferred *d = context;
+
+	if (told) {
+		json_object *o = deferred_answer(d);
+		answer_text(o, "name", told->name);
+		json_object_object_add(o, "status",
+			told->status ? json_object_new_int((int32_t)told->status) : NULL);
+		answer_number(o, "took_ms", told->took_ms);
+		answer_text(o, "reason", told->reason);
+		answer_text(o, "class", told->result);
+		answer_text(o, "state", told->state);
+	}
+	deferred_finish(d, error, reason);
+}
+
+int accounts_check(struct request *r)
+{
+	struct errtext e = {""};
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_account, &id);
+
+	if (error)
+		return error;
+	struct deferred *d = deferred_new(r);
+	if (!d)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	error = probe_ask(r->control->probe, id, on_checked, d, &e);
+	if (error)
+		deferred_finish(d, error, e.text);
+	return 0;
 }
