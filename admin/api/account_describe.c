@@ -13,14 +13,14 @@ static void put_share(json_object *o, const char *field, uint64_t millionths)
 		(double)(millionths < ACCOUNT_SHARE_WHOLE ? millionths : ACCOUNT_SHARE_WHOLE) /
 		ACCOUNT_SHARE_WHOLE;
 
-	/* three digits are as exact as it is; json-c would write all seventeen */
+	/* the value is exact to three digits; json-c would write seventeen */
 	snprintf(text, sizeof(text), "%.3g", share);
 	json_object_object_add(o, field, json_object_new_double_s(share, text));
 }
 
 /*
- * The time at which the state ends by itself, and how many seconds that is from now. What the store says
- * has no end, whatever the standing beneath it.
+ * The time at which the state ends by itself, and the seconds until then. A state of the store has
+ * no such end, whatever the standing beneath it.
  */
 static void put_until(const struct account_facts *f, json_object *o)
 {

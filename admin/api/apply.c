@@ -78,7 +78,7 @@ static bool extra_type_is_right(const char *field, json_object *value)
 	return json_object_is_type(value, is_text ? json_type_string : json_type_boolean);
 }
 
-/* The fields that are no options are looked at here, the rest by the row. */
+/* Checks the fields that are not options; the row checks the rest. */
 static int check_fields(struct request *r, const struct document_kind *kind, json_object *item)
 {
 	json_object *rest = json_object_new_object();
@@ -118,7 +118,7 @@ static const char *item_name(struct request *r, json_object *item)
 	return NULL;
 }
 
-/* An account's upstream is for good; the other things can change all that they have. */
+/* An account keeps its upstream; everything else of a thing may change. */
 static int check_upstream(struct request *r, const struct document_kind *kind, json_object *before)
 {
 	const char *want = request_text(r, "upstream");

@@ -1,4 +1,4 @@
-/* `relayadm backup`: a consistent copy made beside the store, sent as bytes, and taken away again. */
+/* `relayadm backup`: makes a consistent copy beside the store, sends it, and deletes it. */
 #include "admin/api/handlers.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
@@ -17,7 +17,7 @@ int backup_make(struct request *r)
 	snprintf(name, sizeof(name), "backup-%d.tmp", (int)getpid());
 	if (config_state_path(&r->control->config, name, path, sizeof(path)))
 		return errtext_set(&r->error, -ENAMETOOLONG, "the path of the copy is too long");
-	unlink(path); /* of a process that was killed */
+	unlink(path); /* a copy that a killed process left */
 	int error = store_backup(r->control->store, path, &r->error);
 	if (error)
 		return error;

@@ -39,7 +39,7 @@ int bans_list(struct request *r)
 		"i", clock_wall_ms());
 }
 
-/* The body's network, written as the store has it. */
+/* The body's network, in the form of the store. */
 static int read_network(struct request *r, char out[CIDR_TEXT_SIZE])
 {
 	const char *text = request_text(r, "network");
@@ -109,7 +109,7 @@ int bans_add(struct request *r)
 		"t", network);
 }
 
-/* A ban of the agent's that has not been taken over yet is there to be lifted, too. */
+/* Also lifts a ban of the agent that has not been taken over yet. */
 int bans_del(struct request *r)
 {
 	struct store *s = r->control->store;

@@ -9,7 +9,7 @@ struct deferred {
 	unsigned status;
 	bool done;
 	bool released;
-	deferred_wake_fn *wake; /* NULL = nobody sleeps */
+	deferred_wake_fn *wake; /* NULL = nobody waits */
 	void *context;
 };
 

@@ -1,4 +1,4 @@
-/* The names of all that requests refer to by id. */
+/* The names of the things that requests refer to by id. */
 #ifndef RELAY_ADMIN_API_DIRECTORY_H
 #define RELAY_ADMIN_API_DIRECTORY_H
 
@@ -11,7 +11,7 @@ struct directory {
 /* `d` is zeroed; directory_fini() is due after a failure too. */
 int directory_load(struct directory *d, struct store *s, struct errtext *e);
 void directory_fini(struct directory *d);
-/* "#ID" when it is gone from the store, "" for id 0. */
+/* "#ID" when the store has it no longer, "" for id 0. */
 const char *directory_name(const struct names *n, uint32_t id, char out[NAMES_SIZE]);
 
 #endif

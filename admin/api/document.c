@@ -72,7 +72,7 @@ json_object *document_item(const struct document_kind *kind, json_object *shown)
 	{
 		if (!is_known(kind, field))
 			continue;
-		/* what can be null is a name that is not set */
+		/* null is a name that is not set */
 		json_object_object_add(
 			item, field, value ? json_object_get(value) : json_object_new_string(""));
 	}

@@ -26,7 +26,7 @@ extern const struct document_kind document_kinds[];
 
 /* An item of the document from what `show` answers: only what can be applied. */
 json_object *document_item(const struct document_kind *kind, json_object *shown);
-/* False for what is there from the start. */
+/* False for a built-in thing. */
 bool document_has(const struct document_kind *kind, const char *name);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define USERS_NAMED 5
 
-/* `e` and all that go out the same way, `o`; `x` gives `o` to an account. */
+/* `o` are the egresses with the address of `e`; `x` gives `o` to an account. */
 #define SAME_WAY                                                                                   \
 	" JOIN egresses o ON o.kind = e.kind AND o.address = e.address"                            \
 	" JOIN account_egresses x ON x.egress_id = o.id"                                           \

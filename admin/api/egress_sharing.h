@@ -8,9 +8,12 @@
 
 #include "admin/api/request.h"
 
-/* The body has given the account egresses: -EBUSY when one belongs to another account. */
+/* After the body gave the account egresses: -EBUSY when one belongs to another account. */
 int egress_sharing_check_account(struct request *r, int64_t account);
-/* The body has changed an egress: -EBUSY when several accounts use it and it is not shared any more. */
+/*
+ * After the body changed an egress: -EBUSY when several accounts use it and it is no longer
+ * shared.
+ */
 int egress_sharing_check_egress(struct request *r, int64_t egress);
 
 #endif

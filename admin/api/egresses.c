@@ -217,7 +217,10 @@ int egress_add(struct request *r)
 	return error ? error : noun_show(r, &noun_egress, name, r->answer);
 }
 
-/* Who sets an address, be it the same, has looked at it: the next check takes what it sees. */
+/*
+ * An operator who sets an address, even the same, accepts it: the next check takes the address it
+ * sees.
+ */
 static int accept_address(struct request *r, int64_t id)
 {
 	char subject[NOTICES_SUBJECT_SIZE];

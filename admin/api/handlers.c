@@ -1,4 +1,4 @@
-/* Which function serves which row. */
+/* The handler of each row. */
 #include "admin/api/handlers.h"
 
 static request_fn *const handlers[COMMAND_COUNT] = {

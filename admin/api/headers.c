@@ -58,7 +58,7 @@ static int check_account(struct request *r, struct row *row, void *context)
 		error = headerset_parse(row_text(row, "headers"), &own, &r->error);
 	if (!error)
 		error = headerset_merge(&all, &own, &r->error);
-	/* the provider's account id takes a place too; its value is bounded by its credential field */
+	/* the provider's account id takes a place too; the credential field bounds its value */
 	if (!error && account_header && row_flag(row, "has_account_id"))
 		error = headerset_put(&all, slice_from_str(account_header),
 			SLICE_LITERAL("00000000-0000-0000-0000-000000000000"), &r->error);

@@ -9,8 +9,8 @@ void headers_describe(json_object *o, const char *field, struct slice stored);
 /* Runs `update` (?1 text, ?2 id) with the body's `headers`, if it has any. 0 or -EINVAL. */
 int headers_update(struct request *r, const char *update, int64_t id);
 /*
- * Checks what every account of an upstream sends altogether; to be called after a change of either
- * side. 0, or -EINVAL naming the account.
+ * Checks all headers that each account of an upstream sends. To be called after a change of the
+ * upstream or of an account. 0, or -EINVAL with the account's name.
  */
 int headers_check(struct request *r, int64_t upstream_id);
 

@@ -18,7 +18,7 @@ static int update_path(struct request *r, const char *field, const char *sql, in
 		return 0;
 	if (*path != '/')
 		return errtext_set(&r->error, -EINVAL, "%s: an absolute path is needed", field);
-	/* HAProxy would refuse its whole configuration for it, again with every change */
+	/* without the file HAProxy refuses its whole configuration, with every change again */
 	if (access(path, R_OK) < 0)
 		return errtext_set(&r->error, -EINVAL, "%s: %s: %s", field, path, strerror(errno));
 	return query_run(r, sql, "ti", path, id);
@@ -45,7 +45,7 @@ int node_egress_update(struct request *r, int64_t id)
 {
 	int error = 0;
 
-	/* what was a node leaves its files behind */
+	/* an egress that is no node any more has no certificate files */
 	if (request_has(r, "source") || request_has(r, "socks4"))
 		error = query_run(r,
 			"UPDATE egresses SET node_cert = '', node_ca = '' WHERE id = ?1", "i", id);

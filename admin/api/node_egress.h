@@ -1,19 +1,22 @@
 /*
- * What is particular to an egress of kind `node` (haproxy/egress-node.cfg): the files by which HAProxy
- * and the node know each other, and that the node learns where to go from the SNI alone.
+ * The particulars of an egress of kind `node` (haproxy/egress-node.cfg): the certificate files of
+ * HAProxy and the node, and the rule that a node learns the destination from the SNI alone.
  */
 #ifndef RELAY_ADMIN_API_NODE_EGRESS_H
 #define RELAY_ADMIN_API_NODE_EGRESS_H
 
 #include "admin/api/request.h"
 
-/* Takes `cert` and `ca` of the body, after kind and address: a node needs both, nothing else has any. */
+/*
+ * Takes `cert` and `ca` of the body, after kind and address: a node needs both, other kinds have
+ * none.
+ */
 int node_egress_update(struct request *r, int64_t id);
 /* Adds `cert` and `ca`. */
 void node_egress_describe(struct slice kind, struct slice cert, struct slice ca, json_object *o);
 /*
- * To be asked at the end of a change: -EINVAL when an account would send through a node what the node
- * could read, or could not place: an upstream that is not https, or has no name.
+ * Called at the end of a change: -EINVAL when an account would use a node for an upstream that is
+ * not https (the node could read it) or has no host name (the node could not place it).
  */
 int node_egress_check(struct request *r);
 

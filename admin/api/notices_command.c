@@ -1,4 +1,4 @@
-/* relayadm notices, and what status shows of them; the notices themselves are notices.h. */
+/* relayadm notices, and the notices of status; notices.h keeps them. */
 #include "admin/store/notices.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#define SHOWN 10 /* on the screen of status */
+#define SHOWN 10 /* in status */
 #define COLUMNS                                                                                    \
 	"SELECT id, kind, subject, message, count, created_ms, last_ms, acked_ms FROM notices"
 

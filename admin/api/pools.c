@@ -129,7 +129,7 @@ int pool_update(struct request *r, int64_t id)
 	return error;
 }
 
-/* What is replaced begins with the defaults again. */
+/* A pool that is replaced starts with the defaults again. */
 static int reset_pool(struct request *r, int64_t id)
 {
 	return query_run(r,
@@ -160,7 +160,7 @@ int pools_show(struct request *r)
 	return noun_show(r, &noun_pool, r->name, r->answer);
 }
 
-/* Dead keys may forget their pool; live ones hold it. */
+/* A live key holds its pool; a dead key loses it. */
 static int release_keys(struct request *r, int64_t id)
 {
 	int64_t live = 0;

@@ -17,7 +17,7 @@ static void bound(struct board_why *w)
 struct search {
 	struct board_why *last;
 	bool found;
-	int64_t wait_began; /* 0 = it did not wait */
+	int64_t wait_began; /* 0 = the request did not wait */
 	int64_t wait_ended;
 	enum refusal waited_for;
 };

@@ -1,4 +1,4 @@
-/* Decisions with their reasons, as the board's ring keeps the last of them, joined by request id. */
+/* The last decisions with their reasons, from the board's ring, joined by request id. */
 #ifndef RELAY_ADMIN_API_REASONS_H
 #define RELAY_ADMIN_API_REASONS_H
 
@@ -10,7 +10,7 @@
 struct reasons {
 	struct board_why last;	 /* the newest decision of the request; counts are within bounds */
 	int64_t waited_ms;	 /* -1 = it did not wait; so far, when it waits still */
-	enum refusal waited_for; /* what it met first */
+	enum refusal waited_for; /* the limit it met first */
 };
 
 /* False when the ring has nothing of this id. */

@@ -31,7 +31,7 @@ struct list {
 	size_t count, max;
 };
 
-/* From the newest back to what the store has, or the ring has overwritten. */
+/* From the newest back to the rows that the store has or the ring has overwritten. */
 static void read_ring(struct list *l, const struct board *b, uint64_t taken, uint32_t tenant)
 {
 	uint64_t n = atomic_load_explicit(&b->written, memory_order_acquire);
@@ -54,7 +54,7 @@ static void add_row(void *context, const struct board_request *row)
 		l->rows[l->count++].request = *row;
 }
 
-/* What waits to be saved is newer than all that is saved. */
+/* Rows that wait to be stored are newer than all stored rows. */
 static int read_rows(struct list *l, struct control *c, uint32_t tenant, struct errtext *e)
 {
 	uint64_t taken;

@@ -1,6 +1,6 @@
 /*
- * The last requests with the store's names: those that still wait in the board's ring, then those that
- * the store has.
+ * The last requests, with names: first the rows that still wait in the board's ring, then the rows
+ * of the store.
  */
 #ifndef RELAY_ADMIN_API_RECENT_H
 #define RELAY_ADMIN_API_RECENT_H
@@ -18,7 +18,7 @@ struct control;
 
 struct recent_row {
 	struct board_request request;
-	char tenant[NAMES_SIZE]; /* "#ID" when it is gone from the store, "" when there was none */
+	char tenant[NAMES_SIZE]; /* "#ID" when the store has it no longer, "" when there was none */
 	char account[NAMES_SIZE];
 	char egress[NAMES_SIZE];
 	char upstream[NAMES_SIZE];

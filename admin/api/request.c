@@ -81,7 +81,7 @@ static unsigned fail(struct request *r, int error)
 	return row->status;
 }
 
-/* What was done, by whom, to what; never with what values. */
+/* Logs the action, the user and the target; never the values. */
 static void log_change(const struct request *r)
 {
 	const char *field = r->command->arguments[0].field;
@@ -110,7 +110,7 @@ static void on_published(void *context, const struct change_outcome *outcome)
 	deferred_finish(d, outcome->error, outcome->reason.text);
 }
 
-/* Only commands that can defer a reload can need one. */
+/* Only commands with --no-reload can need a reload. */
 static bool haproxy_may_care(const struct command *c)
 {
 	return command_option_find(c, SLICE_LITERAL("no-reload")) != NULL;

@@ -1,9 +1,9 @@
 /*
- * One call of the admin API, as its handler sees it: the row that was matched, a body that has passed
- * the row's check, and a place for the answer. Handlers return 0 or a negative errno code with a
- * text in `error`; the code becomes the status: -EINVAL 400, -ENOENT 404, -EEXIST and -EBUSY 409,
- * others 500 or 503. A handler of a row that `changes` runs inside a transaction of the store, which
- * is committed and published after it, or rolled back.
+ * One call of the admin API for its handler: the row that was matched, a body that has passed the
+ * row's check, and the answer. Handlers return 0 or a negative errno code with a text in `error`;
+ * the code becomes the status: -EINVAL 400, -ENOENT 404, -EEXIST and -EBUSY 409, others 500 or
+ * 503. A handler of a row that `changes` runs inside a transaction of the store. After it, the
+ * transaction is committed and published, or rolled back.
  */
 #ifndef RELAY_ADMIN_API_REQUEST_H
 #define RELAY_ADMIN_API_REQUEST_H
@@ -19,7 +19,7 @@ struct deferred;
 struct request {
 	struct control *control;
 	const struct command *command;
-	const char *name;	   /* what stands for {} in the path; NULL = nothing */
+	const char *name;	   /* the text in the place of {} in the path; NULL = none */
 	json_object *body;	   /* an object, never NULL */
 	struct slice document;	   /* of a COMMAND_DOCUMENT argument, not parsed yet */
 	json_object *answer;	   /* an object, never NULL; the handler fills it */
@@ -34,14 +34,17 @@ typedef int request_fn(struct request *r);
 
 /* The handler of a row. */
 request_fn *request_handler(enum command_id id);
-/* Runs it: transaction, publication, log line. Returns the HTTP status; `answer` holds the error then. */
+/*
+ * Runs the handler: transaction, publication, log line. Returns the HTTP status; `answer` may hold
+ * an error.
+ */
 unsigned request_run(struct request *r);
-/* What a handler's result is as a status; an error's answer is put in place. */
+/* The HTTP status of a handler's result; puts an error into `answer`. */
 unsigned request_status(struct request *r, int error);
 /* Fills `answer` with an error in the form of the API and returns `status`. */
 unsigned request_refuse(struct request *r, unsigned status, const char *message);
 
-/* Body fields; the row's check has seen to the types. NULL, `otherwise` or false when absent. */
+/* Body fields, whose types the row's check has checked. NULL, `otherwise` or false when absent. */
 bool request_has(const struct request *r, const char *field);
 const char *request_text(const struct request *r, const char *field);
 int64_t request_number(const struct request *r, const char *field, int64_t otherwise);

@@ -18,7 +18,7 @@
 
 #define LAST_DEFAULT 100
 
-/* HAProxy's two letters in words; what is rare keeps its letters. */
+/* HAProxy's two letters in words; rare ones stay letters. */
 static const char *ended_word(const char *termination)
 {
 	static const struct {
@@ -69,7 +69,7 @@ static void put_end(const struct recent_row *row, json_object *o)
 	answer_number(o, "ttfb_ms", q->ttfb_ms);
 	answer_number(o, "duration_ms", q->duration_ms);
 	answer_number(o, "retries", q->retries);
-	/* what the relay answers by itself (health) ends like a refusal, but is none */
+	/* an answer of the relay itself (health) ends like a refusal, but is none */
 	bool answered = q->status < 400 && !*row->account;
 	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
 	answer_text(o, "termination", letters);
@@ -198,7 +198,7 @@ static void put_decision(const struct why *y, json_object *o)
 	const struct reasons *s = &y->reasons;
 
 	answer_text(o, "action", action_name(s->last.action));
-	/* what went wrong after the decision stands in the finished request */
+	/* the finished request has the failures after the decision */
 	if (s->last.refusal != REFUSAL_NONE || !y->finished)
 		answer_refusal(o, "code", (enum refusal)s->last.refusal);
 	answer_flag(o, "shadow", s->last.shadow);
@@ -210,7 +210,7 @@ static void put_decision(const struct why *y, json_object *o)
 	put_candidates(y, o);
 }
 
-/* What the decision says counts; the finished request fills in what it does not have. */
+/* The decision's values come first; the finished request fills the gaps. */
 static void put_head(const struct why *y, json_object *o)
 {
 	const struct board_request *q = &y->row.request;

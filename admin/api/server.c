@@ -11,7 +11,9 @@
 
 #define HEAD_MAX ((size_t)32 << 10) /* libmicrohttpd's own memory of one connection */
 
-/* One daemon of libmicrohttpd on control's loop: its epoll descriptor is watched, its timer kept. */
+/*
+ * One daemon of libmicrohttpd on control's loop, which watches its epoll descriptor and its timer.
+ */
 struct listener {
 	struct server *server;
 	struct MHD_Daemon *daemon; /* NULL = not served */
@@ -104,7 +106,7 @@ static enum MHD_Result sleep_until_done(
 
 /* --- exchanges --- */
 
-/* The answer's bytes become libmicrohttpd's. */
+/* libmicrohttpd owns the answer's bytes from now on. */
 static enum MHD_Result respond(struct MHD_Connection *connection, struct exchange_answer *a)
 {
 	size_t n = a->body.len;
@@ -125,7 +127,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct exchang
 	return result;
 }
 
-/* First the head, then the body in pieces, then once with nothing more to come. */
+/* Called for the head, then for each piece of the body, then once more at the end. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
 	const char *path, const char *method, const char *version, const char *data, size_t *size,
 	void **ret_exchange)

@@ -1,9 +1,8 @@
 /*
  * The HTTP side of control: the admin API on its Unix socket, /metrics and /healthz on another
- * listener, both by libmicrohttpd on control's own loop. Requests are served one after the other.
- *
- * Who may use the admin socket: root, the daemon's own user, and whoever the socket file's mode lets
- * in. The peer's uid is logged with every change.
+ * listener, both by libmicrohttpd on control's loop. Handlers run one after the other. Root, the
+ * daemon's user, and every user that the mode of the socket file admits may use the admin socket.
+ * The peer's uid is logged with every change.
  */
 #ifndef RELAY_ADMIN_API_SERVER_H
 #define RELAY_ADMIN_API_SERVER_H
@@ -11,7 +10,7 @@
 #include "common/errtext.h"
 
 #define SERVER_CONNECTIONS_MAX 128
-#define SERVER_IDLE_S 30 /* a connection without a byte for so long is closed */
+#define SERVER_IDLE_S 30 /* an idle connection is closed after this time */
 
 struct control;
 struct server;

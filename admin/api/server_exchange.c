@@ -57,7 +57,7 @@ static bool peer_uid(struct MHD_Connection *connection, uid_t *ret)
 	return true;
 }
 
-/* The socket file's mode let the peer in; on this socket there is no lesser authority. */
+/* The mode of the socket file admitted the peer; this socket has no lesser authority. */
 static enum command_authority peer_authority(void)
 {
 	return AUTHORITY_ADMIN;

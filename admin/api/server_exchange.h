@@ -1,4 +1,7 @@
-/* One HTTP exchange of the admin API: body taken in, request matched and run, answer put together. */
+/*
+ * One HTTP exchange of the admin API: takes the body, matches and runs the request, builds the
+ * answer.
+ */
 #ifndef RELAY_ADMIN_API_SERVER_EXCHANGE_H
 #define RELAY_ADMIN_API_SERVER_EXCHANGE_H
 
@@ -21,12 +24,12 @@ struct exchange_answer {
 
 struct exchange *exchange_new(void);
 void exchange_free(struct exchange *x);
-/* What is too much is dropped, and answered with 413 in the end. */
+/* Drops bytes beyond the limit; the answer is 413 then. */
 void exchange_take(struct exchange *x, const char *data, size_t n);
 
 /*
- * The whole request has come. The caller owns the buffers of `ret`. When `x` is deferred afterwards,
- * `ret` is nothing yet.
+ * For a request that is complete. The caller owns the buffers of `ret`. When `x` is deferred
+ * afterwards, `ret` is empty.
  */
 void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connection *connection,
 	const char *method, const char *path, struct exchange_answer *ret);

@@ -1,4 +1,4 @@
-/* `relayadm status`: all that an operator looks at first, on one screen. */
+/* `relayadm status`: the state of the node on one screen. */
 #include "admin/api/handlers.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/store/history.h"
@@ -84,7 +84,10 @@ static void put_agent(struct request *r)
 	json_object_object_add(r->answer, "snapshot", o);
 }
 
-/* Since when it should have been read: a control process that has just started has not read it yet. */
+/*
+ * A control process that has just started has not read the gauge yet, so its start counts as a
+ * reading.
+ */
 static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read_ms)
 {
 	int64_t started_ms = r->control->started_ms;
@@ -115,7 +118,7 @@ static void put_haproxy(struct request *r)
 	answer_flag(o, "reachable", state.answers);
 	answer_text(o, "version", state.answers ? state.status.version : NULL);
 	answer_text(o, "last_error", *state.error ? state.error : NULL);
-	/* how old its word on what is in progress is; null = none was ever read */
+	/* the age of HAProxy's number of requests in progress; null = never read */
 	int64_t read_ms = (int64_t)board_get(&r->control->board->counters[BOARD_GAUGE_READ_MS]);
 	if (read_ms)
 		answer_number(o, "gauge_age_s", (clock_wall_ms() - read_ms) / 1000);

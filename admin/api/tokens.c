@@ -1,4 +1,4 @@
-/* Relay keys: made here, shown once, kept as a keyed hash. */
+/* Relay keys: generated here, shown once, stored as a keyed hash. */
 #include "admin/api/handlers.h"
 #include "admin/api/usage.h"
 #include "admin/store/secrets.h"
@@ -361,7 +361,7 @@ int tokens_revoke(struct request *r)
 	return error;
 }
 
-/* The old key ends after the grace, or at once, and never later than it would have. */
+/* The old key ends at once or after the grace, and never later than its expiry. */
 static int retire_key(struct request *r, const struct found_key *k, int64_t now)
 {
 	int64_t grace = (int64_t)request_duration(r, "grace", 0);

@@ -31,7 +31,7 @@ static bool is_same(const struct statefile_usage *a, const struct statefile_usag
 		memcmp(a->windows, b->windows, sizeof(a->windows)) == 0;
 }
 
-/* A copy that was the same twice is not from the middle of a change; READS bounds the tries. */
+/* Two equal copies in a row were not taken in the middle of a change; READS bounds the tries. */
 static void copy_row(const struct statefile_usage *row, struct statefile_usage *ret)
 {
 	struct statefile_usage again;
@@ -46,7 +46,7 @@ static void copy_row(const struct statefile_usage *row, struct statefile_usage *
 	}
 }
 
-/* Also false when the row was given to another between the look and the copy. */
+/* Also false when the row changed its subject during the copy. */
 static bool take_row(
 	const struct statefile_usage *row, enum usage_kind kind, struct statefile_usage *ret)
 {

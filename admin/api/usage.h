@@ -1,6 +1,6 @@
 /*
- * Usage as the agent counts it: read from the mapped state file, whose rows are the truth. Nothing is
- * sent for it; a row that changes while it is read shows a value of just before or just after.
+ * Usage as the agent counts it, read from the rows of the mapped state file. A row that changes
+ * during the reading shows its value before or after the change.
  */
 #ifndef RELAY_ADMIN_API_USAGE_H
 #define RELAY_ADMIN_API_USAGE_H
@@ -15,7 +15,7 @@
 struct control;
 struct request;
 
-/* Maps the state file for as long as control runs; without one (tests) everything reads as unused. */
+/* Maps the state file until usage_close(); without one (tests) everything reads as unused. */
 int usage_open(struct control *c, struct errtext *e);
 void usage_close(struct control *c);
 
@@ -26,11 +26,11 @@ bool usage_read(
 uint32_t usage_slots(const struct control *c, enum usage_kind kind, uint32_t id);
 
 /*
- * Adds `in_use` and `usage`, one object for each limited window, and for day and month always but for
- * accounts. The limits are those that stand in `o` already (rps, rpm, rph, daily, monthly).
+ * Adds `in_use` and `usage`: one object for each limited window, and, except for accounts, always
+ * for day and month. The limits are the fields of `o` (rps, rpm, rph, daily, monthly).
  */
 void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, json_object *o);
-/* Adds `quota`: tenants whose day or month stands at 80 % or more. */
+/* Adds `quota`: tenants that have used 80 % or more of their day or month. */
 int usage_describe_quotas(struct request *r, json_object *o);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Assembles a snapshot from the store: tenants, pools, accounts with their tokens in clear, backends
- * and header slots of every generation. Whatever is malformed or incomplete about an account makes
- * that account unusable; it never makes it less strict.
+ * Assembles a snapshot from the store: tenants, pools, accounts with their tokens in clear,
+ * backends and header slots of every generation. A malformed or incomplete account becomes
+ * unusable; it never becomes less strict.
  */
 #ifndef RELAY_ADMIN_PUBLISH_ASSEMBLE_H
 #define RELAY_ADMIN_PUBLISH_ASSEMBLE_H

@@ -80,7 +80,7 @@ static void add_header(struct assemble *a, const struct headerset_row *h)
 {
 	const struct assemble_slot *slot = find_slot(a, h->name);
 	char variable[SEAM_HEADER_VAR_SIZE];
-	/* a slot that was never rendered is known to no generation: the account waits for it */
+	/* no generation knows a slot that was never rendered: the account waits for it */
 	struct snapshot_header row = {
 		.first_gen = slot ? slot->first_gen : UINT64_MAX,
 		.last_gen = slot ? slot->last_gen : UINT64_MAX,
@@ -92,7 +92,7 @@ static void add_header(struct assemble *a, const struct headerset_row *h)
 	snapshot_builder_add(a->builder, SNAPSHOT_HEADER, &row);
 }
 
-/* The provider's own id of the account, in the header the provider wants it in. */
+/* The provider's id of the account, in the header that the provider expects. */
 static int put_account_id(struct assemble *a, int64_t account, const struct provider *p,
 	struct headerset *h, struct errtext *e)
 {

@@ -1,9 +1,8 @@
 /*
- * Generations: which backends and header slots each rendered configuration has known. The store keeps
- * a row for each, from first_gen to last_gen; only rows of the newest generation are open.
- *
- * A backend's id is bound to everything that is rendered for its upstream and egress: what changes
- * gets a new id, and an old HAProxy process keeps finding the old one.
+ * Generations: the backends and header slots that each rendered configuration knows. The store has
+ * a row for each, from first_gen to last_gen; rows of the newest generation are open. A backend's
+ * id is bound to everything that is rendered for its upstream and egress: a change gets a new id,
+ * and an old HAProxy process still finds the old one.
  */
 #ifndef RELAY_ADMIN_PUBLISH_GENERATION_H
 #define RELAY_ADMIN_PUBLISH_GENERATION_H

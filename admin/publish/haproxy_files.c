@@ -52,7 +52,7 @@ static int write_all(int fd, struct slice s)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Written whole beside its place, then renamed: HAProxy never reads half a file. */
+/* Writes the whole file under another name, then renames it: HAProxy never reads half a file. */
 static int write_file(
 	const char *dir, const char *name, struct slice text, mode_t mode, struct errtext *e)
 {

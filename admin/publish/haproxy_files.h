@@ -20,11 +20,11 @@ struct haproxy_texts {
 void haproxy_texts_fini(struct haproxy_texts *t);
 int haproxy_texts_render(struct haproxy_texts *t, const struct render_model *m, struct errtext *e);
 
-/* The CA files that the model names; what is there already stays. */
+/* Writes the CA files that the model names; existing files stay unchanged. */
 int haproxy_files_write_ca(const struct haproxy_model *m, struct errtext *e);
 /*
- * Lets HAProxy check the configuration in a temporary directory below the model's output directory.
- * 0, or -EINVAL with HAProxy's own words; nothing is left behind.
+ * Lets HAProxy check the configuration in a temporary directory below the model's output
+ * directory, which is removed again. 0, or -EINVAL with HAProxy's message.
  */
 int haproxy_files_check(const struct haproxy_model *m, const char *binary, struct errtext *e);
 /* Puts both files in place, durably. */

@@ -35,7 +35,7 @@ static const char *keep(struct haproxy_model *m, struct slice s)
 	return NULL;
 }
 
-/* Our own group: HAProxy gives its runtime socket to it, so that control may use it. */
+/* The relay's group: HAProxy gives its runtime socket to it, so that control may use it. */
 static const char *own_group(struct haproxy_model *m)
 {
 	const struct group *group = getgrgid(getegid());

@@ -20,16 +20,16 @@
 #define SETTING_LOADED "haproxy.loaded"	  /* the generation that HAProxy was seen to have */
 #define RELOAD_MS 10000
 #define STATUS_MS 500
-#define PROBE_MS 500 /* a HAProxy that hangs must not hold up what it need not know */
+#define PROBE_MS 500 /* a HAProxy that hangs must not delay a change for long */
 
 struct haproxy_sync {
 	struct control *control;
 	struct json_object *options; /* NULL = never rendered */
 	struct haproxy_texts texts;  /* of the newest generation, when `unwritten` */
 	bool unwritten;
-	bool failed;	    /* the last attempt to render: the store has what the files lack */
+	bool failed;	    /* the last rendering failed: the files lack changes of the store */
 	bool pending;	    /* HAProxy has not loaded the newest generation yet */
-	bool deferred;	    /* by --no-reload: no retry by ourselves */
+	bool deferred;	    /* by --no-reload: the timer does not reload */
 	int64_t written_ms; /* when the files were put in place */
 	struct errtext error;
 };
@@ -70,7 +70,7 @@ static void note_error(struct haproxy_sync *h, const struct errtext *e)
 	h->error = *e;
 }
 
-/* --- what was kept --- */
+/* --- state from before --- */
 
 static void load_written(struct haproxy_sync *h)
 {
@@ -166,7 +166,7 @@ static bool hash_is_kept(struct haproxy_sync *h)
 	return same;
 }
 
-/* Renders what the store has under the number it has already. */
+/* Renders the store's state under the current generation number. */
 static int render_as(
 	struct haproxy_sync *h, struct json_object *options, uint64_t gen, struct errtext *e)
 {
@@ -187,7 +187,7 @@ static const char *binary_of(const struct haproxy_sync *h, struct json_object *o
 	return *given ? given : h->control->config.haproxy_binary.s;
 }
 
-/* Renders as a new generation, with HAProxy's consent, and keeps that in the store. */
+/* Renders a new generation, lets HAProxy check it, and stores its number. */
 static int render_next(
 	struct haproxy_sync *h, struct json_object *options, uint64_t gen, struct errtext *e)
 {
@@ -399,7 +399,7 @@ static int check_options(struct json_object *options, struct errtext *e)
 	return 0;
 }
 
-/* The configured directory stands in for one that is not given. */
+/* The configured directory is the default for `out`. */
 static struct json_object *copy_options(const struct haproxy_sync *h, struct json_object *options)
 {
 	struct json_object *copy = NULL;

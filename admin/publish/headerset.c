@@ -7,7 +7,7 @@
 #define JSON_MAX (64 << 10)
 #define JSON_DEPTH 2
 
-/* Set by the relay itself, or by HAProxy for the connection. */
+/* Headers that the relay sets, or HAProxy for the connection. */
 static const char *const reserved[] = {"host", "content-length", "transfer-encoding", "connection",
 	"keep-alive", "http2-settings", "te", "trailer", "upgrade", "expect", "proxy-authorization",
 	"proxy-connection", "authorization", "x-api-key", "x-request-id", "traceparent"};

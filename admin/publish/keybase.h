@@ -1,6 +1,6 @@
 /*
- * The relay keys as the agent looks them up: a base of all keys in sealed memory, built seldom, and a
- * log of those that were made or changed since, which travels with every snapshot.
+ * The relay keys in the form that the agent searches: a base of all keys in sealed memory, which
+ * is built seldom, and a log of the keys that changed since, which is part of every snapshot.
  */
 #ifndef RELAY_ADMIN_PUBLISH_KEYBASE_H
 #define RELAY_ADMIN_PUBLISH_KEYBASE_H

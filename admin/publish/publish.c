@@ -89,7 +89,10 @@ const char *publish_refusal(const struct publish *p, uint64_t version)
 
 /* --- building --- */
 
-/* Appends the log of keys; a base that is missing, stale or too far behind is built anew first. */
+/*
+ * Appends the log of keys; builds a new base first when the base is missing, stale or too far
+ * behind.
+ */
 static int build_keys(struct publish *p, struct buffer *log, struct errtext *e)
 {
 	struct store *s = p->control->store;

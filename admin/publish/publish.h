@@ -20,7 +20,7 @@ struct publish;
 struct publish *publish_new(struct control *c);
 void publish_free(struct publish *p);
 
-/* Builds the snapshot of the store's present state and keeps it as the one to be sent. */
+/* Builds the snapshot of the store's present state; publish_send() sends it. */
 int publish_build(struct publish *p, struct errtext *e);
 /* Sends what was built unless the agent has been sent it already; to be called after a new peer, too. */
 void publish_send(struct publish *p);

@@ -40,7 +40,7 @@ static int copy_name(struct slice name, struct url *u, struct errtext *e)
 	return 0;
 }
 
-/* `[...]`; what follows the bracket stays in `rest`. */
+/* `[...]`; the text after the bracket stays in `rest`. */
 static int parse_ip6(struct slice *rest, struct url *u, struct errtext *e)
 {
 	const char *end = memchr(rest->p, ']', rest->n);

@@ -14,7 +14,7 @@ struct url {
 	bool tls;
 	uint16_t port;
 	char host[URL_HOST_MAX + 1];	     /* lower case; an IPv6 address without brackets */
-	char host_header[URL_HOST_MAX + 16]; /* as the Host header wants it */
+	char host_header[URL_HOST_MAX + 16]; /* in the form of the Host header */
 	char prefix[SEAM_PREFIX_MAX + 1];    /* empty, or starts with '/' and has none at its end */
 };
 

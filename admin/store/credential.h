@@ -1,6 +1,6 @@
 /*
- * The credentials of an account, sealed. No other code writes them. Every write raises the field's
- * generation, which is part of what the seal is bound to: an old row put back does not open.
+ * The sealed credentials of an account. No other code writes them. Every write raises the field's
+ * generation, and the seal is bound to the generation: an old row that is put back does not open.
  */
 #ifndef RELAY_ADMIN_STORE_CREDENTIAL_H
 #define RELAY_ADMIN_STORE_CREDENTIAL_H
@@ -28,8 +28,8 @@ struct credential {
 const char *credential_field_name(enum credential_field f);
 
 /*
- * 0; -EINVAL: empty, or with characters that cannot stand in a header; -EFBIG: longer than the
- * field's bound. The caller holds the transaction and raises the store's version.
+ * 0; -EINVAL: empty, or a character that no header may have; -EFBIG: longer than the field's
+ * bound. The caller holds the transaction and raises the store's version.
  */
 int credential_check(enum credential_field f, struct slice value, struct errtext *e);
 int credential_put(struct store *s, const struct vault *v, int64_t account, enum credential_field f,

@@ -14,9 +14,9 @@
 #define PRUNE_MAX 4000	 /* rows deleted in one step */
 #define PRUNE_CHUNK 100	 /* of them in one statement */
 #define CLOCK_ROWS 32	 /* rows between two looks at the clock */
-#define FEW 256		 /* so many waiting rows are not worth a sync of the disk at once */
-#define IDLE_NS (1000 * MS)   /* longest wait of few rows */
-#define FAILED_NS (5000 * MS) /* a store that fails is left alone so long */
+#define FEW 256		 /* fewer waiting rows than this do not cause a disk sync at once */
+#define IDLE_NS (1000 * MS)   /* the longest wait of few rows */
+#define FAILED_NS (5000 * MS) /* the pause after a failure of the store */
 #define FLUSH_NS (2000 * MS)
 
 /* --- moving --- */
@@ -228,7 +228,7 @@ static void set_failed(struct history *h, bool failed, const struct errtext *e)
 	h->failed = failed;
 }
 
-/* Few rows wait for company, so that an idle node does not sync its disk all the time. */
+/* A few rows wait for more, so that an idle node does not sync its disk all the time. */
 static bool may_wait(struct history *h)
 {
 	struct move m;

@@ -1,7 +1,7 @@
 /*
- * Request metadata in the store (O4): what the agent has put in the board's ring is moved there, row
- * by row, in transactions of bounded length, and what is older or more than configured is deleted the
- * same way, so that no command waits long for either.
+ * Request metadata in the store. The agent writes finished requests to the board's ring; control
+ * moves them to the store and deletes rows that are too old or too many. Both happen in
+ * transactions of bounded length, so that no command waits long.
  */
 #ifndef RELAY_ADMIN_STORE_HISTORY_H
 #define RELAY_ADMIN_STORE_HISTORY_H
@@ -20,9 +20,9 @@ struct history {
 	struct store *store;
 	const struct board *board;
 	const struct config *config;
-	uint64_t unsaved; /* the ring had overwritten them; since this control process started */
-	int64_t next_ns;  /* when a step is due for little or after a failure; monotonic */
-	bool failed;	  /* the last step; told once */
+	uint64_t unsaved; /* requests that the ring overwrote too early, since control started */
+	int64_t next_ns; /* when the next step for a few rows or after a failure is due; monotonic */
+	bool failed;	 /* the last step failed; logged once */
 };
 
 /*
@@ -32,7 +32,7 @@ struct history {
 int history_step(struct history *h, bool *ret_more, struct errtext *e);
 /* For a timer: a step when one is due. Errors are logged. Returns whether more is waiting. */
 bool history_poll(struct history *h);
-/* At the end: moves what the ring has, for two seconds at most. */
+/* At the end of control: moves the rows of the ring, for two seconds at most. */
 void history_flush(struct history *h);
 
 /* The number in the ring of the first request that the store does not have. */

@@ -57,7 +57,7 @@ int keyfile_read(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct errt
 	if (!error) {
 		error = buffer_read_fd(&text, fd, TEXT_MAX);
 		if (error == -EFBIG)
-			error = 0; /* parse() says it better */
+			error = 0; /* parse() gives the better error */
 		if (error)
 			errtext_set(e, error, "key file %s: %s", path, strerror(-error));
 	}
@@ -93,7 +93,7 @@ static int write_durably(int fd, struct slice text)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Linked under its name only when it is whole: a crash leaves no half a key there. */
+/* The file gets its name when it is complete: a crash leaves no half a key. */
 static int store_text(const char *path, struct slice text)
 {
 	char temporary[PATH_MAX];

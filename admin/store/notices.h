@@ -1,8 +1,8 @@
 /*
- * Notices (A5): what an operator has to know and may have to act on. One that is open is unique by kind
- * and subject, so that a cause that goes on is one notice with a count; it ends when somebody
- * acknowledges it or its cause is gone. Kinds are words of this program, never of outside: they label
- * a metric. Subjects name what it is about: `account/NAME`, `egress/NAME`.
+ * Notices: facts that an operator has to know and may have to act on. An open notice is unique by
+ * kind and subject, so a cause that goes on is one notice with a count. A notice ends when an
+ * operator acknowledges it or when its cause is gone. Kinds come from this program alone, because
+ * they label a metric. The subject names the thing: `account/NAME`, `egress/NAME`.
  */
 #ifndef RELAY_ADMIN_STORE_NOTICES_H
 #define RELAY_ADMIN_STORE_NOTICES_H
@@ -25,12 +25,12 @@
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
 
 /*
- * Opens a notice and logs it, or counts it on the one that is open. Inside or outside of a transaction;
- * the line in the log stays when the transaction is rolled back. 0 or negative.
+ * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a
+ * transaction; the log line remains when the transaction is rolled back. 0 or negative.
  */
 int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
 	struct errtext *e);
-/* Acknowledges the open one, because its cause is gone; `kind` NULL: all of that subject. */
+/* Acknowledges the open notice, because its cause is gone; `kind` NULL: all of that subject. */
 int notices_resolve(struct store *s, const char *kind, const char *subject, struct errtext *e);
 
 /* "account/NAME" into `out` of NOTICES_SUBJECT_SIZE; returns `out`. */
@@ -38,7 +38,7 @@ const char *notices_subject(const char *what, const char *name, char *out);
 
 int notices_count_open(struct store *s, int64_t *ret, struct errtext *e);
 
-/* Called for each kind with how many were ever opened, in order of kinds. */
+/* Called for each kind, in order of kinds, with the number of notices ever opened. */
 typedef void notices_total_fn(void *context, const char *kind, int64_t opened);
 int notices_each_total(struct store *s, notices_total_fn *fn, void *context, struct errtext *e);
 

@@ -107,9 +107,9 @@ static const char requests[] =
 	"CREATE INDEX requests_by_time ON requests (started_ms);";
 
 /*
- * `epoch` rises when the operator clears what the agent holds against an account or an egress.
- * `refreshes` is the journal of token refreshes (refresh.h): a row stands from the durable intent to
- * the commit, `reply` holds the raw answer, sealed, before anything of it is parsed.
+ * `epoch` rises when an operator clears what the agent holds against an account or an egress.
+ * `refreshes` is the journal of token refreshes (refresh.h): a row exists from the durable intent
+ * to the commit; `reply` holds the raw answer, sealed, before it is parsed.
  */
 static const char health[] =
 	"ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
@@ -134,7 +134,7 @@ static const char health[] =
 	" acked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
 	"CREATE UNIQUE INDEX notices_open ON notices (kind, subject) WHERE acked_ms = 0;";
 
-/* What an account is asked to learn how it is (probe_request.h): empty = as the provider's row says. */
+/* The path of an account's probe (probe_request.h): empty = the path of the provider's row. */
 static const char probes[] =
 	"ALTER TABLE upstreams ADD COLUMN probe_path TEXT NOT NULL DEFAULT '';";
 

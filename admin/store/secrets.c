@@ -32,7 +32,7 @@ static int make_hash_secret(struct buffer *out)
 											  : -EIO;
 }
 
-/* Letters and digits, so that it can stand in HAProxy's configuration and environment unquoted. */
+/* Letters and digits, which need no quotes in HAProxy's configuration and environment. */
 static int make_record_secret(struct buffer *out)
 {
 	static const char alphabet[] =
@@ -42,7 +42,7 @@ static int make_record_secret(struct buffer *out)
 	while (out->len < SECRETS_RECORD_LEN && !buffer_error(out)) {
 		if (RAND_priv_bytes(&byte, 1) != 1)
 			return -EIO;
-		if (byte < 4 * 62) /* what is above would favour the first letters */
+		if (byte < 4 * 62) /* higher values would favour the first letters */
 			buffer_append(out, alphabet + byte % 62, 1);
 	}
 	return buffer_error(out);

@@ -1,6 +1,6 @@
 /*
- * Secrets that the relay makes for itself, once, and keeps sealed in the store: the one under which
- * relay keys are hashed, and the one by which HAProxy shows itself on TCP and UDP.
+ * Secrets that the relay generates once and keeps sealed in the store: the secret that relay keys
+ * are hashed with, and the secret that proves HAProxy's identity on TCP and UDP.
  */
 #ifndef RELAY_ADMIN_STORE_SECRETS_H
 #define RELAY_ADMIN_STORE_SECRETS_H
@@ -10,7 +10,7 @@
 #include "common/relaykey.h"
 #include "common/seam.h"
 
-#define SECRETS_RECORD_LEN 40 /* of one that we make */
+#define SECRETS_RECORD_LEN 40 /* length of a generated record secret */
 
 struct secrets {
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];

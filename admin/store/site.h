@@ -1,4 +1,7 @@
-/* The global switches of the site: kept in the settings of the store; one has its default until it is set. */
+/*
+ * The global switches of the site, in the settings of the store; a switch has its default until it
+ * is set.
+ */
 #ifndef RELAY_ADMIN_STORE_SITE_H
 #define RELAY_ADMIN_STORE_SITE_H
 

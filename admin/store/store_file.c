@@ -40,7 +40,7 @@ int store_error_code(sqlite3 *db)
 	}
 }
 
-/* Makes the file with its mode before SQLite would, whose own follows the umask. */
+/* Creates the file with its mode before SQLite does, because SQLite's mode follows the umask. */
 static int make_file(const struct opening *o)
 {
 	struct stat st;
@@ -131,7 +131,7 @@ static int check_whole(const struct opening *o)
 	return error;
 }
 
-/* Looks before it changes anything: a file of another program stays as it is. */
+/* Checks before it changes anything: a file of another program stays unchanged. */
 static int check_ours(const struct opening *o, int64_t *ret_version)
 {
 	int64_t id = 0;

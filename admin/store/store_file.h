@@ -1,4 +1,4 @@
-/* Opening the store's file: what is ours, whole and of a known version, and nothing else. */
+/* Opens the store's file: only a file of this program that is whole and of a known version. */
 #ifndef RELAY_ADMIN_STORE_STORE_FILE_H
 #define RELAY_ADMIN_STORE_STORE_FILE_H
 

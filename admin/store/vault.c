@@ -116,7 +116,7 @@ static int unseal(const uint8_t *key, const struct vault_place *at, struct slice
 	EVP_CIPHER_CTX_free(c);
 	if (ok)
 		return 0;
-	/* what a failed decryption has written is nobody's to see */
+	/* a failed decryption must not leave its output */
 	explicit_bzero(ret->data + start, len);
 	ret->len = start;
 	return errtext_set(e, -EBADMSG, "vault: %s does not open: the value is damaged", at->field);
@@ -269,7 +269,7 @@ static int open_with(struct vault *v, struct store *s, const char *path, const c
 	return error;
 }
 
-/* NULL when nothing was ever sealed here. A lost id must not pass for that. */
+/* NULL when nothing was ever sealed here; a lost id must not look like that. */
 static int get_wanted_id(struct store *s, char **ret, struct errtext *e)
 {
 	char *data_key = NULL;

@@ -1,9 +1,8 @@
 /*
- * The vault seals what the store must not hold in clear: AES-256-GCM under a data key of the store,
- * which itself is wrapped by the key of the key file. Changing the key file rewraps one small value.
- *
- * The key file is one line of 64 hex digits, mode 0400. It is made at the first start, when nothing
- * has been sealed yet; later a missing or a different one is an error that says so.
+ * The vault seals secrets for the store: AES-256-GCM under a data key of the store, which is
+ * wrapped with the key of the key file. A change of the key file rewraps one small value. The key
+ * file is one line of 64 hex digits, mode 0400. It is created at the first start, when nothing has
+ * been sealed yet. Later, a missing or different key file is an error.
  */
 #ifndef RELAY_ADMIN_STORE_VAULT_H
 #define RELAY_ADMIN_STORE_VAULT_H
@@ -21,7 +20,7 @@
 
 struct vault;
 
-/* What a sealed value belongs to: it opens nowhere else. */
+/* The place of a sealed value: it opens for this place only. */
 struct vault_place {
 	const char *field; /* at most VAULT_FIELD_MAX characters */
 	int64_t account;   /* 0 = of no account */
