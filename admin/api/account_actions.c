@@ -181,7 +181,7 @@ static int refuse_refresh(struct request *r, int64_t id)
 		const char *words;
 	} reasons[] = {
 		{"SELECT 1 FROM accounts WHERE id = ?1 AND source = 'watch'",
-			"its auth.json is watched: whoever owns the file refreshes it"},
+			"its auth.json is watched: the client that owns the file refreshes the token"},
 		{"SELECT 1 FROM accounts a WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM credentials c"
 		 " WHERE c.account_id = a.id AND c.field = 'refresh_token')",
 			"it has no refresh token"},

@@ -42,7 +42,7 @@ void exchange_take(struct exchange *x, const char *data, size_t n)
 	x->too_large = true;
 }
 
-/* --- who asks --- */
+/* --- the peer --- */
 
 static bool peer_uid(struct MHD_Connection *connection, uid_t *ret)
 {
