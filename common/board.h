@@ -28,7 +28,6 @@
 #define BOARD_BANS 256	     /* bans that control has not taken over yet; a power of two */
 #define BOARD_FRAME_TYPES 4  /* hello, notify, disconnect, other */
 #define BOARD_STATUS_MAX 128
-#define BOARD_NAME_SIZE 64
 
 typedef _Atomic uint64_t board_counter;
 
