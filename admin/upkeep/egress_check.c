@@ -103,7 +103,7 @@ static struct round *round_new(struct egress_check *k, struct errtext *e)
 	while (place < k->rounds + EGRESS_CHECK_ROUNDS && *place)
 		place++;
 	if (place == k->rounds + EGRESS_CHECK_ROUNDS) {
-		errtext_set(e, -EBUSY, "%d checks are under way", EGRESS_CHECK_ROUNDS);
+		errtext_set(e, -EBUSY, "%d checks are in progress already", EGRESS_CHECK_ROUNDS);
 		return NULL;
 	}
 	round = calloc(1, sizeof(*round));
