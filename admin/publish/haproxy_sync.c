@@ -244,6 +244,14 @@ static int keep_options(struct haproxy_sync *h, struct json_object *options, str
 		json_object_to_json_string_ext(options, JSON_C_TO_STRING_PLAIN), e);
 }
 
+/* Texts that were still to be written are lost, so that the files lack them until the next rendering. */
+static void drop_texts(struct haproxy_sync *h)
+{
+	haproxy_texts_fini(&h->texts);
+	h->failed |= h->unwritten;
+	h->unwritten = false;
+}
+
 static int render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
 	struct store *s = h->control->store;
@@ -257,7 +265,7 @@ static int render(struct haproxy_sync *h, struct json_object *options, struct er
 		error = keep_options(h, options, e);
 	if (error) {
 		store_rollback(s);
-		haproxy_texts_fini(&h->texts);
+		drop_texts(h);
 		return error;
 	}
 	error = store_commit(s, e);

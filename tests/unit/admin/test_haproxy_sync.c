@@ -211,6 +211,27 @@ static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
 }
 
+static void files_are_never_written_from_a_failed_rendering(void **state)
+{
+	struct room *r = *state;
+	struct change_outcome outcome;
+	char path[ROOM_PATH_MAX];
+
+	assert_int_equal(render(r, &outcome), 0);
+	/* A directory in its place keeps the file from being written. */
+	snprintf(path, sizeof(path), "%s/haproxy/%s", r->dir, RENDER_CFG_NAME);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_int_equal(rmdir(path), 0);
+	snprintf(r->control.config.haproxy_binary.s, sizeof(r->control.config.haproxy_binary.s),
+		"/nowhere/haproxy");
+	outcome = change(r, "DELETE FROM account_egresses");
+	assert_non_null(strstr(outcome.haproxy_error.text, "/nowhere/haproxy"));
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void lost_files_are_written_again(void **state)
 {
 	struct room *r = *state;
@@ -314,6 +335,7 @@ int main(void)
 		TEST(a_change_irrelevant_to_haproxy_makes_no_generation),
 		TEST(a_refused_render_changes_nothing),
 		TEST(a_failing_haproxy_binary_keeps_the_change_pending),
+		TEST(files_are_never_written_from_a_failed_rendering),
 		TEST(lost_files_are_written_again),
 		TEST(the_output_directory_is_checked),
 		TEST(renders_backends_for_token_hosts_and_echo_endpoints),
