@@ -93,7 +93,7 @@ class Browser:
         os.close(self.to)
         os.close(self.fr)
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         finally:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -78,7 +78,7 @@ class Crowd:
         while turns.pop_one():
             if self.random.random() < self.leaving:
                 try:
-                    await asyncio.wait_for(self.leave(self.random.choice(MOMENTS)), 30)
+                    await asyncio.wait_for(self.leave(self.random.choice(MOMENTS)), 120)
                 except (OSError, asyncio.IncompleteReadError):
                     self.broken += 1
                 continue
@@ -86,7 +86,7 @@ class Crowd:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             head, body = self.request(None)
             writer.write(head + body)
-            status, closes = await asyncio.wait_for(self.read_answer(reader), 60)
+            status, closes = await asyncio.wait_for(self.read_answer(reader), 120)
             self.statuses[status] = self.statuses.get(status, 0) + 1
             if closes:
                 writer.close()

@@ -103,7 +103,7 @@ class Node(Process):
     def _listens(self):
         assert self.popen.poll() is None, self.text()
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
             return True
         except OSError:
             return False

@@ -23,7 +23,7 @@ class Failing(Process):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _ask(self, method, path, value=None):
-        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=60)
         c.request(method, path, body=json.dumps(value) if value is not None else None)
         answer = json.loads(c.getresponse().read())
         c.close()
@@ -106,7 +106,7 @@ class Pool:
     def show(self, token):
         return self.s.relay.adm("accounts", "show", self.account_of(token))
 
-    def wait_for(self, token, state, seconds=10):
+    def wait_for(self, token, state, seconds=25):
         """Waits until `accounts show` reports the state; returns the output."""
         def seen():
             shown = self.show(token)
@@ -197,5 +197,5 @@ def leases(s):
     return s.relay.metric("relay_leases_outstanding")
 
 
-def wait_for_no_leases(s, seconds=10):
+def wait_for_no_leases(s, seconds=25):
     wait_until("all slots are free", lambda: leases(s) == 0, seconds)

@@ -20,7 +20,7 @@ class Idp(Process):
         self.url = f"http://127.0.0.1:{self.port}/oauth/token"
 
     def ask(self, method, path, **body):
-        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=60)
         c.request(method, path, json.dumps(body))
         answer = c.getresponse()
         value = json.loads(answer.read())

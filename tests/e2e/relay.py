@@ -73,7 +73,9 @@ def make_reachable(path):
         directory.chmod(0o755)
 
 
-def wait_until(what, condition, seconds=10.0, step=0.02):
+def wait_until(what, condition, seconds=25.0, step=0.02):
+    """What the condition gives at last. Generous, since a busy machine is no fault, but below the 30 s after which the
+    relay and HAProxy help themselves in many cases."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -108,7 +110,7 @@ class Process:
     def text(self):
         return self.log.read_text(errors="replace")
 
-    def stop(self, seconds=10, sig=signal.SIGTERM):
+    def stop(self, seconds=60, sig=signal.SIGTERM):
         if self.popen.poll() is None:
             self.popen.send_signal(sig)
         try:
@@ -132,7 +134,7 @@ class Upstream(Process):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _ask(self, method, path):
-        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=10)
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=60)
         c.request(method, path)
         rows = json.loads(c.getresponse().read())
         c.close()
@@ -182,7 +184,7 @@ class Relay:
 
     def start(self):
         self.process = Process("spoa-relay", [BUILD / "spoa-relay", "--config", self.config], self.dir / "relay.log")
-        wait_until("spoa-relay answers", self._answers, 15)
+        wait_until("spoa-relay answers", self._answers)
 
     def _answers(self):
         assert self.process.popen.poll() is None, f"spoa-relay ended:\n{self.process.text()[-3000:]}"
@@ -190,7 +192,7 @@ class Relay:
 
     def stop(self):
         if self.process:
-            code = self.process.stop(40)
+            code = self.process.stop()
             self.process = None
             assert code == 0, f"spoa-relay exited {code}"
 
@@ -208,7 +210,7 @@ class Relay:
         return self.adm("status")["processes"][role]["pid"]
 
     def metric(self, name):
-        c = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
+        c = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=60)
         c.request("GET", "/metrics")
         text = c.getresponse().read().decode()
         c.close()
@@ -255,7 +257,7 @@ class Stack:
         self.haproxy = Process("haproxy", [*self.command, "-W", "-S", f"{self.dir}/master.sock,mode,666",
                                            "-f", cfg, "-f", self.dir / "haproxy" / "relay.cfg"],
                                self.dir / "haproxy.log")
-        wait_until("HAProxy serves", self._serves, 10)
+        wait_until("HAProxy serves", self._serves)
 
     def _serves(self):
         assert self.haproxy.popen.poll() is None, self.haproxy.text()
@@ -278,7 +280,7 @@ class Stack:
         assert not problems and not left, f"{problems}\nleft over: {left}"
 
     # --- as a client ---
-    def request(self, method, path, body=None, key=None, headers=(), timeout=30):
+    def request(self, method, path, body=None, key=None, headers=(), timeout=60):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         c.putrequest(method, path, skip_accept_encoding=True)
         if key:
@@ -300,7 +302,7 @@ class Stack:
         return self.request("POST", path, body=body, **options)
 
     def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 

@@ -19,7 +19,7 @@ FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 
 OPENAI, ANTHROPIC = "/v1/responses", "/v1/messages/count_tokens"
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=25):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -89,7 +89,7 @@ class World:
         self.upstream, self.secure = Upstream(), Upstream(tls) if tls else None
         self.records = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.records.bind(("127.0.0.1", 0))
-        self.records.settimeout(5)
+        self.records.settimeout(60)
         self.name = f"relay-e2e-{os.getpid()}-{id(self)}"
         self.say, self.probe = (lambda message, args: None), None
         self.shape = "openai"
@@ -113,7 +113,7 @@ class World:
                    f"127.0.0.1:{self.port}", f"abns:{self.name}", records, str(self.upstream.port)]
         if self.secure:
             command += [str(self.secure.port), self.files / "cert.pem"]
-        subprocess.run(command, check=True, timeout=20, env={**os.environ, **{
+        subprocess.run(command, check=True, timeout=60, env={**os.environ, **{
             f"SAMPLE_{key.upper()}": str(value) for key, value in options.items()}})
 
     def is_listening(self):
@@ -139,7 +139,7 @@ class World:
     def ask(self, path=OPENAI, headers="", method="GET", body=b"", first=b""):
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         request = f"{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n{length}{headers}\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
             sock.sendall(first + request.encode("latin1") + body)
             return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
 
@@ -158,7 +158,7 @@ class World:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         for part in (self.probe, self.upstream, self.secure, self.records, self.log):
             if part:
                 part.close()

@@ -71,7 +71,7 @@ def decide(number, request_id, key, message="decide", gen=1, **more):
 
 
 class Connection:
-    def __init__(self, name, timeout=5):
+    def __init__(self, name, timeout=60):
         self.s = socket.socket(socket.AF_UNIX)
         # a non-blocking connect fails at once when the queue of the listener is full: this one waits
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))

@@ -1,4 +1,5 @@
 """Egresses: the upstream sees each account from its own addresses, whatever happens to them."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import time
 
 import pytest
 
+from bare import bare, compare
 from egress import NAME, Authority, Names, Node, Socks4
 from relay import ANY, BUILD, VERSIONS, Refused, Upstream, free_port, haproxy_command, header, wait_until
 
@@ -216,7 +218,7 @@ def test_checks_go_on_by_themselves(fresh):
         wait_until("it is checked", lambda: shown(s, "far")[2] == "127.0.0.65")
         proxy.stop()
         proxy = Socks4(s.dir, "127.0.0.66", proxy.port)
-        wait_until("it is suspended", lambda: shown(s, "far")[0] == "suspended", 20)
+        wait_until("it is suspended", lambda: shown(s, "far")[0] == "suspended")
         proxy.stop()
         proxy = Socks4(s.dir, "127.0.0.65", proxy.port)
         checked = s.relay.adm("egress", "show", "far")["checked_at"]
@@ -242,16 +244,15 @@ def test_a_check_that_takes_its_time_holds_up_nobody(fresh):
     command = [BUILD / "relayadm", "--socket", s.relay.socket, "egress", "check"]
     waiting = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     wait_until("both are asked for", lambda: [r["path"] for r in s.upstream.requests()].count("/slow") >= 2)
-    begun = time.monotonic()
     assert s.relay.adm("egress", "list")["items"]
-    assert time.monotonic() - begun < 2
+    assert [process.poll() for process in waiting] == [None, None], "the list came after the check"
     waiting[0].kill()
-    out, err = waiting[1].communicate(timeout=30)
+    out, err = waiting[1].communicate(timeout=90)
     assert waiting[1].returncode == 1 and "direct" in out and "1 could not be checked" in err, (out, err)
     left = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_until("it is asked for", lambda: [r["path"] for r in s.upstream.requests()].count("/slow") >= 3)
     s.relay.stop()
-    assert left.wait(10) in (1, 3) and left.stderr.read()
+    assert left.wait(60) in (1, 3) and left.stderr.read()
     waiting[0].communicate()
     s.relay.start()
 
@@ -319,14 +320,25 @@ def test_a_node_goes_out_for_us(far, version):
 def test_events_come_through_a_node_as_they_are_sent(far):
     f = far(ANY)
     key = account_through(f.s, "far", ["far"], "tls")
-    c = http.client.HTTPConnection("127.0.0.1", f.s.port, timeout=30)
-    c.request("GET", "/sse?n=20&ms=40", headers={"X-API-Key": key})
-    answer, late = c.getresponse(), []
-    for line in answer:
-        if line.startswith(b"data:"):
-            late.append(time.monotonic_ns() - json.loads(line[5:])["t"])
-    c.close()
-    assert len(late) == 20 and statistics.median(late) < 20e6, late
+
+    def lateness(port):
+        """Milliseconds at the median."""
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        c.request("GET", "/sse?n=20&ms=40", headers={"X-API-Key": key})
+        answer, late = c.getresponse(), []
+        for line in answer:
+            if line.startswith(b"data:"):
+                late.append((time.monotonic_ns() - json.loads(line[5:])["t"]) / 1e6)
+        c.close()
+        assert len(late) == 20
+        return statistics.median(late)
+
+    def measure():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lateness, (f.s.port, port)))
+
+    with bare(f.s, f.s.upstream.port) as port:
+        compare(measure, lambda ours, theirs: ours < theirs + 20)
 
 
 def test_a_node_serves_nobody_without_a_certificate_of_ours(far):
@@ -357,7 +369,7 @@ def test_a_node_goes_nowhere_else(far, sent):
     f = far(ANY)
     tls = ssl.create_default_context(cafile=f.nodes.pem)
     tls.load_cert_chain(f.ours.issue("second.test"))
-    with tls.wrap_socket(socket.create_connection(("127.0.0.1", f.node.port), timeout=20),
+    with tls.wrap_socket(socket.create_connection(("127.0.0.1", f.node.port), timeout=60),
                          server_hostname="node.test") as s:
         s.sendall(sent)
         assert s.recv(1) == b""
@@ -387,9 +399,12 @@ def test_who_goes_by_a_node_waits_for_it(far):
     key = account_through(f.s, "far", ["far"], "tls")
     assert f.s.get("/v1/models", key=key).status == 200
     f.node.stop()
-    assert f.s.get("/v1/models", key=key).status in (502, 503)
+    try:
+        assert f.s.get("/v1/models", key=key).status in (502, 503)
+    except http.client.RemoteDisconnected:
+        pass  # HAProxy 3.0 and newer say the same by closing the connection (docs/HEALTH.md)
     f.start_node({NAME: f.upstream.port}, f.node.port)
-    wait_until("it is used again", lambda: f.s.get("/v1/models", key=key).status == 200, 40, 0.2)
+    wait_until("it is used again", lambda: f.s.get("/v1/models", key=key).status == 200, 60, 0.2)
     assert seen_from(f.upstream, "token-of-far") == {Far.SOURCE}
 
 

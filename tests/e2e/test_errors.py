@@ -8,6 +8,7 @@ import pytest
 
 from relay import VERSIONS, free_port, wait_until
 
+AT_ONCE = 20  # seconds: without a rule for it, a request would wait for half a minute at least
 SHAPES = {"/v1/chat/completions": "openai", "/v1/messages": "anthropic"}
 
 
@@ -113,7 +114,7 @@ def test_a_body_that_does_not_come(fresh):
     for s in (fresh(version) for version in VERSIONS):
         s.upstream.clear()
         for path in SHAPES:
-            c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=45)
+            c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=120)
             c.request("POST", path, body=b"{", headers={"X-API-Key": s.key, "Content-Length": "100"})
             waiting.append((s, c, path))
     for s, c, path in waiting:
@@ -132,7 +133,7 @@ def test_no_decision_no_forwarding(fresh):
     for path in SHAPES:
         began = time.monotonic()
         check(s.post(path, key=s.key), 503, "agent_unavailable", path)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < AT_ONCE
     assert s.upstream.requests() == []
     s.relay.start()
     wait_until("it serves again", lambda: s.post("/v1/x", key=s.key).status == 200)
@@ -146,7 +147,7 @@ def test_an_agent_that_stands_still(fresh):
     try:
         began = time.monotonic()
         check(s.post("/v1/x", key=s.key), 503, "agent_unavailable", "/v1/x")
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < AT_ONCE
     finally:
         subprocess.run(["kill", "-CONT", str(pid)], check=True)
     assert s.upstream.requests() == []

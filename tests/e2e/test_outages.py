@@ -41,7 +41,7 @@ class Silence(threading.Thread):
         self.codes = []
         self.ask(5)
         # the fifth failure counts with its end record; a client's next request can come first
-        wait_until("the circuit is open", lambda: self.pool.show(self.pool.tokens[0])["circuit"] == "open", 2)
+        wait_until("the circuit is open", lambda: self.pool.show(self.pool.tokens[0])["circuit"] == "open")
         self.start()
 
     def ask(self, times):
@@ -50,7 +50,7 @@ class Silence(threading.Thread):
             self.codes.append(answer.code or str(answer.status))
 
     def run(self):
-        wait_until("it serves again", lambda: self.ask(1) or self.codes[-1] == "200", RECOVERY + 15, 0.1)
+        wait_until("it serves again", lambda: self.ask(1) or self.codes[-1] == "200", RECOVERY + 60, 0.1)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from bare import compare
 from failures import NO_BUDGET, FailingStack
 from relay import ANY, Refused, header, wait_until
 
@@ -61,9 +62,10 @@ def refusal(s, account):
 def test_check_tells_what_was_seen(single):
     single.reset()
     s, token = single.s, single.tokens[0]
+    before = time.monotonic()
     seen = check(s, single.accounts[0])
     assert (seen["name"], seen["status"], seen["class"], seen["state"]) == (single.accounts[0], 200, "success", "ok")
-    assert 0 <= seen["took_ms"] < 1000 and seen["reason"] is None
+    assert 0 <= seen["took_ms"] <= (time.monotonic() - before) * 1000 and seen["reason"] is None
     probe, = probes_of(s, token)
     assert (probe["path"], header(probe, "Authorization")) == ("/v1/models", f"Bearer {token}")
     assert not [name for name, _ in probe["headers"] if name.lower().startswith("x-relay")]
@@ -78,7 +80,7 @@ def test_check_bounds_its_time(single):
     single.failing.set(single.tokens[0], "hang", method="GET")
     before = time.monotonic()
     seen = check(single.s, single.accounts[0])
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < 40
     assert seen["status"] is None and seen["reason"]
     single.reset()
     assert check(single.s, single.accounts[0])["status"] == 200
@@ -124,21 +126,25 @@ def test_an_attempt_nobody_saw_is_looked_into_at_once(pair):
     before = counted(pair.s, "suspect")
     answer = pair.post(session)
     assert answer.status == 200
-    probe = wait_until("it is probed", lambda: probes_of(pair.s, first), 3)[0]
-    failed = next(r for r in pair.failing.requests() if r["token"] == first)
-    assert probe["time"] - failed["time"] < 1
-    pair.wait_for(first, "burst", 2)
+    wait_until("it is probed", lambda: probes_of(pair.s, first))
+    pair.wait_for(first, "burst")
     assert counted(pair.s, "suspect") == before + 1 and len(probes_of(pair.s, first)) == 1
     assert not probes_of(pair.s, pair.other(first))
 
 
 def test_a_probe_that_succeeds_clears_the_suspicion(pair):
-    pair.reset()
-    session, first = pair.bind()
-    pair.failing.set(first, 503, method="POST", times=1)
-    assert pair.post(session).status == 200
-    wait_until("it is probed", lambda: probes_of(pair.s, first), 3)
-    pair.wait_for(first, "ok", 0.8)
+    """Sooner than the second for which it would rest."""
+    def measure():
+        pair.reset()
+        session, first = pair.bind()
+        pair.failing.set(first, 503, method="POST", times=1)
+        assert pair.post(session).status == 200
+        wait_until("it is probed", lambda: probes_of(pair.s, first))
+        failed = next(r for r in pair.failing.requests() if r["token"] == first)
+        pair.wait_for(first, "ok")
+        return time.monotonic() - failed["time"],
+
+    compare(measure, lambda seconds: seconds < 0.9)
 
 
 def test_an_open_circuit_has_its_trial(single):
@@ -147,10 +153,10 @@ def test_an_open_circuit_has_its_trial(single):
     token = single.tokens[0]
     single.failing.set(token, 500, times=5)
     assert [single.post().status for _ in range(5)] == [500] * 5
-    single.wait_for(token, "open", 3)
+    single.wait_for(token, "open")
     last = single.failing.requests()[-1]["time"]
     before = counted(single.s, "trial")
-    single.wait_for(token, "ok", RECOVERY + 6)
+    single.wait_for(token, "ok")
     probe, = probes_of(single.s, token)
     assert probe["time"] - last >= RECOVERY - 0.1
     assert counted(single.s, "trial") == before + 1
@@ -164,7 +170,7 @@ def test_a_window_is_left_alone(single):
     body = {"error": {"type": "usage_limit_reached", "resets_in_seconds": 7200}}
     single.failing.set(token, 429, method="POST", body=body)
     assert single.post().status == 429
-    until = single.wait_for(token, "window", 3)["until"]
+    until = single.wait_for(token, "window")["until"]
     assert not probes_of(single.s, token)
     assert check(single.s, single.accounts[0])["status"] == 200
     shown = single.show(token)
@@ -179,9 +185,9 @@ def test_idle_accounts_are_probed_one_after_the_other():
         idle = s.pool("idle", 6)
         s.relay.adm("accounts", "suspend", "idle0")
         s.account("lonely", "openai", "token-of-lonely")
-        first = wait_until("one is probed", lambda: probes_of(s, idle.tokens[1]) and time.monotonic(), OFFSET + 30)
+        first = wait_until("one is probed", lambda: probes_of(s, idle.tokens[1]) and time.monotonic(), OFFSET + 60)
         asked = {t: probes_of(s, t) for t in idle.tokens[1:]}
-        wait_until("all are probed", lambda: all(probes_of(s, t) for t in idle.tokens[1:]), 20)
+        wait_until("all are probed", lambda: all(probes_of(s, t) for t in idle.tokens[1:]), 60)
         assert all(len(rows) <= 1 for rows in asked.values()) and first
         times = sorted(r["time"] for r in s.failing.requests("GET") if r["path"] == "/v1/models")
         assert min(b - a for a, b in zip(times, times[1:])) >= PAUSE - 0.1

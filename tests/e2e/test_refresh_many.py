@@ -33,7 +33,7 @@ def patiently(act):
             return [act()]
         except (Refused, ValueError):
             return None
-    return wait_until("control takes the command", once, 20)[0]
+    return wait_until("control takes the command", once)[0]
 
 
 def upstream_of(account):
@@ -57,7 +57,7 @@ class Killer(threading.Thread):
             if self.on and pid:
                 self.times.append(time.time())
                 os.kill(pid, signal.SIGKILL)
-                wait_until("another control process", lambda: self.another(pid), 20)
+                wait_until("another control process", lambda: self.another(pid))
 
     def another(self, pid):
         try:

@@ -26,7 +26,7 @@ class Counter(Process):
         self.port = int(wait_until("the counter listens", lambda: "listening" in self.text() and self.text()).split()[1])
 
     def counts(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         c.request("GET", "/counts")
         counts = json.loads(c.getresponse().read())
         c.close()
@@ -119,8 +119,8 @@ def test_never_above_the_limit(version, requests, counted):
     assert set(crowd.statuses) == {200} and all(crowd.left[m] for m in MOMENTS), (crowd.statuses, crowd.left)
     assert crowd.broken <= requests * 0.001
     assert all(n <= SLOTS // 2 + 1 for n in most.values()), most
-    wait_until("all slots are free", lambda: leases(s) == 0, 5)
-    wait_until("the upstream is idle", lambda: not any(counter.counts()["now"].values()), 5)
+    wait_until("all slots are free", lambda: leases(s) == 0)
+    wait_until("the upstream is idle", lambda: not any(counter.counts()["now"].values()))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -137,7 +137,7 @@ def test_lost_records_are_healed(version, counted):
         before = s.relay.metric("relay_slots_healed_total")
         crowd = run_crowd(s, key, 3000, 32, 0.1, seed)
         assert set(crowd.statuses) == {200}, crowd.statuses
-        wait_until("every slot is back", lambda: leases(s) == 0, 5)
+        wait_until("every slot is back", lambda: leases(s) == 0)
         healed = s.relay.metric("relay_slots_healed_total") - before
         print("dropped", lossy.dropped, "healed", healed)
         # a lost record of a request that was never admitted leaves no slot
@@ -164,7 +164,7 @@ def test_reloads_under_200_streams(version, reloads, fresh):
         stream = s.connect()
         s.send(stream, "GET", "/sse?n=100000&ms=500", key=s.key)
         streams.append(stream)
-    wait_until("all stream", lambda: leases(s) == 200, 20)
+    wait_until("all stream", lambda: leases(s) == 200)
     healed = s.relay.metric("relay_slots_healed_total")
     for _ in range(reloads):
         s.relay.adm("haproxy", "reload")
@@ -184,7 +184,7 @@ def test_reloads_under_200_streams(version, reloads, fresh):
         assert seen.startswith(b"HTTP/1.1 200")
     for stream in streams:
         stream.close()
-    wait_until("all slots are free", lambda: leases(s) == 0, 5)
+    wait_until("all slots are free", lambda: leases(s) == 0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -203,10 +203,10 @@ def test_slots_survive_the_agent(version, fresh):
     wait_until("it answers", lambda: s.get("/relay/health").status == 200)
     assert s.get("/v1/models", key=s.key).status == 429
     streams[0].close()
-    wait_until("one slot is free", lambda: s.get("/v1/models", key=s.key).status == 200, 5)
+    wait_until("one slot is free", lambda: s.get("/v1/models", key=s.key).status == 200)
     for stream in streams[1:]:
         stream.close()
-    wait_until("all slots are free", lambda: leases(s) == 0, 5)
+    wait_until("all slots are free", lambda: leases(s) == 0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -225,5 +225,5 @@ def test_a_waiting_request_survives_the_agent(version, fresh):
     wait_until("a new agent serves", lambda: s.relay.pid_of("agent") not in (0, pid))
     wait_until("it waits there", lambda: s.relay.metric("relay_requests_waiting") == 1)
     stream.close()
-    waiter.join(10)
+    waiter.join(60)
     assert answers == [200]

@@ -44,12 +44,12 @@ def test_the_stats_page_shows_each_egress_with_state_and_reason(fresh, page, ver
         for name in ("steady", "astray"):
             account_through(s, name, [name])
         wait_until("both are checked", lambda: check(s)[0] == 0)
-        wait_until("it is up", lambda: "UP" in row_of(page, url, "astray")[1], 20, 0.3)
+        wait_until("it is up", lambda: "UP" in row_of(page, url, "astray")[1], 60, 0.3)
         proxy.stop()
         proxy = Socks4(s.dir, "127.0.0.63", proxy.port)
         assert check(s, "astray")[0] == 1
-        wait_until("it is down", lambda: "DOWN (agent)" in row_of(page, url, "astray")[1], 20, 0.3)
-        wait_until("the other is checked", lambda: "L4OK" in row_of(page, url, "steady")[1], 20, 0.3)
+        wait_until("it is down", lambda: "DOWN (agent)" in row_of(page, url, "astray")[1], 60, 0.3)
+        wait_until("the other is checked", lambda: "L4OK" in row_of(page, url, "steady")[1], 60, 0.3)
         color, text = page.ask(f"{ROW}('steady')")
         assert "UP" in text and "DOWN" not in text and "down" not in color
         assert page.ask(f"{ROW}('astray')")[0] == "active_down"

@@ -1,11 +1,17 @@
 """Streams pass unchanged and without delay; a client that leaves frees its upstream."""
+import concurrent.futures
 import hashlib
 import json
 import os
+import socket
+import statistics
 import subprocess
 import time
 
+from bare import bare, compare
 from relay import wait_until
+
+EVENTS = 50
 
 
 def read_chunks(s):
@@ -37,23 +43,30 @@ def read_chunks(s):
         buffer = rest[size + 2:]
 
 
-def sse_delays(stack):
-    s = stack.connect()
-    stack.send(s, "GET", "/sse?n=50&ms=20")
+def sse_delays(stack, port):
+    """Milliseconds from the sending of each event to its arrival through that port, in order of size."""
     delays = []
-    for i, (now, data) in enumerate(read_chunks(s)):
-        event = json.loads(data.removeprefix(b"data: "))
-        assert event["i"] == i and data == b'data: {"i": %d, "t": %d}\n\n' % (i, event["t"])
-        delays.append((now - event["t"]) / 1e6)
-    s.close()
-    assert len(delays) == 50
-    return delays
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
+        stack.send(s, "GET", f"/sse?n={EVENTS}&ms=20")
+        for i, (now, data) in enumerate(read_chunks(s)):
+            event = json.loads(data.removeprefix(b"data: "))
+            assert event["i"] == i and data == b'data: {"i": %d, "t": %d}\n\n' % (i, event["t"])
+            delays.append((now - event["t"]) / 1e6)
+    assert len(delays) == EVENTS
+    return sorted(delays)
 
 
 def test_each_event_at_once(stack):
-    delays = sse_delays(stack)
-    print(f"HAProxy {stack.version}: median {sorted(delays)[25]:.2f} ms, worst {max(delays):.2f} ms")
-    assert max(delays) < 5
+    """Nearly all are no later than the latest that a bare HAProxy passes on at the same time."""
+    def measure():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            ours, theirs = pool.map(lambda port: sse_delays(stack, port), (stack.port, port))
+        print(f"HAProxy {stack.version}: median {statistics.median(ours):.2f} ms, worst {ours[-1]:.2f} ms;"
+              f" bare {statistics.median(theirs):.2f} ms, {theirs[-1]:.2f} ms")
+        return ours[EVENTS * 9 // 10], theirs[-1]
+
+    with bare(stack, stack.upstream.port) as port:
+        compare(measure, lambda ours, theirs: ours < theirs + 5)
 
 
 def test_large_answer(stack):
@@ -76,6 +89,10 @@ def zstd(data):
     return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
 
 
+# An upstream that is not told of the close is held for half a minute at least: by its own answer, or by a timeout.
+SOON = 10
+
+
 def leaves(stack, path, ready):
     """Leaves at the moment of `ready`; returns the time until the upstream noticed."""
     stack.upstream.clear()
@@ -85,14 +102,14 @@ def leaves(stack, path, ready):
     left = time.monotonic()
     s.close()
     row = wait_until("the upstream sees the close", lambda: [
-        r for r in stack.upstream.requests() if r["closed_at"]], 3)[0]
+        r for r in stack.upstream.requests() if r["closed_at"]])[0]
     return row["closed_at"] - left
 
 
 def test_leaving_before_the_headers(stack):
     def ready(_):
         wait_until("the upstream has it", stack.upstream.requests)
-    assert leaves(stack, "/slow?headers=30", ready) < 1
+    assert leaves(stack, "/slow?headers=60", ready) < SOON
 
 
 def test_leaving_between_events(stack):
@@ -100,12 +117,11 @@ def test_leaving_between_events(stack):
         chunks = read_chunks(s)
         for _ in range(3):
             next(chunks)
-    assert leaves(stack, "/sse?n=1000&ms=50", ready) < 1
+    assert leaves(stack, "/sse?n=1000&ms=50", ready) < SOON
 
 
 def test_leaving_in_a_silence(stack):
     def ready(s):
         next(read_chunks(s))
-        wait_until("ten seconds of silence", lambda: time.monotonic() > silent_until, 12)
-    silent_until = time.monotonic() + 10
-    assert leaves(stack, "/silence?before=60", ready) < 1
+        time.sleep(10)
+    assert leaves(stack, "/silence?before=60", ready) < SOON

@@ -49,7 +49,7 @@ def test_tls_to_clients(fresh, tmp_path_factory):
     context = ssl.create_default_context(cafile=directory / "crt")
 
     def get():
-        c = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
+        c = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
         try:
             c.request("GET", "/v1/models", headers={"X-API-Key": s.key})
             return c.getresponse().status
