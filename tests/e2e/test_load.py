@@ -1,5 +1,5 @@
-"""64 clients with 4 KB credentials for half a minute: no error, no slow request."""
-a minute."""
+"""64 clients with 4 KB credentials: no error, and no request much slower than through a bare HAProxy. RELAY_FULL=1:
+for half a minute."""
 import re
 import subprocess
 

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from bare import compare
 from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, OPENAI,
                       Answer, World, assert_error, wait_until)
 from relay import haproxy_commands
@@ -228,13 +229,17 @@ def test_takes_the_appended_beta_away(world, own, then):
 
 
 def test_blames_the_account_that_hangs(world):
-    over = threading.Event()
-    world.plan([allowed(1, "one", "b2-demo-five", alt=True), allowed(2, "two", "b2-demo-five")],
-               {"one": answer(401), "two": lambda sock: over.wait(60) and False})
-    got = world.ask(method="POST", body=b"x")
-    over.set()
-    assert_error(got, 504, "upstream_timeout", OPENAI)
-    assert [r[FIELD_ENDS] for r in world.records_of(got, 2)] == ["--", "sH"]
+    """The further attempt times out 40 ms before the attempt around it, which a busy machine can miss."""
+    def measure():
+        over = threading.Event()
+        world.plan([allowed(1, "one", "b2-demo-five", alt=True), allowed(2, "two", "b2-demo-five")],
+                   {"one": answer(401), "two": lambda sock: over.wait(60) and False})
+        got = world.ask(method="POST", body=b"x")
+        over.set()
+        assert_error(got, 504, "upstream_timeout", OPENAI)
+        return [r[FIELD_ENDS] for r in world.records_of(got, 2)]
+
+    compare(measure, lambda outer, inner: (outer, inner) == ("--", "sH"))
 
 
 def test_tells_how_the_last_attempt_ended_also_on_a_reused_connection(world):

@@ -1,7 +1,6 @@
 """Misbehaving peers: whatever they send, the same agent continues to serve."""
 import re
 import resource
-import statistics
 import subprocess
 import time
 import uuid
@@ -213,9 +212,8 @@ def timed_post(served):
 
 
 def test_a_peer_that_never_reads(served):
-    """The others are served meanwhile, about as fast as before."""
+    """The others are served meanwhile. The peer is closed 10 s after it has stopped to read."""
     before = memory_kb(served.agent)
-    usual = sorted(timed_post(served) for _ in range(100))
     c = spop.Connection(served.name)
     c.s.setblocking(False)
     questions = b"".join(spop.decide(n, str(uuid.uuid4()), served.key) for n in range(200))
@@ -240,7 +238,8 @@ def test_a_peer_that_never_reads(served):
     print(f"{len(times)} others served, slowest {times[-1] * 1000:.1f} ms, agent +{largest - before} kB")
     assert 9 < time.monotonic() - taken < 40  # PEER_STALL_MS is 10 s, and a sweep
     assert served.relay.metric("relay_spop_stalled_total") == stalled + 1
-    assert statistics.median(times) < 3 * statistics.median(usual) + 0.01 and largest - before < 8192
+    assert times[-1] < 5, "who reads waited for who does not"
+    assert largest - before < 8192
 
 
 def test_a_peer_that_says_nothing(served):
