@@ -69,7 +69,7 @@ def test_five_of_ten_wait(stack, wait):
     assert [status for status, _, _ in answers] == [200] * 10
     ends = sorted(end for _, _, end in answers)
     sent = sorted(r["time"] for r in stack.upstream.requests()[-10:])
-    # never more than five at a time, each for half a second; who waits is sent when another one has ended
+    # never more than five at a time, each for half a second; a waiting request is sent when another one has ended
     assert all(later - sooner > 0.45 for sooner, later in zip(sent, sent[5:])), sent
     assert sent[9] < ends[4] + 15, (sent, ends)
     wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
