@@ -24,7 +24,7 @@ static void append_head(const struct render_model *m, struct buffer *b)
 		"# progress. With systemd the drop-in spoa-relay.conf adds the second -f.\n"
 		"#\n"
 		"# HAProxy merges `global` sections. Your own file sets user, group, chroot, maxconn,\n"
-		"# nbthread, ssl-default-bind-*, ca-base, and a `stats socket` for relayadm (mode 660).\n"
+		"# nbthread, ssl-default-bind-* and ca-base.\n"
 		"# With a chroot, a Unix socket of the agent must be inside it; abns@ and TCP always work.\n"
 		"# In a file loaded after this one each proxy must name its `defaults` with `from`.\n",
 		m->output_dir);

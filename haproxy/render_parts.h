@@ -79,7 +79,7 @@ void render_extra_headers(const struct render_model *m, enum render_extra extra,
 void render_del_header(struct buffer *b, const char *name);
 /* Sets the headers of the account's way to authenticate. */
 void render_credential(struct buffer *b);
-/* Removes those of the account before. */
+/* Removes the headers of the failed account. */
 void render_credential_deletion(struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
@@ -90,7 +90,7 @@ enum render_paths {
 };
 /* Rules that choose the shape by the path, before anything can fail. */
 void render_error_shapes(struct buffer *b, enum render_paths paths);
-/* Rules that choose it as the agent says, who knows the client's path. */
+/* Rules that take the shape from the agent, which knows the client's path. */
 void render_shape_of_agent(struct buffer *b);
 /* Headers of some shapes, on the relay's own errors. */
 void render_shape_headers(struct buffer *b);

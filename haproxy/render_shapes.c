@@ -50,7 +50,7 @@ void render_error_shapes(struct buffer *b, enum render_paths paths)
 
 void render_shape_of_agent(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# The shape of error bodies, as the agent says.\n");
+	buffer_append_str(b, "\n\t# The shape of error bodies, chosen by the agent.\n");
 	for (size_t i = 0; i < provider_shape_count(); i++) {
 		const struct provider_shape *s = provider_shape_at(i);
 		struct buffer condition = {0};
