@@ -39,7 +39,7 @@ typedef _Atomic uint64_t board_counter;
 	P(ALLOWED)  /* relay_decisions_total */                                                    \
 	P(ANSWERED) /* relay_decisions_total */                                                    \
 	M(REPEATED, COUNTER, "relay_decisions_repeated_total", "decisions",                        \
-		"Repeated questions of HAProxy, answered like the first time.")                    \
+		"Questions that HAProxy repeated, answered like the first one.")                   \
 	M(SPOP_CONNECTIONS, GAUGE, "relay_spop_connections", "connections",                        \
 		"Open SPOP connections.")                                                          \
 	M(SPOP_REFUSED, COUNTER, "relay_spop_connections_refused_total", "connections",            \
@@ -66,7 +66,7 @@ typedef _Atomic uint64_t board_counter;
 	M(WAITED, COUNTER, "relay_requests_waited_total", "requests",                              \
 		"Requests admitted after they waited.")                                            \
 	M(WAIT_REFUSED, COUNTER, "relay_waits_refused_total", "requests",                          \
-		"Requests refused because no place to wait was free.")                             \
+		"Requests refused because too many requests waited.")                              \
 	M(USAGE_ROWS, GAUGE, "relay_usage_rows", "rows",                                           \
 		"Tenants, keys, accounts and pools with counts in the state file.")                \
 	M(USAGE_FULL, COUNTER, "relay_usage_refused_total", "requests",                            \
@@ -77,7 +77,7 @@ typedef _Atomic uint64_t board_counter;
 	M(BANNED, COUNTER, "relay_bans_total", "addresses",                                        \
 		"Addresses banned because of bad keys.")                                           \
 	M(BAD_KEY_CACHED, COUNTER, "relay_bad_keys_cached_total", "requests",                      \
-		"Requests with a bad key that was still known from an earlier look-up.")           \
+		"Requests with a bad key that the agent remembered as bad.")                       \
 	M(BOARD_FULL, COUNTER, "relay_board_full_total", "counts",                                 \
 		"Counts lost because a table of tenants, accounts or upstreams was full.")         \
 	P(HEALTH_CHANGES) /* rises with every change that control may have to act on */            \
@@ -141,12 +141,12 @@ struct board_tenant {
 /* State of an account or of an egress to an upstream: id, name, text */
 #define BOARD_STANDINGS(X)                                                                         \
 	X(USABLE, "ok", "usable")                                                                  \
-	X(SUSPECT, "suspect", "an attempt failed: left alone for a moment")                        \
-	X(BURST, "burst", "the upstream asked for a moment's rest")                                \
+	X(SUSPECT, "suspect", "an attempt failed: rests for a moment")                             \
+	X(BURST, "burst", "the upstream asked for a short pause")                                  \
 	X(WINDOW, "window", "the upstream's own limit is reached")                                 \
-	X(COOLING, "cooling", "refused several times: left alone for a while")                     \
+	X(COOLING, "cooling", "refused several times: rests for a while")                          \
 	X(LOGIN, "refreshing", "its credential was refused: waits for a new one")                  \
-	X(HALF_OPEN, "half_open", "circuit half-open: a trial is out")                             \
+	X(HALF_OPEN, "half_open", "circuit half-open: a trial is in progress")                     \
 	X(OPEN, "open", "circuit open")                                                            \
 	X(SUSPENDED, "suspended", "suspended after repeated refusals")
 
@@ -235,18 +235,18 @@ struct board_request {
 	X(MINUTE, "its limit per minute is reached")                                               \
 	X(HOUR, "its limit per hour is reached")                                                   \
 	X(SLOTS, "its concurrent requests are used up")                                            \
-	X(TRIED, "this request was refused there")                                                 \
+	X(TRIED, "this request has already failed there")                                          \
 	X(CIRCUIT, "its circuit is open")                                                          \
-	X(HALF_OPEN, "its circuit is half-open and a trial is out")                                \
+	X(HALF_OPEN, "its circuit is half-open and a trial is in progress")                        \
 	X(COOLING, "cools down for a moment after a failure")                                      \
 	X(REFUSED, "cools down after repeated refusals")                                           \
 	X(WINDOW, "the upstream's own limit is reached")                                           \
-	X(LOGIN, "has to log in anew")                                                             \
+	X(LOGIN, "needs a new login")                                                              \
 	X(REFRESH, "its credential was refused and is being renewed")                              \
 	X(EGRESS, "its egress is down")                                                            \
-	X(LAST_RESORT, "taken as the last resort: all accounts are out")                           \
+	X(LAST_RESORT, "taken as the last resort: all accounts rest")                              \
 	X(PACED, "waits for its pace")                                                             \
-	X(USAGE, "no place to count its use")
+	X(USAGE, "no free row to count its requests")
 
 enum board_reason {
 	BOARD_REASON_NONE,

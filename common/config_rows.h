@@ -20,14 +20,13 @@
 		"Region of this node. Accounts and egresses of the same region are preferred. "    \
 		"Empty: no preference.")                                                           \
 	X(relay, user, user, TEXT, ANY, "spoa-relay", RESTART,                                     \
-		"User of the control process if the relay is started as root.")                    \
+		"User of the control process if root starts the relay.")                           \
 	X(relay, agent_user, agent_user, TEXT, ANY, "spoa-relay-agent", RESTART,                   \
-		"User of the agent process if the relay is started as root. It must differ from "  \
-		"`user`.")                                                                         \
+		"User of the agent process if root starts the relay. It must differ from `user`.") \
 	X(relay, group, group, TEXT, ANY, "spoa-relay", RESTART,                                   \
-		"Group that may use the admin socket if the relay is started as root.")            \
+		"Group that may use the admin socket if root starts the relay.")                   \
 	X(relay, log_level, log_level, LEVEL, ANY, "info", RELOAD,                                 \
-		"Least severe log lines that are written: error, warning, info or debug.")         \
+		"Least severe log lines to write: error, warning, info or debug.")                 \
 	X(spop, listen, spop_listen, TEXT, ANY, "", RESTART,                                       \
 		"Addresses on which HAProxy asks the agent for decisions: a list of abns:NAME, "   \
 		"unix:PATH and tcp:HOST:PORT, separated by commas. Empty: an abstract socket "     \
@@ -61,8 +60,8 @@
 		"File with the key that encrypts the credentials in the store. The relay makes "   \
 		"it at the first start, with mode 0400. Empty: STATE_DIR/vault.key.")              \
 	X(haproxy, admin_socket, haproxy_admin_socket, PATH, ANY, "", RELOAD,                      \
-		"Runtime socket of HAProxy. The relay uses it to learn which requests are in "     \
-		"progress if `master_socket` is empty.")                                           \
+		"Runtime socket that relay.cfg opens. The relay uses it to learn which requests "  \
+		"are in progress if `master_socket` is empty.")                                    \
 	X(haproxy, master_socket, haproxy_master_socket, PATH, ANY, "", RELOAD,                    \
 		"Master socket of HAProxy. The relay uses it to reload HAProxy and to learn "      \
 		"which requests are in progress. Empty: the operator reloads HAProxy.")            \
@@ -118,8 +117,7 @@
 		"Consecutive uses of a new subscription account before the relay takes another "   \
 		"account. 0: no limit.")                                                           \
 	X(limits, bad_keys, bad_keys_max, NUMBER, WITHIN(0, CONFIG_BAD_KEYS_MAX), "20", RELOAD,    \
-		"Number of different bad keys within a minute after which the sending address "    \
-		"is banned. 0: never.")                                                            \
+		"Different bad keys within a minute after which the sender is banned. 0: never.")  \
 	X(limits, ban, ban_ms, DURATION, ANY, "10m", RELOAD, "Length of such a ban, at least 1s.") \
 	X(health, threshold, health_threshold, NUMBER, WITHIN(0, 1000), "5", RELOAD,               \
 		"Consecutive failures that open the circuit of an account or an egress. 0: "       \
@@ -132,14 +130,14 @@
 		"Maximum number of accounts that one request may try. 1: no failover within a "    \
 		"request.")                                                                        \
 	X(health, retry_percent, health_retry_percent, NUMBER, WITHIN(0, 100), "20", RELOAD,       \
-		"Further attempts of a tenant, as a percentage of its requests.")                  \
+		"Further attempts allowed to a tenant, in percent of its requests.")               \
 	X(health, retry_per_second, health_retry_per_second, NUMBER, WITHIN(0, 1000000), "5",      \
 		RELOAD,                                                                            \
-		"Further attempts per second that a tenant has in addition to `retry_percent`.")   \
+		"Further attempts per second that a tenant may use beyond `retry_percent`.")       \
 	X(health, probe_idle, health_probe_idle_ms, DURATION, ANY, "15m", RELOAD,                  \
 		"The relay probes an account that was not used for this time. 0: never.")          \
 	X(health, probe_pause, health_probe_pause_ms, DURATION, ANY, "3s", RELOAD,                 \
-		"Minimum time between two probes.")                                                \
+		"Minimum time between two probes, except of suspect accounts.")                    \
 	X(health, echo_url, health_echo_url, TEXT, ANY, "", RELOAD,                                \
 		"URL that answers with the address of its client. The relay uses it to check "     \
 		"the addresses of egresses. Empty: no checks.")                                    \

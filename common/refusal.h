@@ -41,7 +41,7 @@
 	X(IP_NOT_ALLOWED, 403, "ip_not_allowed", "permission_error", false, 0,                     \
 		"Requests from this address are not allowed for this key",                         \
 		"The address of the client is not in the allowed networks of the tenant, or not "  \
-		"in those of the key. Both must contain it.",                                      \
+		"in those of the key. Each list that is set must contain it.",                     \
 		"Send from an allowed network, or change the list with `relayadm tenants set "     \
 		"NAME --allow-ip`. Behind a load balancer, render with `--accept-proxy` or "       \
 		"`--trust-forwarded`: otherwise the relay sees the address of the balancer.")      \
@@ -66,8 +66,8 @@
 	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0,                      \
 		"The request is malformed",                                                        \
 		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "       \
-		"lines of the header that carries the key, or its path or one of these headers "   \
-		"is longer than the relay accepts.",                                               \
+		"lines of the header with the key, or its path, host, key or conversation "        \
+		"header is too long.",                                                             \
 		"Correct the request. Sending the same request again fails again.")                \
 	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0,          \
 		"The request body is larger than this relay allows",                               \
@@ -98,8 +98,8 @@
 		"requests wait with `relayadm tenants set NAME --wait 10s`.")                      \
 	X(ACCOUNTS_LIMITED, 429, "accounts_limited", "rate_limit_error", true, 1,                  \
 		"All accounts of this pool are at their limits",                                   \
-		"All usable accounts of the pool are at their own limits or keep their pace, "     \
-		"and none of them becomes free within the waiting time of the pool.",              \
+		"The accounts of the pool are at a limit of the relay or of the upstream, or "     \
+		"keep their pace, and none becomes free within the waiting time.",                 \
 		"Send the request again after `Retry-After` seconds. The operator can add "        \
 		"accounts to the pool, raise their limits (`relayadm accounts set`), or raise "    \
 		"the waiting time (`relayadm pools set --wait`).")                                 \
@@ -110,17 +110,17 @@
 		"tenants set NAME --daily --monthly`.")                                            \
 	X(NO_ACCOUNT, 503, "no_account", "overloaded_error", true, 5,                              \
 		"No account of this pool can serve the request now",                               \
-		"No account of the pool can be used, and waiting does not help: each is "          \
-		"suspended, needs a login, has no valid credential, or waits for a reload of "     \
+		"No account of the pool can be used: each is suspended, was refused several "      \
+		"times, needs a login, has no valid credential, or waits for a reload of "         \
 		"HAProxy.",                                                                        \
 		"`relayadm requests why ID` gives the reason for each account, and `relayadm "     \
-		"notices list` shows what needs a person. Use `relayadm accounts resume NAME`, "   \
+		"notices list` shows the open problems. Use `relayadm accounts resume NAME`, "     \
 		"`relayadm accounts set NAME` with a new credential, or `relayadm haproxy "        \
 		"reload`.")                                                                        \
 	X(CIRCUIT_OPEN, 503, "circuit_open", "overloaded_error", true, 5,                          \
 		"The upstream account is failing and is being left alone for a moment",            \
-		"All accounts of the pool rest after failures or refusals, or their egresses "     \
-		"are down, and none of them comes back within the waiting time of the pool.",      \
+		"No account of the pool can be used: some rest after failures, or their egress "   \
+		"is down, and none comes back within the waiting time.",                           \
 		"Send the request again after `Retry-After` seconds. `relayadm accounts list` "    \
 		"shows the state of each account and when it ends. If the cause is gone, "         \
 		"`relayadm accounts reset NAME` forgets the failures.")                            \
@@ -165,7 +165,7 @@
 		"The upstream closed the connection before it answered, or its answer was not "    \
 		"valid HTTP.",                                                                     \
 		"Send the request again. If it continues, check the URL of the upstream "          \
-		"(`relayadm upstreams show NAME`) and any proxy between.")                         \
+		"(`relayadm upstreams show NAME`) and any proxy on the path.")                     \
 	X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "api_error", true, 1,                         \
 		"The upstream did not answer in time",                                             \
 		"The upstream sent nothing for longer than its first-byte timeout.",               \

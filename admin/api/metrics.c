@@ -373,7 +373,7 @@ static const struct {
 		 "down) or refused (no other account could take over)."},
 		put_failovers},
 	{{"relay_account_risk", METRIC_GAUGE, {"account"}, "0 to 1",
-		 "Risk of the account, from its failures and its usage; see docs/LIMITS.md."},
+		 "Risk of the account from failures and usage, see docs/LIMITS.md."},
 		put_risk},
 	{{"relay_shadow_passed_total", METRIC_COUNTER, {"tenant", "limit"}, "requests",
 		 "Requests that a limit would have refused without shadow mode. `limit` is rate, concurrency "
@@ -390,13 +390,13 @@ static const struct {
 		 "forged (wrong secret or sender) or unmatched (no such request is in progress)."},
 		put_event_faults},
 	{{"relay_requests_unsaved_total", METRIC_COUNTER, {NULL}, "requests",
-		 "Finished requests that are missing in the request history because they were overwritten "
-		 "before they were saved."},
+		 "Finished requests that the history lacks: they were overwritten before they were saved."},
 		put_unsaved},
 	{{"relay_notices_open", METRIC_GAUGE, {NULL}, "notices",
 		 "Notices that are not acknowledged and whose cause still exists."},
 		put_open_notices},
-	{{"relay_notices_total", METRIC_COUNTER, {"kind"}, "notices", "Notices raised."},
+	{{"relay_notices_total", METRIC_COUNTER, {"kind"}, "notices",
+		 "Notices raised, counted in the store."},
 		put_notices},
 	{{"relay_token_refresh_total", METRIC_COUNTER, {"result"}, "refreshes",
 		 "Refreshes of access tokens by result."},
@@ -539,9 +539,9 @@ void reference_metrics(struct buffer *out)
 	reference_begin(out, "Metrics", "admin/api/metrics.c and common/board.h");
 	buffer_append_str(out,
 		"With `[admin] metrics = tcp:HOST:PORT` the control process serves these metrics for Prometheus "
-		"under `/metrics`.\nCounters begin at 0 when the relay starts; a restarted agent continues "
-		"them. Values of labels are names that an\noperator chose, or words of a fixed list, never "
-		"text from clients.\n\n"
+		"under `/metrics`.\nCounters begin at 0 when the relay starts, those of probes, refreshes and unsaved "
+		"requests when control starts. Labels have\nnames that an operator chose, or words of a fixed "
+		"list, never text from clients.\n\n"
 		"| name | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < l.count; i++)
 		put_reference(out, l.rows[i].row);

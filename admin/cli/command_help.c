@@ -8,7 +8,7 @@
 #define HELP_COLUMN 26
 
 static const char exit_codes[] =
-	"Exit status: 0 done, 1 refused (the reason on stderr), 2 usage, 3 daemon unreachable.\n";
+	"0 done, 1 refused (the reason on stderr), 2 wrong usage, 3 daemon unreachable.\n";
 
 static void put_arguments(const struct command *c, struct buffer *out)
 {
@@ -145,7 +145,7 @@ void command_help_all(struct buffer *out)
 		"  --json          print the JSON answer, for scripts\n"
 		"  --help          show this text, or the help of a noun or a command\n"
 		"  --version       show the version\n\n");
-	buffer_append_str(out, exit_codes);
+	buffer_printf(out, "Exit status: %s", exit_codes);
 }
 
 /* --- troff --- */
@@ -201,9 +201,9 @@ void command_man(const char *version, struct buffer *out)
 		".SH NAME\nrelayadm \\- administer spoa\\-relay\n"
 		".SH SYNOPSIS\n\\fBrelayadm\\fR [\\fB\\-\\-socket\\fR \\fIPATH\\fR] "
 		"[\\fB\\-\\-json\\fR] \\fINOUN VERB\\fR ...\n"
-		".SH DESCRIPTION\nTalks to the control process of spoa\\-relay over its Unix socket. "
-		"Prints tables, or with \\fB\\-\\-json\\fR the JSON answer.\n"
-		"Names are 1 to 63 of a\\-z 0\\-9 . _ \\-, the first a letter or a digit. "
+		".SH DESCRIPTION\nrelayadm sends commands to the control process of spoa\\-relay over its Unix "
+		"socket. It prints tables, or with \\fB\\-\\-json\\fR the JSON answer.\n"
+		"A name has 1 to 63 of the characters a\\-z 0\\-9 . _ \\-; the first is a letter or a digit. "
 		"Durations are written as 500ms, 10s, 5m, 1h, 30d; a bare number is seconds.\n"
 		".SH COMMANDS\n");
 	for (const struct command_noun *n = command_nouns(); n->name; n++)

@@ -26,7 +26,8 @@
 	{                                                                                          \
 		.name = "header", .field = "headers", .metavar = "'NAME: VALUE'",                  \
 		.type = COMMAND_HEADERS, .clearable = true,                                        \
-		.help = "extra request header, repeatable; replaces the present ones; '' = none",  \
+		.help = "extra request header, repeatable; replaces all earlier ones; "            \
+			"'' = none",                                                               \
 	}
 #define TEXT(text, meta, what)                                                                     \
 	{                                                                                          \
@@ -59,7 +60,7 @@ static const struct command_option tenant_options[] = {
 	{.name = "shadow",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
-		.help = "count what the limits would refuse, but do not refuse it"},
+		.help = "count requests beyond the limits, but do not refuse them"},
 	{.name = "own",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
@@ -88,7 +89,7 @@ static const struct command_option token_issue_options[] = {
 		.metavar = "N",
 		.type = COMMAND_NUMBER,
 		.max = 10000,
-		.help = "number of equal keys to make"},
+		.help = "number of keys to make with these options"},
 	END,
 };
 
@@ -135,7 +136,8 @@ static const struct command_option token_rotate_options[] = {
 		TEXT("token-url", "URL", "URL for refreshes of access tokens"),                     \
 		TEXT("client-id", "ID", "OAuth client id for --token-url"),                         \
 		TEXT("probe", "PATH",                                                               \
-			"path of probes, e.g. /v1/models; none = no probes; '' = the provider's"),  \
+			"path of probes, e.g. /v1/models; none = no probes; '' = the "              \
+			"provider's path"),                                                         \
 		NO_RELOAD
 
 static const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};
@@ -243,7 +245,7 @@ static const struct command_option account_refresh_options[] = {
 };
 
 static const struct command_option account_suspend_options[] = {
-	TEXT("reason", "TEXT", "text that is kept and shown"),
+	TEXT("reason", "TEXT", "reason to store and show"),
 	END,
 };
 
@@ -253,7 +255,7 @@ static const struct command_option account_suspend_risky_options[] = {
 		.type = COMMAND_SHARE,
 		.required = true,
 		.help = "suspend all accounts with a higher risk (0 to 1), e.g. 0.7"},
-	TEXT("reason", "TEXT", "text that is kept and shown"),
+	TEXT("reason", "TEXT", "reason to store and show"),
 	END,
 };
 
@@ -272,7 +274,7 @@ static const struct command_option pool_set_options[] = {
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
 		.max = (uint64_t)30 * 1000,
-		.help = "how long a request waits when all accounts are at their limits; default 10s"},
+		.help = "how long a request waits when no account is free; default 10s"},
 	END,
 };
 
@@ -281,7 +283,7 @@ static const struct command_option ban_add_options[] = {
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
 		.help = "length of the ban, e.g. 10m; without it the ban has no end"},
-	TEXT("reason", "TEXT", "text that is kept and shown"),
+	TEXT("reason", "TEXT", "reason to store and show"),
 	END,
 };
 
@@ -409,7 +411,8 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_TOKENS_SHOW] = {"tokens", "show", "GET", "/v1/tokens/{}",
-		"shows a key, without the token", ID_IN_PATH, .answer = ANSWER_OBJECT},
+		"shows the settings of a key, never the key itself", ID_IN_PATH,
+		.answer = ANSWER_OBJECT},
 	[COMMAND_TOKENS_REVOKE] = {"tokens", "revoke", "POST", "/v1/tokens/{}/revoke",
 		"revokes a key at once", ID_IN_PATH, CHANGE},
 	[COMMAND_TOKENS_ROTATE] = {"tokens", "rotate", "POST", "/v1/tokens/{}/rotate",
@@ -489,7 +492,7 @@ static const struct command rows[COMMAND_COUNT] = {
 		"takes an account out of use until it is resumed", NAME_IN_PATH,
 		account_suspend_options, CHANGE},
 	[COMMAND_ACCOUNTS_SUSPEND_RISKY] = {"accounts", "suspend", "POST", "/v1/accounts/suspend",
-		"suspends all accounts of high risk and lists them",
+		"suspends all accounts above a risk and lists them",
 		.options = account_suspend_risky_options,
 		.columns = {COLUMN("name", "SUSPENDED", COLUMN_PLAIN),
 			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
@@ -499,7 +502,8 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_ACCOUNTS_RESUME] = {"accounts", "resume", "POST", "/v1/accounts/{}/resume",
 		"uses a suspended account again and forgets its failures", NAME_IN_PATH, CHANGE},
 	[COMMAND_ACCOUNTS_RESET] = {"accounts", "reset", "POST", "/v1/accounts/{}/reset",
-		"forgets the failures of an account: circuit, cool-down, limits of the upstream",
+		"clears the failures of an account: circuit, cool-down, limits of the "
+		"upstream",
 		NAME_IN_PATH, CHANGE},
 	[COMMAND_ACCOUNTS_REFRESH] = {"accounts", "refresh", "POST", "/v1/accounts/{}/refresh",
 		"refreshes the access token of an account now", NAME_IN_PATH,
@@ -556,7 +560,7 @@ static const struct command rows[COMMAND_COUNT] = {
 		{{.metavar = "on|off", .field = "on", .type = COMMAND_SWITCH}}, CHANGE},
 
 	[COMMAND_HAPROXY_RENDER] = {"haproxy", "render", "POST", "/v1/haproxy/render",
-		"writes HAProxy's files and keeps these options for later renders",
+		"renders HAProxy's files, now and after each change, with these options",
 		.options = haproxy_render_options, .answer = ANSWER_OBJECT,
 		.authority = AUTHORITY_ADMIN},
 	[COMMAND_HAPROXY_CHECK] = {"haproxy", "check", "POST", "/v1/haproxy/check",
@@ -589,7 +593,7 @@ static const struct command rows[COMMAND_COUNT] = {
 		"shows the state of the limits and why each account was or was not chosen",
 		{{.metavar = "REQUEST_ID", .type = COMMAND_TEXT}}, .answer = ANSWER_STATUS},
 	[COMMAND_NOTICES_LIST] = {"notices", "list", "GET", "/v1/notices",
-		"lists what needs attention, newest first", .options = notice_list_options,
+		"lists the open problems, newest first", .options = notice_list_options,
 		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("kind", "KIND", COLUMN_PLAIN),
 			COLUMN("subject", "SUBJECT", COLUMN_PLAIN),
 			COLUMN("count", "COUNT", COLUMN_PLAIN),
@@ -613,7 +617,7 @@ static const struct command rows[COMMAND_COUNT] = {
 };
 
 static const struct command_noun nouns[] = {
-	{"tenants", "clients of the relay and their limits"},
+	{"tenants", "owners of relay keys, with their limits"},
 	{"tokens", "relay keys of tenants"},
 	{"upstreams", "services that requests go to"},
 	{"egress", "the source addresses that upstreams see"},
@@ -624,7 +628,7 @@ static const struct command_noun nouns[] = {
 	{"haproxy", "HAProxy's configuration"},
 	{"status", NULL},
 	{"requests", "the last requests, and the reasons of each decision"},
-	{"notices", "what needs attention, such as suspended accounts and egresses"},
+	{"notices", "problems that need an operator, such as suspended accounts"},
 	{"export", NULL},
 	{"apply", NULL},
 	{"backup", NULL},

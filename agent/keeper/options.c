@@ -88,14 +88,14 @@ static const char man_description[] =
 	".TP\n\\fBagent\\fR\n"
 	"answers HAProxy's questions from memory.\n"
 	".PP\n"
-	"Started as root, control and agent run as the users \\fBuser\\fR and \\fBagent_user\\fR of the\n"
+	"If root starts it, control and agent run as the users \\fBuser\\fR and \\fBagent_user\\fR of the\n"
 	"configuration.\n";
 
 static const char man_rest[] =
 	".SH SIGNALS\n"
-	".TP\n\\fBSIGHUP\\fR\nreloads the configuration. Options that need a restart keep their value.\n"
+	".TP\n\\fBSIGHUP\\fR\nreloads the configuration. Options that need a restart keep their old value.\n"
 	".TP\n\\fBSIGTERM\\fR, \\fBSIGINT\\fR\n"
-	"refuses waiting requests, answers what HAProxy still asks, and stops after at most 28 seconds.\n"
+	"refuses waiting requests, answers HAProxy's last questions, and stops after at most 28 seconds.\n"
 	"Streams in HAProxy continue. A second signal stops at once.\n"
 	".SH EXIT STATUS\n"
 	"0 after a stop by signal or a successful task, 1 after an error, 2 after a wrong command line.\n"
@@ -103,7 +103,7 @@ static const char man_rest[] =
 	".TP\n\\fI" OPTIONS_CONFIG_DEFAULT
 	"\\fR\nthe configuration, see\n.BR spoa\\-relay.conf (5).\n"
 	".TP\n\\fISTATE_DIR/relay.db\\fR, \\fISTATE_DIR/vault.key\\fR\n"
-	"the store, and the key that encrypts the credentials in it. Back up both, apart from each other.\n"
+	"the store, and the key that encrypts the credentials in it. Keep their backups in different places.\n"
 	".TP\n\\fISTATE_DIR/state\\fR\n"
 	"counts, requests in progress and conversations; a new agent reads them.\n"
 	".TP\n\\fIRUN_DIR/admin.sock\\fR\n"

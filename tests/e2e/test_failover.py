@@ -90,7 +90,7 @@ def test_another_account_takes_over(pair, do, size):
     assert (row["account"], row["status"]) == (pair.account_of(pair.other(first)), 200)
     why = pair.s.relay.adm("requests", "why", row["id"])
     reasons = {c["account"]: c["reason"] for c in why["candidates"]}
-    assert reasons[pair.account_of(first)] == "this request was refused there"
+    assert reasons[pair.account_of(first)] == "this request has already failed there"
     wait_for_no_leases(pair.s)
 
 

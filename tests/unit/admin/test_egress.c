@@ -170,7 +170,7 @@ static void the_state_follows_the_backends(void **state)
 	o = show(r, "e");
 	assert_string_equal(text(o, "state"), "down");
 	assert_string_equal(
-		text(o, "reason"), "u: circuit open; v: circuit half-open: a trial is out");
+		text(o, "reason"), "u: circuit open; v: circuit half-open: a trial is in progress");
 	json_object_put(o);
 	/* No agent writes this value, but control checks the bound. */
 	board_set(&board_backend(b, 12)->standing, 1000);
