@@ -20,7 +20,7 @@
 /* of SEAM_ENGINE: the request's next attempt, after one failed at a server */
 #define SEAM_MSG_AGAIN "again"
 #define SEAM_MSG_AGAIN2 "again2"
-/* of SEAM_ENGINE: the head of a response, only if `watch` was set */
+/* of SEAM_ENGINE: the head of a response, if `watch` is set or the response becomes account_switched */
 #define SEAM_MSG_RESPOND "respond"
 /* of SEAM_ENGINE: a probe of an account by control, on the internal frontend */
 #define SEAM_MSG_PROBE "probe"
@@ -29,7 +29,7 @@
 #define SEAM_WAIT_REPEATS 20	      /* HAProxy sends wait2 at most this often */
 
 /*
- * Arguments of decide and decide2: id, name, longest value in bytes (0 = not a string). The renderer
+ * Arguments of all messages: id, name, longest value in bytes (0 = not a string). The renderer
  * cuts at longest + 1, so that the agent recognises a value that was too long: `bad_request`.
  */
 #define SEAM_DECIDE_ARGS(X)                                                                        \

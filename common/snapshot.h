@@ -117,7 +117,7 @@ struct snapshot_backend {
 	struct snapshot_text name;
 	struct snapshot_text
 		prefix; /* put before the path; empty or starts with '/', no '/' at its end */
-	struct snapshot_text strip; /* taken off the path first; likewise */
+	struct snapshot_text strip; /* removed from the path first; same form */
 };
 
 /* An extra header with its value; the generations first_gen..last_gen know its variable. */
@@ -197,7 +197,7 @@ struct snapshot_health {
 	uint64_t recovery_ms;
 	uint32_t attempts;	   /* of one request, 1..STATEFILE_ATTEMPTS */
 	uint32_t retry_percent;	   /* of a tenant's requests that may be tried again */
-	uint32_t retry_per_second; /* plus this many */
+	uint32_t retry_per_second; /* and this many more per second */
 	uint32_t pad;
 };
 
@@ -211,7 +211,7 @@ struct snapshot_head {
 	uint64_t max_body; /* bytes; 0 = unlimited */
 	int64_t created_ms;
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
-	char secret[136]; /* of records on UDP and decides on TCP; NUL-terminated */
+	char secret[136]; /* of records on UDP and questions on TCP; NUL-terminated */
 	char node_id[64]; /* NUL-terminated */
 	char region[64];  /* of this node; NUL-terminated, empty = none */
 	uint64_t sticky_ttl_ms;

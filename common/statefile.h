@@ -154,7 +154,7 @@ struct statefile_health {
 	uint16_t used; /* of the upstream's own limits, in 1/65535; counts until used_until_ms */
 	uint16_t pad2;
 	uint64_t
-		refused_credential; /* its generation, when it was last refused (401); 0 = never since a success */
+		refused_credential; /* generation of the credential that was last refused (401); 0 = none since a success */
 	int64_t open_until_ms;
 	int64_t cool_until_ms;
 	int64_t window_until_ms;
@@ -210,7 +210,7 @@ int statefile_open(
 	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 void statefile_unmap(struct statefile *f);
-/* Could an agent have written every row? Also true for a live file that control reads. */
+/* True if an agent can have written every row; also of a live file that control reads. */
 int statefile_check_rows(const struct statefile *f, struct errtext *e);
 /* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);

@@ -11,7 +11,7 @@ struct directory {
 /* `d` is zeroed; directory_fini() is due after a failure too. */
 int directory_load(struct directory *d, struct store *s, struct errtext *e);
 void directory_fini(struct directory *d);
-/* "#ID" when the store has it no longer, "" for id 0. */
+/* "#ID" when the store no longer has it, "" for id 0. */
 const char *directory_name(const struct names *n, uint32_t id, char out[NAMES_SIZE]);
 
 #endif

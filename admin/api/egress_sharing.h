@@ -8,10 +8,10 @@
 
 #include "admin/api/request.h"
 
-/* After the body gave the account egresses: -EBUSY when one belongs to another account. */
+/* After a change of the account's egresses: -EBUSY when one belongs to another account. */
 int egress_sharing_check_account(struct request *r, int64_t account);
 /*
- * After the body changed an egress: -EBUSY when several accounts use it and it is no longer
+ * After a change of an egress: -EBUSY when several accounts use it and it is no longer
  * shared.
  */
 int egress_sharing_check_egress(struct request *r, int64_t egress);

@@ -1,5 +1,5 @@
 /*
- * The particulars of an egress of kind `node` (haproxy/egress-node.cfg): the certificate files of
+ * The fields of an egress of kind `node` (haproxy/egress-node.cfg): the certificate files of
  * HAProxy and the node, and the rule that a node learns the destination from the SNI alone.
  */
 #ifndef RELAY_ADMIN_API_NODE_EGRESS_H
@@ -16,7 +16,7 @@ int node_egress_update(struct request *r, int64_t id);
 void node_egress_describe(struct slice kind, struct slice cert, struct slice ca, json_object *o);
 /*
  * Called at the end of a change: -EINVAL when an account would use a node for an upstream that is
- * not https (the node could read it) or has no host name (the node could not place it).
+ * not https (the node could read it) or has no host name (the node finds the upstream by name).
  */
 int node_egress_check(struct request *r);
 

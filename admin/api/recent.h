@@ -18,7 +18,7 @@ struct control;
 
 struct recent_row {
 	struct board_request request;
-	char tenant[NAMES_SIZE]; /* "#ID" when the store has it no longer, "" when there was none */
+	char tenant[NAMES_SIZE]; /* "#ID" when the store no longer has it, "" when there was none */
 	char account[NAMES_SIZE];
 	char egress[NAMES_SIZE];
 	char upstream[NAMES_SIZE];

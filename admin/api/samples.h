@@ -1,6 +1,6 @@
 /*
- * The samples of one metric as Prometheus text. The names of the metric and of its labels come from its row,
- * and from nowhere else: what has no row cannot be shown.
+ * The samples of one metric as Prometheus text. The names of the metric and of its labels come from its row
+ * alone: a metric without a row cannot be shown.
  */
 #ifndef RELAY_ADMIN_API_SAMPLES_H
 #define RELAY_ADMIN_API_SAMPLES_H

@@ -12,7 +12,7 @@ struct call {
 	const char *output; /* path of a new file for the answer; NULL = none */
 };
 
-/* 0; -EINVAL: usage; other negative: a file cannot be read. */
+/* 0; -EINVAL: wrong usage; other negative: a file cannot be read. */
 int call_prepare(const struct command_args *args, struct call *ret, struct errtext *e);
 void call_fini(struct call *c);
 

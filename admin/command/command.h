@@ -63,8 +63,8 @@ struct command_argument {
 	const char *metavar; /* NULL ends the rows */
 	const char *field;
 	enum command_type type;
-	bool repeats;  /* the rest of them: COMMAND_NAMES */
-	bool optional; /* the last one only */
+	bool repeats;  /* takes all remaining values; type COMMAND_NAMES */
+	bool optional; /* only the last argument may be */
 };
 
 enum command_kind {

@@ -44,7 +44,7 @@ struct changes *changes_new(struct control *c);
 void changes_free(struct changes *all);
 
 /*
- * To be called after the commit of a change, once for a bulk of changes. `done` (NULL = nobody waits) is
+ * To be called after the commit of a change, once for several changes. `done` (NULL = nobody waits) is
  * called at the end of the round, never from here. -ENOMEM: the change is published, but `done` will not
  * be called.
  */
@@ -56,7 +56,7 @@ int change_publish(struct control *c, enum change_reach reach, change_done_fn *d
 int change_render(
 	struct control *c, struct json_object *options, change_done_fn *done, void *context);
 
-/* Does what can be done now: ends the round, begins the next. To be called before the loop sleeps. */
+/* Ends the round if it is complete, and begins the next. To be called before the loop sleeps. */
 void changes_run(struct changes *all);
 /* Whether a round is under way or wanted. */
 bool changes_busy(const struct changes *all);

@@ -1,6 +1,6 @@
 /*
- * The renderer's model, filled from the store and the configuration. The texts a model points to are
- * its own; haproxy_model_fini() frees them.
+ * The renderer's model, filled from the store and the configuration. A model owns the texts that it
+ * points to; haproxy_model_fini() frees them.
  */
 #ifndef RELAY_ADMIN_PUBLISH_HAPROXY_MODEL_H
 #define RELAY_ADMIN_PUBLISH_HAPROXY_MODEL_H

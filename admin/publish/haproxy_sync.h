@@ -41,8 +41,8 @@ void haproxy_sync_free(struct haproxy_sync *h);
 
 /*
  * First half of a change: renders and checks, and commits a new generation to the store when the text
- * is a new one. The snapshot is published after it, and then comes haproxy_sync_finish(), which reports
- * a failure. Never inside a transaction. change.h calls both halves.
+ * is a new one. The caller then publishes the snapshot and calls haproxy_sync_finish(), which reports a
+ * failure. Never inside a transaction. change.h calls both halves.
  */
 void haproxy_sync_prepare(struct haproxy_sync *h);
 /*
@@ -55,8 +55,8 @@ int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, str
 void haproxy_sync_finish(
 	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret);
 /*
- * Tries again what is pending. True: rendering has failed, so a change is needed, with a reload or
- * without. Never between the two halves of a change.
+ * Retries a pending write or reload. True: rendering has failed, so the caller starts a change, with a
+ * reload if `*ret_reload`. Never between the two halves of a change.
  */
 bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload);
 

@@ -22,7 +22,7 @@ void publish_free(struct publish *p);
 
 /* Builds the snapshot of the store's present state; publish_send() sends it. */
 int publish_build(struct publish *p, struct errtext *e);
-/* Sends what was built unless the agent has been sent it already; to be called after a new peer, too. */
+/* Sends the built snapshot unless this agent got it already. Call it again for a new peer. */
 void publish_send(struct publish *p);
 /* The other end is a new agent, on this channel (owned by publish from now on). */
 void publish_set_peer(struct publish *p, int fd);
@@ -30,7 +30,7 @@ void publish_set_peer(struct publish *p, int fd);
 void publish_receive(struct publish *p);
 
 int publish_fd(const struct publish *p); /* -1 = no agent */
-/* Differs whenever the channel is another one, though its descriptor may have the same number. */
+/* Changes with each new channel, even if the descriptor's number stays. */
 uint32_t publish_peer_number(const struct publish *p);
 uint64_t publish_version(const struct publish *p);	/* built last; 0 = none */
 uint64_t publish_acknowledged(const struct publish *p); /* 0 = none */

@@ -10,7 +10,7 @@
 
 /* 0; -ENOENT (no such file); -EPERM (others can read it); -EINVAL (not a key); -errno. */
 int keyfile_read(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct errtext *e);
-/* Makes a new one, mode 0400, durable before it returns. -EEXIST when there is one already. */
+/* Creates the file, mode 0400, durable before it returns. -EEXIST if it exists. */
 int keyfile_create(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct errtext *e);
 
 #endif
