@@ -1,7 +1,7 @@
 /*
- * All that the program knows of each provider. To add one: write its row, with a way to authenticate and
- * a shape of errors if it has its own, and name it in PROVIDERS. Rows are kept by their place in
- * snapshots and leases, so new ones stand last in their table.
+ * The rows of the providers. To add one: write its row, with a way to authenticate and a shape of errors
+ * if no existing one fits, and add its name to PROVIDERS. Snapshots and leases hold the index of a row, so
+ * new rows go to the end of their table.
  */
 #include "common/provider_rows.h"
 
@@ -15,7 +15,7 @@
 
 /* --- ways to authenticate --- */
 
-enum { BEARER, X_API_KEY, ANTHROPIC_OAUTH };
+enum { BEARER, X_API_KEY, ANTHROPIC_OAUTH, X_GOOG_API_KEY };
 
 const struct provider_auth provider_auth_rows[] = {
 	[BEARER] = {.variable = "bearer", .header = "Authorization", .scheme = "Bearer "},
@@ -26,10 +26,28 @@ const struct provider_auth provider_auth_rows[] = {
 		.list_header = "anthropic-beta",
 		.list_variable = "beta",
 		.list_value = "oauth-2025-04-20"},
+	[X_GOOG_API_KEY] = {.variable = "googkey", .header = "x-goog-api-key", .scheme = ""},
 };
 const size_t provider_auth_row_count = COUNT(provider_auth_rows);
 
 /* --- shapes of errors --- */
+
+/* google.rpc.Code, as Google maps it to HTTP statuses; the nearest one for other statuses. */
+static const struct provider_status google_statuses[] = {
+	{400, "INVALID_ARGUMENT"},
+	{401, "UNAUTHENTICATED"},
+	{403, "PERMISSION_DENIED"},
+	{404, "NOT_FOUND"},
+	{408, "DEADLINE_EXCEEDED"},
+	{413, "INVALID_ARGUMENT"},
+	{426, "FAILED_PRECONDITION"},
+	{429, "RESOURCE_EXHAUSTED"},
+	{431, "INVALID_ARGUMENT"},
+	{502, "UNAVAILABLE"},
+	{503, "UNAVAILABLE"},
+	{504, "DEADLINE_EXCEEDED"},
+	{0, NULL},
+};
 
 const struct provider_shape provider_shape_rows[] = {
 	{.name = "openai",
@@ -41,10 +59,16 @@ const struct provider_shape provider_shape_rows[] = {
 		.close = "},\"request_id\":\"%[unique-id]\"}",
 		.id_header = "Request-Id",
 		.sign = "{\"type"},
+	{.name = "gemini",
+		.paths = TEXTS("/v1beta"),
+		.open = "{\"error\":{",
+		.middle = {"\"code\":", ",\"status\":\"", "\",\"details\":[{"},
+		.statuses = google_statuses,
+		.close = ",\"request_id\":\"%[unique-id]\"}]}}"},
 };
 const size_t provider_shape_row_count = COUNT(provider_shape_rows);
 
-/* --- parts that several rows have --- */
+/* --- parts of several rows --- */
 
 static const struct provider_header openai_limit_headers[] = {
 	{"xrl", "x-ratelimit-limit-requests"},
@@ -62,7 +86,7 @@ static const struct provider_limit openai_limits[] = {
 	{.end = NULL},
 };
 
-/* `bt` is the type or the code of the error, `br` and `bs` tell when a used-up plan is reset. */
+/* `bt` is the type or the code of the error; `br` and `bs` are the reset of an exhausted plan. */
 static const struct provider_field common_body_fields[] = {
 	{"bt", "type", PROVIDER_FIELD_WORD},
 	{"bt", "code", PROVIDER_FIELD_WORD},
@@ -71,13 +95,13 @@ static const struct provider_field common_body_fields[] = {
 	{NULL, NULL, PROVIDER_FIELD_WORD},
 };
 
-/* Codex's body of a used-up plan, which others in front of OpenAI's API have taken over. */
+/* The body for an exhausted plan, of Codex and of proxies in front of OpenAI's API. */
 #define USED_UP_UNTIL(status_value)                                                                \
 	{                                                                                          \
 		.status = (status_value), .key = "bt", .word = "usage_limit_reached",              \
 		.class = RESULT_WINDOW, .end = "br", .end_too = "bs"                               \
 	}
-/* A plan or a budget is used up, and nobody says until when. */
+/* A plan or a budget is exhausted, without an end. */
 #define USED_UP(status_value, word_value)                                                          \
 	{                                                                                          \
 		.status = (status_value), .key = "bt", .word = (word_value),                       \
@@ -93,7 +117,6 @@ static const struct provider_result openai_results[] = {
 	{.status = 0},
 };
 
-/* With tokens the access token is a JWT, whose `exp` is the expiry. */
 static const struct provider_file auth_json = {
 	.name = "auth.json",
 	.api_key = "OPENAI_API_KEY",
@@ -108,7 +131,7 @@ static const struct provider_file auth_json = {
 
 /* --- providers --- */
 
-/* The list of models is free, not limited, and answers 401 to a bad key. */
+/* The model list is free, unlimited, and answers 401 to a bad key. */
 static const struct provider openai = {
 	.name = "openai",
 	.auth = &provider_auth_rows[BEARER],
@@ -125,8 +148,8 @@ static const struct provider openai = {
 };
 
 /*
- * The probe is what Codex itself asks for its status line, the use of the limits; the list of models
- * where the backend is another one, which wants a client's version.
+ * The probe is the usage endpoint, which Codex polls for its status line. For other backends it is the
+ * model list, which requires a client version.
  */
 static const struct provider codex = {
 	.name = "codex",
@@ -175,7 +198,7 @@ static const struct provider codex = {
 			}},
 };
 
-/* The list of models serves keys and OAuth tokens; one entry will do. */
+/* The model list serves API keys and OAuth tokens; one entry is enough. */
 static const struct provider anthropic = {
 	.name = "anthropic",
 	.auth = &provider_auth_rows[X_API_KEY],
@@ -225,7 +248,7 @@ static const struct provider anthropic = {
 		.header = "anthropic-version: 2023-06-01"},
 };
 
-/* Taken to speak OpenAI's API, but nobody knows what a path there does: probed with --probe only. */
+/* Limits and errors as of OpenAI. No free request is known: a probe requires --probe. */
 static const struct provider generic = {
 	.name = "generic",
 	.auth = &provider_auth_rows[BEARER],
@@ -239,7 +262,48 @@ static const struct provider generic = {
 	.probe = {.method = "GET", .header = ""},
 };
 
-#define PROVIDERS(X) X(openai) X(codex) X(anthropic) X(generic)
+/*
+ * Gemini answers 400 to a bad key; only the body differs from that for a bad request. A 429 names the
+ * quota. A quota per day stays exhausted although its RetryInfo is short; for other quotas RetryInfo is
+ * right. RetryInfo is one of the first three details.
+ */
+static const struct provider gemini = {
+	.name = "gemini",
+	.auth = &provider_auth_rows[X_GOOG_API_KEY],
+	.oauth_prefix = "ya29.",
+	.oauth_auth = &provider_auth_rows[BEARER],
+	.client_headers = TEXTS("x-goog-user-project"),
+	.body_statuses = "400 429",
+	.body_fields =
+		(const struct provider_field[]){
+			{"gr", "details[0].reason", PROVIDER_FIELD_WORD},
+			{"gq", "details[0].violations[0].quotaId", PROVIDER_FIELD_WORD},
+			{"gd", "details[0].retryDelay", PROVIDER_FIELD_SPAN},
+			{"gd", "details[1].retryDelay", PROVIDER_FIELD_SPAN},
+			{"gd", "details[2].retryDelay", PROVIDER_FIELD_SPAN},
+			{NULL, NULL, PROVIDER_FIELD_WORD},
+		},
+	.retry_field = "gd",
+	.results =
+		(const struct provider_result[]){
+			{.status = 400,
+				.key = "gr",
+				.word = "API_KEY_INVALID",
+				.class = RESULT_AUTH},
+			{.status = 429,
+				.key = "gq",
+				.word = "PerDay",
+				.is_part = true,
+				.class = RESULT_WINDOW},
+			{.status = 0},
+		},
+	.probe = {.method = "GET",
+		.path = "/v1beta/models?pageSize=1",
+		.version = "/v1beta",
+		.header = ""},
+};
+
+#define PROVIDERS(X) X(openai) X(codex) X(anthropic) X(generic) X(gemini)
 
 #define ROW(row) &(row),
 const struct provider *const provider_rows[] = {PROVIDERS(ROW)};

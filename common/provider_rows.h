@@ -1,4 +1,4 @@
-/* The rows themselves; see provider.h for what they mean. */
+/* The rows themselves; provider.h explains them. */
 #ifndef RELAY_COMMON_PROVIDER_ROWS_H
 #define RELAY_COMMON_PROVIDER_ROWS_H
 

@@ -1,7 +1,7 @@
 /*
- * The uniform errors. One body serves all shapes: an opening, the fields, a closing. The path decides
- * the variables for opening and closing; the expressions hold defaults, so that a response made before
- * any rule has run is valid JSON too.
+ * The uniform errors. One body serves all shapes: an opening, the message, a middle, the other fields, a
+ * closing. The path decides the variables for opening, middle and closing (render_shapes.c); the
+ * expressions hold defaults, so that a response made before any rule has run is valid JSON too.
  */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
@@ -25,10 +25,11 @@ static void append_fixed(struct buffer *b, const struct refusal_row *row)
 
 	buffer_append_str(b, "content-type application/json lf-string ");
 	buffer_append_str(&fields, OPENING);
+	buffer_printf(&fields, "\"message\":\"%s\",", row->message);
+	render_shape_middle(&fields, row->status);
 	buffer_printf(&fields,
-		"\"type\":\"%s\",\"code\":\"%s\",\"message\":\"%s\",\"retryable\":%s,"
-		"\"resets_at\":null",
-		row->type, row->code, row->message, row->retryable ? "true" : "false");
+		"\"type\":\"%s\",\"code\":\"%s\",\"retryable\":%s,\"resets_at\":null", row->type,
+		row->code, row->retryable ? "true" : "false");
 	buffer_append_str(&fields, CLOSING);
 	render_word(b, buffer_str(&fields));
 	if (buffer_error(&fields))
@@ -89,10 +90,11 @@ static void append_deny(struct buffer *b, int status)
 {
 	buffer_printf(b, "\thttp-request return status %d content-type application/json lf-string ",
 		status);
+	buffer_append_str(b, "'" OPENING "\"message\":\"%[" MESSAGE ",json(utf8s)]\",");
+	render_shape_middle(b, status);
 	buffer_append_str(b,
-		"'" OPENING "\"type\":\"%[" TYPE ",json(utf8s)]\","
+		"\"type\":\"%[" TYPE ",json(utf8s)]\","
 		"\"code\":\"%[" CODE ",json(utf8s)]\","
-		"\"message\":\"%[" MESSAGE ",json(utf8s)]\","
 		"\"retryable\":%[var(txn.rly.retryable,false)],"
 		"\"resets_at\":%[var(txn." SEAM_VAR_PREFIX ".resets,null)]" CLOSING "'"
 		" hdr X-Relay-Error %[" CODE "]");
@@ -110,26 +112,14 @@ static void append_answer(struct buffer *b, int status)
 		status, status);
 }
 
-static bool is_first_of_its_status(int refusal)
-{
-	for (int other = REFUSAL_NONE + 1; other < refusal; other++) {
-		if (refusal_row((enum refusal)other)->status ==
-			refusal_row((enum refusal)refusal)->status)
-			return false;
-	}
-	return true;
-}
-
 void render_denials(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# Refusals by the agent. `return` takes a fixed status: one rule for each.\n"
 		"\thttp-request set-var(txn.rly.retryable) str(true) if { " RETRYABLE
 		" -m bool }\n");
-	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
-		if (is_first_of_its_status(r))
-			append_deny(b, refusal_row((enum refusal)r)->status);
-	}
+	for (size_t i = 0; render_status_at(i); i++)
+		append_deny(b, render_status_at(i));
 }
 
 void render_agent_answers(struct buffer *b)

@@ -92,8 +92,12 @@ enum render_paths {
 void render_error_shapes(struct buffer *b, enum render_paths paths);
 /* Rules that take the shape from the agent, which knows the client's path. */
 void render_shape_of_agent(struct buffer *b);
+/* What stands between message and fields in a body of this status, which is one of a refusal. */
+void render_shape_middle(struct buffer *b, int status);
 /* Headers of some shapes, on the relay's own errors. */
 void render_shape_headers(struct buffer *b);
+/* The statuses of all refusals, each once; 0 beyond the last. */
+int render_status_at(size_t i);
 /* `http-error` for the errors of HAProxy itself. */
 void render_own_errors(struct buffer *b);
 /* The agent's refusals. One rule per status, because `return` takes a fixed status. */

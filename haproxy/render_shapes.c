@@ -1,9 +1,46 @@
-/* Shapes of error bodies. Their rows are in common/provider_rows.c. */
+/*
+ * Shapes of error bodies, as three variables: what stands before the message, between it and the other
+ * fields, and at the end. The rows of the shapes are in common/provider_rows.c.
+ */
 #include "common/provider.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 
 #define SHAPE RENDER_VAR("shape")
+#define SEPARATOR ';' /* between the statuses of txn.rly.mid */
+
+int render_status_at(size_t i)
+{
+	size_t found = 0;
+
+	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
+		int status = refusal_row((enum refusal)r)->status;
+		int earlier = REFUSAL_NONE + 1;
+		while (refusal_row((enum refusal)earlier)->status != status)
+			earlier++;
+		if (earlier == r && found++ == i)
+			return status;
+	}
+	return 0;
+}
+
+void render_shape_middle(struct buffer *b, int status)
+{
+	size_t place = 0;
+
+	while (render_status_at(place) != status)
+		place++;
+	buffer_printf(b, "%%[var(txn.rly.mid,),field(%zu,%c)]", place + 1, SEPARATOR);
+}
+
+static const char *name_of_status(const struct provider_shape *s, int status)
+{
+	const struct provider_status *row = s->statuses;
+
+	while (row->status && row->status != status)
+		row++;
+	return row->status ? row->name : "UNKNOWN";
+}
 
 static void append_set(struct buffer *b, const char *kind, const char *variable, const char *value,
 	const char *condition)
@@ -11,11 +48,34 @@ static void append_set(struct buffer *b, const char *kind, const char *variable,
 	buffer_printf(b, "\t%s set-var-fmt(txn.rly.%s) '%s'%s\n", kind, variable, value, condition);
 }
 
-static void append_shape(
+static void append_middle(
 	struct buffer *b, const struct provider_shape *s, const char *kind, const char *condition)
+{
+	struct buffer text = {0};
+	int status;
+
+	for (size_t i = 0; (status = render_status_at(i)) != 0; i++) {
+		if (i)
+			buffer_printf(&text, "%c", SEPARATOR);
+		buffer_printf(&text, "%s%d%s%s%s", s->middle[0], status, s->middle[1],
+			name_of_status(s, status), s->middle[2]);
+	}
+	append_set(b, kind, "mid", buffer_str(&text), condition);
+	if (buffer_error(&text))
+		b->error = buffer_error(&text);
+	buffer_fini(&text);
+}
+
+/* `has_middle`: another shape's may be set already. */
+static void append_shape(struct buffer *b, const struct provider_shape *s, bool has_middle,
+	const char *kind, const char *condition)
 {
 	append_set(b, kind, "open", s->open, condition);
 	append_set(b, kind, "close", s->close, condition);
+	if (s->statuses)
+		append_middle(b, s, kind, condition);
+	else if (has_middle)
+		buffer_printf(b, "\t%s unset-var(txn.rly.mid)%s\n", kind, condition);
 }
 
 static void append_path(struct buffer *b, const char *path, enum render_paths paths)
@@ -36,26 +96,33 @@ static void append_paths(struct buffer *b, const char *const *path, enum render_
 
 void render_error_shapes(struct buffer *b, enum render_paths paths)
 {
+	bool has_middle = false;
+
 	buffer_append_str(b, "\n\t# The shape of error bodies, chosen before anything can fail.\n");
 	for (size_t i = 0; i < provider_shape_count(); i++) {
 		const struct provider_shape *s = provider_shape_at(i);
 		struct buffer condition = {0};
 		append_paths(&condition, s->paths, paths);
-		append_shape(b, s, "tcp-request content", buffer_str(&condition));
+		append_shape(b, s, has_middle, "tcp-request content", buffer_str(&condition));
 		if (buffer_error(&condition))
 			b->error = buffer_error(&condition);
 		buffer_fini(&condition);
+		has_middle |= s->statuses != NULL;
 	}
 }
 
 void render_shape_of_agent(struct buffer *b)
 {
+	bool has_middle = false;
+
+	for (size_t i = 0; i < provider_shape_count(); i++)
+		has_middle |= provider_shape_at(i)->statuses != NULL;
 	buffer_append_str(b, "\n\t# The shape of error bodies, chosen by the agent.\n");
 	for (size_t i = 0; i < provider_shape_count(); i++) {
 		const struct provider_shape *s = provider_shape_at(i);
 		struct buffer condition = {0};
 		buffer_printf(&condition, " if { " SHAPE " -m str %s }", s->name);
-		append_shape(b, s, "http-request", buffer_str(&condition));
+		append_shape(b, s, has_middle, "http-request", buffer_str(&condition));
 		if (buffer_error(&condition))
 			b->error = buffer_error(&condition);
 		buffer_fini(&condition);

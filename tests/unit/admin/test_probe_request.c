@@ -60,6 +60,15 @@ static void codex_probes_request_the_usage_endpoint(void **state)
 	asks("codex", "https://c.example.com/other", "/v1", "/other/models?client_version=0.150.0");
 }
 
+static void each_provider_has_its_version_prefix(void **state)
+{
+	(void)state;
+	asks("gemini", "https://g.example.com", "", "/v1beta/models?pageSize=1");
+	asks("gemini", "https://g.example.com/v1beta", "", "/v1beta/models?pageSize=1");
+	asks("gemini", "https://g.example.com/pre", "/v1beta", "/pre/models?pageSize=1");
+	asks("gemini", "https://g.example.com/v1", "", "/v1/v1beta/models?pageSize=1");
+}
+
 static void the_operators_path_is_used_unchanged(void **state)
 {
 	char target[PROBE_TARGET_SIZE];
@@ -135,6 +144,7 @@ int main(void)
 		cmocka_unit_test(anthropic_needs_a_version),
 		cmocka_unit_test(codex_probes_request_the_usage_endpoint),
 		cmocka_unit_test(the_operators_path_is_used_unchanged),
+		cmocka_unit_test(each_provider_has_its_version_prefix),
 		cmocka_unit_test(some_upstreams_are_not_probed),
 		cmocka_unit_test(a_path_is_checked),
 		cmocka_unit_test(the_longest_target_fits),

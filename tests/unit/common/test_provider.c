@@ -1,4 +1,4 @@
-/* What each provider's row says, and what every row must be. */
+/* The facts in the row of each provider, and the invariants of all rows. */
 #include "common/provider.h"
 
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/refusal.h"
 #include "common/seam.h"
 
 static const struct row {
@@ -43,6 +44,9 @@ static const struct row {
 		"GET /v1/models?limit=1", "anthropic-version: 2023-06-01", NULL, NULL, false, true},
 	{"generic", "Authorization: Bearer ", NULL, NULL, NULL, "/anything", "openai",
 		"x-ratelimit-limit-requests", "x-ratelimit-", NULL, "", NULL, NULL, false, true},
+	{"gemini", "x-goog-api-key: ", "ya29.x", "Authorization: Bearer ", NULL,
+		"/v1beta/models/m:generateContent", "gemini", NULL, NULL,
+		"GET /v1beta/models?pageSize=1", "", NULL, NULL, false, false},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -94,7 +98,7 @@ static void check_probe(const struct provider *p, const struct row *row)
 	assert_string_equal(text, row->probe);
 }
 
-static void each_row_says_what_its_provider_wants(void **state)
+static void each_row_has_the_facts_of_its_provider(void **state)
 {
 	(void)state;
 	assert_int_equal(provider_count(), ROWS);
@@ -120,7 +124,7 @@ static void each_row_says_what_its_provider_wants(void **state)
 	}
 }
 
-static void only_names_of_rows_are_found(void **state)
+static void only_the_names_of_rows_are_found(void **state)
 {
 	static const char *const bad[] = {"", "OpenAI", "openai ", "open", "openaix", "|"};
 	char choices[256] = "";
@@ -136,7 +140,7 @@ static void only_names_of_rows_are_found(void **state)
 	assert_string_equal(PROVIDER_CHOICES, choices);
 }
 
-static void a_prefix_tells_an_oauth_token(void **state)
+static void a_prefix_identifies_an_oauth_token(void **state)
 {
 	const struct provider *p = provider_find(SLICE_LITERAL("anthropic"));
 
@@ -183,7 +187,7 @@ static void a_variable_has_one_meaning(void **state)
 	assert_true(provider_is_auth_header("AUTHORIZATION"));
 }
 
-static void a_shape_is_chosen_by_whole_parts_of_the_path(void **state)
+static void a_shape_is_chosen_by_whole_path_segments(void **state)
 {
 	static const struct {
 		const char *path, *shape;
@@ -195,6 +199,11 @@ static void a_shape_is_chosen_by_whole_parts_of_the_path(void **state)
 		{"/v1/messages/count_tokens", "anthropic"},
 		{"/v1/messagesx", "openai"},
 		{"/x/v1/messages", "openai"},
+		{"/v1beta", "gemini"},
+		{"/v1beta/models", "gemini"},
+		{"/v1beta1/models", "openai"},
+		{"/v1betamodels", "openai"},
+		{"/V1BETA/models", "openai"},
 	};
 
 	(void)state;
@@ -205,7 +214,16 @@ static void a_shape_is_chosen_by_whole_parts_of_the_path(void **state)
 			cases[i].shape);
 }
 
-static void shapes_are_told_apart(void **state)
+static bool names_status(const struct provider_shape *s, int status)
+{
+	for (const struct provider_status *row = s->statuses; row->status; row++) {
+		if (row->status == status)
+			return row->name[0] != '\0' && !strpbrk(row->name, "\"';%");
+	}
+	return false;
+}
+
+static void each_shape_names_every_status_and_is_distinct(void **state)
 {
 	(void)state;
 	assert_null(provider_shape_at(0)->paths);
@@ -219,6 +237,8 @@ static void shapes_are_told_apart(void **state)
 				s->id_header && strncmp(other->open, s->sign, strlen(s->sign)) == 0;
 			assert_int_equal(same_sign, s->id_header && k == i);
 		}
+		for (int r = REFUSAL_NONE + 1; s->statuses && r < REFUSAL_COUNT; r++)
+			assert_true(names_status(s, refusal_row((enum refusal)r)->status));
 	}
 }
 
@@ -270,8 +290,7 @@ static size_t check_headers(const struct provider *p, const struct provider_head
 	return n;
 }
 
-/* All that HAProxy writes for one answer has room in the record. */
-static void the_longest_text_has_room(void **state)
+static void the_longest_limits_text_fits_into_a_record(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < provider_count(); i++) {
@@ -293,7 +312,7 @@ static void check_key(const struct provider *p, const char *key)
 		fail_msg("%s: nothing has the key %s", p->name, key);
 }
 
-static void what_is_judged_is_collected(void **state)
+static void every_key_in_a_rule_is_collected(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < provider_count(); i++) {
@@ -320,14 +339,14 @@ static void what_is_judged_is_collected(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_row_says_what_its_provider_wants),
-		cmocka_unit_test(only_names_of_rows_are_found),
-		cmocka_unit_test(a_prefix_tells_an_oauth_token),
+		cmocka_unit_test(each_row_has_the_facts_of_its_provider),
+		cmocka_unit_test(only_the_names_of_rows_are_found),
+		cmocka_unit_test(a_prefix_identifies_an_oauth_token),
 		cmocka_unit_test(a_variable_has_one_meaning),
-		cmocka_unit_test(a_shape_is_chosen_by_whole_parts_of_the_path),
-		cmocka_unit_test(shapes_are_told_apart),
-		cmocka_unit_test(the_longest_text_has_room),
-		cmocka_unit_test(what_is_judged_is_collected),
+		cmocka_unit_test(a_shape_is_chosen_by_whole_path_segments),
+		cmocka_unit_test(each_shape_names_every_status_and_is_distinct),
+		cmocka_unit_test(the_longest_limits_text_fits_into_a_record),
+		cmocka_unit_test(every_key_in_a_rule_is_collected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

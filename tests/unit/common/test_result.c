@@ -486,6 +486,35 @@ static void every_class_has_its_own_name(void **state)
 	assert_string_equal(result_class_name(RESULT_WINDOW), "window");
 }
 
+static void gemini_reports_a_bad_key_and_the_quota_in_the_body(void **state)
+{
+	static const struct row rows[] = {
+		{"gemini", 400, "--", "gr=API_KEY_INVALID;", RESULT_AUTH, 0},
+		{"gemini", 400, "--", "gr=API_KEY_INVALID_NOT;", RESULT_PAYLOAD, 0},
+		{"gemini", 400, "LR", "gr=API_KEY_INVALID;", RESULT_PAYLOAD, 0},
+		{"gemini", 403, "--", "gr=API_KEY_INVALID;", RESULT_DENIED, 0},
+		{"openai", 400, "--", "gr=API_KEY_INVALID;", RESULT_PAYLOAD, 0},
+		{"gemini", 429, "--",
+			"gq=GenerateRequestsPerDayPerProjectPerModelFreeTier;gd=34.07s;",
+			RESULT_WINDOW, NOW + HOUR},
+		{"gemini", 429, "--",
+			"gq=GenerateRequestsPerMinutePerProjectPerModel;gd=34.074824224s;",
+			RESULT_BURST, NOW + 34074},
+		{"gemini", 429, "--", "gd=2s;", RESULT_BURST, NOW + 2 * SECOND},
+		{"gemini", 429, "--", "ra=7;gd=2s;", RESULT_BURST, NOW + 7 * SECOND},
+		{"gemini", 429, "--", "gd=9h;gd=2s;", RESULT_BURST, NOW + 9 * HOUR},
+		{"gemini", 429, "--", "gd=90h;", RESULT_BURST, NOW + DAY},
+		{"gemini", 429, "--", "gd=junk;", RESULT_BURST, 0},
+		{"gemini", 429, "--", "gd=0s;", RESULT_BURST, 0},
+		{"gemini", 429, "--", "gq=;", RESULT_BURST, 0},
+		{"gemini", 503, "LH", "st=429;gq=XPerDayY;", RESULT_WINDOW, NOW + HOUR},
+		{"openai", 429, "--", "gq=XPerDayY;gd=2s;", RESULT_BURST, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -505,6 +534,7 @@ int main(void)
 		cmocka_unit_test(hostile_limits_are_not_told),
 		cmocka_unit_test(use_is_told_with_every_class),
 		cmocka_unit_test(every_class_has_its_own_name),
+		cmocka_unit_test(gemini_reports_a_bad_key_and_the_quota_in_the_body),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
