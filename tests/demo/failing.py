@@ -88,7 +88,7 @@ def parse_head(head):
 
 def credential_of(named):
     bearer = named.get("authorization", "")
-    return bearer.removeprefix("Bearer ") if bearer else named.get("x-api-key", "")
+    return bearer.removeprefix("Bearer ") if bearer else named.get("x-api-key") or named.get("x-goog-api-key", "")
 
 
 class Connection(asyncio.Protocol):

@@ -126,7 +126,7 @@ class FailingStack(Stack):
 
     def start(self):
         super().start()
-        for provider in ("openai", "codex", "anthropic", "generic"):
+        for provider in ("openai", "codex", "anthropic", "generic", "gemini"):
             self.relay.adm("upstreams", "add", provider, "--url", self.failing.url, "--provider", provider)
         self.relay.adm("upstreams", "add", "prefixed", "--url", self.failing.url + "/pre/fix", "--strip", "/v1")
         self.relay.adm("upstreams", "add", "hasty", "--url", self.failing.url, "--first-byte-timeout", "1s")

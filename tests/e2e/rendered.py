@@ -16,7 +16,11 @@ from relay import BUILD, free_port
 
 ACCOUNT_SLOT, EXTRA_SLOT = "h_04383a50", "h_869294f4"  # ChatGPT-Account-ID, X-Extra
 FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 21  # of a record
-OPENAI, ANTHROPIC = "/v1/responses", "/v1/messages/count_tokens"
+OPENAI, ANTHROPIC, GEMINI = "/v1/responses", "/v1/messages/count_tokens", "/v1beta/models/demo:generateContent"
+GOOGLE_STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+                 408: "DEADLINE_EXCEEDED", 413: "INVALID_ARGUMENT", 426: "FAILED_PRECONDITION",
+                 429: "RESOURCE_EXHAUSTED", 431: "INVALID_ARGUMENT", 502: "UNAVAILABLE", 503: "UNAVAILABLE",
+                 504: "DEADLINE_EXCEEDED"}
 
 
 def wait_until(condition, seconds=25):
@@ -164,6 +168,16 @@ class World:
                 part.close()
 
 
+def google_fields(body, status, code, identity):
+    """The fields of Google's error shape, as those of the other shapes."""
+    assert set(body) == {"error"} and set(body["error"]) == {"code", "message", "status", "details"}
+    assert (body["error"]["code"], body["error"]["status"]) == (status, GOOGLE_STATUS[status])
+    detail, = body["error"]["details"]
+    assert set(detail) == {"code", "type", "retryable", "request_id", "resets_at"}
+    assert (detail["code"], detail["request_id"]) == (code, identity)
+    return {**detail, "message": body["error"]["message"]}
+
+
 def assert_error(answer, status, code, path):
     """The uniform error of docs/INTERFACE.md, in the shape of the path."""
     assert (answer.status, answer.header("x-relay-error")) == (status, code)
@@ -174,6 +188,8 @@ def assert_error(answer, status, code, path):
     if path.startswith("/v1/messages"):
         assert set(body) == {"type", "error", "request_id"} and body["type"] == "error"
         assert set(body["error"]) == common and body["request_id"] == identity
+    elif path.startswith("/v1beta/"):
+        return google_fields(body, status, code, identity)
     else:
         assert set(body) == {"error"} and set(body["error"]) == common | {"param", "request_id"}
         assert body["error"]["request_id"] == identity and body["error"]["param"] is None

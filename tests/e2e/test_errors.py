@@ -7,23 +7,25 @@ import time
 import pytest
 
 from relay import VERSIONS, free_port, wait_until
+from rendered import google_fields
 
 AT_ONCE = 20  # seconds: without a rule for it, a request would wait for half a minute at least
-SHAPES = {"/v1/chat/completions": "openai", "/v1/messages": "anthropic"}
+SHAPES = {"/v1/chat/completions": "openai", "/v1/messages": "anthropic", "/v1beta/models/demo": "gemini"}
 
 
 def check(answer, status, code, path):
     assert answer.status == status, answer.body
     body = json.loads(answer.body)
-    error = body["error"]
+    request_id = answer.getheader("X-Request-Id")
+    gemini = SHAPES.get(path) == "gemini"
+    error = google_fields(body, status, code, request_id) if gemini else body["error"]
     assert error["code"] == code and answer.getheader("X-Relay-Error") == code
     assert answer.getheader("Content-Type") == "application/json"
     assert answer.getheader("X-Relay-Upstream") is None
-    request_id = answer.getheader("X-Request-Id")
     assert len(request_id) == 36
     if SHAPES.get(path) == "anthropic":
         assert body["type"] == "error" and body["request_id"] == request_id
-    else:
+    elif not gemini:
         assert error["param"] is None and error["request_id"] == request_id
     assert isinstance(error["message"], str) and isinstance(error["retryable"], bool) and "resets_at" in error
     if error["retryable"] and status != 408:
@@ -109,7 +111,7 @@ def test_body_limit(fresh):
 
 
 def test_a_body_that_does_not_come(fresh):
-    """All versions and both shapes at once, because each takes the whole `timeout http-request`."""
+    """All versions and all shapes at once, because each takes the whole `timeout http-request`."""
     waiting = []
     for s in (fresh(version) for version in VERSIONS):
         s.upstream.clear()
@@ -126,7 +128,7 @@ def test_a_body_that_does_not_come(fresh):
 
 
 def test_no_decision_no_forwarding(fresh):
-    """Without any relay process: 503 at once, in both shapes, and no request reaches the upstream."""
+    """Without any relay process: 503 at once, in all shapes, and no request reaches the upstream."""
     s = fresh()
     s.upstream.clear()
     s.relay.stop()

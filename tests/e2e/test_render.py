@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LABEL, OPENAI, World,
+from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LABEL, GEMINI, OPENAI, World,
                       assert_error)
 from relay import free_port, haproxy_commands
 
@@ -33,7 +33,7 @@ def world(haproxy, tmp_path_factory):
     world.close()
 
 
-@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC, GEMINI))
 def test_forwards_nothing_without_an_agent(haproxy, tmp_path, path):
     world = World(haproxy, tmp_path, agent=False)
     try:
@@ -58,7 +58,7 @@ def test_asks_a_second_time_and_then_refuses(world):
     assert world.ask().status == 200
 
 
-@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC, GEMINI))
 @pytest.mark.parametrize("status, code", (
     (401, "invalid_api_key"), (403, "ip_banned"), (404, "no_route"), (400, "bad_request"),
     (413, "request_too_large"), (426, "websocket_unsupported"), (408, "request_timeout"),
@@ -177,9 +177,9 @@ def test_leaves_from_the_accounts_address(world):
     assert world.sent()[2] == "127.0.0.5" and "host: up.example" in world.sent()[0]
 
 
-@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC, GEMINI))
 def test_says_what_is_wrong_with_an_upstream(world, path):
-    world.shape = "anthropic" if path == ANTHROPIC else "openai"
+    world.shape = {OPENAI: "openai", ANTHROPIC: "anthropic", GEMINI: "gemini"}[path]
     world.allow(be="b6-refused")
     assert_error(world.ask(path), 502, "upstream_unreachable", path)
     world.allow()

@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from bare import compare
-from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, OPENAI,
-                      Answer, World, assert_error, wait_until)
+from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, GEMINI,
+                      OPENAI, Answer, World, assert_error, wait_until)
 from relay import haproxy_commands
 
 BETA = "oauth-2025-04-20"
@@ -132,7 +132,7 @@ def test_takes_a_429_back_where_haproxy_can(world, haproxy):
         assert got.header("retry-after") == "1"
 
 
-@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC))
+@pytest.mark.parametrize("path", (OPENAI, ANTHROPIC, GEMINI))
 @pytest.mark.parametrize("status, size", ((529, 10), (401, 1000000), (429, 1000000), (503, 1000000)))
 def test_says_that_the_account_has_switched(world, path, status, size):
     world.plan([allowed(1, "one", alt=True)], {"one": answer(status, headers=b"Retry-After: 600\r\n")})
@@ -167,7 +167,7 @@ def test_tries_three_accounts_and_passes_the_last_answer(world):
     assert [r[FIELD_LIMITS] for r in records] == ["-", "-", "ra=600;"]
 
 
-@pytest.mark.parametrize("path, shape", ((OPENAI, "openai"), (ANTHROPIC, "anthropic")))
+@pytest.mark.parametrize("path, shape", ((OPENAI, "openai"), (ANTHROPIC, "anthropic"), (GEMINI, "gemini")))
 def test_passes_a_refusal_of_a_further_attempt_unharmed(world, path, shape):
     world.plan([allowed(1, "one", "b6-refused", path="/elsewhere"), {**DENIED, "shape": shape}], {})
     got = world.ask(path, method="POST", body=b"x" * 39000)
@@ -176,6 +176,12 @@ def test_passes_a_refusal_of_a_further_attempt_unharmed(world, path, shape):
     denied, outer = world.records_of(got, 2)
     assert denied[5] == "relay-again" and denied[FIELD_CODE] == outer[FIELD_CODE] == "upstream_unreachable"
     assert outer[7:9] in (["again1", "502"], ["again2", "502"])
+
+
+def test_takes_the_shape_from_the_agent_and_not_from_the_path_of_the_upstream(world):
+    world.plan([allowed(1, "one", "b6-refused", path="/v1beta/openai/x"), DENIED], {})
+    got = world.ask(OPENAI, method="POST", body=b"x" * 39000)
+    assert assert_error(got, 502, "upstream_unreachable", OPENAI)["message"] == "Some text"
 
 
 def test_answers_a_large_body_that_met_no_upstream(world):
