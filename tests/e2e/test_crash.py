@@ -43,6 +43,7 @@ def stream(stack, events, into):
     s.close()
 
 
+@pytest.mark.takes(15)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_agent_killed_twenty_times(fresh, version):
     s = fresh(version)

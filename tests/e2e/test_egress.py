@@ -210,6 +210,7 @@ def test_what_cannot_be_asked_says_nothing_about_the_egress(fresh):
     assert shown(s, "gone") == ("ok", False, "") and open_notices(s) == []
 
 
+@pytest.mark.takes(12)
 def test_checks_go_on_by_themselves(fresh):
     s = echo_stack(fresh, ANY, every="1s")
     proxy = Socks4(s.dir, "127.0.0.65")
@@ -236,6 +237,7 @@ def test_a_check_needs_an_endpoint(fresh):
     assert run.returncode == 1
 
 
+@pytest.mark.takes(15)
 def test_a_check_that_takes_its_time_holds_up_nobody(fresh):
     s = echo_stack(fresh, ANY, path="/ip")
     s.relay.write_config(f"[health]\necho_url = {s.upstream.url}/slow?headers=60\necho_every = 0\n")
@@ -408,6 +410,7 @@ def test_who_goes_by_a_node_waits_for_it(far):
     assert seen_from(f.upstream, "token-of-far") == {Far.SOURCE}
 
 
+@pytest.mark.takes(12)
 def test_a_node_is_not_asked_for_an_endpoint_it_could_read(far):
     f = far(ANY)
     f.s.relay.write_config(f"[health]\necho_url = {f.s.upstream.url}/ip\necho_every = 0\n")

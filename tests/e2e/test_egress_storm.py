@@ -241,6 +241,7 @@ def assert_all_are_well(w):
     assert w.strays == []
 
 
+@pytest.mark.takes(30)
 def test_no_account_is_seen_from_an_address_that_is_not_its_own():
     run_in_netns(run_storm, ANY, REQUESTS, seconds=max(600, REQUESTS / 20))
 
@@ -267,6 +268,7 @@ def run_taken_away(version):
         s.stop()
 
 
+@pytest.mark.takes(20)
 @pytest.mark.parametrize("version", VERSIONS if is_full() else VERSIONS[:1])
 def test_an_address_that_was_taken_away_is_noticed(version):
     """The kernel keeps the connections of a removed address and reports nothing."""

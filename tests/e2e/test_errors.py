@@ -110,6 +110,7 @@ def test_body_limit(fresh):
     assert s.post("/v1/x", body=b"x" * 1000, key=s.key).status == 200
 
 
+@pytest.mark.takes(35)
 def test_a_body_that_does_not_come(fresh):
     """All versions and all shapes at once, because each takes the whole `timeout http-request`."""
     waiting = []

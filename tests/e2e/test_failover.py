@@ -210,6 +210,7 @@ def median_times(pair, c):
     return medians
 
 
+@pytest.mark.takes(10)
 def test_failover_adds_little(pair):
     """A failed attempt takes about as long as one that serves. With a single server to retry at, HAProxy would wait 1 s."""
     c = http.client.HTTPConnection("127.0.0.1", pair.s.port, timeout=60)

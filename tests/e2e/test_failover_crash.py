@@ -35,6 +35,7 @@ def kill_often(relay, stop, killed):
             killed.append((role, pid))
 
 
+@pytest.mark.takes(12)
 def test_killed_in_the_middle_of_failovers(own):
     pool = own.pool("killed", 6, options=[("--concurrency", "16")] * 6)
     own.relay.adm("pools", "set", "killed", *pool.accounts, "--wait", "20s")

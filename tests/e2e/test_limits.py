@@ -210,6 +210,7 @@ def assert_quota_used_up(s, key):
     assert answer.headers["Retry-After"]
 
 
+@pytest.mark.takes(8)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_days_quota_outlives_everything(version, fresh):
     s = fresh(version)

@@ -3,6 +3,8 @@ for half a minute."""
 import re
 import subprocess
 
+import pytest
+
 from bare import bare, compare
 from relay import Process, free_port, is_full, wait_until
 
@@ -51,6 +53,7 @@ def slowest_of(wrk):
     return slowest
 
 
+@pytest.mark.takes(6)
 def test_64_clients_with_4_kb_bearers(stack):
     """A stall of pipelined questions (HAProxy 3.1 and newer) would last 500 ms, again and again."""
     upstream_port = free_port()

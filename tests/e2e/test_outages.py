@@ -72,6 +72,7 @@ def send_many(pool, what):
     return answers
 
 
+@pytest.mark.takes(10)
 @pytest.mark.parametrize("kind", [*(FAILURES if is_full() else ()), "mixed"])
 def test_one_of_ten(site, kind):
     pool = site.pool(f"one-{kind}", 10)
@@ -86,11 +87,13 @@ def test_one_of_ten_by_chance(site):
     assert send_many(pool, "one of ten, half of the time") == {200: REQUESTS}
 
 
+@pytest.mark.takes(10)
 def test_one_egress_of_ten(site):
     pool = site.pool("closed", 10, egresses=["closed"] + [None] * 9)
     assert send_many(pool, "one egress of ten") == {200: REQUESTS}
 
 
+@pytest.mark.takes(10)
 def test_nine_of_ten(site):
     pool = site.pool("nine", 10)
     pool.failing.set_some({t: MIXED for t in pool.tokens[1:]})
@@ -98,6 +101,7 @@ def test_nine_of_ten(site):
     assert answers[200] > REQUESTS * 0.99
 
 
+@pytest.mark.takes(15)
 def test_thirty_seconds_of_silence(silence):
     """Five failures, no request for 30 s although clients keep trying, one trial, and the circuit is closed."""
     silence.join()

@@ -89,6 +89,7 @@ def test_prefix_and_strip(stack):
         assert last(stack)["path"] == expected
 
 
+@pytest.mark.takes(25)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_request_leaves_as_another(fresh, version):
     """33 tenants, 100 keys, 20 accounts (RELAY_FULL=1: three times as many), 10 addresses; the upstream reports credential

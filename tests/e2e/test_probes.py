@@ -75,6 +75,7 @@ def test_check_tells_what_was_seen(single):
     assert counted(s, "asked") == 2
 
 
+@pytest.mark.takes(10)
 def test_check_bounds_its_time(single):
     single.reset()
     single.failing.set(single.tokens[0], "hang", method="GET")
@@ -177,6 +178,7 @@ def test_a_window_is_left_alone(single):
     assert (shown["state"], shown["until"]) == ("window", until)
 
 
+@pytest.mark.takes(35)
 def test_idle_accounts_are_probed_one_after_the_other():
     """All accounts but the suspended one and the one without a pool."""
     s = FailingStack(ANY, CONFIG)

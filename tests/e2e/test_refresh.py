@@ -61,6 +61,7 @@ def restart_control(relay):
     wait_until("another control process", is_back)
 
 
+@pytest.mark.takes(16)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_renewed_without_a_pause(logins, version):
     """Through the account's egress, at 60 to 75 % of the lifetime; every request has a valid token."""
@@ -104,6 +105,7 @@ def test_a_lost_reply_within_the_grace_is_recovered(logins):
     assert l.notices() == {} and l.idp.state()["violations"] == []
 
 
+@pytest.mark.takes(20)
 def test_a_lost_reply_without_grace_needs_a_login(logins):
     l = logins()
     families = {kind: l.account(f"n-{kind}", "--no-reload", **SHORT) for kind in LOST}
@@ -139,6 +141,7 @@ def test_a_new_login_ends_it(logins):
     wait_until("the notice is gone", lambda: "a" not in l.notices())
 
 
+@pytest.mark.takes(10)
 def test_errors_before_the_exchange_cost_nothing(logins):
     l = logins()
     family = l.account("a", **SHORT)
@@ -148,6 +151,7 @@ def test_errors_before_the_exchange_cost_nothing(logins):
     assert l.notices() == {}
 
 
+@pytest.mark.takes(20)
 def test_a_provider_that_is_away_costs_nothing(logins):
     """For longer than the repetitions after an unknown outcome: the token was never sent."""
     l = logins()
@@ -162,6 +166,7 @@ def test_a_provider_that_is_away_costs_nothing(logins):
 LATE = ["late-before", "late-after", "slow"]
 
 
+@pytest.mark.takes(16)
 def test_a_late_reply_is_waited_for(logins):
     """Each account has another client id, because refreshes of one client id run one at a time. Requests continue."""
     l = logins()
@@ -219,6 +224,7 @@ def test_a_refusal_of_a_token_that_was_replaced_meanwhile(logins):
     assert l.idp.state()["violations"] == []
 
 
+@pytest.mark.takes(13)
 def test_a_reply_without_a_refresh_token_keeps_the_old_one(logins):
     l = logins()
     family = l.account("a", lifetime=5, rotates=False)
@@ -226,6 +232,7 @@ def test_a_reply_without_a_refresh_token_keeps_the_old_one(logins):
     assert set(l.idp.outcomes(family)) == {"granted"} and l.shown("a")["state"] == "ok"
 
 
+@pytest.mark.takes(13)
 def test_refreshed_while_suspended_and_while_cooling(logins):
     l = logins()
     families = {name: l.account(name, lifetime=5) for name in ("suspended", "cooling")}
@@ -271,6 +278,7 @@ def test_refreshed_when_asked(logins):
     assert refused.value.code == 1 and "refresh" in refused.value.stderr
 
 
+@pytest.mark.takes(17)
 def test_tokens_that_are_expired_on_arrival(logins):
     """A wrong clock somewhere: more frequent refreshes do not help."""
     l = logins()
@@ -281,6 +289,7 @@ def test_tokens_that_are_expired_on_arrival(logins):
     assert set(l.idp.outcomes(family)) == {"granted"} and l.idp.state()["violations"] == []
 
 
+@pytest.mark.takes(10)
 def test_serialised_for_each_client_id(logins):
     """Accounts that are due together are not refreshed together."""
     l = logins(extra="[health]\nrefresh_pause = 1s\n")
@@ -306,6 +315,7 @@ def watched(logins, name, **wishes):
     return family, path
 
 
+@pytest.mark.takes(12)
 def test_a_watched_file_is_its_owners(logins):
     l = logins()
     family, path = watched(l, "w", lifetime=5)

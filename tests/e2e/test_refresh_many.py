@@ -253,6 +253,7 @@ def run(fleet, killer, clients):
     return left
 
 
+@pytest.mark.takes(60)
 def test_no_token_is_wasted(logins):
     print("seed", SEED)
     fleet, killer, clients = Fleet(logins), Killer(logins), Clients(logins)

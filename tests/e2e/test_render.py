@@ -20,6 +20,8 @@ from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_END
                       assert_error)
 from relay import free_port, haproxy_commands
 
+pytestmark = pytest.mark.takes(0.2)
+
 
 @pytest.fixture(scope="module", params=haproxy_commands(), ids=lambda row: row[0])
 def haproxy(request):

@@ -15,6 +15,7 @@ from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_END
                       OPENAI, Answer, World, assert_error, wait_until)
 from relay import haproxy_commands
 
+pytestmark = pytest.mark.takes(0.2)
 BETA = "oauth-2025-04-20"
 DENIED = {"action": "deny", "status": 502, "code": "upstream_unreachable", "type": "api_error", "msg": "Some text",
           "retryable": True, "retry": 7, "shape": "openai"}

@@ -10,6 +10,8 @@ import pytest
 
 import relay
 
+pytestmark = pytest.mark.takes(0.2)
+
 GOLDEN = relay.ROOT / "tests" / "golden" / "rendered"
 FEATURES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 RENDERED_DIR = "/etc/spoa-relay/haproxy"

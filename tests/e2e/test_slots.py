@@ -106,6 +106,7 @@ def run_crowd(s, key, requests, clients, leaving, seed):
     return crowd
 
 
+@pytest.mark.takes(20)
 @pytest.mark.parametrize("version,requests", [(v, 100000 if is_full() and v == ANY else 10000) for v in VERSIONS])
 def test_never_above_the_limit(version, requests, counted):
     """The limit belongs to the account, so the upstream's count by credential is complete."""
@@ -123,6 +124,7 @@ def test_never_above_the_limit(version, requests, counted):
     wait_until("the upstream is idle", lambda: not any(counter.counts()["now"].values()))
 
 
+@pytest.mark.takes(25)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_lost_records_are_healed(version, counted):
     s, counter, key = counted(version, "--wait", "30s")
@@ -155,6 +157,7 @@ def test_lost_records_are_healed(version, counted):
         lossy.stop()
 
 
+@pytest.mark.takes(10)
 @pytest.mark.parametrize("version,reloads", [(v, 50 if is_full() and v == ANY else 10) for v in VERSIONS])
 def test_reloads_under_200_streams(version, reloads, fresh):
     s = fresh(version)

@@ -30,6 +30,7 @@ def row_of(page, url, name):
     return page.ask(f"{ROW}('{name}')") or ["", ""]
 
 
+@pytest.mark.takes(10)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_stats_page_shows_each_egress_with_state_and_reason(fresh, page, version):
     listen = f"[check]\nlisten = tcp:127.0.0.1:{free_port()}\n"

@@ -2,6 +2,8 @@
 import asyncio
 import json
 
+import pytest
+
 from relay import header, wait_until
 
 ACCOUNTS = 20
@@ -32,6 +34,7 @@ async def accounts_of(port, key, names):
     return found
 
 
+@pytest.mark.takes(25)
 def test_ten_thousand_conversations(fresh):
     s = fresh()
     names = [f"a{n}" for n in range(ACCOUNTS)]

@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import time
 
+import pytest
+
 from bare import bare, compare
 from relay import wait_until
 
@@ -120,6 +122,7 @@ def test_leaving_between_events(stack):
     assert leaves(stack, "/sse?n=1000&ms=50", ready) < SOON
 
 
+@pytest.mark.takes(10)
 def test_leaving_in_a_silence(stack):
     def ready(s):
         next(read_chunks(s))
