@@ -13,7 +13,8 @@ NAMES = ("chromium-headless-shell", "chromium", "google-chrome")
 
 
 def find_browser():
-    for name in NAMES:
+    """RELAY_BROWSER names another one."""
+    for name in filter(None, (os.environ.get("RELAY_BROWSER"), *NAMES)):
         if path := shutil.which(name):
             return path
     raise AssertionError(f"none of {', '.join(NAMES)} is here: scripts/install-deps test")
@@ -28,16 +29,18 @@ class Browser:
         self.home = tempfile.TemporaryDirectory(prefix="relay-browser-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             ["/bin/bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", find_browser(), "--headless", "--no-sandbox",
-             "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", f"--user-data-dir={self.home.name}",
+             "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", "--disable-quic",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={self.home.name}",
              f"--window-size={width},{height}", "--remote-debugging-pipe"],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self.home.name}, start_new_session=True)
         os.close(commands)
         os.close(answers)
         self.buffer, self.number, self.session, self.events = b"", 0, None, []
-        target = self.call("Target.createTarget", url="about:blank", width=width, height=height)["targetId"]
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Page.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def _read(self, seconds):
         deadline = time.monotonic() + seconds
