@@ -1,6 +1,7 @@
 #include "common/reference.h"
 
 #include "common/config.h"
+#include "common/provider.h"
 #include "common/refusal.h"
 #include "common/troff.h"
 #include "common/version.h"
@@ -30,12 +31,21 @@ static const char errors_intro[] =
 	"the request in\n`X-Request-Id`. `retryable` in the body says whether the same request can "
 	"succeed later. `Retry-After` gives\nthe seconds to wait; where the relay knows the moment, it "
 	"replaces the value of the table, and `resets_at` in\nthe body is that moment in Unix seconds. "
-	"The body has the shape that the SDK of the path reads: OpenAI's, or\nAnthropic's on "
-	"`/v1/messages`.\n\n"
-	"An error of an upstream passes through unchanged, with `X-Relay-Upstream: 1` and without "
+	"The path decides the shape of the body, so that SDKs can read it:\n";
+
+static const char errors_more[] =
+	"\nAn error of an upstream passes through unchanged, with `X-Relay-Upstream: 1` and without "
 	"`X-Relay-Error`.\n`relayadm requests why ID` shows what the relay decided for one request, and "
 	"why.\n\n"
 	"| code | status | type | retryable | `Retry-After` |\n|---|---|---|---|---|\n";
+
+static void put_shape(struct buffer *out, const struct provider_shape *s)
+{
+	buffer_printf(out, "- `%s`:", s->name);
+	for (size_t i = 0; s->paths && s->paths[i]; i++)
+		buffer_printf(out, "%s `%s` and below", i ? "," : "", s->paths[i]);
+	buffer_append_str(out, s->paths ? "\n" : " all other paths\n");
+}
 
 static void put_error(struct buffer *out, const struct refusal_row *row)
 {
@@ -51,6 +61,9 @@ void reference_errors(struct buffer *out)
 {
 	reference_begin(out, "Errors", "common/refusal.h");
 	buffer_append_str(out, errors_intro);
+	for (size_t i = provider_shape_count(); i-- > 0;)
+		put_shape(out, provider_shape_at(i));
+	buffer_append_str(out, errors_more);
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++)
 		put_error(out, refusal_row((enum refusal)r));
 	for (int r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {

@@ -171,7 +171,7 @@ static void append_extra(struct buffer *b, const char *name, enum render_extra e
 	char variable[SEAM_HEADER_VAR_SIZE];
 
 	seam_header_var(name, variable);
-	/* where a credential goes up in it, the client's is gone and the account's must stay */
+	/* a header for credentials already has the account's value, which must stay */
 	if (extra == RENDER_EXTRA_REPLACE && !provider_is_auth_header(name))
 		buffer_printf(b, "\thttp-request del-header %s\n", name);
 	buffer_printf(b,
@@ -210,7 +210,7 @@ static void add_list(struct buffer *b, struct known *k, const char *const *list)
 		add_name(b, k, *list);
 }
 
-/* By a client; the policy allows exceptions. */
+/* Of clients; the policy allows exceptions. */
 static void append_client_names(struct buffer *b, struct names allow)
 {
 	struct known k = {.count = 0};

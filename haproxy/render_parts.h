@@ -62,7 +62,7 @@ void render_own_connection(struct buffer *b, const char *condition);
 void render_frontend(const struct render_model *m, struct buffer *b);
 /* Sets the variables txn.rly.*: conversation, label and other arguments for the agent. */
 void render_captures(const struct render_model *m, struct buffer *b);
-/* Header `i` by which clients tell of state upstream; NULL beyond the last. */
+/* Header `i` that marks a conversation with state upstream; NULL beyond the last. */
 const char *render_state_header(size_t i);
 #define RENDER_STATE "var(txn.rly.state)" /* set where there are several of them */
 /* Size of the body, and methods that are not allowed. */
@@ -83,7 +83,7 @@ void render_credential(struct buffer *b);
 void render_credential_deletion(struct buffer *b);
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
-/* Where the path of a request comes from that decides the shape of its errors. */
+/* The path that decides the shape of errors. */
 enum render_paths {
 	RENDER_PATHS_CLIENT,   /* the client's own */
 	RENDER_PATHS_UPSTREAM, /* the upstream's, which may have a prefix */
@@ -92,7 +92,7 @@ enum render_paths {
 void render_error_shapes(struct buffer *b, enum render_paths paths);
 /* Rules that take the shape from the agent, which knows the client's path. */
 void render_shape_of_agent(struct buffer *b);
-/* What stands between message and fields in a body of this status, which is one of a refusal. */
+/* The text between the message and the other fields; `status` is the status of a refusal. */
 void render_shape_middle(struct buffer *b, int status);
 /* Headers of some shapes, on the relay's own errors. */
 void render_shape_headers(struct buffer *b);

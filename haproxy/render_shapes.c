@@ -1,6 +1,6 @@
 /*
- * Shapes of error bodies, as three variables: what stands before the message, between it and the other
- * fields, and at the end. The rows of the shapes are in common/provider_rows.c.
+ * Shapes of error bodies. Three variables hold the texts before the message, between the message and the
+ * other fields, and at the end. The rows of the shapes are in common/provider_rows.c.
  */
 #include "common/provider.h"
 #include "common/seam.h"
@@ -66,7 +66,7 @@ static void append_middle(
 	buffer_fini(&text);
 }
 
-/* `has_middle`: another shape's may be set already. */
+/* `has_middle`: txn.rly.mid may have the value of another shape. */
 static void append_shape(struct buffer *b, const struct provider_shape *s, bool has_middle,
 	const char *kind, const char *condition)
 {

@@ -4,6 +4,7 @@
 #include "common/refusal.h"
 #include "common/seam.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -196,6 +197,45 @@ static void never_lets_a_credential_header_pass(void **state)
 	free(text);
 }
 
+static void every_header_for_credentials_is_fixed(void **state)
+{
+	struct model model;
+	const char *name;
+	char line[96];
+
+	(void)state;
+	for (size_t i = 0; i < provider_auth_count(); i++) {
+		name = provider_auth_at(i)->header;
+		model_init(&model);
+		model.m.request_allow = &name;
+		model.m.request_allow_count = 1;
+		char *text = model_render(&model);
+		snprintf(line, sizeof(line), "http-request del-header %s\n", name);
+		for (char *c = line; *c; c++)
+			*c = (char)tolower(*c);
+		/* the second one is first, because a section cuts the text behind it */
+		assert_int_equal(count_of(section_of(text, "frontend relay-again "), line), 1);
+		assert_int_equal(count_of(section_of(text, "frontend relay-in "), line), 1);
+		free(text);
+	}
+}
+
+/* It would remove the credential that was set before. */
+static void an_extra_header_for_credentials_is_not_deleted(void **state)
+{
+	const char *name = "X-Goog-Api-Key";
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.m.headers = &name;
+	model.m.header_count = 1;
+	char *text = model_render(&model);
+	assert_int_equal(count_of(text, "http-request set-header X-Goog-Api-Key %[var("), 2);
+	assert_lacks(text, "http-request del-header X-Goog-Api-Key\n");
+	free(text);
+}
+
 static void keeps_an_exception_out_of_a_prefix(void **state)
 {
 	static const char *const allowed[] = {"X-Forwarded-For", "x-forwarded-Proto"};
@@ -320,6 +360,8 @@ int main(void)
 		cmocka_unit_test(sends_the_secret_only_where_no_local_socket_is),
 		cmocka_unit_test(refuses_with_every_status_of_the_table),
 		cmocka_unit_test(never_lets_a_credential_header_pass),
+		cmocka_unit_test(every_header_for_credentials_is_fixed),
+		cmocka_unit_test(an_extra_header_for_credentials_is_not_deleted),
 		cmocka_unit_test(keeps_an_exception_out_of_a_prefix),
 		cmocka_unit_test(deletes_before_it_sets_every_slot_once),
 		cmocka_unit_test(never_balances_to_the_server_of_an_egress),
