@@ -80,6 +80,19 @@ static bool is_below(struct slice path, struct slice top)
 	return slice_has_prefix(path, top) && (path.n == top.n || path.p[top.n] == '/');
 }
 
+const char *provider_status_name(const struct provider_shape *s, int status)
+{
+	const char *name = NULL;
+
+	for (const struct provider_status *row = s->statuses; row && row->status; row++) {
+		if (row->status == status)
+			return row->name;
+		if (row->status == status / 100 * 100)
+			name = row->name;
+	}
+	return name;
+}
+
 size_t provider_shape_of_path(struct slice path)
 {
 	for (size_t i = provider_shape_row_count - 1; i > 0; i--) {

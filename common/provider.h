@@ -28,6 +28,7 @@ struct provider_auth {
 
 /* --- shape of errors --- */
 
+/* The rows 400 and 500 also name all statuses of their hundred that have no row. */
 struct provider_status {
 	int status; /* 0 ends the rows */
 	const char *name;
@@ -175,6 +176,8 @@ bool provider_is_auth_header(const char *header);
 
 size_t provider_shape_count(void);
 const struct provider_shape *provider_shape_at(size_t i); /* likewise; 0 is the default */
+/* The name of a status from 400 to 599; NULL if the shape has no names. */
+const char *provider_status_name(const struct provider_shape *s, int status);
 /* The shape of errors for a client's request with this path. */
 size_t provider_shape_of_path(struct slice path);
 

@@ -39,12 +39,9 @@ static const struct provider_status google_statuses[] = {
 	{403, "PERMISSION_DENIED"},
 	{404, "NOT_FOUND"},
 	{408, "DEADLINE_EXCEEDED"},
-	{413, "INVALID_ARGUMENT"},
 	{426, "FAILED_PRECONDITION"},
 	{429, "RESOURCE_EXHAUSTED"},
-	{431, "INVALID_ARGUMENT"},
-	{502, "UNAVAILABLE"},
-	{503, "UNAVAILABLE"},
+	{500, "UNAVAILABLE"},
 	{504, "DEADLINE_EXCEEDED"},
 	{0, NULL},
 };

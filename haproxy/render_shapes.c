@@ -33,15 +33,6 @@ void render_shape_middle(struct buffer *b, int status)
 	buffer_printf(b, "%%[var(txn.rly.mid,),field(%zu,%c)]", place + 1, SEPARATOR);
 }
 
-static const char *name_of_status(const struct provider_shape *s, int status)
-{
-	const struct provider_status *row = s->statuses;
-
-	while (row->status && row->status != status)
-		row++;
-	return row->status ? row->name : "UNKNOWN";
-}
-
 static void append_set(struct buffer *b, const char *kind, const char *variable, const char *value,
 	const char *condition)
 {
@@ -58,7 +49,7 @@ static void append_middle(
 		if (i)
 			buffer_printf(&text, "%c", SEPARATOR);
 		buffer_printf(&text, "%s%d%s%s%s", s->middle[0], status, s->middle[1],
-			name_of_status(s, status), s->middle[2]);
+			provider_status_name(s, status), s->middle[2]);
 	}
 	append_set(b, kind, "mid", buffer_str(&text), condition);
 	if (buffer_error(&text))
