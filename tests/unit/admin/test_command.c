@@ -114,6 +114,37 @@ static void routes_by_method_and_path(void **state)
 	}
 }
 
+static void route_leads_to(const struct command *c, const char *name)
+{
+	const char *hole = strstr(c->path, "{}");
+	int start = (int)(hole ? hole - c->path : (ptrdiff_t)strlen(c->path));
+	struct slice found_name;
+	char path[256];
+	bool known;
+
+	snprintf(path, sizeof(path), "%.*s%s%s", start, c->path, hole ? name : "",
+		hole ? hole + 2 : "");
+	if (command_route(c->method, slice_from_str(path), &found_name, &known) != c)
+		fail_msg("%s %s does not lead to %s %s", c->method, path, c->noun,
+			c->verb ? c->verb : "");
+}
+
+/* An object may have the name of any verb. */
+static void no_path_hides_an_object(void **state)
+{
+	(void)state;
+	EACH_COMMAND(c)
+	{
+		route_leads_to(c, "a-name");
+		EACH_COMMAND(other)
+		{
+			const char *last = strrchr(other->path, '/') + 1;
+			if (strcmp(last, "{}") != 0)
+				route_leads_to(c, last);
+		}
+	}
+}
+
 static void knows_valid_names(void **state)
 {
 	static const char *const good[] = {"a", "0", "a.b_c-d", "main", "9lives"};
@@ -250,6 +281,7 @@ int main(void)
 		cmocka_unit_test(commands_routes_and_options_are_unique),
 		cmocka_unit_test(fields_are_option_names_with_underscores),
 		cmocka_unit_test(routes_by_method_and_path),
+		cmocka_unit_test(no_path_hides_an_object),
 		cmocka_unit_test(knows_valid_names),
 		cmocka_unit_test(takes_good_bodies),
 		cmocka_unit_test(refuses_bad_bodies_by_name),
