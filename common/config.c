@@ -119,32 +119,46 @@ static int set_value(const struct config_row *row, struct slice value, struct co
 	return -EINVAL;
 }
 
-void config_expected(const struct config_row *row, struct buffer *out)
+void config_range(const struct config_row *row, struct buffer *out)
 {
-	uint64_t max = row->range.max ? row->range.max : UINT32_MAX;
+	char min[NUM_DURATION_SIZE];
+	char max[NUM_DURATION_SIZE];
 
-	switch (row->type) {
+	if (row->type == CONFIG_DURATION)
+		buffer_printf(out, "%s to %s", num_format_duration(row->range.min, min),
+			num_format_duration(row->range.max, max));
+	else
+		buffer_printf(out, "%" PRIu64 " to %" PRIu64, row->range.min,
+			row->range.max ? row->range.max : UINT32_MAX);
+}
+
+static const char *expected_form(enum config_type type)
+{
+	switch (type) {
 	case CONFIG_TEXT:
 	case CONFIG_SECRET:
-		buffer_append_str(
-			out, "a text of at most 1023 characters, without control characters");
-		break;
+		return "a text of at most 1023 characters, without control characters";
 	case CONFIG_PATH:
-		buffer_append_str(out, "an absolute path");
-		break;
+		return "an absolute path";
 	case CONFIG_LEVEL:
-		buffer_append_str(out, "error, warning, info or debug");
-		break;
+		return "error, warning, info or debug";
 	case CONFIG_NUMBER:
-		buffer_printf(out, "a number from %" PRIu64 " to %" PRIu64, row->range.min, max);
-		break;
+		return "a number";
 	case CONFIG_SIZE:
-		buffer_append_str(out, "a number of bytes such as 4096, 64k, 10m");
-		break;
+		return "a number of bytes such as 4096, 64k, 10m";
 	case CONFIG_DURATION:
-		buffer_append_str(out, "a duration such as 250ms, 10s, 5m, 24h, 30d");
-		break;
+		return "a duration such as 250ms, 10s, 5m, 24h, 30d";
 	}
+	return "";
+}
+
+void config_expected(const struct config_row *row, struct buffer *out)
+{
+	buffer_append_str(out, expected_form(row->type));
+	if (row->type != CONFIG_NUMBER && !row->range.max)
+		return;
+	buffer_append_str(out, row->type == CONFIG_NUMBER ? " from " : ", from ");
+	config_range(row, out);
 }
 
 static int bad_value(struct parser *p, const struct config_row *row)

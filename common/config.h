@@ -52,7 +52,7 @@ struct config_row {
 	const char *key;
 	enum config_type type;
 	struct {
-		uint64_t min, max; /* max 0: whatever the type holds */
+		uint64_t min, max; /* of a duration in ms; max 0: whatever the type holds */
 	} range;
 	size_t offset; /* into struct config */
 	const char *fallback;
@@ -82,6 +82,8 @@ int config_load(struct config *c, const char *path, struct errtext *e);
 void config_print(const struct config *c, struct buffer *out);
 /* What a value looks like, as "a duration such as 250ms, 10s, 5m, 24h, 30d". */
 void config_expected(const struct config_row *row, struct buffer *out);
+/* "1 to 4", "100ms to 1m": of a row with a range, or of a number. */
+void config_range(const struct config_row *row, struct buffer *out);
 /* Names of options that differ and that only a restart can change, comma-separated, into `out`. */
 void config_needs_restart(const struct config *old, const struct config *new, struct buffer *out);
 

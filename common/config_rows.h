@@ -3,7 +3,8 @@
  * docs/CONFIG.md and spoa-relay.conf(5) come from these rows: a new option is a row here and its use.
  *
  * Columns: section, key, field of struct config, type (enum config_type), range (ANY: what the type holds;
- * WITHIN(min, max)), default, RELOAD or RESTART applies a change, help. The help is full sentences.
+ * WITHIN(min, max), of a duration in ms), default, RELOAD or RESTART applies a change, help. The help is full
+ * sentences.
  */
 #ifndef RELAY_COMMON_CONFIG_ROWS_H
 #define RELAY_COMMON_CONFIG_ROWS_H

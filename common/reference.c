@@ -108,9 +108,10 @@ static const char *type_name(enum config_type type)
 static void put_type(struct buffer *out, const struct config_row *row)
 {
 	buffer_append_str(out, type_name(row->type));
-	if (row->range.max)
-		buffer_printf(out, ", %llu to %llu", (unsigned long long)row->range.min,
-			(unsigned long long)row->range.max);
+	if (!row->range.max)
+		return;
+	buffer_append_str(out, ", ");
+	config_range(row, out);
 }
 
 static bool begins_section(size_t i)
@@ -165,9 +166,11 @@ static void put_man_option(struct buffer *out, const struct config_row *row)
 	buffer_append_str(out, "\\fR\n");
 	troff_sentences(out, row->help);
 	buffer_append_str(out, "\n");
-	if (row->range.max)
-		buffer_printf(out, "From %llu to %llu.\n", (unsigned long long)row->range.min,
-			(unsigned long long)row->range.max);
+	if (row->range.max) {
+		buffer_append_str(out, "From ");
+		config_range(row, out);
+		buffer_append_str(out, ".\n");
+	}
 	if (row->fallback[0]) {
 		buffer_append_str(out, "Default: ");
 		troff_text(out, row->fallback);

@@ -152,6 +152,31 @@ static void a_reload_takes_only_what_it_can(void **state)
 	buffer_fini(&frozen);
 }
 
+static void a_range_is_in_the_unit_of_its_option(void **state)
+{
+	static const struct {
+		struct config_row row;
+		const char *expected;
+	} cases[] = {
+		{{.type = CONFIG_NUMBER, .range = {1, 4}}, "a number from 1 to 4"},
+		{{.type = CONFIG_NUMBER}, "a number from 0 to 4294967295"},
+		{{.type = CONFIG_DURATION, .range = {100, 60000}},
+			"a duration such as 250ms, 10s, 5m, 24h, 30d, from 100ms to 1m"},
+		{{.type = CONFIG_DURATION}, "a duration such as 250ms, 10s, 5m, 24h, 30d"},
+		{{.type = CONFIG_SIZE, .range = {512, 4096}},
+			"a number of bytes such as 4096, 64k, 10m, from 512 to 4096"},
+		{{.type = CONFIG_PATH}, "an absolute path"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buffer text = {0};
+		config_expected(&cases[i].row, &text);
+		assert_string_equal(buffer_str(&text), cases[i].expected);
+		buffer_fini(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +187,7 @@ int main(void)
 		cmocka_unit_test(every_option_is_explained),
 		cmocka_unit_test(secrets_are_not_printed),
 		cmocka_unit_test(a_reload_takes_only_what_it_can),
+		cmocka_unit_test(a_range_is_in_the_unit_of_its_option),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
