@@ -78,6 +78,17 @@ static void put_help_line(const char *what, const char *help, struct buffer *out
 		buffer_printf(out, "  %-*s  %s\n", HELP_COLUMN, what, help);
 }
 
+/* With the choices, if the metavar does not list them. */
+static void put_option_help(const struct command_option *o, struct buffer *out)
+{
+	buffer_append_str(out, o->help);
+	if (!o->choices || strcmp(o->choices, o->metavar) == 0)
+		return;
+	buffer_append_str(out, "; one of ");
+	for (const char *p = o->choices; *p; p++)
+		buffer_append(out, *p == '|' ? ", " : p, *p == '|' ? 2 : 1);
+}
+
 static void put_form(const struct command *c, struct buffer *out)
 {
 	buffer_append_str(out, "usage: relayadm ");
@@ -87,9 +98,12 @@ static void put_form(const struct command *c, struct buffer *out)
 		buffer_append_str(out, "\n");
 	for (const struct command_option *o = c->options; o && o->name; o++) {
 		struct buffer what = {0};
+		struct buffer help = {0};
 		put_option(o, &what);
-		put_help_line(buffer_str(&what), o->help, out);
+		put_option_help(o, &help);
+		put_help_line(buffer_str(&what), buffer_str(&help), out);
 		buffer_fini(&what);
+		buffer_fini(&help);
 	}
 }
 
@@ -154,13 +168,16 @@ static void put_man_options(const struct command *c, struct buffer *out)
 {
 	for (const struct command_option *o = c->options; o && o->name; o++) {
 		struct buffer what = {0};
+		struct buffer help = {0};
 		put_option(o, &what);
+		put_option_help(o, &help);
 		buffer_append_str(out, ".RS\n.TP\n\\fB");
 		troff_text(out, buffer_str(&what));
 		buffer_append_str(out, "\\fR\n");
-		troff_text(out, o->help);
+		troff_text(out, buffer_str(&help));
 		buffer_append_str(out, "\n.RE\n");
 		buffer_fini(&what);
+		buffer_fini(&help);
 	}
 }
 

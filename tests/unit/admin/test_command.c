@@ -239,6 +239,19 @@ static void refuses_bad_bodies_by_name(void **state)
 
 /* --- generated texts --- */
 
+/* Text for troff has a backslash before a hyphen; no first part of a choice is another word of the help. */
+static void help_names_every_choice(const struct command_option *o, const char *help)
+{
+	struct slice rest = slice_from_str(o->choices ? o->choices : "");
+	struct slice choice;
+	struct slice part;
+
+	while (rest.n && slice_next(&rest, '|', &choice)) {
+		slice_next(&choice, '-', &part);
+		assert_non_null(memmem(help, strlen(help), part.p, part.n));
+	}
+}
+
 static void help_names_every_command(void **state)
 {
 	struct buffer help = {0};
@@ -262,6 +275,8 @@ static void help_names_every_command(void **state)
 			snprintf(word, sizeof(word), "--%s", o->name);
 			assert_non_null(strstr(buffer_str(&one), word));
 			assert_non_null(strstr(buffer_str(&completion), word));
+			help_names_every_choice(o, buffer_str(&one));
+			help_names_every_choice(o, buffer_str(&man));
 		}
 		buffer_fini(&one);
 	}
