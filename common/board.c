@@ -346,9 +346,34 @@ const char *board_standing_text(enum board_standing s)
 const struct board_metric board_metrics[BOARD_METRIC_COUNT] = {
 #define M(id, type, name, unit, help)                                                              \
 	{{name, METRIC_##type, {NULL}, unit, help}, offsetof(struct board, counters[BOARD_##id])},
+#define W(id, metric, word)
 #define P(id)
-	BOARD_COUNTERS(M, P)
+	BOARD_COUNTERS(M, W, P)
 #undef M
+#undef W
+#undef P
+};
+
+enum word_metric {
+#define M(id, type, name, label, unit, help) WORD_##id,
+	BOARD_WORD_METRICS(M)
+#undef M
+};
+
+const struct metric_row board_word_metrics[BOARD_WORD_METRIC_COUNT] = {
+#define M(id, type, name, label, unit, help)                                                       \
+	[WORD_##id] = {name, METRIC_##type, {label}, unit, help},
+	BOARD_WORD_METRICS(M)
+#undef M
+};
+
+const struct board_word board_words[BOARD_WORD_COUNT] = {
+#define M(id, type, name, unit, help)
+#define W(id, metric, word) {&board_word_metrics[WORD_##metric], word, BOARD_##id},
+#define P(id)
+	BOARD_COUNTERS(M, W, P)
+#undef M
+#undef W
 #undef P
 };
 

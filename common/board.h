@@ -31,11 +31,22 @@
 
 typedef _Atomic uint64_t board_counter;
 
+/* Metrics with one label whose values are words: id, type, name, label, unit, help. */
+#define BOARD_WORD_METRICS(M)                                                                      \
+	M(EVENTS_REFUSED, COUNTER, "relay_events_refused_total", "reason", "datagrams",            \
+		"Datagrams that were not used as end-of-request records. `reason` is bad (not a "  \
+		"record), forged (wrong secret or sender) or unmatched (no such request is in "    \
+		"progress).")                                                                      \
+	M(FAILOVERS, COUNTER, "relay_failovers_total", "reason", "attempts",                       \
+		"Failed attempts for which HAProxy asked for another account. `reason` is "        \
+		"response (an answer or a lost connection), connect (no connection), egress (the " \
+		"egress was known to be down) or refused (no other account could take over).")
+
 /*
- * Single counters. M: a metric (id, type, name, unit, help: common/metric.h). P: part of a metric with labels
- * in admin/api/metrics.c, or for the status only.
+ * Single counters. M: a metric (id, type, name, unit, help: common/metric.h). W: one word of a metric of
+ * BOARD_WORD_METRICS (id, metric, word). P: part of a metric in admin/api/metrics.c, or for the status only.
  */
-#define BOARD_COUNTERS(M, P)                                                                       \
+#define BOARD_COUNTERS(M, W, P)                                                                    \
 	P(ALLOWED)  /* relay_decisions_total */                                                    \
 	P(ANSWERED) /* relay_decisions_total */                                                    \
 	M(REPEATED, COUNTER, "relay_decisions_repeated_total", "decisions",                        \
@@ -50,9 +61,9 @@ typedef _Atomic uint64_t board_counter;
 	M(EVENTS, COUNTER, "relay_events_total", "records", "End-of-request records received.")    \
 	M(EVENTS_LOST, COUNTER, "relay_events_lost_total", "records",                              \
 		"End-of-request records that the kernel dropped before the agent read them.")      \
-	P(EVENTS_BAD)	    /* relay_events_refused_total: not an end record */                    \
-	P(EVENTS_FORGED)    /* relay_events_refused_total: wrong secret or sender */               \
-	P(EVENTS_UNMATCHED) /* relay_events_refused_total: for no lease */                         \
+	W(EVENTS_BAD, EVENTS_REFUSED, "bad")                                                       \
+	W(EVENTS_FORGED, EVENTS_REFUSED, "forged")                                                 \
+	W(EVENTS_UNMATCHED, EVENTS_REFUSED, "unmatched")                                           \
 	M(LEASES, GAUGE, "relay_leases_outstanding", "requests",                                   \
 		"Requests in progress on this node.")                                              \
 	M(HEALED, COUNTER, "relay_slots_healed_total", "requests",                                 \
@@ -84,10 +95,10 @@ typedef _Atomic uint64_t board_counter;
 	M(HEALTH_FULL, COUNTER, "relay_health_full_total", "results",                              \
 		"Results of accounts and egresses that were not counted because the health "       \
 		"table was full.")                                                                 \
-	P(FAILOVER_RESPONSE) /* relay_failovers_total */                                           \
-	P(FAILOVER_CONNECT)  /* relay_failovers_total */                                           \
-	P(FAILOVER_EGRESS)   /* relay_failovers_total */                                           \
-	P(FAILOVER_REFUSED)  /* relay_failovers_total */                                           \
+	W(FAILOVER_RESPONSE, FAILOVERS, "response")                                                \
+	W(FAILOVER_CONNECT, FAILOVERS, "connect")                                                  \
+	W(FAILOVER_EGRESS, FAILOVERS, "egress")                                                    \
+	W(FAILOVER_REFUSED, FAILOVERS, "refused")                                                  \
 	M(RETRY_EXHAUSTED, COUNTER, "relay_retry_exhausted_total", "requests",                     \
 		"Requests sent without failover because the tenant's budget for further "          \
 		"attempts was used up.")                                                           \
@@ -103,9 +114,11 @@ typedef _Atomic uint64_t board_counter;
 
 enum board_counter_id {
 #define M(id, type, name, unit, help) BOARD_##id,
+#define W(id, metric, word) BOARD_##id,
 #define P(id) BOARD_##id,
-	BOARD_COUNTERS(M, P)
+	BOARD_COUNTERS(M, W, P)
 #undef M
+#undef W
 #undef P
 		BOARD_COUNTER_COUNT
 };
@@ -314,17 +327,34 @@ struct board_metric {
 	size_t offset; /* into struct board, struct board_tenant or struct board_account */
 };
 
+/* The counter of one word of a metric. */
+struct board_word {
+	const struct metric_row *metric;
+	const char *word;
+	enum board_counter_id counter;
+};
+
 enum {
 #define M(...) +1
 #define P(id)
-	BOARD_METRIC_COUNT = 0 BOARD_COUNTERS(M, P),
+#define W(...)
+	BOARD_METRIC_COUNT = 0 BOARD_COUNTERS(M, W, P),
+#undef W
+	BOARD_WORD_METRIC_COUNT = 0 BOARD_WORD_METRICS(M),
 	BOARD_TENANT_METRIC_COUNT = 0 BOARD_TENANT_METRICS(M),
 	BOARD_ACCOUNT_METRIC_COUNT = 0 BOARD_ACCOUNT_METRICS(M),
 #undef M
+#define M(...)
+#define W(...) +1
+	BOARD_WORD_COUNT = 0 BOARD_COUNTERS(M, W, P),
+#undef M
+#undef W
 #undef P
 };
 
 extern const struct board_metric board_metrics[BOARD_METRIC_COUNT];
+extern const struct metric_row board_word_metrics[BOARD_WORD_METRIC_COUNT];
+extern const struct board_word board_words[BOARD_WORD_COUNT];
 extern const struct board_metric board_tenant_metrics[BOARD_TENANT_METRIC_COUNT];
 extern const struct board_metric board_account_metrics[BOARD_ACCOUNT_METRIC_COUNT];
 

@@ -219,14 +219,6 @@ static void put_results(const struct scrape *s)
 	each_account(s, put_results_of);
 }
 
-static void put_failovers(const struct scrape *s)
-{
-	put(s, counter(s, BOARD_FAILOVER_RESPONSE), "response", NULL);
-	put(s, counter(s, BOARD_FAILOVER_CONNECT), "connect", NULL);
-	put(s, counter(s, BOARD_FAILOVER_EGRESS), "egress", NULL);
-	put(s, counter(s, BOARD_FAILOVER_REFUSED), "refused", NULL);
-}
-
 static void put_risk(const struct scrape *s)
 {
 	size_t count;
@@ -329,13 +321,6 @@ static void put_notices(const struct scrape *s)
 	notices_each_total(s->control->store, put_notice_total, &copy, NULL);
 }
 
-static void put_event_faults(const struct scrape *s)
-{
-	put(s, counter(s, BOARD_EVENTS_BAD), "bad", NULL);
-	put(s, counter(s, BOARD_EVENTS_FORGED), "forged", NULL);
-	put(s, counter(s, BOARD_EVENTS_UNMATCHED), "unmatched", NULL);
-}
-
 /* The metrics that are more than a counter of the board; common/board.h has the rows of the others. */
 static const struct {
 	struct metric_row row;
@@ -367,11 +352,6 @@ static const struct {
 	{{"relay_account_results_total", METRIC_COUNTER, {"account", "class"}, "attempts",
 		 "Attempts at the account by the class of their result, see docs/HEALTH.md."},
 		put_results},
-	{{"relay_failovers_total", METRIC_COUNTER, {"reason"}, "attempts",
-		 "Failed attempts for which HAProxy asked for another account. `reason` is response (an "
-		 "answer or a lost connection), connect (no connection), egress (the egress was known to be "
-		 "down) or refused (no other account could take over)."},
-		put_failovers},
 	{{"relay_account_risk", METRIC_GAUGE, {"account"}, "0 to 1",
 		 "Risk of the account from failures and usage, see docs/LIMITS.md."},
 		put_risk},
@@ -385,10 +365,6 @@ static const struct {
 	{{"relay_spop_disconnects_total", METRIC_COUNTER, {"code"}, "connections",
 		 "SPOP disconnects by status code. A code that has not occurred is not shown."},
 		put_disconnects},
-	{{"relay_events_refused_total", METRIC_COUNTER, {"reason"}, "datagrams",
-		 "Datagrams that were not used as end-of-request records. `reason` is bad (not a record), "
-		 "forged (wrong secret or sender) or unmatched (no such request is in progress)."},
-		put_event_faults},
 	{{"relay_requests_unsaved_total", METRIC_COUNTER, {NULL}, "requests",
 		 "Finished requests that the history lacks: they were overwritten before they were saved."},
 		put_unsaved},
@@ -432,6 +408,18 @@ static void put_fields(struct scrape *s, const struct labelled *l, const struct 
 	}
 }
 
+static void put_words(struct scrape *s)
+{
+	for (size_t i = 0; i < BOARD_WORD_METRIC_COUNT; i++) {
+		samples_begin(&s->samples, &board_word_metrics[i]);
+		for (size_t k = 0; k < BOARD_WORD_COUNT; k++) {
+			const struct board_word *w = &board_words[k];
+			if (w->metric == &board_word_metrics[i])
+				put(s, counter(s, w->counter), w->word, NULL);
+		}
+	}
+}
+
 static void put_all(struct scrape *s)
 {
 	for (size_t i = 0; i < METRIC_COUNT; i++) {
@@ -442,6 +430,7 @@ static void put_all(struct scrape *s)
 		samples_begin(&s->samples, &board_metrics[i].row);
 		put(s, board_get(field_of(s->board, &board_metrics[i])), NULL, NULL);
 	}
+	put_words(s);
 	put_fields(s, &s->tenants, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);
 	put_fields(s, &s->accounts, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
 }
@@ -515,8 +504,8 @@ static void put_reference(struct buffer *out, const struct metric_row *row)
 }
 
 struct listing {
-	struct entry rows[METRIC_COUNT + BOARD_METRIC_COUNT + BOARD_TENANT_METRIC_COUNT +
-		BOARD_ACCOUNT_METRIC_COUNT];
+	struct entry rows[METRIC_COUNT + BOARD_METRIC_COUNT + BOARD_WORD_METRIC_COUNT +
+		BOARD_TENANT_METRIC_COUNT + BOARD_ACCOUNT_METRIC_COUNT];
 	size_t count;
 };
 
@@ -533,6 +522,8 @@ void reference_metrics(struct buffer *out)
 	for (size_t i = 0; i < METRIC_COUNT; i++)
 		l.rows[l.count++].row = &metrics[i].row;
 	list(&l, board_metrics, BOARD_METRIC_COUNT);
+	for (size_t i = 0; i < BOARD_WORD_METRIC_COUNT; i++)
+		l.rows[l.count++].row = &board_word_metrics[i];
 	list(&l, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);
 	list(&l, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
 	qsort(l.rows, l.count, sizeof(l.rows[0]), compare_names);

@@ -122,6 +122,7 @@ static void shows_the_counters_of_the_agent(void **state)
 	room_run(r, NAMES);
 	board_set(&b->counters[BOARD_LEASES], 3);
 	board_add(&b->counters[BOARD_ALLOWED], 5);
+	board_add(&b->counters[BOARD_EVENTS_FORGED], 8);
 	board_add(&b->refused[REFUSAL_INVALID_API_KEY], 2);
 	board_add(&board_tenant(b, 2)->status_class[2], 9);
 	board_set(&board_tenant(b, 2)->active, 4);
@@ -133,6 +134,8 @@ static void shows_the_counters_of_the_agent(void **state)
 	metrics_render(&r->control, &text);
 	check_format(buffer_str(&text));
 	assert_true(has_line(&text, "relay_leases_outstanding 3"));
+	assert_true(has_line(&text, "relay_events_refused_total{reason=\"bad\"} 0"));
+	assert_true(has_line(&text, "relay_events_refused_total{reason=\"forged\"} 8"));
 	assert_true(has_line(&text, "relay_decisions_total{action=\"allow\",code=\"\"} 5"));
 	assert_true(has_line(
 		&text, "relay_decisions_total{action=\"deny\",code=\"invalid_api_key\"} 2"));
