@@ -38,7 +38,7 @@ int bans_start(struct agent *a)
 
 static void pronounce(struct agent *a, const struct ip *src, uint32_t bad_keys, int64_t now_ms)
 {
-	uint64_t ban_ms = a->snapshot->head->ban_ms;
+	uint64_t ban_ms = a->snapshot->head->options.ban_ms;
 	struct board_ban ban = {
 		.network = badkeys_network(src),
 		.expires_ms = now_ms + (int64_t)ban_ms,
@@ -68,7 +68,7 @@ void bans_note(struct agent *a, const struct decide_request *r, const struct dec
 	if (!r->has_src)
 		return;
 	uint32_t bad_keys =
-		badkeys_note(&a->badkeys, &r->src, v->bad_key, now_ms, head->bad_keys_max);
+		badkeys_note(&a->badkeys, &r->src, v->bad_key, now_ms, head->options.bad_keys_max);
 	if (bad_keys)
 		pronounce(a, &r->src, bad_keys, now_ms);
 }

@@ -49,8 +49,8 @@ const char *check_answer(const struct agent *a, struct slice backend, int64_t no
 	const struct snapshot_egress *egress =
 		SNAPSHOT_ROWS(s, EGRESS, struct snapshot_egress) + b->egress;
 	struct health_subject subject = health_subject_of_backend(s, b);
-	struct health_look look =
-		health_look(health_find(&a->healths, &subject), &subject, &s->head->health, now_ms);
+	struct health_look look = health_look(
+		health_find(&a->healths, &subject), &subject, &s->head->options, now_ms);
 	if (egress->flags & SNAPSHOT_EGRESS_SUSPENDED)
 		snprintf(out, CHECK_ANSWER_SIZE, "down #egress suspended\n");
 	else if (look.standing == BOARD_STANDING_OPEN && look.until_ms - now_ms > CHECK_EARLY_MS)

@@ -161,7 +161,7 @@ static bool is_cooling(
 }
 
 static struct health_look look_at_circuit(
-	const struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
+	const struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
 {
 	int64_t next;
 
@@ -171,7 +171,7 @@ static struct health_look look_at_circuit(
 		return (struct health_look){
 			.standing = BOARD_STANDING_OPEN, .until_ms = row->open_until_ms};
 	if (row->circuit == CIRCUIT_HALF_OPEN &&
-		permits_out(row, now_ms, &next) >= rules->half_open)
+		permits_out(row, now_ms, &next) >= rules->health_half_open)
 		return (struct health_look){.standing = BOARD_STANDING_HALF_OPEN, .until_ms = next};
 	return (struct health_look){.standing = BOARD_STANDING_USABLE, .trial = true};
 }
@@ -183,7 +183,7 @@ static void outlast(struct health_look *look, enum board_standing standing, int6
 }
 
 struct health_look health_look(const struct statefile_health *row,
-	const struct health_subject *subject, const struct snapshot_health *rules, int64_t now_ms)
+	const struct health_subject *subject, const struct snapshot_options *rules, int64_t now_ms)
 {
 	if (!row)
 		return (struct health_look){.standing = BOARD_STANDING_USABLE};
@@ -219,13 +219,13 @@ static void set_circuit(struct statefile_health *row, enum circuit circuit)
 }
 
 static void open_circuit(
-	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
+	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
 {
 	set_circuit(row, CIRCUIT_OPEN);
-	row->open_until_ms = now_ms + (int64_t)rules->recovery_ms;
+	row->open_until_ms = now_ms + (int64_t)rules->health_recovery_ms;
 }
 
-void health_enter(struct statefile_health *row, const struct snapshot_health *rules,
+void health_enter(struct statefile_health *row, const struct snapshot_options *rules,
 	const uint8_t id[16], int64_t now_ms)
 {
 	int64_t next;
@@ -239,7 +239,7 @@ void health_enter(struct statefile_health *row, const struct snapshot_health *ru
 	if (row->circuit == CIRCUIT_OPEN)
 		set_circuit(row, CIRCUIT_HALF_OPEN);
 	health_leave(row, id); /* it may hold one already */
-	if (permits_out(row, now_ms, &next) < rules->half_open)
+	if (permits_out(row, now_ms, &next) < rules->health_half_open)
 		give_permit(row, id, now_ms);
 }
 
@@ -284,7 +284,7 @@ static void on_success(struct statefile_health *row, int64_t now_ms)
  * on probation: the next failure opens the circuit at once, and the next suspicion lasts longer.
  */
 static void on_probe_success(
-	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
+	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
 {
 	row->last_success_ms = now_ms;
 	row->rungs = 0;
@@ -294,7 +294,7 @@ static void on_probe_success(
 	if (row->circuit == CIRCUIT_CLOSED)
 		return;
 	set_circuit(row, CIRCUIT_CLOSED);
-	row->failures = (uint16_t)(rules->threshold ? rules->threshold - 1 : 0);
+	row->failures = (uint16_t)(rules->health_threshold ? rules->health_threshold - 1 : 0);
 }
 
 /* An answer about the request's content shows that the account works: the suspicion ends. */
@@ -307,14 +307,14 @@ static void on_payload(struct statefile_health *row, bool is_probe)
 }
 
 static void on_failure(
-	struct statefile_health *row, const struct snapshot_health *rules, int64_t now_ms)
+	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
 {
 	/* a failed last resort changes nothing */
 	if (row->circuit == CIRCUIT_OPEN)
 		return;
 	step_up(&row->failures);
 	bool tripped = row->circuit == CIRCUIT_HALF_OPEN ||
-		(rules->threshold && row->failures >= rules->threshold);
+		(rules->health_threshold && row->failures >= rules->health_threshold);
 	if (tripped)
 		open_circuit(row, rules, now_ms);
 }
@@ -358,7 +358,7 @@ static void on_burst(
 }
 
 static bool judge(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_health *rules, const struct health_event *event, int64_t now_ms,
+	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
 	uint64_t random)
 {
 	switch (event->result->class) {
@@ -404,7 +404,7 @@ static void note_window(struct statefile_health *row, const struct result *resul
 }
 
 bool health_result(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_health *rules, const struct health_event *event, int64_t now_ms,
+	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
 	uint64_t random)
 {
 	const struct result *result = event->result;
@@ -422,7 +422,7 @@ bool health_result(struct statefile_health *row, const struct health_subject *su
 	return wanted;
 }
 
-void health_suspect(struct statefile_health *row, const struct snapshot_health *rules,
+void health_suspect(struct statefile_health *row, const struct snapshot_options *rules,
 	const uint8_t id[16], uint32_t generation, int64_t now_ms, uint64_t random)
 {
 	health_leave(row, id);

@@ -75,10 +75,10 @@ struct health_look {
 
 /* The standing at this time. `row` may be NULL. */
 struct health_look health_look(const struct statefile_health *row,
-	const struct health_subject *subject, const struct snapshot_health *rules, int64_t now_ms);
+	const struct health_subject *subject, const struct snapshot_options *rules, int64_t now_ms);
 
 /* Sends request `id` there: takes a permit if one is needed. Only if health_look() says USABLE. */
-void health_enter(struct statefile_health *row, const struct snapshot_health *rules,
+void health_enter(struct statefile_health *row, const struct snapshot_options *rules,
 	const uint8_t id[16], int64_t now_ms);
 /* Request `id` ended without a result for the account: gives back its permit. */
 void health_leave(struct statefile_health *row, const uint8_t id[16]);
@@ -97,10 +97,10 @@ struct health_event {
 
 /* True when control may have to act: suspended, or a credential was refused. */
 bool health_result(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_health *rules, const struct health_event *event, int64_t now_ms,
+	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
 	uint64_t random);
 /* HAProxy took an attempt back, and the reason is unknown. */
-void health_suspect(struct statefile_health *row, const struct snapshot_health *rules,
+void health_suspect(struct statefile_health *row, const struct snapshot_options *rules,
 	const uint8_t id[16], uint32_t generation, int64_t now_ms, uint64_t random);
 
 /* No connection was possible and the account has other egresses: use them for a moment. */

@@ -45,7 +45,7 @@ static void show_standing(struct agent *a, const struct statefile_health *row,
 	const struct health_subject *subject, board_counter *standing, board_counter *circuit,
 	board_counter *until, int64_t now_ms)
 {
-	struct health_look look = health_look(row, subject, &a->snapshot->head->health, now_ms);
+	struct health_look look = health_look(row, subject, &a->snapshot->head->options, now_ms);
 
 	/* the recovery time is over, and the trial has not started */
 	if (look.trial)
@@ -231,7 +231,7 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 	if (!t->backend_row)
 		return;
 	enum circuit before = t->backend_row->circuit;
-	health_result(t->backend_row, &t->backend_subject, &a->snapshot->head->health, &event,
+	health_result(t->backend_row, &t->backend_subject, &a->snapshot->head->options, &event,
 		t->now_ms, randomness(a, t->id));
 	if (!connected && t->account->egresses.count > 1)
 		health_avoid(t->backend_row, t->mark.backend_generation, t->now_ms,
@@ -268,7 +268,7 @@ static void judge(struct agent *a, const struct attempt *t, const struct result 
 		health_excuse(t->account_row);
 	} else if (t->account_row)
 		wanted = health_result(t->account_row, &t->account_subject,
-			&a->snapshot->head->health, &event, t->now_ms, randomness(a, t->id));
+			&a->snapshot->head->options, &event, t->now_ms, randomness(a, t->id));
 	show(a, t, before, wanted);
 }
 
@@ -373,8 +373,8 @@ void judge_head(
 		t.id, mark.account_generation, mark.credential, &result, false};
 	enum circuit before = t.account_row ? t.account_row->circuit : CIRCUIT_CLOSED;
 	bool wanted = t.account_row &&
-		health_result(t.account_row, &t.account_subject, &a->snapshot->head->health, &event,
-			t.now_ms, randomness(a, t.id));
+		health_result(t.account_row, &t.account_subject, &a->snapshot->head->options,
+			&event, t.now_ms, randomness(a, t.id));
 	/* the record will repeat this result and must not count again */
 	if (t.account_row && result.class != RESULT_SUCCESS &&
 		t.account_row->generation == mark.account_generation)
@@ -419,7 +419,7 @@ void judge_failure(struct agent *a, const struct statefile_lease *before,
 	enum circuit circuit = t.account_row->circuit;
 	if (shown)
 		board_set(&shown->wants_probe_ms, (uint64_t)t.now_ms);
-	health_suspect(t.account_row, &a->snapshot->head->health, id, mark.account_generation,
+	health_suspect(t.account_row, &a->snapshot->head->options, id, mark.account_generation,
 		t.now_ms, randomness(a, id));
 	/* through the same egress the next attempt has its permit under the same id */
 	if (t.backend_row && now->backend != before->backend)

@@ -21,6 +21,7 @@
 	}
 #define WHEN_RESTART false
 #define WHEN_RELOAD true
+#define WHEN_AGENT true
 
 const struct config_row config_rows[CONFIG_ROW_COUNT] = {
 #define X(section, key, field, type, range, fallback, when, help)                                  \

@@ -3,8 +3,10 @@
  * docs/CONFIG.md and spoa-relay.conf(5) come from these rows: a new option is a row here and its use.
  *
  * Columns: section, key, field of struct config, type (enum config_type), range (ANY: what the type holds;
- * WITHIN(min, max), of a duration in ms), default, RELOAD or RESTART applies a change, help. The help is full
- * sentences.
+ * WITHIN(min, max), of a duration in ms), default, what applies a change, help. The help is full sentences.
+ *
+ * RESTART or RELOAD applies a change. AGENT is RELOAD for an option that the agent reads, a number, a size or
+ * a duration: it is a field of struct snapshot_options too.
  */
 #ifndef RELAY_COMMON_CONFIG_ROWS_H
 #define RELAY_COMMON_CONFIG_ROWS_H
@@ -92,13 +94,13 @@
 		RELOAD,                                                                            \
 		"Request headers that name a conversation, separated by commas. The first one "    \
 		"that a request has is used.")                                                     \
-	X(sticky, ttl, sticky_ttl_ms, DURATION, ANY, "24h", RELOAD,                                \
+	X(sticky, ttl, sticky_ttl_ms, DURATION, ANY, "24h", AGENT,                                 \
 		"Time that a conversation keeps its account after its last request.")              \
 	X(requests, retention, requests_retention_ms, DURATION, ANY, "30d", RELOAD,                \
 		"Time that the metadata of a request is kept.")                                    \
 	X(requests, max_rows, requests_max_rows, NUMBER, ANY, "1000000", RELOAD,                   \
 		"Maximum number of requests whose metadata is kept.")                              \
-	X(requests, max_body, requests_max_body, SIZE, ANY, "0", RELOAD,                           \
+	X(requests, max_body, requests_max_body, SIZE, ANY, "0", AGENT,                            \
 		"Maximum size of a request body. Larger requests are refused with "                \
 		"`request_too_large`. 0: no limit.")                                               \
 	X(limits, key_rpm, limit_key_rpm, NUMBER, ANY, "30", RELOAD,                               \
@@ -117,23 +119,23 @@
 		RELOAD,                                                                            \
 		"Consecutive uses of a new subscription account before the relay takes another "   \
 		"account. 0: no limit.")                                                           \
-	X(limits, bad_keys, bad_keys_max, NUMBER, WITHIN(0, CONFIG_BAD_KEYS_MAX), "20", RELOAD,    \
+	X(limits, bad_keys, bad_keys_max, NUMBER, WITHIN(0, CONFIG_BAD_KEYS_MAX), "20", AGENT,     \
 		"Different bad keys within a minute after which the sender is banned. 0: never.")  \
-	X(limits, ban, ban_ms, DURATION, ANY, "10m", RELOAD, "Length of such a ban, at least 1s.") \
-	X(health, threshold, health_threshold, NUMBER, WITHIN(0, 1000), "5", RELOAD,               \
+	X(limits, ban, ban_ms, DURATION, ANY, "10m", AGENT, "Length of such a ban, at least 1s.")  \
+	X(health, threshold, health_threshold, NUMBER, WITHIN(0, 1000), "5", AGENT,                \
 		"Consecutive failures that open the circuit of an account or an egress. 0: "       \
 		"never.")                                                                          \
-	X(health, recovery, health_recovery_ms, DURATION, ANY, "30s", RELOAD,                      \
+	X(health, recovery, health_recovery_ms, DURATION, ANY, "30s", AGENT,                       \
 		"Time that an open circuit stays open before the first trial request.")            \
-	X(health, half_open, health_half_open, NUMBER, WITHIN(1, 4), "1", RELOAD,                  \
+	X(health, half_open, health_half_open, NUMBER, WITHIN(1, 4), "1", AGENT,                   \
 		"Concurrent trial requests of a half-open circuit.")                               \
-	X(health, attempts, health_attempts, NUMBER, WITHIN(1, 4), "3", RELOAD,                    \
+	X(health, attempts, health_attempts, NUMBER, WITHIN(1, 4), "3", AGENT,                     \
 		"Maximum number of accounts that one request may try. 1: no failover within a "    \
 		"request.")                                                                        \
-	X(health, retry_percent, health_retry_percent, NUMBER, WITHIN(0, 100), "20", RELOAD,       \
+	X(health, retry_percent, health_retry_percent, NUMBER, WITHIN(0, 100), "20", AGENT,        \
 		"Further attempts allowed to a tenant, in percent of its requests.")               \
 	X(health, retry_per_second, health_retry_per_second, NUMBER, WITHIN(0, 1000000), "5",      \
-		RELOAD,                                                                            \
+		AGENT,                                                                             \
 		"Further attempts per second that a tenant may use beyond `retry_percent`.")       \
 	X(health, probe_idle, health_probe_idle_ms, DURATION, ANY, "15m", RELOAD,                  \
 		"The relay probes an account that was not used for this time. 0: never.")          \

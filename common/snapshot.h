@@ -11,6 +11,7 @@
 #define RELAY_COMMON_SNAPSHOT_H
 
 #include "common/buffer.h"
+#include "common/config_rows.h"
 #include "common/errtext.h"
 #include "common/ip.h"
 #include "common/relaykey.h"
@@ -19,7 +20,7 @@
 
 #include <stdint.h>
 
-#define SNAPSHOT_FORMAT 3
+#define SNAPSHOT_FORMAT 4
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -190,35 +191,30 @@ enum snapshot_section {
 #define SNAPSHOT_SITE_ENABLED 1u
 #define SNAPSHOT_SITE_SELF_USE 2u /* only tenants with SNAPSHOT_TENANT_OWN */
 
-/* [health] of the configuration */
-struct snapshot_health {
-	uint32_t threshold; /* failures in a row that open a circuit; 0 = never */
-	uint32_t half_open; /* trials at once, 1..STATEFILE_PERMITS */
-	uint64_t recovery_ms;
-	uint32_t attempts;	   /* of one request, 1..STATEFILE_ATTEMPTS */
-	uint32_t retry_percent;	   /* of a tenant's requests that may be tried again */
-	uint32_t retry_per_second; /* and this many more per second */
-	uint32_t pad;
+/* The options of the configuration that the agent reads: the rows AGENT of config_rows.h. */
+#define SNAPSHOT_OPTION_RESTART(field)
+#define SNAPSHOT_OPTION_RELOAD(field)
+#define SNAPSHOT_OPTION_AGENT(field) uint64_t field;
+struct snapshot_options {
+#define X(section, key, field, type, range, fallback, when, help) SNAPSHOT_OPTION_##when(field)
+	CONFIG_ROWS(X)
+#undef X
 };
 
 struct snapshot_head {
 	char magic[8];
 	uint32_t format;
-	uint32_t flags;	   /* SNAPSHOT_SITE_* */
-	uint64_t size;	   /* of the whole block */
-	uint64_t version;  /* rises with every change of the store */
-	uint64_t keybase;  /* id of its key base */
-	uint64_t max_body; /* bytes; 0 = unlimited */
+	uint32_t flags;	  /* SNAPSHOT_SITE_* */
+	uint64_t size;	  /* of the whole block */
+	uint64_t version; /* rises with every change of the store */
+	uint64_t keybase; /* id of its key base */
 	int64_t created_ms;
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
-	char secret[136]; /* of records on UDP and questions on TCP; NUL-terminated */
-	char node_id[64]; /* NUL-terminated */
-	char region[64];  /* of this node; NUL-terminated, empty = none */
-	uint64_t sticky_ttl_ms;
-	uint64_t bad_keys_max; /* different bad keys from one address in a minute; 0 = no bans */
-	uint64_t ban_ms;       /* how long such an address is banned */
-	uint64_t bans_taken;   /* number of board bans that the section BAN includes */
-	struct snapshot_health health;
+	char secret[136];    /* of records on UDP and questions on TCP; NUL-terminated */
+	char node_id[64];    /* NUL-terminated */
+	char region[64];     /* of this node; NUL-terminated, empty = none */
+	uint64_t bans_taken; /* number of board bans that the section BAN includes */
+	struct snapshot_options options;
 	struct {
 		uint64_t offset; /* multiple of 8 */
 		uint64_t count;	 /* rows */
@@ -289,7 +285,7 @@ uint32_t snapshot_builder_add(
 	struct snapshot_builder *b, enum snapshot_section section, const void *row);
 uint32_t snapshot_builder_count(const struct snapshot_builder *b, enum snapshot_section section);
 void snapshot_builder_set_keylog(struct snapshot_builder *b, struct slice keytable);
-/* `head` gives flags, version, keybase, max_body, created_ms, hash_secret. Appends the block to `out`. */
+/* `head` gives everything but magic, format, size and sections. Appends the block to `out`. */
 int snapshot_builder_finish(
 	struct snapshot_builder *b, const struct snapshot_head *head, struct buffer *out);
 

@@ -109,23 +109,26 @@ static int build_keys(struct publish *p, struct buffer *log, struct errtext *e)
 	return error ? error : keybase_log(&p->base, s, log, &count, e);
 }
 
+static struct snapshot_options agent_options(const struct config *config)
+{
+	return (struct snapshot_options){
+#define COPY_RESTART(field)
+#define COPY_RELOAD(field)
+#define COPY_AGENT(field) .field = config->field,
+#define X(section, key, field, type, range, fallback, when, help) COPY_##when(field)
+		CONFIG_ROWS(X)
+#undef X
+	};
+}
+
 static int make_head(const struct publish *p, struct snapshot_head *ret, struct errtext *e)
 {
 	const struct control *c = p->control;
 	struct snapshot_head h = {
 		.version = store_version(c->store),
 		.keybase = p->base.id,
-		.max_body = c->config.requests_max_body,
 		.created_ms = clock_wall_ms(),
-		.sticky_ttl_ms = c->config.sticky_ttl_ms,
-		.health = {.threshold = (uint32_t)c->config.health_threshold,
-			.half_open = (uint32_t)c->config.health_half_open,
-			.recovery_ms = c->config.health_recovery_ms,
-			.attempts = (uint32_t)c->config.health_attempts,
-			.retry_percent = (uint32_t)c->config.health_retry_percent,
-			.retry_per_second = (uint32_t)c->config.health_retry_per_second},
-		.bad_keys_max = c->config.bad_keys_max,
-		.ban_ms = c->config.ban_ms,
+		.options = agent_options(&c->config),
 	};
 	int error = site_flags(c->store, &h.flags, e);
 

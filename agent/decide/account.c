@@ -241,7 +241,7 @@ static uint32_t bound_account(const struct decide_context *c)
 	if (!v->conversation || !minds)
 		return 0;
 	return binding_find(c->state->bindings, v->conversation, c->clock.now_ms,
-		c->snapshot->head->sticky_ttl_ms);
+		c->snapshot->head->options.sticky_ttl_ms);
 }
 
 static void choose_account(struct decide_context *c, struct choice *choice)
@@ -344,7 +344,7 @@ static bool others_wait(const struct decide_context *c)
 
 uint32_t decide_attempts(const struct snapshot *s)
 {
-	uint32_t attempts = s->head->health.attempts;
+	uint32_t attempts = (uint32_t)s->head->options.health_attempts;
 
 	return attempts ? attempts : 1;
 }
@@ -353,7 +353,8 @@ bool decide_may_retry(const struct decide_context *c)
 {
 	struct budget *budget = budget_of(c, c->scratch.tenant_usage);
 
-	budget_credit(budget, c->snapshot->head->health.retry_per_second, c->clock.now_ms);
+	budget_credit(budget, (uint32_t)c->snapshot->head->options.health_retry_per_second,
+		c->clock.now_ms);
 	return budget_has(budget);
 }
 

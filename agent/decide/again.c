@@ -33,7 +33,7 @@ static bool is_egress_down(const struct decide_context *c)
 		SNAPSHOT_ROWS(c->snapshot, EGRESS, struct snapshot_egress) + b->egress;
 	return egress->flags & SNAPSHOT_EGRESS_SUSPENDED ||
 		health_look(health_find(c->state->healths, &subject), &subject,
-			&c->snapshot->head->health, c->clock.now_ms)
+			&c->snapshot->head->options, c->clock.now_ms)
 			.standing == BOARD_STANDING_OPEN;
 }
 

@@ -47,7 +47,7 @@ static struct health_look look_at(
 	const struct decide_context *c, const struct health_subject *subject)
 {
 	return health_look(health_find(c->state->healths, subject), subject,
-		&c->snapshot->head->health, c->clock.now_ms);
+		&c->snapshot->head->options, c->clock.now_ms);
 }
 
 /* --- the egress --- */

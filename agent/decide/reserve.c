@@ -35,7 +35,7 @@ static void enter(struct decide_context *c, struct statefile_health *row)
 	if (c->verdict->last_resort)
 		row->last_used_ms = c->clock.now_ms;
 	else
-		health_enter(row, &c->snapshot->head->health, c->request->id, c->clock.now_ms);
+		health_enter(row, &c->snapshot->head->options, c->request->id, c->clock.now_ms);
 }
 
 /* Takes permits, and marks what judging the attempt's record needs. */
@@ -147,7 +147,8 @@ static void earn_budget(const struct decide_context *c)
 {
 	size_t row = (size_t)(c->scratch.tenant_usage - c->state->usages->rows);
 
-	budget_earn(&c->state->budgets[row], c->snapshot->head->health.retry_percent);
+	budget_earn(
+		&c->state->budgets[row], (uint32_t)c->snapshot->head->options.health_retry_percent);
 }
 
 static void count_request(struct decide_context *c)

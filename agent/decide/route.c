@@ -4,7 +4,7 @@
 static enum refusal never_forwarded(const struct decide_context *c)
 {
 	const struct decide_request *r = c->request;
-	uint64_t max_body = c->snapshot->head->max_body;
+	uint64_t max_body = c->snapshot->head->options.requests_max_body;
 
 	if (r->websocket)
 		return REFUSAL_WEBSOCKET_UNSUPPORTED;

@@ -92,9 +92,9 @@ static void the_head_carries_the_agents_configuration(void **state)
 	room_change(r, COMMAND_TENANTS_ADD, NULL, "{\"name\":\"t\"}", &seen);
 	const struct snapshot_head *head = seen.snapshot.head;
 	assert_string_equal(head->region, "eu-1");
-	assert_int_equal(head->sticky_ttl_ms, 5000);
-	assert_int_equal(head->bad_keys_max, 7);
-	assert_int_equal(head->ban_ms, 9000);
+	assert_int_equal(head->options.sticky_ttl_ms, 5000);
+	assert_int_equal(head->options.bad_keys_max, 7);
+	assert_int_equal(head->options.ban_ms, 9000);
 	assert_int_equal(head->bans_taken, 0);
 	room_seen_fini(&seen);
 }

@@ -13,12 +13,12 @@ void crowd_init(struct crowd *c)
 		.account_count = 3,
 		.now_ms = CROWD_NOW_MS,
 	};
-	c->head.sticky_ttl_ms = 3600000;
-	c->head.health = (struct snapshot_health){.threshold = 2,
-		.half_open = 1,
-		.recovery_ms = 30000,
-		.attempts = 3,
-		.retry_per_second = 10};
+	c->head.options = (struct snapshot_options){.sticky_ttl_ms = 3600000,
+		.health_threshold = 2,
+		.health_half_open = 1,
+		.health_recovery_ms = 30000,
+		.health_attempts = 3,
+		.health_retry_per_second = 10};
 	for (uint32_t i = 0; i < CROWD_ACCOUNTS; i++)
 		c->accounts[i] = (struct crowd_account){
 			.row = {.id = CROWD_ACCOUNT + i, .weight = 100, .credential_generation = 1},
@@ -231,7 +231,7 @@ static void say(struct crowd *c, const struct health_subject *subject, enum resu
 		.credential = subject->credential,
 		.result = &result};
 
-	health_result(row, subject, &c->head.health, &event, c->now_ms, 0);
+	health_result(row, subject, &c->head.options, &event, c->now_ms, 0);
 }
 
 struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i)
@@ -250,7 +250,7 @@ struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress)
 
 void crowd_break_account(struct crowd *c, uint32_t i)
 {
-	for (uint32_t n = 0; n < c->head.health.threshold; n++)
+	for (uint32_t n = 0; n < c->head.options.health_threshold; n++)
 		crowd_say(c, i, RESULT_SERVER, 0);
 }
 
@@ -258,7 +258,7 @@ void crowd_break_egress(struct crowd *c, uint32_t egress)
 {
 	struct health_subject subject = backend_subject(c, egress);
 
-	for (uint32_t n = 0; n < c->head.health.threshold; n++)
+	for (uint32_t n = 0; n < c->head.options.health_threshold; n++)
 		say(c, &subject, RESULT_NETWORK, 0);
 }
 

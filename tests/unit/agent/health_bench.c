@@ -6,8 +6,9 @@
 void bench_init(struct bench *b)
 {
 	*b = (struct bench){.now_ms = BENCH_NOW_MS};
-	b->rules = (struct snapshot_health){
-		.threshold = 3, .half_open = 1, .recovery_ms = BENCH_RECOVERY_MS};
+	b->rules = (struct snapshot_options){.health_threshold = 3,
+		.health_half_open = 1,
+		.health_recovery_ms = BENCH_RECOVERY_MS};
 	b->subject = (struct health_subject){
 		.kind = HEALTH_ACCOUNT, .id = 7, .epoch = 1, .credential = 1, .refreshable = true};
 	if (healths_init(&b->healths, b->rows, BENCH_ROWS))
@@ -112,7 +113,7 @@ void bench_say_suspect(struct bench *b)
 
 void bench_open(struct bench *b)
 {
-	for (uint32_t i = 0; i < b->rules.threshold; i++)
+	for (uint32_t i = 0; i < b->rules.health_threshold; i++)
 		bench_say(b, RESULT_SERVER);
 }
 

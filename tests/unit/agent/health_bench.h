@@ -15,7 +15,7 @@
 struct bench {
 	struct statefile_health rows[BENCH_ROWS];
 	struct healths healths;
-	struct snapshot_health rules; /* threshold 3, one trial */
+	struct snapshot_options rules; /* threshold 3, one trial */
 	struct health_subject subject;
 	int64_t now_ms;
 	uint64_t random;

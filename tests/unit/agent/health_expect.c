@@ -33,7 +33,7 @@ static void look_at_circuit(
 	if (s->circuit == CIRCUIT_OPEN && s->open_until_ms > m->now_ms)
 		keep_away(look, BOARD_STANDING_OPEN, s->open_until_ms);
 	else if (s->circuit == CIRCUIT_HALF_OPEN &&
-		trials_out(s, m->now_ms, &first) >= m->rules.half_open)
+		trials_out(s, m->now_ms, &first) >= m->rules.health_half_open)
 		keep_away(look, BOARD_STANDING_HALF_OPEN, first);
 }
 
@@ -82,7 +82,7 @@ static void change_circuit(struct healths_subject *s, enum circuit circuit)
 static void open_circuit(struct healths_model *m, struct healths_subject *s)
 {
 	change_circuit(s, CIRCUIT_OPEN);
-	s->open_until_ms = m->now_ms + (int64_t)m->rules.recovery_ms;
+	s->open_until_ms = m->now_ms + (int64_t)m->rules.health_recovery_ms;
 	m->opened++;
 }
 
@@ -106,7 +106,7 @@ void healths_expect_enter(struct healths_model *m, uint32_t subject, uint32_t n)
 	if (s->circuit == CIRCUIT_OPEN)
 		change_circuit(s, CIRCUIT_HALF_OPEN);
 	healths_expect_leave(s, n);
-	if (trials_out(s, m->now_ms, &first) >= m->rules.half_open)
+	if (trials_out(s, m->now_ms, &first) >= m->rules.health_half_open)
 		return;
 	while (s->trials[i].until_ms > m->now_ms)
 		i++;
@@ -160,8 +160,8 @@ static void succeed_with_probe(struct healths_model *m, struct healths_subject *
 	if (s->why != RESULT_BURST)
 		s->cool_until_ms = 0;
 	close_circuit(m, s);
-	if (!was_closed && m->rules.threshold)
-		s->failures = m->rules.threshold - 1;
+	if (!was_closed && m->rules.health_threshold)
+		s->failures = (uint32_t)m->rules.health_threshold - 1;
 }
 
 static void find_fault(struct healths_subject *s, bool is_probe)
@@ -177,7 +177,7 @@ static void fail(struct healths_model *m, struct healths_subject *s)
 	if (s->circuit == CIRCUIT_OPEN)
 		return;
 	s->failures++;
-	if (s->circuit == CIRCUIT_HALF_OPEN || s->failures == m->rules.threshold)
+	if (s->circuit == CIRCUIT_HALF_OPEN || s->failures == m->rules.health_threshold)
 		open_circuit(m, s);
 }
 

@@ -55,7 +55,7 @@ struct health_look healths_model_look(const struct healths_model *m, uint32_t su
 
 static int64_t longest_ms(const struct healths_model *m)
 {
-	int64_t recovery = (int64_t)m->rules.recovery_ms;
+	int64_t recovery = (int64_t)m->rules.health_recovery_ms;
 
 	return recovery > HEALTHS_WINDOW_MS ? recovery : HEALTHS_WINDOW_MS;
 }
@@ -95,7 +95,7 @@ static bool check_permits(struct healths_model *m, const struct statefile_health
 	}
 	if (out && row->circuit != CIRCUIT_HALF_OPEN)
 		return healths_fail(m, "permits of a circuit that is not half-open");
-	return out <= m->rules.half_open || healths_fail(m, "%u permits", out);
+	return out <= m->rules.health_half_open || healths_fail(m, "%u permits", out);
 }
 
 /* After any event of the same epoch. */
@@ -364,9 +364,9 @@ void healths_model_init(struct healths_model *m, uint64_t seed)
 
 	memset(m, 0, sizeof(*m));
 	m->now_ms = m->latest_ms = START_MS;
-	m->rules = (struct snapshot_health){.threshold = (uint32_t)(r % 5),
-		.half_open = 1 + (uint32_t)(r / 5 % STATEFILE_PERMITS),
-		.recovery_ms = r / 20 % 3 ? 30000 : 500};
+	m->rules = (struct snapshot_options){.health_threshold = (uint32_t)(r % 5),
+		.health_half_open = 1 + (uint32_t)(r / 5 % STATEFILE_PERMITS),
+		.health_recovery_ms = r / 20 % 3 ? 30000 : 500};
 	for (uint32_t i = 0; i < HEALTHS_SUBJECTS; i++)
 		m->subjects[i].told =
 			(struct health_subject){.kind = i == 3 ? HEALTH_BACKEND : HEALTH_ACCOUNT,

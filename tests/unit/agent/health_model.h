@@ -73,7 +73,7 @@ struct healths_subject {
 struct healths_model {
 	struct statefile_health rows[HEALTHS_SUBJECTS];
 	struct healths healths;
-	struct snapshot_health rules;
+	struct snapshot_options rules;
 	struct healths_subject subjects[HEALTHS_SUBJECTS];
 	struct healths_request requests[HEALTHS_REQUESTS];
 	int64_t now_ms, latest_ms;

@@ -115,20 +115,18 @@ static void make_keys(struct limits_world *w, const struct snapshot_head *head)
 
 void limits_world_init(struct limits_world *w, uint64_t seed)
 {
-	struct snapshot_head head = {.flags = SNAPSHOT_SITE_ENABLED,
-		.version = 1,
-		.keybase = 7,
-		.sticky_ttl_ms = LIMITS_TTL_MS};
+	struct snapshot_head head = {.flags = SNAPSHOT_SITE_ENABLED, .version = 1, .keybase = 7};
 	struct snapshot_builder *b = snapshot_builder_new();
 	struct buffer log = {0};
 	struct errtext e;
 
 	*w = (struct limits_world){.rng = seed};
 	w->attempts = 1 + limits_below(&w->rng, STATEFILE_ATTEMPTS);
-	head.health = (struct snapshot_health){.half_open = 1,
-		.attempts = w->attempts,
-		.retry_percent = limits_below(&w->rng, 50),
-		.retry_per_second = limits_below(&w->rng, 4)};
+	head.options = (struct snapshot_options){.sticky_ttl_ms = LIMITS_TTL_MS,
+		.health_half_open = 1,
+		.health_attempts = w->attempts,
+		.health_retry_percent = limits_below(&w->rng, 50),
+		.health_retry_per_second = limits_below(&w->rng, 4)};
 	w->usage_rows = limits_below(&w->rng, 2) ? 64 : 12 + limits_below(&w->rng, 10);
 	add_tenants(w, b);
 	add_accounts(w, b);

@@ -29,7 +29,8 @@ static int setup(void **state)
 	static struct scene s;
 	struct errtext e;
 
-	s = (struct scene){.head = {.version = 3, .bad_keys_max = MAX, .ban_ms = BAN_MS}};
+	s = (struct scene){
+		.head = {.version = 3, .options = {.bad_keys_max = MAX, .ban_ms = BAN_MS}}};
 	s.snapshot.head = &s.head;
 	s.agent.snapshot = &s.snapshot;
 	s.board_fd = board_create();
@@ -112,10 +113,10 @@ static void bans_nobody_if_off_or_without_an_address(void **state)
 {
 	struct scene *s = *state;
 
-	s->head.bad_keys_max = 0;
+	s->head.options.bad_keys_max = 0;
 	for (unsigned i = 0; i < 100; i++)
 		send_bad(s, i);
-	s->head.bad_keys_max = MAX;
+	s->head.options.bad_keys_max = MAX;
 	s->request.has_src = false;
 	for (unsigned i = 0; i < 100; i++)
 		send_bad(s, i);

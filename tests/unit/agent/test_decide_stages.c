@@ -236,7 +236,7 @@ static void some_requests_are_never_forwarded(void **state)
 	s.request.websocket = true;
 	assert_int_equal(refusal_of(&s), REFUSAL_WEBSOCKET_UNSUPPORTED);
 	s = small_world();
-	s.head.max_body = 100;
+	s.head.options.requests_max_body = 100;
 	s.request.length = 101;
 	assert_int_equal(refusal_of(&s), REFUSAL_REQUEST_TOO_LARGE);
 	s.request.length = 100;

@@ -131,7 +131,7 @@ static void a_repeated_question_keeps_its_egress(void **state)
 	set_egresses(c, 0, 2, 0, 1);
 	crowd_build(c);
 	crowd_break_egress(c, 0);
-	int64_t back_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
+	int64_t back_ms = c->now_ms + (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_decide(c, 1));
 	assert_int_equal(crowd_egress(c), 1);
 	crowd_restart(c);
@@ -152,7 +152,7 @@ static void reports_the_egress_that_comes_back_first(void **state)
 	set_egresses(c, 0, 2, 0, 1);
 	crowd_build(c);
 	crowd_break_egress(c, 0);
-	int64_t first_ms = c->now_ms + (int64_t)c->head.health.recovery_ms;
+	int64_t first_ms = c->now_ms + (int64_t)c->head.options.health_recovery_ms;
 	c->now_ms += 5000;
 	crowd_break_egress(c, 1);
 	assert_false(crowd_decide(c, 1));
@@ -223,7 +223,7 @@ static void an_egress_known_to_be_down_is_the_cause(void **state)
 	set_egresses(c, 0, 2, 0, 1);
 	set_egresses(c, 1, 2, 0, 1);
 	set_egresses(c, 2, 2, 0, 1);
-	c->head.health.retry_per_second = 1;
+	c->head.options.health_retry_per_second = 1;
 	crowd_build(c);
 	for (uint32_t n = 1; n <= 2; n++) {
 		assert_true(crowd_decide(c, n) && c->v.alt);
@@ -284,7 +284,7 @@ static void a_pool_of_one_has_no_last_resort(void **state)
 	break_all(c);
 	assert_false(crowd_decide(c, 1));
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.options.health_recovery_ms);
 }
 
 static void last_resorts_are_few(void **state)
@@ -292,7 +292,7 @@ static void last_resorts_are_few(void **state)
 	struct crowd *c = *state;
 	uint32_t tried = 0;
 
-	c->head.health.recovery_ms = 20 * (uint64_t)MINUTE_MS;
+	c->head.options.health_recovery_ms = 20 * (uint64_t)MINUTE_MS;
 	crowd_build(c);
 	break_all(c);
 	for (uint32_t n = 1; n <= 1000; n++) {
@@ -380,7 +380,7 @@ static void waits_for_the_account_that_comes_back_first(void **state)
 	crowd_break_account(c, 1);
 	assert_false(crowd_decide(c, 1));
 	assert_false(c->v.last_resort);
-	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.options.health_recovery_ms);
 }
 
 /* --- half-open --- */
@@ -392,7 +392,7 @@ static void a_half_open_account_gets_one_trial(void **state)
 	c->account_count = 1;
 	crowd_build(c);
 	crowd_break_account(c, 0);
-	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_decide(c, 1));
 	assert_true(c->v.watch);
 	assert_false(crowd_decide(c, 2));
@@ -427,7 +427,7 @@ static void a_probe_respects_open_circuits_and_takes_the_permit(void **state)
 	crowd_break_account(c, 0);
 	assert_false(crowd_probe(c, 1, 0));
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_probe(c, 1, 0));
 	assert_int_equal(crowd_account_health(c, 0)->circuit, CIRCUIT_HALF_OPEN);
 	assert_false(crowd_probe(c, 2, 0));
@@ -452,7 +452,7 @@ static void an_open_circuit_stops_a_probe_during_a_window_too(void **state)
 	crowd_say(c, 0, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
 	assert_false(crowd_probe(c, 1, 0));
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_probe(c, 2, 0));
 	assert_false(crowd_probe(c, 3, 0));
 }

@@ -90,7 +90,7 @@ static void accounts_that_are_out_are_not_tried(void **state)
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
 	/* one account comes back */
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.health.recovery_ms);
+	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.options.health_recovery_ms);
 	for (uint32_t i = 0; i < 3; i++) {
 		if (i != first)
 			c->accounts[i].row.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
@@ -106,7 +106,7 @@ static void never_more_attempts_than_configured(void **state)
 
 	c->account_count = CROWD_ACCOUNTS;
 	for (uint32_t attempts = 1; attempts <= STATEFILE_ATTEMPTS; attempts++) {
-		c->head.health.attempts = attempts;
+		c->head.options.health_attempts = attempts;
 		crowd_build(c);
 		assert_true(crowd_decide(c, attempts));
 		uint32_t made = 1;
@@ -158,7 +158,7 @@ static void a_conversation_leaves_an_account_that_is_out(void **state)
 	assert_true(c->v.moved);
 	assert_int_not_equal(crowd_account(c), first);
 	/* and stays out */
-	c->now_ms += 2 * (int64_t)c->head.health.recovery_ms;
+	c->now_ms += 2 * (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_decide(c, 3));
 	assert_int_not_equal(crowd_account(c), first);
 }
@@ -175,7 +175,7 @@ static void upstream_state_waits_for_its_account_in_a_hard_pool(void **state)
 	crowd_break_account(c, first);
 	assert_false(crowd_decide(c, 2));
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	c->now_ms += (int64_t)c->head.health.recovery_ms;
+	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_decide(c, 2));
 	assert_int_equal(crowd_account(c), first);
 }
@@ -233,7 +233,7 @@ static void the_last_attempt_has_no_alternative(void **state)
 	assert_true(crowd_again(c, 1) && c->v.alt);
 	assert_true(crowd_again(c, 1));
 	assert_false(c->v.alt);
-	c->head.health.attempts = 1;
+	c->head.options.health_attempts = 1;
 	crowd_build(c);
 	assert_true(crowd_decide(c, 2));
 	assert_false(c->v.alt || c->v.spent);
@@ -278,7 +278,7 @@ static void a_spent_budget_leaves_no_alternative(void **state)
 {
 	struct crowd *c = *state;
 
-	c->head.health.retry_per_second = 2;
+	c->head.options.health_retry_per_second = 2;
 	crowd_build(c);
 	for (uint32_t n = 1; n <= 2; n++) {
 		assert_true(crowd_decide(c, n) && c->v.alt);
@@ -295,8 +295,8 @@ static void every_request_earns_its_share(void **state)
 {
 	struct crowd *c = *state;
 
-	c->head.health.retry_per_second = 0;
-	c->head.health.retry_percent = 25;
+	c->head.options.health_retry_per_second = 0;
+	c->head.options.health_retry_percent = 25;
 	crowd_build(c);
 	for (uint32_t n = 1; n <= 4; n++) {
 		assert_true(crowd_decide(c, n));
@@ -314,7 +314,7 @@ static void requests_in_flight_overdraw_the_budget(void **state)
 {
 	struct crowd *c = *state;
 
-	c->head.health.retry_per_second = 1;
+	c->head.options.health_retry_per_second = 1;
 	crowd_build(c);
 	for (uint32_t n = 1; n <= 5; n++)
 		assert_true(crowd_decide(c, n) && c->v.alt);
@@ -454,7 +454,7 @@ static void a_new_agent_knows_the_attempt(void **state)
 
 	assert_true(crowd_decide(c, 1));
 	bool alt = c->v.alt;
-	c->head.health.retry_per_second = 0;
+	c->head.options.health_retry_per_second = 0;
 	crowd_build(c);
 	crowd_restart(c);
 	/* HAProxy may act on its first answer */

@@ -31,7 +31,7 @@ struct flight {
 
 struct play {
 	struct world *w;
-	struct snapshot_health *rules; /* of its answer's head */
+	struct snapshot_options *rules; /* of its answer's head */
 	struct flight flights[FLIGHTS];
 	int64_t now_ms;
 	/* before a question */
@@ -158,7 +158,7 @@ static void assert_allowed(
 
 	assert_way_is_its_own(p, &f->request, v);
 	assert_true(p->w->member[pool_of(p, f->key)][account]);
-	assert_true(!v->alt || v->mark.attempt < p->rules->attempts);
+	assert_true(!v->alt || v->mark.attempt < p->rules->health_attempts);
 	assert_int_equal(v->lease->account, account + 1);
 	assert_int_equal(v->lease->backend, v->backend->id);
 	assert_int_equal(v->lease->attempt, v->mark.attempt);
@@ -313,7 +313,7 @@ static void fail_over(struct play *p, struct flight *f)
 		uint32_t account = v.account->id - 1;
 		assert_allowed(p, f, &v);
 		assert_int_equal(v.mark.attempt, before.mark.attempt + 1);
-		assert_true(v.mark.attempt <= p->rules->attempts);
+		assert_true(v.mark.attempt <= p->rules->health_attempts);
 		assert_false(v.last_resort || was_refused_by(f, account));
 		assert_int_not_equal(v.backend->id - 1, but);
 		if (account != before.account)
@@ -322,7 +322,7 @@ static void fail_over(struct play *p, struct flight *f)
 		p->moved++;
 	} else {
 		p->given_up++;
-		if (before.mark.attempt < p->rules->attempts)
+		if (before.mark.attempt < p->rules->health_attempts)
 			assert_false(any_usable(p, f, but));
 	}
 	judge(p, &before, v.failed.cause);
@@ -398,13 +398,13 @@ static void play_in_world(uint64_t seed, struct play *p)
 {
 	p->w = world_new(seed, FLIGHTS);
 	p->now_ms = WORLD_NOW_MS - 1; /* keys that expire then are not used */
-	p->rules = (struct snapshot_health *)(uintptr_t)&p->w->snapshot.head->health;
-	*p->rules = (struct snapshot_health){.threshold = 1 + (uint32_t)(seed % 3),
-		.half_open = 1 + (uint32_t)(seed % STATEFILE_PERMITS),
-		.recovery_ms = 5000,
-		.attempts = 1 + (uint32_t)(seed / 2 % STATEFILE_ATTEMPTS),
-		.retry_percent = 30,
-		.retry_per_second = 5};
+	p->rules = (struct snapshot_options *)(uintptr_t)&p->w->snapshot.head->options;
+	*p->rules = (struct snapshot_options){.health_threshold = 1 + (uint32_t)(seed % 3),
+		.health_half_open = 1 + (uint32_t)(seed % STATEFILE_PERMITS),
+		.health_recovery_ms = 5000,
+		.health_attempts = 1 + (uint32_t)(seed / 2 % STATEFILE_ATTEMPTS),
+		.health_retry_percent = 30,
+		.health_retry_per_second = 5};
 	for (uint32_t i = 0; i < STEPS; i++) {
 		step(p);
 		if (i % CHECK_EVERY == 0)

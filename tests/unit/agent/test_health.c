@@ -62,7 +62,7 @@ static void a_threshold_of_zero_never_opens(void **state)
 {
 	struct bench *b = *state;
 
-	b->rules.threshold = 0;
+	b->rules.health_threshold = 0;
 	for (int i = 0; i < 70000; i++)
 		bench_say(b, RESULT_SERVER);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
@@ -116,7 +116,7 @@ static void half_open_lets_as_many_trials_as_are_set(void **state)
 
 	for (uint32_t trials = 1; trials <= STATEFILE_PERMITS; trials++) {
 		b->subject.id = trials;
-		b->rules.half_open = trials;
+		b->rules.health_half_open = trials;
 		bench_open(b);
 		bench_pass(b);
 		for (uint32_t n = 1; n <= trials; n++) {
@@ -198,7 +198,7 @@ static void one_request_has_one_permit(void **state)
 {
 	struct bench *b = *state;
 
-	b->rules.half_open = 2;
+	b->rules.health_half_open = 2;
 	bench_open(b);
 	bench_pass(b);
 	bench_enter(b, 1);

@@ -239,7 +239,7 @@ static void head_and_record_of_one_answer_count_once(void **state)
 	struct scene *s = *state;
 
 	s->crowd.account_count = 1;
-	s->crowd.head.health.threshold = 3;
+	s->crowd.head.options.health_threshold = 3;
 	crowd_build(&s->crowd);
 	for (uint32_t n = 1; n <= 2; n++) {
 		assert_true(crowd_decide(&s->crowd, n));

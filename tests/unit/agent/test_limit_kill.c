@@ -52,8 +52,8 @@ static void lift_limits(struct limits_world *w)
 		(struct snapshot_account *)(uintptr_t)SNAPSHOT_ROWS(&w->snapshot, ACCOUNT, void);
 	struct snapshot_key *keys = (struct snapshot_key *)(uintptr_t)w->snapshot.base.keys;
 
-	head->health.attempts = STATEFILE_ATTEMPTS;
-	head->health.retry_per_second = 1000000;
+	head->options.health_attempts = STATEFILE_ATTEMPTS;
+	head->options.health_retry_per_second = 1000000;
 	for (uint32_t i = 0; i < LIMITS_TENANTS; i++)
 		tenants[i].limits = (struct snapshot_limits){0};
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++)
