@@ -8,6 +8,7 @@
 
 #include "common/address.h"
 #include "common/buffer.h"
+#include "common/config.h"
 #include "common/errtext.h"
 #include "common/provider.h"
 
@@ -68,6 +69,7 @@ struct render_options {
 
 struct render_model {
 	uint64_t gen;
+	const struct config *config; /* for the options that rules use as they are */
 	struct render_options options;
 	const char *output_dir;	    /* of the files, for the reference to the SPOE file */
 	const struct address *spop; /* the agent's listeners */
@@ -89,7 +91,6 @@ struct render_model {
 	size_t response_deny_count;
 	const char *const *response_allow;
 	size_t response_allow_count;
-	uint64_t max_body; /* bytes; 0 = unlimited */
 	const struct render_backend *backends;
 	size_t backend_count;
 	const struct address *check; /* for HAProxy's agent-check (tcp); NULL = no agent-check */

@@ -90,21 +90,22 @@ void render_captures(const struct render_model *m, struct buffer *b)
 
 void render_request_limits(const struct render_model *m, struct buffer *b)
 {
+	uint64_t max_body = m->config->requests_max_body;
 	char condition[128];
 
 	buffer_append_str(b,
 		"\n\t# TRACE would show the injected credential to the client; CONNECT is for "
 		"forward proxies.\n");
 	render_refusal(b, REFUSAL_BAD_REQUEST, "if { method TRACE CONNECT }");
-	if (!m->max_body)
+	if (!max_body)
 		return;
 	buffer_printf(b,
 		"\n\t# Refuse bodies above %" PRIu64
 		" bytes. HAProxy does not count a body without "
 		"Content-Length, so such\n\t# a body must fit in the buffer: at most %d bytes, with at "
 		"most %d bytes of headers.\n",
-		m->max_body, RENDER_UNSIZED_BODY_MAX, RENDER_UNSIZED_HEAD_MAX);
-	snprintf(condition, sizeof(condition), "if { req.body_size gt %" PRIu64 " }", m->max_body);
+		max_body, RENDER_UNSIZED_BODY_MAX, RENDER_UNSIZED_HEAD_MAX);
+	snprintf(condition, sizeof(condition), "if { req.body_size gt %" PRIu64 " }", max_body);
 	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
 	snprintf(condition, sizeof(condition),
 		"if !{ req.fhdr(content-length) -m found } { req.body_size gt %d }",

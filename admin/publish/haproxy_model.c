@@ -139,7 +139,7 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	r->admin_socket = config->haproxy_admin_socket.s;
 	r->admin_group = own_group(m);
 	r->internal_socket = config->haproxy_internal_socket.s;
-	r->max_body = config->requests_max_body;
+	r->config = config;
 	return 0;
 }
 

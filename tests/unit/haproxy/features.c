@@ -45,6 +45,7 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 	f->spop[0] = parsed("abns:spoa-relay-0123456789abcdef");
 	f->m = (struct render_model){
 		.gen = 7,
+		.config = &f->config,
 		.output_dir = DIR,
 		.options = {.binds = {"127.0.0.1:8080"}, .bind_count = 1},
 		.spop = f->spop,
@@ -203,7 +204,7 @@ static void add_client_tls(struct feature_model *f)
 
 static void add_limits(struct feature_model *f)
 {
-	f->m.max_body = 100000;
+	f->config.requests_max_body = 100000;
 	f->backends[0].first_byte_timeout_ms = 1200000;
 }
 

@@ -11,6 +11,7 @@
 /* A model and the rows that it points to. */
 struct feature_model {
 	struct render_model m;
+	struct config config;
 	struct render_backend backends[FEATURE_BACKENDS_MAX];
 	struct render_backend internal[4];
 	struct render_node nodes[2];

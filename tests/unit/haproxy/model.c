@@ -40,6 +40,7 @@ void model_init(struct model *model)
 		.first_byte_timeout_ms = 2000,
 	};
 	model->m = (struct render_model){
+		.config = &model->config,
 		.gen = 7,
 		.output_dir = "/etc/spoa-relay/haproxy",
 		.spop = &model->spop,
@@ -99,7 +100,7 @@ void model_widen(struct model *model)
 	m->request_deny_count = m->response_deny_count = 2;
 	m->request_allow = allow;
 	m->request_allow_count = 3;
-	m->max_body = 100000;
+	model->config.requests_max_body = 100000;
 }
 
 char *model_render(const struct model *model)

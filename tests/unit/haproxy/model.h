@@ -15,6 +15,7 @@
 
 struct model {
 	struct render_model m;
+	struct config config;
 	struct render_backend backends[MODEL_BACKENDS];
 	struct render_backend internal[2];
 	struct address spop;

@@ -95,7 +95,8 @@ static void take_environment(struct model *model)
 	m->options.trusted_count = (m->options.trusted[0] = getenv("SAMPLE_TRUST")) != NULL;
 	m->admin_socket = getenv("SAMPLE_ADMIN");
 	m->internal_socket = getenv("SAMPLE_INTERNAL");
-	m->max_body = (value = getenv("SAMPLE_MAX_BODY")) ? strtoull(value, NULL, 10) : 0;
+	model->config.requests_max_body =
+		(value = getenv("SAMPLE_MAX_BODY")) ? strtoull(value, NULL, 10) : 0;
 }
 
 static struct address address_of(const char *text)
