@@ -50,10 +50,11 @@ def sse_delays(stack, port):
     delays = []
     with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
         stack.send(s, "GET", f"/sse?n={EVENTS}&ms=20")
-        for i, (now, data) in enumerate(read_chunks(s)):
-            event = json.loads(data.removeprefix(b"data: "))
-            assert event["i"] == i and data == b'data: {"i": %d, "t": %d}\n\n' % (i, event["t"])
-            delays.append((now - event["t"]) / 1e6)
+        for now, data in read_chunks(s):
+            for text in data.removesuffix(b"\n\n").split(b"\n\n"):  # on a busy machine HAProxy finds two at a time
+                event = json.loads(text.removeprefix(b"data: "))
+                assert text == b'data: {"i": %d, "t": %d}' % (len(delays), event["t"])
+                delays.append((now - event["t"]) / 1e6)
     assert len(delays) == EVENTS
     return sorted(delays)
 
