@@ -42,6 +42,7 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 	static const char *const sticky[] = {"session-id", "thread-id"};
 
 	*f = (struct feature_model){0};
+	config_init(&f->config);
 	f->spop[0] = parsed("abns:spoa-relay-0123456789abcdef");
 	f->m = (struct render_model){
 		.gen = 7,

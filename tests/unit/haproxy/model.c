@@ -20,6 +20,7 @@ static struct address parsed(const char *text)
 void model_init(struct model *model)
 {
 	*model = (struct model){0};
+	config_init(&model->config);
 	model->spop = parsed("abns:relay-test");
 	model->backends[0] = (struct render_backend){
 		.name = "b1-demo-direct",
