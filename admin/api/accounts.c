@@ -118,9 +118,12 @@ static int find_upstream(struct request *r, struct upstream_choice *ret)
 	if (!name)
 		return errtext_set(&r->error, -EINVAL, "upstream is missing");
 	int error = noun_reference(r, &noun_upstream, name, &ret->id);
-	return error ? error
-		     : query_each(r, take_provider, &ret->provider,
-			       "SELECT provider FROM upstreams WHERE id = ?1", "i", ret->id);
+	if (!error)
+		error = query_each(r, take_provider, &ret->provider,
+			"SELECT provider FROM upstreams WHERE id = ?1", "i", ret->id);
+	if (!error && !ret->provider)
+		error = errtext_set(&r->error, -ENOENT, "upstream \"%s\" is gone", name);
+	return error;
 }
 
 /* Accounts of subscriptions start with limits, accounts of API keys without. */

@@ -8,7 +8,7 @@ import pytest
 
 from bare import compare
 from relay import VERSIONS, Refused, header, wait_until
-from test_streams import read_chunks
+from test_streams import read_events
 
 
 class Load:
@@ -39,7 +39,7 @@ class Load:
 def stream(stack, events, into):
     s = stack.connect()
     stack.send(s, "GET", f"/sse?n={events}&ms=50")
-    into.extend(data for _, data in read_chunks(s))
+    into.extend(data for _, data in read_events(s))
     s.close()
 
 

