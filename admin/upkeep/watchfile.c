@@ -193,7 +193,7 @@ static int open_regular(const char *path, struct stat *ret, struct errtext *e)
 static int read_file(struct control *c, const struct watched *row, int fd, struct errtext *e)
 {
 	struct buffer text = {0};
-	struct authjson a;
+	struct authjson a = {0};
 	int error = buffer_read_fd(&text, fd, AUTHJSON_MAX);
 
 	if (error)
