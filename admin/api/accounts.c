@@ -121,8 +121,6 @@ static int find_upstream(struct request *r, struct upstream_choice *ret)
 	if (!error)
 		error = query_each(r, take_provider, &ret->provider,
 			"SELECT provider FROM upstreams WHERE id = ?1", "i", ret->id);
-	if (!error && !ret->provider)
-		error = errtext_set(&r->error, -ENOENT, "upstream \"%s\" is gone", name);
 	return error;
 }
 
@@ -130,7 +128,7 @@ static int find_upstream(struct request *r, struct upstream_choice *ret)
 static int insert_row(struct request *r, const char *name, const struct upstream_choice *u)
 {
 	const struct config *c = &r->control->config;
-	bool limited = u->provider->is_subscription;
+	bool limited = u->provider && u->provider->is_subscription;
 
 	return query_run(r,
 		"INSERT INTO accounts (name, upstream_id, rpm, rph, concurrency, max_consecutive,"
