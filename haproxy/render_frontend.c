@@ -154,7 +154,7 @@ static void append_forward(struct buffer *b)
 static void append_waited(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# A client may leave while it waits: on a new connection HAProxy sees that in time.\n"
+		"\n\t# A request that has waited gets a new connection: HAProxy then notices a client that left.\n"
 		".if version_atleast(3.1)\n");
 	render_own_connection(b, "if { " RENDER_VAR("since") " -m found }");
 	buffer_append_str(b, ".endif\n");

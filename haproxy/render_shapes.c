@@ -89,7 +89,7 @@ void render_error_shapes(struct buffer *b, enum render_paths paths)
 {
 	bool has_middle = false;
 
-	buffer_append_str(b, "\n\t# The shape of error bodies, chosen before anything can fail.\n");
+	buffer_append_str(b, "\n\t# Choose the shape of error bodies by the path.\n");
 	for (size_t i = 0; i < provider_shape_count(); i++) {
 		const struct provider_shape *s = provider_shape_at(i);
 		struct buffer condition = {0};
@@ -108,7 +108,8 @@ void render_shape_of_agent(struct buffer *b)
 
 	for (size_t i = 0; i < provider_shape_count(); i++)
 		has_middle |= provider_shape_at(i)->statuses != NULL;
-	buffer_append_str(b, "\n\t# The shape of error bodies, chosen by the agent.\n");
+	buffer_append_str(b,
+		"\n\t# Choose the shape of error bodies by the variable `shape` of the agent.\n");
 	for (size_t i = 0; i < provider_shape_count(); i++) {
 		const struct provider_shape *s = provider_shape_at(i);
 		struct buffer condition = {0};

@@ -60,8 +60,8 @@ void render_question(
 		condition[0] ? " " : "");
 	buffer_printf(&broken, "%s { " RENDER_ERROR " -m int 255 257 }", buffer_str(&unanswered));
 	buffer_append_str(b,
-		"\n\t# Ask the agent. Ask again if it died over the first question, then once for each\n"
-		"\t# broken connection (errors 255 and 257, which come at once).\n");
+		"\n\t# Send the question to the agent. Repeat it if no answer came, then once for each\n"
+		"\t# broken connection (SPOE errors 255 and 257, which HAProxy reports at once).\n");
 	append_ask(b, message, condition);
 	append_ask(b, repeat, buffer_str(&unanswered));
 	for (int i = 0; i < BROKEN_CONNECTIONS; i++)

@@ -50,7 +50,7 @@ static int add_egress(struct row *row, void *context)
 	return 0;
 }
 
-/* --- backends and header slots --- */
+/* --- backends and extra headers --- */
 
 static struct assemble_pair *last_pair(struct assemble *a)
 {
@@ -60,7 +60,7 @@ static struct assemble_pair *last_pair(struct assemble *a)
 		sizeof(struct assemble_pair));
 }
 
-/* Of a backend or slot that every later generation has, too. */
+/* Of a backend or extra header that every later generation has, too. */
 static uint64_t last_generation(struct row *row)
 {
 	return row_is_null(row, "last_gen") ? UINT64_MAX : (uint64_t)row_number(row, "last_gen");
@@ -95,19 +95,19 @@ static int add_backend(struct row *row, void *context)
 	return 0;
 }
 
-static int add_slot(struct row *row, void *context)
+static int add_extra(struct row *row, void *context)
 {
 	struct assemble *a = context;
 	struct slice name = row_text(row, "name");
-	struct assemble_slot slot = {
+	struct assemble_extra extra = {
 		.first_gen = (uint64_t)row_number(row, "first_gen"),
 		.last_gen = last_generation(row),
 	};
 
-	if (name.n >= sizeof(slot.name))
+	if (name.n >= sizeof(extra.name))
 		return errtext_set(a->e, -EBADMSG, "store: a header name is too long");
-	memcpy(slot.name, name.p, name.n);
-	buffer_append(&a->slots, &slot, sizeof(slot));
+	memcpy(extra.name, name.p, name.n);
+	buffer_append(&a->extras, &extra, sizeof(extra));
 	return 0;
 }
 
@@ -251,7 +251,7 @@ static int assemble_egresses(struct assemble *a)
 			" FROM backends ORDER BY upstream_id, egress_id, id DESC",
 			"");
 	if (!error)
-		error = sql_each(a->store, a->e, add_slot, a,
+		error = sql_each(a->store, a->e, add_extra, a,
 			"SELECT name, first_gen, last_gen FROM header_slots", "");
 	return error;
 }
@@ -287,6 +287,6 @@ int assemble_snapshot(
 	buffer_fini(&a.accounts.ids);
 	buffer_fini(&a.upstream_rows);
 	buffer_fini(&a.pairs);
-	buffer_fini(&a.slots);
+	buffer_fini(&a.extras);
 	return error;
 }

@@ -1,6 +1,6 @@
 /*
  * Assembles a snapshot from the store: tenants, pools, accounts with their tokens in clear,
- * backends and header slots of every generation. A malformed or incomplete account becomes
+ * backends and extra headers of every generation. A malformed or incomplete account becomes
  * unusable; it never becomes less strict.
  */
 #ifndef RELAY_ADMIN_PUBLISH_ASSEMBLE_H

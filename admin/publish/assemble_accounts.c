@@ -65,25 +65,25 @@ static int add_egresses(
 
 /* --- headers --- */
 
-static const struct assemble_slot *find_slot(const struct assemble *a, const char *name)
+static const struct assemble_extra *find_extra(const struct assemble *a, const char *name)
 {
-	const struct assemble_slot *slots =
-		(const struct assemble_slot *)(const void *)a->slots.data;
+	const struct assemble_extra *extras =
+		(const struct assemble_extra *)(const void *)a->extras.data;
 
-	for (size_t i = 0; i < a->slots.len / sizeof(*slots); i++)
-		if (strcasecmp(slots[i].name, name) == 0)
-			return &slots[i];
+	for (size_t i = 0; i < a->extras.len / sizeof(*extras); i++)
+		if (strcasecmp(extras[i].name, name) == 0)
+			return &extras[i];
 	return NULL;
 }
 
 static void add_header(struct assemble *a, const struct headerset_row *h)
 {
-	const struct assemble_slot *slot = find_slot(a, h->name);
+	const struct assemble_extra *extra = find_extra(a, h->name);
 	char variable[SEAM_HEADER_VAR_SIZE];
-	/* no generation knows a slot that was never rendered: the account waits for it */
+	/* no generation knows an extra header that was never rendered: the account waits for it */
 	struct snapshot_header row = {
-		.first_gen = slot ? slot->first_gen : UINT64_MAX,
-		.last_gen = slot ? slot->last_gen : UINT64_MAX,
+		.first_gen = extra ? extra->first_gen : UINT64_MAX,
+		.last_gen = extra ? extra->last_gen : UINT64_MAX,
 	};
 
 	row.variable = snapshot_builder_text(

@@ -28,7 +28,7 @@ struct assemble_pair {
 	struct snapshot_range backends;
 };
 
-struct assemble_slot {
+struct assemble_extra {
 	char name[SEAM_HEADER_NAME_MAX + 1];
 	uint64_t first_gen;
 	uint64_t last_gen;
@@ -42,7 +42,7 @@ struct assemble {
 	struct idmap upstreams, egresses, accounts;
 	struct buffer upstream_rows; /* struct assemble_upstream, as `upstreams` */
 	struct buffer pairs;	     /* struct assemble_pair, ascending */
-	struct buffer slots;	     /* struct assemble_slot */
+	struct buffer extras;	     /* struct assemble_extra */
 	int64_t direct; /* the egress `direct`, for accounts that name none; 0 = deleted */
 };
 
@@ -53,7 +53,7 @@ int64_t idmap_find(const struct idmap *m, int64_t id);
 /* A column as a text of the snapshot. */
 struct snapshot_text assemble_text(struct assemble *a, struct row *row, const char *column);
 
-/* Accounts with their egresses and headers; needs the upstreams, egresses, pairs and slots. */
+/* Accounts with their egresses and headers; needs the upstreams, egresses, pairs and extra headers. */
 int assemble_accounts(struct assemble *a);
 /* The bans that have not expired, in ban_order(). */
 int assemble_bans(struct assemble *a);

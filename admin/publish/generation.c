@@ -1,6 +1,6 @@
 #include "admin/publish/generation.h"
 
-#include "admin/publish/generation_slots.h"
+#include "admin/publish/generation_headers.h"
 #include "admin/publish/url.h"
 #include "admin/store/hex.h"
 #include "admin/store/sql.h"
@@ -181,7 +181,7 @@ int generation_plan(struct store *s, uint64_t next, bool *ret_changed, struct er
 	if (!error)
 		error = close_unwanted(&p);
 	if (!error)
-		error = generation_plan_slots(s, next, &p.changed, e);
+		error = generation_plan_headers(s, next, &p.changed, e);
 	if (!error)
 		*ret_changed = p.changed;
 	return error;

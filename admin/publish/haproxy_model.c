@@ -389,7 +389,7 @@ static int take_echo_backend(struct row *row, void *context)
 	return error ? errtext_prefix(r->e, error, "[health] echo_url") : 0;
 }
 
-static int take_slot(struct row *row, void *context)
+static int take_extra(struct row *row, void *context)
 {
 	const struct reading *r = context;
 
@@ -411,7 +411,7 @@ static int take_store(struct haproxy_model *m, struct control *c, struct errtext
 		"");
 
 	if (!error)
-		error = sql_each(c->store, e, take_slot, &r,
+		error = sql_each(c->store, e, take_extra, &r,
 			"SELECT name FROM header_slots WHERE last_gen IS NULL ORDER BY name", "");
 	if (!error)
 		error = sql_each(c->store, e, take_token_backend, &r,

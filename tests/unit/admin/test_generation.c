@@ -172,7 +172,7 @@ static void too_many_header_names_are_an_error(void **state)
 	bool changed;
 
 	room_run(r, BASE);
-	for (int i = 0; i <= GENERATION_SLOTS_MAX; i++) {
+	for (int i = 0; i <= GENERATION_HEADERS_MAX; i++) {
 		snprintf(sql, sizeof(sql),
 			"INSERT INTO accounts (name, upstream_id, source, headers,"
 			" created_ms) VALUES ('a%d', 1, 'token', '{\"X-N%d\":\"v\"}', 0)",

@@ -1,4 +1,4 @@
-#include "admin/publish/generation_slots.h"
+#include "admin/publish/generation_headers.h"
 
 #include "admin/publish/generation.h"
 #include "admin/publish/headerset.h"
@@ -9,7 +9,7 @@
 #include <errno.h>
 
 struct names {
-	char rows[GENERATION_SLOTS_MAX][SEAM_HEADER_NAME_MAX + 1];
+	char rows[GENERATION_HEADERS_MAX][SEAM_HEADER_NAME_MAX + 1];
 	size_t count;
 	struct errtext *e;
 };
@@ -26,9 +26,9 @@ static int add_name(struct names *n, const char *name, struct errtext *e)
 {
 	if (has_name(n, name))
 		return 0;
-	if (n->count == GENERATION_SLOTS_MAX)
+	if (n->count == GENERATION_HEADERS_MAX)
 		return errtext_set(
-			e, -E2BIG, "more than %d different extra headers", GENERATION_SLOTS_MAX);
+			e, -E2BIG, "more than %d different extra headers", GENERATION_HEADERS_MAX);
 	strncpy(n->rows[n->count], name, SEAM_HEADER_NAME_MAX);
 	n->rows[n->count++][SEAM_HEADER_NAME_MAX] = '\0';
 	return 0;
@@ -74,8 +74,8 @@ static int collect(struct store *s, struct names *n)
 		"");
 }
 
-/* An open slot stays open; a closed one opens again with a new first generation. */
-static int open_slot(
+/* An open header stays open; a closed one opens again with a new first generation. */
+static int open_header(
 	struct store *s, const char *name, uint64_t next, bool *changed, struct errtext *e)
 {
 	char variable[SEAM_HEADER_VAR_SIZE];
@@ -86,13 +86,14 @@ static int open_slot(
 		"tti", seam_header_var(name, variable), name, (int64_t)next);
 
 	if (error == -EEXIST)
-		errtext_set(e, error, "header %s has the same slot as another: rename it", name);
+		errtext_set(
+			e, error, "header %s has the same variable as another: rename it", name);
 	if (!error && store_changed_rows(s) > 0)
 		*changed = true;
 	return error;
 }
 
-static int close_slot(struct store *s, const char *name, uint64_t next, struct errtext *e)
+static int close_header(struct store *s, const char *name, uint64_t next, struct errtext *e)
 {
 	char variable[SEAM_HEADER_VAR_SIZE];
 
@@ -100,25 +101,25 @@ static int close_slot(struct store *s, const char *name, uint64_t next, struct e
 		seam_header_var(name, variable), (int64_t)next - 1);
 }
 
-struct open_slots {
+struct open_headers {
 	const struct names *wanted;
 	struct names unwanted;
 };
 
 static int take_unwanted(struct row *row, void *context)
 {
-	struct open_slots *o = context;
+	struct open_headers *o = context;
 	char name[SEAM_HEADER_NAME_MAX + 1];
 
 	row_copy(row, "name", name, sizeof(name));
 	return has_name(o->wanted, name) ? 0 : add_name(&o->unwanted, name, NULL);
 }
 
-/* At most GENERATION_SLOTS_MAX at once; the next generation closes the others. */
+/* At most GENERATION_HEADERS_MAX at once; the next generation closes the others. */
 static int close_unwanted(struct store *s, const struct names *wanted, uint64_t next, bool *changed,
 	struct errtext *e)
 {
-	struct open_slots o = {.wanted = wanted};
+	struct open_headers o = {.wanted = wanted};
 	int error = sql_each(s, e, take_unwanted, &o,
 		"SELECT name FROM header_slots WHERE last_gen IS NULL", "");
 
@@ -126,12 +127,12 @@ static int close_unwanted(struct store *s, const struct names *wanted, uint64_t 
 		error = 0;
 	for (size_t i = 0; i < o.unwanted.count && !error; i++) {
 		*changed = true;
-		error = close_slot(s, o.unwanted.rows[i], next, e);
+		error = close_header(s, o.unwanted.rows[i], next, e);
 	}
 	return error;
 }
 
-int generation_plan_slots(struct store *s, uint64_t next, bool *changed, struct errtext *e)
+int generation_plan_headers(struct store *s, uint64_t next, bool *changed, struct errtext *e)
 {
 	struct names wanted = {.e = e};
 	int error = collect(s, &wanted);
@@ -139,6 +140,6 @@ int generation_plan_slots(struct store *s, uint64_t next, bool *changed, struct 
 	if (!error)
 		error = close_unwanted(s, &wanted, next, changed, e);
 	for (size_t i = 0; i < wanted.count && !error; i++)
-		error = open_slot(s, wanted.rows[i], next, changed, e);
+		error = open_header(s, wanted.rows[i], next, changed, e);
 	return error;
 }
