@@ -111,7 +111,7 @@ def echo_stack(fresh, version, every="0", path="/ip"):
     s.relay.write_config(f"[health]\necho_url = {s.upstream.url}{path}\necho_every = {every}\n")
     s.relay.process.popen.send_signal(signal.SIGHUP)
     wait_until("every egress has been looked at",
-               lambda: all(e["checked_at"] for e in s.relay.adm("egress", "list")["items"]), 20)
+               lambda: all(e["checked_at"] for e in s.relay.adm("egress", "list")["items"]), 90)
     return s
 
 

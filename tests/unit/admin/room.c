@@ -7,7 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+int64_t room_cpu_ns(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+	return t.tv_sec * (int64_t)1000000000 + t.tv_nsec;
+}
 
 static void remove_tree(const char *dir)
 {

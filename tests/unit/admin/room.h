@@ -46,6 +46,9 @@ struct room_seen {
 	struct snapshot snapshot;
 };
 
+/* CPU time of this process in nanoseconds: it does not grow while others have the processor. */
+int64_t room_cpu_ns(void);
+
 struct room *room_new(void);
 void room_free(struct room *r);
 /* cmocka's setup and teardown. */

@@ -134,9 +134,9 @@ static void a_full_list_rejects_bans_and_stays_fast(void **state)
 		" 1, 0 FROM n");
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"192.0.2.1\"}", 409,
 		"there are 65536 bans already");
-	int64_t start = clock_monotonic_ns();
+	int64_t start = room_cpu_ns();
 	room_change(r, COMMAND_BANS_DEL, NULL, "{\"network\":\"10.1.2.3\"}", &seen);
-	int64_t took = clock_monotonic_ns() - start;
+	int64_t took = room_cpu_ns() - start;
 	assert_int_equal(seen.snapshot.counts[SNAPSHOT_BAN], BANS_MAX - 1);
 	assert_false(covers(&seen, "10.1.2.3"));
 	assert_true(covers(&seen, "10.1.2.4"));

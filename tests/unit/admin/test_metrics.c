@@ -1,7 +1,6 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/api/metrics.h"
-#include "common/clock.h"
 #include "common/reference.h"
 
 #include <ctype.h>
@@ -229,10 +228,10 @@ static void answers_quickly(void **state)
 		board_tenant(r->board, (uint32_t)i + 1);
 	}
 	for (int i = 0; i < 5; i++) {
-		int64_t start = clock_monotonic_ns();
+		int64_t start = room_cpu_ns();
 		buffer_clear(&text);
 		metrics_render(&r->control, &text);
-		int64_t took = clock_monotonic_ns() - start;
+		int64_t took = room_cpu_ns() - start;
 		best = took < best ? took : best;
 	}
 	print_message("500 tenants: %lld us\n", (long long)(best / 1000));

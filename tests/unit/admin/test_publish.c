@@ -1,7 +1,5 @@
 #include "tests/unit/admin/room.h"
 
-#include "common/clock.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -311,9 +309,9 @@ static void a_change_among_ten_thousand_keys_is_quick(void **state)
 	room_seen_fini(&seen);
 	for (int i = 0; i < 5; i++) {
 		room_add_key(r, i == 0 ? "p" : i == 1 ? "q" : i == 2 ? "r" : i == 3 ? "s" : "t");
-		int64_t start = clock_monotonic_ns();
+		int64_t start = room_cpu_ns();
 		publish(r, &seen);
-		int64_t took = clock_monotonic_ns() - start;
+		int64_t took = room_cpu_ns() - start;
 		best = took < best ? took : best;
 		assert_int_equal(seen.snapshot.log.count, i + 1);
 		room_seen_fini(&seen);
