@@ -30,6 +30,14 @@ def row_of(page, url, name):
     return page.ask(f"{ROW}('{name}')") or ["", ""]
 
 
+def reason_of(page, url, name):
+    reason = f"document.querySelector('#check-{name} div.tips').innerText"
+    if "egress" not in page.ask(reason):
+        page.open(url)
+        page.point_at(f"#check-{name} u")
+    return page.ask(reason)
+
+
 @pytest.mark.takes(10)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_stats_page_shows_each_egress_with_state_and_reason(fresh, page, version):
@@ -57,7 +65,8 @@ def test_the_stats_page_shows_each_egress_with_state_and_reason(fresh, page, ver
         assert page.ask(TIP.format("astray")) == "hidden"
         page.point_at("#check-astray u")
         wait_until("the reason is seen", lambda: page.ask(TIP.format("astray")) == "visible")
-        assert "egress suspended" in page.ask("document.querySelector('#check-astray div.tips').innerText")
+        # HAProxy 2.6 leaves the reason out while it asks the agent again: that page is opened anew
+        wait_until("the reason is named", lambda: "egress suspended" in reason_of(page, url, "astray"), 60, 0.3)
         picture = PICTURES / f"stats-page-{version}.png"
         page.take_picture(picture)
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
