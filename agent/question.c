@@ -108,6 +108,7 @@ static struct slice *text_of(struct question *q, enum seam_arg arg, struct slice
 		[SEAM_ARG_PATH] = &r->path,
 		[SEAM_ARG_HOST] = ignored,
 		[SEAM_ARG_LIMITS] = &q->limits,
+		[SEAM_ARG_FAILED] = &r->failed,
 	};
 
 	return texts[arg];

@@ -27,6 +27,11 @@ struct decide_request {
 	struct slice sticky;
 	struct slice method;
 	struct slice path;
+	/*
+	 * Of `again`: what HAProxy saw of the response that it took back, as a limits text (result.h)
+	 * with the status. Empty: no response, or HAProxy 2.6, which cannot tell.
+	 */
+	struct slice failed;
 };
 
 #endif

@@ -51,7 +51,8 @@
 	X(SINCE, "since", 0)   /* int: what the variable of that name holds; wait messages only */ \
 	X(STATUS, "status", 0) /* int: respond only */                                             \
 	X(LIMITS, "lim", 1024) /* the variable of that name; respond only */                       \
-	X(ACCOUNT, "account", 16) /* id, in decimal; probe only */
+	X(ACCOUNT, "account", 16) /* id, in decimal; probe only */                                 \
+	X(FAILED, "failed", 1024) /* limits text of the response that HAProxy took back; again only */
 
 enum seam_arg {
 #define X(id, name, max) SEAM_ARG_##id,

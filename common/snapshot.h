@@ -20,7 +20,7 @@
 
 #include <stdint.h>
 
-#define SNAPSHOT_FORMAT 4
+#define SNAPSHOT_FORMAT 5
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -160,6 +160,8 @@ struct snapshot_key {
 	uint32_t tenant_id;
 	uint32_t pool_id; /* 0 = the tenant's */
 	uint32_t flags;
+	uint32_t family; /* id of the first key in a chain of rotations; 0 = this key */
+	uint32_t pad;
 	int64_t expires_ms;		/* Unix time; 0 = never */
 	struct snapshot_range networks; /* of the key table's own networks */
 	struct snapshot_limits limits;

@@ -100,7 +100,8 @@ struct statefile_lease {
 	uint32_t account_generation; /* of the circuits, when this attempt was allowed */
 	uint32_t backend_generation;
 	uint32_t credential; /* its generation */
-	uint8_t pad[20];
+	uint32_t family;     /* of the key; 0 = written by an older version: the key itself */
+	uint8_t pad[16];
 };
 
 enum binding_state {

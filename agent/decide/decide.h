@@ -219,6 +219,12 @@ struct decide_score decide_score(const struct snapshot_limits *limits,
 	const struct statefile_usage *row, uint32_t in_use, double upstream,
 	const struct window_clock *clock);
 
+/* The key family: a rotated key and its predecessors count as one requester. */
+static inline uint32_t decide_family(const struct snapshot_key *key)
+{
+	return key->family ? key->family : key->id;
+}
+
 /* Spreads 64 bits over 64 bits. */
 static inline uint64_t decide_mix(uint64_t x)
 {

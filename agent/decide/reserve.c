@@ -105,6 +105,7 @@ static void fill_lease(const struct decide_context *c, struct statefile_lease *l
 
 	lease->tenant = v->tenant->id;
 	lease->key = v->key->id;
+	lease->family = decide_family(v->key);
 	lease->pool = v->pool->id;
 	lease->flags = flags_of(c);
 	lease->again_ms = 0;
