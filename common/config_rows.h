@@ -90,7 +90,7 @@
 		"commas.")                                                                         \
 	X(sticky, headers, sticky_headers, TEXT, ANY,                                              \
 		"session-id, thread-id, session_id, conversation_id, x-claude-code-session-id, "   \
-		"x-client-request-id",                                                             \
+		"x-session-affinity, x-session-id",                                                \
 		RELOAD,                                                                            \
 		"Request headers that name a conversation, separated by commas. The first one "    \
 		"that a request has is used.")                                                     \

@@ -60,17 +60,31 @@ static void append_state(struct buffer *b)
 			render_state_header(i));
 }
 
+/*
+ * A name may have any length: the agent gets the digest of a long one. A cut name would join
+ * conversations whose names begin alike.
+ */
+static void append_conversation(const struct render_model *m, struct buffer *b)
+{
+	for (size_t i = 0; i < m->sticky_count; i++)
+		buffer_printf(b,
+			"\thttp-request set-var(txn.rly.sticky) req.fhdr(%s)"
+			" if !{ var(txn.rly.sticky) -m len ge 1 }\n",
+			m->sticky[i]);
+	if (m->sticky_count)
+		buffer_printf(b,
+			"\thttp-request set-var(txn.rly.sticky) var(txn.rly.sticky),sha2(256),hex"
+			" if { var(txn.rly.sticky) -m len gt %u }\n",
+			seam_arg_max(SEAM_ARG_STICKY));
+}
+
 void render_captures(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Arguments for the agent: the first conversation header, a relay key in "
-		"Authorization,\n\t# a WebSocket upgrade. For the end record: the client's label of "
+		"\n\t# Arguments for the agent: the first conversation header (its digest if it is long), a "
+		"relay key in\n\t# Authorization, a WebSocket upgrade. For the end record: the client's label of "
 		"the request.\n");
-	for (size_t i = 0; i < m->sticky_count; i++)
-		buffer_printf(b,
-			"\thttp-request set-var(txn.rly.sticky) req.fhdr(%s),bytes(0,%u)"
-			" if !{ var(txn.rly.sticky) -m len ge 1 }\n",
-			m->sticky[i], seam_arg_max(SEAM_ARG_STICKY) + 1);
+	append_conversation(m, b);
 	buffer_printf(b,
 		"\thttp-request set-var(txn.rly.auth) req.fhdr(authorization),bytes(0,%u)\n",
 		seam_arg_max(SEAM_ARG_AUTH) + 1);

@@ -5,6 +5,7 @@ says and also when there is none: fail closed, both error shapes, header policy,
 """
 
 import contextlib
+import hashlib
 import pathlib
 import re
 import shutil
@@ -113,6 +114,14 @@ def test_tells_the_agent_what_it_needs(world):
     assert (len(world.asked()["key"]), world.asked()["nkeys"]) == (257, 2)
     world.ask(headers="authorization: bearer rk_b\r\nSession-Id: \r\nThread-Id: t\r\n")
     assert (world.asked()["auth"], world.asked()["sticky"]) == (b"bearer rk_b", b"t")
+
+
+def test_the_name_of_a_conversation_may_be_long(world):
+    world.allow()
+    for name in (b"s" * 256, "ñandú-会话".encode(), b"s" * 257, b"s" * 5000, b"s" * 5000 + b"t"):
+        world.ask(headers=f"Session-Id: {name.decode('latin1')}\r\n")
+        expected = hashlib.sha256(name).hexdigest().upper().encode() if len(name) > 256 else name
+        assert world.asked()["sticky"] == expected
 
 
 def test_lets_nothing_of_the_clients_identity_pass(world):

@@ -144,7 +144,8 @@ static void add_headers(struct feature_model *f)
 	static const char *const extra[] = {"ChatGPT-Account-ID", "X-Extra", "X-Old-Generation",
 		"anthropic-version", "x-extra"};
 	static const char *const sticky[] = {"session-id", "thread-id", "session_id",
-		"conversation_id", "x-claude-code-session-id", "x-client-request-id"};
+		"conversation_id", "x-claude-code-session-id", "x-session-affinity",
+		"x-session-id"};
 	static const char *const deny[] = {"X-Internal-*", "X-Forwarded-Host"};
 	static const char *const allow[] = {"x-forwarded-for", "x-forwarded-proto", "via"};
 	static const char *const response_deny[] = {"Server-Timing", "X-Debug-*"};
@@ -153,7 +154,7 @@ static void add_headers(struct feature_model *f)
 	f->m.headers = extra;
 	f->m.header_count = 5;
 	f->m.sticky = sticky;
-	f->m.sticky_count = 6;
+	f->m.sticky_count = 7;
 	f->m.request_deny = deny;
 	f->m.request_deny_count = 2;
 	f->m.request_allow = allow;

@@ -110,6 +110,26 @@ static void asks_for_one_byte_beyond_every_bound(void **state)
 	free(text);
 }
 
+static void takes_the_digest_of_a_long_conversation_name(void **state)
+{
+	static const char *const none[] = {NULL};
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_int_equal(
+		count_of(text, "sha2(256),hex if { var(txn.rly.sticky) -m len gt 256 }"), 1);
+	assert_before(text, "set-var(txn.rly.sticky) req.fhdr(thread-id)", "sha2(256)");
+	assert_before(text, "sha2(256)", "send-spoe-group relay decide\n");
+	free(text);
+	model.m.sticky = none;
+	model.m.sticky_count = 0;
+	text = model_render(&model);
+	assert_lacks(text, "sha2(");
+	free(text);
+}
+
 static void keeps_the_requests_of_control_apart(void **state)
 {
 	struct model model;
@@ -356,6 +376,7 @@ int main(void)
 		cmocka_unit_test(asks_before_it_injects_and_injects_before_it_forwards),
 		cmocka_unit_test(asks_with_the_arguments_of_each_message),
 		cmocka_unit_test(asks_for_one_byte_beyond_every_bound),
+		cmocka_unit_test(takes_the_digest_of_a_long_conversation_name),
 		cmocka_unit_test(keeps_the_requests_of_control_apart),
 		cmocka_unit_test(sends_the_secret_only_where_no_local_socket_is),
 		cmocka_unit_test(refuses_with_every_status_of_the_table),
