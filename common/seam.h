@@ -52,7 +52,8 @@
 	X(STATUS, "status", 0) /* int: respond only */                                             \
 	X(LIMITS, "lim", 1024) /* the variable of that name; respond only */                       \
 	X(ACCOUNT, "account", 16) /* id, in decimal; probe only */                                 \
-	X(FAILED, "failed", 1024) /* limits text of the response that HAProxy took back; again only */
+	X(FAILED, "failed",                                                                        \
+		1024) /* limits text of the response that HAProxy took back; again only */
 
 enum seam_arg {
 #define X(id, name, max) SEAM_ARG_##id,
