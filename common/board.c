@@ -390,3 +390,32 @@ const struct board_metric board_account_metrics[BOARD_ACCOUNT_METRIC_COUNT] = {
 	BOARD_ACCOUNT_METRICS(M)
 #undef M
 };
+
+const char *board_evidence_name(enum board_evidence e)
+{
+	if (e == BOARD_EVIDENCE_UNSEEN)
+		return "unseen";
+	return e == BOARD_EVIDENCE_BROKEN ? "broken" : result_class_name((enum result_class)e);
+}
+
+const char *board_verdict_name(enum board_verdict v)
+{
+	static const char *const names[BOARD_VERDICT_COUNT] = {
+#define X(id, name, text) [BOARD_VERDICT_##id] = (name),
+		BOARD_VERDICTS(X)
+#undef X
+	};
+
+	return names[v];
+}
+
+const char *board_verdict_text(enum board_verdict v)
+{
+	static const char *const texts[BOARD_VERDICT_COUNT] = {
+#define X(id, name, text) [BOARD_VERDICT_##id] = (text),
+		BOARD_VERDICTS(X)
+#undef X
+	};
+
+	return texts[v];
+}

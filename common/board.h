@@ -19,12 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_FORMAT 3
+#define BOARD_FORMAT 4
 #define BOARD_ROWS 4096	     /* labelled rows of each kind: tenants, accounts, upstreams */
 #define BOARD_REQUESTS 65536 /* requests in the ring; a power of two */
 #define BOARD_WHYS 8192	     /* decisions with their reasons; a power of two */
 #define BOARD_CANDIDATES 32  /* accounts of a decision that are kept */
 #define BOARD_LIMITS 12	     /* limits of a decision that are kept */
+#define BOARD_ATTEMPTS 4     /* of one request, at most */
 #define BOARD_BANS 256	     /* bans that control has not taken over yet; a power of two */
 #define BOARD_FRAME_TYPES 4  /* hello, notify, disconnect, other */
 #define BOARD_STATUS_MAX 128
@@ -192,8 +193,12 @@ struct board_account {
 	board_counter epoch;	/* gauge: epoch of the row that the standing describes */
 	board_counter used;	/* gauge: of the upstream's own limits, in millionths */
 	board_counter refused_credential; /* gauge: the generation that was refused; 0 = none */
-	board_counter
-		wants_probe_ms; /* gauge: Unix time since when an answer is wanted; 0 = none */
+	board_counter wants_probe_ms; /* gauge: Unix time since when a probe is wanted; 0 = none */
+	board_counter wants_probe_class; /* gauge: enum board_evidence; why it is wanted */
+	board_counter probe_class;	 /* gauge: enum board_evidence; the last probe's result */
+	board_counter probe_ms;		 /* gauge: Unix time of that result; 0 = none */
+	board_counter witnesses;	 /* gauge: key families that testify against it now */
+	board_counter brakes;		 /* gauge: key families that may not use it now */
 	board_counter last_used_ms, last_success_ms; /* gauges, Unix time */
 	board_counter results[RESULT_CLASS_COUNT];
 };
@@ -259,7 +264,9 @@ struct board_request {
 	X(EGRESS, "its egress is down")                                                            \
 	X(LAST_RESORT, "taken as the last resort: all accounts rest")                              \
 	X(PACED, "waits for its pace")                                                             \
-	X(USAGE, "no free row to count its requests")
+	X(USAGE, "no free row to count its requests")                                              \
+	X(SHUNNED, "usable; a request of this key failed there, others are preferred")             \
+	X(BRAKED, "requests of this key fail there again and again: it has to pause")
 
 enum board_reason {
 	BOARD_REASON_NONE,
@@ -293,6 +300,41 @@ enum board_action {
 	BOARD_ACTION_DENIED,
 	BOARD_ACTION_ALLOWED,
 	BOARD_ACTION_WAITED, /* has to wait; a later row of the same id has the outcome */
+	BOARD_ACTION_ENDED,  /* no decision: the row has only the request's attempts, all of them */
+};
+
+/* A class of enum result_class, or one of these. */
+enum board_evidence {
+	BOARD_EVIDENCE_UNSEEN = RESULT_CLASS_COUNT, /* HAProxy took the answer back unseen */
+	BOARD_EVIDENCE_BROKEN, /* streams of several keys broke after the head of the answer */
+	BOARD_EVIDENCE_COUNT,
+};
+
+/* "burst", ..., "unseen", "broken" */
+const char *board_evidence_name(enum board_evidence e);
+
+/* What an attempt's failure means (docs/HEALTH.md, "Evidence"): id, name, text */
+#define BOARD_VERDICTS(X)                                                                          \
+	X(OPEN, "open", "not compared with another account")                                       \
+	X(REQUEST, "request", "another account refused likewise: the request is at fault")         \
+	X(WITNESS, "witness", "another account served it: evidence against this account")          \
+	X(NONE, "none", "charged to nobody")
+
+enum board_verdict {
+#define X(id, name, text) BOARD_VERDICT_##id,
+	BOARD_VERDICTS(X)
+#undef X
+		BOARD_VERDICT_COUNT
+};
+
+const char *board_verdict_name(enum board_verdict v);
+const char *board_verdict_text(enum board_verdict v);
+
+struct board_attempt {
+	uint32_t account;
+	uint16_t status; /* 0 = not known */
+	uint8_t class;	 /* enum board_evidence */
+	uint8_t verdict; /* enum board_verdict; of a failure */
 };
 
 /* A decision with its reasons, as `relayadm requests why` shows it. */
@@ -307,7 +349,10 @@ struct board_why {
 	uint8_t limit_count;
 	uint16_t candidate_count; /* kept */
 	uint16_t member_count;	  /* of the pool */
-	uint64_t conversation;	  /* keyed hash, 0 = none */
+	uint8_t attempt_count;	  /* that have ended */
+	uint8_t pad[3];
+	uint64_t conversation; /* keyed hash, 0 = none */
+	struct board_attempt attempts[BOARD_ATTEMPTS];
 	struct board_limit limits[BOARD_LIMITS];
 	struct board_candidate candidates[BOARD_CANDIDATES];
 };

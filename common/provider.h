@@ -116,6 +116,8 @@ struct provider_place {
 	const char *path;
 };
 
+#define PROVIDER_PROBE_NONE "none" /* an upstream's setting instead of a path: no probes */
+
 struct provider_probe {
 	const char *method;
 	const char *path;    /* as in a client's request; NULL = no free request is known */

@@ -20,7 +20,7 @@
 
 #include <stdint.h>
 
-#define SNAPSHOT_FORMAT 5
+#define SNAPSHOT_FORMAT 6
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -67,11 +67,15 @@ enum snapshot_strategy {
 	SNAPSHOT_STRATEGY_ROUND_ROBIN,
 };
 
+#define SNAPSHOT_POOL_SHARED 1u /* keys of several tenants use it */
+
 struct snapshot_pool {
 	uint32_t id;
 	uint32_t strategy; /* enum snapshot_strategy */
 	uint32_t hard;	   /* sticky: 0 soft, 1 hard */
 	uint32_t upstream; /* index */
+	uint32_t flags;	   /* SNAPSHOT_POOL_* */
+	uint32_t pad;
 	uint64_t wait_ms;
 	struct snapshot_text name;
 	struct snapshot_range members; /* of SNAPSHOT_MEMBER: account indexes */
@@ -146,9 +150,13 @@ struct snapshot_ban {
 	int64_t expires_ms; /* Unix time; 0 = never */
 };
 
+#define SNAPSHOT_UPSTREAM_PROBED 1u /* control probes its accounts */
+
 struct snapshot_upstream {
 	uint32_t id;
 	uint32_t provider; /* place of its row: provider_at() */
+	uint32_t flags;	   /* SNAPSHOT_UPSTREAM_* */
+	uint32_t pad;
 	struct snapshot_text name;
 };
 

@@ -101,7 +101,9 @@ struct statefile_lease {
 	uint32_t backend_generation;
 	uint32_t credential; /* its generation */
 	uint32_t family;     /* of the key; 0 = written by an older version: the key itself */
-	uint8_t pad[16];
+	uint16_t failed[STATEFILE_ATTEMPTS]; /* how each attempt failed (lease.h); 0 = it did not */
+	uint32_t request; /* hash of method and path; 0 = written by an older version */
+	uint8_t pad[4];
 };
 
 enum binding_state {

@@ -12,11 +12,21 @@ static void bound(struct board_why *w)
 		w->candidate_count = BOARD_CANDIDATES;
 	if (w->refusal >= REFUSAL_COUNT)
 		w->refusal = REFUSAL_NONE;
+	if (w->attempt_count > BOARD_ATTEMPTS)
+		w->attempt_count = BOARD_ATTEMPTS;
+	for (size_t i = 0; i < w->attempt_count; i++) {
+		if (w->attempts[i].class >= BOARD_EVIDENCE_COUNT)
+			w->attempts[i].class = BOARD_EVIDENCE_UNSEEN;
+		if (w->attempts[i].verdict >= BOARD_VERDICT_COUNT)
+			w->attempts[i].verdict = BOARD_VERDICT_NONE;
+	}
 }
 
 struct search {
 	struct board_why *last;
 	bool found;
+	bool ended; /* `end` has all attempts of the finished request */
+	struct board_why end;
 	int64_t wait_began; /* 0 = the request did not wait */
 	int64_t wait_ended;
 	enum refusal waited_for;
@@ -25,6 +35,11 @@ struct search {
 /* Rows come from the newest to the oldest: the wait ends with the decision right after it. */
 static void take(struct search *s, const struct board_why *w)
 {
+	if (w->action == BOARD_ACTION_ENDED) {
+		s->end = *w;
+		s->ended = true;
+		return;
+	}
 	if (!s->found)
 		*s->last = *w;
 	s->found = true;
@@ -53,6 +68,10 @@ bool reasons_find(const struct board *b, const uint8_t id[16], int64_t now_ms, s
 	}
 	if (!s.found)
 		return false;
+	if (s.ended) {
+		ret->last.attempt_count = s.end.attempt_count;
+		memcpy(ret->last.attempts, s.end.attempts, sizeof(ret->last.attempts));
+	}
 	ret->waited_ms = s.wait_began ? s.wait_ended - s.wait_began : -1;
 	ret->waited_for = s.wait_began ? s.waited_for : REFUSAL_NONE;
 	return true;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct reasons {
-	struct board_why last;	 /* the newest decision of the request; counts are within bounds */
+	struct board_why last;	 /* the newest decision, with all attempts; bounds are checked */
 	int64_t waited_ms;	 /* -1 = it did not wait; so far, when it waits still */
 	enum refusal waited_for; /* the limit it met first */
 };

@@ -8,6 +8,11 @@
 
 /* --- upstreams and egresses --- */
 
+static bool is_probed(const struct provider *p, struct slice path)
+{
+	return path.n ? !slice_eq_str(path, PROVIDER_PROBE_NONE) : p->probe.path != NULL;
+}
+
 static int add_upstream(struct row *row, void *context)
 {
 	struct assemble *a = context;
@@ -24,6 +29,9 @@ static int add_upstream(struct row *row, void *context)
 	const struct snapshot_upstream one = {
 		.id = row_u32(row, "id"),
 		.provider = (uint32_t)provider_index(more.provider),
+		.flags = is_probed(more.provider, row_text(row, "probe_path"))
+			? SNAPSHOT_UPSTREAM_PROBED
+			: 0,
 		.name = assemble_text(a, row, "name"),
 	};
 	idmap_add(&a->upstreams, one.id);
@@ -163,6 +171,17 @@ static int add_members(struct assemble *a, int64_t pool, struct snapshot_range *
 	return error;
 }
 
+/* Several tenants use the pool: as their own one, or by the pool of a key. */
+static bool is_shared(struct row *row)
+{
+	int64_t first = row_number(row, "first_tenant");
+	int64_t owner = row_number(row, "first_owner");
+
+	if (first && owner && first != owner)
+		return true;
+	return row_number(row, "last_tenant") != first || row_number(row, "last_owner") != owner;
+}
+
 static int add_pool(struct row *row, void *context)
 {
 	struct assemble *a = context;
@@ -171,6 +190,7 @@ static int add_pool(struct row *row, void *context)
 		.name = assemble_text(a, row, "name"),
 		.upstream = (uint32_t)idmap_find(&a->upstreams, row_number(row, "upstream_id")),
 		.wait_ms = (uint64_t)row_number(row, "wait_ms"),
+		.flags = is_shared(row) ? SNAPSHOT_POOL_SHARED : 0,
 	};
 	int error = parse_word(a, "strategy", strategies, row_text(row, "strategy"), &one.strategy);
 
@@ -240,7 +260,7 @@ static int add_tenant(struct row *row, void *context)
 static int assemble_egresses(struct assemble *a)
 {
 	int error = sql_each(a->store, a->e, add_upstream, a,
-		"SELECT id, name, provider, headers FROM upstreams ORDER BY id", "");
+		"SELECT id, name, provider, headers, probe_path FROM upstreams ORDER BY id", "");
 
 	if (!error)
 		error = sql_each(a->store, a->e, add_egress, a,
@@ -264,7 +284,12 @@ static int assemble_all(struct assemble *a)
 		error = assemble_accounts(a);
 	if (!error)
 		error = sql_each(a->store, a->e, add_pool, a,
-			"SELECT id, name, upstream_id, strategy, sticky, wait_ms FROM pools ORDER BY id",
+			"SELECT id, name, upstream_id, strategy, sticky, wait_ms,"
+			" (SELECT min(id) FROM tenants WHERE pool_id = p.id) AS first_tenant,"
+			" (SELECT max(id) FROM tenants WHERE pool_id = p.id) AS last_tenant,"
+			" (SELECT min(tenant_id) FROM keys WHERE pool_id = p.id) AS first_owner,"
+			" (SELECT max(tenant_id) FROM keys WHERE pool_id = p.id) AS last_owner"
+			" FROM pools p ORDER BY id",
 			"");
 	if (!error)
 		error = sql_each(a->store, a->e, add_tenant, a,

@@ -138,7 +138,12 @@ static const char health[] =
 static const char probes[] =
 	"ALTER TABLE upstreams ADD COLUMN probe_path TEXT NOT NULL DEFAULT '';";
 
-static const char *const migrations[] = {first, bans, requests, health, probes};
+/* Whether several tenants use a pool is asked at every publishing. */
+static const char sharing[] =
+	"CREATE INDEX tenants_by_pool ON tenants (pool_id);"
+	"CREATE INDEX keys_by_pool ON keys (pool_id, tenant_id) WHERE pool_id IS NOT NULL;";
+
+static const char *const migrations[] = {first, bans, requests, health, probes, sharing};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -12,7 +12,7 @@
 
 #define PROBE_PATH_MAX 512 /* of --probe */
 #define PROBE_TARGET_SIZE (PROBE_PATH_MAX + SEAM_PREFIX_MAX + 1)
-#define PROBE_NONE "none" /* instead of a path: no probes */
+#define PROBE_NONE PROVIDER_PROBE_NONE
 
 /* Path and query, from the root of the upstream's host. 0 or -EINVAL with the reason. */
 int probe_path_check(struct slice path, struct errtext *e);

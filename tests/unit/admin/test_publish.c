@@ -65,6 +65,64 @@ static void carries_the_whole_configuration(void **state)
 	room_seen_fini(&seen);
 }
 
+static bool is_shared(struct room *r, uint32_t pool)
+{
+	struct room_seen seen;
+
+	publish(r, &seen);
+	bool shared = snapshot_pool(&seen.snapshot, pool)->flags & SNAPSHOT_POOL_SHARED;
+	room_seen_fini(&seen);
+	return shared;
+}
+
+static void a_pool_that_several_tenants_use_is_shared(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, SMALL);
+	assert_false(is_shared(r, 1));
+	room_run(r, "INSERT INTO tenants (name, created_ms) VALUES ('other', 0), ('third', 0)");
+	assert_false(is_shared(r, 1));
+	/* the pool of a key counts too */
+	room_run(r,
+		"INSERT INTO keys (tenant_id, pool_id, hash, last4, created_ms, version)"
+		" VALUES (2, 1, x'00', 'abcd', 0, 1)");
+	assert_true(is_shared(r, 1));
+	room_run(r, "UPDATE tenants SET pool_id = NULL");
+	assert_false(is_shared(r, 1));
+	room_run(r,
+		"INSERT INTO keys (tenant_id, pool_id, hash, last4, created_ms, version)"
+		" VALUES (3, 1, x'01', 'abcd', 0, 1)");
+	assert_true(is_shared(r, 1));
+	room_run(r, "DELETE FROM keys; UPDATE tenants SET pool_id = 1 WHERE id < 3");
+	assert_true(is_shared(r, 1));
+}
+
+static bool is_probed(struct room *r)
+{
+	struct room_seen seen;
+
+	publish(r, &seen);
+	bool probed = SNAPSHOT_ROWS(&seen.snapshot, UPSTREAM, struct snapshot_upstream)[0].flags &
+		SNAPSHOT_UPSTREAM_PROBED;
+	room_seen_fini(&seen);
+	return probed;
+}
+
+static void the_agent_knows_whose_accounts_are_probed(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, SMALL);
+	assert_true(is_probed(r));
+	room_run(r, "UPDATE upstreams SET probe_path = 'none'");
+	assert_false(is_probed(r));
+	room_run(r, "UPDATE upstreams SET probe_path = '', provider = 'generic'");
+	assert_false(is_probed(r));
+	room_run(r, "UPDATE upstreams SET probe_path = '/health'");
+	assert_true(is_probed(r));
+}
+
 static void egresses_follow_the_account_and_backends_the_pair(void **state)
 {
 	struct room *r = *state;
@@ -360,6 +418,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(carries_the_whole_configuration),
+		TEST(a_pool_that_several_tenants_use_is_shared),
+		TEST(the_agent_knows_whose_accounts_are_probed),
 		TEST(egresses_follow_the_account_and_backends_the_pair),
 		TEST(headers_are_merged_and_unrendered_ones_wait),
 		TEST(an_account_whose_token_does_not_open_has_no_egress),

@@ -342,6 +342,18 @@ static void every_reason_has_its_own_text(void **state)
 	}
 }
 
+static void evidence_and_verdicts_have_names(void **state)
+{
+	(void)state;
+	assert_string_equal(board_evidence_name((enum board_evidence)RESULT_DENIED), "denied");
+	assert_string_equal(board_evidence_name(BOARD_EVIDENCE_UNSEEN), "unseen");
+	assert_string_equal(board_evidence_name(BOARD_EVIDENCE_BROKEN), "broken");
+	for (int i = 0; i < BOARD_VERDICT_COUNT; i++) {
+		assert_non_null(board_verdict_name((enum board_verdict)i));
+		assert_non_null(board_verdict_text((enum board_verdict)i));
+	}
+}
+
 static void a_row_is_found_only_after_the_writer_has_made_it(void **state)
 {
 	int fd;
@@ -378,6 +390,7 @@ int main(void)
 		cmocka_unit_test(reasons_and_bans_that_are_being_written_are_not_read),
 		cmocka_unit_test(the_rings_count_apart),
 		cmocka_unit_test(every_reason_has_its_own_text),
+		cmocka_unit_test(evidence_and_verdicts_have_names),
 		cmocka_unit_test(a_row_is_found_only_after_the_writer_has_made_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
