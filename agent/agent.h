@@ -33,6 +33,7 @@ struct agent {
 	struct bindings bindings;
 	struct undo undo;
 	struct healths healths;
+	struct evidence evidence;
 	uint8_t unknown_seen[JUDGE_STATUSES / 8]; /* unclassified statuses that were logged */
 	struct quiet rubbish_quiet;
 	struct room room;

@@ -54,8 +54,6 @@ static void count_allowed(struct agent *a, const struct decide_verdict *v)
 		board_add(&counters[BOARD_BINDINGS_MOVED], 1);
 	if (v->spent)
 		board_add(&counters[BOARD_RETRY_EXHAUSTED], 1);
-	if (v->last_resort)
-		board_add(&counters[BOARD_LAST_RESORT], 1);
 	if (v->shadow != REFUSAL_NONE)
 		count_shadow(a, v);
 	if (v->noticed & DECIDE_NOTICED_DAY)
@@ -129,6 +127,8 @@ static void keep_reasons(
 	why->refusal = (uint8_t)v->refusal;
 	why->shadow = v->shadow != REFUSAL_NONE;
 	why->conversation = v->conversation;
+	if (v->lease)
+		held_attempts(v->lease, why);
 	board_put_why(a->board, why);
 }
 

@@ -143,6 +143,17 @@ static bool never_left(
 	return stream->was_taken ? lease->flags & LEASE_UNSENT : !was_sent(r);
 }
 
+/* All attempts of a request that failed over, for `requests why`. */
+static void keep_attempts(struct board *b, const struct record *r,
+	const struct statefile_lease *lease, int64_t now_ms)
+{
+	struct board_why why = {.decided_ms = now_ms, .action = BOARD_ACTION_ENDED};
+
+	memcpy(why.id, r->id, sizeof(why.id));
+	held_attempts(lease, &why);
+	board_put_why(b, &why);
+}
+
 static void end_request(struct agent *a, const struct record *r, const struct stream *stream)
 {
 	struct statefile_lease *lease = lease_of(a, r, stream);
@@ -153,6 +164,8 @@ static void end_request(struct agent *a, const struct record *r, const struct st
 	put_in_ring(a->board, r, lease, clock_wall_ms());
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, lease);
+	if (lease && lease->attempt > 1)
+		keep_attempts(a->board, r, lease, clock_wall_ms());
 	if (lease)
 		agent_release(a, lease, never_left(r, lease, stream));
 	else

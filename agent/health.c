@@ -5,6 +5,7 @@
 
 #define SWEEP_LOOKS 64
 #define FORGET_MS (32 * 24 * 3600 * (int64_t)1000)
+#define PROBE_SOON_MS 1000 /* a probe that is due takes about this long */
 
 /* --- the table --- */
 
@@ -143,13 +144,14 @@ static bool has_new_credential(
 	return row->cool_class == RESULT_AUTH && row->refused_credential != subject->credential;
 }
 
-static enum board_standing cooling_of(const struct statefile_health *row)
+static enum board_standing cooling_of(
+	const struct statefile_health *row, const struct health_subject *subject)
 {
 	if (row->cool_class == RESULT_BURST)
 		return BOARD_STANDING_BURST;
 	if (row->cool_class == RESULT_NETWORK)
 		return BOARD_STANDING_SUSPECT;
-	if (row->cool_class == RESULT_AUTH && row->rungs == 0)
+	if (row->cool_class == RESULT_AUTH && row->rungs <= 1 && subject->refreshable)
 		return BOARD_STANDING_LOGIN;
 	return BOARD_STANDING_COOLING;
 }
@@ -160,8 +162,14 @@ static bool is_cooling(
 	return row->cool_until_ms > now_ms && !has_new_credential(row, subject);
 }
 
-static struct health_look look_at_circuit(
-	const struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
+/* Where control probes, its probe is the trial; a client's request only when none comes. */
+static int64_t trial_from_ms(const struct statefile_health *row)
+{
+	return row->open_until_ms + HEALTH_PROBE_WAIT_MS;
+}
+
+static struct health_look look_at_circuit(const struct statefile_health *row,
+	const struct health_subject *subject, const struct snapshot_options *rules, int64_t now_ms)
 {
 	int64_t next;
 
@@ -170,6 +178,10 @@ static struct health_look look_at_circuit(
 	if (row->circuit == CIRCUIT_OPEN && row->open_until_ms > now_ms)
 		return (struct health_look){
 			.standing = BOARD_STANDING_OPEN, .until_ms = row->open_until_ms};
+	if (subject->probed && trial_from_ms(row) > now_ms)
+		return (struct health_look){.standing = BOARD_STANDING_HALF_OPEN,
+			.until_ms = now_ms + PROBE_SOON_MS,
+			.probe = true};
 	if (row->circuit == CIRCUIT_HALF_OPEN &&
 		permits_out(row, now_ms, &next) >= rules->health_half_open)
 		return (struct health_look){.standing = BOARD_STANDING_HALF_OPEN, .until_ms = next};
@@ -189,13 +201,13 @@ struct health_look health_look(const struct statefile_health *row,
 		return (struct health_look){.standing = BOARD_STANDING_USABLE};
 	if (row->suspended)
 		return (struct health_look){.standing = BOARD_STANDING_SUSPENDED};
-	struct health_look look = look_at_circuit(row, rules, now_ms);
-	bool barred = look.standing != BOARD_STANDING_USABLE;
+	struct health_look look = look_at_circuit(row, subject, rules, now_ms);
+	bool probe = look.probe;
 	if (row->window_until_ms > now_ms)
 		outlast(&look, BOARD_STANDING_WINDOW, row->window_until_ms);
 	if (is_cooling(row, subject, now_ms))
-		outlast(&look, cooling_of(row), row->cool_until_ms);
-	look.barred = barred;
+		outlast(&look, cooling_of(row, subject), row->cool_until_ms);
+	look.probe = probe;
 	look.watch = look.standing == BOARD_STANDING_USABLE &&
 		(look.trial || row->cool_until_ms || row->window_until_ms);
 	return look;
@@ -218,11 +230,10 @@ static void set_circuit(struct statefile_health *row, enum circuit circuit)
 		row->permits[i].until_ms = 0;
 }
 
-static void open_circuit(
-	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
+static void open_circuit(struct statefile_health *row, int64_t until_ms)
 {
 	set_circuit(row, CIRCUIT_OPEN);
-	row->open_until_ms = now_ms + (int64_t)rules->health_recovery_ms;
+	row->open_until_ms = until_ms;
 }
 
 void health_enter(struct statefile_health *row, const struct snapshot_options *rules,
@@ -243,159 +254,40 @@ void health_enter(struct statefile_health *row, const struct snapshot_options *r
 		give_permit(row, id, now_ms);
 }
 
-static int64_t doubled(uint32_t step, int64_t min, int64_t max, uint64_t random)
-{
-	int64_t ms = step < 16 ? min << (step ? step - 1 : 0) : max;
-
-	if (ms > max)
-		ms = max;
-	/* up to a quarter more, so that accounts that failed together do not come back together */
-	return ms + (int64_t)(random % (uint64_t)(ms / 4 + 1));
-}
-
-static void cool(struct statefile_health *row, enum result_class class, int64_t until_ms)
-{
-	row->generation++;
-	/* the result of a probe does not shorten the ladder's cool-down */
-	if (row->cool_class == RESULT_DENIED && row->cool_until_ms > until_ms)
-		return;
-	row->cool_class = (uint8_t) class;
-	row->cool_until_ms = until_ms;
-}
-
 static void step_up(uint16_t *count)
 {
 	if (*count < UINT16_MAX)
 		(*count)++;
 }
 
-static void on_success(struct statefile_health *row, int64_t now_ms)
+static void cool(struct statefile_health *row, enum result_class class, int64_t until_ms)
+{
+	row->generation++;
+	row->cool_class = (uint8_t) class;
+	row->cool_until_ms = until_ms;
+}
+
+static bool is_late(const struct statefile_health *row, const struct health_event *event)
+{
+	return event->generation != row->generation;
+}
+
+static void succeed(struct statefile_health *row, int64_t now_ms)
 {
 	row->last_success_ms = now_ms;
-	row->failures = row->rungs = row->suspects = row->bursts = 0;
+	row->failures = row->rungs = row->suspects = 0;
 	row->refused_credential = 0;
-	row->cool_until_ms = row->window_until_ms = 0;
 	if (row->circuit != CIRCUIT_CLOSED)
 		set_circuit(row, CIRCUIT_CLOSED);
 }
 
-/*
- * A probe may succeed on an account whose real requests fail. So its success only puts the account
- * on probation: the next failure opens the circuit at once, and the next suspicion lasts longer.
- */
-static void on_probe_success(
-	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
-{
-	row->last_success_ms = now_ms;
-	row->rungs = 0;
-	row->refused_credential = 0;
-	if (row->cool_class != RESULT_BURST)
-		row->cool_until_ms = 0;
-	if (row->circuit == CIRCUIT_CLOSED)
-		return;
-	set_circuit(row, CIRCUIT_CLOSED);
-	row->failures = (uint16_t)(rules->health_threshold ? rules->health_threshold - 1 : 0);
-}
-
-/* An answer about the request's content shows that the account works: the suspicion ends. */
-static void on_payload(struct statefile_health *row, bool is_probe)
-{
-	if (row->cool_class == RESULT_NETWORK)
-		row->cool_until_ms = 0;
-	if (!is_probe)
-		row->suspects = 0;
-}
-
-static void on_failure(
-	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
-{
-	/* a failed last resort changes nothing */
-	if (row->circuit == CIRCUIT_OPEN)
-		return;
-	step_up(&row->failures);
-	bool tripped = row->circuit == CIRCUIT_HALF_OPEN ||
-		(rules->health_threshold && row->failures >= rules->health_threshold);
-	if (tripped)
-		open_circuit(row, rules, now_ms);
-}
-
-/* True: this suspended the account. */
-static bool climb(struct statefile_health *row, enum result_class class, int64_t now_ms)
-{
-	step_up(&row->rungs);
-	if (row->rungs >= 2)
-		cool(row, class,
-			now_ms + (row->rungs == 2 ? HEALTH_LADDER_2_MS : HEALTH_LADDER_3_MS));
-	if (row->rungs < HEALTH_LADDER_SUSPENDED)
-		return false;
-	row->suspended = 1;
-	row->generation++;
-	return true;
-}
-
-/* The first refusal of a renewable credential costs the account only the time of the renewal. */
-static bool on_auth(struct statefile_health *row, const struct health_subject *subject,
-	uint32_t credential, int64_t now_ms)
-{
-	bool first = row->refused_credential == 0;
-
-	if (credential != subject->credential)
-		return false;
-	row->refused_credential = credential;
-	if (!subject->refreshable || !first)
-		return climb(row, RESULT_AUTH, now_ms) || subject->refreshable;
-	cool(row, RESULT_AUTH, now_ms + HEALTH_LOGIN_MS);
-	return true;
-}
-
-static void on_burst(
-	struct statefile_health *row, const struct result *result, int64_t now_ms, uint64_t random)
-{
-	step_up(&row->bursts);
-	int64_t until =
-		now_ms + doubled(row->bursts, HEALTH_BURST_MIN_MS, HEALTH_BURST_MAX_MS, random);
-	cool(row, RESULT_BURST, result->until_ms > now_ms ? result->until_ms : until);
-}
-
-static bool judge(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
-	uint64_t random)
-{
-	switch (event->result->class) {
-	case RESULT_SUCCESS:
-		if (event->is_probe)
-			on_probe_success(row, rules, now_ms);
-		else
-			on_success(row, now_ms);
-		break;
-	case RESULT_BURST:
-		on_burst(row, event->result, now_ms, random);
-		break;
-	case RESULT_AUTH:
-		return on_auth(row, subject, event->credential, now_ms);
-	case RESULT_DENIED:
-		if (event->is_probe && !row->suspects && !row->rungs)
-			break;
-		return climb(row, RESULT_DENIED, now_ms);
-	case RESULT_OVERLOAD:
-	case RESULT_SERVER:
-	case RESULT_NETWORK:
-		on_failure(row, rules, now_ms);
-		break;
-	case RESULT_PAYLOAD:
-		on_payload(row, event->is_probe);
-		break;
-	case RESULT_WINDOW:
-	case RESULT_CLIENT:
-	case RESULT_CLASS_COUNT:
-		break;
-	}
-	return false;
-}
-
 /* Counts whatever the generation: the end of a window is a fact. */
-static void note_window(struct statefile_health *row, const struct result *result, int64_t now_ms)
+static void note_limits(struct statefile_health *row, const struct result *result, int64_t now_ms)
 {
+	if (result->has_used) {
+		row->used = result->used;
+		row->used_until_ms = result->used_until_ms;
+	}
 	if (result->class != RESULT_WINDOW || result->until_ms <= now_ms ||
 		result->until_ms <= row->window_until_ms)
 		return;
@@ -403,40 +295,33 @@ static void note_window(struct statefile_health *row, const struct result *resul
 	row->generation++;
 }
 
-bool health_result(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
-	uint64_t random)
-{
-	const struct result *result = event->result;
-	bool late = event->generation != row->generation;
-	bool wanted = false;
+/* --- backends --- */
 
+void health_connect(struct statefile_health *row, const struct snapshot_options *rules,
+	const struct health_event *event, bool connected, int64_t now_ms)
+{
 	health_leave(row, event->id);
-	if (result->has_used) {
-		row->used = result->used;
-		row->used_until_ms = result->used_until_ms;
+	if (is_late(row, event))
+		return;
+	if (connected) {
+		succeed(row, now_ms);
+		row->cool_until_ms = 0;
+		return;
 	}
-	if (!late)
-		wanted = judge(row, subject, rules, event, now_ms, random);
-	note_window(row, result, now_ms);
-	return wanted;
+	step_up(&row->failures);
+	if (row->circuit == CIRCUIT_HALF_OPEN ||
+		(rules->health_threshold && row->failures >= rules->health_threshold))
+		open_circuit(row, now_ms + (int64_t)rules->health_recovery_ms);
 }
 
-void health_suspect(struct statefile_health *row, const struct snapshot_options *rules,
-	const uint8_t id[16], uint32_t generation, int64_t now_ms, uint64_t random)
+/* Doubling; up to a quarter more, so that egresses that failed together do not come back together. */
+static int64_t avoid_ms(uint16_t step, uint64_t random)
 {
-	health_leave(row, id);
-	if (generation != row->generation)
-		return;
-	if (row->circuit == CIRCUIT_HALF_OPEN) {
-		open_circuit(row, rules, now_ms);
-		return;
-	}
-	step_up(&row->suspects);
-	cool(row, RESULT_NETWORK,
-		now_ms +
-			doubled(row->suspects, HEALTH_SUSPECT_MIN_MS, HEALTH_SUSPECT_MAX_MS,
-				random));
+	int64_t ms = step < 16 ? (int64_t)HEALTH_AVOID_MIN_MS << (step - 1) : HEALTH_AVOID_MAX_MS;
+
+	if (ms > HEALTH_AVOID_MAX_MS)
+		ms = HEALTH_AVOID_MAX_MS;
+	return ms + (int64_t)(random % (uint64_t)(ms / 4 + 1));
 }
 
 void health_avoid(
@@ -445,25 +330,130 @@ void health_avoid(
 	if (generation != row->generation || row->circuit != CIRCUIT_CLOSED)
 		return;
 	step_up(&row->suspects);
-	cool(row, RESULT_NETWORK,
-		now_ms +
-			doubled(row->suspects, HEALTH_SUSPECT_MIN_MS, HEALTH_SUSPECT_MAX_MS,
-				random));
+	cool(row, RESULT_NETWORK, now_ms + avoid_ms(row->suspects, random));
 }
 
-void health_pass_over(struct statefile_health *row, int64_t now_ms, uint64_t random)
-{
-	int64_t until = now_ms + doubled(1, HEALTH_PASS_OVER_MS, HEALTH_PASS_OVER_MS, random);
+/* --- accounts --- */
 
-	if (row->circuit == CIRCUIT_CLOSED && row->cool_until_ms < until)
-		cool(row, RESULT_NETWORK, until);
+/* True if it can be renewed. */
+static bool refuse_credential(struct statefile_health *row, const struct health_subject *subject,
+	const struct health_event *event)
+{
+	if (event->credential != subject->credential)
+		return false;
+	row->refused_credential = event->credential;
+	return subject->refreshable;
 }
 
-void health_excuse(struct statefile_health *row)
+bool health_answer(struct statefile_health *row, const struct health_subject *subject,
+	const struct health_event *event, int64_t now_ms)
 {
-	if (row->cool_class != RESULT_NETWORK || row->cool_until_ms == 0)
+	bool wanted = false;
+
+	health_leave(row, event->id);
+	if (!is_late(row, event) && event->result->class == RESULT_SUCCESS) {
+		succeed(row, now_ms);
+		row->cool_until_ms = row->window_until_ms = 0;
+	}
+	if (!is_late(row, event) && event->result->class == RESULT_AUTH &&
+		now_ms - row->last_success_ms > HEALTH_TRUST_MS)
+		wanted = refuse_credential(row, subject, event);
+	note_limits(row, event->result, now_ms);
+	return wanted;
+}
+
+void health_rest(struct statefile_health *row, uint32_t generation, int64_t until_ms)
+{
+	/* a refused probe keeps it out for longer */
+	if (generation == row->generation && until_ms > row->cool_until_ms)
+		cool(row, RESULT_BURST, until_ms);
+}
+
+void health_wake(struct statefile_health *row)
+{
+	if (row->cool_class != RESULT_BURST || !row->cool_until_ms)
 		return;
 	row->cool_until_ms = 0;
-	row->suspects = 0;
 	row->generation++;
+}
+
+void health_convict(
+	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms)
+{
+	if (row->circuit == CIRCUIT_CLOSED)
+		open_circuit(row, now_ms + (int64_t)rules->health_recovery_ms);
+}
+
+/* True: this suspended the account. */
+static bool climb(struct statefile_health *row, enum result_class class, int64_t now_ms)
+{
+	step_up(&row->rungs);
+	cool(row, class,
+		now_ms +
+			(row->rungs < HEALTH_LADDER_LONG ? HEALTH_LADDER_SHORT_MS
+							 : HEALTH_LADDER_LONG_MS));
+	if (row->rungs < HEALTH_LADDER_SUSPENDED)
+		return false;
+	row->suspended = 1;
+	return true;
+}
+
+static void on_probe_success(struct statefile_health *row, int64_t now_ms)
+{
+	succeed(row, now_ms);
+	if (row->cool_class != RESULT_BURST)
+		row->cool_until_ms = 0;
+}
+
+/* Between half the recovery time and all of it: probed again before the end. */
+static int64_t out_ms(const struct snapshot_options *rules, uint64_t random)
+{
+	int64_t half = (int64_t)rules->health_recovery_ms / 2;
+
+	return half + (int64_t)(random % (uint64_t)(half + 1));
+}
+
+static bool judge_probe(struct statefile_health *row, const struct health_subject *subject,
+	const struct snapshot_options *rules, const struct health_event *event, bool suspected,
+	int64_t now_ms, uint64_t random)
+{
+	bool wanted = false;
+
+	switch (event->result->class) {
+	case RESULT_SUCCESS:
+		on_probe_success(row, now_ms);
+		break;
+	case RESULT_AUTH:
+		if (event->credential != subject->credential)
+			return false;
+		wanted = refuse_credential(row, subject, event);
+		return climb(row, RESULT_AUTH, now_ms) || wanted;
+	case RESULT_DENIED:
+		return (suspected || row->rungs) && climb(row, RESULT_DENIED, now_ms);
+	case RESULT_BURST:
+	case RESULT_OVERLOAD:
+	case RESULT_SERVER:
+	case RESULT_NETWORK:
+		open_circuit(row, now_ms + out_ms(rules, random));
+		break;
+	case RESULT_PAYLOAD:
+	case RESULT_WINDOW:
+	case RESULT_CLIENT:
+	case RESULT_CLASS_COUNT:
+		break;
+	}
+	return false;
+}
+
+bool health_probe(struct statefile_health *row, const struct health_subject *subject,
+	const struct snapshot_options *rules, const struct health_event *event, bool suspected,
+	int64_t now_ms, uint64_t random)
+{
+	bool wanted = false;
+
+	health_leave(row, event->id);
+	if (!is_late(row, event))
+		wanted = judge_probe(row, subject, rules, event, suspected, now_ms, random);
+	note_limits(row, event->result, now_ms);
+	return wanted;
 }

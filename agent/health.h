@@ -1,16 +1,18 @@
 /*
- * Health of accounts and backends (docs/HEALTH.md): breaker, ladder, cool-downs, and the limits that
- * the upstream reports. Rows of the state file. Pure apart from the table: time and randomness are
- * arguments. A subject without a row is healthy.
+ * Health of accounts and backends (docs/HEALTH.md): what takes them out for everybody. Rows of the
+ * state file. Pure apart from the table: time and randomness are arguments. A subject without a row
+ * is healthy.
  *
- *   breaker   counts network, server and overload failures in a row. Opens at the threshold; after the
+ *   backend   its breaker counts failed connections in a row. It opens at the threshold; after the
  *             recovery time it is half-open for the configured number of trials, each with a permit.
- *   ladder    counts refusals in a row: 403, and 401 if no new credential helps. 2: five minutes,
- *             3: thirty minutes, 5: suspended until the operator resumes the account.
- *   burst     Retry-After, else 1 s doubling to 60 s, with jitter.
- *   window    until exactly the time that the upstream named.
- *   suspect   HAProxy took an attempt back, and the reason is unknown. 1 s doubling to 30 s, with
- *             jitter, until an answer arrives; control probes the account at once.
+ *   account   out by a failed probe, by two witnesses (evidence.h), by a window of the upstream, or
+ *             for a moment by a 429 with Retry-After. Clients' answers alone do nothing else: what a
+ *             failure means for its own key is in evidence.h.
+ *             ladder: refused probes in a row (401, 403): 5 min, 5 min, 30 min, then suspended until
+ *             the operator resumes the account.
+ *             circuit: other failed probes open it for half the recovery time up to all of it, two
+ *             witnesses for all of it. Control's probe is the trial of the half-open circuit; clients
+ *             are it where there is no probe, or when none comes.
  *
  * `generation` rises whenever one of these changes. A result counts only if its request was sent under
  * the present generation, so that ten results of one failure count once.
@@ -27,16 +29,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HEALTH_LADDER_2_MS (5 * 60 * (int64_t)1000)
-#define HEALTH_LADDER_3_MS (30 * 60 * (int64_t)1000)
-#define HEALTH_LADDER_SUSPENDED 5
-#define HEALTH_BURST_MIN_MS 1000
-#define HEALTH_BURST_MAX_MS 60000
-#define HEALTH_SUSPECT_MIN_MS 1000
-#define HEALTH_SUSPECT_MAX_MS 30000
-#define HEALTH_PASS_OVER_MS 5000 /* longer than a client's pause before it retries */
-#define HEALTH_LOGIN_MS 60000	 /* time for the renewal of a refused credential */
-#define HEALTH_PERMIT_MS 60000	 /* a trial without a result gives its permit back after this */
+#define HEALTH_LADDER_SHORT_MS (5 * 60 * (int64_t)1000)
+#define HEALTH_LADDER_LONG_MS (30 * 60 * (int64_t)1000)
+#define HEALTH_LADDER_LONG 3 /* the third refused probe in a row */
+#define HEALTH_LADDER_SUSPENDED 4
+#define HEALTH_AVOID_MIN_MS 1000
+#define HEALTH_AVOID_MAX_MS 30000
+#define HEALTH_TRUST_MS 10000	   /* a credential that served somebody so lately is good */
+#define HEALTH_PERMIT_MS 60000	   /* a trial without a result gives its permit back after this */
+#define HEALTH_PROBE_WAIT_MS 15000 /* no probe came for so long: clients are the trial */
 
 struct healths {
 	struct statefile_health *rows; /* of the state file */
@@ -56,6 +57,7 @@ struct health_subject {
 	uint32_t epoch;
 	uint32_t credential; /* generation of the current one; 0 for backends */
 	bool refreshable;
+	bool probed; /* control probes it */
 };
 
 /* NULL: healthy. A row of another epoch does not count. */
@@ -67,9 +69,9 @@ struct statefile_health *health_of(
 
 struct health_look {
 	enum board_standing standing;
-	bool trial;  /* of USABLE: as the trial of a half-open circuit, with a permit */
-	bool watch;  /* the first request after a failure: HAProxy reports the head of its answer */
-	bool barred; /* its circuit admits no request, even if another reason lasts longer */
+	bool trial; /* of USABLE: as the trial of a half-open circuit, with a permit */
+	bool watch; /* the first request after a failure: HAProxy reports the head of its answer */
+	bool probe; /* its half-open circuit waits for a probe, even if another reason lasts longer */
 	int64_t until_ms; /* end of the standing; 0 = unknown */
 };
 
@@ -88,28 +90,37 @@ struct health_event {
 	uint32_t generation; /* under which the request was sent */
 	uint32_t credential; /* generation of the credential that was sent */
 	const struct result *result;
-	/*
-	 * A probe costs the upstream nothing and its limits do not apply: success ends no window
-	 * and no burst, and a denial counts only if the account is suspect or was denied before.
-	 */
-	bool is_probe;
 };
 
-/* True when control may have to act: suspended, or a credential was refused. */
-bool health_result(struct statefile_health *row, const struct health_subject *subject,
-	const struct snapshot_options *rules, const struct health_event *event, int64_t now_ms,
-	uint64_t random);
-/* HAProxy took an attempt back, and the reason is unknown. */
-void health_suspect(struct statefile_health *row, const struct snapshot_options *rules,
-	const uint8_t id[16], uint32_t generation, int64_t now_ms, uint64_t random);
-
+/* A connection to the backend was made, or not. */
+void health_connect(struct statefile_health *row, const struct snapshot_options *rules,
+	const struct health_event *event, bool connected, int64_t now_ms);
 /* No connection was possible and the account has other egresses: use them for a moment. */
 void health_avoid(
 	struct statefile_health *row, uint32_t generation, int64_t now_ms, uint64_t random);
-/* The client was told to send its request again and must get another account: avoid this one. */
-void health_pass_over(struct statefile_health *row, int64_t now_ms, uint64_t random);
-/* The egress explains the account's failure: the suspicion ends. */
-void health_excuse(struct statefile_health *row);
+
+/*
+ * The answer of an account to a client. True when control may have to act: a credential that it can
+ * renew was refused.
+ */
+bool health_answer(struct statefile_health *row, const struct health_subject *subject,
+	const struct health_event *event, int64_t now_ms);
+/* A 429 without a window: the account rests until then. */
+void health_rest(struct statefile_health *row, uint32_t generation, int64_t until_ms);
+/* That rest ends. */
+void health_wake(struct statefile_health *row);
+/* Two witnesses: the circuit opens. */
+void health_convict(
+	struct statefile_health *row, const struct snapshot_options *rules, int64_t now_ms);
+/*
+ * The answer of an account to control's probe. A probe costs the upstream nothing and its limits do
+ * not apply, so its success ends no window and no rest. `suspected`: somebody failed there since the
+ * last success. Else a 403 may only mean that this credential may not be probed. True as above, and
+ * when the account is suspended.
+ */
+bool health_probe(struct statefile_health *row, const struct health_subject *subject,
+	const struct snapshot_options *rules, const struct health_event *event, bool suspected,
+	int64_t now_ms, uint64_t random);
 
 /* The used share of the upstream's limits, 0..1. */
 double health_used(const struct statefile_health *row, int64_t now_ms);

@@ -1,5 +1,7 @@
 #include "agent/held.h"
 
+#include <assert.h>
+
 struct slice agent_secret(const struct agent *a)
 {
 	return a->snapshot ? slice_from_str(a->snapshot->head->secret) : (struct slice){NULL, 0};
@@ -41,6 +43,24 @@ void agent_count_move(struct agent *a, const struct statefile_lease *before, uin
 		board_add(&to->requests, 1);
 	}
 	a->room_is_stale = true;
+}
+
+static_assert(BOARD_ATTEMPTS == STATEFILE_ATTEMPTS, "a row has all attempts of a request");
+
+void held_attempts(const struct statefile_lease *lease, struct board_why *why)
+{
+	struct lease_failure f;
+
+	why->attempt_count = 0;
+	for (uint32_t n = 1; n <= BOARD_ATTEMPTS && n <= lease->attempt; n++) {
+		if (!lease_failure(lease, n, &f))
+			continue;
+		why->attempts[why->attempt_count++] =
+			(struct board_attempt){.account = lease_account(lease, n),
+				.status = f.status,
+				.class = (uint8_t)f.class,
+				.verdict = (uint8_t)f.verdict};
+	}
 }
 
 void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent)

@@ -13,6 +13,8 @@ struct slice agent_secret(const struct agent *a);
 void agent_count_lease(struct agent *a, const struct statefile_lease *lease, bool begins);
 /* The gauges of a lease that moves to another account; `before` = the lease until now. */
 void agent_count_move(struct agent *a, const struct statefile_lease *before, uint32_t account);
+/* The attempts of a request and what their failures mean. */
+void held_attempts(const struct statefile_lease *lease, struct board_why *why);
 /* Ends a lease: gauges, slots and, if the request was certainly never sent, counts. */
 void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent);
 

@@ -1,41 +1,48 @@
 #include "agent/judge.h"
 
 #include "agent/decide/candidate.h"
+#include "agent/decide/charge.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/num.h"
 #include "common/provider.h"
 #include "common/seam.h"
 
-#define FAILURES_TO_STAY 2
 #define RESULT_SHARE 16 /* each result moves the failure ratio 1/16 of the way */
 
-/* One attempt with the rows that its result changes. Rows may be NULL: the table was full. */
+/* One attempt with the rows that its result changes. */
 struct attempt {
-	const struct snapshot_account *account;
+	struct charge charge;
 	const struct snapshot_backend *backend; /* NULL = it no longer exists */
-	struct health_subject account_subject, backend_subject;
-	struct statefile_health *account_row, *backend_row;
-	const uint8_t *id;
-	struct record_mark mark;
-	int64_t now_ms;
+	struct health_subject backend_subject;
+	struct statefile_health *backend_row; /* NULL = the table was full */
 };
+
+static uint64_t randomness(const struct agent *a, const uint8_t id[16])
+{
+	uint64_t n;
+
+	memcpy(&n, id, sizeof(n));
+	return decide_mix(n ^ a->random);
+}
 
 /* False: the account no longer exists, or there is no snapshot yet. */
 static bool attempt_find(struct agent *a, uint32_t account, uint32_t backend, const uint8_t id[16],
 	const struct record_mark *mark, struct attempt *ret)
 {
-	*ret = (struct attempt){.id = id, .mark = *mark, .now_ms = clock_wall_ms()};
-	ret->account = a->snapshot ? snapshot_account_by_id(a->snapshot, account) : NULL;
-	if (!ret->account)
+	int64_t now = clock_wall_ms();
+
+	ret->backend = NULL;
+	ret->backend_row = NULL;
+	if (!a->snapshot ||
+		!charge_begin(a->snapshot, &a->state, account, id, mark, now, randomness(a, id),
+			&ret->charge))
 		return false;
-	ret->account_subject = health_subject_of_account(ret->account);
-	ret->account_row = health_of(&a->healths, &ret->account_subject, ret->now_ms);
-	ret->backend = candidate_backend(a->snapshot, ret->account, backend);
+	ret->backend = candidate_backend(a->snapshot, ret->charge.account, backend);
 	if (!ret->backend)
 		return true;
 	ret->backend_subject = health_subject_of_backend(a->snapshot, ret->backend);
-	ret->backend_row = health_of(&a->healths, &ret->backend_subject, ret->now_ms);
+	ret->backend_row = health_of(&a->healths, &ret->backend_subject, now);
 	return true;
 }
 
@@ -46,13 +53,16 @@ static void show_standing(struct agent *a, const struct statefile_health *row,
 	board_counter *until, int64_t now_ms)
 {
 	struct health_look look = health_look(row, subject, &a->snapshot->head->options, now_ms);
+	bool due = look.trial || look.probe;
 
 	/* the recovery time is over, and the trial has not started */
 	if (look.trial)
 		look.standing = BOARD_STANDING_HALF_OPEN;
+	if (look.standing == BOARD_STANDING_HALF_OPEN && due)
+		look.until_ms = 0;
 	board_set(standing, look.standing);
 	board_set(until, (uint64_t)look.until_ms);
-	board_set(circuit, look.trial ? CIRCUIT_HALF_OPEN : row ? row->circuit : CIRCUIT_CLOSED);
+	board_set(circuit, due ? CIRCUIT_HALF_OPEN : row ? row->circuit : CIRCUIT_CLOSED);
 }
 
 static void show_risk(struct agent *a, const struct snapshot_account *account, double upstream,
@@ -69,10 +79,25 @@ static void show_risk(struct agent *a, const struct snapshot_account *account, d
 	board_set(&shown->used, (uint64_t)(upstream * 1e6));
 }
 
+static void show_evidence(struct agent *a, const struct snapshot_account *account,
+	struct board_account *shown, int64_t now_ms)
+{
+	const struct evidence_account *m = charge_memory(a->snapshot, &a->state, account, now_ms);
+
+	if (!m)
+		return;
+	board_set(&shown->wants_probe_class, m->wanted_class);
+	board_set(&shown->wants_probe_ms, (uint64_t)m->wanted_ms);
+	board_set(&shown->probe_class, m->probe_class);
+	board_set(&shown->probe_ms, (uint64_t)m->probe_ms);
+	board_set(&shown->witnesses, evidence_witnesses(m, now_ms));
+	board_set(&shown->brakes, m->brakes);
+}
+
 void judge_show_account(struct agent *a, const struct snapshot_account *account, int64_t now_ms)
 {
 	struct board_account *shown = board_account(a->board, account->id);
-	struct health_subject subject = health_subject_of_account(account);
+	struct health_subject subject = health_subject_of_account(a->snapshot, account);
 	const struct statefile_health *row = health_find(&a->healths, &subject);
 
 	if (!shown)
@@ -84,8 +109,8 @@ void judge_show_account(struct agent *a, const struct snapshot_account *account,
 	board_set(&shown->refused_credential, row ? row->refused_credential : 0);
 	board_set(&shown->last_used_ms, row ? (uint64_t)row->last_used_ms : 0);
 	board_set(&shown->last_success_ms, row ? (uint64_t)row->last_success_ms : 0);
-	if (board_get(&shown->standing) != BOARD_STANDING_SUSPECT)
-		board_set(&shown->wants_probe_ms, 0);
+	if (row)
+		show_evidence(a, account, shown, now_ms);
 }
 
 static void show_backend(struct agent *a, const struct snapshot_backend *b, int64_t now_ms)
@@ -98,10 +123,21 @@ static void show_backend(struct agent *a, const struct snapshot_backend *b, int6
 			&shown->circuit, &shown->until_ms, now_ms);
 }
 
+/* NULL: the account has no row, so nothing is known of it. */
+static struct evidence_account *find_memory(void *context, uint32_t id)
+{
+	struct agent *a = context;
+	const struct snapshot_account *account = snapshot_account_by_id(a->snapshot, id);
+
+	return account ? charge_memory(a->snapshot, &a->state, account, clock_wall_ms()) : NULL;
+}
+
 void judge_show_all(struct agent *a, int64_t now_ms)
 {
 	const struct snapshot *s = a->snapshot;
 
+	if (s)
+		evidence_count_brakes(&a->evidence, find_memory, a, now_ms);
 	for (uint32_t i = 0; s && i < s->counts[SNAPSHOT_ACCOUNT]; i++)
 		judge_show_account(
 			a, &SNAPSHOT_ROWS(s, ACCOUNT, struct snapshot_account)[i], now_ms);
@@ -117,74 +153,53 @@ static const char *name_of(const struct statefile_health *row)
 	return names[row->circuit];
 }
 
-/* Logs a changed circuit once, and shows all changes on the board. */
-static void show(struct agent *a, const struct attempt *t, enum circuit before, bool wanted)
+static enum circuit circuit_of(const struct attempt *t)
 {
-	const struct statefile_health *row = t->account_row;
+	return t->charge.row ? (enum circuit)t->charge.row->circuit : CIRCUIT_CLOSED;
+}
 
-	judge_show_account(a, t->account, t->now_ms);
+/* Logs a changed circuit once, and shows all changes on the board. */
+static void show(struct agent *a, const struct attempt *t, enum circuit before)
+{
+	enum circuit now = circuit_of(t);
+
+	judge_show_account(a, t->charge.account, t->charge.now_ms);
 	if (t->backend)
-		show_backend(a, t->backend, t->now_ms);
-	if (wanted)
+		show_backend(a, t->backend, t->charge.now_ms);
+	if (t->charge.wanted)
 		board_add(&a->board->counters[BOARD_HEALTH_CHANGES], 1);
-	if (!row || row->circuit == before)
+	if (now == before)
 		return;
-	log_event(row->circuit == CIRCUIT_OPEN ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-		"circuit changed",
-		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)),
-		LOG_STR("circuit", name_of(row)));
+	a->room_is_stale = true;
+	log_event(now == CIRCUIT_OPEN ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "circuit changed",
+		LOG_SLICE("account", snapshot_text(a->snapshot, t->charge.account->name)),
+		LOG_STR("circuit", name_of(t->charge.row)));
 }
 
 /* --- judging --- */
 
-static uint64_t randomness(const struct agent *a, const uint8_t id[16])
+/* Refusals of clients' requests are no sign of a risk. */
+static void note_ratio(struct agent *a, const struct attempt *t, const struct result *result)
 {
-	uint64_t n;
+	struct statefile_usage *row = usage_find(&a->usages, USAGE_ACCOUNT, t->charge.account->id);
+	bool refused = result->class == RESULT_AUTH || result->class == RESULT_DENIED;
+	bool fails = charge_is_failure(result->class) && !result->connect;
 
-	memcpy(&n, id, sizeof(n));
-	return decide_mix(n ^ a->random);
-}
-
-static bool is_failure(const struct result *result)
-{
-	switch (result->class) {
-	case RESULT_BURST:
-	case RESULT_WINDOW:
-	case RESULT_AUTH:
-	case RESULT_DENIED:
-	case RESULT_OVERLOAD:
-	case RESULT_SERVER:
-	case RESULT_NETWORK:
-		return true;
-	case RESULT_SUCCESS:
-	case RESULT_PAYLOAD:
-	case RESULT_CLIENT:
-	case RESULT_CLASS_COUNT:
-		break;
-	}
-	return false;
-}
-
-static void note_ratio(struct agent *a, uint32_t account, const struct result *result)
-{
-	struct statefile_usage *row = usage_find(&a->usages, USAGE_ACCOUNT, account);
-	bool neutral = result->class == RESULT_PAYLOAD || result->class == RESULT_CLIENT ||
-		result->connect;
-
-	if (!row || neutral)
+	if (!row || (!fails && result->class != RESULT_SUCCESS) ||
+		(refused && !t->charge.mark.is_probe))
 		return;
-	int target = is_failure(result) ? UINT16_MAX : 0;
+	int target = fails ? UINT16_MAX : 0;
 	row->failure_ratio =
 		(uint16_t)(row->failure_ratio + (target - row->failure_ratio) / RESULT_SHARE);
 }
 
-static void note_class(struct agent *a, uint32_t account, const struct result *result)
+static void note_class(struct agent *a, const struct attempt *t, const struct result *result)
 {
-	struct board_account *shown = board_account(a->board, account);
+	struct board_account *shown = board_account(a->board, t->charge.account->id);
 
 	if (shown)
 		board_add(&shown->results[result->class], 1);
-	note_ratio(a, account, result);
+	note_ratio(a, t, result);
 }
 
 /* Logs each unclassified status once. */
@@ -201,7 +216,7 @@ static void note_unknown(
 	a->unknown_seen[bit / 8] |= (uint8_t)(1u << (bit % 8));
 	log_event(LOG_LEVEL_WARNING, "unclassified upstream response", LOG_INT("status", status),
 		LOG_STR("taken_as", result_class_name(result->class)),
-		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)));
+		LOG_SLICE("account", snapshot_text(a->snapshot, t->charge.account->name)));
 }
 
 /* HAProxy's termination state of an answer that is not HTTP is PH. */
@@ -213,7 +228,7 @@ static void note_rubbish(struct agent *a, const struct attempt *t, const struct 
 		!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
 	log_event(LOG_LEVEL_WARNING, "upstream response is not valid HTTP",
-		LOG_SLICE("account", snapshot_text(a->snapshot, t->account->name)),
+		LOG_SLICE("account", snapshot_text(a->snapshot, t->charge.account->name)),
 		LOG_SLICE("backend", r->backend), LOG_INT("suppressed", q->suppressed));
 	q->suppressed = 0;
 }
@@ -221,9 +236,8 @@ static void note_rubbish(struct agent *a, const struct attempt *t, const struct 
 /* The only fault of a backend is a failed connection. */
 static void judge_backend(struct agent *a, const struct attempt *t, bool connected)
 {
-	const struct result result = {
-		.class = connected ? RESULT_SUCCESS : RESULT_NETWORK, .known = true};
-	const struct health_event event = {t->id, t->mark.backend_generation, 0, &result, false};
+	const struct charge *c = &t->charge;
+	const struct health_event event = {c->id, c->mark.backend_generation, 0, NULL};
 	struct board_backend *shown = t->backend ? board_backend(a->board, t->backend->id) : NULL;
 
 	if (shown && !connected)
@@ -231,54 +245,49 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 	if (!t->backend_row)
 		return;
 	enum circuit before = t->backend_row->circuit;
-	health_result(t->backend_row, &t->backend_subject, &a->snapshot->head->options, &event,
-		t->now_ms, randomness(a, t->id));
-	if (!connected && t->account->egresses.count > 1)
-		health_avoid(t->backend_row, t->mark.backend_generation, t->now_ms,
-			randomness(a, t->id));
+	health_connect(t->backend_row, &a->snapshot->head->options, &event, connected, c->now_ms);
+	if (!connected && c->account->egresses.count > 1)
+		health_avoid(t->backend_row, c->mark.backend_generation, c->now_ms, c->random);
 	if (t->backend_row->circuit != before)
 		log_event(connected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "circuit changed",
 			LOG_SLICE("backend", snapshot_text(a->snapshot, t->backend->name)),
 			LOG_STR("circuit", name_of(t->backend_row)));
 }
 
-static void leave(const struct attempt *t)
+static void leave(struct attempt *t)
 {
-	if (t->account_row)
-		health_leave(t->account_row, t->id);
+	charge_leave(&t->charge);
 	if (t->backend_row)
-		health_leave(t->backend_row, t->id);
+		health_leave(t->backend_row, t->charge.id);
 }
 
-static void judge(struct agent *a, const struct attempt *t, const struct result *result)
+static void judge(struct agent *a, struct attempt *t, const struct charge_answer *answer)
 {
-	const struct health_event event = {
-		t->id, t->mark.account_generation, t->mark.credential, result, t->mark.is_probe};
-	enum circuit before = t->account_row ? t->account_row->circuit : CIRCUIT_CLOSED;
-	bool wanted = false;
+	const struct result *result = answer->result;
+	enum circuit before = circuit_of(t);
 
-	note_class(a, t->account->id, result);
 	if (result->class == RESULT_CLIENT) {
 		leave(t);
 		return;
 	}
 	judge_backend(a, t, !result->connect);
-	if (result->connect && t->account_row) {
-		health_leave(t->account_row, t->id);
-		health_excuse(t->account_row);
-	} else if (t->account_row)
-		wanted = health_result(t->account_row, &t->account_subject,
-			&a->snapshot->head->options, &event, t->now_ms, randomness(a, t->id));
-	show(a, t, before, wanted);
+	if (result->connect)
+		charge_leave(&t->charge);
+	else if (t->charge.mark.is_probe)
+		charge_probe(&t->charge, result);
+	else
+		charge_answer(&t->charge, answer);
+	show(a, t, before);
 }
 
-static const struct provider *provider_of(
-	const struct agent *a, const struct snapshot_account *account)
+/* No connection was made. */
+static void judge_no_connection(struct agent *a, struct attempt *t)
 {
-	const struct snapshot_upstream *upstreams =
-		SNAPSHOT_ROWS(a->snapshot, UPSTREAM, struct snapshot_upstream);
+	const struct result result = {.class = RESULT_NETWORK, .known = true, .connect = true};
+	const struct charge_answer answer = {&result, 0, false};
 
-	return provider_at(upstreams[account->upstream].provider);
+	note_class(a, t, &result);
+	judge(a, t, &answer);
 }
 
 /* Backends are named b<id>-<upstream>-<egress>. */
@@ -301,47 +310,53 @@ static bool was_switched(const struct record *r)
 }
 
 /*
- * A single failure may have any cause, and conversations should stay on their account. After the
- * second in a row, conversations move if possible, before the client gives up.
+ * HAProxy closes its half of the connection for a client that left. Most servers then close theirs,
+ * and it looks like their doing.
  */
-static bool keeps_failing(struct agent *a, const struct record *r, const struct attempt *t,
-	const struct result *result)
+static bool is_broken(const struct record *r, const struct result *result)
 {
-	const struct statefile_lease *lease = lease_find(&a->leases, r->id);
-	bool failed = result->class == RESULT_OVERLOAD || result->class == RESULT_SERVER ||
-		(result->class == RESULT_NETWORK && !result->connect);
+	return result->class == RESULT_NETWORK && r->status >= 200 && r->status < 400 &&
+		memcmp(r->termination, "SD", 2) == 0;
+}
 
-	return failed && lease && lease->flags & LEASE_ALT &&
-		t->account_row->failures >= FAILURES_TO_STAY;
+static void judge_broken(struct agent *a, struct attempt *t)
+{
+	judge_backend(a, t, true);
+	charge_broken(&t->charge);
+	show(a, t, circuit_of(t));
+}
+
+static void judge_end(struct agent *a, const struct record *r, struct attempt *t)
+{
+	struct result result;
+	struct result_answer answer = {.status = r->status, .limits = r->limits};
+
+	memcpy(answer.termination, r->termination, sizeof(answer.termination));
+	result_classify(charge_provider(a->snapshot, t->charge.account), &answer, t->charge.now_ms,
+		&result);
+	note_unknown(a, t, &result, r->status);
+	note_rubbish(a, t, r);
+	note_class(a, t, &result);
+	const struct charge_answer told = {&result, r->status, was_switched(r)};
+	if (is_broken(r, &result) && !t->charge.mark.is_probe)
+		judge_broken(a, t);
+	else
+		judge(a, t, &told);
 }
 
 void judge_record(struct agent *a, const struct record *r, bool is_answer, bool was_taken)
 {
 	struct attempt t;
-	struct result result = {.class = RESULT_NETWORK, .known = true, .connect = true};
-	struct result_answer answer = {.status = r->status, .limits = r->limits};
 
 	if (!attempt_find(a, r->account, backend_id(r->backend), r->id, &r->mark, &t))
 		return;
 	/* a probe has no further attempts, but HAProxy takes it back when it gets no connection */
-	if (was_taken && r->mark.is_probe) {
-		judge(a, &t, &result);
-		return;
-	}
-	if (!is_answer) {
-		if (!was_taken)
-			leave(&t);
-		return;
-	}
-	memcpy(answer.termination, r->termination, sizeof(answer.termination));
-	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
-	note_unknown(a, &t, &result, r->status);
-	note_rubbish(a, &t, r);
-	judge(a, &t, &result);
-	if (t.account_row && (was_switched(r) || keeps_failing(a, r, &t, &result))) {
-		health_pass_over(t.account_row, t.now_ms, randomness(a, r->id));
-		judge_show_account(a, t.account, t.now_ms);
-	}
+	if (was_taken && r->mark.is_probe)
+		judge_no_connection(a, &t);
+	else if (is_answer)
+		judge_end(a, r, &t);
+	else if (!was_taken)
+		leave(&t);
 }
 
 /* HAProxy answers account_switched instead: the client may retry before the record arrives. */
@@ -368,21 +383,10 @@ void judge_head(
 
 	if (!attempt_find(a, lease->account, lease->backend, lease->id, &mark, &t))
 		return;
-	result_classify(provider_of(a, t.account), &answer, t.now_ms, &result);
-	const struct health_event event = {
-		t.id, mark.account_generation, mark.credential, &result, false};
-	enum circuit before = t.account_row ? t.account_row->circuit : CIRCUIT_CLOSED;
-	bool wanted = t.account_row &&
-		health_result(t.account_row, &t.account_subject, &a->snapshot->head->options,
-			&event, t.now_ms, randomness(a, t.id));
-	/* the record will repeat this result and must not count again */
-	if (t.account_row && result.class != RESULT_SUCCESS &&
-		t.account_row->generation == mark.account_generation)
-		t.account_row->generation++;
-	if (t.account_row && is_switched(lease, status))
-		health_pass_over(t.account_row, t.now_ms, randomness(a, t.id));
-	judge_backend(a, &t, true);
-	show(a, &t, before, wanted);
+	result_classify(
+		charge_provider(a->snapshot, t.charge.account), &answer, t.charge.now_ms, &result);
+	const struct charge_answer told = {&result, status, is_switched(lease, status)};
+	judge(a, &t, &told);
 }
 
 static enum board_counter_id counter_of(enum decide_cause cause)
@@ -392,10 +396,22 @@ static enum board_counter_id counter_of(enum decide_cause cause)
 	return cause == DECIDE_CAUSE_EGRESS ? BOARD_FAILOVER_EGRESS : BOARD_FAILOVER_RESPONSE;
 }
 
+/* The decision has charged it already; what it wanted is shown here. */
+static void show_failure(struct agent *a, const struct statefile_lease *before,
+	const struct statefile_lease *now, const struct decide_failure *failure, struct attempt *t)
+{
+	if (failure->seen)
+		note_class(a, t, &failure->result);
+	/* through the same egress the next attempt has its permit under the same id */
+	if (t->backend_row && now->backend != before->backend)
+		health_leave(t->backend_row, before->id);
+	t->charge.wanted = failure->wanted;
+	show(a, t, circuit_of(t));
+}
+
 void judge_failure(struct agent *a, const struct statefile_lease *before,
 	const struct statefile_lease *now, const struct decide_failure *failure)
 {
-	const uint8_t *id = before->id;
 	const struct record_mark mark = {before->attempt, before->account_generation,
 		before->backend_generation, before->credential, false};
 	struct attempt t;
@@ -403,26 +419,12 @@ void judge_failure(struct agent *a, const struct statefile_lease *before,
 	if (failure->cause == DECIDE_CAUSE_NONE)
 		return;
 	board_add(&a->board->counters[counter_of(failure->cause)], 1);
-	if (!attempt_find(a, failure->account, failure->backend, id, &mark, &t))
+	if (!attempt_find(a, failure->account, failure->backend, before->id, &mark, &t))
 		return;
-	if (failure->cause == DECIDE_CAUSE_CONNECT) {
-		const struct result result = {
-			.class = RESULT_NETWORK, .known = true, .connect = true};
-		judge(a, &t, &result);
-		return;
-	}
-	if (failure->cause == DECIDE_CAUSE_EGRESS || !t.account_row) {
+	if (failure->cause == DECIDE_CAUSE_CONNECT)
+		judge_no_connection(a, &t);
+	else if (failure->cause == DECIDE_CAUSE_EGRESS)
 		leave(&t);
-		return;
-	}
-	struct board_account *shown = board_account(a->board, t.account->id);
-	enum circuit circuit = t.account_row->circuit;
-	if (shown)
-		board_set(&shown->wants_probe_ms, (uint64_t)t.now_ms);
-	health_suspect(t.account_row, &a->snapshot->head->options, id, mark.account_generation,
-		t.now_ms, randomness(a, id));
-	/* through the same egress the next attempt has its permit under the same id */
-	if (t.backend_row && now->backend != before->backend)
-		health_leave(t.backend_row, id);
-	show(a, &t, circuit, true);
+	else
+		show_failure(a, before, now, failure, &t);
 }

@@ -138,6 +138,41 @@ void lease_end(struct leases *l, struct statefile_lease *lease)
 	l->used--;
 }
 
+/* In 16 bits: status, class, verdict. A class is never 0, because a success is no failure. */
+#define STATUS_BITS 10
+#define CLASS_BITS 4
+
+bool lease_failure(const struct statefile_lease *lease, uint32_t attempt, struct lease_failure *ret)
+{
+	if (attempt == 0 || attempt > STATEFILE_ATTEMPTS || !lease->failed[attempt - 1])
+		return false;
+	unsigned bits = lease->failed[attempt - 1];
+	unsigned class = bits >> STATUS_BITS & ((1u << CLASS_BITS) - 1);
+	ret->status = (uint16_t)(bits & ((1u << STATUS_BITS) - 1));
+	ret->class =
+		class < BOARD_EVIDENCE_COUNT ? (enum board_evidence) class : BOARD_EVIDENCE_UNSEEN;
+	ret->verdict = (enum board_verdict)(bits >> (STATUS_BITS + CLASS_BITS));
+	return true;
+}
+
+void lease_note_failure(
+	struct statefile_lease *lease, uint32_t attempt, const struct lease_failure *f)
+{
+	unsigned status = f->status < 1u << STATUS_BITS ? f->status : 0;
+
+	if (attempt == 0 || attempt > STATEFILE_ATTEMPTS)
+		return;
+	lease->failed[attempt - 1] = (uint16_t)(status | (unsigned)f->class << STATUS_BITS |
+		(unsigned)f->verdict << (STATUS_BITS + CLASS_BITS));
+}
+
+uint32_t lease_account(const struct statefile_lease *lease, uint32_t attempt)
+{
+	if (attempt == lease->attempt)
+		return lease->account;
+	return attempt && attempt <= STATEFILE_ATTEMPTS ? lease->tried[attempt - 1] : 0;
+}
+
 uint32_t lease_shape_flags(size_t shape)
 {
 	uint32_t bits = (uint32_t)shape;

@@ -6,6 +6,7 @@
 #ifndef RELAY_AGENT_LEASE_H
 #define RELAY_AGENT_LEASE_H
 
+#include "common/board.h"
 #include "common/statefile.h"
 
 #include <stdbool.h>
@@ -37,6 +38,22 @@ void lease_commit(struct statefile_lease *lease);
 /* HAProxy's gauge shows the request. */
 void lease_confirm(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);
+
+/*
+ * How an attempt failed. Attempts count from 1; those beyond STATEFILE_ATTEMPTS are not kept. False:
+ * it did not fail, as far as is known.
+ */
+struct lease_failure {
+	uint16_t status; /* 0 = not known */
+	enum board_evidence class;
+	enum board_verdict verdict;
+};
+bool lease_failure(
+	const struct statefile_lease *lease, uint32_t attempt, struct lease_failure *ret);
+void lease_note_failure(
+	struct statefile_lease *lease, uint32_t attempt, const struct lease_failure *f);
+/* The account of an attempt, the present one's too; 0 = unknown, or its egress changed only. */
+uint32_t lease_account(const struct statefile_lease *lease, uint32_t attempt);
 
 /* LEASE_SHAPE_* of this shape, a place of provider_shape_at(), and back. */
 uint32_t lease_shape_flags(size_t shape);

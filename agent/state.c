@@ -44,6 +44,8 @@ static int open_tables(struct agent *a)
 	int error = usages_init(&a->usages, a->undo.usages, usages);
 	if (!error)
 		error = healths_init(&a->healths, health_rows, healths);
+	if (!error)
+		error = evidence_init(&a->evidence, healths);
 	a->state.budgets = calloc(usages, sizeof(*a->state.budgets));
 	if (!a->state.budgets)
 		error = -ENOMEM;
@@ -72,6 +74,7 @@ int state_open(struct agent *a, struct errtext *e)
 		.bindings = &a->bindings,
 		.undo = &a->undo,
 		.healths = &a->healths,
+		.evidence = &a->evidence,
 		.room = &a->room,
 	};
 	error = open_tables(a);
@@ -91,6 +94,7 @@ void state_close(struct agent *a)
 	room_fini(&a->room);
 	leases_fini(&a->leases);
 	healths_fini(&a->healths);
+	evidence_fini(&a->evidence);
 	free(a->state.budgets);
 	usages_fini(&a->usages);
 	statefile_unmap(&a->statefile);

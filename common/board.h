@@ -103,9 +103,6 @@ typedef _Atomic uint64_t board_counter;
 	M(RETRY_EXHAUSTED, COUNTER, "relay_retry_exhausted_total", "requests",                     \
 		"Requests sent without failover because the tenant's budget for further "          \
 		"attempts was used up.")                                                           \
-	M(LAST_RESORT, COUNTER, "relay_last_resort_total", "requests",                             \
-		"Requests sent to a resting account because every account of the pool was "        \
-		"resting.")                                                                        \
 	M(RESULT_UNKNOWN, COUNTER, "relay_results_unknown_total", "answers",                       \
 		"Answers of upstreams that fit no known class.")                                   \
 	M(SNAPSHOT_VERSION, GAUGE, "relay_snapshot_version", "version",                            \
@@ -158,7 +155,7 @@ struct board_tenant {
 	X(SUSPECT, "suspect", "an attempt failed: rests for a moment")                             \
 	X(BURST, "burst", "the upstream asked for a short pause")                                  \
 	X(WINDOW, "window", "the upstream's own limit is reached")                                 \
-	X(COOLING, "cooling", "refused several times: rests for a while")                          \
+	X(COOLING, "cooling", "its probe was refused: rests for a while")                          \
 	X(LOGIN, "refreshing", "its credential was refused: waits for a new one")                  \
 	X(HALF_OPEN, "half_open", "circuit half-open: a trial is in progress")                     \
 	X(OPEN, "open", "circuit open")                                                            \
@@ -256,13 +253,12 @@ struct board_request {
 	X(TRIED, "this request has already failed there")                                          \
 	X(CIRCUIT, "its circuit is open")                                                          \
 	X(HALF_OPEN, "its circuit is half-open and a trial is in progress")                        \
-	X(COOLING, "cools down for a moment after a failure")                                      \
-	X(REFUSED, "cools down after repeated refusals")                                           \
+	X(COOLING, "rests: the upstream asked for a pause")                                        \
+	X(REFUSED, "rests because its probe was refused")                                          \
 	X(WINDOW, "the upstream's own limit is reached")                                           \
 	X(LOGIN, "needs a new login")                                                              \
 	X(REFRESH, "its credential was refused and is being renewed")                              \
 	X(EGRESS, "its egress is down")                                                            \
-	X(LAST_RESORT, "taken as the last resort: all accounts rest")                              \
 	X(PACED, "waits for its pace")                                                             \
 	X(USAGE, "no free row to count its requests")                                              \
 	X(SHUNNED, "usable; a request of this key failed there, others are preferred")             \

@@ -7,10 +7,13 @@
 
 #include <math.h>
 
-/* Lower tiers first: accounts with consecutive uses left, then accounts of the node's region. */
-#define LAST_RESORTS_PER_S 2 /* of a pool */
+/*
+ * Lower tiers first: accounts that the key does not shun, accounts with consecutive uses left, then
+ * accounts of the node's region.
+ */
 #define TIER_REGION 1
 #define TIER_CONSECUTIVE 2
+#define TIER_SHUNNED 4
 
 struct choice {
 	struct candidate best;
@@ -24,8 +27,7 @@ struct choice {
 	uint32_t only;	 /* id of the only account allowed; 0 = any */
 	uint32_t usable; /* members that are usable, allowed or not */
 	struct board_candidate *best_row;
-	struct candidate resort; /* of those that are out, the one that comes back first */
-	struct board_candidate *resort_row;
+	bool may_leave; /* the bound account, if the key shuns it */
 };
 
 /* A keyed hash of tenant, pool and conversation; 0 = the request names no conversation. */
@@ -111,15 +113,19 @@ static bool is_used_up(const struct decide_context *c, const struct snapshot_acc
 		pool->consecutive >= a->max_consecutive;
 }
 
-static int tier_of(const struct decide_context *c, const struct snapshot_account *a)
+static int tier_of(const struct decide_context *c, const struct candidate *k)
 {
-	return (is_near(c, a) ? 0 : TIER_REGION) + (is_used_up(c, a) ? TIER_CONSECUTIVE : 0);
+	return (is_near(c, k->account) ? 0 : TIER_REGION) +
+		(is_used_up(c, k->account) ? TIER_CONSECUTIVE : 0) +
+		(k->shunned ? TIER_SHUNNED : 0);
 }
 
 static enum board_reason beaten_reason(int tier, int best_tier)
 {
 	if (tier <= best_tier)
 		return BOARD_REASON_OUTSCORED;
+	if ((tier ^ best_tier) & TIER_SHUNNED)
+		return BOARD_REASON_SHUNNED;
 	return (tier ^ best_tier) & TIER_CONSECUTIVE ? BOARD_REASON_CONSECUTIVE
 						     : BOARD_REASON_REGION;
 }
@@ -166,16 +172,11 @@ static void note_limited(struct choice *choice, const struct candidate *k)
 	choice->limited = true;
 }
 
-static void note_out(struct choice *choice, const struct candidate *k, struct board_candidate *row)
+static void note_out(struct choice *choice, const struct candidate *k)
 {
 	if (k->free_ms && (choice->back_ms == 0 || k->free_ms < choice->back_ms))
 		choice->back_ms = k->free_ms;
 	choice->out = true;
-	if (!k->backend || k->limited ||
-		(choice->resort.account && choice->resort.free_ms <= k->free_ms))
-		return;
-	choice->resort = *k;
-	choice->resort_row = row;
 }
 
 /* A repeated question does not check limits and health of its account again. */
@@ -197,14 +198,16 @@ static void weigh(struct decide_context *c, struct choice *choice, const struct 
 	choice->usable += reason == BOARD_REASON_NONE;
 	if (reason == BOARD_REASON_NONE && !wanted)
 		reason = BOARD_REASON_NOT_BOUND;
+	else if (reason == BOARD_REASON_NONE && choice->may_leave && k.shunned)
+		reason = BOARD_REASON_SHUNNED;
 	struct board_candidate *row = note(c, &k, reason);
 	if (wanted && candidate_is_limited(reason))
 		note_limited(choice, &k);
 	if (wanted && candidate_is_out(reason))
-		note_out(choice, &k, row);
+		note_out(choice, &k);
 	if (reason != BOARD_REASON_NONE)
 		return;
-	int tier = tier_of(c, a);
+	int tier = tier_of(c, &k);
 	double cost = cost_of(c, &k, at);
 	if (!choice->best.account || tier < choice->tier ||
 		(tier == choice->tier && cost < choice->cost))
@@ -249,18 +252,21 @@ static void choose_account(struct decide_context *c, struct choice *choice)
 	const struct decide_verdict *v = c->verdict;
 	uint32_t bound = bound_account(c);
 
+	bool may_move = !v->lease && !(v->pool->hard && c->request->hard);
+
 	choice->only = v->lease ? v->lease->account : bound;
+	choice->may_leave = may_move && choice->only;
 	choose(c, choice);
 	choice->bound = bound && choice->best.account && choice->best.account->id == bound;
 	if (choice->bound)
 		set_reason(choice->best_row, BOARD_REASON_BOUND);
-	bool may_move = !v->lease && !(v->pool->hard && c->request->hard);
 	if (choice->best.account || !choice->only || !may_move)
 		return;
 	forget_reasons(c);
 	*choice = (struct choice){.only = 0};
 	choose(c, choice);
-	c->verdict->moved = choice->best.account != NULL;
+	choice->bound = choice->best.account && choice->best.account->id == bound;
+	c->verdict->moved = choice->best.account && !choice->bound;
 }
 
 /* --- no usable account --- */
@@ -274,28 +280,6 @@ static uint64_t wait_ms(const struct decide_context *c)
 	if (longer < DECIDE_GRACE_MS)
 		return DECIDE_GRACE_MS;
 	return longer < DECIDE_FOREVER_MS ? longer : DECIDE_FOREVER_MS;
-}
-
-/*
- * The last resort: if several accounts are out by breaker or cool-down and no other account can
- * serve, the one that comes back first is tried a few times a second.
- */
-static bool take_last_resort(struct decide_context *c, struct choice *choice)
-{
-	struct decide_verdict *v = c->verdict;
-	struct budget *budget = budget_of(c, c->scratch.pool_usage);
-
-	if (!choice->resort.account || choice->limited || choice->only ||
-		v->pool->members.count < 2)
-		return false;
-	budget_credit(budget, LAST_RESORTS_PER_S, c->clock.now_ms);
-	if (!budget_has(budget))
-		return false;
-	budget_spend(budget);
-	choice->best = choice->resort;
-	set_reason(choice->resort_row, BOARD_REASON_LAST_RESORT);
-	v->last_resort = true;
-	return true;
 }
 
 /* Of two times; 0 = unknown. */
@@ -358,6 +342,17 @@ bool decide_may_retry(const struct decide_context *c)
 	return budget_has(budget);
 }
 
+/* Two accounts refused such a request alike: it is at fault itself. */
+static bool is_settled(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	uint32_t request =
+		lease ? lease->request : evidence_request(c->request->method, c->request->path);
+
+	return evidence_is_settled(
+		c->state->evidence, decide_requester(c), request, c->clock.now_ms);
+}
+
 /*
  * Whether another account could take over. In a hard pool, a conversation with state upstream keeps
  * its account.
@@ -371,9 +366,9 @@ static void note_alternatives(struct decide_context *c, const struct choice *cho
 		v->alt = v->lease->flags & LEASE_ALT;
 		return;
 	}
-	bool others = choice->usable > (v->last_resort ? 0 : 1);
 
-	if (!others || attempt >= decide_attempts(c->snapshot) || (hard && v->pool->hard))
+	if (choice->usable < 2 || is_settled(c) || attempt >= decide_attempts(c->snapshot) ||
+		(hard && v->pool->hard))
 		return;
 	v->alt = decide_may_retry(c);
 	v->spent = !v->alt;
@@ -422,7 +417,7 @@ enum refusal decide_account(struct decide_context *c)
 			c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c), 0);
 	choose_account(c, &choice);
 	c->state->turn++;
-	if (!choice.best.account && !take_last_resort(c, &choice))
+	if (!choice.best.account)
 		return refuse(c, &choice);
 	settle(c, &choice, c->request->hard);
 	decide_rewrite_path(c);

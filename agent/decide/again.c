@@ -1,9 +1,11 @@
 /*
- * HAProxy took a request back from a server and asks for another account. The agent has not seen
- * the reason: the account becomes suspect, unless its egress is the cause (docs/PROTOCOL.md,
- * `relay-again`).
+ * HAProxy took a request back from a server and asks for another account (docs/PROTOCOL.md,
+ * `relay-again`). The failure is charged before the choice, unless the egress is the cause.
  */
 #include "agent/decide/candidate.h"
+#include "agent/decide/charge.h"
+#include "common/limittext.h"
+#include "common/num.h"
 
 /*
  * HAProxy sends `again2` when the answer to `again` was lost, within the time limits of two
@@ -41,7 +43,7 @@ static enum decide_cause cause_of(const struct decide_context *c)
 {
 	if (is_egress_down(c))
 		return DECIDE_CAUSE_EGRESS;
-	return c->verdict->lease->flags & LEASE_ALT ? DECIDE_CAUSE_UNSEEN : DECIDE_CAUSE_CONNECT;
+	return c->verdict->lease->flags & LEASE_ALT ? DECIDE_CAUSE_ANSWER : DECIDE_CAUSE_CONNECT;
 }
 
 static enum refusal find_lease(struct decide_context *c)
@@ -79,16 +81,52 @@ static enum refusal repeat(struct decide_context *c)
 	v->account = a;
 	v->backend = k.backend;
 	v->alt = v->lease->flags & LEASE_ALT;
+	v->watch = true;
 	decide_enter(c, v->lease->attempt);
 	return REFUSAL_NONE;
+}
+
+/* The answer that HAProxy took back; its status is 0 if HAProxy did not see one or cannot tell. */
+static struct result_answer answer_of(const struct decide_request *r)
+{
+	uint64_t status = 0;
+
+	if (num_parse_u64(limittext_value(r->failed, RESULT_STATUS), 999, &status))
+		status = 0;
+	return (struct result_answer){
+		.status = (unsigned)status, .termination = "--", .limits = r->failed};
+}
+
+static void charge_failed(struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	struct decide_failure *f = &c->verdict->failed;
+	const struct record_mark mark = {lease->attempt, lease->account_generation,
+		lease->backend_generation, lease->credential, false};
+	struct result_answer seen = answer_of(c->request);
+	struct charge t;
+
+	if (f->cause != DECIDE_CAUSE_ANSWER ||
+		!charge_begin(c->snapshot, c->state, lease->account, lease->id, &mark,
+			c->clock.now_ms, c->random, &t))
+		return;
+	f->seen = seen.status != 0;
+	if (f->seen)
+		result_classify(charge_provider(c->snapshot, t.account), &seen, c->clock.now_ms,
+			&f->result);
+	const struct charge_answer answer = {f->seen ? &f->result : NULL, seen.status, true};
+	charge_answer(&t, &answer);
+	f->wanted = t.wanted;
 }
 
 static enum refusal go_on(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 
-	v->failed = (struct decide_failure){cause_of(c), v->lease->account, v->lease->backend};
-	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
+	v->failed = (struct decide_failure){
+		.cause = cause_of(c), .account = v->lease->account, .backend = v->lease->backend};
+	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
+	charge_failed(c);
 	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot)
 		? decide_other_account(c)
 		: REFUSAL_NO_ACCOUNT;
@@ -103,6 +141,7 @@ static enum refusal go_on(struct decide_context *c)
 	if (!unsent)
 		budget_spend(&c->state->budgets[c->scratch.tenant_usage - c->state->usages->rows]);
 	decide_move(c);
+	v->watch = true; /* whether it succeeds elsewhere is known at the head of the answer */
 	return REFUSAL_NONE;
 }
 

@@ -19,14 +19,19 @@ static bool headers_known(const struct snapshot *s, const struct snapshot_accoun
 	return true;
 }
 
-struct health_subject health_subject_of_account(const struct snapshot_account *a)
+struct health_subject health_subject_of_account(
+	const struct snapshot *s, const struct snapshot_account *a)
 {
+	const struct snapshot_upstream *upstreams =
+		SNAPSHOT_ROWS(s, UPSTREAM, struct snapshot_upstream);
+
 	return (struct health_subject){
 		.kind = HEALTH_ACCOUNT,
 		.id = a->id,
 		.epoch = a->epoch,
 		.credential = (uint32_t)a->credential_generation,
 		.refreshable = a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE,
+		.probed = upstreams[a->upstream].flags & SNAPSHOT_UPSTREAM_PROBED,
 	};
 }
 
@@ -96,7 +101,7 @@ static bool has_failed(const struct decide_context *c, const struct snapshot_bac
 {
 	const struct decide_failure *failed = &c->verdict->failed;
 
-	return failed->cause != DECIDE_CAUSE_UNSEEN && failed->backend == b->id;
+	return failed->cause != DECIDE_CAUSE_ANSWER && failed->backend == b->id;
 }
 
 /* Whether a backend is usable; if not, `k->free_ms` becomes the earliest time one comes back. */
@@ -170,7 +175,7 @@ static bool was_tried(const struct decide_context *c, const struct snapshot_acco
 
 	/* a request that failed at its egress may take another egress of the same account */
 	if (c->verdict->failed.account == a->id)
-		return c->verdict->failed.cause == DECIDE_CAUSE_UNSEEN;
+		return c->verdict->failed.cause == DECIDE_CAUSE_ANSWER;
 	for (size_t i = 0; lease && i < STATEFILE_ATTEMPTS; i++) {
 		if (lease->tried[i] == a->id)
 			return true;
@@ -222,19 +227,31 @@ static enum board_reason reason_of(enum board_standing standing)
 	return BOARD_REASON_NONE;
 }
 
+/* What this key met at the account. */
+static enum board_reason evidence_reason(const struct decide_context *c, struct candidate *k)
+{
+	const struct evidence_row *row =
+		evidence_find(c->state->evidence, decide_requester(c), k->account->id);
+	int64_t end_ms = evidence_brake_end(row, c->request->id, c->clock.now_ms);
+
+	k->watch = k->watch || evidence_is_trial(row);
+	k->shunned = evidence_shuns(row, c->clock.now_ms);
+	k->free_ms = end_ms;
+	return end_ms ? BOARD_REASON_BRAKED : BOARD_REASON_NONE;
+}
+
 static enum board_reason health_reason(
 	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
 {
-	struct health_subject subject = health_subject_of_account(k->account);
+	struct health_subject subject = health_subject_of_account(c->snapshot, k->account);
 	struct health_look look = look_at(c, &subject);
 
 	k->watch = k->watch || look.watch;
-	if (ask == CANDIDATE_ADMITTED)
+	if (ask != CANDIDATE_ALL)
 		return BOARD_REASON_NONE;
-	if (ask == CANDIDATE_PROBE)
-		return look.barred ? BOARD_REASON_CIRCUIT : BOARD_REASON_NONE;
 	k->free_ms = look.until_ms;
-	return reason_of(look.standing);
+	enum board_reason reason = reason_of(look.standing);
+	return reason == BOARD_REASON_NONE ? evidence_reason(c, k) : reason;
 }
 
 /* The limit that lasts longest; `free_ms` becomes its end. */
@@ -259,7 +276,7 @@ static enum board_reason limit_reason(
 
 static double score_of(const struct decide_context *c, const struct candidate *k)
 {
-	struct health_subject subject = health_subject_of_account(k->account);
+	struct health_subject subject = health_subject_of_account(c->snapshot, k->account);
 	double upstream = health_used(health_find(c->state->healths, &subject), c->clock.now_ms);
 
 	return decide_score(&k->account->limits, k->usage, usage_in_use(c->state->usages, k->usage),
@@ -300,5 +317,6 @@ bool candidate_is_limited(enum board_reason reason)
 bool candidate_is_out(enum board_reason reason)
 {
 	return reason == BOARD_REASON_CIRCUIT || reason == BOARD_REASON_HALF_OPEN ||
-		reason == BOARD_REASON_COOLING || reason == BOARD_REASON_EGRESS;
+		reason == BOARD_REASON_COOLING || reason == BOARD_REASON_EGRESS ||
+		reason == BOARD_REASON_BRAKED;
 }

@@ -16,6 +16,7 @@ struct candidate {
 	 */
 	int64_t free_ms;
 	bool watch;   /* HAProxy reports the head of its answer */
+	bool shunned; /* usable, but a request of this key failed over from there */
 	bool limited; /* by one of its limits, whatever the reported reason is */
 };
 
@@ -23,7 +24,7 @@ struct candidate {
 enum candidate_ask {
 	CANDIDATE_ALL,
 	CANDIDATE_ADMITTED, /* its limits and health were checked before */
-	CANDIDATE_PROBE,    /* limits, cool-downs and expiry do not count, open circuits do */
+	CANDIDATE_PROBE,    /* limits, health and expiry do not count, egresses do */
 };
 
 /* BOARD_REASON_NONE: the account is usable. */
@@ -33,14 +34,15 @@ enum board_reason candidate_look(const struct decide_context *c, const struct sn
  * The reason ends when a slot is released or when a window of the account or of the upstream ends.
  */
 bool candidate_is_limited(enum board_reason reason);
-/* The account's circuit is open, it cools down, or its egresses are down. */
+/* The account's circuit is open, it cools down, its egresses are down, or the key is braked. */
 bool candidate_is_out(enum board_reason reason);
 
 /* The backend with this id among the account's egresses; NULL if the account no longer has it. */
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id);
 
-struct health_subject health_subject_of_account(const struct snapshot_account *a);
+struct health_subject health_subject_of_account(
+	const struct snapshot *s, const struct snapshot_account *a);
 struct health_subject health_subject_of_backend(
 	const struct snapshot *s, const struct snapshot_backend *b);
 

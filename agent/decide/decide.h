@@ -8,6 +8,7 @@
 
 #include "agent/binding.h"
 #include "agent/budget.h"
+#include "agent/evidence.h"
 #include "agent/health.h"
 #include "agent/lease.h"
 #include "agent/request.h"
@@ -52,7 +53,7 @@ struct decide_rate {
 /* Why the attempt before `again` failed. */
 enum decide_cause {
 	DECIDE_CAUSE_NONE,
-	DECIDE_CAUSE_UNSEEN,  /* HAProxy took an answer back, or had no connection */
+	DECIDE_CAUSE_ANSWER,  /* HAProxy took an answer back, or had no connection */
 	DECIDE_CAUSE_CONNECT, /* no connection: without `alt` HAProxy takes nothing else back */
 	DECIDE_CAUSE_EGRESS,  /* its egress was known to be down */
 };
@@ -60,6 +61,9 @@ enum decide_cause {
 struct decide_failure {
 	enum decide_cause cause;
 	uint32_t account, backend; /* ids */
+	bool seen;		   /* `result` is what HAProxy saw of the answer */
+	bool wanted;		   /* control may have to act */
+	struct result result;
 };
 
 struct decide_verdict {
@@ -74,7 +78,6 @@ struct decide_verdict {
 	bool alt;	      /* another account could serve the request */
 	bool watch;	      /* HAProxy reports the head of the answer */
 	bool spent;	      /* another account could, but the tenant's retry budget is used up */
-	bool last_resort;     /* all accounts are out: the one that comes back first */
 	struct decide_failure failed; /* of `again` */
 	struct record_mark mark;
 	uint8_t noticed; /* a quota reached 80 %: DECIDE_NOTICED_* */
@@ -116,7 +119,8 @@ struct decide_state {
 	struct bindings *bindings;
 	struct undo *undo;
 	struct healths *healths;
-	struct budget *budgets;	 /* by row of `usages`: retries of tenants, last resorts of pools */
+	struct evidence *evidence;
+	struct budget *budgets;	 /* by row of `usages`: retries of tenants */
 	const struct room *room; /* NULL = no request can wait */
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* position of round-robin */
@@ -223,6 +227,23 @@ struct decide_score decide_score(const struct snapshot_limits *limits,
 static inline uint32_t decide_family(const struct snapshot_key *key)
 {
 	return key->family ? key->family : key->id;
+}
+
+/* Whose request a lease is. */
+static inline struct evidence_requester decide_requester_of(const struct statefile_lease *lease)
+{
+	return (struct evidence_requester){
+		lease->tenant, lease->family ? lease->family : lease->key};
+}
+
+/* Whose request this is; tenant 0 = control's. */
+static inline struct evidence_requester decide_requester(const struct decide_context *c)
+{
+	const struct decide_verdict *v = c->verdict;
+
+	if (v->key)
+		return (struct evidence_requester){v->key->tenant_id, decide_family(v->key)};
+	return v->lease ? decide_requester_of(v->lease) : (struct evidence_requester){0, 0};
 }
 
 /* Spreads 64 bits over 64 bits. */

@@ -29,12 +29,7 @@ enum refusal decide_repeat(struct decide_context *c)
 
 static void enter(struct decide_context *c, struct statefile_health *row)
 {
-	if (!row)
-		return;
-	/* a last resort leaves the circuit unchanged until its record arrives */
-	if (c->verdict->last_resort)
-		row->last_used_ms = c->clock.now_ms;
-	else
+	if (row)
 		health_enter(row, &c->snapshot->head->options, c->request->id, c->clock.now_ms);
 }
 
@@ -42,7 +37,7 @@ static void enter(struct decide_context *c, struct statefile_health *row)
 void decide_enter(struct decide_context *c, uint32_t attempt)
 {
 	struct decide_verdict *v = c->verdict;
-	struct health_subject account = health_subject_of_account(v->account);
+	struct health_subject account = health_subject_of_account(c->snapshot, v->account);
 	struct health_subject backend = health_subject_of_backend(c->snapshot, v->backend);
 	struct statefile_health *account_row =
 		health_of(c->state->healths, &account, c->clock.now_ms);
@@ -51,6 +46,8 @@ void decide_enter(struct decide_context *c, uint32_t attempt)
 
 	enter(c, account_row);
 	enter(c, backend_row);
+	evidence_enter(c->state->evidence, decide_requester(c), v->account->id, c->request->id,
+		c->clock.now_ms);
 	v->mark = (struct record_mark){
 		.attempt = attempt,
 		.account_generation = account_row ? account_row->generation : 0,
@@ -110,6 +107,8 @@ static void fill_lease(const struct decide_context *c, struct statefile_lease *l
 	lease->flags = flags_of(c);
 	lease->again_ms = 0;
 	memset(lease->tried, 0, sizeof(lease->tried));
+	memset(lease->failed, 0, sizeof(lease->failed));
+	lease->request = evidence_request(c->request->method, c->request->path);
 	lease->conversation = v->conversation;
 	lease->decided_ms = c->clock.now_ms;
 	point_lease(c, lease);
@@ -204,7 +203,7 @@ void decide_move(struct decide_context *c)
 	struct statefile_usage *last = usage_find(state->usages, USAGE_ACCOUNT, lease->account);
 	struct statefile_usage *usages[] = {c->scratch.account_usage, last};
 	uint32_t attempt = lease->attempt;
-	bool unsent = v->failed.cause != DECIDE_CAUSE_UNSEEN;
+	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
 
 	decide_enter(c, attempt + 1);
 	undo_begin(state->undo, usages, last == c->scratch.account_usage ? 1 : 2, lease);

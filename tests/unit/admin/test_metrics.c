@@ -255,7 +255,6 @@ static void shows_the_health_of_accounts(void **state)
 	board_set(&board_account(b, 2)->circuit, CIRCUIT_OPEN);
 	board_add(&b->counters[BOARD_FAILOVER_CONNECT], 2);
 	board_add(&b->counters[BOARD_FAILOVER_REFUSED], 3);
-	board_add(&b->counters[BOARD_LAST_RESORT], 4);
 	board_add(&b->counters[BOARD_RETRY_EXHAUSTED], 5);
 	board_add(&b->counters[BOARD_HEALTH_FULL], 6);
 	metrics_render(&r->control, &text);
@@ -271,7 +270,6 @@ static void shows_the_health_of_accounts(void **state)
 	assert_true(has_line(&text, "relay_failovers_total{reason=\"response\"} 0"));
 	assert_true(has_line(&text, "relay_failovers_total{reason=\"connect\"} 2"));
 	assert_true(has_line(&text, "relay_failovers_total{reason=\"refused\"} 3"));
-	assert_true(has_line(&text, "relay_last_resort_total 4"));
 	assert_true(has_line(&text, "relay_retry_exhausted_total 5"));
 	assert_true(has_line(&text, "relay_health_full_total 6"));
 	/* the operator has reset it since */

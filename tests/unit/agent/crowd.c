@@ -12,6 +12,7 @@ void crowd_init(struct crowd *c)
 		.pool = {.id = CROWD_POOL},
 		.account_count = 3,
 		.now_ms = CROWD_NOW_MS,
+		.failed = "",
 	};
 	c->head.options = (struct snapshot_options){.sticky_ttl_ms = 3600000,
 		.health_threshold = 2,
@@ -77,7 +78,8 @@ static void add_key(struct crowd *c, struct snapshot_builder *b, struct buffer *
 void crowd_build(struct crowd *c)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
-	struct snapshot_upstream upstream = {.id = 1};
+	struct snapshot_upstream upstream = {
+		.id = 1, .flags = c->probed ? SNAPSHOT_UPSTREAM_PROBED : 0};
 	struct buffer log = {0};
 	struct errtext e;
 
@@ -125,6 +127,7 @@ static struct decide_request request_of(const struct crowd *c, uint32_t n)
 		.path = SLICE_LITERAL("/v1/responses")};
 
 	memcpy(r.id, &n, sizeof(n));
+	r.failed = slice_from_str(c->failed);
 	if (c->sticky || c->hard)
 		r.sticky = SLICE_LITERAL(CROWD_CONVERSATION);
 	return r;
@@ -210,7 +213,8 @@ static struct health_subject account_subject(const struct crowd *c, uint32_t i)
 		.id = a->id,
 		.epoch = a->epoch,
 		.credential = (uint32_t)a->credential_generation,
-		.refreshable = a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE};
+		.refreshable = a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE,
+		.probed = c->probed};
 }
 
 static struct health_subject backend_subject(const struct crowd *c, uint32_t egress)
@@ -218,20 +222,6 @@ static struct health_subject backend_subject(const struct crowd *c, uint32_t egr
 	return (struct health_subject){.kind = HEALTH_BACKEND,
 		.id = CROWD_BACKEND + egress,
 		.epoch = c->egresses[egress].row.epoch};
-}
-
-static void say(struct crowd *c, const struct health_subject *subject, enum result_class class,
-	int64_t until_ms)
-{
-	static const uint8_t nobody[16];
-	struct statefile_health *row = health_of(&c->tables.healths, subject, c->now_ms);
-	const struct result result = {.class = class, .known = true, .until_ms = until_ms};
-	const struct health_event event = {.id = nobody,
-		.generation = row->generation,
-		.credential = subject->credential,
-		.result = &result};
-
-	health_result(row, subject, &c->head.options, &event, c->now_ms, 0);
 }
 
 struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i)
@@ -250,21 +240,36 @@ struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress)
 
 void crowd_break_account(struct crowd *c, uint32_t i)
 {
-	for (uint32_t n = 0; n < c->head.options.health_threshold; n++)
-		crowd_say(c, i, RESULT_SERVER, 0);
+	health_convict(crowd_account_health(c, i), &c->head.options, c->now_ms);
 }
 
 void crowd_break_egress(struct crowd *c, uint32_t egress)
 {
-	struct health_subject subject = backend_subject(c, egress);
+	static const uint8_t nobody[16];
+	struct statefile_health *row = crowd_backend_health(c, egress);
 
-	for (uint32_t n = 0; n < c->head.options.health_threshold; n++)
-		say(c, &subject, RESULT_NETWORK, 0);
+	for (uint32_t n = 0; n < c->head.options.health_threshold; n++) {
+		const struct health_event event = {.id = nobody, .generation = row->generation};
+		health_connect(row, &c->head.options, &event, false, c->now_ms);
+	}
 }
 
+/* Of a probe, but for classes that only clients tell. */
 void crowd_say(struct crowd *c, uint32_t i, enum result_class class, int64_t until_ms)
 {
+	static const uint8_t nobody[16];
 	struct health_subject subject = account_subject(c, i);
+	struct statefile_health *row = crowd_account_health(c, i);
+	const struct result result = {.class = class, .known = true, .until_ms = until_ms};
+	const struct health_event event = {.id = nobody,
+		.generation = row->generation,
+		.credential = subject.credential,
+		.result = &result};
 
-	say(c, &subject, class, until_ms);
+	if (class == RESULT_BURST)
+		health_rest(row, row->generation, until_ms);
+	else if (class == RESULT_SUCCESS || class == RESULT_WINDOW)
+		health_answer(row, &subject, &event, c->now_ms);
+	else
+		health_probe(row, &subject, &c->head.options, &event, true, c->now_ms, 0);
 }

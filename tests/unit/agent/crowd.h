@@ -42,7 +42,9 @@ struct crowd {
 	uint32_t account_count;
 	struct crowd_egress egresses[CROWD_EGRESSES];
 	char key_text[RELAYKEY_LEN + 1];
-	bool hard, sticky; /* of the questions */
+	bool hard, sticky;  /* of the questions */
+	const char *failed; /* of `again`: the answer that HAProxy took back */
+	bool probed;	    /* control probes the accounts */
 	int64_t now_ms;
 	struct buffer block, base;
 	struct snapshot snapshot;
@@ -80,9 +82,10 @@ uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id)
 
 struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i);
 struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress);
-/* Failures until the circuit opens; a result of this class. */
+/* Two witnesses, or failed connections until the circuit opens. */
 void crowd_break_account(struct crowd *c, uint32_t i);
 void crowd_break_egress(struct crowd *c, uint32_t egress);
+/* A result of this class: of a client for success, burst and window, else of a probe. */
 void crowd_say(struct crowd *c, uint32_t i, enum result_class class, int64_t until_ms);
 
 #endif

@@ -68,23 +68,22 @@ bool bench_leave(struct bench *b, uint32_t n)
 
 bool bench_result(struct bench *b, uint32_t n, uint32_t generation, struct result result)
 {
+	struct statefile_health *row = bench_row(b);
 	uint8_t id[16];
 	const struct health_event event = {.id = id,
 		.generation = generation,
 		.credential = b->subject.credential,
-		.is_probe = n == BENCH_PROBE,
 		.result = &result};
 
 	id_of(n, id);
-	return health_result(bench_row(b), &b->subject, &b->rules, &event, b->now_ms, b->random);
-}
-
-void bench_suspect(struct bench *b, uint32_t n, uint32_t generation)
-{
-	uint8_t id[16];
-
-	id_of(n, id);
-	health_suspect(bench_row(b), &b->rules, id, generation, b->now_ms, b->random);
+	if (b->subject.kind == HEALTH_BACKEND) {
+		health_connect(row, &b->rules, &event, result.class != RESULT_NETWORK, b->now_ms);
+		return false;
+	}
+	if (n == BENCH_PROBE)
+		return health_probe(
+			row, &b->subject, &b->rules, &event, b->suspected, b->now_ms, b->random);
+	return health_answer(row, &b->subject, &event, b->now_ms);
 }
 
 bool bench_say_until(struct bench *b, enum result_class class, int64_t until_ms)
@@ -106,15 +105,19 @@ bool bench_say(struct bench *b, enum result_class class)
 	return bench_say_until(b, class, 0);
 }
 
-void bench_say_suspect(struct bench *b)
+void bench_rest(struct bench *b, int64_t until_ms)
 {
-	bench_suspect(b, 1, bench_enter(b, 1));
+	health_rest(bench_row(b), bench_row(b)->generation, until_ms);
 }
 
 void bench_open(struct bench *b)
 {
+	if (b->subject.kind == HEALTH_ACCOUNT) {
+		health_convict(bench_row(b), &b->rules, b->now_ms);
+		return;
+	}
 	for (uint32_t i = 0; i < b->rules.health_threshold; i++)
-		bench_say(b, RESULT_SERVER);
+		bench_say(b, RESULT_NETWORK);
 }
 
 void bench_pass(struct bench *b)

@@ -19,6 +19,7 @@ struct bench {
 	struct health_subject subject;
 	int64_t now_ms;
 	uint64_t random;
+	bool suspected; /* of probes */
 };
 
 void bench_init(struct bench *b);
@@ -32,16 +33,19 @@ enum board_standing bench_standing(const struct bench *b);
 /* Sends request `n`; returns the generation in its mark. */
 uint32_t bench_enter(struct bench *b, uint32_t n);
 bool bench_leave(struct bench *b, uint32_t n);
-/* Its result, with the current credential. Returns what health_result() returns. */
+/*
+ * Its result, with the current credential: of a connection, a client's request or a probe. True:
+ * control may have to act.
+ */
 bool bench_result(struct bench *b, uint32_t n, uint32_t generation, struct result result);
-void bench_suspect(struct bench *b, uint32_t n, uint32_t generation);
 
 /* A request that ends at once with this class. */
 bool bench_say(struct bench *b, enum result_class class);
 bool bench_say_until(struct bench *b, enum result_class class, int64_t until_ms);
 bool bench_probe(struct bench *b, enum result_class class);
-void bench_say_suspect(struct bench *b);
-/* Failures until the circuit opens. */
+/* A 429 that rests the account. */
+void bench_rest(struct bench *b, int64_t until_ms);
+/* Two witnesses, or failed connections until the circuit opens. */
 void bench_open(struct bench *b);
 /* Moves the clock to the end of the standing. */
 void bench_pass(struct bench *b);

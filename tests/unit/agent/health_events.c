@@ -87,10 +87,10 @@ static enum healths_event_type some_type(uint64_t *rng)
 		[HEALTHS_ASK_TOO] = 6,
 		[HEALTHS_RESULT] = 80,
 		[HEALTHS_LEAVE] = 6,
-		[HEALTHS_SUSPECT] = 8,
-		[HEALTHS_AVOID] = 4,
-		[HEALTHS_EXCUSE] = 2,
-		[HEALTHS_PASS_OVER] = 2,
+		[HEALTHS_AVOID] = 6,
+		[HEALTHS_REST] = 4,
+		[HEALTHS_WAKE] = 2,
+		[HEALTHS_CONVICT] = 4,
 		[HEALTHS_TIME] = 45,
 		[HEALTHS_EPOCH] = 2,
 		[HEALTHS_CREDENTIAL] = 4,
@@ -102,7 +102,7 @@ static enum healths_event_type some_type(uint64_t *rng)
 
 static enum healths_ask some_ask(uint64_t *rng)
 {
-	static const uint8_t shares[HEALTHS_ASKS] = {80, 15, 5};
+	static const uint8_t shares[HEALTHS_ASKS] = {80, 20};
 
 	return (enum healths_ask)some_of(rng, shares, HEALTHS_ASKS);
 }
@@ -125,6 +125,8 @@ struct healths_event healths_events_next(
 		e.n = some_request(rng, source->next);
 		e.class = e.type == HEALTHS_RESULT ? some_class(rng, source->mood) : RESULT_SUCCESS;
 		e.ms = e.type == HEALTHS_RESULT ? some_end(rng, e.class) : 0;
+	} else if (e.type == HEALTHS_REST) {
+		e.ms = limits_below(rng, HEALTHS_RETRY_MS);
 	}
 	e.random = limits_below(rng, UINT32_MAX);
 	return e;
@@ -190,9 +192,9 @@ void healths_events_shrink(uint64_t seed, struct healths_events *list)
 void healths_events_print(uint64_t seed, const struct healths_events *list)
 {
 	static const char *const names[HEALTHS_EVENT_TYPES] = {"HEALTHS_ASK", "HEALTHS_ASK_TOO",
-		"HEALTHS_RESULT", "HEALTHS_LEAVE", "HEALTHS_SUSPECT", "HEALTHS_AVOID",
-		"HEALTHS_EXCUSE", "HEALTHS_PASS_OVER", "HEALTHS_TIME", "HEALTHS_EPOCH",
-		"HEALTHS_CREDENTIAL", "HEALTHS_CRASH"};
+		"HEALTHS_RESULT", "HEALTHS_LEAVE", "HEALTHS_AVOID", "HEALTHS_REST", "HEALTHS_WAKE",
+		"HEALTHS_CONVICT", "HEALTHS_TIME", "HEALTHS_EPOCH", "HEALTHS_CREDENTIAL",
+		"HEALTHS_CRASH"};
 
 	printf("\t/* seed %" PRIu64 " */\n", seed);
 	for (uint32_t i = 0; i < list->count; i++) {

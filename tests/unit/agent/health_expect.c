@@ -25,6 +25,14 @@ static void keep_away(struct health_look *look, enum board_standing standing, in
 		*look = (struct health_look){.standing = standing, .until_ms = until_ms};
 }
 
+static bool waits_for_probe(const struct healths_subject *s, const struct healths_model *m)
+{
+	bool open = s->circuit == CIRCUIT_OPEN && s->open_until_ms > m->now_ms;
+
+	return s->circuit != CIRCUIT_CLOSED && !open && s->told.probed &&
+		m->now_ms < s->open_until_ms + 15000;
+}
+
 static void look_at_circuit(
 	const struct healths_subject *s, const struct healths_model *m, struct health_look *look)
 {
@@ -32,6 +40,8 @@ static void look_at_circuit(
 
 	if (s->circuit == CIRCUIT_OPEN && s->open_until_ms > m->now_ms)
 		keep_away(look, BOARD_STANDING_OPEN, s->open_until_ms);
+	else if (waits_for_probe(s, m))
+		keep_away(look, BOARD_STANDING_HALF_OPEN, m->now_ms + 1000);
 	else if (s->circuit == CIRCUIT_HALF_OPEN &&
 		trials_out(s, m->now_ms, &first) >= m->rules.health_half_open)
 		keep_away(look, BOARD_STANDING_HALF_OPEN, first);
@@ -43,8 +53,9 @@ static enum board_standing standing_of(const struct healths_subject *s)
 		return BOARD_STANDING_BURST;
 	if (s->why == RESULT_NETWORK)
 		return BOARD_STANDING_SUSPECT;
-	return s->why == RESULT_AUTH && s->rungs == 0 ? BOARD_STANDING_LOGIN
-						      : BOARD_STANDING_COOLING;
+	return s->why == RESULT_AUTH && s->rungs < 2 && s->told.refreshable
+		? BOARD_STANDING_LOGIN
+		: BOARD_STANDING_COOLING;
 }
 
 struct health_look healths_expect_look(const struct healths_model *m, uint32_t subject)
@@ -56,12 +67,11 @@ struct health_look healths_expect_look(const struct healths_model *m, uint32_t s
 	if (s->suspended)
 		return (struct health_look){.standing = BOARD_STANDING_SUSPENDED};
 	look_at_circuit(s, m, &look);
-	bool barred = look.standing != BOARD_STANDING_USABLE;
 	if (s->window_until_ms > m->now_ms)
 		keep_away(&look, BOARD_STANDING_WINDOW, s->window_until_ms);
 	if (s->cool_until_ms > m->now_ms && !renewed)
 		keep_away(&look, standing_of(s), s->cool_until_ms);
-	look.barred = barred;
+	look.probe = waits_for_probe(s, m);
 	if (look.standing != BOARD_STANDING_USABLE)
 		return look;
 	look.trial = s->circuit != CIRCUIT_CLOSED;
@@ -79,10 +89,10 @@ static void change_circuit(struct healths_subject *s, enum circuit circuit)
 	memset(s->trials, 0, sizeof(s->trials));
 }
 
-static void open_circuit(struct healths_model *m, struct healths_subject *s)
+static void open_circuit(struct healths_model *m, struct healths_subject *s, int64_t ms)
 {
 	change_circuit(s, CIRCUIT_OPEN);
-	s->open_until_ms = m->now_ms + (int64_t)m->rules.health_recovery_ms;
+	s->open_until_ms = m->now_ms + ms;
 	m->opened++;
 }
 
@@ -116,140 +126,102 @@ void healths_expect_enter(struct healths_model *m, uint32_t subject, uint32_t n)
 
 /* --- results --- */
 
-static int64_t rest(uint32_t times, int64_t least, int64_t most, uint32_t random)
-{
-	int64_t ms = least;
-
-	for (uint32_t i = 1; i < times && ms < most; i++)
-		ms *= 2;
-	if (ms > most)
-		ms = most;
-	return ms + random % (ms / 4 + 1);
-}
-
 static void cool(struct healths_subject *s, enum result_class why, int64_t until_ms)
 {
 	s->era++;
-	if (s->why == RESULT_DENIED && s->cool_until_ms > until_ms)
-		return;
 	s->why = why;
 	s->cool_until_ms = until_ms;
 }
 
 static void close_circuit(struct healths_model *m, struct healths_subject *s)
 {
+	s->failures = s->rungs = s->suspects = s->refused = 0;
+	s->success_ms = m->now_ms;
 	if (s->circuit == CIRCUIT_CLOSED)
 		return;
 	change_circuit(s, CIRCUIT_CLOSED);
 	m->closed++;
 }
 
-static void succeed(struct healths_model *m, struct healths_subject *s)
+static void connect_backend(struct healths_model *m, struct healths_subject *s, bool connected)
 {
-	s->failures = s->rungs = s->suspects = s->bursts = s->refused = 0;
-	s->cool_until_ms = s->window_until_ms = 0;
-	close_circuit(m, s);
-}
+	int64_t recovery = (int64_t)m->rules.health_recovery_ms;
 
-/* On probation: one more failure opens the circuit. */
-static void succeed_with_probe(struct healths_model *m, struct healths_subject *s)
-{
-	bool was_closed = s->circuit == CIRCUIT_CLOSED;
-
-	s->rungs = s->refused = 0;
-	if (s->why != RESULT_BURST)
+	if (connected) {
+		close_circuit(m, s);
 		s->cool_until_ms = 0;
-	close_circuit(m, s);
-	if (!was_closed && m->rules.health_threshold)
-		s->failures = (uint32_t)m->rules.health_threshold - 1;
-}
-
-static void find_fault(struct healths_subject *s, bool is_probe)
-{
-	if (s->why == RESULT_NETWORK)
-		s->cool_until_ms = 0;
-	if (!is_probe)
-		s->suspects = 0;
-}
-
-static void fail(struct healths_model *m, struct healths_subject *s)
-{
-	if (s->circuit == CIRCUIT_OPEN)
 		return;
+	}
 	s->failures++;
-	if (s->circuit == CIRCUIT_HALF_OPEN || s->failures == m->rules.health_threshold)
-		open_circuit(m, s);
+	if (s->circuit == CIRCUIT_HALF_OPEN ||
+		(m->rules.health_threshold && s->failures >= m->rules.health_threshold))
+		open_circuit(m, s, recovery);
+}
+
+static bool refuse_credential(struct healths_subject *s, const struct healths_request *q)
+{
+	if (q->credential != s->told.credential)
+		return false;
+	s->refused = q->credential;
+	return s->told.refreshable;
+}
+
+static bool answer_client(struct healths_model *m, struct healths_subject *s,
+	const struct healths_request *q, enum result_class class)
+{
+	if (class == RESULT_SUCCESS) {
+		close_circuit(m, s);
+		s->cool_until_ms = s->window_until_ms = 0;
+	}
+	if (class == RESULT_AUTH && m->now_ms - s->success_ms > 10000)
+		return refuse_credential(s, q);
+	return false;
 }
 
 static bool climb(struct healths_model *m, struct healths_subject *s, enum result_class why)
 {
+	static const int64_t minutes[] = {0, 5, 5, 30, 30};
+
 	s->rungs++;
-	if (s->rungs == 2)
-		cool(s, why, m->now_ms + HEALTH_LADDER_2_MS);
-	else if (s->rungs > 2)
-		cool(s, why, m->now_ms + HEALTH_LADDER_3_MS);
-	if (s->rungs < HEALTH_LADDER_SUSPENDED)
+	cool(s, why, m->now_ms + (s->rungs < 5 ? minutes[s->rungs] : 30) * 60000);
+	if (s->rungs < 4)
 		return false;
 	m->suspended += !s->suspended;
 	s->suspended = true;
-	s->era++;
 	return true;
 }
 
-static bool refuse_credential(
-	struct healths_model *m, struct healths_subject *s, const struct healths_request *q)
+static bool answer_probe(struct healths_model *m, struct healths_subject *s,
+	const struct healths_request *q, const struct healths_event *e)
 {
-	bool is_first = s->refused == 0;
+	int64_t half = (int64_t)m->rules.health_recovery_ms / 2;
 
-	if (q->credential != s->told.credential)
-		return false;
-	s->refused = q->credential;
-	if (s->told.refreshable && is_first) {
-		cool(s, RESULT_AUTH, m->now_ms + HEALTH_LOGIN_MS);
-		return true;
+	if (e->class == RESULT_SUCCESS) {
+		close_circuit(m, s);
+		if (s->why != RESULT_BURST)
+			s->cool_until_ms = 0;
+	} else if (e->class == RESULT_AUTH) {
+		if (q->credential != s->told.credential)
+			return false;
+		bool renewable = refuse_credential(s, q);
+		return climb(m, s, RESULT_AUTH) || renewable;
+	} else if (e->class == RESULT_DENIED) {
+		return (e->random % 2 == 0 || s->rungs) && climb(m, s, RESULT_DENIED);
+	} else if (e->class == RESULT_BURST || e->class == RESULT_OVERLOAD ||
+		e->class == RESULT_SERVER || e->class == RESULT_NETWORK) {
+		open_circuit(m, s, half + e->random % (half + 1));
 	}
-	return climb(m, s, RESULT_AUTH) || s->told.refreshable;
-}
-
-static void burst(struct healths_model *m, struct healths_subject *s, const struct healths_event *e)
-{
-	s->bursts++;
-	int64_t ms = rest(s->bursts, HEALTH_BURST_MIN_MS, HEALTH_BURST_MAX_MS, e->random);
-
-	cool(s, RESULT_BURST, m->now_ms + (e->ms > 0 ? e->ms : ms));
+	return false;
 }
 
 static bool judge(struct healths_model *m, struct healths_subject *s,
 	const struct healths_request *q, const struct healths_event *e)
 {
-	switch (e->class) {
-	case RESULT_SUCCESS:
-		if (q->is_probe)
-			succeed_with_probe(m, s);
-		else
-			succeed(m, s);
-		break;
-	case RESULT_BURST:
-		burst(m, s, e);
-		break;
-	case RESULT_AUTH:
-		return refuse_credential(m, s, q);
-	case RESULT_DENIED:
-		return (!q->is_probe || s->suspects || s->rungs) && climb(m, s, RESULT_DENIED);
-	case RESULT_OVERLOAD:
-	case RESULT_SERVER:
-	case RESULT_NETWORK:
-		fail(m, s);
-		break;
-	case RESULT_PAYLOAD:
-		find_fault(s, q->is_probe);
-		break;
-	case RESULT_WINDOW:
-	case RESULT_CLIENT:
-	case RESULT_CLASS_COUNT:
-		break;
+	if (s->told.kind == HEALTH_BACKEND) {
+		connect_backend(m, s, e->class != RESULT_NETWORK);
+		return false;
 	}
-	return false;
+	return q->is_probe ? answer_probe(m, s, q, e) : answer_client(m, s, q, e->class);
 }
 
 bool healths_expect_result(
@@ -259,14 +231,16 @@ bool healths_expect_result(
 	bool wanted = false;
 
 	healths_expect_leave(s, q->n);
-	if (e->random % 3 == 0) {
-		s->used = (uint16_t)e->random;
-		s->used_until_ms = m->now_ms + e->ms;
-	}
 	if (q->era == s->era)
 		wanted = judge(m, s, q, e);
 	else
 		m->late++;
+	if (s->told.kind == HEALTH_BACKEND)
+		return wanted;
+	if (e->random % 3 == 0) {
+		s->used = (uint16_t)e->random;
+		s->used_until_ms = m->now_ms + e->ms;
+	}
 	if (e->class == RESULT_WINDOW && e->ms > 0 && m->now_ms + e->ms > s->window_until_ms) {
 		s->window_until_ms = m->now_ms + e->ms;
 		s->era++;
@@ -274,54 +248,38 @@ bool healths_expect_result(
 	return wanted;
 }
 
-static void suspect(
-	struct healths_model *m, struct healths_subject *s, const struct healths_event *e)
-{
-	s->suspects++;
-	cool(s, RESULT_NETWORK,
-		m->now_ms +
-			rest(s->suspects, HEALTH_SUSPECT_MIN_MS, HEALTH_SUSPECT_MAX_MS, e->random));
-}
-
-void healths_expect_suspect(
-	struct healths_model *m, const struct healths_request *q, const struct healths_event *e)
-{
-	struct healths_subject *s = &m->subjects[q->subject];
-
-	healths_expect_leave(s, q->n);
-	if (q->era != s->era)
-		return;
-	if (s->circuit == CIRCUIT_HALF_OPEN)
-		open_circuit(m, s);
-	else
-		suspect(m, s, e);
-}
-
 void healths_expect_avoid(
 	struct healths_model *m, const struct healths_request *q, const struct healths_event *e)
 {
 	struct healths_subject *s = &m->subjects[q->subject];
+	int64_t ms = 1000;
 
-	if (q->era == s->era && s->circuit == CIRCUIT_CLOSED)
-		suspect(m, s, e);
-}
-
-void healths_expect_excuse(struct healths_subject *s)
-{
-	if (s->why != RESULT_NETWORK || s->cool_until_ms == 0)
+	if (q->era != s->era || s->circuit != CIRCUIT_CLOSED)
 		return;
-	s->cool_until_ms = 0;
-	s->suspects = 0;
-	s->era++;
+	s->suspects++;
+	for (uint32_t i = 1; i < s->suspects && ms < 30000; i++)
+		ms *= 2;
+	if (ms > 30000)
+		ms = 30000;
+	cool(s, RESULT_NETWORK, m->now_ms + ms + e->random % (ms / 4 + 1));
 }
 
-void healths_expect_pass_over(
-	struct healths_model *m, struct healths_subject *s, const struct healths_event *e)
+void healths_expect_rest(struct healths_subject *s, int64_t until_ms)
 {
-	int64_t until = m->now_ms + rest(1, HEALTH_PASS_OVER_MS, HEALTH_PASS_OVER_MS, e->random);
+	if (until_ms > s->cool_until_ms)
+		cool(s, RESULT_BURST, until_ms);
+}
 
-	if (s->circuit == CIRCUIT_CLOSED && s->cool_until_ms < until)
-		cool(s, RESULT_NETWORK, until);
+void healths_expect_wake(struct healths_subject *s)
+{
+	if (s->why == RESULT_BURST && s->cool_until_ms)
+		cool(s, RESULT_BURST, 0);
+}
+
+void healths_expect_convict(struct healths_model *m, struct healths_subject *s)
+{
+	if (s->circuit == CIRCUIT_CLOSED)
+		open_circuit(m, s, (int64_t)m->rules.health_recovery_ms);
 }
 
 void healths_expect_epoch(struct healths_subject *s)

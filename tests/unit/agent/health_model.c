@@ -67,6 +67,9 @@ static bool check_until(struct healths_model *m, uint32_t subject, const struct 
 		return look->until_ms == 0 || healths_fail(m, "until when, and for what?");
 	struct health_look before = look_at(m, subject, look->until_ms - 1);
 	struct health_look then = look_at(m, subject, look->until_ms);
+	/* a probe is due: nobody knows when it comes */
+	if (look->probe || before.probe || then.probe)
+		return true;
 	if (look->until_ms <= m->now_ms ||
 		look->until_ms > m->now_ms + longest_ms(m) + HEALTHS_BACK_MS)
 		return healths_fail(m, "subject %u: away until %lld, at %lld", subject,
@@ -126,8 +129,8 @@ static bool check_subject(
 			(int)look.standing, (long long)look.until_ms, (int)expected.standing,
 			(long long)expected.until_ms);
 	if (look.trial != expected.trial || look.watch != expected.watch ||
-		look.barred != expected.barred)
-		return healths_fail(m, "subject %u: a trial, watched, barred?", subject);
+		look.probe != expected.probe)
+		return healths_fail(m, "subject %u: a trial, watched, probed?", subject);
 	if (!check_until(m, subject, &look))
 		return false;
 	if (!row)
@@ -141,13 +144,7 @@ static bool check_subject(
 
 static bool may_go(const struct health_look *look, enum healths_ask ask)
 {
-	if (look->standing == BOARD_STANDING_USABLE)
-		return true;
-	if (ask == HEALTHS_PROBE)
-		return !look->barred;
-	return ask == HEALTHS_LAST_RESORT &&
-		(look->barred || look->standing == BOARD_STANDING_BURST ||
-			look->standing == BOARD_STANDING_SUSPECT);
+	return ask == HEALTHS_PROBE || look->standing == BOARD_STANDING_USABLE;
 }
 
 static void enter(struct healths_model *m, struct healths_request *q)
@@ -167,7 +164,6 @@ static void enter(struct healths_model *m, struct healths_request *q)
 static bool ask(struct healths_model *m, struct healths_request *q, const struct healths_event *e)
 {
 	struct health_look look = healths_model_look(m, e->subject);
-	struct healths_subject *s = &m->subjects[e->subject];
 
 	if (q->n == e->n)
 		return true;
@@ -178,13 +174,7 @@ static bool ask(struct healths_model *m, struct healths_request *q, const struct
 	m->let_out++;
 	*q = (struct healths_request){
 		.n = e->n, .subject = e->subject, .is_probe = e->ask == HEALTHS_PROBE};
-	if (e->ask != HEALTHS_LAST_RESORT || look.standing == BOARD_STANDING_USABLE) {
-		enter(m, q);
-		return true;
-	}
-	q->generation = make_row(m, e->subject)->generation;
-	q->credential = s->told.credential;
-	q->era = s->era;
+	enter(m, q);
 	return true;
 }
 
@@ -193,8 +183,22 @@ static bool is_untouched(const struct statefile_health *before, const struct sta
 {
 	return before->circuit == row->circuit && before->failures == row->failures &&
 		before->rungs == row->rungs && before->suspended == row->suspended &&
-		before->cool_until_ms == row->cool_until_ms && before->bursts == row->bursts &&
-		before->suspects == row->suspects;
+		before->cool_until_ms == row->cool_until_ms && before->suspects == row->suspects;
+}
+
+static bool tell(struct healths_model *m, const struct healths_request *q,
+	const struct healths_event *e, const struct health_event *event,
+	struct statefile_health *row)
+{
+	const struct health_subject *told = &m->subjects[q->subject].told;
+
+	if (told->kind == HEALTH_BACKEND) {
+		health_connect(row, &m->rules, event, e->class != RESULT_NETWORK, m->now_ms);
+		return false;
+	}
+	if (!q->is_probe)
+		return health_answer(row, told, event, m->now_ms);
+	return health_probe(row, told, &m->rules, event, e->random % 2 == 0, m->now_ms, e->random);
 }
 
 static bool take_result(
@@ -211,7 +215,6 @@ static bool take_result(
 	const struct health_event event = {.id = id,
 		.generation = q->generation,
 		.credential = q->credential,
-		.is_probe = q->is_probe,
 		.result = &result};
 	struct statefile_health before;
 	bool late = q->generation != row->generation;
@@ -220,7 +223,7 @@ static bool take_result(
 	memcpy(&before, row, sizeof(before));
 	if (late != (q->era != s->era))
 		return healths_fail(m, "request %u: late is %d", q->n, late);
-	bool wanted = health_result(row, &s->told, &m->rules, &event, m->now_ms, e->random);
+	bool wanted = tell(m, q, e, &event, row);
 	if (late && (wanted || !is_untouched(&before, row)))
 		return healths_fail(m, "request %u is late and changed something", q->n);
 	if (wanted != healths_expect_result(m, q, e))
@@ -241,12 +244,27 @@ static bool let_go(
 	if (e->type == HEALTHS_LEAVE) {
 		health_leave(row, id);
 		healths_expect_leave(&m->subjects[q->subject], q->n);
-	} else if (e->type == HEALTHS_SUSPECT) {
-		health_suspect(row, &m->rules, id, q->generation, m->now_ms, e->random);
-		healths_expect_suspect(m, q, e);
 	} else {
 		health_avoid(row, q->generation, m->now_ms, e->random);
 		healths_expect_avoid(m, q, e);
+	}
+	return true;
+}
+
+static bool change_account(struct healths_model *m, const struct healths_event *e)
+{
+	struct statefile_health *row = make_row(m, e->subject);
+	struct healths_subject *s = &m->subjects[e->subject];
+
+	if (e->type == HEALTHS_REST) {
+		health_rest(row, row->generation, m->now_ms + e->ms);
+		healths_expect_rest(s, m->now_ms + e->ms);
+	} else if (e->type == HEALTHS_WAKE) {
+		health_wake(row);
+		healths_expect_wake(s);
+	} else {
+		health_convict(row, &m->rules, m->now_ms);
+		healths_expect_convict(m, s);
 	}
 	return true;
 }
@@ -287,17 +305,12 @@ static bool apply(struct healths_model *m, const struct healths_event *e)
 	case HEALTHS_RESULT:
 		return !known || take_result(m, q, e);
 	case HEALTHS_LEAVE:
-	case HEALTHS_SUSPECT:
 	case HEALTHS_AVOID:
 		return !known || let_go(m, q, e);
-	case HEALTHS_EXCUSE:
-		health_excuse(make_row(m, e->subject));
-		healths_expect_excuse(s);
-		return true;
-	case HEALTHS_PASS_OVER:
-		health_pass_over(make_row(m, e->subject), m->now_ms, e->random);
-		healths_expect_pass_over(m, s, e);
-		return true;
+	case HEALTHS_REST:
+	case HEALTHS_WAKE:
+	case HEALTHS_CONVICT:
+		return s->told.kind == HEALTH_BACKEND || change_account(m, e);
 	case HEALTHS_TIME:
 		return pass_time(m, e->ms);
 	case HEALTHS_EPOCH:
@@ -334,7 +347,7 @@ bool healths_model_apply(struct healths_model *m, const struct healths_event *e)
 
 bool healths_model_finish(struct healths_model *m)
 {
-	m->now_ms = m->latest_ms + longest_ms(m);
+	m->now_ms = m->latest_ms + longest_ms(m) + HEALTH_PROBE_WAIT_MS;
 	for (uint32_t i = 0; i < HEALTHS_SUBJECTS; i++) {
 		struct healths_event e = {.n = LAST_N + i, .subject = i};
 		struct health_look look = healths_model_look(m, i);
@@ -373,7 +386,8 @@ void healths_model_init(struct healths_model *m, uint64_t seed)
 				.id = i == 3 ? 1 : i + 1,
 				.epoch = i,
 				.credential = i == 3 ? 0 : 1,
-				.refreshable = i == 1};
+				.refreshable = i == 1,
+				.probed = i < 2};
 	if (healths_init(&m->healths, m->rows, HEALTHS_SUBJECTS))
 		abort();
 }

@@ -20,10 +20,10 @@ enum healths_event_type {
 	HEALTHS_ASK_TOO, /* the same question again */
 	HEALTHS_RESULT,	 /* the first result, a repeated one, or a late one */
 	HEALTHS_LEAVE,
-	HEALTHS_SUSPECT,
 	HEALTHS_AVOID,
-	HEALTHS_EXCUSE,
-	HEALTHS_PASS_OVER,
+	HEALTHS_REST,
+	HEALTHS_WAKE,
+	HEALTHS_CONVICT,
 	HEALTHS_TIME,
 	HEALTHS_EPOCH,
 	HEALTHS_CREDENTIAL,
@@ -31,7 +31,7 @@ enum healths_event_type {
 	HEALTHS_EVENT_TYPES,
 };
 
-enum healths_ask { HEALTHS_REQUEST, HEALTHS_PROBE, HEALTHS_LAST_RESORT, HEALTHS_ASKS };
+enum healths_ask { HEALTHS_REQUEST, HEALTHS_PROBE, HEALTHS_ASKS };
 
 struct healths_event {
 	enum healths_event_type type;
@@ -62,12 +62,13 @@ struct healths_subject {
 	enum circuit circuit;
 	int64_t open_until_ms;
 	struct healths_trial trials[STATEFILE_PERMITS];
-	uint32_t failures, rungs, bursts, suspects;
+	uint32_t failures, rungs, suspects;
 	bool suspended;
 	enum result_class why; /* end of the cool-down */
 	int64_t cool_until_ms, window_until_ms, used_until_ms;
 	uint16_t used;
 	uint32_t refused; /* credential */
+	int64_t success_ms;
 };
 
 struct healths_model {
@@ -98,16 +99,14 @@ bool healths_fail(struct healths_model *m, const char *format, ...)
 struct health_look healths_expect_look(const struct healths_model *m, uint32_t subject);
 void healths_expect_enter(struct healths_model *m, uint32_t subject, uint32_t n);
 void healths_expect_leave(struct healths_subject *s, uint32_t n);
-/* The expected result of health_result(). */
+/* Whether control is expected to be wanted. */
 bool healths_expect_result(
-	struct healths_model *m, const struct healths_request *q, const struct healths_event *e);
-void healths_expect_suspect(
 	struct healths_model *m, const struct healths_request *q, const struct healths_event *e);
 void healths_expect_avoid(
 	struct healths_model *m, const struct healths_request *q, const struct healths_event *e);
-void healths_expect_excuse(struct healths_subject *s);
-void healths_expect_pass_over(
-	struct healths_model *m, struct healths_subject *s, const struct healths_event *e);
+void healths_expect_rest(struct healths_subject *s, int64_t until_ms);
+void healths_expect_wake(struct healths_subject *s);
+void healths_expect_convict(struct healths_model *m, struct healths_subject *s);
 void healths_expect_epoch(struct healths_subject *s);
 
 #endif

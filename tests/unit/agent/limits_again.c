@@ -110,10 +110,14 @@ static bool check_repeated(struct limits_model *m, struct limits_request *q, boo
 	const struct decide_verdict *verdict)
 {
 	bool allowed = verdict->action == DECIDE_ALLOW;
+	bool full = m->tables.usages.index.used == m->tables.usages.index.count;
 
 	m->failed_again++;
 	if (!allowed)
 		q->again_ms = 0;
+	/* the row of its pool was reused */
+	if (full && verdict->refusal == REFUSAL_NO_ACCOUNT)
+		return true;
 	if (allowed != is_known)
 		return limits_fail(m, "request %u: repeated is %d", q->n, allowed);
 	if (!allowed)

@@ -106,6 +106,24 @@ static bool check_refused(struct limits_model *m, const struct limits_view *v, e
 
 /* --- admitted --- */
 
+/* Its key prefers other accounts for a while (evidence.h). */
+static bool shuns(const struct limits_model *m, const struct limits_view *v, uint32_t account)
+{
+	const struct evidence_requester who = {v->tenant->id, decide_family(v->key)};
+
+	return evidence_shuns(evidence_find(&m->tables.evidence, who, account), m->now_ms);
+}
+
+/* One that is at least as good for its key. */
+static bool has_other(const struct limits_model *m, const struct limits_view *v, uint32_t account)
+{
+	for (uint32_t id = 1; id <= LIMITS_ACCOUNTS; id++) {
+		if (id != account && is_usable(v, id) && (!shuns(m, v, id) || shuns(m, v, account)))
+			return true;
+	}
+	return false;
+}
+
 static bool check_choice(
 	struct limits_model *m, const struct limits_view *v, const struct decide_verdict *verdict)
 {
@@ -115,13 +133,13 @@ static bool check_choice(
 
 	if (!is_usable(v, account))
 		return limits_fail(m, "account %u was taken and is not usable", account);
-	if (is_usable(v, v->bound) && account != v->bound)
+	if (is_usable(v, v->bound) && account != v->bound && !shuns(m, v, v->bound))
 		return limits_fail(m, "moved from account %u to %u", v->bound, account);
 	if (verdict->bound != (v->bound == account))
 		return limits_fail(
 			m, "bound to %u, taken %u, said %d", v->bound, account, verdict->bound);
 	if (!verdict->bound && max && m->consecutive[pool].last == account &&
-		m->consecutive[pool].count >= max && v->usable_count > 1)
+		m->consecutive[pool].count >= max && has_other(m, v, account))
 		return limits_fail(m, "account %u was taken more than %u times", account, max);
 	m->moved += verdict->moved;
 	m->kept += verdict->bound;

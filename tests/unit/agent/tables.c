@@ -20,7 +20,8 @@ void tables_start(struct tables *t)
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
 	if (usages_init(&t->usages, t->usage_rows, t->size.usages) ||
 		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t) ||
-		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS))
+		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS) ||
+		evidence_init(&t->evidence, TABLES_HEALTHS))
 		abort();
 	t->budgets = calloc(t->size.usages, sizeof(*t->budgets));
 	if (!t->budgets)
@@ -30,6 +31,7 @@ void tables_start(struct tables *t)
 		.bindings = &t->bindings,
 		.undo = &t->undo,
 		.healths = &t->healths,
+		.evidence = &t->evidence,
 		.budgets = t->budgets};
 }
 
@@ -38,6 +40,7 @@ void tables_stop(struct tables *t)
 	usages_fini(&t->usages);
 	leases_fini(&t->leases);
 	healths_fini(&t->healths);
+	evidence_fini(&t->evidence);
 	free(t->budgets);
 }
 

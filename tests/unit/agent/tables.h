@@ -24,6 +24,7 @@ struct tables {
 	struct statefile_health *health_rows;
 	struct undo undo;
 	struct healths healths;
+	struct evidence evidence;
 	struct budget *budgets;
 	struct usages usages;
 	struct leases leases;

@@ -1,5 +1,5 @@
 /*
- * The choice of an egress, last resorts and probes: what is tried when something is down, and what
+ * The choice of an egress, accounts that are out, and probes: what is tried when something is down, and what
  * is not.
  */
 #include "crowd.h"
@@ -172,7 +172,7 @@ static void a_failed_shared_egress_does_not_exclude_its_accounts(void **state)
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1) && c->v.alt);
 	assert_true(crowd_again(c, 1));
-	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_UNSEEN);
+	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_ANSWER);
 	assert_int_equal(c->v.failed.backend, CROWD_BACKEND);
 	assert_int_equal(crowd_egress(c), 0);
 }
@@ -242,7 +242,7 @@ static void an_egress_known_to_be_down_is_the_cause(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
 }
 
-/* --- last resort --- */
+/* --- accounts that are out --- */
 
 static void break_all(struct crowd *c)
 {
@@ -250,94 +250,45 @@ static void break_all(struct crowd *c)
 		crowd_break_account(c, i);
 }
 
-static void with_all_accounts_out_the_first_to_come_back_is_tried(void **state)
+static void with_all_circuits_open_the_client_is_told_when_the_first_ends(void **state)
 {
 	struct crowd *c = *state;
+	int64_t recovery = 0;
 
-	crowd_build(c);
-	crowd_break_account(c, 1);
-	c->now_ms += 1000;
-	crowd_break_account(c, 2);
-	c->now_ms += 1000;
-	crowd_break_account(c, 0);
-	assert_true(crowd_decide(c, 1));
-	assert_true(c->v.last_resort);
-	assert_int_equal(crowd_account(c), 1);
-	assert_false(c->v.alt);
-	/* it is no trial: the circuit stays open, and a repeated question changes nothing either */
-	assert_int_equal(crowd_account_health(c, 1)->circuit, CIRCUIT_OPEN);
-	crowd_restart(c);
-	assert_true(crowd_decide(c, 1) && c->v.repeated);
-	assert_int_equal(crowd_account_health(c, 1)->circuit, CIRCUIT_OPEN);
-	crowd_say(c, 1, RESULT_SUCCESS, 0);
-	assert_true(crowd_decide(c, 2));
-	assert_false(c->v.last_resort);
-	assert_int_equal(crowd_account(c), 1);
-}
-
-static void a_pool_of_one_has_no_last_resort(void **state)
-{
-	struct crowd *c = *state;
-
-	c->account_count = 1;
-	crowd_build(c);
-	break_all(c);
-	assert_false(crowd_decide(c, 1));
-	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.options.health_recovery_ms);
-}
-
-static void last_resorts_are_few(void **state)
-{
-	struct crowd *c = *state;
-	uint32_t tried = 0;
-
-	c->head.options.health_recovery_ms = 20 * (uint64_t)MINUTE_MS;
-	crowd_build(c);
-	break_all(c);
-	for (uint32_t n = 1; n <= 1000; n++) {
-		if (crowd_decide(c, n)) {
-			assert_true(c->v.last_resort);
-			tried++;
-			crowd_end(c, n);
-		} else
+	for (c->account_count = 1; c->account_count <= 3; c->account_count++) {
+		for (uint32_t i = 0; i < c->account_count; i++)
+			c->accounts[i].row.epoch++;
+		crowd_build(c);
+		recovery = (int64_t)c->head.options.health_recovery_ms;
+		break_all(c);
+		for (uint32_t n = 1; n <= 100; n++) {
+			assert_false(crowd_decide(c, n));
 			assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-		c->now_ms += 10;
+			assert_int_equal(c->v.resets_ms, c->now_ms + recovery);
+		}
 	}
-	/* two a second in ten seconds, and the credit of a new budget */
-	assert_in_range(tried, 20, 24);
 }
 
-static void of_cool_downs_only_a_burst_allows_a_last_resort(void **state)
+static void accounts_that_rest_get_no_request(void **state)
 {
-	static const enum result_class never[] = {RESULT_DENIED, RESULT_AUTH, RESULT_WINDOW};
+	static const enum result_class classes[] = {
+		RESULT_DENIED, RESULT_AUTH, RESULT_WINDOW, RESULT_BURST};
 	struct crowd *c = *state;
 
 	c->account_count = 2;
-	crowd_build(c);
-	for (uint32_t k = 0; k < 3; k++) {
+	for (uint32_t k = 0; k < sizeof(classes) / sizeof(classes[0]); k++) {
 		for (uint32_t i = 0; i < 2; i++) {
 			c->accounts[i].row.epoch++;
 			c->accounts[i].row.flags = k == 1 ? SNAPSHOT_ACCOUNT_REFRESHABLE : 0;
 		}
 		crowd_build(c);
-		for (uint32_t i = 0; i < 2; i++) {
-			crowd_say(c, i, never[k], c->now_ms + MINUTE_MS);
-			crowd_say(c, i, never[k], c->now_ms + MINUTE_MS);
-		}
+		for (uint32_t i = 0; i < 2; i++)
+			crowd_say(c, i, classes[k], c->now_ms + MINUTE_MS);
 		assert_false(crowd_decide(c, k + 1));
-		assert_false(c->v.last_resort);
 	}
-	for (uint32_t i = 0; i < 2; i++) {
-		c->accounts[i].row.epoch++;
-		crowd_build(c);
-		crowd_say(c, i, RESULT_BURST, c->now_ms + MINUTE_MS);
-	}
-	assert_true(crowd_decide(c, 9));
-	assert_true(c->v.last_resort);
 }
 
-static void a_suspended_account_is_no_last_resort(void **state)
+static void a_suspended_account_gets_no_request(void **state)
 {
 	struct crowd *c = *state;
 
@@ -351,25 +302,6 @@ static void a_suspended_account_is_no_last_resort(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
-static void a_last_resort_respects_the_accounts_limits(void **state)
-{
-	struct crowd *c = *state;
-
-	c->account_count = 2;
-	for (uint32_t i = 0; i < 2; i++)
-		c->accounts[i].row.limits.concurrency = 1;
-	crowd_build(c);
-	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2));
-	break_all(c);
-	assert_false(crowd_decide(c, 3));
-	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	crowd_end(c, 1);
-	assert_true(crowd_decide(c, 3));
-	assert_true(c->v.last_resort);
-	for (uint32_t i = 0; i < 2; i++)
-		assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i), 1);
-}
-
 static void waits_for_the_account_that_comes_back_first(void **state)
 {
 	struct crowd *c = *state;
@@ -379,7 +311,6 @@ static void waits_for_the_account_that_comes_back_first(void **state)
 	crowd_say(c, 0, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
 	crowd_break_account(c, 1);
 	assert_false(crowd_decide(c, 1));
-	assert_false(c->v.last_resort);
 	assert_int_equal(c->v.resets_ms, c->now_ms + (int64_t)c->head.options.health_recovery_ms);
 }
 
@@ -419,42 +350,40 @@ static void a_probe_holds_nothing_and_counts_nothing(void **state)
 	assert_int_equal(c->v.refusal, REFUSAL_NO_ACCOUNT);
 }
 
-static void a_probe_respects_open_circuits_and_takes_the_permit(void **state)
+static void a_probe_is_the_trial_of_a_half_open_circuit(void **state)
 {
 	struct crowd *c = *state;
 
+	c->probed = true;
 	crowd_build(c);
 	crowd_break_account(c, 0);
-	assert_false(crowd_probe(c, 1, 0));
-	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
 	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
-	assert_true(crowd_probe(c, 1, 0));
-	assert_int_equal(crowd_account_health(c, 0)->circuit, CIRCUIT_HALF_OPEN);
-	assert_false(crowd_probe(c, 2, 0));
 	for (uint32_t n = 3; n < 50; n++) {
 		assert_true(crowd_decide(c, n));
 		assert_int_not_equal(crowd_account(c), 0);
 		crowd_end(c, n);
 	}
-	c->now_ms += HEALTH_PERMIT_MS;
-	assert_true(crowd_probe(c, 60, 0));
-	crowd_break_egress(c, 0);
-	assert_false(crowd_probe(c, 61, 1));
-	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
+	assert_true(crowd_probe(c, 1, 0));
+	assert_int_equal(crowd_account_health(c, 0)->circuit, CIRCUIT_HALF_OPEN);
+	crowd_say(c, 0, RESULT_SUCCESS, 0);
+	for (uint32_t n = 50; crowd_account(c) != 0; n++) {
+		assert_true(n < 200 && crowd_decide(c, n));
+		crowd_end(c, n);
+	}
 }
 
-static void an_open_circuit_stops_a_probe_during_a_window_too(void **state)
+static void an_account_that_is_out_is_probed_before_the_end(void **state)
 {
 	struct crowd *c = *state;
 
 	crowd_build(c);
 	crowd_break_account(c, 0);
 	crowd_say(c, 0, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
-	assert_false(crowd_probe(c, 1, 0));
+	assert_true(crowd_probe(c, 1, 0));
+	assert_int_equal(crowd_account_health(c, 0)->circuit, CIRCUIT_OPEN);
+	crowd_break_egress(c, 0);
+	assert_false(crowd_probe(c, 2, 1));
 	assert_int_equal(c->v.refusal, REFUSAL_CIRCUIT_OPEN);
-	c->now_ms += (int64_t)c->head.options.health_recovery_ms;
-	assert_true(crowd_probe(c, 2, 0));
-	assert_false(crowd_probe(c, 3, 0));
 }
 
 static void a_probe_may_use_an_account_that_requests_may_not(void **state)
@@ -491,17 +420,14 @@ int main(void)
 		TEST(without_alternative_the_connection_failed),
 		TEST(without_another_egress_the_upstream_is_unreachable),
 		TEST(an_egress_known_to_be_down_is_the_cause),
-		TEST(with_all_accounts_out_the_first_to_come_back_is_tried),
-		TEST(a_pool_of_one_has_no_last_resort),
-		TEST(last_resorts_are_few),
-		TEST(of_cool_downs_only_a_burst_allows_a_last_resort),
-		TEST(a_suspended_account_is_no_last_resort),
-		TEST(a_last_resort_respects_the_accounts_limits),
+		TEST(with_all_circuits_open_the_client_is_told_when_the_first_ends),
+		TEST(accounts_that_rest_get_no_request),
+		TEST(a_suspended_account_gets_no_request),
 		TEST(waits_for_the_account_that_comes_back_first),
 		TEST(a_half_open_account_gets_one_trial),
 		TEST(a_probe_holds_nothing_and_counts_nothing),
-		TEST(a_probe_respects_open_circuits_and_takes_the_permit),
-		TEST(an_open_circuit_stops_a_probe_during_a_window_too),
+		TEST(a_probe_is_the_trial_of_a_half_open_circuit),
+		TEST(an_account_that_is_out_is_probed_before_the_end),
 		TEST(a_probe_may_use_an_account_that_requests_may_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "agent/decide/candidate.h"
+#include "agent/decide/charge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@ struct flight {
 	struct record_mark mark;
 	uint32_t account, backend;	      /* indexes */
 	uint32_t refused[STATEFILE_ATTEMPTS]; /* accounts, ids */
+	bool braked[WORLD_ACCOUNTS];	      /* its key, before the question */
 };
 
 struct play {
@@ -36,7 +38,7 @@ struct play {
 	int64_t now_ms;
 	/* before a question */
 	struct health_look accounts[WORLD_ACCOUNTS], backends[BACKENDS];
-	uint32_t allowed, refused, resorts, moved, given_up, probes;
+	uint32_t allowed, refused, braked, moved, given_up, probes;
 };
 
 /* --- the world --- */
@@ -55,7 +57,7 @@ static struct snapshot_egress *egress_row(const struct play *p, uint32_t i)
 
 static struct health_subject account_subject(const struct play *p, uint32_t i)
 {
-	return health_subject_of_account(account_row(p, i));
+	return health_subject_of_account(&p->w->snapshot, account_row(p, i));
 }
 
 static struct health_subject backend_subject(const struct play *p, uint32_t i)
@@ -105,6 +107,27 @@ static bool has_way(const struct play *p, uint32_t account, uint64_t gen, uint32
 	return false;
 }
 
+static const struct evidence_row *evidence_of(
+	const struct play *p, const struct flight *f, uint32_t account)
+{
+	const struct evidence_requester who = {
+		f->key->tenant + 1, (uint32_t)(f->key - p->w->keys) + 1};
+
+	return evidence_find(&p->w->tables.evidence, who, account + 1);
+}
+
+static bool is_braked(const struct flight *f, uint32_t account)
+{
+	return f->braked[account];
+}
+
+static void look_at_brakes(const struct play *p, struct flight *f)
+{
+	for (uint32_t i = 0; i < WORLD_ACCOUNTS; i++)
+		f->braked[i] =
+			evidence_brake_end(evidence_of(p, f, i), f->request.id, p->now_ms) != 0;
+}
+
 static bool is_usable(const struct play *p, uint32_t account, uint64_t gen, uint32_t but)
 {
 	const struct world_account *a = &p->w->accounts[account];
@@ -127,7 +150,7 @@ static bool any_usable(const struct play *p, const struct flight *f, uint32_t bu
 {
 	for (uint32_t i = 0; i < WORLD_ACCOUNTS; i++) {
 		if (p->w->member[pool_of(p, f->key)][i] && !was_refused_by(f, i) &&
-			is_usable(p, i, f->request.gen, but))
+			!is_braked(f, i) && is_usable(p, i, f->request.gen, but))
 			return true;
 	}
 	return false;
@@ -162,14 +185,8 @@ static void assert_allowed(
 	assert_int_equal(v->lease->account, account + 1);
 	assert_int_equal(v->lease->backend, v->backend->id);
 	assert_int_equal(v->lease->attempt, v->mark.attempt);
-	if (!v->last_resort) {
-		assert_int_equal(p->accounts[account].standing, BOARD_STANDING_USABLE);
-		return;
-	}
-	assert_false(any_usable(p, f, UINT32_MAX));
-	assert_true(p->accounts[account].barred ||
-		p->accounts[account].standing == BOARD_STANDING_BURST ||
-		p->accounts[account].standing == BOARD_STANDING_SUSPECT);
+	assert_int_equal(p->accounts[account].standing, BOARD_STANDING_USABLE);
+	assert_false(is_braked(f, account));
 }
 
 static void assert_held_is_in_progress(const struct play *p)
@@ -220,6 +237,7 @@ static void begin(struct play *p, struct flight *f)
 	*f = (struct flight){.key = key, .request = world_request(p->w, key)};
 	if (world_below(p->w, 2))
 		f->request.sticky = SLICE_LITERAL("c");
+	look_at_brakes(p, f);
 	decide(&p->w->snapshot, &p->w->tables.state, &f->request, p->now_ms, world_random(p->w),
 		&v);
 	if (v.action == DECIDE_ALLOW) {
@@ -228,10 +246,11 @@ static void begin(struct play *p, struct flight *f)
 		note_attempt(f, &v);
 		f->busy = true;
 		p->allowed++;
-		p->resorts += v.last_resort;
 		return;
 	}
 	p->refused++;
+	for (uint32_t i = 0; i < WORLD_ACCOUNTS; i++)
+		p->braked += f->braked[i];
 	assert_false(any_usable(p, f, UINT32_MAX));
 	assert_true(v.refusal == REFUSAL_NO_ACCOUNT || v.refusal == REFUSAL_CIRCUIT_OPEN ||
 		v.refusal == REFUSAL_ACCOUNTS_LIMITED);
@@ -240,28 +259,27 @@ static void begin(struct play *p, struct flight *f)
 
 static void tell_account(struct play *p, const struct flight *f, enum result_class class)
 {
-	struct health_subject subject = account_subject(p, f->account);
 	const struct result result = {
 		.class = class, .known = true, .until_ms = p->now_ms + world_below(p->w, 5000)};
-	const struct health_event event = {.id = f->request.id,
-		.generation = f->mark.account_generation,
-		.credential = f->mark.credential,
-		.result = &result};
+	const struct charge_answer answer = {&result, 500, false};
+	struct charge t;
 
-	health_result(health_of(&p->w->tables.healths, &subject, p->now_ms), &subject, p->rules,
-		&event, p->now_ms, world_random(p->w));
+	assert_true(charge_begin(&p->w->snapshot, &p->w->tables.state, f->account + 1,
+		f->request.id, &f->mark, p->now_ms, world_random(p->w), &t));
+	if (f->mark.is_probe)
+		charge_probe(&t, &result);
+	else
+		charge_answer(&t, &answer);
 }
 
 static void tell_backend(struct play *p, const struct flight *f, bool connected)
 {
 	struct health_subject subject = backend_subject(p, f->backend);
-	const struct result result = {
-		.class = connected ? RESULT_SUCCESS : RESULT_NETWORK, .known = true};
 	const struct health_event event = {
-		.id = f->request.id, .generation = f->mark.backend_generation, .result = &result};
+		.id = f->request.id, .generation = f->mark.backend_generation};
 
-	health_result(health_of(&p->w->tables.healths, &subject, p->now_ms), &subject, p->rules,
-		&event, p->now_ms, world_random(p->w));
+	health_connect(health_of(&p->w->tables.healths, &subject, p->now_ms), p->rules, &event,
+		connected, p->now_ms);
 }
 
 static void end(struct play *p, struct flight *f)
@@ -284,15 +302,12 @@ static void end(struct play *p, struct flight *f)
 static void judge(struct play *p, const struct flight *before, enum decide_cause cause)
 {
 	struct health_subject subject = account_subject(p, before->account);
-	struct statefile_health *row = health_of(&p->w->tables.healths, &subject, p->now_ms);
 
 	if (cause == DECIDE_CAUSE_CONNECT)
 		tell_backend(p, before, false);
-	if (cause == DECIDE_CAUSE_UNSEEN)
-		health_suspect(row, p->rules, before->request.id, before->mark.account_generation,
-			p->now_ms, world_random(p->w));
-	else
-		health_leave(row, before->request.id);
+	if (cause != DECIDE_CAUSE_ANSWER)
+		health_leave(
+			health_of(&p->w->tables.healths, &subject, p->now_ms), before->request.id);
 }
 
 static void fail_over(struct play *p, struct flight *f)
@@ -300,9 +315,11 @@ static void fail_over(struct play *p, struct flight *f)
 	struct decide_verdict v;
 	struct flight before = *f;
 
+	f->request.failed = world_below(p->w, 2) ? SLICE_LITERAL("st=503;") : SLICE_LITERAL("");
+	look_at_brakes(p, f);
 	decide_again(&p->w->snapshot, &p->w->tables.state, &f->request, false, p->now_ms,
 		world_random(p->w), &v);
-	bool unsent = v.failed.cause != DECIDE_CAUSE_UNSEEN;
+	bool unsent = v.failed.cause != DECIDE_CAUSE_ANSWER;
 	uint32_t but = unsent ? before.backend : UINT32_MAX;
 	assert_int_equal(v.failed.account, before.account + 1);
 	assert_int_equal(v.failed.backend, before.backend + 1);
@@ -314,7 +331,7 @@ static void fail_over(struct play *p, struct flight *f)
 		assert_allowed(p, f, &v);
 		assert_int_equal(v.mark.attempt, before.mark.attempt + 1);
 		assert_true(v.mark.attempt <= p->rules->health_attempts);
-		assert_false(v.last_resort || was_refused_by(f, account));
+		assert_false(was_refused_by(f, account));
 		assert_int_not_equal(v.backend->id - 1, but);
 		if (account != before.account)
 			f->refused[before.mark.attempt - 1] = before.account + 1;
@@ -342,11 +359,10 @@ static void probe(struct play *p)
 	if (v.action != DECIDE_ALLOW) {
 		const struct world_account *a = &p->w->accounts[account];
 		assert_true(a->suspended || a->bare || a->first_gen > r.gen ||
-			!has_way(p, account, r.gen, UINT32_MAX) || p->accounts[account].barred);
+			!has_way(p, account, r.gen, UINT32_MAX));
 		return;
 	}
 	assert_way_is_its_own(p, &r, &v);
-	assert_false(p->accounts[account].barred);
 	p->probes++;
 	struct flight f = {.request = r};
 	note_attempt(&f, &v);
@@ -426,11 +442,11 @@ static void no_request_gets_an_account_that_is_out_or_was_tried(void **state)
 	assert_non_null(p);
 	for (uint64_t seed = 1; seed <= WORLDS; seed++)
 		play_in_world(seed, p);
-	print_message("%u steps: %u allowed (%u as last resorts), %u refused, %u further attempts,"
+	print_message("%u steps: %u allowed, %u refused (%u brakes), %u further attempts,"
 		      " %u given up, %u probes\n",
-		WORLDS * STEPS, p->allowed, p->resorts, p->refused, p->moved, p->given_up,
+		WORLDS * STEPS, p->allowed, p->refused, p->braked, p->moved, p->given_up,
 		p->probes);
-	assert_true(p->allowed > WORLDS * STEPS / 10 && p->refused > 1000 && p->resorts > 10);
+	assert_true(p->allowed > WORLDS * STEPS / 10 && p->refused > 1000 && p->braked > 10);
 	assert_true(p->moved > 1000 && p->given_up > 1000 && p->probes > 1000);
 	free(p);
 }

@@ -42,29 +42,27 @@ static void a_missing_row_is_healthy(void **state)
 	assert_int_equal(look.until_ms, 0);
 }
 
-static void opens_at_the_threshold(void **state)
+static void connections_that_fail_open_a_backend_at_the_threshold(void **state)
 {
-	static const enum result_class classes[] = {RESULT_NETWORK, RESULT_SERVER, RESULT_OVERLOAD};
 	struct bench *b = *state;
 
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
-		b->subject.id++;
-		bench_say(b, classes[i]);
-		bench_say(b, classes[(i + 1) % 3]);
-		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-		assert_false(bench_say(b, classes[i]));
-		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
-		assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
-	}
+	b->subject.kind = HEALTH_BACKEND;
+	bench_say(b, RESULT_NETWORK);
+	bench_say(b, RESULT_NETWORK);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	bench_say(b, RESULT_NETWORK);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
 }
 
 static void a_threshold_of_zero_never_opens(void **state)
 {
 	struct bench *b = *state;
 
+	b->subject.kind = HEALTH_BACKEND;
 	b->rules.health_threshold = 0;
 	for (int i = 0; i < 70000; i++)
-		bench_say(b, RESULT_SERVER);
+		bench_say(b, RESULT_NETWORK);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
@@ -72,8 +70,9 @@ static void a_success_begins_the_count_anew(void **state)
 {
 	struct bench *b = *state;
 
+	b->subject.kind = HEALTH_BACKEND;
 	for (int i = 0; i < 10; i++) {
-		bench_say(b, RESULT_SERVER);
+		bench_say(b, RESULT_NETWORK);
 		bench_say(b, RESULT_NETWORK);
 		bench_say(b, RESULT_SUCCESS);
 		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
@@ -82,19 +81,20 @@ static void a_success_begins_the_count_anew(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
 
-static void other_results_neither_count_nor_reset_failures(void **state)
+/* What they mean is in evidence.h: for their own key, and together with others. */
+static void answers_to_clients_take_no_account_away(void **state)
 {
+	static const enum result_class classes[] = {RESULT_BURST, RESULT_AUTH, RESULT_DENIED,
+		RESULT_PAYLOAD, RESULT_OVERLOAD, RESULT_SERVER, RESULT_NETWORK, RESULT_CLIENT};
 	struct bench *b = *state;
 
-	bench_say(b, RESULT_SERVER);
-	bench_say(b, RESULT_SERVER);
-	for (int i = 0; i < 10; i++) {
-		bench_say(b, RESULT_PAYLOAD);
-		bench_say(b, RESULT_CLIENT);
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		for (int n = 0; n < 100; n++) {
+			bench_say_until(b, classes[i], b->now_ms + 1000);
+			assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+		}
 	}
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	bench_say(b, RESULT_SERVER);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
 static void stays_open_for_exactly_the_recovery_time(void **state)
@@ -133,32 +133,70 @@ static void a_trials_success_closes(void **state)
 {
 	struct bench *b = *state;
 
-	bench_open(b);
-	bench_pass(b);
-	assert_false(bench_say(b, RESULT_SUCCESS));
-	struct health_look look = bench_look(b);
-	assert_int_equal(look.standing, BOARD_STANDING_USABLE);
-	assert_false(look.trial || look.watch);
+	for (int kind = HEALTH_ACCOUNT; kind <= HEALTH_BACKEND; kind++) {
+		b->subject.kind = (enum health_kind)kind;
+		bench_open(b);
+		bench_pass(b);
+		assert_false(bench_say(b, RESULT_SUCCESS));
+		struct health_look look = bench_look(b);
+		assert_int_equal(look.standing, BOARD_STANDING_USABLE);
+		assert_false(look.trial || look.watch);
+	}
 	/* and the count starts from zero */
-	bench_say(b, RESULT_SERVER);
-	bench_say(b, RESULT_SERVER);
+	bench_say(b, RESULT_NETWORK);
+	bench_say(b, RESULT_NETWORK);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
-static void a_trials_failure_opens_again(void **state)
+static void a_backends_failed_trial_opens_again(void **state)
+{
+	struct bench *b = *state;
+
+	b->subject.kind = HEALTH_BACKEND;
+	bench_open(b);
+	for (int i = 0; i < 5; i++) {
+		bench_pass(b);
+		bench_say(b, RESULT_NETWORK);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+		assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
+	}
+}
+
+static void a_clients_failed_trial_hands_the_permit_on(void **state)
 {
 	struct bench *b = *state;
 
 	bench_open(b);
-	for (int i = 0; i < 5; i++) {
-		bench_pass(b);
-		bench_say(b, RESULT_OVERLOAD);
-		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
-		assert_int_equal(bench_look(b).until_ms, b->now_ms + BENCH_RECOVERY_MS);
-	}
 	bench_pass(b);
-	bench_say_suspect(b);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	for (uint32_t n = 1; n <= 5; n++) {
+		uint32_t generation = bench_enter(b, n);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+		bench_result(b, n, generation, (struct result){.class = RESULT_SERVER});
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+		assert_true(bench_look(b).trial);
+	}
+}
+
+static void a_probe_is_the_trial_where_there_is_one(void **state)
+{
+	struct bench *b = *state;
+
+	b->subject.probed = true;
+	bench_open(b);
+	b->now_ms += BENCH_RECOVERY_MS;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	assert_true(bench_look(b).probe);
+	uint32_t generation = bench_enter(b, BENCH_PROBE);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	bench_result(b, BENCH_PROBE, generation, (struct result){.class = RESULT_SUCCESS});
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	/* clients are the trial when no probe comes */
+	bench_open(b);
+	b->now_ms += BENCH_RECOVERY_MS + HEALTH_PROBE_WAIT_MS - 1;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
+	b->now_ms++;
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_true(bench_look(b).trial);
 }
 
 static void a_trial_without_an_end_gives_its_permit_back(void **state)
@@ -225,7 +263,7 @@ static void an_earlier_request_does_not_half_open(void **state)
 	assert_int_equal(bench_look(b).until_ms, until);
 }
 
-static void a_failed_last_resort_changes_nothing_and_its_success_closes(void **state)
+static void a_failure_while_open_changes_nothing_and_a_success_closes(void **state)
 {
 	struct bench *b = *state;
 
@@ -258,7 +296,7 @@ static void results_of_an_older_generation_change_nothing(void **state)
 			bench_result(b, 1, before, (struct result){.class = classes[c]});
 			assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
 		}
-		bench_suspect(b, 1, before);
+		bench_result(b, BENCH_PROBE, before, (struct result){.class = RESULT_DENIED});
 		assert_int_equal(bench_standing(b), BOARD_STANDING_HALF_OPEN);
 	}
 }
@@ -266,19 +304,16 @@ static void results_of_an_older_generation_change_nothing(void **state)
 static void ten_results_of_one_failure_count_once(void **state)
 {
 	struct bench *b = *state;
-	uint32_t generation = bench_enter(b, 1);
+	uint32_t generation = bench_enter(b, BENCH_PROBE);
 
+	b->suspected = true;
 	for (uint32_t n = 1; n <= 10; n++)
-		bench_suspect(b, n, generation);
+		bench_result(b, BENCH_PROBE, generation, (struct result){.class = RESULT_DENIED});
+	assert_int_equal(bench_row(b)->rungs, 1);
+	b->subject.kind = HEALTH_BACKEND;
+	for (uint32_t n = 1; n <= 10; n++)
+		health_avoid(bench_row(b), 1, b->now_ms, 0);
 	assert_int_equal(bench_row(b)->suspects, 1);
-	generation = bench_row(b)->generation;
-	for (uint32_t n = 1; n <= 10; n++)
-		bench_result(b, n, generation, (struct result){.class = RESULT_BURST});
-	assert_int_equal(bench_row(b)->bursts, 1);
-	generation = bench_row(b)->generation;
-	for (uint32_t n = 1; n <= 10; n++)
-		bench_result(b, n, generation, (struct result){.class = RESULT_DENIED});
-	assert_int_equal(bench_row(b)->rungs, 2);
 }
 
 /* --- the operator --- */
@@ -290,8 +325,9 @@ static void another_epoch_clears_everything(void **state)
 	bench_open(b);
 	bench_pass(b);
 	uint32_t generation = bench_enter(b, 1);
+	b->suspected = true;
 	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
-		bench_say(b, RESULT_DENIED);
+		bench_probe(b, RESULT_DENIED);
 	bench_say_until(b, RESULT_WINDOW, b->now_ms + DAY_MS);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 	b->subject.epoch++;
@@ -304,7 +340,7 @@ static void another_epoch_clears_everything(void **state)
 	assert_int_equal(b->healths.index.used, 1);
 	/* results of earlier requests do not count now */
 	for (uint32_t i = 0; i < 10; i++)
-		bench_result(b, 1, generation, (struct result){.class = RESULT_SERVER});
+		bench_result(b, BENCH_PROBE, generation, (struct result){.class = RESULT_DENIED});
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 }
 
@@ -338,7 +374,7 @@ static void the_upstreams_own_limits_count_until_they_reset(void **state)
 	bench_say(b, RESULT_SUCCESS); /* an answer without limit headers */
 	assert_true(health_used(bench_row(b), b->now_ms + 999) > 0.49);
 	assert_true(health_used(bench_row(b), b->now_ms + 1000) == 0);
-	bench_say(b, RESULT_BURST);
+	bench_rest(b, b->now_ms + 1);
 	/* a late answer reports the limits just as well */
 	result.used = UINT16_MAX;
 	bench_result(b, 1, 0, result);
@@ -354,7 +390,7 @@ static void kinds_of_one_id_are_different_rows(void **state)
 	bench_open(b);
 	b->subject.kind = HEALTH_BACKEND;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	bench_say(b, RESULT_SERVER);
+	bench_say(b, RESULT_NETWORK);
 	b->subject.kind = HEALTH_ACCOUNT;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
@@ -383,8 +419,9 @@ static void reuses_healthy_rows_unused_for_a_month(void **state)
 	}
 	bench_open(b);
 	b->subject.id = 102;
+	b->suspected = true;
 	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
-		bench_say(b, RESULT_DENIED);
+		bench_probe(b, RESULT_DENIED);
 	b->now_ms += 33 * DAY_MS;
 	b->subject.id = 101;
 	bench_say(b, RESULT_SUCCESS);
@@ -407,8 +444,9 @@ static void rows_survive_an_agent(void **state)
 	bench_pass(b);
 	uint32_t generation = bench_enter(b, 1);
 	b->subject.id = 8;
+	b->suspected = true;
 	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
-		bench_say(b, RESULT_DENIED);
+		bench_probe(b, RESULT_DENIED);
 	healths_fini(&b->healths);
 	assert_int_equal(healths_init(&b->healths, b->rows, BENCH_ROWS), 0);
 	assert_int_equal(b->healths.index.used, 2);
@@ -423,7 +461,7 @@ static void the_first_request_after_a_failure_is_watched(void **state)
 {
 	struct bench *b = *state;
 
-	bench_say(b, RESULT_BURST);
+	bench_rest(b, b->now_ms + 1000);
 	assert_false(bench_look(b).watch);
 	bench_pass(b);
 	assert_true(bench_look(b).watch);
@@ -451,19 +489,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_missing_row_is_healthy),
-		TEST(opens_at_the_threshold),
+		TEST(connections_that_fail_open_a_backend_at_the_threshold),
 		TEST(a_threshold_of_zero_never_opens),
 		TEST(a_success_begins_the_count_anew),
-		TEST(other_results_neither_count_nor_reset_failures),
+		TEST(answers_to_clients_take_no_account_away),
 		TEST(stays_open_for_exactly_the_recovery_time),
 		TEST(half_open_lets_as_many_trials_as_are_set),
 		TEST(a_trials_success_closes),
-		TEST(a_trials_failure_opens_again),
+		TEST(a_backends_failed_trial_opens_again),
+		TEST(a_clients_failed_trial_hands_the_permit_on),
+		TEST(a_probe_is_the_trial_where_there_is_one),
 		TEST(a_trial_without_an_end_gives_its_permit_back),
 		TEST(a_trial_without_a_result_gives_its_permit_back),
 		TEST(one_request_has_one_permit),
 		TEST(an_earlier_request_does_not_half_open),
-		TEST(a_failed_last_resort_changes_nothing_and_its_success_closes),
+		TEST(a_failure_while_open_changes_nothing_and_a_success_closes),
 		TEST(results_of_an_older_generation_change_nothing),
 		TEST(ten_results_of_one_failure_count_once),
 		TEST(another_epoch_clears_everything),

@@ -1,4 +1,4 @@
-/* The promises of health.h about refusals: ladder, credentials, bursts, windows, suspicion. */
+/* The promises of health.h about what takes an account out: refused probes, windows, 429s. */
 #include "health_bench.h"
 
 #include <setjmp.h>
@@ -15,6 +15,7 @@ static int set_up(void **state)
 	static struct bench bench;
 
 	bench_init(&bench);
+	bench.suspected = true;
 	*state = &bench;
 	return 0;
 }
@@ -40,19 +41,17 @@ static void assert_lasts(struct bench *b, enum board_standing standing, int64_t 
 
 /* --- ladder --- */
 
-static void refusals_in_a_row_climb_the_ladder(void **state)
+static void refused_probes_in_a_row_climb_the_ladder(void **state)
 {
 	struct bench *b = *state;
 
-	assert_false(bench_say(b, RESULT_DENIED));
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_false(bench_say(b, RESULT_DENIED));
+	assert_false(bench_probe(b, RESULT_DENIED));
 	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
-	assert_false(bench_say(b, RESULT_DENIED));
+	assert_false(bench_probe(b, RESULT_DENIED));
+	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
+	assert_false(bench_probe(b, RESULT_DENIED));
 	assert_lasts(b, BOARD_STANDING_COOLING, 30 * MINUTE_MS);
-	assert_false(bench_say(b, RESULT_DENIED));
-	assert_lasts(b, BOARD_STANDING_COOLING, 30 * MINUTE_MS);
-	assert_true(bench_say(b, RESULT_DENIED));
+	assert_true(bench_probe(b, RESULT_DENIED));
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 	assert_int_equal(bench_look(b).until_ms, 0);
 }
@@ -62,10 +61,11 @@ static void only_the_operator_lifts_a_suspension(void **state)
 	struct bench *b = *state;
 
 	for (uint32_t i = 0; i < HEALTH_LADDER_SUSPENDED; i++)
-		bench_say(b, RESULT_DENIED);
+		bench_probe(b, RESULT_DENIED);
 	b->now_ms += 365 * 24 * 60 * MINUTE_MS;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 	bench_say(b, RESULT_SUCCESS);
+	bench_probe(b, RESULT_SUCCESS);
 	b->subject.credential++;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 	b->subject.epoch++;
@@ -77,16 +77,27 @@ static void a_success_ends_the_ladder(void **state)
 	struct bench *b = *state;
 
 	for (int i = 0; i < 10; i++) {
-		bench_say(b, RESULT_DENIED);
+		bench_probe(b, RESULT_DENIED);
+		assert_int_equal(bench_look(b).until_ms - b->now_ms, 5 * MINUTE_MS);
+		if (i % 2)
+			bench_say(b, RESULT_SUCCESS);
+		else
+			bench_probe(b, RESULT_SUCCESS);
 		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-		bench_say(b, RESULT_SUCCESS);
 	}
-	bench_say(b, RESULT_DENIED);
-	bench_say(b, RESULT_DENIED);
-	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
-	bench_say(b, RESULT_SUCCESS);
-	bench_say(b, RESULT_DENIED);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	assert_int_equal(bench_row(b)->rungs, 0);
+}
+
+static void clients_refusals_climb_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	for (int i = 0; i < 1000; i++) {
+		assert_false(bench_say(b, RESULT_DENIED));
+		bench_say(b, RESULT_AUTH);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	}
+	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
 static void an_outage_of_the_upstream_suspends_no_account(void **state)
@@ -97,55 +108,76 @@ static void an_outage_of_the_upstream_suspends_no_account(void **state)
 
 	for (int i = 0; i < 1000; i++) {
 		bench_say(b, classes[i % 4]);
-		bench_say_suspect(b);
+		bench_probe(b, classes[i % 4]);
 		struct health_look look = bench_look(b);
-		assert_int_not_equal(look.standing, BOARD_STANDING_SUSPENDED);
-		assert_true(look.until_ms - b->now_ms <= HEALTH_BURST_MAX_MS);
-		if (look.until_ms)
-			bench_pass(b);
+		assert_int_equal(look.standing, BOARD_STANDING_OPEN);
+		assert_true(look.until_ms - b->now_ms <= BENCH_RECOVERY_MS);
+		bench_pass(b);
 	}
 	assert_int_equal(bench_row(b)->rungs, 0);
 }
 
-static void a_probe_does_not_shorten_a_cool_down(void **state)
+static void a_refused_probe_is_not_outlasted_by_a_burst(void **state)
 {
 	struct bench *b = *state;
 
-	bench_say(b, RESULT_DENIED);
-	bench_say(b, RESULT_DENIED);
+	bench_probe(b, RESULT_DENIED);
 	int64_t until = bench_look(b).until_ms;
 	b->now_ms += MINUTE_MS;
-	bench_say(b, RESULT_BURST);
-	bench_say_suspect(b);
-	bench_say(b, RESULT_AUTH);
+	bench_rest(b, b->now_ms + 5000);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_COOLING);
-	assert_true(bench_look(b).until_ms >= until);
+	assert_int_equal(bench_look(b).until_ms, until);
+}
+
+static void a_probes_denial_counts_only_after_other_failures(void **state)
+{
+	struct bench *b = *state;
+
+	b->suspected = false;
+	for (int i = 0; i < 10; i++)
+		assert_false(bench_probe(b, RESULT_DENIED));
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	b->suspected = true;
+	bench_probe(b, RESULT_DENIED);
+	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
+	/* and from then on */
+	b->suspected = false;
+	bench_probe(b, RESULT_DENIED);
+	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
 }
 
 /* --- credentials --- */
 
-static void the_first_refusal_of_a_renewable_credential_costs_its_renewal(void **state)
+static void a_clients_refused_credential_is_renewed_and_stays_in_use(void **state)
 {
 	struct bench *b = *state;
 
 	assert_true(bench_say(b, RESULT_AUTH));
 	assert_int_equal(bench_row(b)->refused_credential, 1);
-	assert_lasts(b, BOARD_STANDING_LOGIN, HEALTH_LOGIN_MS);
-	assert_int_equal(bench_row(b)->rungs, 0);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	/* not if it served somebody a moment ago */
+	bench_say(b, RESULT_SUCCESS);
+	assert_false(bench_say(b, RESULT_AUTH));
+	assert_int_equal(bench_row(b)->refused_credential, 0);
+	b->now_ms += HEALTH_TRUST_MS + 1;
+	assert_true(bench_say(b, RESULT_AUTH));
 }
 
-static void a_new_credential_ends_the_old_ones_cool_down(void **state)
+static void a_probes_refused_credential_rests_until_its_renewal(void **state)
 {
 	struct bench *b = *state;
 
-	bench_say(b, RESULT_AUTH);
+	assert_true(bench_probe(b, RESULT_AUTH));
+	assert_int_equal(bench_row(b)->refused_credential, 1);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_LOGIN);
+	assert_int_equal(bench_look(b).until_ms - b->now_ms, 5 * MINUTE_MS);
 	b->subject.credential = 2;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_true(bench_look(b).watch);
 	bench_say(b, RESULT_SUCCESS);
 	assert_int_equal(bench_row(b)->refused_credential, 0);
 	/* and the next refusal is a first one again */
-	bench_say(b, RESULT_AUTH);
+	bench_probe(b, RESULT_AUTH);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_LOGIN);
 }
 
@@ -153,28 +185,26 @@ static void refused_credentials_in_a_row_climb(void **state)
 {
 	struct bench *b = *state;
 
-	for (uint32_t rung = 0; rung < HEALTH_LADDER_SUSPENDED; rung++) {
-		assert_true(bench_say(b, RESULT_AUTH));
+	for (uint32_t rung = 1; rung < HEALTH_LADDER_SUSPENDED; rung++) {
+		assert_true(bench_probe(b, RESULT_AUTH));
 		b->subject.credential++;
 		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	}
-	assert_int_equal(bench_row(b)->rungs, HEALTH_LADDER_SUSPENDED - 1);
-	assert_true(bench_say(b, RESULT_AUTH));
+	assert_true(bench_probe(b, RESULT_AUTH));
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 }
 
-static void a_credential_that_cannot_be_renewed_climbs_at_once(void **state)
+static void a_credential_that_cannot_be_renewed_rests(void **state)
 {
 	struct bench *b = *state;
 
 	b->subject.refreshable = false;
 	assert_false(bench_say(b, RESULT_AUTH));
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_false(bench_say(b, RESULT_AUTH));
+	assert_false(bench_probe(b, RESULT_AUTH));
 	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
-	bench_say(b, RESULT_DENIED);
-	bench_say(b, RESULT_AUTH);
-	assert_true(bench_say(b, RESULT_AUTH));
+	bench_probe(b, RESULT_DENIED);
+	bench_probe(b, RESULT_AUTH);
+	assert_true(bench_probe(b, RESULT_AUTH));
 	assert_int_equal(bench_standing(b), BOARD_STANDING_SUSPENDED);
 }
 
@@ -188,9 +218,11 @@ static void an_old_credentials_refusal_does_not_count(void **state)
 		.id = id, .generation = generation, .credential = 1, .result = &refused};
 
 	b->subject.credential = 2;
-	for (int i = 0; i < 10; i++)
-		assert_false(
-			health_result(bench_row(b), &b->subject, &b->rules, &event, b->now_ms, 0));
+	for (int i = 0; i < 10; i++) {
+		assert_false(health_answer(bench_row(b), &b->subject, &event, b->now_ms));
+		assert_false(health_probe(
+			bench_row(b), &b->subject, &b->rules, &event, true, b->now_ms, 0));
+	}
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_int_equal(bench_row(b)->refused_credential, 0);
 	assert_int_equal(bench_row(b)->rungs, 0);
@@ -200,61 +232,30 @@ static void a_new_credential_helps_no_account_that_was_denied(void **state)
 {
 	struct bench *b = *state;
 
-	bench_say(b, RESULT_DENIED);
-	bench_say(b, RESULT_DENIED);
+	bench_probe(b, RESULT_DENIED);
 	b->subject.credential++;
 	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
 }
 
-/* --- bursts --- */
+/* --- rests and windows --- */
 
-static void bursts_double_up_to_a_minute(void **state)
-{
-	struct bench *b = *state;
-	int64_t expected = HEALTH_BURST_MIN_MS;
-
-	for (int i = 0; i < 30; i++) {
-		bench_say(b, RESULT_BURST);
-		assert_lasts(b, BOARD_STANDING_BURST, expected);
-		expected = expected * 2 < HEALTH_BURST_MAX_MS ? expected * 2 : HEALTH_BURST_MAX_MS;
-	}
-	bench_say(b, RESULT_SUCCESS);
-	bench_say(b, RESULT_BURST);
-	assert_lasts(b, BOARD_STANDING_BURST, HEALTH_BURST_MIN_MS);
-}
-
-static void jitter_adds_at_most_a_quarter(void **state)
-{
-	struct bench *b = *state;
-	int64_t low = INT64_MAX;
-	int64_t high = 0;
-
-	for (uint64_t i = 0; i < 2000; i++) {
-		b->random = i * 0x9e3779b97f4a7c15u;
-		bench_say(b, RESULT_SUCCESS);
-		bench_say(b, RESULT_BURST);
-		int64_t ms = bench_look(b).until_ms - b->now_ms;
-		low = ms < low ? ms : low;
-		high = ms > high ? ms : high;
-		b->now_ms += ms;
-	}
-	assert_in_range(low, 1000, 1010);
-	assert_in_range(high, 1240, 1250);
-}
-
-static void retry_after_is_obeyed_exactly(void **state)
+static void a_rest_lasts_exactly_and_can_be_lifted(void **state)
 {
 	struct bench *b = *state;
 
-	b->random = UINT64_MAX;
-	bench_say_until(b, RESULT_BURST, b->now_ms + 17001);
+	bench_rest(b, b->now_ms + 17001);
+	bench_rest(b, b->now_ms + 2);
 	assert_lasts(b, BOARD_STANDING_BURST, 17001);
-	b->random = 0;
-	bench_say_until(b, RESULT_BURST, b->now_ms - 1);
-	assert_lasts(b, BOARD_STANDING_BURST, 2000);
+	bench_rest(b, b->now_ms + 1000);
+	health_wake(bench_row(b));
+	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	bench_probe(b, RESULT_DENIED);
+	health_wake(bench_row(b));
+	assert_int_equal(bench_standing(b), BOARD_STANDING_COOLING);
+	/* of an older generation */
+	health_rest(bench_row(b), 0, b->now_ms + 60 * MINUTE_MS);
+	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
 }
-
-/* --- windows --- */
 
 static void a_window_lasts_exactly(void **state)
 {
@@ -278,9 +279,8 @@ static void a_late_result_does_not_shorten_a_window(void **state)
 	bench_result(b, 1, before,
 		(struct result){.class = RESULT_WINDOW, .until_ms = b->now_ms + MINUTE_MS});
 	assert_int_equal(bench_look(b).until_ms, until);
-	bench_say(b, RESULT_BURST);
-	bench_say_suspect(b);
-	bench_say(b, RESULT_AUTH);
+	bench_rest(b, b->now_ms + 1000);
+	bench_probe(b, RESULT_AUTH);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_WINDOW);
 	assert_int_equal(bench_look(b).until_ms, until);
 	/* a later end counts, whichever request reports it */
@@ -308,138 +308,88 @@ static void reports_the_standing_that_lasts_longest(void **state)
 	assert_int_equal(bench_look(b).until_ms, open_until);
 	bench_say_until(b, RESULT_WINDOW, open_until + 1);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_WINDOW);
-	bench_say_until(b, RESULT_BURST, open_until + 2);
+	bench_rest(b, open_until + 2);
 	assert_lasts(b, BOARD_STANDING_BURST, open_until + 2 - b->now_ms);
 	assert_true(bench_look(b).trial);
 }
 
-/* --- suspicion --- */
-
-static void suspicion_doubles_up_to_half_a_minute(void **state)
-{
-	struct bench *b = *state;
-	int64_t expected = HEALTH_SUSPECT_MIN_MS;
-
-	for (int i = 0; i < 30; i++) {
-		bench_say_suspect(b);
-		assert_lasts(b, BOARD_STANDING_SUSPECT, expected);
-		expected =
-			expected * 2 < HEALTH_SUSPECT_MAX_MS ? expected * 2 : HEALTH_SUSPECT_MAX_MS;
-	}
-	assert_int_equal(bench_row(b)->failures, 0);
-	bench_say(b, RESULT_SUCCESS);
-	bench_say_suspect(b);
-	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_SUSPECT_MIN_MS);
-}
-
 /* --- probes --- */
 
-static void a_probes_answer_ends_suspicion_and_cool_down(void **state)
+static void a_failed_probe_opens_the_circuit_for_half_the_recovery_time_to_all_of_it(void **state)
 {
+	static const enum result_class classes[] = {
+		RESULT_SERVER, RESULT_OVERLOAD, RESULT_NETWORK, RESULT_BURST};
 	struct bench *b = *state;
+	int64_t low = INT64_MAX;
+	int64_t high = 0;
 
-	bench_say_suspect(b);
-	bench_probe(b, RESULT_SUCCESS);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	bench_say_suspect(b);
-	bench_probe(
-		b, RESULT_PAYLOAD); /* the account works: it answers about the request's content */
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	bench_say(b, RESULT_DENIED);
-	bench_say(b, RESULT_DENIED);
-	bench_probe(b, RESULT_SUCCESS);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_int_equal(bench_row(b)->rungs, 0);
+	for (uint64_t i = 0; i < 2000; i++) {
+		b->random = i * 0x9e3779b97f4a7c15u;
+		bench_probe(b, classes[i % 4]);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+		int64_t ms = bench_look(b).until_ms - b->now_ms;
+		low = ms < low ? ms : low;
+		high = ms > high ? ms : high;
+		/* it is probed again before the end, and the result counts */
+		b->now_ms += ms / 2;
+		bench_probe(b, RESULT_SUCCESS);
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	}
+	assert_in_range(low, BENCH_RECOVERY_MS / 2, BENCH_RECOVERY_MS / 2 + 100);
+	assert_in_range(high, BENCH_RECOVERY_MS - 100, BENCH_RECOVERY_MS);
 }
 
-/* An account that answers probes while its real requests fail must not flap. */
-static void a_probes_success_puts_on_probation(void **state)
+static void a_probes_answer_about_its_request_changes_nothing(void **state)
 {
 	struct bench *b = *state;
 
-	bench_open(b);
-	bench_pass(b);
-	bench_probe(b, RESULT_SUCCESS);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_false(bench_look(b).trial);
-	bench_say(b, RESULT_SERVER);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
-	bench_pass(b);
-	bench_probe(b, RESULT_SUCCESS);
-	bench_say(b, RESULT_SUCCESS);
-	bench_say(b, RESULT_SERVER);
-	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-}
-
-static void suspicion_doubles_until_a_real_request_is_answered(void **state)
-{
-	struct bench *b = *state;
-
-	bench_say_suspect(b);
-	bench_probe(b, RESULT_SUCCESS);
-	bench_say_suspect(b);
 	bench_probe(b, RESULT_PAYLOAD);
-	bench_say_suspect(b);
-	assert_lasts(b, BOARD_STANDING_SUSPECT, 4 * HEALTH_SUSPECT_MIN_MS);
-	bench_say(b, RESULT_PAYLOAD);
-	bench_say_suspect(b);
-	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_SUSPECT_MIN_MS);
-}
-
-static void a_suspicion_that_the_egress_explains_ends(void **state)
-{
-	struct bench *b = *state;
-
-	bench_say_suspect(b);
-	uint32_t generation = bench_row(b)->generation;
-	health_excuse(bench_row(b));
+	bench_probe(b, RESULT_CLIENT);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
-	assert_true(bench_row(b)->generation > generation);
-	bench_say(b, RESULT_BURST);
-	health_excuse(bench_row(b));
-	assert_lasts(b, BOARD_STANDING_BURST, HEALTH_BURST_MIN_MS);
-}
-
-static void an_account_passed_over_is_avoided_until_the_client_retries(void **state)
-{
-	struct bench *b = *state;
-
-	health_pass_over(bench_row(b), b->now_ms, 0);
-	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_PASS_OVER_MS);
-	bench_say_until(b, RESULT_BURST, b->now_ms + 60 * MINUTE_MS);
-	health_pass_over(bench_row(b), b->now_ms, 0);
-	assert_lasts(b, BOARD_STANDING_BURST, 60 * MINUTE_MS);
+	bench_open(b);
+	bench_probe(b, RESULT_PAYLOAD);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
 }
 
 static void a_probes_success_ends_no_window_and_no_burst(void **state)
 {
 	struct bench *b = *state;
 
-	bench_say_until(b, RESULT_BURST, b->now_ms + 1000);
+	bench_rest(b, b->now_ms + 1000);
 	bench_probe(b, RESULT_SUCCESS);
 	assert_lasts(b, BOARD_STANDING_BURST, 1000);
 	bench_say_until(b, RESULT_WINDOW, b->now_ms + 60 * MINUTE_MS);
 	bench_probe(b, RESULT_SUCCESS);
 	assert_lasts(b, BOARD_STANDING_WINDOW, 60 * MINUTE_MS);
-	/* and the next burst is still the second one */
-	bench_say(b, RESULT_BURST);
-	assert_lasts(b, BOARD_STANDING_BURST, 2 * HEALTH_BURST_MIN_MS);
 }
 
-static void a_probes_denial_counts_only_after_other_failures(void **state)
+static void a_probe_may_find_a_window(void **state)
 {
 	struct bench *b = *state;
 
-	for (int i = 0; i < 10; i++)
-		bench_probe(b, RESULT_DENIED);
-	assert_int_equal(bench_row(b)->rungs, 0);
-	bench_say(b, RESULT_DENIED);
-	bench_probe(b, RESULT_DENIED);
-	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
+	bench_result(b, BENCH_PROBE, bench_enter(b, BENCH_PROBE),
+		(struct result){.class = RESULT_WINDOW, .until_ms = b->now_ms + MINUTE_MS});
+	assert_lasts(b, BOARD_STANDING_WINDOW, MINUTE_MS);
+}
+
+/* --- egresses --- */
+
+static void an_egress_that_has_others_beside_it_is_avoided_for_a_while(void **state)
+{
+	struct bench *b = *state;
+	int64_t expected = HEALTH_AVOID_MIN_MS;
+
+	b->subject.kind = HEALTH_BACKEND;
+	for (int i = 0; i < 30; i++) {
+		health_avoid(bench_row(b), bench_row(b)->generation, b->now_ms, 0);
+		assert_lasts(b, BOARD_STANDING_SUSPECT, expected);
+		expected = expected * 2 < HEALTH_AVOID_MAX_MS ? expected * 2 : HEALTH_AVOID_MAX_MS;
+	}
+	health_avoid(bench_row(b), bench_row(b)->generation, b->now_ms, UINT64_MAX);
+	assert_true(bench_look(b).until_ms - b->now_ms <= HEALTH_AVOID_MAX_MS * 5 / 4);
 	bench_say(b, RESULT_SUCCESS);
-	bench_say_suspect(b);
-	bench_probe(b, RESULT_DENIED);
-	assert_int_equal(bench_row(b)->rungs, 1);
+	health_avoid(bench_row(b), bench_row(b)->generation, b->now_ms, 0);
+	assert_lasts(b, BOARD_STANDING_SUSPECT, HEALTH_AVOID_MIN_MS);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -447,32 +397,29 @@ static void a_probes_denial_counts_only_after_other_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(refusals_in_a_row_climb_the_ladder),
+		TEST(refused_probes_in_a_row_climb_the_ladder),
 		TEST(only_the_operator_lifts_a_suspension),
 		TEST(a_success_ends_the_ladder),
+		TEST(clients_refusals_climb_nothing),
 		TEST(an_outage_of_the_upstream_suspends_no_account),
-		TEST(a_probe_does_not_shorten_a_cool_down),
-		TEST(the_first_refusal_of_a_renewable_credential_costs_its_renewal),
-		TEST(a_new_credential_ends_the_old_ones_cool_down),
+		TEST(a_refused_probe_is_not_outlasted_by_a_burst),
+		TEST(a_probes_denial_counts_only_after_other_failures),
+		TEST(a_clients_refused_credential_is_renewed_and_stays_in_use),
+		TEST(a_probes_refused_credential_rests_until_its_renewal),
 		TEST(refused_credentials_in_a_row_climb),
-		TEST(a_credential_that_cannot_be_renewed_climbs_at_once),
+		TEST(a_credential_that_cannot_be_renewed_rests),
 		TEST(an_old_credentials_refusal_does_not_count),
 		TEST(a_new_credential_helps_no_account_that_was_denied),
-		TEST(bursts_double_up_to_a_minute),
-		TEST(jitter_adds_at_most_a_quarter),
-		TEST(retry_after_is_obeyed_exactly),
+		TEST(a_rest_lasts_exactly_and_can_be_lifted),
 		TEST(a_window_lasts_exactly),
 		TEST(a_late_result_does_not_shorten_a_window),
 		TEST(a_success_under_a_window_ends_it),
 		TEST(reports_the_standing_that_lasts_longest),
-		TEST(suspicion_doubles_up_to_half_a_minute),
-		TEST(a_probes_answer_ends_suspicion_and_cool_down),
-		TEST(a_probes_success_puts_on_probation),
-		TEST(suspicion_doubles_until_a_real_request_is_answered),
-		TEST(a_suspicion_that_the_egress_explains_ends),
-		TEST(an_account_passed_over_is_avoided_until_the_client_retries),
+		TEST(a_failed_probe_opens_the_circuit_for_half_the_recovery_time_to_all_of_it),
+		TEST(a_probes_answer_about_its_request_changes_nothing),
 		TEST(a_probes_success_ends_no_window_and_no_burst),
-		TEST(a_probes_denial_counts_only_after_other_failures),
+		TEST(a_probe_may_find_a_window),
+		TEST(an_egress_that_has_others_beside_it_is_avoided_for_a_while),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

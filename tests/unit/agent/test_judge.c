@@ -41,6 +41,13 @@ static int set_up(void **state)
 	s.agent.healths = t->healths;
 	s.agent.usages = t->usages;
 	s.agent.leases = t->leases;
+	s.agent.evidence = t->evidence;
+	s.agent.state = t->state;
+	s.agent.state.healths = &s.agent.healths;
+	s.agent.state.usages = &s.agent.usages;
+	s.agent.state.leases = &s.agent.leases;
+	s.agent.state.evidence = &s.agent.evidence;
+	t->state.evidence = &s.agent.evidence;
 	t->state.healths = &s.agent.healths;
 	t->state.usages = &s.agent.usages;
 	t->state.leases = &s.agent.leases;
@@ -55,6 +62,7 @@ static int tear_down(void **state)
 	s->crowd.tables.healths = s->agent.healths;
 	s->crowd.tables.usages = s->agent.usages;
 	s->crowd.tables.leases = s->agent.leases;
+	s->crowd.tables.evidence = s->agent.evidence;
 	board_unmap(s->agent.board);
 	close(s->board_fd);
 	crowd_fini(&s->crowd);
@@ -112,21 +120,73 @@ static uint64_t counted(const struct scene *s, enum board_counter_id id)
 	return board_get(&s->agent.board->counters[id]);
 }
 
-static void an_error_of_the_upstream_blames_the_account(void **state)
+static void alone(struct scene *s)
+{
+	s->crowd.account_count = 1;
+	crowd_build(&s->crowd);
+}
+
+static void errors_of_the_upstream_brake_their_key_and_ask_for_a_probe(void **state)
 {
 	struct scene *s = *state;
 
-	s->crowd.account_count = 1;
-	crowd_build(&s->crowd);
+	alone(s);
 	for (uint32_t n = 1; n <= 2; n++) {
 		assert_true(crowd_decide(&s->crowd, n));
 		answer(s, n, 500, "--");
 	}
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	assert_int_equal(board_get(&shown(s)->results[RESULT_SERVER]), 2);
+	assert_true(board_get(&shown(s)->wants_probe_ms) > 0);
+	assert_int_equal(board_get(&shown(s)->wants_probe_class), RESULT_SERVER);
+	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
+	assert_int_equal(backend_circuit(s), CIRCUIT_CLOSED);
+	judge_show_all(&s->agent, s->crowd.now_ms);
+	assert_int_equal(board_get(&shown(s)->brakes), 1);
+	struct decide_verdict last = s->crowd.v;
+	s->crowd.now_ms = clock_wall_ms();
+	assert_false(crowd_decide(&s->crowd, 3));
+	assert_int_equal(s->crowd.v.refusal, REFUSAL_CIRCUIT_OPEN);
+	assert_int_equal(s->crowd.v.why.candidates[0].reason, BOARD_REASON_BRAKED);
+	s->crowd.v = last;
+	/* the probe says that it works */
+	assert_true(crowd_probe(&s->crowd, 4, 0));
+	answer(s, 4, 200, "--");
+	assert_int_equal(board_get(&shown(s)->wants_probe_ms), 0);
+	assert_int_equal(board_get(&shown(s)->probe_class), RESULT_SUCCESS);
+	assert_true(board_get(&shown(s)->probe_ms) > 0);
+}
+
+static void a_failed_probe_opens_the_circuit(void **state)
+{
+	struct scene *s = *state;
+
+	alone(s);
+	assert_true(crowd_probe(&s->crowd, 1, 0));
+	answer(s, 1, 500, "--");
 	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
 	assert_int_equal(board_get(&shown(s)->circuit), CIRCUIT_OPEN);
 	assert_true((int64_t)board_get(&shown(s)->until_ms) > s->crowd.now_ms);
-	assert_int_equal(board_get(&shown(s)->results[RESULT_SERVER]), 2);
-	assert_int_equal(backend_circuit(s), CIRCUIT_CLOSED);
+	assert_int_equal(board_get(&shown(s)->probe_class), RESULT_SERVER);
+}
+
+static void broken_streams_blame_nobody_and_those_of_several_keys_ask_for_a_probe(void **state)
+{
+	struct scene *s = *state;
+
+	alone(s);
+	for (uint32_t n = 1; n <= 10; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		answer(s, n, 200, "SD");
+	}
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	assert_int_equal(board_get(&shown(s)->wants_probe_ms), 0);
+	assert_true(crowd_decide(&s->crowd, 11));
+	crowd_lease(&s->crowd, 11)->family = 77;
+	answer(s, 11, 200, "SD");
+	assert_true(board_get(&shown(s)->wants_probe_ms) > 0);
+	assert_int_equal(board_get(&shown(s)->wants_probe_class), BOARD_EVIDENCE_BROKEN);
+	assert_true(crowd_decide(&s->crowd, 12));
 }
 
 static void a_failed_connection_blames_the_egress(void **state)
@@ -162,12 +222,13 @@ static void records_of_an_older_generation_do_not_count(void **state)
 {
 	struct scene *s = *state;
 
-	s->crowd.account_count = 1;
-	crowd_build(&s->crowd);
-	assert_true(crowd_decide(&s->crowd, 1));
+	alone(s);
+	assert_true(crowd_probe(&s->crowd, 1, 0));
 	struct record late = record_of(s, 1, 500, "--");
 	assert_true(crowd_decide(&s->crowd, 2));
-	answer(s, 2, 429, "--");
+	struct record r = record_of(s, 2, 429, "--");
+	r.limits = SLICE_LITERAL("ra=2;");
+	judge_record(&s->agent, &r, true, false);
 	assert_int_equal(standing(s), BOARD_STANDING_BURST);
 	for (int i = 0; i < 10; i++)
 		judge_record(&s->agent, &late, true, false);
@@ -180,14 +241,16 @@ static void a_refused_credential_asks_control_to_act(void **state)
 {
 	struct scene *s = *state;
 
-	s->crowd.account_count = 1;
 	s->crowd.accounts[0].row.flags = SNAPSHOT_ACCOUNT_REFRESHABLE;
-	crowd_build(&s->crowd);
+	alone(s);
 	assert_true(crowd_decide(&s->crowd, 1));
 	answer(s, 1, 401, "--");
-	assert_int_equal(standing(s), BOARD_STANDING_LOGIN);
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
 	assert_int_equal(board_get(&shown(s)->refused_credential), 1);
 	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
+	assert_true(crowd_probe(&s->crowd, 2, 0));
+	answer(s, 2, 401, "--");
+	assert_int_equal(standing(s), BOARD_STANDING_LOGIN);
 	s->crowd.accounts[0].row.credential_generation++;
 	crowd_build(&s->crowd);
 	judge_show_all(&s->agent, s->crowd.now_ms);
@@ -195,30 +258,80 @@ static void a_refused_credential_asks_control_to_act(void **state)
 	assert_int_equal(board_get(&account->standing), BOARD_STANDING_USABLE);
 }
 
-static void an_attempt_without_a_known_result_makes_its_account_suspect(void **state)
+/* As the agent does it with the question `again`. */
+static uint32_t fails_over(struct scene *s, uint32_t n, const char *failed)
 {
-	struct scene *s = *state;
 	struct statefile_lease before;
 
+	memcpy(&before, lease_of(s, n), sizeof(before));
+	s->crowd.failed = failed;
+	assert_true(crowd_again(&s->crowd, n));
+	judge_failure(&s->agent, &before, lease_of(s, n), &s->crowd.v.failed);
+	return before.account;
+}
+
+static void an_answer_taken_back_unseen_is_charged_to_its_key(void **state)
+{
+	struct scene *s = *state;
+
 	assert_true(crowd_decide(&s->crowd, 1) && s->crowd.v.alt);
-	memcpy(&before, lease_of(s, 1), sizeof(before));
-	assert_true(crowd_again(&s->crowd, 1));
-	judge_failure(&s->agent, &before, lease_of(s, 1), &s->crowd.v.failed);
-	const struct board_account *failed = board_find_account(s->agent.board, before.account);
-	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_SUSPECT);
+	uint32_t first = fails_over(s, 1, "");
+	const struct board_account *failed = board_find_account(s->agent.board, first);
+	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
 	assert_true(board_get(&failed->wants_probe_ms) > 0);
+	assert_int_equal(board_get(&failed->wants_probe_class), BOARD_EVIDENCE_UNSEEN);
 	assert_int_equal(counted(s, BOARD_FAILOVER_RESPONSE), 1);
 	assert_int_equal(counted(s, BOARD_HEALTH_CHANGES), 1);
 	/* the stream that was taken back adds nothing */
 	struct record r = record_of(s, 1, 200, "--");
 	judge_record(&s->agent, &r, false, true);
-	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_SUSPECT);
-	/* an answer to the probe does */
-	uint32_t account = before.account - CROWD_ACCOUNT;
-	assert_true(crowd_probe(&s->crowd, 2, account));
-	answer(s, 2, 200, "--");
-	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
+	/* its key prefers the others */
+	for (uint32_t n = 2; n <= 10; n++) {
+		assert_true(crowd_decide(&s->crowd, n));
+		assert_int_not_equal(s->crowd.v.account->id, first);
+		crowd_end(&s->crowd, n);
+	}
+	/* an answer to the probe ends the question */
+	assert_true(crowd_probe(&s->crowd, 20, first - CROWD_ACCOUNT));
+	answer(s, 20, 200, "--");
 	assert_int_equal(board_get(&failed->wants_probe_ms), 0);
+}
+
+static void the_attempts_tell_what_their_failures_mean(void **state)
+{
+	struct scene *s = *state;
+	struct lease_failure f;
+
+	assert_true(crowd_decide(&s->crowd, 1));
+	uint32_t first = fails_over(s, 1, "st=403;");
+	assert_true(lease_failure(lease_of(s, 1), 1, &f));
+	assert_int_equal(f.status, 403);
+	assert_int_equal(f.verdict, BOARD_VERDICT_OPEN);
+	const struct board_account *failed = board_find_account(s->agent.board, first);
+	assert_int_equal(board_get(&failed->results[RESULT_DENIED]), 1);
+	/* 403 there too: the request */
+	judge_head(&s->agent, lease_of(s, 1), 403, (struct slice){NULL, 0});
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(lease_failure(lease_of(s, 1), n, &f));
+		assert_int_equal(f.verdict, BOARD_VERDICT_REQUEST);
+	}
+	crowd_end(&s->crowd, 1);
+	/* for this method and path there is no failover for a while */
+	s->crowd.now_ms = clock_wall_ms();
+	assert_true(crowd_decide(&s->crowd, 2));
+	assert_false(s->crowd.v.alt);
+	answer(s, 2, 200, "--");
+	crowd_end(&s->crowd, 2);
+	assert_true(crowd_decide(&s->crowd, 3) && s->crowd.v.alt);
+	/* and a success elsewhere makes a witness */
+	first = fails_over(s, 3, "st=403;");
+	judge_head(&s->agent, lease_of(s, 3), 200, (struct slice){NULL, 0});
+	assert_true(lease_failure(lease_of(s, 3), 1, &f));
+	assert_int_equal(f.verdict, BOARD_VERDICT_WITNESS);
+	judge_show_all(&s->agent, s->crowd.now_ms);
+	failed = board_find_account(s->agent.board, first);
+	assert_int_equal(board_get(&failed->witnesses), 1);
+	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
 }
 
 static void a_probes_failed_connection_blames_the_egress(void **state)
@@ -238,18 +351,17 @@ static void head_and_record_of_one_answer_count_once(void **state)
 {
 	struct scene *s = *state;
 
-	s->crowd.account_count = 1;
 	s->crowd.head.options.health_threshold = 3;
-	crowd_build(&s->crowd);
+	alone(s);
 	for (uint32_t n = 1; n <= 2; n++) {
 		assert_true(crowd_decide(&s->crowd, n));
 		judge_head(&s->agent, lease_of(s, n), 500, (struct slice){NULL, 0});
 		answer(s, n, 500, "--");
 	}
-	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
 	assert_true(crowd_decide(&s->crowd, 3));
 	answer(s, 3, 500, "--");
-	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
+	s->crowd.now_ms = clock_wall_ms();
+	assert_false(crowd_decide(&s->crowd, 4));
 }
 
 static void unknown_accounts_and_backends_are_ignored(void **state)
@@ -289,12 +401,15 @@ static void an_unclassified_answer_is_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_error_of_the_upstream_blames_the_account),
+		TEST(errors_of_the_upstream_brake_their_key_and_ask_for_a_probe),
+		TEST(a_failed_probe_opens_the_circuit),
+		TEST(broken_streams_blame_nobody_and_those_of_several_keys_ask_for_a_probe),
 		TEST(a_failed_connection_blames_the_egress),
 		TEST(a_client_that_leaves_blames_nobody),
 		TEST(records_of_an_older_generation_do_not_count),
 		TEST(a_refused_credential_asks_control_to_act),
-		TEST(an_attempt_without_a_known_result_makes_its_account_suspect),
+		TEST(an_answer_taken_back_unseen_is_charged_to_its_key),
+		TEST(the_attempts_tell_what_their_failures_mean),
 		TEST(a_probes_failed_connection_blames_the_egress),
 		TEST(head_and_record_of_one_answer_count_once),
 		TEST(unknown_accounts_and_backends_are_ignored),
