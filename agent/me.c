@@ -87,6 +87,6 @@ void me_format(const struct agent *a, const struct decide_verdict *v, int64_t no
 	else
 		put(&t, "null,");
 	put_name(&t, "pool", pool);
-	put_subject(&t, a, USAGE_KEY, v->key->id, &v->key->limits, now_ms);
+	put_subject(&t, a, USAGE_KEY, decide_family(v->key), &v->key->limits, now_ms);
 	put(&t, "}}");
 }

@@ -14,7 +14,7 @@ static void take_over_lease(void *context, const struct statefile_lease *lease)
 	struct agent *a = context;
 
 	usage_enter(&a->usages, usage_find(&a->usages, USAGE_TENANT, lease->tenant));
-	usage_enter(&a->usages, usage_find(&a->usages, USAGE_KEY, lease->key));
+	usage_enter(&a->usages, usage_find(&a->usages, USAGE_KEY, lease_family(lease)));
 	usage_enter(&a->usages, usage_find(&a->usages, USAGE_ACCOUNT, lease->account));
 	agent_count_lease(a, lease, true);
 }

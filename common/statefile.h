@@ -106,6 +106,12 @@ struct statefile_lease {
 	uint8_t pad[4];
 };
 
+/* The key family whose windows and slots it uses. */
+static inline uint32_t lease_family(const struct statefile_lease *lease)
+{
+	return lease->family ? lease->family : lease->key;
+}
+
 enum binding_state {
 	BINDING_FREE,
 	BINDING_HELD,

@@ -23,7 +23,8 @@ struct draft {
 	const char *pool; /* the one it will use; NULL = none */
 	const char *name;
 	struct slice allow_ip;
-	int64_t rps, rpm, rph, concurrency;
+	int64_t rps, rpm, rph, concurrency, daily, monthly;
+	int64_t family; /* id of the first key of its chain of rotations; 0 = the key itself */
 	int64_t expires_ms;
 };
 
@@ -40,6 +41,7 @@ static void describe(struct row *row, json_object *o)
 	int64_t revoked = row_number(row, "revoked_ms");
 
 	answer_number(o, "id", row_number(row, "id"));
+	answer_number(o, "family", row_number(row, "family"));
 	answer_slice(o, "tenant", row_text(row, "tenant"));
 	answer_column(o, "pool", row, "pool");
 	answer_slice(o, "name", row_text(row, "name"));
@@ -49,6 +51,8 @@ static void describe(struct row *row, json_object *o)
 	answer_number(o, "rpm", row_number(row, "rpm"));
 	answer_number(o, "rph", row_number(row, "rph"));
 	answer_number(o, "concurrency", row_number(row, "concurrency"));
+	answer_number(o, "daily", row_number(row, "daily"));
+	answer_number(o, "monthly", row_number(row, "monthly"));
 	answer_list(o, "allow_ip", row_text(row, "allow_ip"));
 	answer_time(o, "created_at", row_number(row, "created_ms"));
 	answer_time(o, "expires_at", expires);
@@ -57,8 +61,9 @@ static void describe(struct row *row, json_object *o)
 
 #define SELECT_KEYS                                                                                \
 	"SELECT k.id, t.name AS tenant, coalesce(p.name, tp.name) AS pool, p.name AS own_pool,"    \
-	" k.name, k.last4, k.allow_ip, k.rps, k.rpm, k.rph, k.concurrency, k.created_ms,"          \
-	" k.expires_ms, k.revoked_ms, k.tenant_id, coalesce(k.pool_id, 0) AS pool_id"              \
+	" k.name, k.last4, k.allow_ip, k.rps, k.rpm, k.rph, k.concurrency, k.daily, k.monthly,"    \
+	" coalesce(nullif(k.family, 0), k.id) AS family, k.created_ms, k.expires_ms,"              \
+	" k.revoked_ms, k.tenant_id, coalesce(k.pool_id, 0) AS pool_id"                            \
 	" FROM keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN pools p ON p.id = k.pool_id"  \
 	" LEFT JOIN pools tp ON tp.id = t.pool_id"
 
@@ -119,7 +124,10 @@ int tokens_show(struct request *r)
 	if (!error)
 		error = show_key(r, id);
 	if (!error)
-		usage_describe(r->control, USAGE_KEY, (uint32_t)id, r->answer);
+		usage_describe(r->control, USAGE_KEY,
+			(uint32_t)json_object_get_int64(
+				json_object_object_get(r->answer, "family")),
+			r->answer);
 	return error;
 }
 
@@ -201,11 +209,12 @@ static int insert_key(struct request *r, const struct draft *d, json_object *o)
 	relaykey_hash(&r->control->secrets->hasher, (struct slice){token, RELAYKEY_LEN}, hash);
 	int error = query_run(r,
 		"INSERT INTO keys (tenant_id, pool_id, name, hash, last4, allow_ip, rps, rpm, rph,"
-		" concurrency, created_ms, expires_ms, version)"
-		" VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-		"iitbssiiiiiii", d->tenant_id, d->pool_id, d->name, &hash_bytes, &last4, &allow_ip,
-		d->rps, d->rpm, d->rph, d->concurrency, clock_wall_ms(), d->expires_ms,
-		(int64_t)store_version(r->control->store));
+		" concurrency, daily, monthly, family, created_ms, expires_ms, version)"
+		" VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+		" ?15, ?16)",
+		"iitbssiiiiiiiiii", d->tenant_id, d->pool_id, d->name, &hash_bytes, &last4,
+		&allow_ip, d->rps, d->rpm, d->rph, d->concurrency, d->daily, d->monthly, d->family,
+		clock_wall_ms(), d->expires_ms, (int64_t)store_version(r->control->store));
 	if (!error) {
 		answer_number(o, "id", store_last_id(r->control->store));
 		answer_text(o, "token", token);
@@ -261,6 +270,8 @@ int tokens_issue(struct request *r)
 		.rpm = request_number(r, "rpm", (int64_t)r->control->config.limit_key_rpm),
 		.rph = request_number(r, "rph", 0),
 		.concurrency = request_number(r, "concurrency", 0),
+		.daily = request_number(r, "daily", 0),
+		.monthly = request_number(r, "monthly", 0),
 		.expires_ms = ttl ? clock_wall_ms() + (int64_t)ttl : 0,
 	};
 	int error = check_label(r, d.name);
@@ -323,6 +334,9 @@ static int take_key(struct request *r, struct row *row, void *context)
 	d->rpm = row_number(row, "rpm");
 	d->rph = row_number(row, "rph");
 	d->concurrency = row_number(row, "concurrency");
+	d->daily = row_number(row, "daily");
+	d->monthly = row_number(row, "monthly");
+	d->family = row_number(row, "family");
 	d->tenant_id = row_number(row, "tenant_id");
 	d->pool_id = row_number(row, "pool_id");
 	return 0;

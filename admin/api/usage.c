@@ -79,7 +79,7 @@ static uint32_t subject_of(const struct statefile_lease *lease, enum usage_kind 
 	case USAGE_TENANT:
 		return lease->tenant;
 	case USAGE_KEY:
-		return lease->key;
+		return lease_family(lease);
 	case USAGE_ACCOUNT:
 		return lease->account;
 	case USAGE_FREE:

@@ -98,7 +98,7 @@ enum command_answer {
 };
 
 #define COMMAND_ARGUMENTS_MAX 2
-#define COMMAND_COLUMNS_MAX 14
+#define COMMAND_COLUMNS_MAX 15
 
 /* Every command: its id, and the function of admin/api that serves it. The rows are in this order. */
 #define COMMAND_IDS(X)                                                                             \

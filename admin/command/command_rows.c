@@ -12,11 +12,13 @@
 		.name = (text), .metavar = "N", .type = COMMAND_NUMBER, .max = UINT32_MAX,         \
 		.help = (what)                                                                     \
 	}
-#define RATE_LIMITS                                                                                \
+#define REQUEST_LIMITS                                                                             \
 	NUMBER("rps", "requests per second; 0 = unlimited"),                                       \
 		NUMBER("rpm", "requests per minute; 0 = unlimited"),                               \
 		NUMBER("rph", "requests per hour; 0 = unlimited"),                                 \
-		NUMBER("concurrency", "concurrent requests; 0 = unlimited")
+		NUMBER("concurrency", "concurrent requests; 0 = unlimited"),                       \
+		NUMBER("daily", "requests per day; 0 = unlimited"),                                \
+		NUMBER("monthly", "requests per month; 0 = unlimited")
 #define ALLOW_IP                                                                                   \
 	{                                                                                          \
 		.name = "allow-ip", .metavar = "CIDR,...", .type = COMMAND_NETWORKS,               \
@@ -44,9 +46,7 @@
 	}
 
 static const struct command_option tenant_options[] = {
-	RATE_LIMITS,
-	NUMBER("daily", "requests per day; 0 = unlimited"),
-	NUMBER("monthly", "requests per month; 0 = unlimited"),
+	REQUEST_LIMITS,
 	ALLOW_IP,
 	{.name = "pool",
 		.metavar = "POOL",
@@ -83,7 +83,7 @@ static const struct command_option token_issue_options[] = {
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
 		.help = "lifetime, e.g. 30d; without it the key never expires"},
-	RATE_LIMITS,
+	REQUEST_LIMITS,
 	ALLOW_IP,
 	{.name = "count",
 		.metavar = "N",
@@ -406,6 +406,8 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("state", "STATE", COLUMN_PLAIN), COLUMN("rps", "RPS", COLUMN_LIMIT),
 			COLUMN("rpm", "RPM", COLUMN_LIMIT), COLUMN("rph", "RPH", COLUMN_LIMIT),
 			COLUMN("concurrency", "CONC", COLUMN_LIMIT),
+			COLUMN("daily", "DAILY", COLUMN_LIMIT),
+			COLUMN("monthly", "MONTHLY", COLUMN_LIMIT),
 			COLUMN("allow_ip", "ALLOW-IP", COLUMN_PLAIN),
 			COLUMN("created_at", "CREATED", COLUMN_PLAIN),
 			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},

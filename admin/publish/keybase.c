@@ -56,11 +56,14 @@ static int add_key(struct row *row, void *context)
 		.tenant_id = row_u32(row, "tenant_id"),
 		.pool_id = row_u32(row, "pool_id"), /* NULL reads as 0 */
 		.flags = row_flag(row, "revoked_ms") ? SNAPSHOT_KEY_REVOKED : 0,
+		.family = row_u32(row, "family"),
 		.expires_ms = row_number(row, "expires_ms"),
 		.limits = {.rps = row_u32(row, "rps"),
 			.rpm = row_u32(row, "rpm"),
 			.rph = row_u32(row, "rph"),
-			.concurrency = row_u32(row, "concurrency")},
+			.concurrency = row_u32(row, "concurrency"),
+			.daily = row_u32(row, "daily"),
+			.monthly = row_u32(row, "monthly")},
 	};
 	struct slice hash = row_text(row, "hash");
 
@@ -81,7 +84,7 @@ static int load_keys(struct store *s, uint64_t version, struct table *t)
 {
 	return sql_each(s, t->e, add_key, t,
 		"SELECT id, tenant_id, pool_id, revoked_ms, expires_ms, rps, rpm, rph, concurrency,"
-		" hash, allow_ip FROM keys WHERE version > ?1 ORDER BY id",
+		" daily, monthly, family, hash, allow_ip FROM keys WHERE version > ?1 ORDER BY id",
 		"i", (int64_t)version);
 }
 

@@ -143,7 +143,22 @@ static const char sharing[] =
 	"CREATE INDEX tenants_by_pool ON tenants (pool_id);"
 	"CREATE INDEX keys_by_pool ON keys (pool_id, tenant_id) WHERE pool_id IS NOT NULL;";
 
-static const char *const migrations[] = {first, bans, requests, health, probes, sharing};
+/*
+ * The family of a key: the first key of its chain of rotations, without REFERENCES, since it may be
+ * deleted; 0 = the key itself. A rotation leaves both keys with one version until one of them changes
+ * again. Other transactions that write two keys leave neither revoked, and both with one expiry.
+ */
+static const char families[] =
+	"ALTER TABLE keys ADD COLUMN daily INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN monthly INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE keys ADD COLUMN family INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE keys SET family = old.id FROM"
+	" (SELECT min(id) AS first, max(id) AS last FROM keys GROUP BY version HAVING count(*) = 2)"
+	" AS pair JOIN keys AS old ON old.id = pair.first"
+	" WHERE keys.id = pair.last AND keys.tenant_id = old.tenant_id AND (old.revoked_ms > 0"
+	" OR (old.expires_ms > 0 AND old.expires_ms <> keys.expires_ms));";
+
+static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

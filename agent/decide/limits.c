@@ -105,7 +105,7 @@ enum refusal decide_limits(struct decide_context *c)
 	int64_t now = c->clock.now_ms;
 
 	c->scratch.tenant_usage = usage_of(usages, USAGE_TENANT, v->tenant->id, now);
-	c->scratch.key_usage = usage_of(usages, USAGE_KEY, v->key->id, now);
+	c->scratch.key_usage = usage_of(usages, USAGE_KEY, decide_family(v->key), now);
 	if (!c->scratch.tenant_usage || !c->scratch.key_usage)
 		return REFUSAL_OVERLOADED;
 	if (v->repeated)

@@ -245,7 +245,8 @@ void decide_release(struct decide_state *state, struct statefile_lease *lease, b
 {
 	struct usages *u = state->usages;
 	struct statefile_usage *usages[] = {usage_find(u, USAGE_TENANT, lease->tenant),
-		usage_find(u, USAGE_KEY, lease->key), usage_find(u, USAGE_ACCOUNT, lease->account)};
+		usage_find(u, USAGE_KEY, lease_family(lease)),
+		usage_find(u, USAGE_ACCOUNT, lease->account)};
 	const size_t count = sizeof(usages) / sizeof(usages[0]);
 
 	for (size_t i = 0; i < count; i++)

@@ -194,8 +194,12 @@ def test_tokens_have_the_promised_shape(furnished):
     fresh = furnished.adm("tokens", "rotate", issued["id"], "--grace", "1h")
     assert fresh["token"] != issued["token"]
     assert furnished.adm("tokens", "show", issued["id"])["state"] == "active"
+    assert furnished.adm("tokens", "show", fresh["id"])["family"] == issued["id"]
     furnished.adm("tokens", "revoke", issued["id"])
     assert furnished.adm("tokens", "show", issued["id"])["state"] == "revoked"
+    limited = furnished.adm("tokens", "issue", "--tenant", "t", "--daily", "50", "--monthly", "900")
+    shown = furnished.adm("tokens", "show", limited["id"])
+    assert (shown["family"], shown["daily"], shown["monthly"]) == (limited["id"], 50, 900)
     many = furnished.adm("tokens", "issue", "--tenant", "t", "--count", "500")["items"]
     assert len({one["token"] for one in many}) == 500
     assert human(furnished, "tokens", "issue", "--tenant", "t").startswith("rk_")

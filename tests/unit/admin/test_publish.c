@@ -288,6 +288,28 @@ static void a_deleted_key_leaves_the_base(void **state)
 	room_seen_fini(&seen);
 }
 
+static void a_rotated_key_keeps_its_family_without_the_first_key(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	room_add_key(r, "one");
+	room_add_key(r, "two");
+	room_run(r, "UPDATE keys SET family = 1, daily = 7, monthly = 8 WHERE id = 2");
+	publish(r, &seen);
+	assert_int_equal(room_find_key(r, &seen, "one")->family, 0);
+	assert_int_equal(room_find_key(r, &seen, "two")->family, 1);
+	assert_int_equal(room_find_key(r, &seen, "two")->limits.daily, 7);
+	assert_int_equal(room_find_key(r, &seen, "two")->limits.monthly, 8);
+	room_seen_fini(&seen);
+	room_run(r, "DELETE FROM keys WHERE id = 1");
+	publish(r, &seen);
+	assert_null(room_find_key(r, &seen, "one"));
+	assert_int_equal(room_find_key(r, &seen, "two")->family, 1);
+	room_seen_fini(&seen);
+}
+
 static void knows_what_the_agent_has_answered(void **state)
 {
 	struct room *r = *state;
@@ -427,6 +449,7 @@ int main(void)
 		TEST(a_revoked_key_is_seen_in_the_log),
 		TEST(a_long_log_becomes_a_new_base),
 		TEST(a_deleted_key_leaves_the_base),
+		TEST(a_rotated_key_keeps_its_family_without_the_first_key),
 		TEST(knows_what_the_agent_has_answered),
 		TEST(a_new_agent_gets_the_last_snapshot),
 		TEST(a_change_among_ten_thousand_keys_is_quick),

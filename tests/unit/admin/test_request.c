@@ -341,6 +341,32 @@ static void rotation_gives_the_old_key_its_grace(void **state)
 	refuse(r, COMMAND_TOKENS_ROTATE, "2", "{}", 409, "is revoked");
 }
 
+static void a_rotated_key_keeps_family_and_limits(void **state)
+{
+	struct room *r = room_of(state);
+
+	furnish(r);
+	OK(r, COMMAND_TOKENS_ISSUE, NULL, "{\"tenant\":\"t\",\"daily\":7,\"monthly\":9}");
+	OK(r, COMMAND_TOKENS_ROTATE, "1", "{\"grace\":\"1h\"}");
+	OK(r, COMMAND_TOKENS_ROTATE, "2", "{}");
+	assert_int_equal(
+		room_number(r, "SELECT count(*) FROM keys WHERE daily = 7 AND monthly = 9"), 3);
+	struct called c = call_document(r, COMMAND_TOKENS_LIST, NULL, "{}", "");
+	json_object *items = json_object_object_get(c.answer, "items");
+	assert_int_equal(json_object_array_length(items), 3);
+	for (size_t i = 0; i < 3; i++) {
+		json_object *key = json_object_array_get_idx(items, i);
+		assert_int_equal(json_object_get_int64(json_object_object_get(key, "family")), 1);
+		assert_int_equal(json_object_get_int64(json_object_object_get(key, "daily")), 7);
+	}
+	json_object_put(c.answer);
+	/* the first key is no longer needed, and its id never belongs to another key */
+	room_run(r, "DELETE FROM keys WHERE id < 3");
+	OK(r, COMMAND_TOKENS_ROTATE, "3", "{}");
+	assert_int_equal(room_number(r, "SELECT family FROM keys WHERE id = 4"), 1);
+	OK(r, COMMAND_TOKENS_SHOW, "4", "{}");
+}
+
 static void a_change_of_a_key_carries_the_version(void **state)
 {
 	struct room *r = room_of(state);
@@ -489,6 +515,7 @@ int main(void)
 		TEST(a_key_is_shown_once_and_kept_as_a_hash),
 		TEST(many_keys_come_in_one_transaction),
 		TEST(rotation_gives_the_old_key_its_grace),
+		TEST(a_rotated_key_keeps_family_and_limits),
 		TEST(a_change_of_a_key_carries_the_version),
 		TEST(defaults_come_from_the_configuration),
 		TEST(an_export_applies_without_a_change),

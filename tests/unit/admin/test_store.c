@@ -1,5 +1,7 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/store/schema.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -108,6 +110,73 @@ static void refuses_a_newer_schema(void **state)
 	reopen_fails(r, -EBADMSG, "newer");
 }
 
+/* --- migrations --- */
+
+static void execute(sqlite3 *db, const char *sql)
+{
+	char *problem = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &problem) != SQLITE_OK)
+		fail_msg("%.60s: %s", sql, problem);
+}
+
+/* Replaces the room's store by one of the schema before the migration with `word`, without rows. */
+static sqlite3 *make_old_store(struct room *r, const char *word)
+{
+	size_t count;
+	const char *const *steps = schema_migrations(&count);
+	char mark[96];
+	sqlite3 *db;
+	size_t n = 0;
+
+	shut(r);
+	unlink(r->db);
+	write_at(r->db, 0, "", 0);
+	assert_int_equal(sqlite3_open(r->db, &db), SQLITE_OK);
+	for (; n < count && !strstr(steps[n], word); n++)
+		execute(db, steps[n]);
+	assert_true(n < count);
+	snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %zu",
+		SCHEMA_APPLICATION_ID, n);
+	execute(db, mark);
+	return db;
+}
+
+#define OLD_KEY(id, tenant, created, expires, revoked, version)                                    \
+	"INSERT INTO keys (id, tenant_id, hash, last4, created_ms, expires_ms, revoked_ms,"        \
+	" version) VALUES (" #id ", " #tenant ", CAST('h" #id "' AS BLOB), 'abcd', " #created      \
+	", " #expires ", " #revoked ", " #version ");"
+
+static void keys_of_an_old_store_get_the_families_that_it_knows(void **state)
+{
+	static const int64_t families[] = {0, 0, 1, 0, 3, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0};
+	struct room *r = *state;
+	sqlite3 *db = make_old_store(r, "ALTER TABLE keys ADD COLUMN family");
+	char sql[64];
+
+	execute(db, "INSERT INTO tenants (name, created_ms) VALUES ('a', 0), ('b', 0)");
+	/* rotated at once; with a grace; with a grace and a lifetime */
+	execute(db, OLD_KEY(1, 1, 10, 0, 50, 7) OLD_KEY(2, 1, 50, 0, 0, 7));
+	execute(db, OLD_KEY(3, 2, 10, 90, 0, 8) OLD_KEY(4, 2, 60, 0, 0, 8));
+	execute(db, OLD_KEY(5, 2, 10, 90, 0, 9) OLD_KEY(6, 2, 60, 140, 0, 9));
+	/* issued together: two, two with a lifetime, three */
+	execute(db, OLD_KEY(7, 1, 10, 0, 0, 10) OLD_KEY(8, 1, 11, 0, 0, 10));
+	execute(db, OLD_KEY(9, 1, 10, 80, 0, 11) OLD_KEY(10, 1, 11, 80, 0, 11));
+	execute(db,
+		OLD_KEY(11, 1, 10, 0, 0, 12) OLD_KEY(12, 1, 11, 0, 0, 12)
+			OLD_KEY(13, 1, 11, 0, 0, 12));
+	/* changed again since its rotation: not known any more */
+	execute(db, OLD_KEY(14, 1, 10, 0, 70, 13));
+	sqlite3_close(db);
+	if (store_open(r->url, &r->control.store, &r->e))
+		fail_msg("%s", r->e.text);
+	for (size_t id = 1; id < sizeof(families) / sizeof(families[0]); id++) {
+		snprintf(sql, sizeof(sql), "SELECT family FROM keys WHERE id = %zu", id);
+		assert_int_equal(room_number(r, sql), families[id]);
+	}
+	assert_int_equal(room_number(r, "SELECT sum(daily + monthly) FROM keys"), 0);
+}
+
 static void refuses_a_file_that_others_can_read(void **state)
 {
 	struct room *r = *state;
@@ -211,6 +280,7 @@ int main(void)
 		TEST(refuses_a_damaged_database),
 		TEST(refuses_a_database_of_another_program),
 		TEST(refuses_a_newer_schema),
+		TEST(keys_of_an_old_store_get_the_families_that_it_knows),
 		TEST(refuses_a_file_that_others_can_read),
 		TEST(names_a_missing_directory),
 		TEST(explains_a_violated_constraint),

@@ -239,6 +239,30 @@ static void a_key_shows_its_own_use_not_its_tenants(void **state)
 	json_object_put(answer);
 }
 
+static void a_rotated_key_shows_the_use_of_its_family(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, TENANTS);
+	room_add_key(r, "one");
+	room_add_key(r, "two");
+	room_run(r,
+		"UPDATE keys SET rph = 40, daily = 100; UPDATE keys SET family = 1 WHERE id = 2");
+	put_usage(r, 1, USAGE_KEY, 1, 15);
+	put_lease(r, 0, 1, 1, 9); /* of an older version */
+	put_lease(r, 1, 1, 1, 9)->family = 1;
+	put_lease(r, 2, 1, 2, 9)->family = 1;
+	put_lease(r, 3, 1, 3, 9)->family = 3;
+	for (int id = 1; id <= 2; id++) {
+		json_object *answer = answer_of(r, COMMAND_TOKENS_SHOW, id == 1 ? "1" : "2");
+		assert_int_equal(number_in(answer, "family"), 1);
+		assert_int_equal(number_in(answer, "in_use"), 3);
+		check_window(answer, "hour", 40, 15, 25);
+		check_window(answer, "day", 100, 15, 85);
+		json_object_put(answer);
+	}
+}
+
 static void an_account_shows_slots_use_and_risk(void **state)
 {
 	struct room *r = *state;
@@ -355,6 +379,7 @@ int main(void)
 		TEST(counts_of_an_earlier_window_are_not_shown),
 		TEST(shadow_counts_are_shown_when_shadow_is_on),
 		TEST(a_key_shows_its_own_use_not_its_tenants),
+		TEST(a_rotated_key_shows_the_use_of_its_family),
 		TEST(an_account_shows_slots_use_and_risk),
 		TEST(a_slot_given_back_is_not_shown),
 		cmocka_unit_test_setup_teardown(

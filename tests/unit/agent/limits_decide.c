@@ -47,7 +47,7 @@ void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen,
 	v->tenant = &m->world.tenants[v->key->tenant_id - 1];
 	v->pool = &m->world.pools[(v->key->pool_id ? v->key->pool_id : v->tenant->pool_id) - 1];
 	v->tenant_subject = limits_subject(m, USAGE_TENANT, v->tenant->id - 1);
-	v->key_subject = limits_subject(m, USAGE_KEY, q->asked.key);
+	v->key_subject = limits_subject(m, USAGE_KEY, limits_family(q->asked.key));
 	if (!v->tenant_subject->shadow) {
 		v->window_full =
 			has_window_full(m, v->tenant_subject) || has_window_full(m, v->key_subject);

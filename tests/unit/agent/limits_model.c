@@ -41,7 +41,7 @@ void limits_subjects(
 	struct limits_model *m, const struct limits_request *q, struct limits_subject *ret[3])
 {
 	ret[0] = limits_subject(m, USAGE_TENANT, q->tenant);
-	ret[1] = limits_subject(m, USAGE_KEY, q->asked.key);
+	ret[1] = limits_subject(m, USAGE_KEY, limits_family(q->asked.key));
 	ret[2] = limits_subject(m, USAGE_ACCOUNT, q->account);
 }
 

@@ -56,9 +56,10 @@ struct limits_request {
 	int64_t again_ms; /* start of this attempt; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
-	uint32_t numbers[3]
-			[USAGE_WINDOW_COUNT]; /* of tenant, key, account: windows that count it */
-	uint32_t live;			      /* place in `live` + 1 */
+	uint32_t
+		numbers[3]
+		       [USAGE_WINDOW_COUNT]; /* of tenant, family, account: windows that count it */
+	uint32_t live;			     /* place in `live` + 1 */
 };
 
 struct limits_subject {
@@ -114,7 +115,7 @@ bool limits_fail(struct limits_model *m, const char *format, ...)
 void limits_release(struct limits_model *m, struct limits_request *q, bool never_sent);
 void limits_settle(struct limits_model *m, struct limits_request *q);
 struct limits_subject *limits_subject(struct limits_model *m, enum usage_kind kind, uint32_t index);
-/* The subjects of a request: tenant, key, account. */
+/* The subjects of a request: tenant, key family, account. */
 void limits_subjects(
 	struct limits_model *m, const struct limits_request *q, struct limits_subject *ret[3]);
 uint32_t limits_count(

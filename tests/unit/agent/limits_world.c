@@ -14,6 +14,13 @@ uint32_t limits_below(uint64_t *rng, uint32_t n)
 	return (uint32_t)(limits_random(rng) >> 32) % n;
 }
 
+uint32_t limits_family(uint32_t key)
+{
+	static const uint32_t firsts[LIMITS_KEYS] = {0, 1, 2, 3, 4, 1, 6, 7, 0, 1};
+
+	return firsts[key];
+}
+
 static uint32_t some_limit(struct limits_world *w, uint32_t most, uint32_t in)
 {
 	return limits_below(&w->rng, in) ? 0 : 1 + limits_below(&w->rng, most);
@@ -109,6 +116,11 @@ static void make_keys(struct limits_world *w, const struct snapshot_head *head)
 			.pool_id = limits_below(&w->rng, LIMITS_POOLS + 1),
 			.limits = some_limits(w, 1, 5),
 		};
+		/* a rotation keeps tenant and limits */
+		if (limits_family(i) != i) {
+			w->keys[i].family = limits_family(i) + 1;
+			w->keys[i].limits = w->keys[limits_family(i)].limits;
+		}
 		relaykey_hash(&hasher, slice_from_str(w->key_texts[i]), w->keys[i].hash);
 	}
 }

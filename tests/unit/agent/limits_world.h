@@ -31,6 +31,9 @@ struct limits_world {
 void limits_world_init(struct limits_world *w, uint64_t seed);
 void limits_world_fini(struct limits_world *w);
 
+/* The first key of a key's chain of rotations. */
+uint32_t limits_family(uint32_t key);
+
 /* The next random number; the sequence depends only on its first value. */
 uint64_t limits_random(uint64_t *rng);
 uint32_t limits_below(uint64_t *rng, uint32_t n);

@@ -9,7 +9,7 @@ static void take_over_lease(void *context, const struct statefile_lease *lease)
 	struct tables *t = context;
 
 	usage_enter(&t->usages, usage_find(&t->usages, USAGE_TENANT, lease->tenant));
-	usage_enter(&t->usages, usage_find(&t->usages, USAGE_KEY, lease->key));
+	usage_enter(&t->usages, usage_find(&t->usages, USAGE_KEY, lease_family(lease)));
 	usage_enter(&t->usages, usage_find(&t->usages, USAGE_ACCOUNT, lease->account));
 }
 
