@@ -30,6 +30,8 @@ struct agent {
 	struct statefile statefile;
 	struct leases leases;
 	struct usages usages;
+	struct slots slots;
+	struct budgets budgets;
 	struct bindings bindings;
 	struct undo undo;
 	struct healths healths;

@@ -2,12 +2,18 @@
  * The retry budget: a tenant earns a share of a further attempt with each request, and a fixed
  * number of attempts per second. Requests in flight may overdraw it; then no request gets a further
  * attempt until the debt is paid. That is the back-off.
+ *
+ * Budgets live in the agent's memory: a hash table of buckets, in which a new budget replaces the
+ * one that was credited longest ago.
  */
 #ifndef RELAY_AGENT_BUDGET_H
 #define RELAY_AGENT_BUDGET_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define BUDGETS 65536
+#define BUDGET_WAYS 8
 
 #define BUDGET_UNIT 100		       /* one attempt */
 #define BUDGET_STEP (BUDGET_UNIT / 10) /* smaller gains are not credited yet */
@@ -17,6 +23,22 @@ struct budget {
 	int64_t level; /* in 1/BUDGET_UNIT of an attempt */
 	int64_t at_ms; /* Unix time up to which seconds were credited; 0 = new */
 };
+
+struct budget_row {
+	uint32_t tenant; /* id; 0 = empty */
+	uint32_t pad;
+	struct budget budget;
+};
+
+struct budgets {
+	struct budget_row *rows;
+};
+
+/* 0 or -ENOMEM. */
+int budgets_init(struct budgets *b);
+void budgets_fini(struct budgets *b);
+/* Made if missing. Valid until the next call. */
+struct budget *budget_of(struct budgets *b, uint32_t tenant);
 
 static inline void budget_credit(struct budget *b, uint32_t per_second, int64_t now_ms)
 {

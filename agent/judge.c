@@ -72,9 +72,8 @@ static void show_risk(struct agent *a, const struct snapshot_account *account, d
 	struct window_clock clock;
 
 	window_clock_set(&clock, now_ms);
-	double risk =
-		decide_score(&account->limits, row, usage_in_use(&a->usages, row), upstream, &clock)
-			.risk;
+	uint32_t in_use = slots_in_use(&a->slots, USAGE_ACCOUNT, account->id);
+	double risk = decide_score(&account->limits, row, in_use, upstream, &clock).risk;
 	board_set(&shown->risk, (uint64_t)(risk * 1e6));
 	board_set(&shown->used, (uint64_t)(upstream * 1e6));
 }

@@ -20,6 +20,15 @@ static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char
 		t->n = t->n + (size_t)n < ME_BODY_MAX ? t->n + (size_t)n : ME_BODY_MAX - 1;
 }
 
+/* Without any limit nothing is counted: what is not known is null. */
+static void put_unlimited(struct text *t, const struct snapshot_limits *limits, uint32_t used)
+{
+	if (window_has_limit(limits))
+		put(t, "null,\"used\":%u,\"remaining\":null", used);
+	else
+		put(t, "null,\"used\":null,\"remaining\":null");
+}
+
 /* Day and month always, other windows only if limited. */
 static void put_windows(struct text *t, const struct snapshot_limits *limits,
 	const struct statefile_usage *row, int64_t now_ms)
@@ -38,7 +47,7 @@ static void put_windows(struct text *t, const struct snapshot_limits *limits,
 			put(t, "%u,\"used\":%u,\"remaining\":%u", limit, used,
 				used < limit ? limit - used : 0);
 		else
-			put(t, "null,\"used\":%u,\"remaining\":null", used);
+			put_unlimited(t, limits, used);
 		put(t, ",\"resets_at\":%" PRId64 "}", window_reset_ms(w, now_ms) / 1000);
 		comma = ",";
 	}
@@ -56,7 +65,7 @@ static void put_subject(struct text *t, const struct agent *a, enum usage_kind k
 		put(t, "%u", limits->concurrency);
 	else
 		put(t, "null");
-	put(t, ",\"in_use\":%u}", usage_in_use(&a->usages, row));
+	put(t, ",\"in_use\":%u}", slots_in_use(&a->slots, kind, id));
 }
 
 static void put_name(struct text *t, const char *field, struct slice name)

@@ -6,16 +6,13 @@
 
 #include <errno.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void take_over_lease(void *context, const struct statefile_lease *lease)
 {
 	struct agent *a = context;
 
-	usage_enter(&a->usages, usage_find(&a->usages, USAGE_TENANT, lease->tenant));
-	usage_enter(&a->usages, usage_find(&a->usages, USAGE_KEY, lease_family(lease)));
-	usage_enter(&a->usages, usage_find(&a->usages, USAGE_ACCOUNT, lease->account));
+	slots_enter_lease(&a->slots, lease);
 	agent_count_lease(a, lease, true);
 }
 
@@ -46,9 +43,10 @@ static int open_tables(struct agent *a)
 		error = healths_init(&a->healths, health_rows, healths);
 	if (!error)
 		error = evidence_init(&a->evidence, healths);
-	a->state.budgets = calloc(usages, sizeof(*a->state.budgets));
-	if (!a->state.budgets)
-		error = -ENOMEM;
+	if (!error)
+		error = budgets_init(&a->budgets);
+	if (!error)
+		error = slots_init(&a->slots, leases);
 	if (!error)
 		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);
 	if (!error)
@@ -76,6 +74,8 @@ int state_open(struct agent *a, struct errtext *e)
 		.healths = &a->healths,
 		.evidence = &a->evidence,
 		.room = &a->room,
+		.slots = &a->slots,
+		.budgets = &a->budgets,
 	};
 	error = open_tables(a);
 	if (!error)
@@ -95,7 +95,8 @@ void state_close(struct agent *a)
 	leases_fini(&a->leases);
 	healths_fini(&a->healths);
 	evidence_fini(&a->evidence);
-	free(a->state.budgets);
+	slots_fini(&a->slots);
+	budgets_fini(&a->budgets);
 	usages_fini(&a->usages);
 	statefile_unmap(&a->statefile);
 	board_unmap(a->board);

@@ -1,7 +1,6 @@
 #include "agent/usage.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 #define SWEEP_LOOKS 64
 
@@ -13,18 +12,12 @@ static enum usage_kind kind_of(const struct statefile_usage *row)
 int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count)
 {
 	*u = (struct usages){.rows = rows};
-	u->in_use = calloc(count, sizeof(*u->in_use));
-	if (!u->in_use || idindex_init(&u->index, rows, sizeof(*rows), count)) {
-		usages_fini(u);
-		return -ENOMEM;
-	}
-	return 0;
+	return idindex_init(&u->index, rows, sizeof(*rows), count);
 }
 
 void usages_fini(struct usages *u)
 {
 	idindex_fini(&u->index);
-	free(u->in_use);
 	*u = (struct usages){0};
 }
 
@@ -37,8 +30,7 @@ struct statefile_usage *usage_find(const struct usages *u, enum usage_kind kind,
 
 static bool is_forgettable(const struct usages *u, uint32_t i, uint32_t month)
 {
-	return kind_of(&u->rows[i]) != USAGE_FREE && u->in_use[i] == 0 &&
-		u->rows[i].windows[USAGE_MONTH].number < month;
+	return kind_of(&u->rows[i]) != USAGE_FREE && u->rows[i].windows[USAGE_MONTH].number < month;
 }
 
 /* A bounded number of looks. */
@@ -56,14 +48,21 @@ static void forget_one(struct usages *u, int64_t now_ms)
 	}
 }
 
+static bool has_room(const struct usages *u, enum usage_kind kind)
+{
+	bool yields = kind == USAGE_TENANT || kind == USAGE_KEY;
+
+	return u->index.used < u->index.count - (yields ? u->index.count / USAGE_SPARE : 0);
+}
+
 static struct statefile_usage *make_row(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms)
 {
-	if (idindex_next(&u->index) == IDINDEX_NONE)
+	if (!has_room(u, kind))
 		forget_one(u, now_ms);
-	uint32_t i = idindex_next(&u->index);
-	if (i == IDINDEX_NONE)
+	if (!has_room(u, kind))
 		return NULL;
+	uint32_t i = idindex_next(&u->index);
 	struct statefile_usage *row = &u->rows[i];
 	*row = (struct statefile_usage){.id = id};
 	row->windows[USAGE_MONTH].number = window_number(USAGE_MONTH, now_ms);
@@ -91,26 +90,9 @@ struct statefile_usage *usage_of(
 	return &u->rows[found];
 }
 
-uint32_t usage_in_use(const struct usages *u, const struct statefile_usage *row)
-{
-	return row ? u->in_use[row - u->rows] : 0;
-}
-
-void usage_enter(struct usages *u, const struct statefile_usage *row)
-{
-	if (row)
-		u->in_use[row - u->rows]++;
-}
-
-void usage_leave(struct usages *u, const struct statefile_usage *row)
-{
-	if (row && u->in_use[row - u->rows])
-		u->in_use[row - u->rows]--;
-}
-
 void usage_add(struct statefile_usage *row, const struct window_clock *clock)
 {
-	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
+	for (int w = 0; row && w < USAGE_WINDOW_COUNT; w++) {
 		struct statefile_window *window = &row->windows[w];
 		uint32_t number = clock->numbers[w];
 		/*
@@ -125,7 +107,7 @@ void usage_add(struct statefile_usage *row, const struct window_clock *clock)
 
 void usage_give_back(struct statefile_usage *row, int64_t then_ms)
 {
-	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
+	for (int w = 0; row && w < USAGE_WINDOW_COUNT; w++) {
 		struct statefile_window *window = &row->windows[w];
 		uint32_t number = window_number((enum usage_window)w, then_ms);
 		if (window->number == number && window->count)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define STATEFILE_FORMAT 3
-#define STATEFILE_USAGES 131072	  /* tenants, keys, accounts and pools with usage in this month */
+#define STATEFILE_USAGES 131072	  /* tenants, families, accounts, pools with counts of this month */
 #define STATEFILE_LEASES 65536	  /* requests in progress on one node */
 #define STATEFILE_BINDINGS 131072 /* conversations */
 #define STATEFILE_BINDING_WAYS 8  /* possible rows of one conversation; rows of a bucket */
@@ -78,7 +78,9 @@ enum lease_state {
 #define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
 #define LEASE_SHAPE_LOW 4u /* shape of its errors: lowest bit of its index (provider_shape_at) */
 #define LEASE_UNSENT 8u	   /* its only attempt had no connection */
-#define LEASE_SHAPE_HIGH 0xf0u /* the other bits of that index */
+#define LEASE_SHAPE_HIGH 0xf0u	      /* the other bits of that index */
+#define LEASE_TENANT_UNCOUNTED 0x100u /* had no limits: there is nothing to give back */
+#define LEASE_KEY_UNCOUNTED 0x200u
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {

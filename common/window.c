@@ -78,6 +78,12 @@ uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w)
 	return by_window[w];
 }
 
+bool window_has_limit(const struct snapshot_limits *limits)
+{
+	return limits->rps || limits->rpm || limits->rph || limits->daily || limits->monthly ||
+		limits->concurrency;
+}
+
 void window_clock_set(struct window_clock *clock, int64_t now_ms)
 {
 	clock->now_ms = now_ms;

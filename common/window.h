@@ -8,6 +8,7 @@
 #include "common/snapshot.h"
 #include "common/statefile.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The number of the second, minute, hour, day or month since 1970 that contains `now_ms`. */
@@ -18,6 +19,8 @@ int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
 const char *window_name(enum usage_window w);
 /* The limit that belongs to a window; 0 = unlimited. */
 uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w);
+/* Whether there is any limit, also of concurrent requests. Without one, requests are not counted. */
+bool window_has_limit(const struct snapshot_limits *limits);
 /* The windows of one moment, computed once for many rows. */
 struct window_clock {
 	int64_t now_ms;

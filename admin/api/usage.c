@@ -128,6 +128,7 @@ static void put_limit(json_object *o, const char *field, bool limited, int64_t n
 		json_object_object_add(o, field, NULL);
 }
 
+/* `used` below 0: not counted. */
 static json_object *describe_window(
 	enum usage_window w, int64_t limit, int64_t used, int64_t now_ms)
 {
@@ -135,10 +136,25 @@ static json_object *describe_window(
 
 	answer_text(o, "window", window_name(w));
 	put_limit(o, "limit", limit > 0, limit);
-	answer_number(o, "used", used);
+	put_limit(o, "used", used >= 0, used);
 	put_limit(o, "remaining", limit > 0, used < limit ? limit - used : 0);
 	answer_time(o, "resets_at", window_reset_ms(w, now_ms));
 	return o;
+}
+
+static int64_t limit_of(json_object *o, const char *field)
+{
+	return json_object_get_int64(json_object_object_get(o, field));
+}
+
+/* The agent counts accounts, and tenants and keys with any limit. */
+static bool is_counted(enum usage_kind kind, json_object *o)
+{
+	bool counted = kind == USAGE_ACCOUNT || limit_of(o, "concurrency");
+
+	for (int i = 0; i < USAGE_WINDOW_COUNT; i++)
+		counted = counted || limit_of(o, limit_field((enum usage_window)i));
+	return counted;
 }
 
 void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, json_object *o)
@@ -146,16 +162,17 @@ void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, 
 	struct statefile_usage row = {.id = id};
 	json_object *items = json_object_new_array();
 	int64_t now = clock_wall_ms();
-	bool found = usage_read(c, kind, id, &row);
+	bool counted = is_counted(kind, o);
+	bool found = counted && usage_read(c, kind, id, &row);
 
 	answer_number(o, "in_use", usage_slots(c, kind, id));
 	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
-		int64_t limit = json_object_get_int64(json_object_object_get(o, limit_field(w)));
+		int64_t limit = limit_of(o, limit_field(w));
+		int64_t used = found ? window_count(&row, w, now) : 0;
 		if (limit == 0 && (w < USAGE_DAY || kind == USAGE_ACCOUNT))
 			continue;
-		json_object_array_add(items,
-			describe_window(w, limit, found ? window_count(&row, w, now) : 0, now));
+		json_object_array_add(items, describe_window(w, limit, counted ? used : -1, now));
 	}
 	json_object_object_add(o, "usage", items);
 }

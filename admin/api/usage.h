@@ -27,7 +27,8 @@ uint32_t usage_slots(const struct control *c, enum usage_kind kind, uint32_t id)
 
 /*
  * Adds `in_use` and `usage`: one object for each limited window, and, except for accounts, always
- * for day and month. The limits are the fields of `o` (rps, rpm, rph, daily, monthly).
+ * for day and month. The limits are the fields of `o` (rps, rpm, rph, daily, monthly, concurrency).
+ * A tenant or key without any limit is not counted: what it has used is null.
  */
 void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, json_object *o);
 /* Adds `quota`: tenants that have used 80 % or more of their day or month. */

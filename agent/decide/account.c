@@ -47,11 +47,6 @@ static uint64_t conversation_of(const struct decide_context *c)
 	return hash ? hash : 1;
 }
 
-static struct budget *budget_of(const struct decide_context *c, const struct statefile_usage *row)
-{
-	return &c->state->budgets[row - c->state->usages->rows];
-}
-
 /* --- costs: the lowest wins --- */
 
 /*
@@ -67,7 +62,7 @@ static double rendezvous_cost(uint64_t seed, const struct candidate *k)
 
 static double load_cost(const struct decide_context *c, const struct candidate *k)
 {
-	uint32_t in_use = usage_in_use(c->state->usages, k->usage);
+	uint32_t in_use = slots_in_use(c->state->slots, USAGE_ACCOUNT, k->account->id);
 
 	return (in_use + 1.0) / (double)k->account->weight + rendezvous_cost(c->random, k) * 1e-9;
 }
@@ -335,7 +330,7 @@ uint32_t decide_attempts(const struct snapshot *s)
 
 bool decide_may_retry(const struct decide_context *c)
 {
-	struct budget *budget = budget_of(c, c->scratch.tenant_usage);
+	struct budget *budget = budget_of(c->state->budgets, c->verdict->tenant->id);
 
 	budget_credit(budget, (uint32_t)c->snapshot->head->options.health_retry_per_second,
 		c->clock.now_ms);

@@ -55,12 +55,11 @@ static enum refusal find_lease(struct decide_context *c)
 		return REFUSAL_NO_ACCOUNT;
 	v->tenant = snapshot_tenant(c->snapshot, v->lease->tenant);
 	v->pool = snapshot_pool(c->snapshot, v->lease->pool);
-	c->scratch.tenant_usage = usage_find(c->state->usages, USAGE_TENANT, v->lease->tenant);
 	c->scratch.pool_usage =
 		usage_of(c->state->usages, USAGE_POOL, v->lease->pool, c->clock.now_ms);
 	v->conversation = v->lease->conversation;
 	v->mark = (struct record_mark){.attempt = v->lease->attempt + 1};
-	if (!v->tenant || !v->pool || !c->scratch.tenant_usage || !c->scratch.pool_usage)
+	if (!v->tenant || !v->pool || !c->scratch.pool_usage)
 		return REFUSAL_NO_ACCOUNT;
 	return REFUSAL_NONE;
 }
@@ -139,7 +138,7 @@ static enum refusal go_on(struct decide_context *c)
 	if (!c->scratch.account_usage)
 		return REFUSAL_OVERLOADED;
 	if (!unsent)
-		budget_spend(&c->state->budgets[c->scratch.tenant_usage - c->state->usages->rows]);
+		budget_spend(budget_of(c->state->budgets, v->tenant->id));
 	decide_move(c);
 	v->watch = true; /* whether it succeeds elsewhere is known at the head of the answer */
 	return REFUSAL_NONE;

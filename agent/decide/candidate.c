@@ -261,7 +261,7 @@ static enum board_reason limit_reason(
 	enum board_reason reason = BOARD_REASON_NONE;
 
 	if (a->limits.concurrency &&
-		usage_in_use(c->state->usages, ret->usage) >= a->limits.concurrency)
+		slots_in_use(c->state->slots, USAGE_ACCOUNT, a->id) >= a->limits.concurrency)
 		reason = BOARD_REASON_SLOTS;
 	for (int i = 0; ret->usage && i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
@@ -279,9 +279,9 @@ static double score_of(const struct decide_context *c, const struct candidate *k
 	struct health_subject subject = health_subject_of_account(c->snapshot, k->account);
 	double upstream = health_used(health_find(c->state->healths, &subject), c->clock.now_ms);
 
-	return decide_score(&k->account->limits, k->usage, usage_in_use(c->state->usages, k->usage),
-		upstream, &c->clock)
-		.score;
+	uint32_t in_use = slots_in_use(c->state->slots, USAGE_ACCOUNT, k->account->id);
+
+	return decide_score(&k->account->limits, k->usage, in_use, upstream, &c->clock).score;
 }
 
 enum board_reason candidate_look(const struct decide_context *c, const struct snapshot_account *a,

@@ -13,6 +13,7 @@
 #include "agent/lease.h"
 #include "agent/request.h"
 #include "agent/room.h"
+#include "agent/slots.h"
 #include "agent/undo.h"
 #include "agent/usage.h"
 #include "common/board.h"
@@ -120,7 +121,8 @@ struct decide_state {
 	struct undo *undo;
 	struct healths *healths;
 	struct evidence *evidence;
-	struct budget *budgets;	 /* by row of `usages`: retries of tenants */
+	struct slots *slots;
+	struct budgets *budgets; /* retries of tenants */
 	const struct room *room; /* NULL = no request can wait */
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* position of round-robin */
@@ -129,8 +131,9 @@ struct decide_state {
 
 /* Results that only later stages read; the verdict has the caller's results. */
 struct decide_scratch {
-	const struct keytable *key_table; /* of the verdict's key */
-	struct statefile_usage *tenant_usage, *key_usage, *account_usage, *pool_usage;
+	const struct keytable *key_table;		  /* of the verdict's key */
+	struct statefile_usage *tenant_usage, *key_usage; /* NULL = no limits: not counted */
+	struct statefile_usage *account_usage, *pool_usage;
 };
 
 struct decide_context {

@@ -68,22 +68,21 @@ static bool others_wait(const struct decide_context *c, enum room_reason reason,
 }
 
 static void look_at_slots(struct decide_context *c, enum usage_kind kind,
-	const struct snapshot_limits *limits, const struct statefile_usage *row,
-	struct obstacle *obstacle)
+	const struct snapshot_limits *limits, uint32_t id, struct obstacle *obstacle)
 {
 	enum room_reason reason = kind == USAGE_KEY ? ROOM_FOR_KEY_SLOT : ROOM_FOR_TENANT_SLOT;
 	uint32_t limit = limits->concurrency;
-	uint32_t used = usage_in_use(c->state->usages, row);
+	uint32_t used = slots_in_use(c->state->slots, kind, id);
 
 	if (limit == 0)
 		return;
-	bool hit = used >= limit || others_wait(c, reason, row->id);
+	bool hit = used >= limit || others_wait(c, reason, id);
 	note(c, kind, USAGE_WINDOW_COUNT, limit, used, hit);
 	if (!hit || obstacle->refusal != REFUSAL_NONE)
 		return;
 	obstacle->refusal = REFUSAL_CONCURRENCY_LIMITED;
 	obstacle->wait_for = reason;
-	obstacle->wait_what = row->id;
+	obstacle->wait_what = id;
 }
 
 static struct obstacle find_obstacle(struct decide_context *c)
@@ -93,20 +92,28 @@ static struct obstacle find_obstacle(struct decide_context *c)
 
 	look_at_windows(c, USAGE_TENANT, &v->tenant->limits, c->scratch.tenant_usage, &obstacle);
 	look_at_windows(c, USAGE_KEY, &v->key->limits, c->scratch.key_usage, &obstacle);
-	look_at_slots(c, USAGE_KEY, &v->key->limits, c->scratch.key_usage, &obstacle);
-	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, c->scratch.tenant_usage, &obstacle);
+	look_at_slots(c, USAGE_KEY, &v->key->limits, decide_family(v->key), &obstacle);
+	look_at_slots(c, USAGE_TENANT, &v->tenant->limits, v->tenant->id, &obstacle);
 	return obstacle;
+}
+
+/* Without a limit there is nothing to count. False: there is no row left. */
+static bool find_row(struct decide_context *c, enum usage_kind kind, uint32_t id,
+	const struct snapshot_limits *limits, struct statefile_usage **ret)
+{
+	if (!window_has_limit(limits))
+		return true;
+	*ret = usage_of(c->state->usages, kind, id, c->clock.now_ms);
+	return *ret != NULL;
 }
 
 enum refusal decide_limits(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
-	struct usages *usages = c->state->usages;
-	int64_t now = c->clock.now_ms;
+	struct decide_scratch *s = &c->scratch;
 
-	c->scratch.tenant_usage = usage_of(usages, USAGE_TENANT, v->tenant->id, now);
-	c->scratch.key_usage = usage_of(usages, USAGE_KEY, decide_family(v->key), now);
-	if (!c->scratch.tenant_usage || !c->scratch.key_usage)
+	if (!find_row(c, USAGE_TENANT, v->tenant->id, &v->tenant->limits, &s->tenant_usage) ||
+		!find_row(c, USAGE_KEY, decide_family(v->key), &v->key->limits, &s->key_usage))
 		return REFUSAL_OVERLOADED;
 	if (v->repeated)
 		return REFUSAL_NONE;

@@ -78,6 +78,8 @@ static uint32_t flags_of(const struct decide_context *c)
 	const struct decide_verdict *v = c->verdict;
 
 	return (c->request->hard ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
+		(c->scratch.tenant_usage ? 0 : LEASE_TENANT_UNCOUNTED) |
+		(c->scratch.key_usage ? 0 : LEASE_KEY_UNCOUNTED) |
 		lease_shape_flags(provider_shape_of_path(c->request->path));
 }
 
@@ -131,13 +133,16 @@ static void count_consecutive(struct decide_context *c)
 }
 
 /* Once a day and once a month. */
-static void notice(struct decide_context *c, enum usage_window w, uint32_t *noticed, uint8_t flag)
+static void notice(struct decide_context *c, enum usage_window w, uint8_t flag)
 {
-	const struct decide_verdict *v = c->verdict;
-	uint64_t limit = window_limit(&v->tenant->limits, w);
-	uint64_t used = window_clock_count(&c->clock, c->scratch.tenant_usage, w);
+	struct statefile_usage *row = c->scratch.tenant_usage;
+	uint64_t limit = window_limit(&c->verdict->tenant->limits, w);
 
-	if (limit == 0 || used * 100 < limit * NOTICE_PERCENT || *noticed == c->clock.numbers[w])
+	if (limit == 0)
+		return;
+	uint64_t used = window_clock_count(&c->clock, row, w);
+	uint32_t *noticed = &row->noticed[w - USAGE_DAY];
+	if (used * 100 < limit * NOTICE_PERCENT || *noticed == c->clock.numbers[w])
 		return;
 	*noticed = c->clock.numbers[w];
 	c->verdict->noticed |= flag;
@@ -145,10 +150,8 @@ static void notice(struct decide_context *c, enum usage_window w, uint32_t *noti
 
 static void earn_budget(const struct decide_context *c)
 {
-	size_t row = (size_t)(c->scratch.tenant_usage - c->state->usages->rows);
-
-	budget_earn(
-		&c->state->budgets[row], (uint32_t)c->snapshot->head->options.health_retry_percent);
+	budget_earn(budget_of(c->state->budgets, c->verdict->tenant->id),
+		(uint32_t)c->snapshot->head->options.health_retry_percent);
 }
 
 static void count_request(struct decide_context *c)
@@ -159,15 +162,8 @@ static void count_request(struct decide_context *c)
 	usage_add(s->key_usage, &c->clock);
 	usage_add(s->account_usage, &c->clock);
 	count_consecutive(c);
-	notice(c, USAGE_DAY, &s->tenant_usage->noticed[0], DECIDE_NOTICED_DAY);
-	notice(c, USAGE_MONTH, &s->tenant_usage->noticed[1], DECIDE_NOTICED_MONTH);
-}
-
-static void hold_slots(const struct decide_context *c)
-{
-	usage_enter(c->state->usages, c->scratch.tenant_usage);
-	usage_enter(c->state->usages, c->scratch.key_usage);
-	usage_enter(c->state->usages, c->scratch.account_usage);
+	notice(c, USAGE_DAY, DECIDE_NOTICED_DAY);
+	notice(c, USAGE_MONTH, DECIDE_NOTICED_MONTH);
 }
 
 static enum refusal admit(struct decide_context *c)
@@ -185,7 +181,7 @@ static enum refusal admit(struct decide_context *c)
 	count_request(c);
 	fill_lease(c, lease);
 	undo_end(state->undo);
-	hold_slots(c);
+	slots_enter_lease(state->slots, lease);
 	earn_budget(c);
 	v->lease = lease;
 	return REFUSAL_NONE;
@@ -206,6 +202,7 @@ void decide_move(struct decide_context *c)
 	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
 
 	decide_enter(c, attempt + 1);
+	slots_leave(state->slots, USAGE_ACCOUNT, lease->account);
 	undo_begin(state->undo, usages, last == c->scratch.account_usage ? 1 : 2, lease);
 	usage_add(c->scratch.account_usage, &c->clock);
 	if (unsent && last)
@@ -216,8 +213,7 @@ void decide_move(struct decide_context *c)
 	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0);
 	lease->again_ms = c->clock.now_ms;
 	undo_end(state->undo);
-	usage_leave(state->usages, last);
-	usage_enter(state->usages, c->scratch.account_usage);
+	slots_enter(state->slots, USAGE_ACCOUNT, lease->account);
 	if (v->conversation)
 		binding_set(state->bindings, v->conversation, v->account->id, c->clock.now_ms);
 }
@@ -241,26 +237,35 @@ enum refusal decide_reserve(struct decide_context *c)
 	return refusal;
 }
 
-void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent)
+/* What an unlimited tenant or key has not counted is not given back, although it has limits now. */
+static struct statefile_usage *counted(const struct decide_state *state,
+	const struct statefile_lease *lease, enum usage_kind kind, uint32_t id, uint32_t uncounted)
 {
-	struct usages *u = state->usages;
-	struct statefile_usage *usages[] = {usage_find(u, USAGE_TENANT, lease->tenant),
-		usage_find(u, USAGE_KEY, lease_family(lease)),
-		usage_find(u, USAGE_ACCOUNT, lease->account)};
-	const size_t count = sizeof(usages) / sizeof(usages[0]);
+	return lease->flags & uncounted ? NULL : usage_find(state->usages, kind, id);
+}
 
-	for (size_t i = 0; i < count; i++)
-		usage_leave(u, usages[i]);
-	/* an earlier attempt may have been sent */
-	if (!never_sent || lease->attempt > 1) {
-		lease_end(state->leases, lease);
-		return;
-	}
+static void give_back(struct decide_state *state, struct statefile_lease *lease)
+{
+	struct statefile_usage *usages[] = {
+		counted(state, lease, USAGE_TENANT, lease->tenant, LEASE_TENANT_UNCOUNTED),
+		counted(state, lease, USAGE_KEY, lease_family(lease), LEASE_KEY_UNCOUNTED),
+		counted(state, lease, USAGE_ACCOUNT, lease->account, 0),
+	};
+	const uint32_t count = sizeof(usages) / sizeof(usages[0]);
+
 	undo_begin(state->undo, usages, count, lease);
-	for (size_t i = 0; i < count; i++) {
-		if (usages[i])
-			usage_give_back(usages[i], lease->decided_ms);
-	}
+	for (size_t i = 0; i < count; i++)
+		usage_give_back(usages[i], lease->decided_ms);
 	lease_end(state->leases, lease);
 	undo_end(state->undo);
+}
+
+void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent)
+{
+	slots_leave_lease(state->slots, lease);
+	/* an earlier attempt may have been sent */
+	if (never_sent && lease->attempt <= 1)
+		give_back(state, lease);
+	else
+		lease_end(state->leases, lease);
 }

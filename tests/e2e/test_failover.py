@@ -122,15 +122,19 @@ def test_a_refused_connection_is_taken_over(site, size):
 
 def test_what_never_left_is_not_counted(site):
     """No connection and no other account: the request counts against no quota."""
+    site.relay.adm("tenants", "set", "nowhere", "--monthly", "100000")
+    key = site.relay.issue("nowhere", "--monthly", "100000")
+
     def used():
-        me = json.loads(site.get("/relay/me", key=site.nowhere.key).body)
+        me = json.loads(site.get("/relay/me", key=key).body)
         return [w["used"] for w in me["tenant"]["windows"] + me["key"]["windows"] if w["window"] in ("day", "month")]
 
     site.nowhere.reset()
     wait_for_no_leases(site)
     before = used()
-    answer = site.nowhere.post()
-    assert (answer.status, answer.code) == (502, "upstream_unreachable")
+    assert len(before) == 4 and None not in before
+    answer = site.post("/v1/x", key=key)
+    assert (answer.status, answer.getheader("X-Relay-Error")) == (502, "upstream_unreachable")
     wait_for_no_leases(site)
     assert used() == before
     site.nowhere.reset()

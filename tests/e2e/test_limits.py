@@ -178,6 +178,39 @@ def test_a_thousand_against_a_hundred_a_minute(stack):
     assert refused.headers["RateLimit-Remaining"] == "0"
 
 
+def test_without_limits_nothing_is_counted(stack):
+    """No row of the state file; a limit counts from the moment it is set."""
+    key = tenant(stack, "free")
+    assert stack.get("/v1/models", key=stack.key).status == 200  # its account and pool have rows
+    rows = stack.relay.metric("relay_usage_rows")
+    assert [stack.get("/v1/models", key=key).status for _ in range(3)] == [200] * 3
+    assert stack.relay.metric("relay_usage_rows") == rows
+    shown = me(stack, key)
+    for subject in (shown["tenant"], shown["key"]):
+        assert [(w["window"], w["limit"], w["used"]) for w in subject["windows"]] == \
+            [("day", None, None), ("month", None, None)]
+    assert [w["used"] for w in stack.relay.adm("tenants", "show", "free")["usage"]] == [None, None]
+    stack.relay.adm("tenants", "set", "free", "--monthly", "2")
+    assert [stack.get("/v1/models", key=key).status for _ in range(3)] == [200, 200, 429]
+    assert stack.relay.metric("relay_usage_rows") == rows + 1
+    assert window(me(stack, key)["tenant"], "month")["used"] == 2
+
+
+def test_a_new_limit_sees_the_streams_in_progress(stack):
+    key = tenant(stack, "late")
+    streams = [stack.connect() for _ in range(2)]
+    for one in streams:
+        stack.send(one, "GET", "/sse?n=1000&ms=100", key=key)
+    wait_until("both streams run", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 2)
+    stack.relay.adm("tenants", "set", "late", "--concurrency", "2")
+    answer = stack.get("/v1/models", key=key)
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (429, "concurrency_limited")
+    for one in streams:
+        one.close()
+    wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
+    assert stack.get("/v1/models", key=key).status == 200
+
+
 def test_shadow_counts_and_lets_pass(stack):
     key = tenant(stack, "shadow", "--rph", "3", "--shadow", "on")
     assert [stack.get("/v1/models", key=key).status for _ in range(5)] == [200] * 5
@@ -190,11 +223,13 @@ def test_notice_at_80_percent(stack):
     key = tenant(stack, "notice", "--daily", "10")
     for _ in range(7):
         stack.get("/v1/models", key=key)
-    assert "80 %" not in stack.relay.process.text()
+
+    def lines():
+        return [line for line in stack.relay.process.text().splitlines() if "80 %" in line and '"notice"' in line]
+    assert not lines()
     for _ in range(3):
         assert stack.get("/v1/models", key=key).status == 200
-    lines = [line for line in stack.relay.process.text().splitlines() if "80 %" in line and '"notice"' in line]
-    assert len(lines) == 1, lines
+    assert len(lines()) == 1, lines()
 
 
 def tomorrow():

@@ -191,7 +191,7 @@ void crowd_end(struct crowd *c, uint32_t n)
 
 uint32_t crowd_in_use(const struct crowd *c, enum usage_kind kind, uint32_t id)
 {
-	return usage_in_use(&c->tables.usages, usage_find(&c->tables.usages, kind, id));
+	return slots_in_use(&c->tables.slots, kind, id);
 }
 
 uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id)

@@ -91,13 +91,12 @@ static bool check_given_up(struct limits_model *m, const struct limits_view *v, 
 	bool limited, enum refusal refusal)
 {
 	enum refusal expected = limited ? REFUSAL_CIRCUIT_OPEN : REFUSAL_NO_ACCOUNT;
-	bool full = m->tables.usages.index.used == m->tables.usages.index.count;
 
 	if (v->q->leased && !v->q->alt)
 		expected = REFUSAL_UPSTREAM_UNREACHABLE;
 	v->q->again_ms = 0;
 	m->given_up++;
-	if (full && (refusal == REFUSAL_OVERLOADED || refusal == REFUSAL_NO_ACCOUNT))
+	if (limits_is_full(m) && (refusal == REFUSAL_OVERLOADED || refusal == REFUSAL_NO_ACCOUNT))
 		return true;
 	if (left)
 		return limits_fail(m, "request %u had %u accounts left", v->q->n, left);

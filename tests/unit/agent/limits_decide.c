@@ -85,9 +85,8 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 
 static bool check_refused(struct limits_model *m, const struct limits_view *v, enum refusal refusal)
 {
-	const struct tables *t = &m->tables;
-	bool full =
-		t->leases.used == t->leases.count || t->usages.index.used == t->usages.index.count;
+	const struct leases *leases = &m->tables.leases;
+	bool full = leases->used == leases->count || limits_is_full(m);
 
 	m->refused++;
 	if (refusal == REFUSAL_OVERLOADED && full) {
@@ -185,7 +184,7 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 	limits_subjects(m, q, subjects);
 	for (int i = 0; i < 3; i++) {
 		struct limits_subject *s = subjects[i];
-		for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
+		for (int w = 0; s->counted && w < USAGE_WINDOW_COUNT; w++) {
 			if (!limits_count_window(m, s, (enum usage_window)w, &q->numbers[i][w]))
 				return false;
 		}
@@ -274,19 +273,14 @@ static void reach_month(struct limits_model *m, struct limits_subject *s)
 		s->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
 }
 
-static bool is_full(const struct limits_model *m)
-{
-	return m->tables.usages.index.used == m->tables.usages.index.count;
-}
-
 /* Rows of an earlier month may be reused when the table is full. */
 static void forget_old_months(struct limits_model *m)
 {
 	uint32_t month = m->clock.numbers[USAGE_MONTH];
 
-	for (uint32_t i = 0; is_full(m) && i < LIMITS_SUBJECTS; i++) {
+	for (uint32_t i = 0; limits_is_full(m) && i < LIMITS_SUBJECTS; i++) {
 		struct limits_subject *s = &m->subjects[i];
-		if (s->held == 0 && s->windows[USAGE_MONTH].number < month &&
+		if (s->windows[USAGE_MONTH].number < month &&
 			!usage_find(&m->tables.usages, s->kind, s->id))
 			memset(s->windows, 0, sizeof(s->windows));
 	}

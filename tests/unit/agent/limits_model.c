@@ -51,7 +51,12 @@ static void make_subject(struct limits_model *m, enum usage_kind kind, uint32_t 
 	struct limits_subject *s = limits_subject(m, kind, i);
 
 	*s = (struct limits_subject){
-		.kind = kind, .id = i + 1, .slots = limits->concurrency, .shadow = shadow};
+		.kind = kind,
+		.id = i + 1,
+		.slots = limits->concurrency,
+		.shadow = shadow,
+		.counted = kind == USAGE_ACCOUNT || window_has_limit(limits),
+	};
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++)
 		s->limits[w] = window_limit(limits, (enum usage_window)w);
 }
@@ -84,11 +89,13 @@ uint32_t limits_count(
 bool limits_check_subject(struct limits_model *m, const struct limits_subject *s)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
-	uint32_t in_use = usage_in_use(&m->tables.usages, row);
+	uint32_t in_use = slots_in_use(&m->tables.slots, s->kind, s->id);
 
 	if (in_use != s->held)
 		return limits_fail(m, "kind %d id %u: %u slots in use, %u leases", (int)s->kind,
 			s->id, in_use, s->held);
+	if (row && !s->counted)
+		return limits_fail(m, "kind %d id %u: a row without limits", (int)s->kind, s->id);
 	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
 		uint32_t expected = limits_count(m, s, w);
@@ -125,7 +132,8 @@ void limits_release(struct limits_model *m, struct limits_request *q, bool never
 	never_sent = never_sent && q->attempt == 1; /* else an earlier attempt may have been sent */
 	for (int i = 0; i < 3; i++) {
 		subjects[i]->held--;
-		for (int w = 0; never_sent && w < USAGE_WINDOW_COUNT; w++) {
+		bool back = never_sent && subjects[i]->counted;
+		for (int w = 0; back && w < USAGE_WINDOW_COUNT; w++) {
 			struct statefile_window *window = &subjects[i]->windows[w];
 			uint32_t number = window_number((enum usage_window)w, q->decided_ms);
 			/*
@@ -182,6 +190,13 @@ static bool end(struct limits_model *m, struct limits_request *q, enum limits_ev
 	if (type == LIMITS_LATE)
 		limits_uncover(m, q);
 	return ok;
+}
+
+bool limits_is_full(const struct limits_model *m)
+{
+	const struct idindex *rows = &m->tables.usages.index;
+
+	return rows->used >= rows->count - rows->count / USAGE_SPARE;
 }
 
 /* --- everything --- */

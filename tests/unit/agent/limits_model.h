@@ -68,6 +68,7 @@ struct limits_subject {
 	uint32_t limits[USAGE_WINDOW_COUNT]; /* 0 = none */
 	uint32_t slots;
 	bool shadow;
+	bool counted; /* else its requests have no row, because it has no limits */
 	uint32_t held;
 	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* the latest with a count */
 };
@@ -126,6 +127,8 @@ bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t ge
 /* Chooses another account for it, or none. */
 bool limits_fail_over(
 	struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated);
+/* Whether a tenant or a key may find no row; accounts and pools have some more. */
+bool limits_is_full(const struct limits_model *m);
 bool limits_heal(struct limits_model *m, int64_t since_ms);
 /*
  * After a late record: if there are fewer leases than requests, the oldest without a lease is

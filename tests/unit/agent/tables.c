@@ -8,9 +8,7 @@ static void take_over_lease(void *context, const struct statefile_lease *lease)
 {
 	struct tables *t = context;
 
-	usage_enter(&t->usages, usage_find(&t->usages, USAGE_TENANT, lease->tenant));
-	usage_enter(&t->usages, usage_find(&t->usages, USAGE_KEY, lease_family(lease)));
-	usage_enter(&t->usages, usage_find(&t->usages, USAGE_ACCOUNT, lease->account));
+	slots_enter_lease(&t->slots, lease);
 }
 
 void tables_start(struct tables *t)
@@ -19,12 +17,10 @@ void tables_start(struct tables *t)
 	undo_recover(&t->undo);
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
 	if (usages_init(&t->usages, t->usage_rows, t->size.usages) ||
+		slots_init(&t->slots, t->size.leases) || budgets_init(&t->budgets) ||
 		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t) ||
 		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS) ||
 		evidence_init(&t->evidence, TABLES_HEALTHS))
-		abort();
-	t->budgets = calloc(t->size.usages, sizeof(*t->budgets));
-	if (!t->budgets)
 		abort();
 	t->state = (struct decide_state){.leases = &t->leases,
 		.usages = &t->usages,
@@ -32,7 +28,8 @@ void tables_start(struct tables *t)
 		.undo = &t->undo,
 		.healths = &t->healths,
 		.evidence = &t->evidence,
-		.budgets = t->budgets};
+		.slots = &t->slots,
+		.budgets = &t->budgets};
 }
 
 void tables_stop(struct tables *t)
@@ -41,7 +38,8 @@ void tables_stop(struct tables *t)
 	leases_fini(&t->leases);
 	healths_fini(&t->healths);
 	evidence_fini(&t->evidence);
-	free(t->budgets);
+	slots_fini(&t->slots);
+	budgets_fini(&t->budgets);
 }
 
 void tables_init(struct tables *t, struct tables_size size)

@@ -25,8 +25,9 @@ struct tables {
 	struct undo undo;
 	struct healths healths;
 	struct evidence evidence;
-	struct budget *budgets;
 	struct usages usages;
+	struct slots slots;
+	struct budgets budgets;
 	struct leases leases;
 	struct bindings bindings;
 	struct decide_state state;

@@ -116,6 +116,42 @@ static void zero_attempts_a_second_pays_nothing(void **state)
 	assert_false(budget_has(&b));
 }
 
+static void tenants_have_budgets_of_their_own(void **state)
+{
+	struct budgets b;
+
+	(void)state;
+	assert_int_equal(budgets_init(&b), 0);
+	for (uint32_t id = 1; id <= 1000; id++)
+		budget_credit(budget_of(&b, id), id, NOW_MS);
+	for (uint32_t id = 1; id <= 1000; id++)
+		assert_int_equal(budget_of(&b, id)->level, id * BUDGET_UNIT);
+	budgets_fini(&b);
+}
+
+/* Far more tenants than rows: those that ask all the time keep their budgets. */
+static void a_new_budget_replaces_one_that_rests(void **state)
+{
+	struct budgets b;
+	uint32_t kept = 0;
+
+	(void)state;
+	assert_int_equal(budgets_init(&b), 0);
+	for (uint32_t n = 0; n < 4 * BUDGETS; n++) {
+		int64_t now_ms = NOW_MS + (int64_t)n * 100;
+		for (uint32_t id = 1; id <= 8; id++) {
+			struct budget *busy = budget_of(&b, id);
+			budget_credit(busy, 1, now_ms);
+			budget_spend(busy);
+		}
+		budget_credit(budget_of(&b, 100 + n), 1, now_ms);
+	}
+	for (uint32_t id = 1; id <= 8; id++)
+		kept += !budget_has(budget_of(&b, id));
+	assert_int_equal(kept, 8);
+	budgets_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +162,8 @@ int main(void)
 		cmocka_unit_test(requests_pay_their_share_up_to_a_maximum),
 		cmocka_unit_test(debt_is_bounded),
 		cmocka_unit_test(zero_attempts_a_second_pays_nothing),
+		cmocka_unit_test(tenants_have_budgets_of_their_own),
+		cmocka_unit_test(a_new_budget_replaces_one_that_rests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,12 +37,9 @@ static void set_egresses(struct crowd *c, uint32_t i, uint32_t count, uint32_t a
 	c->accounts[i].egress_count = count;
 }
 
-static int64_t budget_left(const struct crowd *c)
+static int64_t budget_left(struct crowd *c)
 {
-	const struct statefile_usage *row =
-		usage_find(&c->tables.usages, USAGE_TENANT, CROWD_TENANT);
-
-	return c->tables.budgets[row - c->tables.usages.rows].level;
+	return budget_of(&c->tables.budgets, CROWD_TENANT)->level;
 }
 
 /* --- choice of the egress --- */

@@ -348,10 +348,18 @@ static void the_slot_moves_from_account_to_account(void **state)
 	assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 0);
 }
 
+/* Without limits, tenant and key would not be counted. */
+static void limit(struct crowd *c)
+{
+	c->tenant.limits.monthly = c->key.limits.monthly = 1000;
+	crowd_build(c);
+}
+
 static void accounts_count_attempts_and_tenants_count_requests(void **state)
 {
 	struct crowd *c = *state;
 
+	limit(c);
 	for (uint32_t n = 1; n <= 3; n++) {
 		assert_true(crowd_decide(c, n));
 		assert_true(crowd_again(c, n));
@@ -370,6 +378,7 @@ static void only_a_first_attempt_is_given_back(void **state)
 {
 	struct crowd *c = *state;
 
+	limit(c);
 	assert_true(crowd_decide(c, 1) && crowd_decide(c, 2));
 	assert_true(crowd_again(c, 2));
 	decide_release(&c->tables.state, crowd_lease(c, 1), true);

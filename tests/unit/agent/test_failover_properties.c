@@ -193,7 +193,7 @@ static void assert_held_is_in_progress(const struct play *p)
 {
 	uint32_t accounts[WORLD_ACCOUNTS] = {0};
 	uint32_t tenants[WORLD_TENANTS] = {0};
-	const struct usages *u = &p->w->tables.usages;
+	const struct slots *s = &p->w->tables.slots;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < FLIGHTS; i++) {
@@ -205,9 +205,9 @@ static void assert_held_is_in_progress(const struct play *p)
 	}
 	assert_int_equal(p->w->tables.leases.used, count);
 	for (uint32_t i = 0; i < WORLD_ACCOUNTS; i++)
-		assert_int_equal(usage_in_use(u, usage_find(u, USAGE_ACCOUNT, i + 1)), accounts[i]);
+		assert_int_equal(slots_in_use(s, USAGE_ACCOUNT, i + 1), accounts[i]);
 	for (uint32_t i = 0; i < WORLD_TENANTS; i++)
-		assert_int_equal(usage_in_use(u, usage_find(u, USAGE_TENANT, i + 1)), tenants[i]);
+		assert_int_equal(slots_in_use(s, USAGE_TENANT, i + 1), tenants[i]);
 }
 
 /* --- events --- */

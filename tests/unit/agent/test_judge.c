@@ -40,6 +40,7 @@ static int set_up(void **state)
 	s.agent.snapshot = &s.crowd.snapshot;
 	s.agent.healths = t->healths;
 	s.agent.usages = t->usages;
+	s.agent.slots = t->slots;
 	s.agent.leases = t->leases;
 	s.agent.evidence = t->evidence;
 	s.agent.state = t->state;
@@ -50,6 +51,7 @@ static int set_up(void **state)
 	t->state.evidence = &s.agent.evidence;
 	t->state.healths = &s.agent.healths;
 	t->state.usages = &s.agent.usages;
+	t->state.slots = &s.agent.slots;
 	t->state.leases = &s.agent.leases;
 	*state = &s;
 	return 0;
@@ -61,6 +63,7 @@ static int tear_down(void **state)
 
 	s->crowd.tables.healths = s->agent.healths;
 	s->crowd.tables.usages = s->agent.usages;
+	s->crowd.tables.slots = s->agent.slots;
 	s->crowd.tables.leases = s->agent.leases;
 	s->crowd.tables.evidence = s->agent.evidence;
 	board_unmap(s->agent.board);

@@ -1,0 +1,33 @@
+#include "agent/budget.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int budgets_init(struct budgets *b)
+{
+	b->rows = calloc(BUDGETS, sizeof(*b->rows));
+	return b->rows ? 0 : -ENOMEM;
+}
+
+void budgets_fini(struct budgets *b)
+{
+	free(b->rows);
+	b->rows = NULL;
+}
+
+struct budget *budget_of(struct budgets *b, uint32_t tenant)
+{
+	uint64_t hash = tenant * 0x9e3779b97f4a7c15u;
+	struct budget_row *bucket =
+		b->rows + (uint32_t)(hash >> 32) % (BUDGETS / BUDGET_WAYS) * BUDGET_WAYS;
+	struct budget_row *oldest = bucket;
+
+	for (uint32_t i = 0; i < BUDGET_WAYS; i++) {
+		if (bucket[i].tenant == tenant)
+			return &bucket[i].budget;
+		if (bucket[i].budget.at_ms < oldest->budget.at_ms)
+			oldest = &bucket[i];
+	}
+	*oldest = (struct budget_row){.tenant = tenant};
+	return &oldest->budget;
+}
