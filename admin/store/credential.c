@@ -5,16 +5,18 @@
 #include "common/errtext.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 static const struct {
 	const char *name;
 	const char *title;
 	size_t max;
+	bool in_header;
 } fields[CREDENTIAL_FIELD_COUNT] = {
-	[CREDENTIAL_ACCESS_TOKEN] = {"access_token", "access token", SEAM_CREDENTIAL_MAX},
-	[CREDENTIAL_REFRESH_TOKEN] = {"refresh_token", "refresh token", 16384},
-	[CREDENTIAL_ID_TOKEN] = {"id_token", "ID token", 16384},
-	[CREDENTIAL_ACCOUNT_ID] = {"account_id", "account id", 256},
+	[CREDENTIAL_ACCESS_TOKEN] = {"access_token", "access token", SEAM_CREDENTIAL_MAX, true},
+	[CREDENTIAL_REFRESH_TOKEN] = {"refresh_token", "refresh token", 256 << 10, false},
+	[CREDENTIAL_ID_TOKEN] = {"id_token", "ID token", 64 << 10, true},
+	[CREDENTIAL_ACCOUNT_ID] = {"account_id", "account id", 256, true},
 };
 
 const char *credential_field_name(enum credential_field f)
@@ -29,7 +31,7 @@ int credential_check(enum credential_field f, struct slice value, struct errtext
 	if (value.n > fields[f].max)
 		return errtext_set(e, -EFBIG, "the %s is %zu bytes long; at most %zu are possible",
 			fields[f].title, value.n, fields[f].max);
-	for (size_t i = 0; i < value.n; i++)
+	for (size_t i = 0; i < value.n && fields[f].in_header; i++)
 		if (value.p[i] < 0x21 || value.p[i] > 0x7e)
 			return errtext_set(e, -EINVAL,
 				"the %s has a blank, a line break or another character that cannot stand "
@@ -74,6 +76,15 @@ int credential_put(struct store *s, const struct vault *v, int64_t account, enum
 		error = write_row(s, account, &at, buffer_slice(&sealed), expires_ms, e);
 	buffer_fini(&sealed);
 	return error;
+}
+
+int credential_age(struct store *s, int64_t account, enum credential_field f, int64_t updated_ms,
+	struct errtext *e)
+{
+	return sql_run(s, e,
+		"UPDATE credentials SET updated_ms = min(updated_ms, ?3)"
+		" WHERE account_id = ?1 AND field = ?2",
+		"iti", account, fields[f].name, updated_ms);
 }
 
 struct opening {

@@ -28,12 +28,16 @@ struct credential {
 const char *credential_field_name(enum credential_field f);
 
 /*
- * 0; -EINVAL: empty, or a character that no header may have; -EFBIG: longer than the field's
- * bound. The caller holds the transaction and raises the store's version.
+ * 0; -EINVAL: empty, or a character that no header may have; -EFBIG: longer than the field's bound.
+ * The bound of an access token is that of a decision. A refresh token is sent in a body only, so
+ * every character may be in it. The caller holds the transaction and raises the store's version.
  */
 int credential_check(enum credential_field f, struct slice value, struct errtext *e);
 int credential_put(struct store *s, const struct vault *v, int64_t account, enum credential_field f,
 	struct slice value, int64_t expires_ms, struct errtext *e);
+/* The credential is older than its row: it was obtained at `updated_ms`. */
+int credential_age(struct store *s, int64_t account, enum credential_field f, int64_t updated_ms,
+	struct errtext *e);
 /* 0, -ENOENT (none), -EBADMSG (does not open). `ret` is overwritten. */
 int credential_get(struct store *s, const struct vault *v, int64_t account, enum credential_field f,
 	struct credential *ret, struct errtext *e);

@@ -158,7 +158,21 @@ static const char families[] =
 	" WHERE keys.id = pair.last AND keys.tenant_id = old.tenant_id AND (old.revoked_ms > 0"
 	" OR (old.expires_ms > 0 AND old.expires_ms <> keys.expires_ms));";
 
-static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families};
+/*
+ * `unread` is a reply that nothing could be read from, sealed as `reply`. The rows of the second table
+ * are refusals of a refresh token that would be the same tomorrow (refresh_refusals.h).
+ */
+static const char refusals[] =
+	"ALTER TABLE refreshes ADD COLUMN encoding TEXT NOT NULL DEFAULT '';" /* Content-Encoding */
+	"ALTER TABLE refreshes ADD COLUMN unread BLOB;"
+	"CREATE TABLE refresh_refusals ("
+	" account_id INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,"
+	" parent INTEGER NOT NULL," /* generation of the refresh token */
+	" since_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, lasted_ms INTEGER NOT NULL,"
+	" answers INTEGER NOT NULL) STRICT;";
+
+static const char *const migrations[] = {
+	first, bans, requests, health, probes, sharing, families, refusals};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

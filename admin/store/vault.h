@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define VAULT_KEY_LEN 32
-#define VAULT_PLAIN_MAX ((size_t)64 << 10)
+#define VAULT_PLAIN_MAX ((size_t)1 << 20) /* the raw reply of a token host */
 #define VAULT_FIELD_MAX 64
 
 struct vault;

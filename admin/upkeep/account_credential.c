@@ -4,7 +4,7 @@
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
 #include "admin/store/sql.h"
-#include "admin/upkeep/refresh_settle.h"
+#include "admin/upkeep/refresh_refusals.h"
 #include "common/errtext.h"
 
 #include <errno.h>
@@ -39,7 +39,13 @@ static int put_all(const struct target *t, const struct authjson *a, struct errt
 		error = put_or_drop(t, CREDENTIAL_REFRESH_TOKEN, a->refresh_token, 0, e);
 	if (!error)
 		error = put_or_drop(t, CREDENTIAL_ID_TOKEN, a->id_token, 0, e);
-	return error ? error : put_or_drop(t, CREDENTIAL_ACCOUNT_ID, a->account_id, 0, e);
+	if (!error)
+		error = put_or_drop(t, CREDENTIAL_ACCOUNT_ID, a->account_id, 0, e);
+	/* By this age it is renewed. */
+	if (!error && a->refresh_token.n && !a->expires_ms && a->last_refresh_ms)
+		error = credential_age(
+			t->store, t->account, CREDENTIAL_ACCESS_TOKEN, a->last_refresh_ms, e);
+	return error;
 }
 
 /* The client that owns a watched file uses its refresh token, so it is not kept here. */
@@ -49,6 +55,13 @@ static struct authjson without_refresh_token(const struct authjson *a)
 
 	copy.refresh_token = (struct slice){NULL, 0};
 	return copy;
+}
+
+int account_credential_check_watched(const struct authjson *a, struct errtext *e)
+{
+	if (a->access_token.n && (a->expires_ms || !a->refresh_token.n))
+		return 0;
+	return errtext_set(e, -EINVAL, "its access token is missing or is no JWT with an expiry");
 }
 
 int account_credential_take(struct store *s, const struct vault *v, int64_t account,
@@ -92,6 +105,8 @@ static int start_anew(
 	if (!error)
 		error = sql_run(t->store, e, "DELETE FROM refreshes WHERE account_id = ?1", "i",
 			t->account);
+	if (!error)
+		error = refresh_refusals_clear(t->store, t->account, e);
 	return error ? error : resolve_notices(t->store, t->account, e);
 }
 
@@ -116,7 +131,9 @@ static int take_auth_json(
 		return error;
 	if (given->watch_path) {
 		struct authjson kept = without_refresh_token(&a);
-		error = replace(t, &kept, "watch", given->watch_path, e);
+		error = account_credential_check_watched(&a, e);
+		if (!error)
+			error = replace(t, &kept, "watch", given->watch_path, e);
 	} else {
 		error = replace(t, &a, "auth-json", "", e);
 	}

@@ -21,6 +21,9 @@ struct account_credential_given {
 int account_credential_update(struct store *s, const struct vault *v, int64_t account,
 	const struct account_credential_given *given, struct errtext *e);
 
+/* A file is watched for its access token, which nothing here can renew. 0 or -EINVAL. */
+int account_credential_check_watched(const struct authjson *a, struct errtext *e);
+
 /*
  * Stores newer tokens of a watched file. The caller holds the transaction and raises the store's
  * version.

@@ -1,5 +1,6 @@
 #include "admin/upkeep/authjson.h"
 
+#include "admin/store/credential.h"
 #include "common/buffer.h"
 #include "common/timetext.h"
 
@@ -142,27 +143,59 @@ static int require(const struct reading *r, struct slice value, const char *fiel
 				 r->file->tokens, field);
 }
 
-static int take_tokens(const struct reading *r, json_object *tokens)
+/* A field that is no valid credential counts as missing. */
+static void take_usable(const struct reading *r, json_object *tokens, const char *field,
+	enum credential_field kind, struct slice *ret)
+{
+	const struct reading silent = {r->file, r->a, NULL};
+
+	if (take_text(&silent, tokens, NULL, field, ret) || credential_check(kind, *ret, NULL))
+		*ret = (struct slice){NULL, 0};
+}
+
+static int require_access_token(const struct reading *r, json_object *tokens)
 {
 	const struct provider_file *f = r->file;
 	struct authjson *a = r->a;
 	int error = take_text(r, tokens, f->tokens, f->access_token, &a->access_token);
 
 	if (!error)
-		error = take_text(r, tokens, f->tokens, f->refresh_token, &a->refresh_token);
-	if (!error)
-		error = take_text(r, tokens, f->tokens, f->id_token, &a->id_token);
+		error = require(r, a->access_token, f->access_token);
+	return error;
+}
+
+static int take_expiry(const struct reading *r)
+{
+	const struct provider_file *f = r->file;
+	int error = authjson_jwt_expiry(r->a->access_token, &r->a->expires_ms, r->e);
+
+	return error ? errtext_prefix(r->e, error, "%s: %s.%s", f->name, f->tokens, f->access_token)
+		     : 0;
+}
+
+/* With a refresh token, nothing beside it is required: it brings the rest. */
+static int take_tokens(const struct reading *r, json_object *tokens)
+{
+	const struct provider_file *f = r->file;
+	struct authjson *a = r->a;
+	int error = take_text(r, tokens, f->tokens, f->refresh_token, &a->refresh_token);
+
+	take_usable(r, tokens, f->id_token, CREDENTIAL_ID_TOKEN, &a->id_token);
 	if (!error)
 		error = take_text(r, tokens, f->tokens, f->account_id, &a->account_id);
-	if (!error)
-		error = require(r, a->access_token, f->access_token);
+	if (!error && a->refresh_token.n)
+		take_usable(r, tokens, f->access_token, CREDENTIAL_ACCESS_TOKEN, &a->access_token);
+	else if (!error)
+		error = require_access_token(r, tokens);
 	if (!error)
 		error = require(r, a->account_id, f->account_id);
 	if (error)
 		return error;
-	error = authjson_jwt_expiry(a->access_token, &a->expires_ms, r->e);
-	return error ? errtext_prefix(r->e, error, "%s: %s.%s", f->name, f->tokens, f->access_token)
-		     : 0;
+	if (!a->refresh_token.n)
+		return take_expiry(r);
+	if (authjson_jwt_expiry(a->access_token, &a->expires_ms, NULL))
+		a->expires_ms = 0;
+	return 0;
 }
 
 static void take_last_refresh(const struct reading *r)

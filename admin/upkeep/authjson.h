@@ -2,6 +2,7 @@
  * Credential files, JSON; the provider's row has the names of the fields. auth.json of Codex:
  * {"OPENAI_API_KEY": null | "sk-...", "tokens": {"id_token", "access_token", "refresh_token",
  * "account_id"}, "last_refresh"}. The access token among the tokens is a JWT; its `exp` is the expiry.
+ * Beside a refresh token it may be anything else, or be missing.
  */
 #ifndef RELAY_ADMIN_UPKEEP_AUTHJSON_H
 #define RELAY_ADMIN_UPKEEP_AUTHJSON_H
@@ -19,11 +20,11 @@
 
 struct authjson {
 	json_object *document;	   /* owns the texts below */
-	struct slice access_token; /* or the API key; never empty */
+	struct slice access_token; /* or the API key; empty only beside a refresh token */
 	struct slice refresh_token;
 	struct slice id_token;
 	struct slice account_id;
-	int64_t expires_ms;	 /* Unix time; 0 = never */
+	int64_t expires_ms;	 /* Unix time; 0 = never, or unknown */
 	int64_t last_refresh_ms; /* Unix time; 0 = missing or unreadable */
 };
 

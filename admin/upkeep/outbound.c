@@ -27,7 +27,9 @@ struct outbound_call {
 	struct buffer request; /* curl points into it */
 	struct buffer answer;
 	bool overflowed;
+	size_t answer_max;
 	char code[OUTBOUND_CODE_SIZE];
+	char encoding[OUTBOUND_ENCODING_SIZE];
 	char failure[CURL_ERROR_SIZE];
 	outbound_fn *done;
 	void *context;
@@ -100,6 +102,7 @@ static void finish(struct outbound_call *call, CURLcode code)
 		.status = (unsigned)status,
 		.body = buffer_slice(&call->answer),
 		.code = call->code,
+		.encoding = call->encoding,
 		.failure = code == CURLE_OK ? ""
 			: call->failure[0]  ? call->failure
 					    : curl_easy_strerror(code),
@@ -115,7 +118,7 @@ static void finish(struct outbound_call *call, CURLcode code)
 static size_t on_body(char *p, size_t size, size_t n, void *context)
 {
 	struct outbound_call *call = context;
-	size_t room = OUTBOUND_BODY_MAX - call->answer.len;
+	size_t room = call->answer_max - call->answer.len;
 
 	(void)size; /* is 1 */
 	if (n > room)
@@ -124,20 +127,26 @@ static size_t on_body(char *p, size_t size, size_t n, void *context)
 	return n;
 }
 
+/* Of several headers with the name, the last one counts. */
+static void take_header(struct slice line, struct slice name, char *out, size_t size)
+{
+	if (!slice_eq_nocase(slice_cut(line, name.n), name))
+		return;
+	line = slice_cut(slice_trim(slice_skip(line, name.n)), size - 1);
+	snprintf(out, size, "%.*s", (int)line.n, line.p);
+}
+
 static size_t on_header(const char *p, size_t size, size_t n, void *context)
 {
-	static const struct slice name = {"X-Relay-Error:", 14};
 	struct outbound_call *call = context;
 	struct slice line = {p, n};
 
 	(void)size;
 	if (slice_has_prefix(line, SLICE_LITERAL("HTTP/")))
-		call->code[0] = '\0';
-	if (slice_eq_nocase(slice_cut(line, name.n), name)) {
-		line = slice_trim(slice_skip(line, name.n));
-		snprintf(
-			call->code, sizeof(call->code), "%.*s", (int)slice_cut(line, 32).n, line.p);
-	}
+		call->code[0] = call->encoding[0] = '\0';
+	take_header(line, SLICE_LITERAL("X-Relay-Error:"), call->code, sizeof(call->code));
+	take_header(
+		line, SLICE_LITERAL("Content-Encoding:"), call->encoding, sizeof(call->encoding));
 	return n;
 }
 
@@ -303,6 +312,7 @@ static int prepare(struct outbound_call *call, const struct outbound_request *r)
 {
 	call->done = r->done;
 	call->context = r->context;
+	call->answer_max = r->answer_max ? r->answer_max : OUTBOUND_BODY_MAX;
 	buffer_append_slice(&call->request, r->body);
 	call->easy = curl_easy_init();
 	if (!call->easy || buffer_error(&call->request))

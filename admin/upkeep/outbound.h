@@ -13,6 +13,7 @@
 
 #define OUTBOUND_CALLS_MAX 64
 #define OUTBOUND_BODY_MAX ((size_t)64 << 10) /* of a response; the rest is discarded */
+#define OUTBOUND_ENCODING_SIZE 40
 #define OUTBOUND_HEADERS_MAX 16
 #define OUTBOUND_CODE_SIZE 40
 
@@ -21,12 +22,13 @@ struct outbound;
 struct outbound_call;
 
 struct outbound_answer {
-	bool sent;	     /* false: certainly no byte was sent */
-	bool whole;	     /* the response is complete, and all of it is in `body` */
-	unsigned status;     /* 0 = no response began */
-	struct slice body;   /* valid during the callback */
-	const char *code;    /* X-Relay-Error: the error is HAProxy's or the agent's; "" = none */
-	const char *failure; /* transport error without secrets; "" = none */
+	bool sent;	      /* false: certainly no byte was sent */
+	bool whole;	      /* the response is complete, and all of it is in `body` */
+	unsigned status;      /* 0 = no response began */
+	struct slice body;    /* valid during the callback */
+	const char *code;     /* X-Relay-Error: the error is HAProxy's or the agent's; "" = none */
+	const char *encoding; /* Content-Encoding, which nothing has undone; "" = none */
+	const char *failure;  /* transport error without secrets; "" = none */
 };
 
 /* Called once, never within outbound_send(); the call is freed afterwards. */
@@ -39,6 +41,7 @@ struct outbound_request {
 	struct slice headers
 		[OUTBOUND_HEADERS_MAX]; /* "Name: value"; the first empty one ends the list */
 	struct slice body;		/* copied */
+	size_t answer_max;		/* bytes of the body of a response; 0 = OUTBOUND_BODY_MAX */
 	long timeout_ms;		/* for the whole request */
 	outbound_fn *done;
 	void *context;

@@ -4,6 +4,7 @@
 #include "admin/publish/change.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
+#include "admin/upkeep/refresh_body.h"
 #include "admin/upkeep/refresh_gate.h"
 #include "admin/upkeep/refresh_journal.h"
 #include "admin/upkeep/refresh_list.h"
@@ -16,13 +17,13 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TICK_S 0.2
 #define SCAN_MS 5000	    /* longest time between two scans of the store */
 #define STORE_PAUSE_MS 1000 /* pause after an error of the store */
 #define RENEWED_PAUSE_MS 1000
-#define USELESS_PAUSE_MS 60000 /* granted, but without a usable token */
 
 struct refresh {
 	struct control *control;
@@ -54,7 +55,7 @@ static void log_settled(const struct refresh_item *item, const struct refresh_se
 
 	if (s->expires_ms)
 		clock_format_rfc3339(s->expires_ms, until);
-	if (s->action.step == REFRESH_COMMIT)
+	if (s->action.step == REFRESH_COMMIT && s->renewed)
 		log_event(LOG_LEVEL_INFO, "token refreshed", LOG_STR("account", item->name),
 			LOG_STR("expires_at", until));
 	else if (s->action.step == REFRESH_FORGET)
@@ -64,19 +65,34 @@ static void log_settled(const struct refresh_item *item, const struct refresh_se
 	else
 		log_event(LOG_LEVEL_WARNING, "token refresh failed", LOG_STR("account", item->name),
 			LOG_STR("outcome", refresh_outcome_name(s->outcome)),
-			LOG_STR("reason", s->reason), LOG_INT("failures", item->failures),
+			LOG_STR("reason", *s->reason ? s->reason : s->fault.text),
+			LOG_INT("failures", item->failures),
 			LOG_INT("again_in_ms", s->action.pause_ms));
 }
 
-/* If the reply has no access token, or an expired one, a long pause avoids a refresh loop. */
+/* If the reply has no access token, or an expired one, a growing pause avoids a refresh loop. */
+static int64_t pause_of_success(struct refresh_item *item, const struct refresh_settled *s)
+{
+	bool lasts = !s->expires_ms || s->expires_ms > clock_wall_ms();
+
+	if (!s->renewed) {
+		item->owed = true;
+		item->useless++;
+		return s->action.pause_ms;
+	}
+	item->owed = false;
+	if (!lasts)
+		return refresh_useless_pause_ms(REFRESH_EXPIRED_PAUSE_MS, item->useless++);
+	item->useless = 0;
+	return RENEWED_PAUSE_MS;
+}
+
 static void take_success(struct refresh_item *item, const struct refresh_settled *s)
 {
-	bool lasts = s->renewed && (!s->expires_ms || s->expires_ms > clock_wall_ms());
-
 	item->failures = item->retries = 0;
 	item->generation = -1;
 	item->renewed_ms = clock_monotonic_ms();
-	item->not_before_ms = item->renewed_ms + (lasts ? RENEWED_PAUSE_MS : USELESS_PAUSE_MS);
+	item->not_before_ms = item->renewed_ms + pause_of_success(item, s);
 }
 
 static void tell_settled(struct refresh_item *item, const struct refresh_settled *s)
@@ -86,6 +102,7 @@ static void tell_settled(struct refresh_item *item, const struct refresh_settled
 		[REFRESH_NOT_SENT] = -ECONNREFUSED,
 		[REFRESH_REFUSED] = -EBUSY,
 		[REFRESH_REJECTED] = -EBUSY,
+		[REFRESH_KEPT] = -EBUSY,
 	};
 	struct refresh_waiters *w = &item->owner->waiters;
 
@@ -140,7 +157,7 @@ static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 {
 	struct control *c = item->owner->control;
 	const struct refresh_account account = {
-		item->account, item->name, item->failures, item->retries};
+		item->account, item->name, item->failures, item->retries, item->useless};
 	struct refresh_settled settled;
 	struct errtext e = {""};
 	int error = refresh_settle(c->store, c->vault, &account, outcome, &settled, &e);
@@ -155,18 +172,21 @@ static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 /* --- replies --- */
 
 /* Writes the reply to the journal. While the store fails, the only copy is kept in memory. */
-static void save_reply(struct refresh_item *item, unsigned status, struct slice body)
+static void save_reply(struct refresh_item *item, const struct refresh_raw *raw)
 {
 	struct control *c = item->owner->control;
 	struct errtext e = {""};
-	int error = refresh_journal_reply(
-		c->store, c->vault, item->account, item->parent, status, body, clock_wall_ms(), &e);
+	int error = refresh_journal_reply(c->store, c->vault, item->account, item->parent, raw, &e);
 
 	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
 	if (error && error != -ENOENT) {
-		if (!item->unsaved_status)
-			buffer_append_slice(&item->unsaved, body);
-		item->unsaved_status = status;
+		if (item->unsaved_status)
+			return;
+		buffer_append_slice(&item->unsaved, raw->body);
+		snprintf(item->unsaved_encoding, sizeof(item->unsaved_encoding), "%s",
+			raw->encoding);
+		item->unsaved_ms = raw->arrived_ms;
+		item->unsaved_status = raw->status;
 		return;
 	}
 	item->unsaved_status = 0;
@@ -199,7 +219,8 @@ static void on_answer(void *context, const struct outbound_answer *a)
 			LOG_STR("account", item->name), LOG_INT("status", a->status),
 			LOG_STR("code", a->code), LOG_STR("reason", a->failure));
 	if (a->status && !*a->code)
-		save_reply(item, a->status, a->body);
+		save_reply(item,
+			&(struct refresh_raw){a->status, a->body, a->encoding, clock_wall_ms()});
 	else
 		settle(item, without_reply(a));
 }
@@ -216,8 +237,10 @@ static int send_it(struct refresh_item *item, const struct refresh_send *s, stru
 		.headers = {slice_from_str(s->backend),
 			SLICE_LITERAL("Content-Type: application/json"),
 			SLICE_LITERAL("Accept: application/json"),
+			SLICE_LITERAL("Accept-Encoding: identity"),
 			SLICE_LITERAL("User-Agent: spoa-relay")},
 		.body = buffer_slice(&s->body),
+		.answer_max = REFRESH_BODY_MAX,
 		.timeout_ms = REFRESH_TIMEOUT_MS,
 		.done = on_answer,
 		.context = item,
@@ -281,7 +304,10 @@ static void save_again(struct refresh *r)
 	for (size_t i = 0; i < r->list.count; i++) {
 		struct refresh_item *item = r->list.items[i];
 		if (item->unsaved_status)
-			save_reply(item, item->unsaved_status, buffer_slice(&item->unsaved));
+			save_reply(item,
+				&(struct refresh_raw){item->unsaved_status,
+					buffer_slice(&item->unsaved), item->unsaved_encoding,
+					item->unsaved_ms});
 	}
 }
 

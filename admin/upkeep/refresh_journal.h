@@ -11,6 +11,7 @@
 
 #include "admin/store/store.h"
 #include "admin/store/vault.h"
+#include "admin/upkeep/refresh_reply.h"
 #include "common/buffer.h"
 
 struct refresh_row {
@@ -18,8 +19,10 @@ struct refresh_row {
 	uint32_t sends;
 	unsigned status; /* of the reply */
 	bool has_reply;
+	bool has_unread; /* an earlier reply is kept that nothing could be read from */
 	int64_t reply_ms;
-	struct buffer reply; /* buffer_fini() wipes it */
+	char encoding[REFRESH_CODE_SIZE]; /* Content-Encoding of the reply */
+	struct buffer reply;		  /* buffer_fini() wipes it */
 };
 
 /*
@@ -35,15 +38,20 @@ int refresh_journal_intend(
 	struct store *s, int64_t account, int64_t parent, int64_t now_ms, struct errtext *e);
 /* Stores the raw reply before it is parsed. -ENOENT: the row was deleted. */
 int refresh_journal_reply(struct store *s, const struct vault *v, int64_t account, int64_t parent,
-	unsigned status, struct slice body, int64_t now_ms, struct errtext *e);
+	const struct refresh_raw *raw, struct errtext *e);
 
-/* The outcome stays unknown: deletes the unusable reply and keeps the intent. */
-int refresh_journal_keep(struct store *s, int64_t account, struct errtext *e);
+/*
+ * The outcome stays unknown: deletes the unusable reply and keeps the intent. `unread`: puts the reply
+ * aside, the first one of this token. It stays, sealed, until the token is replaced.
+ */
+int refresh_journal_keep(struct store *s, int64_t account, bool unread, struct errtext *e);
 /*
  * The last send certainly used no token: counts it back. Deletes the row if there was no other
  * send.
  */
 int refresh_journal_unsend(struct store *s, int64_t account, struct errtext *e);
 int refresh_journal_clear(struct store *s, int64_t account, struct errtext *e);
+/* The token is not sent again: deletes all but a reply that was put aside. */
+int refresh_journal_close(struct store *s, int64_t account, struct errtext *e);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "admin/store/sql.h"
 #include "admin/upkeep/refresh_plan.h"
+#include "admin/upkeep/refresh_refusals.h"
 #include "common/errtext.h"
 
 #include <errno.h>
@@ -50,10 +51,16 @@ static int64_t repeat_ms(struct row *row, int64_t wall_ms)
 		refresh_repeat_pause_ms(row_u32(row, "attempt"));
 }
 
-static int64_t plan_ms(const struct refresh_item *item, struct row *row)
+/* An age that the clock cannot tell, because it was set back, is a high one. */
+static int64_t plan_ms(const struct refresh_item *item, struct row *row, int64_t wall_ms)
 {
-	return refresh_due_ms(row_number(row, "updated_ms"), row_number(row, "expires_ms"),
-		item->account, row_number(row, "access_generation"));
+	int64_t updated_ms = row_number(row, "updated_ms");
+	int64_t expires_ms = row_number(row, "expires_ms");
+
+	if (!expires_ms && updated_ms > wall_ms + REFRESH_ASSUMED_LIFETIME_MS)
+		return wall_ms;
+	return refresh_due_ms(
+		updated_ms, expires_ms, item->account, row_number(row, "access_generation"));
 }
 
 static int64_t refused_ms(const struct refresh_item *item, int64_t now_ms)
@@ -66,21 +73,27 @@ static int64_t refused_ms(const struct refresh_item *item, int64_t now_ms)
 static int64_t wanted_ms(const struct refresh_item *item, const struct board *b, struct row *row,
 	struct refresh_clock at)
 {
-	int64_t wall_ms = item->repeats ? repeat_ms(row, at.wall_ms) : plan_ms(item, row);
+	int64_t wall_ms =
+		item->repeats ? repeat_ms(row, at.wall_ms) : plan_ms(item, row, at.wall_ms);
 
 	if (item->has_reply)
 		return at.now_ms;
+	if (row_flag(row, "given_up"))
+		return INT64_MAX;
+	if (item->owed && !item->repeats)
+		return at.now_ms;
 	if (wall_ms > at.wall_ms && !item->repeats && is_refused(b, row))
 		return refused_ms(item, at.now_ms);
-	return wall_ms == REFRESH_NEVER ? INT64_MAX : at.now_ms + (wall_ms - at.wall_ms);
+	return at.now_ms + (wall_ms - at.wall_ms);
 }
 
 /* A new token starts without failures. */
 static void take_generation(struct refresh_item *item, int64_t generation)
 {
 	if (item->generation >= 0 && item->generation != generation) {
-		item->failures = item->retries = 0;
+		item->failures = item->retries = item->useless = 0;
 		item->not_before_ms = 0;
+		item->owed = false;
 	}
 	item->generation = generation;
 }
@@ -184,12 +197,12 @@ static int scan(struct scan *s, struct store *store)
 	return sql_each(store, s->e, scan_row, s,
 		"SELECT a.id, a.name, u.client_id, r.generation, f.reply IS NOT NULL AS has_reply,"
 		" f.parent, f.intent_ms, f.attempt, c.updated_ms, c.expires_ms,"
-		" c.generation AS access_generation"
+		" c.generation AS access_generation, a.needs_login <> '' AS given_up"
 		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
 		" LEFT JOIN credentials r ON r.account_id = a.id AND r.field = 'refresh_token'"
 		" LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
 		" LEFT JOIN refreshes f ON f.account_id = a.id"
-		" WHERE (a.source <> 'watch' AND a.needs_login = '' AND u.token_url <> ''"
+		" WHERE (a.source <> 'watch' AND " REFRESH_REFUSALS_ALLOW " AND u.token_url <> ''"
 		" AND u.client_id <> '' AND r.generation IS NOT NULL) OR f.reply IS NOT NULL"
 		" ORDER BY a.id",
 		"");

@@ -6,6 +6,7 @@
 #define RELAY_ADMIN_UPKEEP_REFRESH_LIST_H
 
 #include "admin/store/store.h"
+#include "admin/upkeep/outbound.h"
 #include "common/board.h"
 #include "common/buffer.h"
 
@@ -17,7 +18,6 @@
 #define REFRESH_REFUSED_PAUSE_MS ((int64_t)30 * 1000)
 
 struct refresh;
-struct outbound_call;
 
 /* Times are monotonic milliseconds. */
 struct refresh_item {
@@ -31,9 +31,11 @@ struct refresh_item {
 	int64_t renewed_ms; /* last refresh of this process; 0 = none */
 	uint32_t failures;  /* in a row */
 	uint32_t retries;   /* as in struct refresh_state */
-	bool has_reply;	    /* the journal has a reply to handle */
-	bool repeats;	    /* the journal has an intent of unknown outcome */
-	bool asked;	    /* requested by a command: immediate */
+	uint32_t useless;   /* as in struct refresh_state */
+	bool owed;	/* the last grant had no access token of use: the next one comes at once */
+	bool has_reply; /* the journal has a reply to handle */
+	bool repeats;	/* the journal has an intent of unknown outcome */
+	bool asked;	/* requested by a command: immediate */
 	/* in progress */
 	struct outbound_call *call; /* NULL = nothing */
 	int64_t parent;
@@ -41,6 +43,8 @@ struct refresh_item {
 	/* the only copy of a reply that the store has not taken yet */
 	unsigned unsaved_status; /* 0 = none */
 	struct buffer unsaved;
+	char unsaved_encoding[OUTBOUND_ENCODING_SIZE];
+	int64_t unsaved_ms; /* its arrival, Unix time */
 };
 
 struct refresh_list {

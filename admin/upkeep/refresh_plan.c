@@ -36,13 +36,21 @@ int64_t refresh_repeat_pause_ms(uint32_t sends)
 	return sends <= count + REFRESH_REPEATS_PER_MINUTE ? 60 * SECOND : REFRESH_REPEAT_MAX_MS;
 }
 
+static int64_t doubled_ms(int64_t ms, uint32_t times, int64_t max_ms)
+{
+	while (times-- && ms < max_ms)
+		ms *= 2;
+	return ms < max_ms ? ms : max_ms;
+}
+
 static int64_t backoff_ms(uint32_t retries)
 {
-	int64_t ms = REFRESH_BACKOFF_MS;
+	return doubled_ms(REFRESH_BACKOFF_MS, retries, REFRESH_BACKOFF_MAX_MS);
+}
 
-	while (retries-- && ms < REFRESH_BACKOFF_MAX_MS)
-		ms *= 2;
-	return ms < REFRESH_BACKOFF_MAX_MS ? ms : REFRESH_BACKOFF_MAX_MS;
+int64_t refresh_useless_pause_ms(int64_t first_ms, uint32_t useless)
+{
+	return doubled_ms(first_ms, useless, REFRESH_USELESS_MAX_MS);
 }
 
 struct refresh_action refresh_next(const struct refresh_state *s, enum refresh_outcome o)
@@ -51,7 +59,12 @@ struct refresh_action refresh_next(const struct refresh_state *s, enum refresh_o
 
 	if (s->superseded)
 		return (struct refresh_action){.step = REFRESH_FORGET};
+	if (s->refused_ms >= REFRESH_ENDLESS_MS)
+		return (struct refresh_action){.step = REFRESH_LOGIN};
 	switch (o) {
+	case REFRESH_KEPT:
+		return (struct refresh_action){REFRESH_COMMIT,
+			refresh_useless_pause_ms(REFRESH_KEPT_PAUSE_MS, s->useless), true};
 	case REFRESH_GRANTED:
 		return (struct refresh_action){.step = REFRESH_COMMIT};
 	case REFRESH_REJECTED:
@@ -79,10 +92,8 @@ int64_t refresh_due_ms(int64_t updated_ms, int64_t expires_ms, int64_t account, 
 {
 	uint64_t seed = scatter((uint64_t)account) + (uint64_t)generation;
 	int64_t share = SHARE_MIN + (int64_t)(scatter(seed) % SHARE_RANGE);
-	int64_t lifetime = expires_ms - updated_ms;
+	int64_t lifetime = expires_ms ? expires_ms - updated_ms : REFRESH_ASSUMED_LIFETIME_MS;
 
-	if (!expires_ms)
-		return REFRESH_NEVER;
 	if (lifetime <= 0)
 		return updated_ms;
 	return updated_ms + lifetime / 1000 * share + lifetime % 1000 * share / 1000;

@@ -1,33 +1,46 @@
-/* Judges the reply of a token host (RFC 6749, 5.1 and 5.2, and the codes of providers). Pure. */
+/*
+ * Judges the reply of a token host (RFC 6749, 5.1 and 5.2, and the codes of providers). Each field is
+ * judged by itself: nothing beside a refresh token can make it lost. Pure.
+ */
 #ifndef RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 #define RELAY_ADMIN_UPKEEP_REFRESH_REPLY_H
 
 #include "admin/upkeep/refresh_plan.h"
-#include "common/slice.h"
+#include "common/buffer.h"
+#include "common/errtext.h"
 
-#include <json-c/json.h>
+#define REFRESH_CODE_SIZE 64
 
-#define REFRESH_REPLY_DEPTH 8
+/* A reply as it came. */
+struct refresh_raw {
+	unsigned status;
+	struct slice body;
+	const char *encoding; /* Content-Encoding; "" = none */
+	int64_t arrived_ms;
+};
 
 struct refresh_reply {
-	json_object *document; /* owns the texts below */
-	/* empty = not given: the stored token stays */
+	struct buffer text; /* has the texts below */
+	/* empty = none that can be used: the stored token stays */
 	struct slice access_token, refresh_token, id_token;
-	int64_t expires_ms; /* of the access token, Unix time; 0 = unknown */
-	const char *reason; /* cause of the rejection, a fixed text; "" = not rejected */
+	int64_t expires_ms;	      /* of the access token, Unix time; 0 = unknown */
+	const char *reason;	      /* cause of the rejection, a fixed text; "" = not rejected */
+	char code[REFRESH_CODE_SIZE]; /* the token host's error code, printable; "" = none */
+	struct errtext fault;	      /* what is wrong, without secrets; "" = nothing */
+	bool lasting;		      /* a refusal that would be the same tomorrow */
+	bool unread;		      /* a success that nothing could be read from */
 };
 
 /*
- * `ret` is always filled. `expires_in` counts from `arrived_ms`, for access tokens that are not
- * JWTs. A truncated reply, invalid JSON or no usable token gives REFRESH_LOST: the token may be
- * used up.
+ * `ret` is always filled. `expires_in` counts from `arrived_ms`, for access tokens that are not JWTs.
+ * REFRESH_LOST, the token may be used up: a success without an access token or a refresh token that
+ * can be used, also if the reply ends before its refresh token.
+ * REFRESH_REJECTED: a `refresh_token` beside the error is in `refresh_token`.
  */
-enum refresh_outcome refresh_reply_parse(
-	unsigned status, struct slice body, int64_t arrived_ms, struct refresh_reply *ret);
+enum refresh_outcome refresh_reply_parse(const struct refresh_raw *raw, struct refresh_reply *ret);
 void refresh_reply_fini(struct refresh_reply *r);
 
 /* Writes the request body to `out`; buffer_fini() wipes it. */
-struct buffer;
 void refresh_request_format(struct slice client_id, struct slice refresh_token, struct buffer *out);
 
 #endif

@@ -4,6 +4,7 @@
 #include "admin/publish/url.h"
 #include "admin/store/credential.h"
 #include "admin/store/sql.h"
+#include "admin/upkeep/refresh_refusals.h"
 #include "admin/upkeep/refresh_reply.h"
 #include "common/seam.h"
 
@@ -82,7 +83,7 @@ static int read_host(struct control *c, int64_t account, struct host *h)
 	int error = sql_each(c->store, h->e, take_host, h,
 		"SELECT u.id, u.token_url, u.client_id FROM accounts a"
 		" JOIN upstreams u ON u.id = a.upstream_id WHERE a.id = ?1"
-		" AND a.source <> 'watch' AND a.needs_login = ''"
+		" AND a.source <> 'watch' AND " REFRESH_REFUSALS_ALLOW
 		" AND u.token_url <> '' AND u.client_id <> ''",
 		"i", account);
 

@@ -8,19 +8,21 @@
 #include "admin/store/store.h"
 #include "admin/store/vault.h"
 #include "admin/upkeep/refresh_plan.h"
+#include "admin/upkeep/refresh_reply.h"
 
 struct refresh_account {
 	int64_t id;
 	const char *name;
-	uint32_t failures, retries; /* before this outcome, as in struct refresh_state */
+	uint32_t failures, retries, useless; /* before this outcome, as in struct refresh_state */
 };
 
 struct refresh_settled {
 	enum refresh_outcome outcome;
 	struct refresh_action action;
-	const char *reason; /* of REFRESH_LOGIN; "" = none */
-	bool renewed;	    /* there is a new access token */
-	int64_t expires_ms; /* of the new access token */
+	char reason[REFRESH_CODE_SIZE]; /* of REFRESH_LOGIN; "" = none */
+	struct errtext fault;		/* of the reply; "" = none */
+	bool renewed;			/* there is a new access token */
+	int64_t expires_ms;		/* of the new access token */
 };
 
 /*

@@ -206,7 +206,9 @@ static int read_file(struct control *c, const struct watched *row, int fd, struc
 	buffer_fini(&text);
 	if (error)
 		return error;
-	error = take_tokens(c, row, &a, e);
+	error = account_credential_check_watched(&a, e);
+	if (!error)
+		error = take_tokens(c, row, &a, e);
 	authjson_fini(&a);
 	return error;
 }

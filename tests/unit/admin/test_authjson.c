@@ -46,6 +46,39 @@ static void takes_the_tokens_of_a_login(void **state)
 	authjson_fini(&a);
 }
 
+/* The refresh token brings the rest. */
+static void beside_a_refresh_token_nothing_else_is_required(void **state)
+{
+	static const char *const others[] = {
+		"\"x\":1",
+		"\"access_token\":null",
+		"\"access_token\":7",
+		"\"access_token\":\"\"",
+		"\"access_token\":\"a b\"",
+		"\"access_token\":\"a\",\"id_token\":{\"x\":1}",
+		"\"access_token\":\"opaque\",\"id_token\":\"a\\nb\"",
+		"\"access_token\":\"a.e30.c\",\"id_token\":null",
+	};
+	struct authjson a;
+	struct errtext e;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(text, sizeof(text),
+			"{\"tokens\":{\"account_id\":\"acc\",\"refresh_token\":\"r t\",%s}}",
+			others[i]);
+		assert_int_equal(authjson_parse(auth_json(), slice_from_str(text), &a, &e), 0);
+		assert_true(slice_eq_str(a.refresh_token, "r t"));
+		assert_int_equal(a.access_token.n > 0, i >= 5);
+		assert_true(a.id_token.n == 0 && a.expires_ms == 0);
+		authjson_fini(&a);
+	}
+	refuse("{\"tokens\":{\"account_id\":\"a\",\"access_token\":\"" JWT
+	       "\",\"refresh_token\":7}}",
+		"tokens.refresh_token is not a string");
+}
+
 static void takes_an_api_key(void **state)
 {
 	struct authjson a;
@@ -157,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_the_tokens_of_a_login),
+		cmocka_unit_test(beside_a_refresh_token_nothing_else_is_required),
 		cmocka_unit_test(takes_an_api_key),
 		cmocka_unit_test(errors_name_the_field),
 		cmocka_unit_test(errors_contain_no_secret),

@@ -26,6 +26,7 @@ struct scene {
 	struct buffer body;
 	char code[OUTBOUND_CODE_SIZE];
 	char failure[256];
+	char encoding[OUTBOUND_ENCODING_SIZE];
 };
 
 static int setup(void **state)
@@ -65,6 +66,7 @@ static void on_done(void *context, const struct outbound_answer *a)
 	buffer_append_slice(&s->body, a->body);
 	snprintf(s->code, sizeof(s->code), "%s", a->code);
 	snprintf(s->failure, sizeof(s->failure), "%s", a->failure);
+	snprintf(s->encoding, sizeof(s->encoding), "%s", a->encoding);
 }
 
 static struct outbound_request request_of(struct scene *s)
@@ -221,6 +223,30 @@ static void an_endless_response_is_truncated(void **state)
 	assert_false(s->whole);
 }
 
+static void a_request_may_allow_a_longer_response(void **state)
+{
+	struct scene *s = *state;
+	struct outbound_request r = request_of(s);
+
+	r.answer_max = OUTBOUND_BODY_MAX + 1;
+	s->other.filler = OUTBOUND_BODY_MAX + 2;
+	s->other.answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+	start(s, &r);
+	wait_for(s, 1);
+	assert_int_equal(s->body.len, OUTBOUND_BODY_MAX + 1);
+	assert_false(s->whole);
+}
+
+static void a_compressed_response_stays_as_it_is(void **state)
+{
+	struct scene *s = *state;
+
+	ask(s, "HTTP/1.1 200 OK\r\ncontent-encoding:  br \r\nContent-Length: 3\r\n\r\n\x1f\x8b!");
+	assert_string_equal(s->encoding, "br");
+	assert_string_equal(buffer_str(&s->body), "\x1f\x8b!");
+	assert_true(s->whole);
+}
+
 static void a_response_of_the_maximum_size_is_complete(void **state)
 {
 	struct scene *s = *state;
@@ -305,6 +331,8 @@ int main(void)
 		TEST(error_codes_of_the_relay_are_reported),
 		TEST(an_endless_response_is_truncated),
 		TEST(a_response_of_the_maximum_size_is_complete),
+		TEST(a_request_may_allow_a_longer_response),
+		TEST(a_compressed_response_stays_as_it_is),
 		TEST(silence_ends_with_the_timeout),
 		TEST(concurrent_requests_are_limited),
 		TEST(cancelled_requests_get_no_callback),

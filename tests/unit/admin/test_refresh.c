@@ -177,6 +177,7 @@ static void an_expired_token_is_renewed_and_published(void **state)
 	const char *text = buffer_str(&s->host.requests[0].text);
 	assert_non_null(strstr(text, "POST /oauth/token HTTP/1.1\r\n"));
 	assert_non_null(strstr(text, "\r\nX-Relay-Backend: t1-e1\r\n"));
+	assert_non_null(strstr(text, "\r\nAccept-Encoding: identity\r\n"));
 	assert_string_equal(counterpart_body(&s->host.requests[0]), BODY);
 	room_take(s->room, &seen);
 	assert_true(seen.version == store_version(s->room->control.store));
@@ -199,6 +200,32 @@ static void an_unknown_outcome_sends_the_same_token_again(void **state)
 	assert_int_equal(count(s, REFRESH_LOST), 1);
 }
 
+static void a_new_refresh_token_is_used_at_once_if_it_came_alone(void **state)
+{
+	struct scene *s = *state;
+	const char *next = "{\"client_id\":\"app\",\"grant_type\":\"refresh_token\","
+			   "\"refresh_token\":\"rt.2\"}";
+
+	put(s, 1, CREDENTIAL_ACCESS_TOKEN, "at.1", clock_wall_ms() + 3600 * 1000);
+	start(s);
+	const char *word;
+	assert_int_equal(refresh_ask(s->room->control.refresh, 1, &word, &s->room->e), 0);
+	wait_for_requests(s, 1);
+	counterpart_answer_all(&s->host,
+		HEAD "{\"access_token\":\"a\\nb\",\"id_token\":7,\"refresh_token\":\"rt.2\"}");
+	wait_for(s, "SELECT count(*) FROM notices WHERE acked_ms = 0");
+	expect_token(s, CREDENTIAL_REFRESH_TOKEN, "rt.2");
+	expect_token(s, CREDENTIAL_ACCESS_TOKEN, "at.1");
+	s->host.answer = HEAD "{\"access_token\":\"at.3\",\"refresh_token\":\"rt.3\"}";
+	wait_for(s, "SELECT generation = 3 FROM credentials WHERE field = 'access_token'");
+	assert_int_equal(s->host.whole, 2);
+	assert_string_equal(counterpart_body(&s->host.requests[1]), next);
+	expect_token(s, CREDENTIAL_REFRESH_TOKEN, "rt.3");
+	assert_int_equal(count(s, REFRESH_KEPT), 1);
+	assert_int_equal(
+		room_number(s->room, "SELECT count(*) FROM notices WHERE acked_ms = 0"), 0);
+}
+
 static void an_answer_without_a_body_is_an_unknown_outcome(void **state)
 {
 	struct scene *s = *state;
@@ -210,12 +237,12 @@ static void an_answer_without_a_body_is_an_unknown_outcome(void **state)
 	assert_int_equal(room_number(s->room, "SELECT attempt FROM refreshes"), 2);
 }
 
-static void the_longest_answer_is_journalled_too(void **state)
+static void a_longer_answer_is_journalled_too(void **state)
 {
 	struct scene *s = *state;
 
 	s->host.answer = HEAD "{\"access_token\":\"at.2\",\"expires_in\":360000}";
-	s->host.filler = OUTBOUND_BODY_MAX;
+	s->host.filler = OUTBOUND_BODY_MAX + 4096;
 	start(s);
 	wait_for(s, "SELECT generation = 2 FROM credentials WHERE field = 'access_token'");
 	expect_token(s, CREDENTIAL_ACCESS_TOKEN, "at.2");
@@ -246,10 +273,13 @@ static void a_reply_in_the_journal_needs_no_request(void **state)
 
 	refresh_journal_intend(c->store, 1, 1, clock_wall_ms(), &s->room->e);
 	assert_int_equal(
-		refresh_journal_reply(c->store, c->vault, 1, 1, 200,
-			SLICE_LITERAL("{\"access_token\":\"at.2\",\"refresh_token\":\"rt.2\","
-				      "\"expires_in\":360000}"),
-			clock_wall_ms(), &s->room->e),
+		refresh_journal_reply(c->store, c->vault, 1, 1,
+			&(struct refresh_raw){200,
+				SLICE_LITERAL(
+					"{\"access_token\":\"at.2\",\"refresh_token\":\"rt.2\","
+					"\"expires_in\":360000}"),
+				"", clock_wall_ms()},
+			&s->room->e),
 		0);
 	start(s);
 	wait_for(s, "SELECT generation = 2 FROM credentials WHERE field = 'access_token'");
@@ -463,8 +493,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_expired_token_is_renewed_and_published),
 		TEST(an_unknown_outcome_sends_the_same_token_again),
+		TEST(a_new_refresh_token_is_used_at_once_if_it_came_alone),
 		TEST(an_answer_without_a_body_is_an_unknown_outcome),
-		TEST(the_longest_answer_is_journalled_too),
+		TEST(a_longer_answer_is_journalled_too),
 		TEST(a_reply_is_kept_while_the_store_fails),
 		TEST(a_reply_in_the_journal_needs_no_request),
 		TEST(an_intent_in_the_journal_sends_the_same_token),

@@ -44,10 +44,12 @@ static void due_moves_with_the_generation_only(void **state)
 	assert_true(different > 90);
 }
 
-static void without_expiry_never_due_and_expired_at_once(void **state)
+static void without_expiry_due_by_age_and_expired_at_once(void **state)
 {
 	(void)state;
-	assert_true(refresh_due_ms(T, 0, 1, 1) == REFRESH_NEVER);
+	for (int64_t account = 1; account <= 100; account++)
+		assert_in_range(refresh_due_ms(T, 0, account, 1), T + HOUR_MS * 6 / 10,
+			T + HOUR_MS * 75 / 100);
 	assert_true(refresh_due_ms(T, T - 1, 1, 1) <= T);
 	assert_true(refresh_due_ms(T, T, 1, 1) <= T);
 	assert_in_range(refresh_due_ms(T, T + 3, 1, 1), T, T + 3);
@@ -88,7 +90,7 @@ static void unused_tokens_back_off_from_5_s_to_5_min(void **state)
 	assert_true(refresh_next(&many, REFRESH_REFUSED).pause_ms == REFRESH_BACKOFF_MAX_MS);
 }
 
-static void only_a_rejection_requires_a_login(void **state)
+static void a_rejection_requires_a_login_at_once(void **state)
 {
 	const struct refresh_state s = {.sends = 1};
 
@@ -100,6 +102,33 @@ static void only_a_rejection_requires_a_login(void **state)
 		assert_int_equal(refresh_next(&old, REFRESH_LOST).step, REFRESH_REPEAT);
 		assert_int_equal(refresh_next(&old, REFRESH_REFUSED).step, REFRESH_RETRY);
 	}
+}
+
+static void a_grant_without_an_access_token_is_renewed_after_a_doubling_pause(void **state)
+{
+	static const int64_t pauses[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900};
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+		const struct refresh_state s = {.sends = 1, .useless = i};
+		struct refresh_action a = refresh_next(&s, REFRESH_KEPT);
+		assert_int_equal(a.step, REFRESH_COMMIT);
+		assert_true(a.pause_ms == pauses[i] * 1000 && a.notice);
+	}
+}
+
+static void a_day_of_refusals_requires_a_login(void **state)
+{
+	struct refresh_state s = {.sends = 1, .refused_ms = REFRESH_ENDLESS_MS - 1};
+
+	(void)state;
+	assert_int_equal(refresh_next(&s, REFRESH_REFUSED).step, REFRESH_RETRY);
+	assert_int_equal(refresh_next(&s, REFRESH_LOST).step, REFRESH_REPEAT);
+	s.refused_ms++;
+	assert_int_equal(refresh_next(&s, REFRESH_REFUSED).step, REFRESH_LOGIN);
+	assert_int_equal(refresh_next(&s, REFRESH_LOST).step, REFRESH_LOGIN);
+	s.superseded = true;
+	assert_int_equal(refresh_next(&s, REFRESH_REFUSED).step, REFRESH_FORGET);
 }
 
 static void outcomes_of_a_replaced_token_are_ignored(void **state)
@@ -216,10 +245,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(due_at_60_to_75_percent_of_the_lifetime),
 		cmocka_unit_test(due_moves_with_the_generation_only),
-		cmocka_unit_test(without_expiry_never_due_and_expired_at_once),
+		cmocka_unit_test(without_expiry_due_by_age_and_expired_at_once),
 		cmocka_unit_test(unknown_outcomes_repeat_the_token_after_1_3_8_s_then_each_minute),
 		cmocka_unit_test(unused_tokens_back_off_from_5_s_to_5_min),
-		cmocka_unit_test(only_a_rejection_requires_a_login),
+		cmocka_unit_test(a_rejection_requires_a_login_at_once),
+		cmocka_unit_test(a_grant_without_an_access_token_is_renewed_after_a_doubling_pause),
+		cmocka_unit_test(a_day_of_refusals_requires_a_login),
 		cmocka_unit_test(outcomes_of_a_replaced_token_are_ignored),
 		cmocka_unit_test(one_notice_for_a_row_of_failures),
 		cmocka_unit_test(outcomes_have_names),

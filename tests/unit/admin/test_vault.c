@@ -202,6 +202,8 @@ static void a_credential_is_bounded_and_fits_a_header(void **state)
 	assert_int_equal(credential_check(CREDENTIAL_ACCESS_TOKEN, s, &r->e), -EFBIG);
 	assert_int_equal(credential_check(CREDENTIAL_REFRESH_TOKEN, s, &r->e), 0);
 	assert_int_equal(
+		credential_check(CREDENTIAL_REFRESH_TOKEN, SLICE_LITERAL("a b\n"), &r->e), 0);
+	assert_int_equal(
 		credential_check(CREDENTIAL_ACCESS_TOKEN, (struct slice){"", 0}, &r->e), -EINVAL);
 	assert_int_equal(
 		credential_check(CREDENTIAL_ACCESS_TOKEN, SLICE_LITERAL("sk-a\r\nX: y"), &r->e),

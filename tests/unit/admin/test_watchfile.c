@@ -194,7 +194,9 @@ static void older_tokens_are_ignored(void **state)
 
 static void an_unusable_file_raises_one_notice(void **state)
 {
-	static const char *const broken[] = {"", "{\"tokens\":{\"acc", "[]", "{\"tokens\":{}}"};
+	static const char *const broken[] = {"", "{\"tokens\":{\"acc", "[]", "{\"tokens\":{}}",
+		"{\"tokens\":{\"account_id\":\"a\",\"refresh_token\":\"r\"}}",
+		"{\"tokens\":{\"account_id\":\"a\",\"refresh_token\":\"r\",\"access_token\":\"x\"}}"};
 	struct scene *s = *state;
 
 	add_account(s, 1900000000);
