@@ -120,10 +120,11 @@ static int end_notice(struct settling *w, const char *kind, struct errtext *e)
 static int raise_failing(struct settling *w, struct errtext *e)
 {
 	const char *fault = w->result.fault.text;
+	const char *join = w->result.outcome == REFRESH_GRANTED ? ", but " : ": ";
 	char message[NOTICES_MESSAGE_MAX];
 
 	snprintf(message, sizeof(message), "%s%s%.*s", refresh_outcome_text(w->result.outcome),
-		*fault ? ": " : "", MESSAGE_SIZE, fault);
+		*fault ? join : "", MESSAGE_SIZE, fault);
 	return raise_notice(w, NOTICE_REFRESH_FAILING, message, e);
 }
 
