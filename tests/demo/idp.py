@@ -16,11 +16,12 @@ import sys
 import termios
 import time
 
+import replies
 from upstream import HEAD_MAX, Answer, Gone, listen, read_body, read_head, wants_close
 
 # Faults of a use. "before" and "after" refer to the exchange, which cannot be undone.
 FAULTS = ("lost", "reset", "cut", "cut-chunked", "error-before", "error-after", "late-before", "late-after", "rubbish",
-          "slow", "off", "refused-before")
+          "slow", "off", "refused-before", *replies.KINDS)
 TIDY_S = 5.0  # longest time until the peer's kernel acknowledges a reply
 USES_MAX = 200000
 
@@ -46,12 +47,12 @@ class Family:
         self.tokens, self.spent_at, self.replies = [], [], []
         self.reply = self.mint(float(wishes.get("first_lifetime", self.lifetime)))
 
-    def mint(self, lifetime):
+    def mint(self, lifetime, rotates=True):
         """A reply with an access token and, if tokens rotate, the next refresh token."""
         now = time.time()
         claims = {"sub": self.name, "n": len(self.tokens), "iat": int(now), "exp": int(now + lifetime)}
         reply = {"id_token": jwt({**claims, "aud": "id"}), "access_token": jwt(claims)}
-        if self.rotates or not self.tokens:
+        if (rotates and self.rotates) or not self.tokens:
             self.tokens.append(f"rt.{self.name}.{len(self.tokens)}.{secrets.token_urlsafe(16)}")
             self.spent_at.append(None)
             self.replies.append(None)
@@ -62,13 +63,14 @@ class Family:
         tokens = {**self.reply, "refresh_token": self.tokens[-1], "account_id": f"acct-{self.name}"}
         return {"OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-01-01T00:00:00Z"}
 
-    def exchange(self, number):
+    def exchange(self, number, rotates=True):
         """(outcome, reply): "granted", "again" (the same reply within the grace), "reused", "revoked"."""
         if self.revoked:
             return "revoked", None
         if self.spent_at[number] is None:
-            reply = self.reply = self.mint(self.lifetime)
-            if self.rotates:
+            rotates = rotates and self.rotates
+            reply = self.reply = self.mint(self.lifetime, rotates)
+            if rotates:
                 self.spent_at[number], self.replies[number] = time.time(), reply
             return "granted", reply
         in_time = time.time() - self.spent_at[number] <= self.grace
@@ -129,7 +131,7 @@ class Book:
         if not family or body.get("grant_type") != "refresh_token" or family.client_id not in (None, use["client_id"]):
             use["outcome"] = "unknown"
             return None
-        use["outcome"], reply = family.exchange(number)
+        use["outcome"], reply = family.exchange(number, use["fault"] not in replies.STAYS)
         use["committed_at"] = time.time()
         self.granted += use["outcome"] == "granted"
         self.learn(family)
@@ -145,7 +147,8 @@ class Book:
             elif key in last and (last[key]["ended_at"] or use["time"] + 1) > use["time"]:
                 found.append({"n": use["n"], "first": last[key]["n"], "kind": "overlap"})
             last[key] = use
-            renewed = use["outcome"] == "granted" and not self.families[use["family"]].rotates
+            renewed = use["outcome"] == "granted" and (
+                not self.families[use["family"]].rotates or use["fault"] in replies.STAYS)
             if use["delivered"] and not renewed:
                 settled.setdefault(key, use)
         return found
@@ -242,6 +245,19 @@ async def send_error(peer, fault, status, body):
     await peer.answer.json(500, {"error": {"message": "The server had an error.", "type": "server_error"}})
 
 
+async def send_odd(peer, fault, status, body):
+    """One of the replies of replies.py; "close" ends the connection."""
+    reply = replies.KINDS[fault["kind"]](json.loads(body))
+    peer.use["status"] = reply.status
+    head, pieces = reply.pieces()
+    for data in (head.encode(), *pieces):
+        await peer.answer.send(data)
+    if reply.framing == "close":
+        await peer.acknowledged()
+        peer.use["written_at"], peer.use["delivered"] = time.time(), True
+        raise Gone
+
+
 async def send_late(peer, fault, status, body):
     await peer.pause(fault["seconds"])
     await peer.answer.whole(status, body)
@@ -258,9 +274,10 @@ async def send_reset(peer, fault, status, body):
 
 
 SENDERS = {"lost": send_nothing, "reset": send_reset, "cut": send_cut, "cut-chunked": send_cut_chunks,
-           "error-after": send_error, "late-after": send_late, "rubbish": send_rubbish, "slow": send_slowly}
+           "error-after": send_error, "late-after": send_late, "rubbish": send_rubbish, "slow": send_slowly,
+           **dict.fromkeys(replies.KINDS, send_odd)}
 # The reply arrives, perhaps late.
-HARMLESS = (None, "late-before", "late-after", "slow", "off")
+HARMLESS = (None, "late-before", "late-after", "slow", "off", *replies.KEPT, *replies.STAYS)
 
 
 class Provider:
@@ -280,6 +297,9 @@ class Provider:
         if kind == "refused-before":
             use["outcome"] = "refused"
             return await self.send_refusal(peer, use, family)
+        if kind in replies.KINDS and kind not in replies.EXCHANGED:
+            use["outcome"] = "odd"
+            return await self.send(peer, use, fault, {})
         reply = self.book.exchange(use, family, number, request.json())
         if not reply:
             return await self.send_refusal(peer, use, family, fault)
