@@ -34,6 +34,7 @@ struct round {
 	struct one *ones;
 	size_t count, next, done;
 	size_t unreached; /* requests that HAProxy did not accept */
+	size_t missing;	  /* egresses that HAProxy has no backend for yet */
 };
 
 struct egress_check {
@@ -123,12 +124,12 @@ static void arm(struct egress_check *k, double seconds)
 	ev_timer_start(k->control->loop, &k->timer);
 }
 
-/* If HAProxy is down or lacks a backend for an egress, the next round follows soon. */
-static void plan_next(struct egress_check *k, bool unreached)
+/* If no egress could be checked because HAProxy is down or not yet reloaded, the next round follows soon. */
+static void plan_next(struct egress_check *k, bool soon)
 {
 	uint64_t every_ms = k->control->config.health_echo_every_ms;
 
-	if (unreached) {
+	if (soon) {
 		arm(k, k->retry_s);
 		k->retry_s = k->retry_s * 2 < RETRY_MAX_S ? k->retry_s * 2 : RETRY_MAX_S;
 		return;
@@ -143,7 +144,8 @@ static void round_finish(struct round *round)
 	if (round->tell)
 		round->tell(round->context, NULL, 0, NULL);
 	if (round == round->owner->periodic)
-		plan_next(round->owner, round->count && round->unreached == round->count);
+		plan_next(round->owner,
+			round->count && round->unreached + round->missing == round->count);
 	round_free(round);
 }
 
@@ -169,7 +171,10 @@ static void tell_row(
 
 static void tell_error(struct one *one, const char *reason)
 {
-	if (one->round == one->round->owner->periodic && !one->round->unreached)
+	const struct egress_check *k = one->round->owner;
+
+	/* a round that is repeated soon has said it before */
+	if (one->round == k->periodic && !one->round->unreached && k->retry_s == START_S)
 		log_event(LOG_LEVEL_WARNING, "egress could not be checked",
 			LOG_STR("egress", one->subject.name), LOG_STR("reason", reason));
 	tell_row(one, NULL, "error", reason);
@@ -192,23 +197,25 @@ static void judge(struct one *one, const struct ip *seen)
 	tell_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
 }
 
-/*
- * HAProxy has no backend for this egress: not rendered yet, or this egress cannot reach the
- * endpoint.
- */
-static bool is_unknown_way(const struct outbound_answer *a)
+/* HAProxy has no backend for this egress. */
+static bool is_missing(const struct outbound_answer *a)
 {
 	return strcmp(a->code, refusal_row(REFUSAL_NO_ACCOUNT)->code) == 0;
+}
+
+static bool is_node(const struct egress_subject *subject)
+{
+	return strcmp(subject->kind, "node") == 0;
 }
 
 /* Describes a failed request; empty if the endpoint answered. */
 static void explain(
 	const struct egress_subject *subject, const struct outbound_answer *a, struct errtext *e)
 {
-	if (is_unknown_way(a) && strcmp(subject->kind, "node") == 0)
+	if (is_missing(a) && is_node(subject))
 		errtext_set(e, 0,
 			"a node egress can only be checked with an https echo_url that has a host name");
-	else if (is_unknown_way(a))
+	else if (is_missing(a))
 		errtext_set(e, 0, "HAProxy has no backend for this egress yet");
 	else if (*a->code)
 		errtext_set(e, 0, "HAProxy answered %s", a->code);
@@ -231,6 +238,9 @@ static void on_answer(void *context, const struct outbound_answer *a)
 	explain(&one->subject, a, &why);
 	if (!a->sent)
 		round->unreached++;
+	/* a node may never have one: the endpoint must be https with a host name */
+	if (is_missing(a) && !is_node(&one->subject))
+		round->missing++;
 	if (why.text[0] || echo_parse(a->body, &seen, &why))
 		tell_error(one, why.text);
 	else

@@ -1,5 +1,6 @@
 """Egresses: the upstream sees each account from its own addresses, whatever happens to them."""
 import concurrent.futures
+import csv
 import http.client
 import json
 import os
@@ -227,6 +228,34 @@ def test_checks_go_on_by_themselves(fresh):
         assert shown(s, "far")[0] == "suspended", "only who asks lifts it"
     finally:
         proxy.stop()
+
+
+def internal_requests(s):
+    """Requests that HAProxy has taken on its internal frontend."""
+    with socket.socket(socket.AF_UNIX) as c:
+        c.connect(f"{s.dir}/haproxy.sock")
+        c.sendall(b"show stat relay-internal 1 -1\n")
+        text = b"".join(iter(lambda: c.recv(65536), b"")).decode()
+    row, = csv.DictReader(text.lstrip("# ").splitlines())
+    return int(row["req_tot"])
+
+
+@pytest.mark.takes(25)
+def test_a_check_that_comes_before_the_reload_is_repeated_soon(fresh):
+    """echo_every = 0 has one round; it must not end with "HAProxy has no backend for this egress yet"."""
+    s = fresh(ANY)
+    master = s.haproxy.pid
+    os.kill(master, signal.SIGSTOP)
+    try:
+        before = internal_requests(s)
+        s.relay.write_config(f"[health]\necho_url = {s.upstream.url}/ip\necho_every = 0\n")
+        s.relay.process.popen.send_signal(signal.SIGHUP)
+        wait_until("the check came too early", lambda: internal_requests(s) > before, 60)
+    finally:
+        os.kill(master, signal.SIGCONT)
+    assert shown(s, "direct")[2] == ""
+    s.relay.adm("haproxy", "reload")
+    wait_until("it is checked", lambda: shown(s, "direct")[2] == "127.0.0.1", 60)
 
 
 def test_a_check_needs_an_endpoint(fresh):
