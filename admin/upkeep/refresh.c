@@ -289,7 +289,7 @@ static int start(struct refresh_item *item, struct errtext *e)
 		!refresh_gate_enter(&r->gates, item->client, clock_monotonic_ms(), item->repeats))
 		return -EAGAIN;
 	item->gate = item->client;
-	item->asked = false;
+	item->asked_ms = 0;
 	if (intend_and_send(item, e) == 0)
 		return 0;
 	leave_gate(item);
@@ -378,7 +378,8 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 	}
 	if (item->has_reply)
 		settle(item, REFRESH_LOST);
-	item->asked = true;
+	if (!item->asked_ms)
+		item->asked_ms = clock_monotonic_ms();
 	int error = start(item, e);
 	if (error && error != -EAGAIN)
 		return errtext_prefix(e, -EBUSY, "the token refresh cannot start now");

@@ -243,8 +243,8 @@ struct refresh_item *refresh_list_find(const struct refresh_list *l, int64_t acc
 
 static int64_t due_ms(const struct refresh_item *item)
 {
-	if (item->asked)
-		return 0;
+	if (item->asked_ms)
+		return item->asked_ms;
 	return item->wanted_ms > item->not_before_ms ? item->wanted_ms : item->not_before_ms;
 }
 

@@ -35,7 +35,7 @@ struct refresh_item {
 	bool owed;	/* the last grant had no access token of use: the next one comes at once */
 	bool has_reply; /* the journal has a reply to handle */
 	bool repeats;	/* the journal has an intent of unknown outcome */
-	bool asked;	/* requested by a command: immediate */
+	int64_t asked_ms; /* when a command requested it: immediate; 0 = not */
 	/* in progress */
 	struct outbound_call *call; /* NULL = nothing */
 	int64_t parent;

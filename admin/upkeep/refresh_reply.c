@@ -138,12 +138,17 @@ static bool is_known_encoding(const char *encoding)
 	return false;
 }
 
+static bool is_plain(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == ':';
+}
+
 static void print_word(struct slice s, char *out)
 {
 	size_t n = slice_cut(s, REFRESH_CODE_SIZE - 1).n;
 
 	for (size_t i = 0; i < n; i++)
-		out[i] = isalnum((unsigned char)s.p[i]) || memchr("-.:", s.p[i], 3) ? s.p[i] : '_';
+		out[i] = is_plain(s.p[i]) ? s.p[i] : '_';
 	out[n] = '\0';
 }
 
