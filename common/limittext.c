@@ -7,8 +7,13 @@
 
 #define MICRO UINT64_C(1000000)
 
-/* A bare number below is a count of seconds, from there on a Unix time (September 2001). */
+/*
+ * A bare number below UNIX_TIME_MIN is a count of seconds, from there on a Unix time (September 2001),
+ * and from UNIX_TIME_MS_MIN on a Unix time in milliseconds. No number between the two has a meaning.
+ */
 #define UNIX_TIME_MIN UINT32_C(1000000000)
+#define UNIX_TIME_MS_MIN (UINT64_C(1000) * UNIX_TIME_MIN)
+#define UNIX_TIME_MS_MAX (UINT64_C(1000) * UINT32_MAX)
 
 struct slice limittext_value(struct slice text, const char *key)
 {
@@ -18,7 +23,9 @@ struct slice limittext_value(struct slice text, const char *key)
 	while (slice_next(&text, ';', &field)) {
 		if (!slice_next(&field, '=', &name) || !field.p || !slice_eq_str(name, key))
 			continue;
-		return slice_trim(field);
+		field = slice_trim(field);
+		if (field.n)
+			return field;
 	}
 	return (struct slice){NULL, 0};
 }
@@ -28,42 +35,50 @@ static int64_t at_most(int64_t ms, int64_t max_ms)
 	return ms < max_ms ? ms : max_ms;
 }
 
-/* Unix time of a bare number; 0 if it is not a number. */
-static int64_t time_of_number(struct slice value, int64_t now_ms)
+static bool read_number(struct slice value, int64_t now_ms, int64_t *ret_ms)
 {
 	uint64_t micro;
+	uint64_t unix_ms;
 
-	if (num_parse_decimal(value, UINT32_MAX, &micro))
-		return 0;
-	int64_t ms = (int64_t)(micro / 1000);
-	return micro / MICRO >= UNIX_TIME_MIN ? ms : now_ms + ms;
+	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0) {
+		int64_t ms = (int64_t)(micro / 1000);
+		*ret_ms = micro / MICRO >= UNIX_TIME_MIN ? ms : now_ms + ms;
+		return true;
+	}
+	if (num_parse_u64(value, UNIX_TIME_MS_MAX, &unix_ms) || unix_ms < UNIX_TIME_MS_MIN)
+		return false;
+	*ret_ms = (int64_t)unix_ms;
+	return true;
+}
+
+/* Unix time of a value in any spelling; 0 if it has none of them. */
+static int64_t time_of(struct slice value, int64_t now_ms)
+{
+	int64_t ms;
+
+	if (read_number(value, now_ms, &ms))
+		return ms;
+	if (timetext_parse_span(value, LIMITTEXT_AHEAD_MAX_MS, &ms) == 0)
+		return now_ms + ms;
+	if (timetext_parse_rfc3339(value, &ms) == 0 || timetext_parse_http_date(value, &ms) == 0)
+		return ms;
+	return 0;
 }
 
 int64_t limittext_end(struct slice text, const char *key, int64_t now_ms)
 {
-	struct slice value = limittext_value(text, key);
-	int64_t ms = time_of_number(value, now_ms);
-	int64_t span_ms;
+	int64_t ms = time_of(limittext_value(text, key), now_ms);
 
-	if (ms == 0 && timetext_parse_span(value, LIMITTEXT_AHEAD_MAX_MS, &span_ms) == 0)
-		ms = now_ms + span_ms;
-	if (ms == 0 && timetext_parse_rfc3339(value, &ms))
-		return 0;
 	return at_most(ms, now_ms + LIMITTEXT_AHEAD_MAX_MS);
 }
 
 static int64_t retry_after_ms(struct slice text, int64_t now_ms)
 {
-	struct slice value = limittext_value(text, RESULT_RETRY_MS);
 	uint64_t micro;
-	int64_t ms;
 
-	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
+	if (num_parse_decimal(limittext_value(text, RESULT_RETRY_MS), UINT32_MAX, &micro) == 0)
 		return now_ms + (int64_t)(micro / MICRO);
-	value = limittext_value(text, RESULT_RETRY);
-	if (num_parse_decimal(value, UINT32_MAX, &micro) == 0)
-		return now_ms + (int64_t)(micro / 1000);
-	return timetext_parse_http_date(value, &ms) ? 0 : ms;
+	return time_of(limittext_value(text, RESULT_RETRY), now_ms);
 }
 
 int64_t limittext_retry(struct slice text, const struct provider *p, int64_t now_ms)

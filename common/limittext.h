@@ -15,12 +15,15 @@
 #define LIMITTEXT_RETRY_MAX_MS ((int64_t)86400 * 1000)
 #define LIMITTEXT_FULL UINT16_MAX
 
-/* The first value of the key; empty if there is none. */
+/*
+ * The first value of the key that is not empty; empty if there is none. HAProxy writes a key without a
+ * value if the response lacks the header or the field.
+ */
 struct slice limittext_value(struct slice text, const char *key);
 
 /*
- * The time at which something ends, from Unix seconds, seconds from now, a span ("6m0s") or RFC 3339.
- * Unix time in milliseconds, at most now + LIMITTEXT_AHEAD_MAX_MS, possibly past; 0 = absent.
+ * The time at which something ends, from seconds from now, Unix seconds or milliseconds, a span
+ * ("6m0s"), RFC 3339 or an HTTP date. Unix time in milliseconds, at most now + LIMITTEXT_AHEAD_MAX_MS, possibly past; 0 = absent.
  */
 int64_t limittext_end(struct slice text, const char *key, int64_t now_ms);
 

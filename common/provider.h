@@ -60,15 +60,27 @@ struct provider_header {
 
 enum provider_field_kind {
 	PROVIDER_FIELD_WORD,   /* letters, digits and '_' are kept */
-	PROVIDER_FIELD_NUMBER, /* an integer */
+	PROVIDER_FIELD_NUMBER, /* an integer, or the text of a time in small letters */
 	PROVIDER_FIELD_SPAN,   /* "34.5s": small letters, digits and '.' are kept */
 };
 
-/* The same for a field of a JSON error body. Of several rows with one key the first value counts. */
+/*
+ * The same for a field of a JSON error body, which is read as far as it came with the head. Of several
+ * rows with one key the first value counts.
+ */
 struct provider_field {
 	const char *key;
 	const char *path; /* below `error` */
 	enum provider_field_kind kind;
+};
+
+/*
+ * An error event at the head of a stream whose status is 200. `word` is the value of one of the
+ * event_fields, between dots. Each class here is a reason to use another account.
+ */
+struct provider_event {
+	const char *word; /* NULL ends the rows */
+	enum result_class class;
 };
 
 /* Providers report the used share of a limit, or the limit and the rest. */
@@ -147,10 +159,14 @@ struct provider {
 	const struct provider_header *limit_headers; /* besides RESULT_HEADERS_COMMON */
 	const char *const *limit_prefixes;	     /* of their names */
 	const struct provider_limit *limits;	     /* NULL = none */
-	const char *body_statuses; /* statuses whose JSON body is read, separated by blanks */
 	const struct provider_field *body_fields;
 	const char *retry_field;	       /* key of the duration of a burst; NULL = none */
 	const struct provider_result *results; /* NULL = the status decides */
+
+	/* Ends of the paths of POST requests whose answer a model generates. */
+	const char *const *generation_paths;
+	const char *const *event_fields; /* paths in the JSON of an error event; NULL = none */
+	const struct provider_event *events;
 
 	struct provider_probe probe;
 };

@@ -67,21 +67,21 @@ const size_t provider_shape_row_count = COUNT(provider_shape_rows);
 
 /* --- parts of several rows --- */
 
-static const struct provider_header openai_limit_headers[] = {
-	{"xrl", "x-ratelimit-limit-requests"},
-	{"xrr", "x-ratelimit-remaining-requests"},
-	{"xrt", "x-ratelimit-reset-requests"},
-	{"xtl", "x-ratelimit-limit-tokens"},
-	{"xtr", "x-ratelimit-remaining-tokens"},
-	{"xtt", "x-ratelimit-reset-tokens"},
-	{NULL, NULL},
-};
+#define OPENAI_LIMIT_HEADERS                                                                       \
+	{"xrl", "x-ratelimit-limit-requests"}, {"xrr", "x-ratelimit-remaining-requests"},          \
+		{"xrt", "x-ratelimit-reset-requests"}, {"xtl", "x-ratelimit-limit-tokens"},        \
+		{"xtr", "x-ratelimit-remaining-tokens"},                                           \
+	{                                                                                          \
+		"xtt", "x-ratelimit-reset-tokens"                                                  \
+	}
+#define OPENAI_LIMITS                                                                              \
+	{.limit = "xrl", .left = "xrr", .end = "xrt"},                                             \
+	{                                                                                          \
+		.limit = "xtl", .left = "xtr", .end = "xtt"                                        \
+	}
 
-static const struct provider_limit openai_limits[] = {
-	{.limit = "xrl", .left = "xrr", .end = "xrt"},
-	{.limit = "xtl", .left = "xtr", .end = "xtt"},
-	{.end = NULL},
-};
+static const struct provider_header openai_limit_headers[] = {OPENAI_LIMIT_HEADERS, {NULL, NULL}};
+static const struct provider_limit openai_limits[] = {OPENAI_LIMITS, {.end = NULL}};
 
 /* `bt` is the type or the code of the error; `br` and `bs` are the reset of an exhausted plan. */
 static const struct provider_field common_body_fields[] = {
@@ -108,10 +108,41 @@ static const struct provider_field common_body_fields[] = {
 	USED_UP(429, "insufficient_quota"), USED_UP(429, "usage_limit_reached"),                   \
 		USED_UP(429, "usage_not_included")
 
+/* A limit of the account is exhausted, and the headers tell until when. */
+#define FULL_LIMIT(status_value)                                                                   \
+	{                                                                                          \
+		.status = (status_value), .class = RESULT_WINDOW                                   \
+	}
+
 static const struct provider_result openai_results[] = {
 	USED_UP_UNTIL(429),
+	FULL_LIMIT(429),
 	QUOTA_WITHOUT_END,
 	{.status = 0},
+};
+
+static const char *const openai_generation[] = {
+	"/chat/completions", "/completions", "/responses", NULL};
+
+/*
+ * Errors that a model's host sends in a stream after the status 200, as the documentation and clients of
+ * OpenAI and Anthropic tell. Proxies in front of either send the same.
+ */
+static const char *const common_event_fields[] = {
+	"error.type", "error.code", "code", "response.error.code", NULL};
+
+static const struct provider_event common_events[] = {
+	{".overloaded_error.", RESULT_OVERLOAD},
+	{".server_is_overloaded.", RESULT_OVERLOAD},
+	{".slow_down.", RESULT_OVERLOAD},
+	{".rate_limit_error.", RESULT_BURST},
+	{".rate_limit_exceeded.", RESULT_BURST},
+	{".api_error.", RESULT_SERVER},
+	{".server_error.", RESULT_SERVER},
+	{".timeout_error.", RESULT_SERVER},
+	{".authentication_error.", RESULT_AUTH},
+	{".permission_error.", RESULT_DENIED},
+	{NULL, RESULT_PAYLOAD},
 };
 
 static const struct provider_file auth_json = {
@@ -138,9 +169,11 @@ static const struct provider openai = {
 	.limit_headers = openai_limit_headers,
 	.limit_prefixes = TEXTS("x-ratelimit-"),
 	.limits = openai_limits,
-	.body_statuses = "429",
 	.body_fields = common_body_fields,
 	.results = openai_results,
+	.generation_paths = openai_generation,
+	.event_fields = common_event_fields,
+	.events = common_events,
 	.probe = {.method = "GET", .path = "/v1/models", .version = "/v1", .header = ""},
 };
 
@@ -174,15 +207,17 @@ static const struct provider codex = {
 			{.used = "c2u", .whole = 100, .end = "c2a", .end_too = "c2s"},
 			{.end = NULL},
 		},
-	.body_statuses = "429",
 	.body_fields = common_body_fields,
 	.results =
 		(const struct provider_result[]){
 			USED_UP_UNTIL(429),
-			{.status = 429, .class = RESULT_WINDOW},
+			FULL_LIMIT(429),
 			QUOTA_WITHOUT_END,
 			{.status = 0},
 		},
+	.generation_paths = TEXTS("/responses"),
+	.event_fields = common_event_fields,
+	.events = common_events,
 	.probe = {.method = "GET",
 		.path = "/v1/models?client_version=0.150.0",
 		.version = "/v1",
@@ -228,7 +263,6 @@ static const struct provider anthropic = {
 			{.limit = "atl", .left = "atr", .end = "att"},
 			{.end = NULL},
 		},
-	.body_statuses = "429",
 	.body_fields = common_body_fields,
 	.results =
 		(const struct provider_result[]){
@@ -237,25 +271,50 @@ static const struct provider anthropic = {
 				.word = "rejected",
 				.class = RESULT_WINDOW,
 				.end = "aur"},
+			FULL_LIMIT(429),
 			{.status = 0},
 		},
+	.generation_paths = TEXTS("/messages"),
+	.event_fields = common_event_fields,
+	.events = common_events,
 	.probe = {.method = "GET",
 		.path = "/v1/models?limit=1",
 		.version = "/v1",
 		.header = "anthropic-version: 2023-06-01"},
 };
 
-/* Limits and errors as of OpenAI. No free request is known: a probe requires --probe. */
+/*
+ * Limits and errors as of OpenAI, and limits without a unit, as of gateways and the IETF's draft. No free
+ * request is known: a probe requires --probe.
+ */
 static const struct provider generic = {
 	.name = "generic",
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
-	.limit_headers = openai_limit_headers,
-	.limit_prefixes = TEXTS("x-ratelimit-"),
-	.limits = openai_limits,
-	.body_statuses = "429",
+	.limit_headers =
+		(const struct provider_header[]){
+			OPENAI_LIMIT_HEADERS,
+			{"xl", "x-ratelimit-limit"},
+			{"xr", "x-ratelimit-remaining"},
+			{"xt", "x-ratelimit-reset"},
+			{"rl", "ratelimit-limit"},
+			{"rr", "ratelimit-remaining"},
+			{"rt", "ratelimit-reset"},
+			{NULL, NULL},
+		},
+	.limit_prefixes = TEXTS("x-ratelimit-", "ratelimit-"),
+	.limits =
+		(const struct provider_limit[]){
+			OPENAI_LIMITS,
+			{.limit = "xl", .left = "xr", .end = "xt"},
+			{.limit = "rl", .left = "rr", .end = "rt"},
+			{.end = NULL},
+		},
 	.body_fields = common_body_fields,
 	.results = openai_results,
+	.generation_paths = TEXTS("/chat/completions", "/completions", "/responses", "/messages"),
+	.event_fields = common_event_fields,
+	.events = common_events,
 	.probe = {.method = "GET", .header = ""},
 };
 
@@ -270,7 +329,6 @@ static const struct provider gemini = {
 	.oauth_prefix = "ya29.",
 	.oauth_auth = &provider_auth_rows[BEARER],
 	.client_headers = TEXTS("x-goog-user-project"),
-	.body_statuses = "400 429",
 	.body_fields =
 		(const struct provider_field[]){
 			{"gr", "details[0].reason", PROVIDER_FIELD_WORD},
@@ -293,6 +351,16 @@ static const struct provider gemini = {
 				.is_part = true,
 				.class = RESULT_WINDOW},
 			{.status = 0},
+		},
+	.generation_paths = TEXTS(":generateContent", ":streamGenerateContent"),
+	.event_fields = TEXTS("error.status"),
+	.events =
+		(const struct provider_event[]){
+			{".UNAVAILABLE.", RESULT_OVERLOAD},
+			{".RESOURCE_EXHAUSTED.", RESULT_BURST},
+			{".INTERNAL.", RESULT_SERVER},
+			{".DEADLINE_EXCEEDED.", RESULT_SERVER},
+			{NULL, RESULT_PAYLOAD},
 		},
 	.probe = {.method = "GET",
 		.path = "/v1beta/models?pageSize=1",

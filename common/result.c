@@ -166,6 +166,30 @@ static void classify_by_status(const struct result_answer *a, struct result *ret
 	}
 }
 
+/* A stream with a good status whose first event is an error, however it ended. */
+static bool classify_by_event(
+	const struct provider *p, const struct result_answer *a, struct result *ret)
+{
+	struct slice words = limittext_value(a->limits, RESULT_EVENT);
+
+	if (a->status >= 400 || words.n == 0)
+		return false;
+	ret->class = RESULT_PAYLOAD;
+	for (const struct provider_event *e = p->events; e && e->word; e++) {
+		if (!memmem(words.p, words.n, e->word, strlen(e->word)))
+			continue;
+		ret->class = e->class;
+		ret->known = true;
+		break;
+	}
+	return true;
+}
+
+static bool tells_when_to_retry(const struct result *r)
+{
+	return r->class == RESULT_BURST || r->class == RESULT_OVERLOAD;
+}
+
 void result_classify(
 	const struct provider *p, const struct result_answer *a, int64_t now_ms, struct result *ret)
 {
@@ -173,9 +197,9 @@ void result_classify(
 	struct limittext_use use;
 
 	*ret = (struct result){0};
-	if (!classify_by_provider(p, &answer, now_ms, ret))
+	if (!classify_by_event(p, &answer, ret) && !classify_by_provider(p, &answer, now_ms, ret))
 		classify_by_status(&answer, ret);
-	if (ret->class == RESULT_BURST)
+	if (tells_when_to_retry(ret))
 		ret->until_ms = limittext_retry(a->limits, p, now_ms);
 	if (!limittext_fullest(a->limits, p, now_ms, &use))
 		return;

@@ -36,9 +36,10 @@ struct result_answer {
 
 struct result {
 	enum result_class class;
-	bool known;	  /* a row of the table matches; else log it once */
-	bool connect;	  /* of NETWORK: no connection. The egress failed, not the account */
-	int64_t until_ms; /* WINDOW: its end; BURST: when to retry. Unix time; 0 = unknown */
+	bool known;   /* a row of the table matches; else log it once */
+	bool connect; /* of NETWORK: no connection. The egress failed, not the account */
+	/* WINDOW: its end; BURST and OVERLOAD: when to retry. Unix time; 0 = unknown */
+	int64_t until_ms;
 	/* Used share of the upstream's fullest limit, in 1/65535; valid with has_used. */
 	bool has_used;
 	uint16_t used;
@@ -46,16 +47,26 @@ struct result {
 };
 
 /*
- * HAProxy copies limit headers and body fields of a response into txn.relay.lim, as `key=value;`. The
- * provider's row has the keys. A value is cut to RESULT_VALUE_MAX bytes.
+ * The limits text: HAProxy copies the status, limit headers and body fields of a response as
+ * `key=value;`. The provider's row has the keys. A value ends before its first `;` and has at most
+ * RESULT_VALUE_MAX bytes, so an upstream cannot write a field of another name. RESULT_STATUS is the
+ * first field of an error response, and the first value of a key counts.
+ *
+ * txn.relay.lim belongs to the response that the client gets, for the record and for `respond`. The
+ * argument `failed` of `again` belongs to a response that HAProxy took back.
  */
 #define RESULT_VALUE_MAX 48
 #define RESULT_LIMITS_MAX 1024
 /* Keys of Retry-After and retry-after-ms, which all providers have. */
 #define RESULT_RETRY "ra"
 #define RESULT_RETRY_MS "ram"
-/* The upstream's status, if HAProxy replaced the upstream's response. */
+/*
+ * The upstream's status: it differs from the record's if HAProxy replaced the response. In `failed` 0
+ * says that there was no response; without this key HAProxy (2.6) cannot tell.
+ */
 #define RESULT_STATUS "st"
+/* Words of an error event at the head of a stream, between dots: ".overloaded_error." */
+#define RESULT_EVENT "ev"
 
 /* How long a quota counts as exhausted if its end is unknown; a probe may find out earlier. */
 #define RESULT_QUOTA_MS ((int64_t)3600 * 1000)
@@ -66,8 +77,8 @@ struct provider_header;
 const struct provider_header *result_common_headers(void);
 
 /*
- * An error response of the upstream counts by its status, even if its body was cut off or not read.
- * Otherwise the termination decides.
+ * An error response of the upstream counts by its status, even if its body was cut off or not read. A
+ * stream that begins with an error counts by the provider's row of that error. Otherwise the termination decides.
  */
 void result_classify(const struct provider *p, const struct result_answer *a, int64_t now_ms,
 	struct result *ret);

@@ -87,6 +87,7 @@ enum seam_arg {
 	X(RL_RESET, "rl_reset")	  /* int: seconds until its window ends */                         \
 	X(ALT, "alt")		  /* bool: another account could take over */                      \
 	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                  \
+	X(FRESH, "fresh")	  /* bool: a new connection; answers to `again` only */            \
 	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */       \
 	X(MARK, "mark")	  /* of this attempt; comes back in its record, see record.h */            \
 	X(LIM, "lim")	  /* set by HAProxy: limit headers of the answer, see result.h */
@@ -122,6 +123,10 @@ const char *seam_var_name(enum seam_var v);
  */
 #define SEAM_SERVER_OUT "out"
 #define SEAM_SERVER_AGAIN "again" /* again1, again2 */
+/* Type of the field of the PROXY header with the argument `failed`, from HAProxy 3.0 on. */
+#define SEAM_TLV_FAILED "0xE1"
+/* The most that HAProxy takes of such a field is 1,024 bytes. */
+#define SEAM_TLV_MAX 1000
 /* Headers of the internal frontend: a probe's account id, or the backend of a request that brings its own credential. */
 #define SEAM_HEADER_ACCOUNT "X-Relay-Account"
 #define SEAM_HEADER_BACKEND "X-Relay-Backend"

@@ -3,14 +3,17 @@
  * at the frontend below, in the same process, where the agent chooses another account. That attempt is
  * a separate stream with the first one's id; it may fail over in turn.
  */
+#include "common/provider.h"
 #include "common/result.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
-#define SWITCHED "{ " RENDER_ALT " -m bool } { status " SEAM_SWITCH_STATUSES_TEXT " }"
+#define ALT " { " RENDER_ALT " -m bool }"
+#define SWITCHED "relay_switched" ALT " || relay_event relay_event_known" ALT
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -31,30 +34,63 @@ void render_own_address(const struct render_model *m, const char *name, struct b
 	buffer_printf(b, "abns@%s-%016" PRIx64, name, hash);
 }
 
-/*
- * Two, because with one server HAProxy waits a second before the retry. A connection carries the id of
- * one request, so HAProxy keeps none.
- */
-void render_again_servers(const struct render_model *m, struct buffer *b)
+static void append_servers(const struct render_model *m, const char *options, struct buffer *b)
 {
 	for (int i = 1; i <= 2; i++) {
 		buffer_printf(b, "\tserver " SEAM_SERVER_AGAIN "%d ", i);
 		render_own_address(m, SEAM_FRONTEND_AGAIN, b);
-		buffer_append_str(b, " send-proxy-v2 proxy-v2-options unique-id pool-max-conn 0\n");
+		buffer_printf(b, " send-proxy-v2 proxy-v2-options unique-id%s pool-max-conn 0\n",
+			options);
 	}
+}
+
+/*
+ * Two, because with one server HAProxy waits a second before the retry. A connection carries the id of
+ * one request and the response that HAProxy took back, so HAProxy keeps none.
+ */
+void render_again_servers(const struct render_model *m, struct buffer *b)
+{
+	char options[96];
+
+	snprintf(options, sizeof(options),
+		" set-proxy-v2-tlv-fmt(" SEAM_TLV_FAILED
+		") %%[" RENDER_VAR("failed") ",bytes(0,%d)]",
+		SEAM_TLV_MAX);
+	buffer_append_str(b, ".if version_atleast(3.0)\n");
+	append_servers(m, options, b);
+	buffer_append_str(b, ".else\n");
+	append_servers(m, "", b);
+	buffer_append_str(b, ".endif\n");
+}
+
+/*
+ * The argument `failed`. The status 0 at its end counts if the PROXY header tells no other: there was no
+ * response. In HAProxy 2.6 the argument is absent.
+ */
+static void append_failed(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# The response that HAProxy took back, from the PROXY header.\n"
+		".if version_atleast(3.0)\n"
+		"\thttp-request set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(" SEAM_TLV_FAILED
+		")]" RESULT_STATUS "=0;\"\n"
+		".endif\n");
 }
 
 /*
  * If an idle connection closes while HAProxy 3.0 or later sends a request on it, HAProxy closes the
  * client's connection without a response or a record, so that the client retries. A first attempt
  * without another account accepts that for the sake of reuse; the last of several must report its end.
+ * If that happened to the first of several, the agent sends it again with `fresh`.
  */
-static void append_last(struct buffer *b)
+static void append_own_connection(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Use a new connection for the last attempt, so that its end is always reported.\n"
+		"\t# Use a new connection for the last attempt, so that its end is always reported, and\n"
+		"\t# after the upstream has closed a reused one.\n"
 		".if version_atleast(3.0)\n");
-	render_own_connection(b, "unless { " RENDER_ALT " -m bool }");
+	render_own_connection(
+		b, "if { " RENDER_VAR("fresh") " -m bool } || !{ " RENDER_ALT " -m bool }");
 	buffer_append_str(b, ".endif\n");
 }
 
@@ -68,6 +104,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_engine(m, SEAM_ENGINE, b);
 	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);
+	append_failed(b);
 	render_question(SEAM_MSG_AGAIN, SEAM_MSG_AGAIN2, "", b);
 	render_shape_of_agent(b);
 	render_denials(b);
@@ -78,7 +115,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);
 	render_tracking(b);
 	render_retry_rule(b);
-	append_last(b);
+	append_own_connection(b);
 	render_response(m, b);
 	render_after_response(b);
 	buffer_append_str(b,
@@ -95,27 +132,45 @@ void render_retry_rule(struct buffer *b)
 		"\thttp-request disable-l7-retry unless { " RENDER_ALT " -m bool }\n");
 }
 
+/* The words of error events that are a reason to use another account, of all providers. */
+static void append_words(struct buffer *b)
+{
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider_event *e = provider_at(i)->events;
+		bool repeated = false;
+		for (size_t k = 0; k < i; k++)
+			repeated |= provider_at(k)->events == e;
+		for (; !repeated && e && e->word; e++)
+			buffer_printf(b, " %s", e->word);
+	}
+}
+
 /*
- * A refusal that HAProxy cannot retry (the status, or a body that did not fit) although another account
- * could serve: the client's retry will reach that account. The record holds the upstream's status with
- * the limits.
+ * A refusal that HAProxy cannot retry (the status, an error inside a stream, or a body that did not fit)
+ * although another account could serve: the client's retry will reach that account. The record holds the
+ * upstream's status with the limits.
  */
-static void append_switch(struct buffer *b)
+static void append_switched(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) '" RESULT_STATUS
-		"=%[status];%[" RENDER_VAR("lim") "]' if " SWITCHED "\n");
-	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
+		"\tacl relay_switched status " SEAM_SWITCH_STATUSES_TEXT "\n"
+		"\tacl relay_event " RENDER_VAR(
+			"lim") " -m beg " RESULT_STATUS "=200;" RESULT_EVENT "=\n"
+			       "\tacl relay_event_known " RENDER_VAR("lim") " -m sub");
+	append_words(b);
+	buffer_append_str(b, "\n");
 }
 
 void render_response(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# A further attempt has applied these rules to its response already.\n"
-		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n"
+		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	append_switched(b);
+	buffer_append_str(b,
 		"\t# Report at once to the agent: a trial, and a refusal that the client will retry.\n"
 		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
 		" if { " RENDER_VAR("watch") " -m bool } || " SWITCHED "\n");
-	append_switch(b);
+	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
 	render_response_headers(m, b);
 }

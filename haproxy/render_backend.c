@@ -191,19 +191,36 @@ static void append_persistence(struct buffer *b)
 		RENDER_BUFSIZE);
 }
 
+/*
+ * HAProxy reads errors and events only if they are not compressed, and compression delays the first words
+ * of a stream.
+ */
+static void append_encoding(const struct provider *p, struct buffer *b)
+{
+	if (!p->generation_paths)
+		return;
+	buffer_append_str(b,
+		"\thttp-request set-header Accept-Encoding identity if { method POST } { path -m end");
+	for (size_t i = 0; p->generation_paths[i]; i++)
+		buffer_printf(b, " %s", p->generation_paths[i]);
+	buffer_append_str(b, " }\n");
+}
+
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
+	render_failed(k, b);
 	append_timeouts(k, b);
 	/* If it is down, the request goes straight to a further attempt: do not retry that one. */
 	buffer_append_str(b,
 		"\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	append_persistence(b);
+	append_encoding(k->provider, b);
 	render_limits(k->provider, b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
-	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 90s");
+	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 1s");
 	render_server_end(k, b);
 	render_again_servers(m, b);
 }

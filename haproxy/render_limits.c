@@ -1,49 +1,25 @@
 /*
- * Copies what a response says about the limits of its account into txn.relay.lim, for the record and for
- * `respond` (common/result.h). A single test of the header names finds out whether there is anything to
- * copy; most responses cost no more than that.
+ * Copies what a response says about its account: status, limits and errors (common/result.h). Nothing
+ * here waits for a body or changes it: a body is read as far as it has come with the head. Each kind of
+ * response has its own rule, and an ordinary one passes no more than a test of the status.
  */
 #include "common/provider.h"
 #include "common/result.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 
-#define LIM RENDER_VAR("lim")
-/*
- * The body of a refusal is small and arrives with its head. HAProxy replaces a response whose body does
- * not arrive in time with 504, so the time is generous; only JSON is waited for.
- */
-#define BODY_WAIT_MS 5000
-#define BODY_SIZE 8192
+#include <inttypes.h>
 
-static void append_condition(const struct provider *p, struct buffer *b)
-{
-	buffer_append_str(b, " if { status ge 400 }");
-	for (size_t i = 0; p->limit_prefixes && p->limit_prefixes[i]; i++)
-		buffer_printf(b, " || { res.hdr_names -m sub %s }", p->limit_prefixes[i]);
-	buffer_append_str(b, "\n");
-}
+#define LIM RENDER_VAR("lim")
+#define SET_LIM "\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) "
+/* A body echoes a request at times: what follows these bytes is not searched. */
+#define BODY "res.body,bytes(0,4096)"
 
 static void append_values(const struct provider_header *h, struct buffer *b)
 {
 	for (; h && h->key; h++)
-		buffer_printf(
-			b, "%s=%%[res.fhdr(%s),bytes(0,%d)];", h->key, h->header, RESULT_VALUE_MAX);
-}
-
-static void append_headers(const struct provider *p, struct buffer *b)
-{
-	buffer_append_str(b, "\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"");
-	append_values(result_common_headers(), b);
-	append_values(p->limit_headers, b);
-	buffer_append_str(b, "\"");
-	append_condition(p, b);
-}
-
-static void append_with_body(const struct provider *p, struct buffer *b)
-{
-	buffer_printf(b, " if { status %s } { res.hdr(content-type) -m beg application/json }\n",
-		p->body_statuses);
+		buffer_printf(b, "%s=%%[res.fhdr(%s),field(1,;),bytes(0,%d)];", h->key, h->header,
+			RESULT_VALUE_MAX);
 }
 
 /*
@@ -52,30 +28,94 @@ static void append_with_body(const struct provider *p, struct buffer *b)
  */
 static const char *const conversions[] = {
 	[PROVIDER_FIELD_WORD] = "),regsub('[^A-Za-z0-9_]','',g)",
-	[PROVIDER_FIELD_NUMBER] = ",'int'),lower",
+	[PROVIDER_FIELD_NUMBER] = ",'int'),lower,regsub('[^a-z0-9.:+-]','',g)",
 	[PROVIDER_FIELD_SPAN] = "),regsub('[^a-z0-9.]','',g)",
 };
 
-static void append_body(const struct provider *p, struct buffer *b)
+static void append_error(const struct provider *p, struct buffer *b)
 {
-	buffer_append_str(
-		b, "\thttp-response set-var-fmt(txn." SEAM_VAR_PREFIX ".lim) \"%[" LIM "]");
+	buffer_append_str(b, "\"" RESULT_STATUS "=%[status];");
+	append_values(result_common_headers(), b);
+	append_values(p->limit_headers, b);
 	for (const struct provider_field *f = p->body_fields; f->key; f++)
-		buffer_printf(b, "%s=%%[res.body,json_query('\\$.error.%s'%s,bytes(0,%d)];", f->key,
+		buffer_printf(b, "%s=%%[" BODY ",json_query('\\$.error.%s'%s,bytes(0,%d)];", f->key,
 			f->path, conversions[f->kind], RESULT_VALUE_MAX);
 	buffer_append_str(b, "\"");
-	append_with_body(p, b);
+}
+
+/*
+ * Rules `tcp-response` run before HAProxy decides to take a response back; no other rule sees it. With
+ * the delay they wait for the head as HAProxy itself does, until its timeout. In HAProxy 2.6 the rule
+ * would break `retry-on empty-response`.
+ */
+void render_failed(const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b,
+		".if version_atleast(3.0)\n"
+		"\t# For the next attempt: the response that another account replaces.\n"
+		"\ttcp-response inspect-delay %" PRIu64 "ms\n"
+		"\ttcp-response content set-var-fmt(txn." SEAM_VAR_PREFIX ".failed) ",
+		render_backend_timeout_ms(k));
+	append_error(k->provider, b);
+	buffer_append_str(b, " if { " RENDER_ALT " -m bool } { status ge 400 }\n.endif\n");
+}
+
+static void append_limits(const struct provider *p, struct buffer *b)
+{
+	if (!p->limit_headers)
+		return;
+	buffer_append_str(b, SET_LIM "\"");
+	append_values(p->limit_headers, b);
+	buffer_append_str(b, "\" if { status lt 400 } { res.hdr_names -m sub");
+	for (size_t i = 0; p->limit_prefixes[i]; i++)
+		buffer_printf(b, " %s", p->limit_prefixes[i]);
+	buffer_append_str(b, " }\n");
+}
+
+/*
+ * Lines that only an error event begins with: in the JSON of other events a line break is escaped, so no
+ * text of a model can look like one.
+ */
+static const char *const event_lines[] = {"event: error", "event:error", "event: response.failed",
+	"data: {\\\"error\\\"", "data: { \\\"error\\\"", "data: {\\\"type\\\":\\\"error\\\"",
+	"data: {\\\"type\\\":\\\"response.failed\\\""};
+
+static void append_event_lines(const char *sample, const char *before, struct buffer *b)
+{
+	buffer_printf(b, "\tacl relay_event %s", sample);
+	for (size_t i = 0; i < sizeof(event_lines) / sizeof(event_lines[0]); i++)
+		buffer_printf(b, " \"%s%s\"", before, event_lines[i]);
+	buffer_append_str(b, "\n");
+}
+
+/* The JSON of the event: what is before it goes. `\x01` stands for no byte of a stream. */
+#define EVENT_JSON                                                                                 \
+	BODY ",regsub('^([^\\x01]*\\n)?event: *(error|response[.]failed)\\r?\\n','')"              \
+	     ",regsub('^([^\\x01]*\\n)?data: *([{] *\\\"(error|type))','\\\\2')"
+
+static void append_event(const struct provider *p, struct buffer *b)
+{
+	if (!p->event_fields)
+		return;
+	buffer_append_str(
+		b, "\t# A stream that begins with an error, as far as it came with the head.\n");
+	append_event_lines("res.body -m beg", "", b);
+	append_event_lines(BODY " -m sub", "\\n", b);
+	buffer_append_str(b, SET_LIM "\"" RESULT_STATUS "=%[status];" RESULT_EVENT "=.");
+	for (size_t i = 0; p->event_fields[i]; i++)
+		buffer_printf(b, "%%[" EVENT_JSON ",json_query('\\$.%s'%s,bytes(0,%d)].",
+			p->event_fields[i], conversions[PROVIDER_FIELD_WORD], RESULT_VALUE_MAX);
+	buffer_append_str(b,
+		";%[" LIM
+		"]\" if { status 200 } { res.fhdr(content-type) -i -m beg text/event-stream }"
+		" relay_event\n");
 }
 
 void render_limits(const struct provider *p, struct buffer *b)
 {
-	buffer_printf(
-		b, "\thttp-response wait-for-body time %dms at-least %d", BODY_WAIT_MS, BODY_SIZE);
-	append_with_body(p, b);
-	append_headers(p, b);
-	append_body(p, b);
-	/* drop empty fields */
-	buffer_append_str(b,
-		"\thttp-response set-var(txn." SEAM_VAR_PREFIX ".lim) " LIM
-		",regsub('[a-z0-9]+=;','',g) if { " LIM " -m found }\n");
+	buffer_append_str(b, SET_LIM);
+	append_error(p, b);
+	buffer_append_str(b, " if { status ge 400 }\n");
+	append_limits(p, b);
+	append_event(p, b);
 }

@@ -117,6 +117,8 @@ void render_again_servers(const struct render_model *m, struct buffer *b);
 void render_retry_rule(struct buffer *b);
 /* The rules for an upstream's response. */
 void render_response(const struct render_model *m, struct buffer *b);
+/* The response that HAProxy may take back, for the next attempt. */
+void render_failed(const struct render_backend *k, struct buffer *b);
 void render_limits(const struct provider *p, struct buffer *b);
 
 void render_egress_defaults(struct buffer *b);

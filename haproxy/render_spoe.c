@@ -43,6 +43,7 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_STATUS] = "status",
 	[SEAM_ARG_LIMITS] = (RENDER_VAR("lim")),
 	[SEAM_ARG_ACCOUNT] = ("req.fhdr(" SEAM_HEADER_ACCOUNT ")"),
+	[SEAM_ARG_FAILED] = "var(txn.rly.failed)",
 };
 
 #define ARG(name) (1u << SEAM_ARG_##name)
@@ -59,8 +60,8 @@ struct message {
 static const struct message messages[] = {
 	{SEAM_MSG_DECIDE, ARGS_DECIDE},
 	{SEAM_MSG_DECIDE2, ARGS_DECIDE},
-	{SEAM_MSG_AGAIN, ARGS_COMMON},
-	{SEAM_MSG_AGAIN2, ARGS_COMMON},
+	{SEAM_MSG_AGAIN, ARGS_COMMON | ARG(FAILED)},
+	{SEAM_MSG_AGAIN2, ARGS_COMMON | ARG(FAILED)},
 	{SEAM_MSG_RESPOND, ARGS_COMMON | ARG(STATUS) | ARG(LIMITS)},
 	{SEAM_MSG_PROBE, ARGS_COMMON | ARG(ACCOUNT)},
 };

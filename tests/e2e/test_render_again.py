@@ -3,90 +3,20 @@
 What the real agent makes of them is in test_failover.py.
 """
 
-import json
 import re
 import socket
 import threading
 
 import pytest
 
+from attempts import DENIED, OK, Attempts, allowed, answer, retries_429, told
 from bare import compare
 from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, GEMINI,
-                      OPENAI, Answer, World, assert_error, wait_until)
+                      OPENAI, assert_error, wait_until)
 from relay import haproxy_commands
 
 pytestmark = pytest.mark.takes(0.2)
 BETA = "oauth-2025-04-20"
-DENIED = {"action": "deny", "status": 502, "code": "upstream_unreachable", "type": "api_error", "msg": "Some text",
-          "retryable": True, "retry": 7, "shape": "openai"}
-
-
-def answer(status, body=b"no", headers=b""):
-    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(body), headers, body)
-
-
-OK = answer(200, b"ok")
-
-
-def allowed(attempt, bearer, backend="b1-demo-direct", alt=False, **more):
-    return {"action": "allow", "be": backend, "bearer": bearer, "track": f"1|2|{attempt}", "alt": alt,
-            "mark": f"{attempt}.0.0.0", "shape": "openai", **more}
-
-
-class Attempts(World):
-    """`decisions` are given in order, starting with decide; `replies` are the upstream's, by bearer."""
-
-    def __init__(self, command, place, **options):
-        super().__init__(command, place, admin=place / "admin.sock", **options)
-        wait_until((place / "admin.sock").exists)
-
-    def plan(self, decisions, replies):
-        left = list(decisions)
-
-        def say(message, args):
-            if message == "respond":
-                return {"watch": False}
-            return left.pop(0) if left else DENIED
-
-        self.say = say
-        self.upstream.requests.clear()
-        self.probe.asked.clear()
-
-        def reply(sock):
-            raw = replies.get(re.search("Bearer (.*)\r", self.sent()[0])[1], OK)
-            if callable(raw):
-                return raw(sock)
-            if raw:
-                sock.sendall(raw)
-            return bool(raw)
-
-        self.upstream.reply = reply
-
-    def messages(self):
-        return [message for message, _ in self.probe.asked]
-
-    def records_of(self, answer, count):
-        """Records by attempt; a denied attempt has no mark and comes first."""
-        return sorted((self.record(answer) for _ in range(count)), key=lambda fields: fields[FIELD_MARK])
-
-    def command(self, text):
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.files / "admin.sock"))
-            sock.sendall(text.encode() + b"\n")
-            return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-
-    def stat(self, backend, server, field):
-        lines = self.command("show stat").splitlines()
-        names = lines[0].split(",")
-        return [line.split(",")[names.index(field)] for line in lines if line.startswith(f"{backend},{server},")][0]
-
-    def ask_inside(self, path, headers, method="GET", body=b""):
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(str(self.files / "internal.sock"))
-            head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-            sock.sendall(f"{head}{headers}\r\n".encode() + body)
-            return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
 
 
 @pytest.fixture(scope="module", params=haproxy_commands(), ids=lambda row: row[0])
@@ -102,10 +32,6 @@ def world(haproxy, tmp_path_factory):
     world.close()
 
 
-def retries_429(haproxy):
-    return not haproxy[0].startswith("2.")
-
-
 @pytest.mark.parametrize("size", (0, 39000, 120000))
 @pytest.mark.parametrize("refusal", (answer(401), answer(403), answer(503), None), ids=("401", "403", "503", "closed"))
 def test_gives_a_refused_request_to_another_account(world, refusal, size):
@@ -113,7 +39,8 @@ def test_gives_a_refused_request_to_another_account(world, refusal, size):
     got = world.ask("/v1/x?q=1", method="POST", body=b"x" * size)
     assert (got.status, got.body, got.header("x-relay-upstream")) == (200, b"ok", "1")
     assert world.messages() == ["decide", "again"]
-    assert world.probe.asked[1][1] == {"gen": 7, "id": got.header("x-request-id").encode()}
+    args = world.probe.asked[1][1]
+    assert (args["gen"], args["id"], set(args)) == (7, got.header("x-request-id").encode(), {"gen", "id", "failed"})
     first, second = world.upstream.requests
     assert (first[2], second[2]) == ("127.0.0.1", "127.0.0.5") and first[1] == second[1] == b"x" * size
     assert second[0].startswith("POST /v1/x?q=1 HTTP/1.1\r\n")
@@ -143,7 +70,7 @@ def test_says_that_the_account_has_switched(world, path, status, size):
     # The agent has the record before the client returns.
     assert world.messages() == ["decide", "respond"] and world.asked()["status"] == status
     record = world.record(got)
-    assert record[7:9] == ["out", "503"] and record[FIELD_LIMITS] == f"st={status};ra=600;"
+    assert record[7:9] == ["out", "503"] and told(record[FIELD_LIMITS]) == f"st={status};ra=600;"
 
 
 @pytest.mark.parametrize("status", (401, 403, 429, 500, 503, 529))
@@ -165,7 +92,7 @@ def test_tries_three_accounts_and_passes_the_last_answer(world):
     records = world.records_of(got, 3)
     assert [r[FIELD_MARK][0] for r in records] == ["1", "2", "3"]
     assert [r[7][:5] for r in records] == ["again", "again", "out"]
-    assert [r[FIELD_LIMITS] for r in records] == ["-", "-", "ra=600;"]
+    assert [told(r[FIELD_LIMITS]) for r in records] == ["", "", "st=403;ra=600;"]
 
 
 @pytest.mark.parametrize("path, shape", ((OPENAI, "openai"), (ANTHROPIC, "anthropic"), (GEMINI, "gemini")))
@@ -290,37 +217,6 @@ def test_keeps_a_connection_to_the_upstream_of_a_further_attempt(world):
     assert world.upstream.connections - before <= 12
 
 
-CODEX = "b1-demo-direct"
-CLAUDE = "b2-demo-five"
-USAGE = {"error": {"type": "usage_limit_reached", "resets_at": 1800000000, "resets_in_seconds": 86400}}
-
-
-@pytest.mark.parametrize("backend, status, headers, body, limits", (
-    (CODEX, 200, "Retry-After: 1", "", "-"),
-    (CODEX, 500, "Retry-After: 1", "", "ra=1;"),
-    (CODEX, 200, "x-codex-primary-used-percent: 12.5\r\nx-codex-secondary-reset-at: 7", "", "c1u=12.5;c2a=7;"),
-    (CODEX, 429, "x-codex-primary-used-percent: 100", json.dumps(USAGE),
-     "c1u=100;bt=usage_limit_reached;br=1800000000;bs=86400;"),
-    (CODEX, 429, "Retry-After: 5", "<html>", "ra=5;"),
-    (CODEX, 400, "Retry-After: 5", json.dumps(USAGE), "ra=5;"),
-    (CLAUDE, 200, "x-codex-primary-used-percent: 12.5", "", "-"),
-    (CLAUDE, 200, "anthropic-ratelimit-unified-status: allowed\r\nanthropic-ratelimit-unified-5h-utilization: 0.25",
-     "", "aus=allowed;a5u=0.25;"),
-    (CLAUDE, 429, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", '{"error":{"code":"a;b=c\\n"}}',
-     "ra=Wed, 21 Oct 2015 07:28:00 GMT;bt=abc;"),
-    (CLAUDE, 429, "Retry-After: " + "9" * 60, json.dumps({"error": {"type": "t" * 60}}), f"ra={'9' * 48};bt={'t' * 48};"),
-    ("b7-openai", 200, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 6ms", "", "xrr=0;xrt=6ms;")))
-def test_records_what_an_answer_says_of_limits(world, backend, status, headers, body, limits):
-    world.plan([allowed(1, "one", backend, watch=True)],
-               {"one": answer(status, body.encode(), f"Content-Type: application/json\r\n{headers}\r\n".encode())})
-    got = world.ask(method="POST", body=b"x")
-    assert got.status == status and got.body == body.encode()
-    assert " ".join(world.record(got)[FIELD_LIMITS:]) == limits
-    message, args = world.probe.asked[-1]
-    assert message == "respond" and args["status"] == status
-    assert (args["lim"] or b"").decode() == ("" if limits == "-" else limits)
-
-
 def test_tells_the_head_of_an_answer_only_when_asked(world):
     world.plan([allowed(1, "one", watch=False)], {})
     world.ask()
@@ -339,7 +235,7 @@ def test_probes_an_account(world):
     assert "x-relay" not in world.sent()[0].lower() and world.sent()[2] == "127.0.0.5"
     fields = world.record(got)
     assert fields[4:9] == ["0|0|9", "relay-internal", "b2-demo-five", "out", "401"]
-    assert fields[FIELD_MARK:] == ["p.1.2.3", "ra=9;"]
+    assert fields[FIELD_MARK] == "p.1.2.3" and told(fields[FIELD_LIMITS]) == "st=401;ra=9;"
 
 
 def test_a_probe_stays_with_its_egress(world):

@@ -317,6 +317,25 @@ static void the_longest_limits_text_fits_into_a_record(void **state)
 	}
 }
 
+static void every_error_of_a_stream_is_a_reason_to_move(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
+		assert_int_equal(p->events == NULL, p->event_fields == NULL);
+		assert_non_null(p->generation_paths);
+		for (const struct provider_event *e = p->events; e && e->word; e++) {
+			size_t n = strlen(e->word);
+			/* between the dots the word must fit into its field */
+			assert_true(n > 2 && n - 2 <= RESULT_VALUE_MAX);
+			assert_true(e->word[0] == '.' && e->word[n - 1] == '.');
+			assert_null(memchr(e->word + 1, '.', n - 2));
+			assert_true(e->class != RESULT_SUCCESS && e->class != RESULT_PAYLOAD &&
+				e->class != RESULT_CLIENT);
+		}
+	}
+}
+
 static void check_key(const struct provider *p, const char *key)
 {
 	if (key && !has_key(p, key))
@@ -358,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_status_without_a_row_has_the_name_of_its_hundred),
 		cmocka_unit_test(each_shape_names_every_status_and_is_distinct),
 		cmocka_unit_test(the_longest_limits_text_fits_into_a_record),
+		cmocka_unit_test(every_error_of_a_stream_is_a_reason_to_move),
 		cmocka_unit_test(every_key_in_a_rule_is_collected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

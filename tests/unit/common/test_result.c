@@ -105,7 +105,6 @@ static void errors_count_by_their_status(void **state)
 		{EVERY, 501, "--", "", RESULT_SERVER, 0},
 		{EVERY, 502, "--", "", RESULT_SERVER, 0},
 		{EVERY, 503, "--", "", RESULT_OVERLOAD, 0},
-		{EVERY, 503, "--", "ra=30;", RESULT_OVERLOAD, 0},
 		{EVERY, 504, "--", "", RESULT_SERVER, 0},
 		{EVERY, 520, "--", "", RESULT_SERVER, 0},
 		{EVERY, 527, "--", "", RESULT_SERVER, 0},
@@ -278,12 +277,153 @@ static void a_told_reset_closes_a_window_until_then(void **state)
 			NOW + 2 * HOUR},
 		{"codex", 429, "--", "bt=usage_limit_reached;bs=9999999;", RESULT_WINDOW,
 			NOW + 32 * DAY},
+		/* a limit is exhausted, whatever the provider */
+		{"openai", 429, "--", "ra=1;xrl=10;xrr=0;xrt=6m0s;", RESULT_WINDOW,
+			NOW + 360 * SECOND},
+		{"generic", 429, "--", "xtl=10;xtr=0;xtt=90;", RESULT_WINDOW, NOW + 90 * SECOND},
+		{"generic", 429, "--", "xl=10;xr=0;xt=1767330000000;", RESULT_WINDOW,
+			INT64_C(1767330000000)},
+		{"generic", 429, "--", "rl=10;rr=0;rt=7;", RESULT_WINDOW, NOW + 7 * SECOND},
+		{"anthropic", 429, "--", "aus=allowed;arl=50;arr=0;art=2026-01-02T03:05:05Z;",
+			RESULT_WINDOW, NOW + 60 * SECOND},
+		{"anthropic", 429, "--", "a5u=1.0;a5r=1767330000;", RESULT_WINDOW,
+			INT64_C(1767330000000)},
 		{"anthropic", 429, "--", "aus=rejected;aur=4200000000;", RESULT_WINDOW,
 			NOW + 32 * DAY},
 	};
 
 	(void)state;
 	check_rows(rows, COUNT(rows));
+}
+
+static const struct {
+	const char *text;
+	int64_t until_ms; /* 0 = it is none: a quota without a told end */
+} spellings[] = {
+	{"3600", NOW + HOUR},
+	{"3600.5", NOW + HOUR + 500},
+	{"  90 ", NOW + 90 * SECOND},
+	{"1767330000", INT64_C(1767330000000)},
+	{"1767330000.25", INT64_C(1767330000250)},
+	{"1767330000123", INT64_C(1767330000123)},
+	{"1m30s", NOW + 90 * SECOND},
+	{"6m0s", NOW + 360 * SECOND},
+	{"1h2m3.5s", NOW + 3723500},
+	{"120ms", NOW + 120},
+	{"2026-01-02T04:04:05Z", NOW + HOUR},
+	{"2026-01-02T04:04:05.250Z", NOW + HOUR + 250},
+	{"2026-01-02T05:04:05+01:00", NOW + HOUR},
+	{"2026-01-02t04:04:05z", NOW + HOUR},
+	{"Fri, 02 Jan 2026 04:04:05 GMT", NOW + HOUR},
+	{"Friday, 02-Jan-26 04:04:05 GMT", NOW + HOUR},
+	{"Fri Jan  2 04:04:05 2026", NOW + HOUR},
+	/* never further ahead than the bound */
+	{"4294967295", NOW + 32 * DAY},
+	{"4294967295000", NOW + 32 * DAY},
+	{"99999999", NOW + 32 * DAY},
+	{"9999-12-31T23:59:59Z", NOW + 32 * DAY},
+	/* past, or nothing */
+	{"0", 0},
+	{"1000000000", 0},
+	{"1000000000000", 0},
+	{"2026-01-02T03:04:05Z", 0},
+	{"Fri, 02 Jan 1970 03:04:05 GMT", 0},
+	/* neither seconds nor milliseconds */
+	{"4294967296", 0},
+	{"999999999999", 0},
+	{"4294967295001", 0},
+	{"18446744073709551616", 0},
+	{"-3600", 0},
+	{"+3600", 0},
+	{"1e9", 0},
+	{"0x10", 0},
+	{"NaN", 0},
+	{"99999999h", 0},
+	{"1m30", 0},
+	{"tomorrow", 0},
+	{"2026-01-02", 0},
+	{"2026-13-02T04:04:05Z", 0},
+	{"3600=", 0},
+	{"=3600", 0},
+	{"3600\xff", 0},
+};
+
+static void an_end_is_read_in_every_spelling(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(spellings); i++) {
+		char text[128];
+		snprintf(text, sizeof(text), "bt=usage_limit_reached;br=%s;", spellings[i].text);
+		struct result r = classify("codex", 429, "--", text);
+		int64_t wanted = spellings[i].until_ms ? spellings[i].until_ms : NOW + HOUR;
+		if (r.class != RESULT_WINDOW || r.until_ms != wanted)
+			fail_msg("%s: %s, until now %+lld ms", text, result_class_name(r.class),
+				(long long)(r.until_ms - NOW));
+	}
+}
+
+static void an_empty_value_is_as_none(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 429, "--", "ra=;ra=5;", RESULT_BURST, NOW + 5 * SECOND},
+		{EVERY, 429, "--", "st=429;ra= ;ram=;ra=5;", RESULT_BURST, NOW + 5 * SECOND},
+		{"codex", 429, "--", "st=429;bt=;bt=usage_limit_reached;br=;br=1h;bs=9;",
+			RESULT_WINDOW, NOW + HOUR},
+		{EVERY, 503, "LH", "st=;st=401;", RESULT_AUTH, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void an_overloaded_upstream_tells_when_to_retry(void **state)
+{
+	static const struct row rows[] = {
+		{EVERY, 503, "--", "ra=30;", RESULT_OVERLOAD, NOW + 30 * SECOND},
+		{EVERY, 529, "--", "ra=1m30s;", RESULT_OVERLOAD, NOW + 90 * SECOND},
+		{EVERY, 529, "--", "ra=Fri, 02 Jan 2026 03:14:05 GMT;", RESULT_OVERLOAD,
+			NOW + 600 * SECOND},
+		{EVERY, 503, "--", "ra=junk;ram=1500;", RESULT_OVERLOAD, NOW + 1500},
+		{EVERY, 503, "LH", "st=529;ra=7;", RESULT_OVERLOAD, NOW + 7 * SECOND},
+		{EVERY, 503, "--", "ra=9999999;", RESULT_OVERLOAD, NOW + DAY},
+		{EVERY, 503, "--", "ra=0;", RESULT_OVERLOAD, 0},
+		/* only these */
+		{EVERY, 500, "--", "ra=30;", RESULT_SERVER, 0},
+		{EVERY, 403, "--", "ra=30;", RESULT_DENIED, 0},
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void a_stream_that_begins_with_an_error_counts_as_that(void **state)
+{
+	static const struct row rows[] = {
+		{"anthropic", 200, "--", "st=200;ev=.overloaded_error.;", RESULT_OVERLOAD, 0},
+		{"anthropic", 200, "--", "st=200;ev=.rate_limit_error...;", RESULT_BURST, 0},
+		{"anthropic", 200, "CD", "st=200;ev=.overloaded_error.;", RESULT_OVERLOAD, 0},
+		{"anthropic", 200, "SD", "st=200;ev=.api_error.;", RESULT_SERVER, 0},
+		{"codex", 200, "--", "st=200;ev=....server_is_overloaded.;", RESULT_OVERLOAD, 0},
+		{"openai", 200, "--", "st=200;ev=.server_error.server_is_overloaded.;",
+			RESULT_OVERLOAD, 0},
+		{"openai", 200, "--", "st=200;ev=.tokens.rate_limit_exceeded...;ra=3;",
+			RESULT_BURST, NOW + 3 * SECOND},
+		{"generic", 200, "--", "st=200;ev=.overloaded_error.;", RESULT_OVERLOAD, 0},
+		{"gemini", 200, "--", "st=200;ev=.RESOURCE_EXHAUSTED.;", RESULT_BURST, 0},
+		/* HAProxy answered 503 in its place */
+		{"codex", 503, "LH", "st=200;ev=.slow_down.;", RESULT_OVERLOAD, 0},
+		/* an error response counts by its status */
+		{"codex", 401, "--", "st=401;ev=.slow_down.;", RESULT_AUTH, 0},
+		{"codex", 200, "--", "st=200;ev=;", RESULT_SUCCESS, 0},
+	};
+	struct result r = classify("openai", 200, "--", "st=200;ev=.invalid_request_error.;");
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+	assert_int_equal(r.class, RESULT_PAYLOAD);
+	assert_false(r.known);
+	r = classify("openai", 200, "--", "st=200;ev=.xoverloaded_error.;");
+	assert_int_equal(r.class, RESULT_PAYLOAD);
 }
 
 static void a_quota_without_a_told_end_is_a_window_of_an_hour(void **state)
@@ -320,7 +460,9 @@ static void a_429_without_a_window_is_a_burst(void **state)
 		{"codex", 429, "--", "c1u=99.9;c1s=60;", RESULT_BURST, 0},
 		{"codex", 429, "--", "c1u=99.9;c1s=60;c2u=100;", RESULT_BURST, 0},
 		{"codex", 429, "--", "c1u=100;c1a=1767320000;", RESULT_BURST, 0},
-		{"openai", 429, "--", "xrl=10;xrr=0;xrt=6m0s;", RESULT_BURST, 0},
+		{"openai", 429, "--", "xrl=10;xrr=1;xrt=6m0s;", RESULT_BURST, 0},
+		{"openai", 429, "--", "xrl=10;xrr=0;", RESULT_BURST, 0},
+		{"openai", 429, "--", "xrl=10;xrr=0;xrt=0s;", RESULT_BURST, 0},
 	};
 
 	(void)state;
@@ -526,6 +668,10 @@ int main(void)
 		cmocka_unit_test(what_haproxy_does_by_itself_is_neutral),
 		cmocka_unit_test(an_answer_that_haproxy_replaced_counts_by_the_upstreams_status),
 		cmocka_unit_test(a_told_reset_closes_a_window_until_then),
+		cmocka_unit_test(an_end_is_read_in_every_spelling),
+		cmocka_unit_test(an_empty_value_is_as_none),
+		cmocka_unit_test(an_overloaded_upstream_tells_when_to_retry),
+		cmocka_unit_test(a_stream_that_begins_with_an_error_counts_as_that),
 		cmocka_unit_test(a_quota_without_a_told_end_is_a_window_of_an_hour),
 		cmocka_unit_test(a_429_without_a_window_is_a_burst),
 		cmocka_unit_test(a_burst_ends_when_the_upstream_says),

@@ -73,8 +73,8 @@ static void asks_with_the_arguments_of_each_message(void **state)
 			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
 		{"probe", "gen id account"},
 		{"respond", "gen id status lim"},
-		{"again2", "gen id"},
-		{"again", "gen id"},
+		{"again2", "gen id failed"},
+		{"again", "gen id failed"},
 		{"decide2", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
 		{"decide", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
 	};

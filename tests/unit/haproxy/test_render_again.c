@@ -71,8 +71,8 @@ static void retries_only_from_egress_backends(void **state)
 	(void)state;
 	assert_int_equal(count_of(text, "\tretries 1\n"), 1);
 	assert_int_equal(count_of(text, "\tretry-on "), 2); /* one of two, by version */
-	assert_int_equal(count_of(text, "\tserver again1 "), model.m.backend_count);
-	assert_int_equal(count_of(text, "\tserver again2 "), model.m.backend_count);
+	assert_int_equal(count_of(text, "\tserver again1 "), 2 * model.m.backend_count);
+	assert_int_equal(count_of(text, "\tserver again2 "), 2 * model.m.backend_count);
 	assert_int_equal(count_of(text, " from relay-egress-defaults\n"), model.m.backend_count);
 	assert_lacks(token, "server again");
 	assert_before(text, "\ndefaults relay-defaults", "\tretries 0\n");
@@ -87,7 +87,7 @@ static void find_name(const struct model *model, char out[64])
 
 	assert_non_null(bind);
 	assert_int_equal(sscanf(bind, "\tbind abns@%63[^ ]", out), 1);
-	assert_int_equal(count_of(text, out), 1 + 2 * model->m.backend_count);
+	assert_int_equal(count_of(text, out), 1 + 4 * model->m.backend_count);
 	free(text);
 }
 
@@ -115,20 +115,27 @@ static void has_a_name_that_no_other_instance_has(void **state)
 static void tells_the_client_to_come_again_when_it_cannot_take_back(void **state)
 {
 	static const char condition[] =
-		"if { var(txn.relay.alt) -m bool } { status 401 403 429 503 529 }\n";
+		"relay_switched { var(txn.relay.alt) -m bool }"
+		" || relay_event relay_event_known { var(txn.relay.alt) -m bool }\n";
 	struct model model;
 	char *text = rendered(&model);
 	char *client;
 
 	(void)state;
 	assert_int_equal(count_of(text, condition), 4);
+	assert_int_equal(count_of(text, "\tacl relay_switched status 401 403 429 503 529\n"), 2);
 	client = section_of(text, "frontend relay-in ");
 	assert_before(client, "http-response allow if { srv_name -m beg again }",
 		"send-spoe-group relay respond");
-	assert_before(client, "send-spoe-group relay respond", "st=%[status];");
-	assert_before(client, "st=%[status];", "hdr X-Relay-Error account_switched");
+	assert_before(
+		client, "send-spoe-group relay respond", "hdr X-Relay-Error account_switched");
 	assert_before(
 		client, "hdr X-Relay-Error account_switched", "http-response del-header x-relay-");
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider_event *e = provider_at(i)->events;
+		for (; e && e->word; e++)
+			assert_has(client, e->word);
+	}
 	free(text);
 }
 
@@ -138,8 +145,8 @@ static size_t check_values(const char *backend, const struct provider_header *h)
 	size_t n = 0;
 
 	for (; h && h->key; h++, n++) {
-		snprintf(part, sizeof(part), "%s=%%[res.fhdr(%s),bytes(0,%d)];", h->key, h->header,
-			RESULT_VALUE_MAX);
+		snprintf(part, sizeof(part), "%s=%%[res.fhdr(%s),field(1,;),bytes(0,%d)];", h->key,
+			h->header, RESULT_VALUE_MAX);
 		assert_has(backend, part);
 	}
 	return n;
@@ -151,18 +158,91 @@ static void check_body(const char *backend, const struct provider *p)
 	size_t n = 0;
 
 	for (const struct provider_field *f = p->body_fields; f->key; f++, n++) {
-		snprintf(part, sizeof(part), "%s=%%[res.body,json_query('\\$.error.%s'", f->key,
-			f->path);
+		snprintf(part, sizeof(part),
+			"%s=%%[res.body,bytes(0,4096),json_query('\\$.error.%s'", f->key, f->path);
 		assert_has(backend, part);
 	}
-	assert_int_equal(count_of(backend, "res.body,"), n);
-	snprintf(part, sizeof(part),
-		" if { status %s } { res.hdr(content-type) -m beg application/json }\n",
-		p->body_statuses);
-	assert_int_equal(count_of(backend, part), 2);
+	/* once for the response that the client gets, once for one that HAProxy takes back */
+	assert_int_equal(count_of(backend, "json_query('\\$.error."), 2 * n);
+	assert_lacks(backend, "wait-for-body");
+}
+
+/* Without the events, which name the same fields. */
+static struct provider without_events(const struct provider *p)
+{
+	struct provider copy = *p;
+
+	copy.event_fields = NULL;
+	return copy;
 }
 
 static void takes_the_limits_of_the_provider(void **state)
+{
+	struct model model;
+
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider p = without_events(provider_at(i));
+		model_init(&model);
+		model.backends[1].provider = &p;
+		char *text = model_render(&model);
+		char *backend = section_of(text, "backend b2-demo-five ");
+		size_t common = check_values(backend, result_common_headers());
+		size_t own = check_values(backend, p.limit_headers);
+		assert_int_equal(count_of(backend, "res.fhdr("), 2 * common + 3 * own);
+		assert_int_equal(count_of(backend, " if { status lt 400 } { res.hdr_names -m sub "),
+			p.limit_headers ? 1 : 0);
+		for (size_t f = 0; p.limit_prefixes && p.limit_prefixes[f]; f++)
+			assert_has(backend, p.limit_prefixes[f]);
+		check_body(backend, &p);
+		assert_before(backend, "http-response allow if { srv_name -m beg again }",
+			"set-var-fmt(txn.relay.lim)");
+		free(text);
+	}
+}
+
+static void tells_the_next_attempt_what_was_taken_back(void **state)
+{
+	static const char field[] =
+		" set-proxy-v2-tlv-fmt(0xE1) %[var(txn.relay.failed),bytes(0,1000)]"
+		" pool-max-conn 0\n";
+	struct model model;
+	char *text = rendered(&model);
+
+	(void)state;
+	assert_int_equal(count_of(text, "\ttcp-response content "), model.m.backend_count);
+	assert_int_equal(count_of(text, field), 2 * model.m.backend_count);
+	assert_int_equal(count_of(text, " failed=var(txn.rly.failed),bytes(0,1025)\n"), 2);
+	assert_before(text, "set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(0xE1)]st=0;\"",
+		"send-spoe-group relay again\n");
+	/* the rule waits as long as for the response itself, and only where it can be taken back */
+	const char *backend = section_of(text, "backend b2-demo-five ");
+	assert_has(backend,
+		".if version_atleast(3.0)\n"
+		"\t# For the next attempt: the response that another account replaces.\n"
+		"\ttcp-response inspect-delay 2000ms\n"
+		"\ttcp-response content set-var-fmt(txn.relay.failed) \"st=%[status];ra=");
+	assert_has(backend, "\" if { var(txn.relay.alt) -m bool } { status ge 400 }\n.endif\n");
+	free(text);
+}
+
+static void reads_the_error_at_the_head_of_a_stream(void **state)
+{
+	struct model model;
+	char *text = rendered(&model);
+	const char *backend = section_of(text, "backend b2-demo-five ");
+	const char *rule = strstr(backend, "set-var-fmt(txn.relay.lim) \"st=%[status];ev=.");
+
+	(void)state;
+	assert_non_null(rule);
+	assert_has(rule,
+		";%[var(txn.relay.lim)]\" if { status 200 }"
+		" { res.fhdr(content-type) -i -m beg text/event-stream } relay_event\n");
+	assert_int_equal(count_of(backend, "\tacl relay_event "), 2);
+	free(text);
+}
+
+static void asks_for_plain_answers_of_models_only(void **state)
 {
 	struct model model;
 
@@ -173,18 +253,31 @@ static void takes_the_limits_of_the_provider(void **state)
 		model.backends[1].provider = p;
 		char *text = model_render(&model);
 		char *backend = section_of(text, "backend b2-demo-five ");
-		size_t n = check_values(backend, result_common_headers());
-		n += check_values(backend, p->limit_headers);
-		assert_int_equal(count_of(backend, "res.fhdr("), n);
-		size_t families = 0;
-		while (p->limit_prefixes && p->limit_prefixes[families])
-			families++;
-		assert_int_equal(count_of(backend, "res.hdr_names -m sub "), families);
-		check_body(backend, p);
-		assert_before(backend, "http-response allow if { srv_name -m beg again }",
-			"set-var-fmt(txn.relay.lim)");
+		char *rule = strstr(backend,
+			"\thttp-request set-header Accept-Encoding identity if { method POST }"
+			" { path -m end /");
+		if (!rule)
+			rule = strstr(backend, " if { method POST } { path -m end :");
+		assert_non_null(rule);
+		*strchr(rule + 1, '\n') = '\0';
+		for (size_t k = 0; p->generation_paths[k]; k++)
+			assert_has(rule, p->generation_paths[k]);
 		free(text);
 	}
+}
+
+static void closes_idle_connections_before_the_upstream_does(void **state)
+{
+	struct model model;
+	char *text = rendered(&model);
+
+	(void)state;
+	assert_int_equal(
+		count_of(text, " pool-max-conn 100 pool-purge-delay 1s"), model.m.backend_count);
+	assert_has(section_of(text, "frontend relay-again "),
+		"\thttp-request set-bc-tos 0 if { var(txn.relay.fresh) -m bool }"
+		" || !{ var(txn.relay.alt) -m bool }\n");
+	free(text);
 }
 
 static void checks_every_backend_from_its_own_address(void **state)
@@ -247,6 +340,10 @@ int main(void)
 		cmocka_unit_test(has_a_name_that_no_other_instance_has),
 		cmocka_unit_test(tells_the_client_to_come_again_when_it_cannot_take_back),
 		cmocka_unit_test(takes_the_limits_of_the_provider),
+		cmocka_unit_test(tells_the_next_attempt_what_was_taken_back),
+		cmocka_unit_test(reads_the_error_at_the_head_of_a_stream),
+		cmocka_unit_test(asks_for_plain_answers_of_models_only),
+		cmocka_unit_test(closes_idle_connections_before_the_upstream_does),
 		cmocka_unit_test(checks_every_backend_from_its_own_address),
 		cmocka_unit_test(asks_the_agent_how_a_server_is),
 		cmocka_unit_test(gives_up_earlier_within_an_attempt),
