@@ -8,13 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void put_report(json_object *o, const struct change_outcome *outcome)
-{
-	answer_text(o, "haproxy", haproxy_outcome_name(outcome->haproxy));
-	if (outcome->haproxy_error.text[0])
-		answer_text(o, "haproxy_error", outcome->haproxy_error.text);
-}
-
 static void put_state(struct control *c, json_object *o)
 {
 	struct haproxy_state state;
@@ -49,7 +42,7 @@ static void on_done(void *context, const struct change_outcome *outcome)
 	json_object *o = deferred_answer(w->deferred);
 
 	if (!outcome->error)
-		put_report(o, outcome);
+		request_put_haproxy(o, outcome);
 	if (!outcome->error && w->with_state)
 		put_state(w->control, o);
 	deferred_finish(w->deferred, outcome->error, outcome->reason.text);

@@ -92,11 +92,22 @@ static void log_change(const struct request *r)
 		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
 }
 
-static void put_outcome(json_object *o, const struct change_outcome *outcome)
+void request_put_haproxy(json_object *o, const struct change_outcome *outcome)
 {
+	struct errtext failed = outcome->haproxy_error;
+
 	answer_text(o, "haproxy", haproxy_outcome_name(outcome->haproxy));
 	if (outcome->haproxy_error.text[0])
 		answer_text(o, "haproxy_error", outcome->haproxy_error.text);
+	if (!outcome->haproxy_failed)
+		return;
+	errtext_prefix(&failed, 0, "stored, but HAProxy has not loaded it");
+	answer_text(o, "failed", failed.text);
+}
+
+static void put_outcome(json_object *o, const struct change_outcome *outcome)
+{
+	request_put_haproxy(o, outcome);
 	if (outcome->warning.text[0])
 		answer_text(o, "warning", outcome->warning.text);
 }

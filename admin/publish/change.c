@@ -115,6 +115,8 @@ static void tell(const struct change *change, const struct change_outcome *o)
 		own.haproxy = HAPROXY_UNCHANGED;
 		own.haproxy_error.text[0] = '\0';
 	}
+	if (change->reach < CHANGE_HAPROXY)
+		own.haproxy_failed = false;
 	change->done(change->context, &own);
 }
 
@@ -154,6 +156,7 @@ static void finish_haproxy(struct changes *all, struct change_outcome *o)
 	haproxy_sync_finish(all->control->haproxy, reloads[all->round.reach], &report);
 	o->haproxy = report.outcome;
 	o->haproxy_error = report.error;
+	o->haproxy_failed = report.failed;
 }
 
 /* The round is over when the agent has answered, or when the time is up. */

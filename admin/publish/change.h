@@ -33,6 +33,7 @@ struct change_outcome {
 	struct errtext reason; /* of `error` */
 	enum haproxy_outcome haproxy;
 	struct errtext haproxy_error; /* empty: nothing failed */
+	bool haproxy_failed;	      /* what was asked for is not in force at HAProxy */
 	bool acknowledged;	      /* the agent has the change in force */
 	struct errtext warning;	      /* empty, or why it is not acknowledged */
 };

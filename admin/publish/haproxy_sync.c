@@ -6,6 +6,7 @@
 #include "admin/publish/haproxy_model.h"
 #include "admin/store/hex.h"
 #include "admin/store/store.h"
+#include "common/board.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -332,6 +333,29 @@ static int reload(struct haproxy_sync *h, struct errtext *e)
 	return error;
 }
 
+static bool answers(const char *admin_socket, const char *master_socket)
+{
+	struct runtime_status status;
+
+	return runtime_status(admin_socket, master_socket, STATUS_MS, &status, NULL) == 0;
+}
+
+/* Whether some HAProxy works with earlier files, as far as control can see. */
+static bool is_running(const struct haproxy_sync *h)
+{
+	const struct control *c = h->control;
+
+	return (c->board && board_get(&c->board->counters[BOARD_SPOP_CONNECTIONS])) ||
+		answers(c->config.haproxy_admin_socket.s, "") ||
+		answers("", c->config.haproxy_master_socket.s);
+}
+
+/* A reload failed with this error. No master socket is no sign that HAProxy runs. */
+static bool works_with_old_files(const struct haproxy_sync *h, int error)
+{
+	return (error != -ENOTSUP && error != -ENOENT && error != -ECONNREFUSED) || is_running(h);
+}
+
 static int write_files(struct haproxy_sync *h, struct errtext *e)
 {
 	if (!h->unwritten)
@@ -350,11 +374,14 @@ void haproxy_sync_finish(
 	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret)
 {
 	struct errtext why = {""};
+	bool asked = when == HAPROXY_RELOAD_ALWAYS;
+	bool is_new = h->unwritten || h->failed;
 
 	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
-	if (when == HAPROXY_RELOAD_ALWAYS && h->options && !h->failed)
+	if (asked && h->options && !h->failed)
 		h->pending = true;
 	int error = write_files(h, &why);
+	ret->failed = error != 0;
 	if (!error && !h->failed && !h->pending) {
 		h->error.text[0] = '\0';
 		ret->outcome = HAPROXY_UNCHANGED;
@@ -364,13 +391,16 @@ void haproxy_sync_finish(
 		h->deferred = true;
 		return;
 	}
-	if (!error && !h->failed)
+	if (!error && !h->failed) {
 		error = reload(h, &why);
+		ret->failed = error && (asked || (is_new && works_with_old_files(h, error)));
+	}
 	if (error) {
 		note_error(h, &why);
 		ret->error = why;
 	} else if (h->failed) {
 		ret->error = h->error;
+		ret->failed = true;
 	} else {
 		ret->outcome = HAPROXY_RELOADED;
 	}

@@ -28,6 +28,11 @@ const char *haproxy_outcome_name(
 struct haproxy_report {
 	enum haproxy_outcome outcome;
 	struct errtext error; /* why it is pending; empty when nothing failed */
+	/*
+	 * HAProxy works without what the change brought. Not for a HAProxy that does not run: it
+	 * reads the files when it starts.
+	 */
+	bool failed;
 };
 
 enum haproxy_reload {

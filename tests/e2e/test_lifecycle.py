@@ -135,13 +135,29 @@ def tenants(stack):
 
 def test_a_haproxy_that_does_not_answer(fresh):
     s = fresh()
+    s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
     subprocess.run(["kill", "-STOP", str(s.haproxy.pid)], check=True)
     try:
-        s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
-        change = s.account("late", "demo", "t", "--egress", "new")
+        run = s.relay.adm_run("accounts", "add", "late", "--upstream", "demo", "--egress", "new", "--token-stdin",
+                              stdin="t")
+        change = json.loads(run.stdout)
         assert change["haproxy"] == "pending reload" and change["haproxy_error"]
+        assert run.returncode == 1 and "stored, but HAProxy has not loaded it" in run.stderr
+        assert s.relay.adm_run("haproxy", "reload").returncode == 1
+        # the agent alone needs this one: it is in force
+        assert s.relay.adm("accounts", "set", "late", "--weight", "5")["weight"] == 5
     finally:
         subprocess.run(["kill", "-CONT", str(s.haproxy.pid)], check=True)
     assert s.relay.adm("haproxy", "reload")["haproxy"] in ("reloaded", "unchanged")
     with pytest.raises(Refused):
         s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
+
+
+def test_changes_wait_for_a_haproxy_that_does_not_run(fresh):
+    s = fresh()
+    s.haproxy.stop()
+    s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
+    assert s.account("late", "demo", "t", "--egress", "new")["haproxy"] == "pending reload"
+    assert s.relay.adm_run("haproxy", "reload").returncode == 1
+    s.start_haproxy()
+    wait_until("HAProxy has the files", lambda: not s.relay.adm("haproxy", "status")["pending"])

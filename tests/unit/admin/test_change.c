@@ -247,6 +247,7 @@ static void each_change_is_told_what_it_has_asked_for(void **state)
 	changes_run(r->control.changes);
 	answer(r, 0);
 	assert_non_null(strstr(files.outcome.haproxy_error.text, "master_socket"));
+	assert_false(files.outcome.haproxy_failed);
 	assert_non_null(strstr(agent.outcome.haproxy_error.text, "master_socket"));
 }
 

@@ -152,6 +152,31 @@ static void renders_checks_and_keeps_its_options(void **state)
 	assert_true(file_has(r, RENDER_CFG_NAME, "127.0.0.1:8080"));
 }
 
+/* A HAProxy that does not run reads the files when it starts; one that runs goes on without them. */
+static void a_change_fails_if_haproxy_runs_without_it(void **state)
+{
+	struct room *r = *state;
+	board_counter *connections = &r->board->counters[BOARD_SPOP_CONNECTIONS];
+	struct change_outcome outcome;
+
+	assert_int_equal(render(r, &outcome), 0);
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_false(outcome.haproxy_failed);
+	board_set(connections, 1);
+	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_true(outcome.haproxy_failed);
+	/* the agent alone needs this one */
+	outcome = change(r, "UPDATE accounts SET weight = 7");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_false(outcome.haproxy_failed);
+	/* who asks for a reload gets one, or an error */
+	board_set(connections, 0);
+	assert_int_equal(change_publish(&r->control, CHANGE_RELOAD, take_outcome, &outcome), 0);
+	room_settle(r);
+	assert_true(outcome.haproxy_failed);
+}
+
 static void a_change_irrelevant_to_haproxy_makes_no_generation(void **state)
 {
 	struct room *r = *state;
@@ -196,6 +221,7 @@ static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
 	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
 	assert_non_null(strstr(outcome.haproxy_error.text, "/nowhere/haproxy"));
+	assert_true(outcome.haproxy_failed);
 	assert_int_equal(generation_current(r->control.store), 1);
 	assert_int_equal(room_number(r, "SELECT count(*) FROM backends"), 1);
 	haproxy_sync_state(r->control.haproxy, &s);
@@ -332,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_written_before_the_first_render),
 		TEST(renders_checks_and_keeps_its_options),
+		TEST(a_change_fails_if_haproxy_runs_without_it),
 		TEST(a_change_irrelevant_to_haproxy_makes_no_generation),
 		TEST(a_refused_render_changes_nothing),
 		TEST(a_failing_haproxy_binary_keeps_the_change_pending),
