@@ -198,6 +198,8 @@ static int show(const struct command_args *args, const struct client_answer *ans
 		code = args->json ? print_json(body) : print_answer(args->command, body);
 		if (code == EXIT_DONE && string_of(body, "failed"))
 			code = complain(EXIT_REFUSED, string_of(body, "failed"));
+		if (code == EXIT_DONE && warning)
+			code = EXIT_REFUSED;
 	}
 	json_object_put(body);
 	return code;

@@ -104,7 +104,7 @@ def test_a_change_that_waits_for_the_agent_holds_nobody_up(fresh):
         finally:
             os.kill(agent, signal.SIGCONT)
         answers = [json.loads(change.communicate(timeout=20)[0]) for change in changes]
-        assert [change.returncode for change in changes] == [0, 0]
+        assert [change.returncode for change in changes] == [int("warning" in answer) for answer in answers]
         if both_wait and not any("warning" in answer for answer in answers):
             break
     else:
@@ -124,7 +124,7 @@ def test_a_change_is_answered_though_the_relay_stops(fresh):
         answer = json.loads(change.communicate(timeout=10)[0])
     finally:
         os.kill(agent, signal.SIGCONT)
-    assert change.returncode == 0 and answer["name"] == "last"
+    assert change.returncode == 1 and answer["name"] == "last"
     assert answer["warning"] == "the agent has not acknowledged the change yet"
     s.relay.stop()
 
