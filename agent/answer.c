@@ -1,6 +1,7 @@
 #include "agent/answer.h"
 
 #include "agent/me.h"
+#include "agent/message.h"
 #include "common/provider.h"
 #include "common/record.h"
 #include "common/seam.h"
@@ -24,24 +25,34 @@ static void set_int(struct spoe_ack *ack, enum seam_var var, int64_t value)
 	spoe_ack_set_int(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
 }
 
-void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack)
+static void set_flag(struct spoe_ack *ack, enum seam_var var, bool value)
+{
+	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
+}
+
+/* HAProxy's rules make the body, Retry-After and X-Should-Retry from these. */
+static void write_refusal(enum refusal refusal, const struct refusal_told *told,
+	const char *message, struct spoe_ack *ack)
 {
 	const struct refusal_row *row = refusal_row(refusal);
 
 	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_DENY);
 	set_int(ack, SEAM_VAR_STATUS, row->status);
 	set_text(ack, SEAM_VAR_CODE, row->code);
-	set_text(ack, SEAM_VAR_TYPE, row->type);
-	set_text(ack, SEAM_VAR_MSG, row->message);
-	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(SEAM_VAR_RETRYABLE)),
-		row->retryable);
-	if (row->retry_after)
-		set_int(ack, SEAM_VAR_RETRY, row->retry_after);
+	set_text(ack, SEAM_VAR_TYPE, told->type);
+	set_text(ack, SEAM_VAR_MSG, message);
+	set_flag(ack, SEAM_VAR_RETRYABLE, told->retryable);
+	if (told->retry_after)
+		set_int(ack, SEAM_VAR_RETRY, told->retry_after);
+	if (told->resets_at)
+		set_int(ack, SEAM_VAR_RESETS, told->resets_at);
 }
 
-static void set_flag(struct spoe_ack *ack, enum seam_var var, bool value)
+void answer_write_refusal(enum refusal refusal, struct spoe_ack *ack)
 {
-	spoe_ack_set_bool(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
+	struct refusal_told told = refusal_tell(refusal, 0, false, 0);
+
+	write_refusal(refusal, &told, refusal_row(refusal)->message, ack);
 }
 
 /* A probe has no tenant and key; those of a further attempt are in its lease. */
@@ -151,14 +162,14 @@ static void write_rate(const struct decide_verdict *v, int64_t now_ms, struct sp
 	set_int(ack, SEAM_VAR_RL_RESET, seconds_until(rate->resets_ms, now_ms));
 }
 
-/* HAProxy's rules make Retry-After and resets_at from these. */
-static void write_deny(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
+static void write_deny(const struct snapshot *s, const struct decide_verdict *v, int64_t now_ms,
+	struct spoe_ack *ack)
 {
-	answer_write_refusal(v->refusal, ack);
-	if (v->resets_ms)
-		set_int(ack, SEAM_VAR_RETRY, seconds_until(v->resets_ms, now_ms));
-	if (v->resets_exact)
-		set_int(ack, SEAM_VAR_RESETS, (v->resets_ms + 999) / 1000);
+	struct refusal_told told = refusal_tell(v->refusal, v->resets_ms, v->resets_exact, now_ms);
+	char message[MESSAGE_SIZE];
+
+	message_format(s, v, now_ms, message);
+	write_refusal(v->refusal, &told, message, ack);
 	if (v->refusal == REFUSAL_RATE_LIMITED || v->refusal == REFUSAL_QUOTA_EXCEEDED)
 		write_rate(v, now_ms, ack);
 	write_track(v, ack);
@@ -194,7 +205,7 @@ void answer_write(
 		set_int(ack, SEAM_VAR_SINCE, v->since_ms);
 		break;
 	case DECIDE_DENY:
-		write_deny(v, now_ms, ack);
+		write_deny(a->snapshot, v, now_ms, ack);
 		break;
 	}
 }

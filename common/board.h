@@ -262,7 +262,10 @@ struct board_request {
 	X(PACED, "waits for its pace")                                                             \
 	X(USAGE, "no free row to count its requests")                                              \
 	X(SHUNNED, "usable; a request of this key failed there, others are preferred")             \
-	X(BRAKED, "requests of this key fail there again and again: it has to pause")
+	X(BRAKED, "requests of this key fail there again and again: it has to pause")              \
+	X(BURST, "rests for a moment: the upstream limited its requests")                          \
+	X(RENEWAL, "its credential has expired and is being renewed")                              \
+	X(EGRESS_SUSPENDED, "its egress is suspended")
 
 enum board_reason {
 	BOARD_REASON_NONE,

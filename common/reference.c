@@ -28,10 +28,13 @@ void reference_cell(struct buffer *out, const char *text)
 
 static const char errors_intro[] =
 	"Each refusal of the relay carries its code in `X-Relay-Error` and in the body, and the id of "
-	"the request in\n`X-Request-Id`. `retryable` in the body says whether the same request can "
-	"succeed later. `Retry-After` gives\nthe seconds to wait; where the relay knows the moment, it "
-	"replaces the value of the table, and `resets_at` in\nthe body is that moment in Unix seconds. "
-	"The path decides the shape of the body, so that SDKs can read it:\n";
+	"the request in\n`X-Request-Id`. `retryable` in the body says whether the client should send the "
+	"same request again by itself;\n`X-Should-Retry: true|false` says the same to the SDKs of OpenAI "
+	"and Anthropic. Both are false where waiting would\ntake longer than 60 seconds, and where only a "
+	"person can help. `Retry-After` gives the seconds to wait; where the\nrelay knows the moment, it "
+	"replaces the value of the table, and `resets_at` in the body is that moment in Unix\nseconds. "
+	"docs/LIMITS.md has the rules. The path decides the shape of the "
+	"body, so that\nSDKs can read it:\n";
 
 static const char errors_more[] =
 	"\nAn error of an upstream passes through unchanged, with `X-Relay-Upstream: 1` and without "
@@ -52,9 +55,12 @@ static void put_error(struct buffer *out, const struct refusal_row *row)
 	buffer_printf(out, "| [`%s`](#%s) | %d | %s | %s | ", row->code, row->code, row->status,
 		row->type, row->retryable ? "yes" : "no");
 	if (row->retry_after)
-		buffer_printf(out, "%d s |\n", row->retry_after);
+		buffer_printf(out, "%d s", row->retry_after);
 	else
-		buffer_append_str(out, "- |\n");
+		buffer_append_str(out, row->retry_max ? "until `resets_at`" : "-");
+	if (row->retry_max > 0 && row->retry_max < REFUSAL_ANY)
+		buffer_printf(out, ", at most %d s", row->retry_max);
+	buffer_append_str(out, " |\n");
 }
 
 void reference_errors(struct buffer *out)

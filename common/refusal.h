@@ -5,168 +5,196 @@
 #ifndef RELAY_COMMON_REFUSAL_H
 #define RELAY_COMMON_REFUSAL_H
 
+#include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+/* A refusal that lasts longer is not retryable: clients would wait for it without a word. */
+#define REFUSAL_WAIT_MS 60000
+#define REFUSAL_ANY INT_MAX /* of the longest Retry-After: no bound */
 
 /*
- * Columns: id, status, code, type, retryable, default Retry-After in seconds (0 = none), message; then for
- * docs/ERRORS.md the cause and the remedy, in full sentences.
+ * Columns: id, status, code, type, retryable, Retry-After in seconds if the end is unknown, the longest
+ * Retry-After (0 = never one: waiting does not help), message; then for docs/ERRORS.md the cause and the
+ * remedy, in full sentences.
  */
 #define REFUSAL_ROWS(X)                                                                            \
-	X(MISSING_API_KEY, 401, "missing_api_key", "authentication_error", false, 0,               \
+	X(MISSING_API_KEY, 401, "missing_api_key", "authentication_error", false, 0, 0,            \
 		"No relay key: send it as X-API-Key or as Authorization: Bearer",                  \
 		"The request has neither an `X-API-Key` header nor an `Authorization` header "     \
 		"that begins with `Bearer rk_`.",                                                  \
 		"Send the relay key as `X-API-Key: rk_...` or as `Authorization: Bearer "          \
 		"rk_...`.")                                                                        \
-	X(INVALID_API_KEY, 401, "invalid_api_key", "authentication_error", false, 0,               \
+	X(INVALID_API_KEY, 401, "invalid_api_key", "authentication_error", false, 0, 0,            \
 		"This relay key is not known",                                                     \
 		"The relay does not know the key. It is mistyped or cut off, it belongs to "       \
 		"another relay, or its tenant was deleted.",                                       \
 		"Compare the key with the one that `relayadm tokens issue` printed; `relayadm "    \
 		"tokens list` shows the last four characters of every key. Do not try several "    \
 		"keys: an address that sends many different bad keys is banned.")                  \
-	X(EXPIRED_API_KEY, 401, "expired_api_key", "authentication_error", false, 0,               \
+	X(EXPIRED_API_KEY, 401, "expired_api_key", "authentication_error", false, 0, 0,            \
 		"This relay key has expired",                                                      \
 		"The lifetime of the key has ended (`tokens issue --ttl`), or the grace period "   \
 		"after its replacement (`tokens rotate --grace`).",                                \
 		"Issue a new key with `relayadm tokens issue` and give it to the client.")         \
-	X(REVOKED_API_KEY, 401, "revoked_api_key", "authentication_error", false, 0,               \
+	X(REVOKED_API_KEY, 401, "revoked_api_key", "authentication_error", false, 0, 0,            \
 		"This relay key was revoked",                                                      \
 		"An operator revoked the key with `relayadm tokens revoke`, or replaced it with "  \
 		"`relayadm tokens rotate` without `--grace`.",                                     \
 		"Issue a new key with `relayadm tokens issue` and give it to the client.")         \
-	X(TENANT_DISABLED, 403, "tenant_disabled", "permission_error", false, 0,                   \
+	X(TENANT_DISABLED, 403, "tenant_disabled", "permission_error", false, 0, 0,                \
 		"This tenant is disabled", "An operator disabled the tenant of the key.",          \
 		"Enable it with `relayadm tenants enable NAME`.")                                  \
-	X(IP_NOT_ALLOWED, 403, "ip_not_allowed", "permission_error", false, 0,                     \
+	X(IP_NOT_ALLOWED, 403, "ip_not_allowed", "permission_error", false, 0, 0,                  \
 		"Requests from this address are not allowed for this key",                         \
 		"The address of the client is not in the allowed networks of the tenant, or not "  \
 		"in those of the key. Each list that is set must contain it.",                     \
 		"Send from an allowed network, or change the list with `relayadm tenants set "     \
 		"NAME --allow-ip`. Behind a load balancer, render with `--accept-proxy` or "       \
 		"`--trust-forwarded`: otherwise the relay sees the address of the balancer.")      \
-	X(IP_BANNED, 403, "ip_banned", "permission_error", false, 0,                               \
+	X(IP_BANNED, 403, "ip_banned", "permission_error", false, 0, 0,                            \
 		"Requests from this address are refused for now",                                  \
 		"The address of the client is banned, either by an operator (`relayadm bans "      \
 		"add`) or because it sent too many different bad keys within a minute "            \
 		"(`[limits] bad_keys`).",                                                          \
 		"Correct the key of the client first. `relayadm bans list` shows the ban and "     \
 		"when it ends; `relayadm bans del CIDR` lifts it.")                                \
-	X(ROUTE_DENIED, 403, "route_denied", "permission_error", false, 0,                         \
+	X(ROUTE_DENIED, 403, "route_denied", "permission_error", false, 0, 0,                      \
 		"This request is refused by a rule",                                               \
 		"A rule of the operator refuses the request. This version has no such rules and "  \
 		"does not send this code.",                                                        \
 		"Nothing to do in this version.")                                                  \
-	X(NO_ROUTE, 404, "no_route", "not_found_error", false, 0,                                  \
+	X(NO_ROUTE, 404, "no_route", "not_found_error", false, 0, 0,                               \
 		"No pool or upstream serves this request",                                         \
-		"Neither the key nor its tenant has a pool, or the path begins with `/relay/` "    \
-		"and is not one of the relay's own.",                                              \
+		"Neither the key nor its tenant has a pool, the path begins with `/relay/` and "   \
+		"is not one of the relay's own, or the path belongs to the API of another "        \
+		"provider than the pool's, which the message then names.",                         \
 		"Give the tenant a pool with `relayadm tenants set NAME --pool POOL`, or issue "   \
-		"a key with `--pool`. Correct the path if it begins with `/relay/`.")              \
-	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0,                      \
+		"a key with `--pool`. Correct the path, or use a key of a pool whose upstream "    \
+		"serves it. An upstream with `--provider generic` accepts every path.")            \
+	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0, 0,                   \
 		"The request is malformed",                                                        \
 		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "       \
 		"lines of the header with the key, or its path, host, key or conversation "        \
 		"header is too long.",                                                             \
 		"Correct the request. Sending the same request again fails again.")                \
-	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0,          \
+	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0, 0,       \
 		"The request body is larger than this relay allows",                               \
 		"The body is larger than `[requests] max_body`. With that option set, a body "     \
 		"without `Content-Length` must also fit into 64 KB.",                              \
 		"Send a smaller body, and send it with `Content-Length`. The operator can raise "  \
 		"`[requests] max_body`.")                                                          \
 	X(WEBSOCKET_UNSUPPORTED, 426, "websocket_unsupported", "invalid_request_error", false, 0,  \
-		"WebSocket is not served here: use HTTP with server-sent events",                  \
+		0, "WebSocket is not served here: use HTTP with server-sent events",               \
 		"The request asks for an upgrade to WebSocket.",                                   \
 		"Configure the client to use HTTP; answers stream as server-sent events.")         \
-	X(REQUEST_TIMEOUT, 408, "request_timeout", "invalid_request_error", true, 0,               \
+	X(REQUEST_TIMEOUT, 408, "request_timeout", "invalid_request_error", true, 0, 0,            \
 		"The request did not arrive in time",                                              \
 		"The head or the buffered part of the body did not arrive within 30 seconds.",     \
 		"Send the request again. If it happens often, look for a slow or broken network "  \
 		"between the client and HAProxy.")                                                 \
-	X(RATE_LIMITED, 429, "rate_limited", "rate_limit_error", true, 1,                          \
+	X(RATE_LIMITED, 429, "rate_limited", "rate_limit_error", true, 1, REFUSAL_ANY,             \
 		"The request rate limit is reached",                                               \
-		"The tenant or the key has used up its requests of this second, minute or hour.",  \
-		"Send the request again after `Retry-After` seconds. `GET /relay/me` shows the "   \
-		"limits and what is left; the operator changes those of the tenant with "          \
-		"`relayadm tenants set NAME --rps --rpm --rph`.")                                  \
+		"The tenant or the key has used up its requests of this second, minute "           \
+		"or hour. The message names the limit. If an hour has more than 60 "               \
+		"seconds left, the type is `usage_limit_reached` and `retryable` is "              \
+		"false.",                                                                          \
+		"Send the request again after `Retry-After` seconds. `GET /relay/me` "             \
+		"shows the limits and what is left; the operator changes those of the "            \
+		"tenant with `relayadm tenants set NAME --rps --rpm --rph`.")                      \
 	X(CONCURRENCY_LIMITED, 429, "concurrency_limited", "rate_limit_error", true, 1,            \
-		"The limit of concurrent requests is reached",                                     \
+		REFUSAL_ANY, "The limit of concurrent requests is reached",                        \
 		"All slots of the tenant or the key (`--concurrency`) are taken, and the "         \
-		"request could not wait or has waited as long as its tenant allows.",              \
-		"Send fewer requests at a time. The operator can raise `--concurrency`, or let "   \
-		"requests wait with `relayadm tenants set NAME --wait 10s`.")                      \
-	X(ACCOUNTS_LIMITED, 429, "accounts_limited", "rate_limit_error", true, 1,                  \
+		"request could not wait or has waited as long as its tenant allows. The "          \
+		"message names the limit.",                                                        \
+		"Send fewer requests at a time. The operator can raise `--concurrency`, "          \
+		"or let requests wait with `relayadm tenants set NAME --wait 10s`.")               \
+	X(ACCOUNTS_LIMITED, 429, "accounts_limited", "rate_limit_error", true, 1, REFUSAL_ANY,     \
 		"All accounts of this pool are at their limits",                                   \
-		"The accounts of the pool are at a limit of the relay or of the upstream, or "     \
-		"keep their pace, and none becomes free within the waiting time.",                 \
-		"Send the request again after `Retry-After` seconds. The operator can add "        \
-		"accounts to the pool, raise their limits (`relayadm accounts set`), or raise "    \
-		"the waiting time (`relayadm pools set --wait`).")                                 \
-	X(QUOTA_EXCEEDED, 429, "quota_exceeded", "usage_limit_reached", false, 0,                  \
+		"The accounts of the pool are at a limit of the relay or of the "                  \
+		"upstream, or keep their pace. The first becomes free within 60 seconds, "         \
+		"but not within the waiting time.",                                                \
+		"Send the request again after `Retry-After` seconds. The operator can "            \
+		"add accounts to the pool, raise their limits (`relayadm accounts set`), "         \
+		"or raise the waiting time (`relayadm pools set --wait`).")                        \
+	X(QUOTA_EXCEEDED, 429, "quota_exceeded", "usage_limit_reached", false, 0, REFUSAL_ANY,     \
 		"The quota is used up",                                                            \
-		"The tenant has used up its requests of this day or month (UTC).",                 \
+		"The tenant or the key has used up its requests of this day or month "             \
+		"(UTC). The message names the limit.",                                             \
 		"Wait until `resets_at`. The operator can raise the quota with `relayadm "         \
 		"tenants set NAME --daily --monthly`.")                                            \
-	X(NO_ACCOUNT, 503, "no_account", "overloaded_error", true, 5,                              \
-		"No account of this pool can serve the request now",                               \
-		"No account of the pool can be used: each is suspended, was refused several "      \
-		"times, needs a login, has no valid credential, or waits for a reload of "         \
-		"HAProxy.",                                                                        \
-		"`relayadm requests why ID` gives the reason for each account, and `relayadm "     \
-		"notices list` shows the open problems. Use `relayadm accounts resume NAME`, "     \
-		"`relayadm accounts set NAME` with a new credential, or `relayadm haproxy "        \
-		"reload`.")                                                                        \
-	X(CIRCUIT_OPEN, 503, "circuit_open", "overloaded_error", true, 5,                          \
+	X(ACCOUNTS_EXHAUSTED, 429, "accounts_exhausted", "usage_limit_reached", false, 0,          \
+		REFUSAL_ANY, "All accounts of this pool are out for longer than a minute",         \
+		"No account of the pool can be used within 60 seconds, and at least one "          \
+		"is in a window of the upstream or at its limit per hour. A conversation "         \
+		"that needs its account waits for this account alone.",                            \
+		"Wait until `resets_at`, or start a new session if the message says so. "          \
+		"The operator can add accounts to the pool; `relayadm accounts list` "             \
+		"shows when each window ends. After a window was reset early, `relayadm "          \
+		"accounts check NAME` ends it.")                                                   \
+	X(NO_ACCOUNT, 503, "no_account", "overloaded_error", false, 0, 0,                          \
+		"No account of this pool can serve the request",                                   \
+		"No account of the pool can be used. Each is suspended, needs a login, "           \
+		"has no valid credential, has a suspended egress, waits for a reload of "          \
+		"HAProxy, or failed its probe; then `resets_at` is the time of the next "          \
+		"probe.",                                                                          \
+		"`relayadm requests why ID` gives the reason for each account, and "               \
+		"`relayadm notices list` shows the open problems. Use `relayadm accounts "         \
+		"resume NAME`, `relayadm accounts set NAME` with a new credential, or "            \
+		"`relayadm haproxy reload`.")                                                      \
+	X(CIRCUIT_OPEN, 503, "circuit_open", "overloaded_error", true, 5, 10,                      \
 		"The upstream account is failing and is being left alone for a moment",            \
-		"No account of the pool can be used: some rest after failures, or their egress "   \
-		"is down, and none comes back within the waiting time.",                           \
-		"Send the request again after `Retry-After` seconds. `relayadm accounts list` "    \
-		"shows the state of each account and when it ends. If the cause is gone, "         \
-		"`relayadm accounts reset NAME` forgets the failures.")                            \
-	X(SITE_DISABLED, 503, "site_disabled", "overloaded_error", true, 60,                       \
+		"No account of the pool can be used: some rest after failures, their "             \
+		"egress is down, their credential is being renewed, or the last requests "         \
+		"of this key failed there. The first comes back within 60 seconds, but "           \
+		"not within the waiting time.",                                                    \
+		"Send the request again after `Retry-After` seconds. `relayadm accounts "          \
+		"list` shows the state of each account and when it ends. If the cause is "         \
+		"gone, `relayadm accounts reset NAME` forgets the failures.")                      \
+	X(SITE_DISABLED, 503, "site_disabled", "overloaded_error", false, 0, 0,                    \
 		"The relay is switched off by its operator",                                       \
 		"An operator switched off the whole relay (`relayadm site disable`), or it "       \
 		"serves only tenants with `--own on` (`relayadm site self-use on`).",              \
 		"The operator ends this with `relayadm site enable` or `relayadm site self-use "   \
 		"off`.")                                                                           \
-	X(OVERLOADED, 503, "overloaded", "overloaded_error", true, 1,                              \
+	X(OVERLOADED, 503, "overloaded", "overloaded_error", true, 1, REFUSAL_ANY,                 \
 		"The relay is at its own limits",                                                  \
 		"A table of the relay is full: requests in progress, or counters of tenants, "     \
 		"keys and accounts. HAProxy also sends this code for its own internal errors.",    \
 		"Send the request again. If it happens often, look at "                            \
 		"`relay_leases_outstanding`, `relay_usage_rows` and the log of HAProxy.")          \
-	X(DRAINING, 503, "draining", "overloaded_error", true, 1, "The relay is stopping",         \
+	X(DRAINING, 503, "draining", "overloaded_error", true, 1, REFUSAL_ANY,                     \
+		"The relay is stopping",                                                           \
 		"The relay is stopping and does not let this request wait any longer.",            \
 		"Send the request again; a load balancer sends it to another node.")               \
-	X(ACCOUNT_SWITCHED, 503, "account_switched", "overloaded_error", true, 1,                  \
+	X(ACCOUNT_SWITCHED, 503, "account_switched", "overloaded_error", true, 1, REFUSAL_ANY,     \
 		"The account refused and another can serve: send the request again",               \
 		"The account refused the request or failed, HAProxy could not send the request "   \
 		"to another account by itself (large body, status 529, or status 429 on HAProxy "  \
 		"2.6), and another account can serve it.",                                         \
 		"Send the request again: it goes to another account. The SDKs of OpenAI and "      \
 		"Anthropic do this by themselves.")                                                \
-	X(AGENT_UNAVAILABLE, 503, "agent_unavailable", "overloaded_error", true, 1,                \
+	X(AGENT_UNAVAILABLE, 503, "agent_unavailable", "overloaded_error", true, 1, REFUSAL_ANY,   \
 		"The relay could not decide; nothing was forwarded",                               \
 		"HAProxy got no decision from the agent in time: the agent is starting or "        \
 		"stopped, or HAProxy cannot reach it.",                                            \
 		"Send the request again. If it continues, look at `relayadm status` and the log "  \
 		"of the relay: HAProxy's user must be one of `[spop] allow_users`, and HAProxy "   \
 		"must have loaded the files of this relay (`relayadm haproxy status`).")           \
-	X(UPSTREAM_UNREACHABLE, 502, "upstream_unreachable", "api_error", true, 1,                 \
+	X(UPSTREAM_UNREACHABLE, 502, "upstream_unreachable", "api_error", true, 1, REFUSAL_ANY,    \
 		"The upstream could not be reached",                                               \
 		"HAProxy could not connect to the upstream through the egress of the account, "    \
 		"and no other account or egress was left to try.",                                 \
 		"Send the request again. `relayadm egress list` and `relayadm accounts check "     \
 		"NAME` show whether the egress, the name resolution or the upstream is at "        \
 		"fault.")                                                                          \
-	X(UPSTREAM_INVALID, 502, "upstream_invalid", "api_error", true, 1,                         \
+	X(UPSTREAM_INVALID, 502, "upstream_invalid", "api_error", true, 1, REFUSAL_ANY,            \
 		"The upstream's answer was not valid HTTP",                                        \
 		"The upstream closed the connection before it answered, or its answer was not "    \
 		"valid HTTP.",                                                                     \
 		"Send the request again. If it continues, check the URL of the upstream "          \
 		"(`relayadm upstreams show NAME`) and any proxy on the path.")                     \
-	X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "api_error", true, 1,                         \
+	X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "api_error", true, 1, REFUSAL_ANY,            \
 		"The upstream did not answer in time",                                             \
 		"The upstream sent nothing for longer than its first-byte timeout.",               \
 		"Send the request again, or a smaller one. The operator can raise the timeout "    \
@@ -174,7 +202,8 @@
 
 enum refusal {
 	REFUSAL_NONE,
-#define X(id, status, code, type, retryable, retry_after, message, cause, remedy) REFUSAL_##id,
+#define X(id, status, code, type, retryable, retry_after, retry_max, message, cause, remedy)       \
+	REFUSAL_##id,
 	REFUSAL_ROWS(X)
 #undef X
 		REFUSAL_COUNT
@@ -186,6 +215,7 @@ struct refusal_row {
 	const char *type;
 	bool retryable;
 	int retry_after;
+	int retry_max;
 	const char *message; /* plain ASCII, no quotes or backslashes: safe inside a JSON string */
 	const char *cause;
 	const char *remedy;
@@ -193,5 +223,16 @@ struct refusal_row {
 
 /* `r` other than REFUSAL_NONE. */
 const struct refusal_row *refusal_row(enum refusal r);
+
+/* What a client is told about one refusal, beside its row. */
+struct refusal_told {
+	const char *type;
+	bool retryable;
+	int64_t retry_after; /* seconds; 0 = no Retry-After */
+	int64_t resets_at;   /* Unix time in seconds; 0 = unknown */
+};
+
+/* `end_ms` is the Unix time at which the refusal may end, 0 = unknown; `exact`: it lasts until then. */
+struct refusal_told refusal_tell(enum refusal r, int64_t end_ms, bool exact, int64_t now_ms);
 
 #endif

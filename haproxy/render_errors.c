@@ -10,11 +10,15 @@
 #define OPENING "%[var(txn.rly.open,\"{\\\"error\\\":{\")]"
 #define CLOSING "%[var(txn.rly.close,}})]"
 
+/* The SDKs of OpenAI and Anthropic follow it, whatever the status is. */
+#define SHOULD_RETRY "X-Should-Retry"
+
 #define BODY RENDER_VAR("body")
 #define CODE RENDER_VAR("code")
 #define MESSAGE RENDER_VAR("msg")
 #define RETRY_AFTER RENDER_VAR("retry")
 #define RETRYABLE RENDER_VAR("retryable")
+#define RETRYABLE_TEXT "%[var(txn.rly.retryable,false)]"
 #define STATUS RENDER_VAR("status")
 #define TYPE RENDER_VAR("type")
 
@@ -22,6 +26,7 @@
 static void append_fixed(struct buffer *b, const struct refusal_row *row)
 {
 	struct buffer fields = {0};
+	const char *retryable = row->retryable ? "true" : "false";
 
 	buffer_append_str(b, "content-type application/json lf-string ");
 	buffer_append_str(&fields, OPENING);
@@ -29,13 +34,13 @@ static void append_fixed(struct buffer *b, const struct refusal_row *row)
 	render_shape_middle(&fields, row->status);
 	buffer_printf(&fields,
 		"\"type\":\"%s\",\"code\":\"%s\",\"retryable\":%s,\"resets_at\":null", row->type,
-		row->code, row->retryable ? "true" : "false");
+		row->code, retryable);
 	buffer_append_str(&fields, CLOSING);
 	render_word(b, buffer_str(&fields));
 	if (buffer_error(&fields))
 		b->error = buffer_error(&fields);
 	buffer_fini(&fields);
-	buffer_printf(b, " hdr X-Relay-Error %s", row->code);
+	buffer_printf(b, " hdr X-Relay-Error %s hdr " SHOULD_RETRY " %s", row->code, retryable);
 	if (row->retry_after)
 		buffer_printf(b, " hdr Retry-After %d", row->retry_after);
 }
@@ -95,9 +100,9 @@ static void append_deny(struct buffer *b, int status)
 	buffer_append_str(b,
 		"\"type\":\"%[" TYPE ",json(utf8s)]\","
 		"\"code\":\"%[" CODE ",json(utf8s)]\","
-		"\"retryable\":%[var(txn.rly.retryable,false)],"
+		"\"retryable\":" RETRYABLE_TEXT ","
 		"\"resets_at\":%[var(txn." SEAM_VAR_PREFIX ".resets,null)]" CLOSING "'"
-		" hdr X-Relay-Error %[" CODE "]");
+		" hdr X-Relay-Error %[" CODE "] hdr " SHOULD_RETRY " " RETRYABLE_TEXT);
 	buffer_printf(b,
 		" if { " RENDER_ACTION " -m str " SEAM_ACTION_DENY " } { " STATUS " -m int %d }\n",
 		status);

@@ -19,13 +19,10 @@ struct choice {
 	struct candidate best;
 	double cost;
 	int tier;
-	bool bound;	 /* the conversation is bound to `best` */
-	bool limited;	 /* some candidate has only reached a limit */
-	int64_t free_ms; /* when the first limited one is free; 0 = when a slot is released */
-	bool out;	 /* some candidate's circuit, cool-down or egress keeps it out */
-	int64_t back_ms; /* when the first of these comes back; 0 = unknown */
-	uint32_t only;	 /* id of the only account allowed; 0 = any */
-	uint32_t usable; /* members that are usable, allowed or not */
+	bool bound;		  /* the conversation is bound to `best` */
+	struct shortage shortage; /* of those that are allowed and not usable */
+	uint32_t only;		  /* id of the only account allowed; 0 = any */
+	uint32_t usable;	  /* members that are usable, allowed or not */
 	struct board_candidate *best_row;
 	bool may_leave; /* the bound account, if the key shuns it */
 };
@@ -160,20 +157,6 @@ static void take(struct choice *choice, const struct candidate *k, double cost, 
 	set_reason(row, BOARD_REASON_TAKEN);
 }
 
-static void note_limited(struct choice *choice, const struct candidate *k)
-{
-	if (!choice->limited || k->free_ms < choice->free_ms)
-		choice->free_ms = k->free_ms;
-	choice->limited = true;
-}
-
-static void note_out(struct choice *choice, const struct candidate *k)
-{
-	if (k->free_ms && (choice->back_ms == 0 || k->free_ms < choice->back_ms))
-		choice->back_ms = k->free_ms;
-	choice->out = true;
-}
-
 /* A repeated question does not check limits and health of its account again. */
 static enum candidate_ask ask_of(const struct decide_context *c, const struct snapshot_account *a)
 {
@@ -196,10 +179,9 @@ static void weigh(struct decide_context *c, struct choice *choice, const struct 
 	else if (reason == BOARD_REASON_NONE && choice->may_leave && k.shunned)
 		reason = BOARD_REASON_SHUNNED;
 	struct board_candidate *row = note(c, &k, reason);
-	if (wanted && candidate_is_limited(reason))
-		note_limited(choice, &k);
-	if (wanted && candidate_is_out(reason))
-		note_out(choice, &k);
+	if (wanted && reason != BOARD_REASON_NONE)
+		shortage_note(
+			&choice->shortage, shortage_cause(reason), k.free_ms, c->clock.now_ms);
 	if (reason != BOARD_REASON_NONE)
 		return;
 	int tier = tier_of(c, &k);
@@ -277,39 +259,41 @@ static uint64_t wait_ms(const struct decide_context *c)
 	return longer < DECIDE_FOREVER_MS ? longer : DECIDE_FOREVER_MS;
 }
 
-/* Of two times; 0 = unknown. */
-static int64_t earliest(int64_t a, int64_t b)
-{
-	return a == 0 || (b && b < a) ? b : a;
-}
-
-static enum refusal refuse_out(struct decide_context *c, const struct choice *choice)
+/* The refusal for all members that could not serve, and its end. */
+static enum refusal tell(struct decide_context *c, const struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
 
-	v->resets_ms = choice->back_ms;
-	if (choice->back_ms == 0)
-		return REFUSAL_CIRCUIT_OPEN;
-	return decide_wait(c, REFUSAL_CIRCUIT_OPEN, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
-		choice->back_ms);
+	v->shortage = choice->shortage;
+	v->alone = choice->only != 0;
+	v->resets_exact = choice->shortage.exact;
+	v->resets_ms = v->resets_exact ? choice->shortage.end_ms : 0;
+	return shortage_refusal(&choice->shortage, c->clock.now_ms);
+}
+
+/* A repeated question whose account is gone: nothing was sent, and another may be usable. */
+static enum refusal refuse_repeated(struct decide_context *c, const struct choice *choice)
+{
+	struct decide_verdict *v = c->verdict;
+
+	memcpy(&v->released, v->lease, sizeof(v->released));
+	decide_release(c->state, v->lease, true);
+	v->lease = NULL;
+	return choice->usable ? REFUSAL_ACCOUNT_SWITCHED : tell(c, choice);
 }
 
 static enum refusal refuse(struct decide_context *c, const struct choice *choice)
 {
-	struct decide_verdict *v = c->verdict;
+	const struct shortage *s = &choice->shortage;
 
-	if (v->lease) {
-		memcpy(&v->released, v->lease, sizeof(v->released));
-		decide_release(c->state, v->lease, true);
-		v->lease = NULL;
-		return REFUSAL_NO_ACCOUNT;
-	}
-	if (!choice->limited)
-		return choice->out ? refuse_out(c, choice) : REFUSAL_NO_ACCOUNT;
-	/* an account that is out may come back earlier; a slot may be released at any time */
-	v->resets_ms = choice->free_ms ? earliest(choice->back_ms, choice->free_ms) : 0;
-	return decide_wait(c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c),
-		v->resets_ms);
+	if (c->verdict->lease)
+		return refuse_repeated(c, choice);
+	enum refusal refusal = tell(c, choice);
+	/* a slot may be released at any time; an end that is unknown is not worth a wait */
+	if (!s->any_time && s->known_ms == 0)
+		return refusal;
+	return decide_wait(c, refusal, ROOM_FOR_ACCOUNT, c->verdict->pool->id, wait_ms(c),
+		s->any_time ? 0 : s->known_ms);
 }
 
 /* Requests that already wait for an account of this pool go first. */
@@ -391,10 +375,7 @@ enum refusal decide_other_account(struct decide_context *c)
 		settle(c, &choice, hard);
 		return REFUSAL_NONE;
 	}
-	if (!choice.out && !choice.limited)
-		return REFUSAL_NO_ACCOUNT;
-	c->verdict->resets_ms = earliest(choice.back_ms, choice.free_ms);
-	return REFUSAL_CIRCUIT_OPEN;
+	return tell(c, &choice);
 }
 
 enum refusal decide_account(struct decide_context *c)

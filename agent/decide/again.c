@@ -52,7 +52,7 @@ static enum refusal find_lease(struct decide_context *c)
 
 	v->lease = lease_find(c->state->leases, c->request->id);
 	if (!v->lease)
-		return REFUSAL_NO_ACCOUNT;
+		return REFUSAL_ACCOUNT_SWITCHED;
 	v->tenant = snapshot_tenant(c->snapshot, v->lease->tenant);
 	v->pool = snapshot_pool(c->snapshot, v->lease->pool);
 	c->scratch.pool_usage =
@@ -75,7 +75,7 @@ static enum refusal repeat(struct decide_context *c)
 
 	if (!a || candidate_look(c, a, CANDIDATE_ADMITTED, &k) != BOARD_REASON_NONE ||
 		k.backend->id != v->lease->backend)
-		return REFUSAL_NO_ACCOUNT;
+		return REFUSAL_ACCOUNT_SWITCHED;
 	v->repeated = true;
 	v->account = a;
 	v->backend = k.backend;
@@ -128,7 +128,7 @@ static enum refusal go_on(struct decide_context *c)
 	charge_failed(c);
 	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot)
 		? decide_other_account(c)
-		: REFUSAL_NO_ACCOUNT;
+		: REFUSAL_CIRCUIT_OPEN;
 	if (refusal != REFUSAL_NONE && unsent && v->lease->attempt == 1)
 		v->lease->flags |= LEASE_UNSENT;
 	if (refusal != REFUSAL_NONE)

@@ -104,6 +104,11 @@ static bool has_failed(const struct decide_context *c, const struct snapshot_bac
 	return failed->cause != DECIDE_CAUSE_ANSWER && failed->backend == b->id;
 }
 
+static bool is_suspended(const struct decide_context *c, const struct snapshot_backend *b)
+{
+	return egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED;
+}
+
 /* Whether a backend is usable; if not, `k->free_ms` becomes the earliest time one comes back. */
 static bool is_open(const struct decide_context *c, const struct snapshot_backend *b,
 	struct candidate *k, bool *ret_watch)
@@ -112,7 +117,7 @@ static bool is_open(const struct decide_context *c, const struct snapshot_backen
 	struct health_look look = look_at(c, &subject);
 
 	*ret_watch = look.watch;
-	if (egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED)
+	if (is_suspended(c, b))
 		return false;
 	if (look.standing == BOARD_STANDING_USABLE)
 		return true;
@@ -127,8 +132,7 @@ static bool find_admitted_egress(const struct decide_context *c, struct candidat
 	const struct snapshot_backend *b =
 		candidate_backend(c->snapshot, k->account, c->verdict->lease->backend);
 
-	if (!b || !knows(c->request->gen, b->first_gen, b->last_gen) ||
-		egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED)
+	if (!b || !knows(c->request->gen, b->first_gen, b->last_gen) || is_suspended(c, b))
 		return false;
 	k->backend = b;
 	return true;
@@ -154,7 +158,9 @@ static enum board_reason find_egress(
 			known_backend(c->snapshot, &egresses[i], c->request->gen);
 		if (!b || has_failed(c, b))
 			continue;
-		reason = BOARD_REASON_EGRESS;
+		if (reason != BOARD_REASON_EGRESS)
+			reason = is_suspended(c, b) ? BOARD_REASON_EGRESS_SUSPENDED
+						    : BOARD_REASON_EGRESS;
 		bool here = is_here(c->snapshot, egress_of(c->snapshot, b));
 		if ((k->backend && !here) || !is_open(c, b, k, &watch))
 			continue;
@@ -194,7 +200,8 @@ static enum board_reason fixed_reason(
 	if (a->flags & SNAPSHOT_ACCOUNT_NEEDS_LOGIN)
 		return BOARD_REASON_LOGIN;
 	if (a->expires_ms && a->expires_ms <= c->clock.now_ms && ask != CANDIDATE_PROBE)
-		return BOARD_REASON_EXPIRED;
+		return a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE ? BOARD_REASON_RENEWAL
+							       : BOARD_REASON_EXPIRED;
 	if (c->verdict->pool && a->upstream != c->verdict->pool->upstream)
 		return BOARD_REASON_UPSTREAM;
 	if (!headers_known(c->snapshot, a, c->request->gen))
@@ -215,8 +222,9 @@ static enum board_reason reason_of(enum board_standing standing)
 		return BOARD_REASON_REFRESH;
 	case BOARD_STANDING_SUSPENDED:
 		return BOARD_REASON_SUSPENDED;
-	case BOARD_STANDING_SUSPECT:
 	case BOARD_STANDING_BURST:
+		return BOARD_REASON_BURST;
+	case BOARD_STANDING_SUSPECT:
 		return BOARD_REASON_COOLING;
 	case BOARD_STANDING_COOLING:
 		return BOARD_REASON_REFUSED;
@@ -303,20 +311,6 @@ enum board_reason candidate_look(const struct decide_context *c, const struct sn
 		reason = limit;
 		*ret = limited;
 	}
-	ret->limited = limit != BOARD_REASON_NONE;
 	ret->score = score_of(c, ret);
 	return reason;
-}
-
-bool candidate_is_limited(enum board_reason reason)
-{
-	return reason == BOARD_REASON_MINUTE || reason == BOARD_REASON_HOUR ||
-		reason == BOARD_REASON_SLOTS || reason == BOARD_REASON_WINDOW;
-}
-
-bool candidate_is_out(enum board_reason reason)
-{
-	return reason == BOARD_REASON_CIRCUIT || reason == BOARD_REASON_HALF_OPEN ||
-		reason == BOARD_REASON_COOLING || reason == BOARD_REASON_EGRESS ||
-		reason == BOARD_REASON_BRAKED;
 }

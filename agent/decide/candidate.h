@@ -17,7 +17,6 @@ struct candidate {
 	int64_t free_ms;
 	bool watch;   /* HAProxy reports the head of its answer */
 	bool shunned; /* usable, but a request of this key failed over from there */
-	bool limited; /* by one of its limits, whatever the reported reason is */
 };
 
 /* Which checks candidate_look() makes. */
@@ -30,13 +29,6 @@ enum candidate_ask {
 /* BOARD_REASON_NONE: the account is usable. */
 enum board_reason candidate_look(const struct decide_context *c, const struct snapshot_account *a,
 	enum candidate_ask ask, struct candidate *ret);
-/*
- * The reason ends when a slot is released or when a window of the account or of the upstream ends.
- */
-bool candidate_is_limited(enum board_reason reason);
-/* The account's circuit is open, it cools down, its egresses are down, or the key is braked. */
-bool candidate_is_out(enum board_reason reason);
-
 /* The backend with this id among the account's egresses; NULL if the account no longer has it. */
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id);

@@ -8,6 +8,7 @@
 
 #include "agent/binding.h"
 #include "agent/budget.h"
+#include "agent/decide/shortage.h"
 #include "agent/evidence.h"
 #include "agent/health.h"
 #include "agent/lease.h"
@@ -51,6 +52,13 @@ struct decide_rate {
 	int64_t resets_ms;
 };
 
+/* The limit of the tenant or the key that refuses the request. */
+struct decide_limit {
+	enum usage_kind kind;
+	int window;	/* enum usage_window; USAGE_WINDOW_COUNT: concurrent requests */
+	uint32_t limit; /* 0 = none */
+};
+
 /* Why the attempt before `again` failed. */
 enum decide_cause {
 	DECIDE_CAUSE_NONE,
@@ -88,7 +96,10 @@ struct decide_verdict {
 	int64_t resets_ms;
 	bool resets_exact;
 	struct decide_rate rate;
-	bool no_place; /* the request could wait, but the waiting room is full */
+	struct decide_limit limit;
+	struct shortage shortage; /* of a refusal by the pool */
+	bool alone;		  /* of it: only the account of the conversation was asked */
+	bool no_place;		  /* the request could wait, but the waiting room is full */
 	/* of DECIDE_WAIT, Unix time */
 	enum room_reason wait_for;
 	uint32_t wait_what; /* id of the tenant, key, pool or account it waits for */

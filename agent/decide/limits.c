@@ -7,6 +7,7 @@
 struct obstacle {
 	enum refusal refusal;
 	int64_t resets_ms; /* 0 = when a slot is released */
+	struct decide_limit limit;
 	enum room_reason wait_for;
 	uint32_t wait_what;
 };
@@ -56,6 +57,7 @@ static void look_at_windows(struct decide_context *c, enum usage_kind kind,
 		if (resets <= obstacle->resets_ms)
 			continue;
 		obstacle->resets_ms = resets;
+		obstacle->limit = (struct decide_limit){kind, i, limit};
 		obstacle->refusal = w >= USAGE_DAY ? REFUSAL_QUOTA_EXCEEDED : REFUSAL_RATE_LIMITED;
 	}
 }
@@ -81,6 +83,7 @@ static void look_at_slots(struct decide_context *c, enum usage_kind kind,
 	if (!hit || obstacle->refusal != REFUSAL_NONE)
 		return;
 	obstacle->refusal = REFUSAL_CONCURRENCY_LIMITED;
+	obstacle->limit = (struct decide_limit){kind, USAGE_WINDOW_COUNT, limit};
 	obstacle->wait_for = reason;
 	obstacle->wait_what = id;
 }
@@ -124,6 +127,7 @@ enum refusal decide_limits(struct decide_context *c)
 		v->shadow = obstacle.refusal;
 		return REFUSAL_NONE;
 	}
+	v->limit = obstacle.limit;
 	v->resets_ms = obstacle.resets_ms;
 	v->resets_exact = obstacle.resets_ms != 0;
 	if (obstacle.refusal != REFUSAL_CONCURRENCY_LIMITED)

@@ -15,7 +15,8 @@ static enum refusal probe(struct decide_context *c, uint32_t account)
 		return REFUSAL_NO_ACCOUNT;
 	enum board_reason reason = candidate_look(c, v->account, CANDIDATE_PROBE, &k);
 	if (reason != BOARD_REASON_NONE)
-		return candidate_is_out(reason) ? REFUSAL_CIRCUIT_OPEN : REFUSAL_NO_ACCOUNT;
+		return shortage_cause(reason) == SHORTAGE_PERSON ? REFUSAL_NO_ACCOUNT
+								 : REFUSAL_CIRCUIT_OPEN;
 	v->backend = k.backend;
 	decide_enter(c, 0);
 	return REFUSAL_NONE;

@@ -184,6 +184,7 @@ def assert_error(answer, status, code, path):
     assert answer.header("content-type") == "application/json"
     assert answer.header("x-relay-upstream") is None
     identity, body = answer.header("x-request-id"), json.loads(answer.body)
+    assert answer.header("x-should-retry") == ("true" if b'"retryable":true' in answer.body else "false")
     common = {"type", "code", "message", "retryable", "resets_at"}
     if path.startswith("/v1/messages"):
         assert set(body) == {"type", "error", "request_id"} and body["type"] == "error"

@@ -28,34 +28,51 @@ def check(answer, status, code, path):
     elif not gemini:
         assert error["param"] is None and error["request_id"] == request_id
     assert isinstance(error["message"], str) and isinstance(error["retryable"], bool) and "resets_at" in error
-    if error["retryable"] and status != 408:
-        assert int(answer.getheader("Retry-After")) >= 1
+    assert answer.getheader("X-Should-Retry") == str(error["retryable"]).lower()
+    by_itself = status in (502, 504) or code == "agent_unavailable"
+    assert error["retryable"] == (by_itself or status == 408)
+    assert (answer.getheader("Retry-After"), error["resets_at"]) == ("1" if by_itself else None, None)
     return error
+
+
+def serving_all_paths(stack, name):
+    """A pool of one account that serves the API of every provider."""
+    stack.relay.adm("upstreams", "add", name, "--url", stack.upstream.url, "--provider", "generic")
+    stack.account(name, name, f"token-of-{name}")
+    stack.relay.adm("pools", "set", name, name)
+    return name
 
 
 @pytest.mark.parametrize("path", SHAPES)
 def test_refusals_of_the_agent(stack, path):
     r = stack.relay
     name = "x" + path.replace("/", "-")
+    pool = serving_all_paths(stack, name)
     check(stack.post(path), 401, "missing_api_key", path)
     check(stack.post(path, key="rk_nonsense"), 401, "invalid_api_key", path)
     check(stack.post(path, key="sk-ant-something"), 401, "invalid_api_key", path)
-    made = r.adm("tokens", "issue", "--tenant", "demo")
+    made = r.adm("tokens", "issue", "--tenant", "demo", "--pool", pool)
     assert stack.post(path, key=made["token"]).status == 200
     r.adm("tokens", "revoke", str(made["id"]))
     check(stack.post(path, key=made["token"]), 401, "revoked_api_key", path)
-    soon = r.adm("tokens", "issue", "--tenant", "demo", "--ttl", "1s")
+    soon = r.adm("tokens", "issue", "--tenant", "demo", "--pool", pool, "--ttl", "1s")
     wait_until("the key expires", lambda: stack.post(path, key=soon["token"]).status == 401)
     check(stack.post(path, key=soon["token"]), 401, "expired_api_key", path)
-    r.adm("tenants", "add", name, "--pool", "demo", "--allow-ip", "10.0.0.0/8")
+    r.adm("tenants", "add", name, "--pool", pool, "--allow-ip", "10.0.0.0/8")
     key = r.issue(name)
     check(stack.post(path, key=key), 403, "ip_not_allowed", path)
     r.adm("tenants", "disable", name)
     check(stack.post(path, key=key), 403, "tenant_disabled", path)
-    r.adm("accounts", "suspend", "demo")
-    check(stack.post(path, key=stack.key), 503, "no_account", path)
-    r.adm("accounts", "resume", "demo")
-    assert stack.post(path, key=stack.key).status == 200
+    key = r.issue("demo", "--pool", pool)
+    r.adm("accounts", "suspend", name)
+    check(stack.post(path, key=key), 503, "no_account", path)
+    r.adm("accounts", "resume", name)
+    assert stack.post(path, key=key).status == 200
+    r.adm("site", "disable")
+    try:
+        check(stack.post(path, key=key), 503, "site_disabled", path)
+    finally:
+        r.adm("site", "enable")
 
 
 def test_requests_that_are_never_forwarded(stack):

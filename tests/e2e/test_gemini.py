@@ -132,6 +132,6 @@ def test_a_burst_lasts_for_the_delay_in_the_body(single):
     assert json.loads(single.post(path=PATH).body) == MINUTE
     single.wait_for(single.tokens[0], "burst", 2)
     refused = single.post(path=PATH)
-    said = google_fields(json.loads(refused.body), 503, "circuit_open", refused.getheader("X-Request-Id"))
+    said = google_fields(json.loads(refused.body), 429, "accounts_limited", refused.getheader("X-Request-Id"))
     assert said["retryable"] and 30 <= int(refused.getheader("Retry-After")) <= 35
     single.reset()

@@ -49,6 +49,8 @@ def test_five_of_ten_streams(stack):
         assert (error["code"], error["type"], error["retryable"], error["resets_at"]) == \
             ("concurrency_limited", "rate_limit_error", True, None)
         assert a.headers["Retry-After"] == "1" and a.headers["X-Relay-Error"] == "concurrency_limited"
+        assert a.headers["X-Should-Retry"] == "true"
+        assert error["message"] == "tenant five: 5 concurrent requests, all in use"
     wait_until("all slots are free", lambda: me(stack, key)["tenant"]["concurrency"]["in_use"] == 0)
 
 
@@ -174,6 +176,8 @@ def test_a_thousand_against_a_hundred_a_minute(stack):
     refused = next(a for a in answers if a.status == 429)
     error = json.loads(refused.body)["error"]
     assert error["code"] == "rate_limited" and 0 < int(refused.headers["Retry-After"]) <= 60
+    assert (error["type"], error["retryable"], refused.headers["X-Should-Retry"]) == ("rate_limit_error", True, "true")
+    assert error["message"].startswith(f"tenant hundred{attempt}: 100 requests a minute, used up until ")
     assert error["resets_at"] % 60 == 0 and 0 < error["resets_at"] - time.time() <= 60
     assert refused.headers["RateLimit-Remaining"] == "0"
 
@@ -242,7 +246,10 @@ def assert_quota_used_up(s, key):
     error = json.loads(answer.body)["error"]
     assert (answer.status, error["code"], error["type"]) == (429, "quota_exceeded", "usage_limit_reached")
     assert error["resets_at"] == tomorrow()
-    assert answer.headers["Retry-After"]
+    assert 0 <= int(answer.headers["Retry-After"]) - (tomorrow() - time.time()) <= 60
+    assert (error["retryable"], answer.headers["X-Should-Retry"]) == (False, "false")
+    date = datetime.datetime.fromtimestamp(tomorrow(), datetime.timezone.utc)
+    assert error["message"] == f"tenant daily: 500 requests a day, used up until {date:%Y-%m-%d} 00:00 UTC"
 
 
 @pytest.mark.takes(8)
@@ -372,7 +379,10 @@ def test_accounts_limited_names_the_earliest_time(stack):
         if time.time() // 60 == before // 60:
             break  # else a new minute began meanwhile
     assert [a.status for a in answers] == [200, 200, 429]
-    assert json.loads(answers[2].body)["error"]["code"] == "accounts_limited"
+    error = json.loads(answers[2].body)["error"]
+    assert (error["code"], error["type"], error["retryable"]) == ("accounts_limited", "rate_limit_error", True)
+    assert error["resets_at"] % 60 == 0 and answers[2].headers["X-Should-Retry"] == "true"
+    assert error["message"].startswith("pool limited: all accounts are at their limits until ")
     assert 60 - time.time() % 60 - 1 <= int(answers[2].headers["Retry-After"]) <= 60 - before % 60 + 1
     why = stack.relay.adm("requests", "why", answers[2].headers["X-Request-Id"])
     assert why["candidates"][0]["account"] == "limited" and "minute" in why["candidates"][0]["reason"]

@@ -37,6 +37,21 @@ def install(files, place):
     (place / "installed").touch()
 
 
+def used_up(stack, holder):
+    """Keys of two tenants: the quota of one is used up, and a request of `holder` has the only slot of the other."""
+    r = stack.relay
+    r.adm("upstreams", "add", "sdk-limits", "--url", stack.upstream.url, "--provider", "generic")
+    stack.account("sdk-limits", "sdk-limits", "token-of-sdk-limits")
+    r.adm("pools", "set", "sdk-limits", "sdk-limits")
+    r.adm("tenants", "add", "sdk-quota", "--pool", "sdk-limits", "--daily", "1")
+    r.adm("tenants", "add", "sdk-slot", "--pool", "sdk-limits", "--concurrency", "1")
+    quota, slot = r.issue("sdk-quota"), r.issue("sdk-slot")
+    assert stack.get("/v1/x", key=quota).status == 200
+    stack.send(holder, "GET", "/sse?n=1000&ms=100", key=slot)
+    assert holder.recv(1000).startswith(b"HTTP/1.1 200")
+    return quota, slot
+
+
 def test_normal_and_streamed_calls_and_typed_errors(stack):
     place = installed()
     r = stack.relay
@@ -46,8 +61,11 @@ def test_normal_and_streamed_calls_and_typed_errors(stack):
     key = r.issue("demo", "--pool", "sdk-anthropic")
     revoked = r.adm("tokens", "issue", "--tenant", "demo")
     r.adm("tokens", "revoke", str(revoked["id"]))
+    holder = stack.connect()
+    quota, slot = used_up(stack, holder)
     run = subprocess.run(["node", "calls.mjs", f"http://127.0.0.1:{stack.port}", stack.key, key, "rk_bad",
-                          revoked["token"]], cwd=place, capture_output=True, text=True, timeout=120)
+                          revoked["token"], quota, slot], cwd=place, capture_output=True, text=True, timeout=120)
+    holder.close()
     assert run.returncode == 0, run.stdout + run.stderr
     out = json.loads(run.stdout)
     for call in ("chat", "chatStream", "response", "responseStream", "message", "messageStream"):
@@ -57,3 +75,7 @@ def test_normal_and_streamed_calls_and_typed_errors(stack):
     for case, error in out["refusals"].items():
         assert error["raised"] and error["typed"] and error["status"] == 401, (case, error)
         assert (error["code"], error["type"]) == (codes[case.split()[1]], "authentication_error"), (case, error)
+    # X-Should-Retry: a quota is shown at once, although the SDKs repeat a 429 by themselves
+    sent = {case: (error["sent"], error["status"], error["code"]) for case, error in out["sent"].items()}
+    assert sent == {"openai quota": (1, 429, "quota_exceeded"), "anthropic quota": (1, 429, "quota_exceeded"),
+                    "openai slot": (2, 429, "concurrency_limited"), "anthropic slot": (2, 429, "concurrency_limited")}

@@ -1,9 +1,10 @@
 // Calls of the official SDKs through the relay; prints JSON.
-// Usage: node calls.mjs URL OPENAI_KEY ANTHROPIC_KEY BAD_KEY REVOKED_KEY
+// Usage: node calls.mjs URL OPENAI_KEY ANTHROPIC_KEY BAD_KEY REVOKED_KEY QUOTA_KEY SLOT_KEY
+// QUOTA_KEY: its quota is used up. SLOT_KEY: its only slot is taken.
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 
-const [url, openaiKey, anthropicKey, badKey, revokedKey] = process.argv.slice(2);
+const [url, openaiKey, anthropicKey, badKey, revokedKey, quotaKey, slotKey] = process.argv.slice(2);
 const messages = [{ role: 'user', content: 'hi' }];
 const out = {};
 
@@ -47,5 +48,18 @@ for (const [name, key] of [['bad', badKey], ['revoked', revokedKey]]) {
     () => openai(key).chat.completions.create({ model: 'demo', messages }), OpenAI.AuthenticationError);
   out.refusals[`anthropic ${name}`] = await refusal(
     () => anthropic(key).messages.create({ model: 'demo', max_tokens: 10, messages }), Anthropic.AuthenticationError);
+}
+
+// With the SDK's own retries: how often it sends a request that is refused.
+out.sent = {};
+for (const [name, key] of [['quota', quotaKey], ['slot', slotKey]]) {
+  for (const [sdk, Client, more] of [['openai', OpenAI, '/v1'], ['anthropic', Anthropic, '']]) {
+    let sent = 0;
+    const counted = (...args) => { sent += 1; return fetch(...args); };
+    const client = new Client({ baseURL: url + more, apiKey: key, maxRetries: 1, fetch: counted });
+    const body = { model: 'demo', max_tokens: 10, messages };
+    const error = await refusal(() => (sdk === 'openai' ? client.chat.completions : client.messages).create(body), Client.RateLimitError);
+    out.sent[`${sdk} ${name}`] = { sent, ...error };
+  }
 }
 console.log(JSON.stringify(out));

@@ -10,6 +10,8 @@ void crowd_init(struct crowd *c)
 		.tenant = {.id = CROWD_TENANT, .flags = SNAPSHOT_TENANT_ENABLED},
 		.key = {.id = CROWD_KEY, .tenant_id = CROWD_TENANT, .pool_id = CROWD_POOL},
 		.pool = {.id = CROWD_POOL},
+		.pool_name = "main",
+		.tenant_name = "team-a",
 		.account_count = 3,
 		.now_ms = CROWD_NOW_MS,
 		.failed = "",
@@ -91,6 +93,8 @@ void crowd_build(struct crowd *c)
 	add_egresses(c, b);
 	for (uint32_t i = 0; i < c->account_count; i++)
 		add_account(&c->accounts[i], i, b);
+	c->pool.name = snapshot_builder_text(b, slice_from_str(c->pool_name));
+	c->tenant.name = snapshot_builder_text(b, slice_from_str(c->tenant_name));
 	snapshot_builder_add(b, SNAPSHOT_POOL, &c->pool);
 	snapshot_builder_add(b, SNAPSHOT_TENANT, &c->tenant);
 	add_key(c, b, &log);

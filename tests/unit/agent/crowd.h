@@ -38,6 +38,7 @@ struct crowd {
 	struct snapshot_tenant tenant;
 	struct snapshot_key key;
 	struct snapshot_pool pool;
+	const char *pool_name, *tenant_name;
 	struct crowd_account accounts[CROWD_ACCOUNTS];
 	uint32_t account_count;
 	struct crowd_egress egresses[CROWD_EGRESSES];

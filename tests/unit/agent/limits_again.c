@@ -90,9 +90,13 @@ static bool check_move(struct limits_model *m, struct limits_view *v, uint32_t l
 static bool check_given_up(struct limits_model *m, const struct limits_view *v, uint32_t left,
 	bool limited, enum refusal refusal)
 {
-	enum refusal expected = limited ? REFUSAL_CIRCUIT_OPEN : REFUSAL_NO_ACCOUNT;
+	/* the account that failed is not out; slots may be free earlier */
+	enum refusal expected =
+		limited && refusal == REFUSAL_ACCOUNTS_LIMITED ? refusal : REFUSAL_CIRCUIT_OPEN;
 
-	if (v->q->leased && !v->q->alt)
+	if (!v->q->leased)
+		expected = REFUSAL_ACCOUNT_SWITCHED;
+	else if (!v->q->alt)
 		expected = REFUSAL_UPSTREAM_UNREACHABLE;
 	v->q->again_ms = 0;
 	m->given_up++;

@@ -71,7 +71,9 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 	bool stuck = v->pool->hard && v->q->asked.hard && v->bound && !is_usable(v, v->bound);
 
 	if (v->repeated)
-		return v->usable[v->q->account] ? REFUSAL_NONE : REFUSAL_NO_ACCOUNT;
+		return v->usable[v->q->account]		  ? REFUSAL_NONE
+			: got == REFUSAL_ACCOUNT_SWITCHED ? got
+							  : REFUSAL_NO_ACCOUNT;
 	if (v->window_full)
 		return rate ? got : REFUSAL_RATE_LIMITED;
 	if (v->slots_full)
@@ -79,6 +81,8 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 	if (v->usable_count && !stuck)
 		return REFUSAL_NONE;
 	if (stuck && got == REFUSAL_NO_ACCOUNT)
+		return got;
+	if (v->fixed_count && got == REFUSAL_ACCOUNTS_EXHAUSTED)
 		return got;
 	return v->fixed_count ? REFUSAL_ACCOUNTS_LIMITED : REFUSAL_NO_ACCOUNT;
 }
