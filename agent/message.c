@@ -1,5 +1,6 @@
 #include "agent/message.h"
 
+#include "common/provider.h"
 #include "common/window.h"
 
 #include <stdarg.h>
@@ -118,6 +119,14 @@ static void put_shortage(
 		put(t, "; start a new session to go on now");
 }
 
+static void put_route(struct text *t, const struct snapshot *s, const struct decide_verdict *v)
+{
+	struct slice pool = snapshot_text(s, v->pool->name);
+
+	put(t, "pool %.*s serves the %s API, not %s", (int)(pool.n < NAME_LEN ? pool.n : NAME_LEN),
+		pool.p, v->provider->title, v->foreign_path);
+}
+
 static bool is_of_pool(const struct decide_verdict *v)
 {
 	for (int i = 0; i < SHORTAGE_CAUSE_COUNT; i++) {
@@ -135,6 +144,8 @@ void message_format(const struct snapshot *s, const struct decide_verdict *v, in
 	out[0] = '\0';
 	if (v->limit.limit && v->tenant && v->key)
 		put_limit(&t, s, v, now_ms);
+	else if (v->foreign_path)
+		put_route(&t, s, v);
 	else if (is_of_pool(v))
 		put_shortage(&t, s, v, now_ms);
 	else

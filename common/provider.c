@@ -33,6 +33,32 @@ const struct provider *provider_find(struct slice name)
 	return NULL;
 }
 
+static bool is_below(struct slice path, struct slice top)
+{
+	return slice_has_prefix(path, top) && (path.n == top.n || path.p[top.n] == '/');
+}
+
+/* NULL when the row does not list the path. */
+static const char *api_path(const struct provider *p, struct slice path)
+{
+	for (const char *const *top = p->api_paths; top && *top; top++) {
+		if (is_below(path, slice_from_str(*top)))
+			return *top;
+	}
+	return NULL;
+}
+
+const char *provider_foreign_path(const struct provider *p, struct slice path)
+{
+	const char *found = NULL;
+
+	if (!p->api_paths || api_path(p, path))
+		return NULL;
+	for (size_t i = 0; i < provider_row_count && !found; i++)
+		found = api_path(provider_rows[i], path);
+	return found;
+}
+
 size_t provider_auth_count(void)
 {
 	return provider_auth_row_count;
@@ -73,11 +99,6 @@ size_t provider_shape_count(void)
 const struct provider_shape *provider_shape_at(size_t i)
 {
 	return &provider_shape_rows[i];
-}
-
-static bool is_below(struct slice path, struct slice top)
-{
-	return slice_has_prefix(path, top) && (path.n == top.n || path.p[top.n] == '/');
 }
 
 const char *provider_status_name(const struct provider_shape *s, int status)

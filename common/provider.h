@@ -142,6 +142,12 @@ struct provider_probe {
 
 struct provider {
 	const char *name;
+	const char *title; /* in texts for clients */
+	/*
+	 * Paths that its API serves, with all paths below them. A path of another provider's list alone
+	 * is refused. NULL: every path may be served.
+	 */
+	const char *const *api_paths;
 
 	const struct provider_auth *auth;
 	const char *oauth_prefix; /* prefix of OAuth tokens; NULL = none */
@@ -183,6 +189,8 @@ const struct provider *provider_at(size_t i);
 size_t provider_index(const struct provider *p);
 /* NULL when there is none. */
 const struct provider *provider_find(struct slice name);
+/* The entry of another provider's list that has this path, if `p` does not serve it; else NULL. */
+const char *provider_foreign_path(const struct provider *p, struct slice path);
 
 size_t provider_auth_count(void);
 const struct provider_auth *provider_auth_at(size_t i); /* likewise */

@@ -83,6 +83,18 @@ const size_t provider_shape_row_count = COUNT(provider_shape_rows);
 static const struct provider_header openai_limit_headers[] = {OPENAI_LIMIT_HEADERS, {NULL, NULL}};
 static const struct provider_limit openai_limits[] = {OPENAI_LIMITS, {.end = NULL}};
 
+/* Paths that other providers have as well, such as the list of models, are in no list. */
+static const char *const openai_paths[] = {
+	"/v1/chat/completions",
+	"/v1/responses",
+	"/v1/completions",
+	"/v1/embeddings",
+	"/v1/moderations",
+	"/v1/images",
+	"/v1/audio",
+	NULL,
+};
+
 /* `bt` is the type or the code of the error; `br` and `bs` are the reset of an exhausted plan. */
 static const struct provider_field common_body_fields[] = {
 	{"bt", "type", PROVIDER_FIELD_WORD},
@@ -162,6 +174,8 @@ static const struct provider_file auth_json = {
 /* The model list is free, unlimited, and answers 401 to a bad key. */
 static const struct provider openai = {
 	.name = "openai",
+	.title = "OpenAI",
+	.api_paths = openai_paths,
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
 	.client_headers = TEXTS("OpenAI-Organization", "OpenAI-Project"),
@@ -183,6 +197,8 @@ static const struct provider openai = {
  */
 static const struct provider codex = {
 	.name = "codex",
+	.title = "OpenAI",
+	.api_paths = openai_paths,
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
 	.login_errors =
@@ -233,6 +249,8 @@ static const struct provider codex = {
 /* The model list serves API keys and OAuth tokens; one entry is enough. */
 static const struct provider anthropic = {
 	.name = "anthropic",
+	.title = "Anthropic",
+	.api_paths = TEXTS("/v1/messages", "/v1/complete", "/v1/chat/completions"),
 	.auth = &provider_auth_rows[X_API_KEY],
 	.oauth_prefix = "sk-ant-oat",
 	.oauth_auth = &provider_auth_rows[ANTHROPIC_OAUTH],
@@ -289,6 +307,7 @@ static const struct provider anthropic = {
  */
 static const struct provider generic = {
 	.name = "generic",
+	.title = "generic",
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
 	.limit_headers =
@@ -325,6 +344,8 @@ static const struct provider generic = {
  */
 static const struct provider gemini = {
 	.name = "gemini",
+	.title = "Gemini",
+	.api_paths = TEXTS("/v1beta"),
 	.auth = &provider_auth_rows[X_GOOG_API_KEY],
 	.oauth_prefix = "ya29.",
 	.oauth_auth = &provider_auth_rows[BEARER],

@@ -37,6 +37,7 @@
 #define DECIDE_PACE_SLACK_MS 5000 /* a paced request may start this late */
 
 struct badkeys;
+struct provider;
 
 enum decide_action {
 	DECIDE_DENY,
@@ -112,6 +113,8 @@ struct decide_verdict {
 	const struct snapshot_pool *pool;
 	const struct snapshot_account *account;
 	const struct snapshot_backend *backend;
+	const struct provider *provider; /* of the pool */
+	const char *foreign_path;	 /* the path belongs to this one of another provider */
 	struct slice bad_key;  /* the text sent as a key if it is not a valid key; borrowed */
 	bool bad_key_cached;   /* it is in the cache of bad keys */
 	bool bad_key_unknown;  /* well-formed, but in no table: the cache takes it */

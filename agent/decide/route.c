@@ -1,4 +1,5 @@
 #include "agent/decide/decide.h"
+#include "common/provider.h"
 
 /* Checked after the key: a client without a key learns only that it needs one. */
 static enum refusal never_forwarded(const struct decide_context *c)
@@ -22,6 +23,15 @@ static bool is_me(const struct decide_request *r)
 		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
 }
 
+static const struct provider *provider_of(
+	const struct snapshot *s, const struct snapshot_pool *pool)
+{
+	const struct snapshot_upstream *upstreams =
+		SNAPSHOT_ROWS(s, UPSTREAM, struct snapshot_upstream);
+
+	return provider_at(upstreams[pool->upstream].provider);
+}
+
 enum refusal decide_route(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -36,7 +46,11 @@ enum refusal decide_route(struct decide_context *c)
 	enum refusal refusal = never_forwarded(c);
 	if (refusal != REFUSAL_NONE)
 		return refusal;
-	return v->pool ? REFUSAL_NONE : REFUSAL_NO_ROUTE;
+	if (!v->pool)
+		return REFUSAL_NO_ROUTE;
+	v->provider = provider_of(c->snapshot, v->pool);
+	v->foreign_path = provider_foreign_path(v->provider, c->request->path);
+	return v->foreign_path ? REFUSAL_NO_ROUTE : REFUSAL_NONE;
 }
 
 /* --strip is removed only at the end of a path segment: /v1 is not a part of /v1beta. */

@@ -159,3 +159,17 @@ def test_a_wait_ends_with_the_shortage(site):
     assert pool.post().status == 429
     began = time.monotonic()
     assert pool.post().code == "accounts_exhausted" and time.monotonic() - began < 18
+
+
+@pytest.mark.parametrize("provider, path, text", (
+    ("openai", "/v1/messages", "OpenAI API, not /v1/messages"),
+    ("anthropic", "/v1/responses", "Anthropic API, not /v1/responses"),
+    ("gemini", "/v1/chat/completions", "Gemini API, not /v1/chat/completions")))
+def test_a_path_of_another_api(site, provider, path, text):
+    name = f"api-{provider}"
+    pool = pool_of(site, name, upstream=provider)
+    answer = pool.post(path=path)
+    assert (answer.status, answer.code) == (404, "no_route")
+    assert (answer.getheader("Retry-After"), answer.getheader("X-Should-Retry")) == (None, "false")
+    assert json.loads(answer.body)["error"]["message"] == f"pool {name} serves the {text}"
+    assert pool.failing.total(pool.tokens[0], "POST") == 0

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "agent/badkeys.h"
+#include "common/provider.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 /*
  * A snapshot of one tenant, key, pool, account and backend; a test may change it before it is
@@ -22,6 +24,7 @@ struct small {
 	struct snapshot_backend backend;
 	struct snapshot_header header;
 	const char *prefix, *strip, *tenant_networks, *key_networks;
+	const char *provider;
 	struct decide_request request;
 	char key_text[RELAYKEY_LEN + 1];
 	bool draining;
@@ -40,6 +43,7 @@ static struct small small_world(void)
 		.header = {.first_gen = 1, .last_gen = UINT64_MAX},
 		.prefix = "",
 		.strip = "",
+		.provider = PROVIDER_DEFAULT,
 		.tenant_networks = "",
 		.key_networks = "",
 		.request = {.gen = 3, .id = {1}, .key_lines = 1, .has_src = true},
@@ -55,7 +59,9 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	struct cidr networks[8];
 	size_t n;
 	struct snapshot_builder *b = snapshot_builder_new();
-	struct snapshot_upstream upstream = {.id = 1};
+	const struct provider *provider = provider_find(slice_from_str(s->provider));
+	struct snapshot_upstream upstream = {
+		.id = 1, .provider = (uint32_t)provider_index(provider)};
 	struct snapshot_egress egress = {.id = 2};
 	struct snapshot_account_egress choice = {.egress = 0, .backends = {0, 1}};
 	struct snapshot_pool pool = {.id = 6, .members = {0, 1}};
@@ -402,6 +408,45 @@ static void paths_are_rewritten_on_segment_boundaries(void **state)
 	}
 }
 
+static void a_path_of_another_api_has_no_route(void **state)
+{
+	static const struct {
+		const char *provider, *path, *message;
+	} cases[] = {
+		{"openai", "/v1/messages", "serves the OpenAI API, not /v1/messages"},
+		{"openai", "/v1/messages/count_tokens", "serves the OpenAI API, not /v1/messages"},
+		{"codex", "/v1beta/models/m:generateContent", "serves the OpenAI API, not /v1beta"},
+		{"anthropic", "/v1/responses", "serves the Anthropic API, not /v1/responses"},
+		{"gemini", "/v1/chat/completions",
+			"serves the Gemini API, not /v1/chat/completions"},
+		{"anthropic", "/v1/chat/completions", NULL},
+		{"openai", "/v1/messages2", NULL},
+		{"openai", "/v1/models", NULL},
+		{"openai", "/anything", NULL},
+		{"generic", "/v1/messages", NULL},
+		{"generic", "/v1beta/models", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct small s = small_world();
+		struct decide_verdict v;
+		char path[2048];
+		s.request.key = slice_from_str(s.key_text);
+		s.request.path = slice_from_str(cases[i].path);
+		s.provider = cases[i].provider;
+		assert_int_equal(decide_small(&s, &v, path),
+			cases[i].message ? REFUSAL_NO_ROUTE : REFUSAL_NONE);
+		if (!cases[i].message) {
+			assert_null(v.foreign_path);
+			continue;
+		}
+		snprintf(path, sizeof(path), "serves the %s API, not %s", v.provider->title,
+			v.foreign_path);
+		assert_string_equal(path, cases[i].message);
+	}
+}
+
 static void health_is_public_and_reports_draining(void **state)
 {
 	struct small s = small_world();
@@ -439,6 +484,7 @@ int main(void)
 		cmocka_unit_test(an_agents_ban_holds_until_the_snapshot_has_taken_it),
 		cmocka_unit_test(says_which_bad_keys_to_cache),
 		cmocka_unit_test(paths_are_rewritten_on_segment_boundaries),
+		cmocka_unit_test(a_path_of_another_api_has_no_route),
 		cmocka_unit_test(health_is_public_and_reports_draining),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

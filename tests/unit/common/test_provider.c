@@ -366,6 +366,23 @@ static void every_key_in_a_rule_is_collected(void **state)
 	}
 }
 
+static void a_path_of_its_own_list_is_never_foreign(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider *p = provider_at(i);
+		assert_true(p->title && p->title[0]);
+		assert_null(provider_foreign_path(p, SLICE_LITERAL("/v1/models")));
+		for (size_t n = 0; p->api_paths && p->api_paths[n]; n++) {
+			const char *path = p->api_paths[n];
+			assert_true(path[0] == '/' && path[strlen(path) - 1] != '/');
+			assert_null(provider_foreign_path(p, slice_from_str(path)));
+		}
+	}
+	const struct provider *any = provider_find(SLICE_LITERAL(PROVIDER_DEFAULT));
+	assert_null(provider_foreign_path(any, SLICE_LITERAL("/v1/messages")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +396,7 @@ int main(void)
 		cmocka_unit_test(the_longest_limits_text_fits_into_a_record),
 		cmocka_unit_test(every_error_of_a_stream_is_a_reason_to_move),
 		cmocka_unit_test(every_key_in_a_rule_is_collected),
+		cmocka_unit_test(a_path_of_its_own_list_is_never_foreign),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
