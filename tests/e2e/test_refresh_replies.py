@@ -68,7 +68,7 @@ def survives(l, kind, family):
     assert all_notices(l, kind) == [], kind
 
 
-@pytest.mark.takes(60)
+@pytest.mark.takes(30)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_token_in_a_reply_is_never_lost(logins, version):
     l = logins(version)
@@ -96,6 +96,7 @@ def test_a_token_in_a_reply_is_never_lost(logins, version):
     assert l.idp.state()["violations"] == []
 
 
+@pytest.mark.takes(25)
 def test_a_notice_says_why_a_reply_is_of_no_use(logins):
     l = logins()
     for kind, words in WORDS.items():
