@@ -5,6 +5,7 @@
 #include "agent/events.h"
 #include "agent/held.h"
 #include "agent/judge.h"
+#include "agent/page.h"
 #include "agent/peer.h"
 #include "agent/snapshot_holder.h"
 #include "agent/state.h"
@@ -165,6 +166,8 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 			take_snapshot(p, &m, fds);
 		else if (!error && m.type == CHANNEL_GAUGE && fds[0] >= 0)
 			take_gauge(&p->agent, fds[0]);
+		else if (!error && m.type == CHANNEL_USAGE)
+			page_take(&p->agent, &m.usage, clock_wall_ms());
 		close_fds(fds);
 	}
 }

@@ -213,6 +213,11 @@ struct health_look health_look(const struct statefile_health *row,
 	return look;
 }
 
+int64_t health_window_ms(const struct statefile_health *row, int64_t now_ms)
+{
+	return row && row->window_until_ms > now_ms ? row->window_until_ms : 0;
+}
+
 double health_used(const struct statefile_health *row, int64_t now_ms)
 {
 	return row && row->used_until_ms > now_ms ? (double)row->used / UINT16_MAX : 0;
@@ -312,6 +317,22 @@ void health_connect(struct statefile_health *row, const struct snapshot_options 
 	if (row->circuit == CIRCUIT_HALF_OPEN ||
 		(rules->health_threshold && row->failures >= rules->health_threshold))
 		open_circuit(row, now_ms + (int64_t)rules->health_recovery_ms);
+}
+
+bool health_learn(struct statefile_health *row, const struct health_usage *u, int64_t now_ms)
+{
+	int64_t until_ms = u->until_ms > now_ms ? u->until_ms : 0;
+
+	row->used = u->used;
+	row->used_until_ms = u->used_until_ms;
+	/* a page that limits nothing does not end a window that is younger than the page */
+	if (until_ms == 0 && (u->window_ms == 0 || row->window_until_ms != u->window_ms))
+		return false;
+	if (row->window_until_ms == until_ms)
+		return false;
+	row->window_until_ms = until_ms;
+	row->generation++;
+	return true;
 }
 
 /* Doubling; up to a quarter more, so that egresses that failed together do not come back together. */

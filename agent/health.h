@@ -122,6 +122,19 @@ bool health_probe(struct statefile_health *row, const struct health_subject *sub
 	const struct snapshot_options *rules, const struct health_event *event, bool suspected,
 	int64_t now_ms, uint64_t random);
 
+/* What the provider's usage page says about an account. */
+struct health_usage {
+	uint16_t used;	       /* of the fullest limit, in 1/65535 */
+	int64_t used_until_ms; /* when that limit resets; Unix time, 0 = unknown */
+	int64_t until_ms;      /* a limit is reached until then; 0 = none is */
+	int64_t window_ms;     /* end of the window that the page ends; 0 = none */
+};
+
+/* Sets, moves or ends the window. True if it changed. */
+bool health_learn(struct statefile_health *row, const struct health_usage *u, int64_t now_ms);
+/* End of the upstream's limit that is reached; 0 = none is. `row` may be NULL. */
+int64_t health_window_ms(const struct statefile_health *row, int64_t now_ms);
+
 /* The used share of the upstream's limits, 0..1. */
 double health_used(const struct statefile_health *row, int64_t now_ms);
 

@@ -8,7 +8,8 @@
 #include "common/provider.h"
 #include "common/seam.h"
 
-#define RESULT_SHARE 16 /* each result moves the failure ratio 1/16 of the way */
+#define GIVEN_UP_EARLY_MS 500 /* the two sides of a probe measure a little differently */
+#define RESULT_SHARE 16	      /* each result moves the failure ratio 1/16 of the way */
 
 /* One attempt with the rows that its result changes. */
 struct attempt {
@@ -108,6 +109,7 @@ void judge_show_account(struct agent *a, const struct snapshot_account *account,
 	board_set(&shown->refused_credential, row ? row->refused_credential : 0);
 	board_set(&shown->last_used_ms, row ? (uint64_t)row->last_used_ms : 0);
 	board_set(&shown->last_success_ms, row ? (uint64_t)row->last_success_ms : 0);
+	board_set(&shown->window_ms, (uint64_t)health_window_ms(row, now_ms));
 	if (row)
 		show_evidence(a, account, shown, now_ms);
 }
@@ -325,6 +327,13 @@ static void judge_broken(struct agent *a, struct attempt *t)
 	show(a, t, circuit_of(t));
 }
 
+/* Control gave up waiting: no client left. */
+static bool is_given_up(const struct record *r, const struct result *result)
+{
+	return r->mark.is_probe && result->class == RESULT_CLIENT &&
+		r->duration_ms >= SEAM_PROBE_MS - GIVEN_UP_EARLY_MS;
+}
+
 static void judge_end(struct agent *a, const struct record *r, struct attempt *t)
 {
 	struct result result;
@@ -333,6 +342,8 @@ static void judge_end(struct agent *a, const struct record *r, struct attempt *t
 	memcpy(answer.termination, r->termination, sizeof(answer.termination));
 	result_classify(charge_provider(a->snapshot, t->charge.account), &answer, t->charge.now_ms,
 		&result);
+	if (is_given_up(r, &result))
+		result.class = RESULT_NETWORK;
 	note_unknown(a, t, &result, r->status);
 	note_rubbish(a, t, r);
 	note_class(a, t, &result);

@@ -197,6 +197,7 @@ struct board_account {
 	board_counter witnesses;	 /* gauge: key families that testify against it now */
 	board_counter brakes;		 /* gauge: key families that may not use it now */
 	board_counter last_used_ms, last_success_ms; /* gauges, Unix time */
+	board_counter window_ms; /* gauge: Unix time at which the upstream's limit ends; 0 = none */
 	board_counter results[RESULT_CLASS_COUNT];
 };
 

@@ -22,6 +22,7 @@ enum channel_type {
 	CHANNEL_READY,	       /* child -> keeper: the child serves */
 	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
 	CHANNEL_GAUGE, /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
+	CHANNEL_USAGE, /* control -> agent: usage */
 };
 
 struct channel_process {
@@ -30,12 +31,27 @@ struct channel_process {
 	int64_t started_ms; /* Unix time */
 };
 
+/*
+ * What the usage page of a provider says about an account. A page that says that no limit is reached ends
+ * only the window that the account was in when control asked, so a later window stays.
+ */
+struct channel_usage {
+	uint32_t account;		/* id */
+	uint16_t used;			/* of the fullest limit, in 1/65535 */
+	uint16_t is_full;		/* a limit is reached until `until_ms` */
+	uint64_t credential_generation; /* of the credential that asked */
+	int64_t used_until_ms;		/* Unix time at which that limit ends; 0 = unknown */
+	int64_t until_ms;
+	int64_t window_ms; /* end of the window that the page ends; 0 = none */
+};
+
 struct channel_message {
 	uint32_t type; /* enum channel_type */
 	int32_t error;
 	uint64_t version;
 	struct channel_process processes[3]; /* by enum child_role */
 	char text[CHANNEL_TEXT_MAX];	     /* NUL-terminated */
+	struct channel_usage usage;
 };
 
 /* A close-on-exec, non-blocking pair. 0 or -errno. */

@@ -140,7 +140,7 @@
 	X(health, probe_idle, health_probe_idle_ms, DURATION, ANY, "15m", RELOAD,                  \
 		"The relay probes an account that was not used for this time. 0: never.")          \
 	X(health, probe_pause, health_probe_pause_ms, DURATION, ANY, "3s", RELOAD,                 \
-		"Minimum time between two probes, except of suspect accounts.")                    \
+		"Minimum time between two probes of accounts that are idle or in a window.")       \
 	X(health, echo_url, health_echo_url, TEXT, ANY, "", RELOAD,                                \
 		"URL that answers with the address of its client. The relay uses it to check "     \
 		"the addresses of egresses. Empty: no checks.")                                    \

@@ -122,12 +122,6 @@ struct provider_file {
 
 /* --- probes --- */
 
-/* If the path of the upstream's URL ends with `base`, the probe requests `path` in its place. */
-struct provider_place {
-	const char *base; /* NULL ends the rows */
-	const char *path;
-};
-
 #define PROVIDER_PROBE_NONE "none" /* an upstream's setting instead of a path: no probes */
 
 struct provider_probe {
@@ -135,7 +129,34 @@ struct provider_probe {
 	const char *path;    /* as in a client's request; NULL = no free request is known */
 	const char *version; /* start of `path`; left out if the upstream's URL ends with it */
 	const char *header;  /* required besides the credential; empty = none */
-	const struct provider_place *places; /* NULL = none */
+};
+
+/* --- usage pages --- */
+
+/* If the path of the upstream's URL ends with `base`, the usage page is `path` in its place. */
+struct provider_place {
+	const char *base; /* NULL ends the rows */
+	const char *path;
+};
+
+/* A window of the page: an object, which may be absent or null. */
+struct provider_page_window {
+	const char *path; /* names, separated by dots; NULL ends the rows */
+	const char *used; /* its fields: the used share, */
+	unsigned whole;	  /* whose value for a full window is this; more than twice is invalid, */
+	const char *end;  /* the Unix time in seconds, or RFC 3339, at which it ends, */
+	const char *end_too; /* and the seconds until then, if `end` is absent; NULL = none */
+};
+
+/*
+ * A page of the provider, in JSON, with the limits of the account whose credential asks for it. Where an
+ * upstream has one it is the probe: it needs the credential, is free, and works while a limit is reached.
+ */
+struct provider_page {
+	const struct provider_place *places; /* NULL = the provider has no such page */
+	const char *allowed; /* booleans, as paths: requests are admitted; NULL = no such field */
+	const char *reached; /* a limit is reached */
+	const struct provider_page_window *windows;
 };
 
 /* --- the row --- */
@@ -175,6 +196,7 @@ struct provider {
 	const struct provider_event *events;
 
 	struct provider_probe probe;
+	struct provider_page page;
 };
 
 /* `name|name|...` of all rows, for --provider. */

@@ -192,8 +192,8 @@ static const struct provider openai = {
 };
 
 /*
- * The probe is the usage endpoint, which Codex polls for its status line. For other backends it is the
- * model list, which requires a client version.
+ * The usage page is the one that Codex polls for its status line. A plan with credits is allowed beyond
+ * 100 %. Other backends have only the model list, which requires a client version.
  */
 static const struct provider codex = {
 	.name = "codex",
@@ -237,12 +237,22 @@ static const struct provider codex = {
 	.probe = {.method = "GET",
 		.path = "/v1/models?client_version=0.150.0",
 		.version = "/v1",
-		.header = "",
-		.places =
-			(const struct provider_place[]){
-				{"/backend-api/codex", "/backend-api/wham/usage"},
-				{"/api/codex", "/api/codex/usage"},
-				{NULL, NULL},
+		.header = ""},
+	.page = {.places =
+			 (const struct provider_place[]){
+				 {"/backend-api/codex", "/backend-api/wham/usage"},
+				 {"/api/codex", "/api/codex/usage"},
+				 {NULL, NULL},
+			 },
+		.allowed = "rate_limit.allowed",
+		.reached = "rate_limit.limit_reached",
+		.windows =
+			(const struct provider_page_window[]){
+				{"rate_limit.primary_window", "used_percent", 100, "reset_at",
+					"reset_after_seconds"},
+				{"rate_limit.secondary_window", "used_percent", 100, "reset_at",
+					"reset_after_seconds"},
+				{.path = NULL},
 			}},
 };
 

@@ -24,7 +24,8 @@
 #define SEAM_MSG_RESPOND "respond"
 /* of SEAM_ENGINE: a probe of an account by control, on the internal frontend */
 #define SEAM_MSG_PROBE "probe"
-#define SEAM_WAIT_MS 30000	      /* the agent answers within this time */
+#define SEAM_PROBE_MS 10000 /* control gives up a probe without an answer after this time */
+#define SEAM_WAIT_MS 30000  /* the agent answers within this time */
 #define SEAM_WAIT_PROCESSING_MS 35000 /* HAProxy's `timeout processing` for it */
 #define SEAM_WAIT_REPEATS 20	      /* HAProxy sends wait2 at most this often */
 

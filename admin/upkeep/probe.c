@@ -1,13 +1,17 @@
 #include "admin/upkeep/probe.h"
 
 #include "admin/control.h"
+#include "admin/publish/publish.h"
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe_list.h"
+#include "admin/upkeep/usage_page.h"
 #include "common/board.h"
+#include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/refusal.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -115,16 +119,67 @@ static void poll_judged(struct probe_item *item, int64_t now_ms)
 		tell_judged(item);
 }
 
-/* Keeps the response until the agent has counted its class a moment later. */
 static void keep_answer(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
 {
 	item->status = *a->code ? 0 : a->status;
 	item->took_ms = now_ms - item->account.began_ms;
 	errtext_set(&item->reason, 0, "%s", *a->code ? a->code : a->failure);
-	item->judged_by_ms = now_ms + JUDGED_MS;
+}
+
+/* --- usage pages --- */
+
+/* A full channel loses the message: the page is asked again. */
+static void tell_agent(const struct probe_item *item, const struct usage_page *page)
+{
+	const struct channel_message m = {.type = CHANNEL_USAGE,
+		.usage = {
+			.account = item->account.id,
+			.used = page->used,
+			.is_full = page->verdict == USAGE_PAGE_FULL,
+			.credential_generation = item->sent_credential,
+			.used_until_ms = page->used_until_ms,
+			.until_ms = page->until_ms,
+			.window_ms = page->verdict == USAGE_PAGE_FREE ? item->sent_window_ms : 0,
+		}};
+	int fd = publish_fd(item->owner->control->publish);
+
+	if (fd >= 0)
+		channel_send(fd, &m, NULL, 0);
+}
+
+/* An answer that is no usage page changes nothing. */
+static void take_page(struct probe_item *item, const struct outbound_answer *a, int64_t now_ms)
+{
+	struct usage_page page;
+
+	if (!item->account.has_page || a->status != 200 || *a->code || !a->whole)
+		return;
+	if (usage_page_read(&item->provider->page, a->body, now_ms, &page)) {
+		log_event(LOG_LEVEL_DEBUG, "answer is not a usage page",
+			LOG_STR("account", item->name));
+		return;
+	}
+	item->page_read_ms = now_ms;
+	tell_agent(item, &page);
 }
 
 /* --- sending --- */
+
+static bool has_code(const struct outbound_answer *a, enum refusal r)
+{
+	return strcmp(a->code, refusal_row(r)->code) == 0;
+}
+
+/* With a code of the relay, the upstream did not see the probe, or its answer was no HTTP or too late. */
+static enum probe_outcome outcome_of(const struct outbound_answer *a)
+{
+	if (has_code(a, REFUSAL_UPSTREAM_INVALID) || has_code(a, REFUSAL_UPSTREAM_TIMEOUT))
+		return PROBE_FAILED;
+	if (*a->code || !a->sent)
+		return PROBE_UNSENT;
+	bool refused = a->status == 401 || a->status == 403 || a->status == 429;
+	return refused || a->status == 0 || a->status >= 500 ? PROBE_FAILED : PROBE_PASSED;
+}
 
 static void on_answer(void *context, const struct outbound_answer *a)
 {
@@ -132,13 +187,16 @@ static void on_answer(void *context, const struct outbound_answer *a)
 	int64_t now = clock_wall_ms();
 
 	item->call = NULL;
-	probe_end(&item->account, a->status && !*a->code);
+	probe_end(&item->account, outcome_of(a));
+	keep_answer(item, a, now);
+	take_page(item, a, now);
 	log_event(LOG_LEVEL_DEBUG, "probe", LOG_STR("account", item->name),
 		LOG_STR("why", probe_reason_name(item->account.reason)),
 		LOG_INT("status", a->status), LOG_STR("code", a->code),
 		LOG_STR("failure", a->failure), LOG_INT("took_ms", now - item->account.began_ms));
+	/* the agent counts the class a moment later */
 	if (item->account.reason == PROBE_ASKED && item->told)
-		keep_answer(item, a, now);
+		item->judged_by_ms = now + JUDGED_MS;
 }
 
 static int send_it(struct probe_item *item, struct errtext *e)
@@ -154,11 +212,13 @@ static int send_it(struct probe_item *item, struct errtext *e)
 		.headers = {{account, (size_t)n}, SLICE_LITERAL("Accept: application/json"),
 			SLICE_LITERAL("User-Agent: spoa-relay"),
 			slice_from_str(item->provider->probe.header)},
-		.timeout_ms = PROBE_TIMEOUT_MS,
+		.timeout_ms = SEAM_PROBE_MS,
 		.done = on_answer,
 		.context = item,
 	};
 
+	item->sent_credential = item->credential;
+	item->sent_window_ms = item->account.window_ms;
 	return outbound_send(c->outbound, &request, &item->call, e);
 }
 
@@ -301,6 +361,29 @@ int probe_ask(
 	look(p, now);
 	begin_due(p, now);
 	return 0;
+}
+
+bool probe_show(struct probe *p, int64_t account, struct probe_view *ret)
+{
+	struct probe_item *item = p ? probe_list_find(&p->list, account) : NULL;
+
+	*ret = (struct probe_view){0};
+	if (!item)
+		return false;
+	const struct probe_account *a = &item->account;
+	ret->obstacle = item->obstacle.text[0] ? item->obstacle.text : NULL;
+	ret->under_way = a->under_way;
+	ret->last_reason = a->reason;
+	ret->last_ms = a->began_ms;
+	ret->status = item->status;
+	ret->took_ms = item->took_ms;
+	ret->failure = item->reason.text[0] ? item->reason.text : NULL;
+	ret->has_page = a->has_page;
+	ret->page_ms = item->page_read_ms;
+	probe_observe(&item->account, shown(item), clock_wall_ms());
+	if (!a->under_way)
+		probe_outlook(a, &p->pace, &ret->next_ms, &ret->next_reason);
+	return true;
 }
 
 uint64_t probe_count(const struct probe *p, enum probe_reason reason)

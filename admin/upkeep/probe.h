@@ -11,9 +11,6 @@
 
 #include <stdint.h>
 
-#define PROBE_TIMEOUT_MS                                                                           \
-	10000 /* of a probe; a free request that takes longer counts as unanswered */
-
 struct control;
 struct probe;
 
@@ -42,6 +39,24 @@ typedef void probe_told_fn(
  */
 int probe_ask(
 	struct probe *p, int64_t account, probe_told_fn *told, void *context, struct errtext *e);
+
+/* The probes of an account, as `accounts show` tells them. Times are Unix time, 0 = none. */
+struct probe_view {
+	const char *obstacle; /* why the account cannot be probed; NULL = it can */
+	bool under_way;
+	enum probe_reason last_reason; /* of the current probe, or of the last one */
+	int64_t last_ms;	       /* its begin */
+	unsigned status;	       /* of the last answer; 0 = none */
+	int64_t took_ms;
+	const char *failure; /* why there was no answer; NULL = there was one, or no probe yet */
+	int64_t next_ms;     /* the next probe by the present plan */
+	enum probe_reason next_reason;
+	bool has_page;	 /* the provider has a usage page for it */
+	int64_t page_ms; /* the last answer that was a usage page */
+};
+
+/* Only probes since the start of control. False: there is no such account. `p` may be NULL. */
+bool probe_show(struct probe *p, int64_t account, struct probe_view *ret);
 
 /* Since the start. NULL gives 0. */
 uint64_t probe_count(const struct probe *p, enum probe_reason reason);

@@ -18,13 +18,16 @@ static void find_target(struct probe_item *item, struct row *row)
 		return;
 	}
 	probe_target(item->provider, row_text(row, "url"), row_text(row, "strip"),
-		row_text(row, "probe_path"), item->target, &item->obstacle);
+		row_text(row, "probe_path"), item->target, &item->account.has_page,
+		&item->obstacle);
 }
 
 static void take_row(struct probe_item *item, struct row *row)
 {
 	row_copy(row, "name", item->name, sizeof(item->name));
 	item->obstacle.text[0] = '\0';
+	item->account.has_page = false;
+	item->credential = (uint64_t)row_number(row, "generation");
 	if (row_flag(row, "suspended"))
 		errtext_set(&item->obstacle, -EBUSY, "it is suspended");
 	else if (row_flag(row, "must_log_in"))
@@ -89,11 +92,12 @@ static int scan(struct scan *s, struct store *store)
 {
 	return sql_each(store, s->e, scan_row, s,
 		"SELECT a.id, a.name, a.suspended, a.needs_login <> '' AS must_log_in,"
-		" EXISTS (SELECT 1 FROM credentials c WHERE c.account_id = a.id"
-		" AND c.field = 'access_token') AS has_credential,"
+		" c.generation IS NOT NULL AS has_credential, c.generation,"
 		" u.provider, u.url, u.strip, u.probe_path,"
 		" EXISTS (SELECT 1 FROM pool_members m WHERE m.account_id = a.id) AS has_pool"
-		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id ORDER BY a.id",
+		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
+		" LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
+		" ORDER BY a.id",
 		"");
 }
 

@@ -18,16 +18,22 @@ struct probe_item {
 	char name[PROBE_NAME_SIZE];
 	const struct provider *provider;
 	char target[PROBE_TARGET_SIZE];
+	uint64_t credential;	 /* generation of the access token */
 	struct errtext obstacle; /* why no probe is possible, not even by command; empty = none */
 	struct outbound_call *call;
+	/* of the last answer */
+	unsigned status; /* 0 = there was none */
+	int64_t took_ms;
+	struct errtext reason; /* empty, if there was one */
 	/* for a waiting caller */
 	probe_told_fn *told; /* NULL = no caller waits */
 	void *context;
-	unsigned status;
-	int64_t took_ms;
-	struct errtext reason;
 	uint64_t results; /* of all classes, at the start of the probe */
 	uint64_t by_class[RESULT_CLASS_COUNT];
+	/* of the current probe */
+	uint64_t sent_credential;
+	int64_t sent_window_ms; /* end of the window that the account was in; 0 = none */
+	int64_t page_read_ms; /* the last answer that was a usage page; 0 = none since the start */
 	int64_t judged_by_ms; /* deadline for the agent's result after the response; 0 = no response yet */
 };
 

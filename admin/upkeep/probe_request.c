@@ -49,8 +49,8 @@ static bool put_place(
 	return false;
 }
 
-static int default_target(const struct provider_probe *probe, struct slice url_text,
-	struct slice strip, char ret[PROBE_TARGET_SIZE], struct errtext *e)
+static int default_target(const struct provider *p, struct slice url_text, struct slice strip,
+	char ret[PROBE_TARGET_SIZE], bool *ret_is_page, struct errtext *e)
 {
 	struct url url;
 	int error = url_parse(url_text, &url, e);
@@ -58,23 +58,25 @@ static int default_target(const struct provider_probe *probe, struct slice url_t
 	if (error)
 		return error;
 	struct slice prefix = slice_from_str(url.prefix);
-	if (put_place(probe->places, prefix, ret))
+	*ret_is_page = put_place(p->page.places, prefix, ret);
+	if (*ret_is_page)
 		return 0;
-	struct slice path = strip_off(probe, prefix, strip);
+	if (!p->probe.path)
+		return errtext_set(e, -ENOENT, "its upstream has no --probe path");
+	struct slice path = strip_off(&p->probe, prefix, strip);
 	snprintf(ret, PROBE_TARGET_SIZE, "%s%.*s", url.prefix, (int)path.n, path.p);
 	return 0;
 }
 
 int probe_target(const struct provider *p, struct slice url, struct slice strip, struct slice path,
-	char ret[PROBE_TARGET_SIZE], struct errtext *e)
+	char ret[PROBE_TARGET_SIZE], bool *ret_is_page, struct errtext *e)
 {
+	*ret_is_page = false;
 	if (slice_eq_str(path, PROBE_NONE))
 		return errtext_set(e, -ENOENT, "its upstream has --probe " PROBE_NONE);
 	if (path.n) {
 		snprintf(ret, PROBE_TARGET_SIZE, "%.*s", (int)path.n, path.p);
 		return 0;
 	}
-	if (!p->probe.path)
-		return errtext_set(e, -ENOENT, "its upstream has no --probe path");
-	return default_target(&p->probe, url, strip, ret, e);
+	return default_target(p, url, strip, ret, ret_is_page, e);
 }

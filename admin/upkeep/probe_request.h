@@ -10,6 +10,8 @@
 #include "common/seam.h"
 #include "common/slice.h"
 
+#include <stdbool.h>
+
 #define PROBE_PATH_MAX 512 /* of --probe */
 #define PROBE_TARGET_SIZE (PROBE_PATH_MAX + SEAM_PREFIX_MAX + 1)
 #define PROBE_NONE PROVIDER_PROBE_NONE
@@ -19,9 +21,10 @@ int probe_path_check(struct slice path, struct errtext *e);
 
 /*
  * `url` and `strip` are the upstream's, `path` is its --probe; `ret` has PROBE_TARGET_SIZE bytes.
- * 0; -ENOENT: this upstream gets no probes; -EINVAL: the URL is invalid.
+ * `ret_is_page`: the answer is the provider's usage page. 0; -ENOENT: this upstream gets no probes;
+ * -EINVAL: the URL is invalid.
  */
 int probe_target(const struct provider *p, struct slice url, struct slice strip, struct slice path,
-	char ret[PROBE_TARGET_SIZE], struct errtext *e);
+	char ret[PROBE_TARGET_SIZE], bool *ret_is_page, struct errtext *e);
 
 #endif

@@ -116,6 +116,22 @@ static void an_account_without_a_pool_is_probed_by_command_only(void **state)
 	assert_string_equal(item(b, 1)->obstacle.text, "");
 }
 
+static void knows_which_probes_are_usage_pages(void **state)
+{
+	struct bench *b = *state;
+
+	room_run(b->room,
+		"UPDATE upstreams SET provider = 'codex',"
+		" url = 'https://o/backend-api/codex' WHERE id = 1");
+	is_in(b, 1, "/backend-api/wham/usage");
+	assert_true(item(b, 1)->account.has_page);
+	assert_int_not_equal(item(b, 1)->credential, 0);
+	assert_false(item(b, 3)->account.has_page);
+	room_run(b->room, "UPDATE upstreams SET probe_path = '/me' WHERE id = 1");
+	is_in(b, 1, "/me");
+	assert_false(item(b, 1)->account.has_page);
+}
+
 static void a_scan_keeps_the_state_of_an_account(void **state)
 {
 	struct bench *b = *state;
@@ -166,6 +182,7 @@ int main(void)
 		TEST(lists_accounts_that_can_be_probed),
 		TEST(skips_accounts_suspended_or_without_a_login),
 		TEST(an_account_without_a_pool_is_probed_by_command_only),
+		TEST(knows_which_probes_are_usage_pages),
 		TEST(a_scan_keeps_the_state_of_an_account),
 		TEST(reports_deleted_accounts),
 		TEST(lists_many_accounts),

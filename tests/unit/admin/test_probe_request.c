@@ -20,11 +20,13 @@ static void asks(const char *provider, const char *url, const char *strip, const
 {
 	char target[PROBE_TARGET_SIZE] = "";
 	struct errtext e = {""};
+	bool is_page;
 
 	assert_int_equal(probe_target(named(provider), slice_from_str(url), slice_from_str(strip),
-				 slice_from_str(""), target, &e),
+				 slice_from_str(""), target, &is_page, &e),
 		0);
 	assert_string_equal(target, want);
+	assert_int_equal(is_page, strstr(want, "/usage") != NULL);
 }
 
 /* The same path as for a client's GET /v1/models. */
@@ -73,14 +75,17 @@ static void the_operators_path_is_used_unchanged(void **state)
 {
 	char target[PROBE_TARGET_SIZE];
 	struct errtext e = {""};
+	bool is_page;
 
 	(void)state;
 	for (size_t i = 0; i < provider_count(); i++) {
 		assert_int_equal(
 			probe_target(provider_at(i), SLICE_LITERAL("https://u.example.com/pre"),
-				SLICE_LITERAL("/v1"), SLICE_LITERAL("/me?x=1"), target, &e),
+				SLICE_LITERAL("/v1"), SLICE_LITERAL("/me?x=1"), target, &is_page,
+				&e),
 			0);
 		assert_string_equal(target, "/me?x=1");
+		assert_false(is_page);
 	}
 }
 
@@ -89,16 +94,17 @@ static void some_upstreams_are_not_probed(void **state)
 	static const struct slice url = {"https://u.example.com", 21};
 	char target[PROBE_TARGET_SIZE];
 	struct errtext e = {""};
+	bool is_page;
 
 	(void)state;
 	assert_int_equal(probe_target(named("generic"), url, SLICE_LITERAL(""), SLICE_LITERAL(""),
-				 target, &e),
+				 target, &is_page, &e),
 		-ENOENT);
 	assert_int_equal(probe_target(named("openai"), url, SLICE_LITERAL(""),
-				 SLICE_LITERAL("none"), target, &e),
+				 SLICE_LITERAL("none"), target, &is_page, &e),
 		-ENOENT);
 	assert_int_equal(probe_target(named("openai"), SLICE_LITERAL("ftp://x"), SLICE_LITERAL(""),
-				 SLICE_LITERAL(""), target, &e),
+				 SLICE_LITERAL(""), target, &is_page, &e),
 		-EINVAL);
 }
 
@@ -124,6 +130,7 @@ static void the_longest_target_fits(void **state)
 	char url[300] = "https://u.example.com";
 	char target[PROBE_TARGET_SIZE];
 	struct errtext e = {""};
+	bool is_page;
 	size_t host = strlen(url);
 
 	(void)state;
@@ -131,7 +138,7 @@ static void the_longest_target_fits(void **state)
 	url[host] = '/';
 	url[host + SEAM_PREFIX_MAX] = '\0';
 	assert_int_equal(probe_target(named("codex"), slice_from_str(url), SLICE_LITERAL(""),
-				 SLICE_LITERAL(""), target, &e),
+				 SLICE_LITERAL(""), target, &is_page, &e),
 		0);
 	assert_int_equal(
 		strlen(target), SEAM_PREFIX_MAX + strlen("/v1/models?client_version=0.150.0"));

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/seam.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -171,6 +172,22 @@ static void a_failed_probe_opens_the_circuit(void **state)
 	assert_int_equal(board_get(&shown(s)->circuit), CIRCUIT_OPEN);
 	assert_true((int64_t)board_get(&shown(s)->until_ms) > s->crowd.now_ms);
 	assert_int_equal(board_get(&shown(s)->probe_class), RESULT_SERVER);
+}
+
+/* Control closes the connection of a probe that hangs; for HAProxy it is a client that left. */
+static void a_probe_without_an_answer_is_a_failed_one(void **state)
+{
+	struct scene *s = *state;
+
+	assert_true(crowd_probe(&s->crowd, 1, 0));
+	struct record r = record_of(s, 1, 0, "CH");
+	r.duration_ms = SEAM_PROBE_MS / 2; /* control was stopped */
+	judge_record(&s->agent, &r, true, false);
+	assert_int_equal(standing(s), BOARD_STANDING_USABLE);
+	r.duration_ms = SEAM_PROBE_MS - 3;
+	judge_record(&s->agent, &r, true, false);
+	assert_int_equal(standing(s), BOARD_STANDING_OPEN);
+	assert_int_equal(board_get(&shown(s)->probe_class), RESULT_NETWORK);
 }
 
 static void broken_streams_blame_nobody_and_those_of_several_keys_ask_for_a_probe(void **state)
@@ -406,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(errors_of_the_upstream_brake_their_key_and_ask_for_a_probe),
 		TEST(a_failed_probe_opens_the_circuit),
+		TEST(a_probe_without_an_answer_is_a_failed_one),
 		TEST(broken_streams_blame_nobody_and_those_of_several_keys_ask_for_a_probe),
 		TEST(a_failed_connection_blames_the_egress),
 		TEST(a_client_that_leaves_blames_nobody),

@@ -383,6 +383,36 @@ static void a_path_of_its_own_list_is_never_foreign(void **state)
 	assert_null(provider_foreign_path(any, SLICE_LITERAL("/v1/messages")));
 }
 
+/* --- usage pages --- */
+
+static void check_window(const struct provider_page_window *w)
+{
+	assert_true(w->path[0] && w->used && w->used[0] && w->whole > 0 && w->end);
+	for (const char *c = w->path; *c; c++)
+		assert_true(islower((unsigned char)*c) || *c == '_' || *c == '.');
+}
+
+static void a_usage_page_has_places_and_windows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider_page *page = &provider_at(i)->page;
+		size_t windows = 0;
+		if (!page->places) {
+			assert_null(page->windows);
+			continue;
+		}
+		for (const struct provider_place *place = page->places; place->base; place++)
+			assert_true(place->base[0] == '/' && place->path[0] == '/');
+		for (const struct provider_page_window *w = page->windows; w->path; w++) {
+			check_window(w);
+			windows++;
+		}
+		assert_true(windows > 0);
+	}
+	assert_non_null(provider_find(SLICE_LITERAL("codex"))->page.places);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +427,7 @@ int main(void)
 		cmocka_unit_test(every_error_of_a_stream_is_a_reason_to_move),
 		cmocka_unit_test(every_key_in_a_rule_is_collected),
 		cmocka_unit_test(a_path_of_its_own_list_is_never_foreign),
+		cmocka_unit_test(a_usage_page_has_places_and_windows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
