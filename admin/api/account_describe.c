@@ -60,3 +60,53 @@ void account_state_describe_results(const struct account_facts *f, json_object *
 			f->row ? (int64_t)board_get(&f->row->results[i]) : 0);
 	json_object_object_add(o, "results", results);
 }
+
+/* --- probes --- */
+
+static const char *evidence_name(uint64_t e)
+{
+	return e < BOARD_EVIDENCE_COUNT ? board_evidence_name((enum board_evidence)e) : NULL;
+}
+
+/* Control forgets its probes when it ends; the board keeps the time and the class of the last one. */
+static void put_last(const struct board_account *row, const struct probe_view *v, json_object *o)
+{
+	int64_t judged_ms = row ? (int64_t)board_get(&row->probe_ms) : 0;
+	bool answered = v->last_ms && !v->under_way;
+
+	answer_time(o, "at", v->last_ms ? v->last_ms : judged_ms);
+	answer_text(o, "reason", v->last_ms ? probe_reason_name(v->last_reason) : NULL);
+	answer_flag(o, "under_way", v->under_way);
+	json_object_object_add(o, "status",
+		answered && v->status ? json_object_new_int((int32_t)v->status) : NULL);
+	answer_text(o, "failure", answered ? v->failure : NULL);
+	json_object_object_add(o, "took_ms", answered ? json_object_new_int64(v->took_ms) : NULL);
+	answer_text(o, "class", judged_ms ? evidence_name(board_get(&row->probe_class)) : NULL);
+}
+
+static void put_next(const struct board_account *row, const struct probe_view *v, json_object *o)
+{
+	int64_t wanted_ms = row ? (int64_t)board_get(&row->wants_probe_ms) : 0;
+
+	answer_time(o, "wanted_since", wanted_ms);
+	answer_text(o, "wanted_for",
+		wanted_ms ? evidence_name(board_get(&row->wants_probe_class)) : NULL);
+	answer_time(o, "next_at", v->next_ms);
+	answer_text(o, "next_reason", v->next_ms ? probe_reason_name(v->next_reason) : NULL);
+	answer_text(o, "obstacle", v->obstacle);
+}
+
+void account_state_describe_evidence(
+	const struct account_facts *f, const struct probe_view *v, json_object *o)
+{
+	const struct board_account *row = f->row;
+	json_object *probe = json_object_new_object();
+
+	answer_number(o, "witnesses", row ? (int64_t)board_get(&row->witnesses) : 0);
+	answer_number(o, "brakes", row ? (int64_t)board_get(&row->brakes) : 0);
+	answer_time(o, "window_until", row ? (int64_t)board_get(&row->window_ms) : 0);
+	answer_time(o, "window_checked_at", v->page_ms);
+	put_last(row, v, probe);
+	put_next(row, v, probe);
+	json_object_object_add(o, "probe", probe);
+}

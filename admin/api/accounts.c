@@ -299,8 +299,11 @@ int accounts_list(struct request *r)
 static int describe_more(struct request *r, struct row *row, void *context)
 {
 	struct account_facts facts = account_facts_read(row, r->control->board);
+	struct probe_view probes;
 
 	account_state_describe_results(&facts, context);
+	probe_show(r->control->probe, facts.id, &probes);
+	account_state_describe_evidence(&facts, &probes, context);
 	usage_describe(r->control, USAGE_ACCOUNT, facts.id, context);
 	return 0;
 }

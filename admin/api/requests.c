@@ -3,6 +3,7 @@
 #include "common/board.h"
 #include "common/errtext.h"
 
+#include "admin/api/attempts.h"
 #include "admin/api/directory.h"
 #include "admin/api/reasons.h"
 #include "admin/api/recent.h"
@@ -193,6 +194,23 @@ static void put_candidates(const struct why *y, json_object *o)
 		w->member_count > w->candidate_count ? w->member_count - w->candidate_count : 0);
 }
 
+/* The ring has the attempts of a request that failed over; a failure without failover was the only one. */
+static void put_attempts(const struct why *y, json_object *o)
+{
+	const struct board_why *w = &y->reasons.last;
+	const struct board_request *q = &y->row.request;
+	const struct board_attempt only = {.account = q->account,
+		.status = q->status,
+		.class = BOARD_EVIDENCE_COUNT, /* not kept */
+		.verdict = BOARD_VERDICT_OPEN};
+	bool failed = y->finished && q->account && q->status >= 400 && !*q->code;
+
+	if (w->attempt_count || !failed)
+		attempts_describe(w->attempts, w->attempt_count, &y->names.accounts, o);
+	else
+		attempts_describe(&only, 1, &y->names.accounts, o);
+}
+
 static void put_decision(const struct why *y, json_object *o)
 {
 	const struct reasons *s = &y->reasons;
@@ -206,6 +224,7 @@ static void put_decision(const struct why *y, json_object *o)
 	json_object_object_add(
 		o, "waited_ms", s->waited_ms < 0 ? NULL : json_object_new_int64(s->waited_ms));
 	answer_refusal(o, "waited_for", s->waited_for);
+	put_attempts(y, o);
 	put_limits(&s->last, o);
 	put_candidates(y, o);
 }

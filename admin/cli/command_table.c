@@ -290,6 +290,13 @@ static const struct command_column quota_columns[] = {
 	{"resets_at", "RESETS", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
+static const struct command_column attempt_columns[] = {
+	{"account", "ATTEMPT AT", COLUMN_PLAIN},
+	{"status", "STATUS", COLUMN_PLAIN},
+	{"class", "CLASS", COLUMN_PLAIN},
+	{"meaning", "MEANING", COLUMN_PLAIN},
+	{NULL, NULL, COLUMN_PLAIN},
+};
 static const struct command_column candidate_columns[] = {
 	{"account", "ACCOUNT", COLUMN_PLAIN},
 	{"score", "SCORE", COLUMN_PLAIN},
@@ -319,6 +326,7 @@ static const struct command_column *status_section(const char *key)
 		{"notices", notice_columns},
 		{"errors", error_columns},
 		{"limits", limit_columns},
+		{"attempts", attempt_columns},
 		{"candidates", candidate_columns},
 		{"usage", usage_columns},
 		{"quota", quota_columns},

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from bare import compare
 from failures import NO_BUDGET, FailingStack
 from relay import ANY, Refused, header, wait_until
 
@@ -117,51 +116,93 @@ def test_check_refuses_whom_it_cannot_ask(single):
 
 # --- without a command ---
 
-def test_an_attempt_nobody_saw_is_looked_into_at_once(pair):
-    """HAProxy takes the 503 back; only a probe can find the account's answer."""
+def times_of(s, token):
+    return [r["time"] for r in probes_of(s, token)]
+
+
+def test_a_failed_request_is_looked_into_at_once(pair):
+    """The probe fails as well: the account is out for everybody."""
     pair.reset()
     session, first = pair.bind()
     pair.failing.clear()
-    pair.failing.set_some({first: [{"do": "answer", "status": 503, "method": "POST"},
-                                   {"do": "answer", "status": 429, "method": "GET", "headers": [("Retry-After", "20")]}]})
+    pair.failing.set(first, 503)
     before = counted(pair.s, "suspect")
     answer = pair.post(session)
     assert answer.status == 200
-    wait_until("it is probed", lambda: probes_of(pair.s, first))
-    pair.wait_for(first, "burst")
-    assert counted(pair.s, "suspect") == before + 1 and len(probes_of(pair.s, first)) == 1
+    shown = pair.wait_for(first, "open")
+    failed = next(r for r in pair.failing.requests() if r["token"] == first)
+    assert times_of(pair.s, first)[0] - failed["time"] < 2
+    assert counted(pair.s, "suspect") == before + 1
+    assert (shown["probe"]["class"], shown["probe"]["status"]) == ("overload", 503)
     assert not probes_of(pair.s, pair.other(first))
 
 
-def test_a_probe_that_succeeds_clears_the_suspicion(pair):
-    """Sooner than the second for which it would rest."""
-    def measure():
-        pair.reset()
-        session, first = pair.bind()
-        pair.failing.set(first, 503, method="POST", times=1)
-        assert pair.post(session).status == 200
-        wait_until("it is probed", lambda: probes_of(pair.s, first))
-        failed = next(r for r in pair.failing.requests() if r["token"] == first)
-        pair.wait_for(first, "ok")
-        return time.monotonic() - failed["time"],
+def test_a_probe_that_succeeds_leaves_the_account_in_use(pair):
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.clear()
+    pair.failing.set(first, 503, method="POST", times=1)
+    assert pair.post(session).status == 200
+    wait_until("it is probed", lambda: probes_of(pair.s, first))
+    shown = wait_until("it is judged", lambda: (a := pair.show(first))["probe"]["class"] == "success" and a)
+    assert shown["state"] == "ok" and shown["probe"]["wanted_since"] is None
+    assert shown["probe"]["reason"] == "suspect" and shown["probe"]["status"] == 200
 
-    compare(measure, lambda seconds: seconds < 0.9)
+
+@pytest.mark.takes(12)
+def test_pauses_double_while_clients_fail_and_probes_succeed(single):
+    """403: the requests are at fault, and the answer passes each time."""
+    single.reset()
+    token = single.tokens[0]
+    single.failing.set(token, 403, method="POST")
+
+    def probed():
+        assert single.post().status == 403
+        return len(probes_of(single.s, token)) >= 3
+
+    wait_until("it is probed three times", probed, 30)
+    first, second, third = times_of(single.s, token)[:3]
+    assert 1.9 <= second - first < 4 and 3.9 <= third - second < 8
+    assert single.show(token)["state"] == "ok"
 
 
 def test_an_open_circuit_has_its_trial(single):
     """The circuit closes again without a client request."""
     single.reset()
     token = single.tokens[0]
-    single.failing.set(token, 500, times=5)
-    assert [single.post().status for _ in range(5)] == [500] * 5
+    single.failing.set(token, 500)
+    assert single.post().status == 500
     single.wait_for(token, "open")
-    last = single.failing.requests()[-1]["time"]
-    before = counted(single.s, "trial")
+    before = counted(single.s, "trial") + counted(single.s, "early")
+    single.failing.calm()
     single.wait_for(token, "ok")
-    probe, = probes_of(single.s, token)
-    assert probe["time"] - last >= RECOVERY - 0.1
-    assert counted(single.s, "trial") == before + 1
-    assert len(single.failing.requests()) == 5 and single.post().status == 200
+    assert counted(single.s, "trial") + counted(single.s, "early") > before
+    assert not single.failing.requests() and single.post().status == 200
+
+
+def test_a_probe_that_hangs_is_a_failed_one(single):
+    single.reset()
+    token = single.tokens[0]
+    single.failing.set(token, "hang", method="GET")
+    seen = check(single.s, single.accounts[0])
+    assert (seen["status"], seen["class"]) == (None, "network")
+    single.failing.calm()
+    single.wait_for(token, "ok")
+
+
+def test_show_tells_the_last_and_the_next_probe(single):
+    single.reset()
+    check(single.s, single.accounts[0])
+    shown = single.show(single.tokens[0])
+    assert (shown["witnesses"], shown["brakes"], shown["window_until"]) == (0, 0, None)
+    probe = shown["probe"]
+    assert (probe["reason"], probe["status"], probe["class"]) == ("asked", 200, "success")
+    assert probe["at"] and not probe["under_way"] and probe["wanted_for"] is None
+    assert probe["next_reason"] == "idle" and probe["next_at"] > probe["at"]
+    single.s.relay.adm("accounts", "suspend", single.accounts[0])
+    assert wait_until("control knows it", lambda: single.show(single.tokens[0])["probe"]["obstacle"]) == \
+        "it is suspended"
+    single.s.relay.adm("accounts", "resume", single.accounts[0])
 
 
 def test_a_window_is_left_alone(single):

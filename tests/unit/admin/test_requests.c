@@ -237,6 +237,76 @@ static void an_unknown_request_is_an_error(void **state)
 	refuse(r, "", 400, "is not a request id");
 }
 
+/* --- attempts --- */
+
+static void put_attempts(struct room *r, struct board_attempt first, struct board_attempt second)
+{
+	struct board_why w = {.id = ID_BYTES,
+		.action = BOARD_ACTION_ENDED,
+		.attempt_count = 2,
+		.attempts = {first, second}};
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_ALLOWED, 0);
+	board_put_why(r->board, &w);
+	put_finished(r, second.status, "");
+}
+
+static json_object *attempt_at(json_object *o, size_t i)
+{
+	json_object *one = json_object_array_get_idx(json_object_object_get(o, "attempts"), i);
+
+	assert_non_null(one);
+	return one;
+}
+
+static void the_same_refusal_twice_is_the_requests_fault(void **state)
+{
+	struct room *r = *state;
+
+	put_attempts(r, (struct board_attempt){1, 403, RESULT_DENIED, BOARD_VERDICT_REQUEST},
+		(struct board_attempt){2, 403, RESULT_DENIED, BOARD_VERDICT_REQUEST});
+	json_object *o = ask_why(r, ID);
+	is(o, "evidence", "a: 403; b: 403: the request");
+	is(o, "action", "allowed");
+	is(attempt_at(o, 0), "account", "a");
+	is(attempt_at(o, 1), "status", "403");
+	is(attempt_at(o, 1), "class", "denied");
+	is(attempt_at(o, 1), "verdict", "request");
+	json_object_put(o);
+}
+
+static void a_success_elsewhere_is_evidence_against_the_account(void **state)
+{
+	struct room *r = *state;
+	struct buffer out = {0};
+
+	put_attempts(r, (struct board_attempt){1, 0, BOARD_EVIDENCE_UNSEEN, BOARD_VERDICT_WITNESS},
+		(struct board_attempt){2, 200, RESULT_SUCCESS, BOARD_VERDICT_OPEN});
+	json_object *o = ask_why(r, ID);
+	is(o, "evidence", "a: unseen; b: 200: evidence against a");
+	is(attempt_at(o, 0), "status", "null");
+	is(attempt_at(o, 1), "verdict", "null");
+	command_table_status(o, &out);
+	assert_non_null(strstr(buffer_str(&out), "\nATTEMPT AT  STATUS  CLASS"));
+	buffer_fini(&out);
+	json_object_put(o);
+}
+
+static void a_failure_without_failover_is_the_only_attempt(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_ALLOWED, 0);
+	put_finished(r, 500, "");
+	json_object *o = ask_why(r, ID);
+	is(o, "evidence", "b: 500");
+	is(attempt_at(o, 0), "class", "null");
+	is(attempt_at(o, 0), "meaning", "not compared with another account");
+	json_object_put(o);
+}
+
 static void the_screen_has_a_head_and_two_tables(void **state)
 {
 	struct room *r = *state;
@@ -297,6 +367,9 @@ int main(void)
 		TEST(a_finished_request_outlives_its_reasons),
 		TEST(invalid_data_on_the_board_does_no_harm),
 		TEST(an_unknown_request_is_an_error),
+		TEST(the_same_refusal_twice_is_the_requests_fault),
+		TEST(a_success_elsewhere_is_evidence_against_the_account),
+		TEST(a_failure_without_failover_is_the_only_attempt),
 		TEST(the_screen_has_a_head_and_two_tables),
 		TEST(a_list_has_as_many_rows_as_asked_for),
 	};
