@@ -12,6 +12,10 @@ ok.
   times   for this number of requests, then ok; share: for this share, 0 to 1; method: for this method only
   early   before the request's body is read; delay: seconds before the answer
   pause   of answer: seconds between head and body
+  type    of answer: the Content-Type of a body that is a text
+A request may ask for a behaviour itself, which goes before those of its credential: ?do=ACTION or ?do=STATUS, with
+pause=SECONDS, retry=SECONDS (Retry-After) and only=CREDENTIAL (any other answers ok). ?do=error is a 200 whose stream
+holds nothing but an error.
 """
 import argparse
 import asyncio
@@ -80,6 +84,23 @@ class Behaviours:
         return b
 
 
+ERROR_EVENT = ('event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
+               '"code":"server_is_overloaded","message":"Overloaded"}}\n\n')
+
+
+def asked(args, token):
+    """The behaviour that the request asks for, or None."""
+    do = args.get("do")
+    if not do or args.get("only", token) != token:
+        return {"do": "ok"} if do else None
+    if do == "error":
+        return {"do": "answer", "status": 200, "type": "text/event-stream", "body": ERROR_EVENT}
+    if not do.isdigit():
+        return {"do": do}
+    headers = [("Retry-After", args["retry"])] if "retry" in args else []
+    return {"do": "answer", "status": int(do), "headers": headers, "pause": float(args.get("pause", 0))}
+
+
 def parse_head(head):
     lines = head.decode("latin-1").split("\r\n")
     method, target, _ = lines[0].split(" ", 2)
@@ -127,8 +148,8 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition("?")
         token = credential_of(named)
         self.left = int(named.get("content-length", 0))
-        self.does = self.behaviours.choose(token, method)
         self.args = dict(urllib.parse.parse_qsl(query)) if query else {}
+        self.does = asked(self.args, token) or self.behaviours.choose(token, method)
         self.hash = hashlib.sha256()
         self.row = {"method": method, "path": path, "query": query, "headers": headers, "token": token,
                     "source_ip": self.source, "body_len": self.left, "body_sha256": None, "closed_at": None,
@@ -163,8 +184,8 @@ class Connection(asyncio.Protocol):
         if self.data:
             self.data_received(b"")
 
-    def write(self, status, headers, body, pause=0):
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    def write(self, status, headers, body, pause=0, kind="application/json"):
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         head += "".join(f"{k}: {v}\r\n" for k, v in headers)
         if not pause:
             self.transport.write(head.encode() + b"\r\n" + body)
@@ -185,7 +206,10 @@ class Connection(asyncio.Protocol):
     def do_answer(self):
         status = self.does["status"]
         said = self.does.get("body", {"error": {"message": f"status {status} as configured", "code": "as_told"}})
-        self.write(status, self.does.get("headers", ()), json.dumps(said).encode(), self.does.get("pause", 0))
+        kind = self.does.get("type")
+        body = said if kind else json.dumps(said)
+        self.write(status, self.does.get("headers", ()), body.encode(), self.does.get("pause", 0),
+                   kind or "application/json")
 
     def do_close(self):
         self.transport.abort()
@@ -231,7 +255,7 @@ async def control(reader, writer, book, behaviours):
         writer.close()
 
 
-async def main():
+async def main(connection=Connection):
     parser = argparse.ArgumentParser(description="an upstream that fails as configured")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
     parser.add_argument("--control", default="127.0.0.1:0", metavar="HOST:PORT")
@@ -240,7 +264,7 @@ async def main():
     book, behaviours = Book(), Behaviours(options.seed)
     loop = asyncio.get_running_loop()
     host, _, port = options.listen.rpartition(":")
-    server = await loop.create_server(lambda: Connection(book, behaviours), host, int(port), backlog=4096)
+    server = await loop.create_server(lambda: connection(book, behaviours), host, int(port), backlog=4096)
     print("listening", server.sockets[0].getsockname()[1], flush=True)
     host, _, port = options.control.rpartition(":")
     asked = await asyncio.start_server(lambda r, w: control(r, w, book, behaviours), host, int(port))

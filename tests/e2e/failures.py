@@ -16,8 +16,8 @@ NO_BUDGET = "[health]\nretry_percent = 100\nretry_per_second = 10000\n"
 class Failing(Process):
     """tests/demo/failing.py."""
 
-    def __init__(self, directory, name="failing"):
-        super().__init__(name, ["/usr/bin/python3", ROOT / "tests/demo/failing.py"], directory / f"{name}.log")
+    def __init__(self, directory, name="failing", program=ROOT / "tests/demo/failing.py"):
+        super().__init__(name, ["/usr/bin/python3", program], directory / f"{name}.log")
         lines = wait_until("it listens", lambda: (t := self.text()).count("\n") >= 2 and t.splitlines())
         self.port, self.control = (int(line.split()[1]) for line in lines[:2])
         self.url = f"http://127.0.0.1:{self.port}"

@@ -1,40 +1,12 @@
 """The official OpenAI and Anthropic SDKs, installed as users do."""
-import fcntl
-import hashlib
 import json
 import pathlib
-import shutil
 import subprocess
 
-from relay import ROOT
-from workers import with_network
+from npm import installed
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "sdk"
 TEXT = "Hello from the demo upstream."
-
-
-def installed():
-    """npm ci in the cache, once for each lock file, whichever worker comes first."""
-    files = [SOURCE / name for name in ("package.json", "package-lock.json", "calls.mjs")]
-    digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
-    place = ROOT / ".cache" / "sdk" / digest
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "installed").exists():
-            install(files, place)
-    return place
-
-
-def install(files, place):
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    for f in files:
-        shutil.copy(f, place)
-    run = subprocess.run(with_network("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"), cwd=place,
-                         capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stdout + run.stderr
-    (place / "installed").touch()
 
 
 def used_up(stack, holder):
@@ -53,7 +25,7 @@ def used_up(stack, holder):
 
 
 def test_normal_and_streamed_calls_and_typed_errors(stack):
-    place = installed()
+    place = installed(SOURCE)
     r = stack.relay
     r.adm("upstreams", "add", "sdk-anthropic", "--url", stack.upstream.url, "--provider", "anthropic")
     stack.account("sdk-anthropic", "sdk-anthropic", "sk-ant-api03-x")

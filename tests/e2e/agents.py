@@ -1,0 +1,87 @@
+"""Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, and small ones on the official SDKs; and the upstream
+that talks with them."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+from failures import Failing
+from npm import installed
+from relay import ROOT
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE, SDK_SOURCE = HERE / "agents", HERE / "sdk"
+DONE = "All five steps are done."
+PROMPT = "Make five steps with the shell."
+PATIENCE = 60  # seconds
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class Provider(Failing):
+    """tests/demo/provider.py."""
+
+    def __init__(self, directory, name="provider"):
+        super().__init__(directory, name, ROOT / "tests/demo/provider.py")
+
+    def turns(self):
+        """Rows of the requests with tools, in order."""
+        return [r for r in self.requests() if r.get("turn") is not None]
+
+
+class Run:
+    """What the user sees of a run: exit code, output, seconds."""
+
+    def __init__(self, command, home, environment):
+        began = time.monotonic()
+        run = subprocess.run(command, cwd=home, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+        self.code, self.text, self.seconds = run.returncode, COLOURS.sub("", run.stdout), time.monotonic() - began
+
+    def __repr__(self):
+        return f"exit {self.code} after {self.seconds:.1f} s: {self.text[-2000:]}"
+
+
+def program(path):
+    return installed(SOURCE) / "node_modules" / path
+
+
+def environment_of(home, **more):
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", "NO_COLOR": "1", "LANG": "C.UTF-8",
+            "TMPDIR": str(home), **more}
+
+
+def codex(url, key, home):
+    config = home / ".codex"
+    config.mkdir(exist_ok=True)
+    (config / "config.toml").write_text(
+        'model = "demo"\nmodel_provider = "relay"\napproval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
+        'check_for_update_on_startup = false\n[analytics]\nenabled = false\n[model_providers.relay]\nname = "relay"\n'
+        f'base_url = "{url}/v1"\nenv_key = "RELAY_KEY"\nwire_api = "responses"\n')
+    place = program("codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex")
+    return Run([place, "exec", "--skip-git-repo-check", PROMPT], home,
+               environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)))
+
+
+def claude(url, key, home):
+    words = ["-p", PROMPT, "--model", "claude-sonnet-4-5", "--allowedTools", "Bash", "--output-format", "json"]
+    return Run([program("@anthropic-ai/claude-code-linux-x64/claude"), *words], home,
+               environment_of(home, ANTHROPIC_BASE_URL=url, ANTHROPIC_AUTH_TOKEN=key,
+                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"))
+
+
+def opencode(url, key, home):
+    config = {"$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled",
+              "permission": {"bash": "allow"}, "small_model": "relay/demo",
+              "provider": {"relay": {"npm": "@ai-sdk/openai-compatible", "name": "relay", "models": {"demo": {}},
+                                     "options": {"baseURL": f"{url}/v1", "apiKey": key}}}}
+    return Run([program("opencode-linux-x64-baseline/bin/opencode"), "run", "-m", "relay/demo", PROMPT], home,
+               environment_of(home, OPENCODE_CONFIG_CONTENT=json.dumps(config), OPENCODE_DISABLE_AUTOUPDATE="1",
+                              OPENCODE_DISABLE_MODELS_FETCH="1", OPENCODE_DISABLE_LSP_DOWNLOAD="1"))
+
+
+def sdk(api):
+    """sdk/turns.mjs with one API of an SDK."""
+    return lambda url, key, home: Run(["node", installed(SDK_SOURCE) / "turns.mjs", url, key, api], home,
+                                      environment_of(home))
