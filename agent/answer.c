@@ -125,6 +125,8 @@ static void write_allow(
 		set_flag(ack, SEAM_VAR_ALT, true);
 	if (v->watch)
 		set_flag(ack, SEAM_VAR_WATCH, true);
+	if (v->fresh)
+		set_flag(ack, SEAM_VAR_FRESH, true);
 	write_mark(v, ack);
 	write_track(v, ack);
 	write_path(v, ack);

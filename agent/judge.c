@@ -370,16 +370,16 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 }
 
 /* HAProxy answers account_switched instead: the client may retry before the record arrives. */
-static bool is_switched(const struct statefile_lease *lease, unsigned status)
+static bool is_switched(
+	const struct statefile_lease *lease, unsigned status, const struct result *result)
 {
 	static const unsigned statuses[] = {SEAM_SWITCH_STATUSES};
+	/* an error at the head of a stream */
+	bool found = status < 400 && charge_is_failure(result->class);
 
-	for (size_t i = 0; lease->flags & LEASE_ALT && i < sizeof(statuses) / sizeof(statuses[0]);
-		i++) {
-		if (statuses[i] == status)
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+		found |= statuses[i] == status;
+	return found && lease->flags & LEASE_ALT;
 }
 
 void judge_head(
@@ -395,7 +395,7 @@ void judge_head(
 		return;
 	result_classify(
 		charge_provider(a->snapshot, t.charge.account), &answer, t.charge.now_ms, &result);
-	const struct charge_answer told = {&result, status, is_switched(lease, status)};
+	const struct charge_answer told = {&result, status, is_switched(lease, status, &result)};
 	judge(a, &t, &told);
 }
 

@@ -81,6 +81,7 @@ enum lease_state {
 #define LEASE_SHAPE_HIGH 0xf0u	      /* the other bits of that index */
 #define LEASE_TENANT_UNCOUNTED 0x100u /* had no limits: there is nothing to give back */
 #define LEASE_KEY_UNCOUNTED 0x200u
+#define LEASE_FRESH 0x800u /* its second attempt was its first one, sent again */
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {

@@ -305,11 +305,15 @@ static bool others_wait(const struct decide_context *c)
 
 /* --- further attempts --- */
 
-uint32_t decide_attempts(const struct snapshot *s)
+uint32_t decide_attempts(const struct snapshot *s, const struct statefile_lease *lease)
 {
 	uint32_t attempts = (uint32_t)s->head->options.health_attempts;
 
-	return attempts ? attempts : 1;
+	if (attempts == 0)
+		attempts = 1;
+	if (lease && lease->flags & LEASE_FRESH && attempts < STATEFILE_ATTEMPTS)
+		attempts++;
+	return attempts;
 }
 
 bool decide_may_retry(const struct decide_context *c)
@@ -346,8 +350,8 @@ static void note_alternatives(struct decide_context *c, const struct choice *cho
 		return;
 	}
 
-	if (choice->usable < 2 || is_settled(c) || attempt >= decide_attempts(c->snapshot) ||
-		(hard && v->pool->hard))
+	if (choice->usable < 2 || is_settled(c) ||
+		attempt >= decide_attempts(c->snapshot, v->lease) || (hard && v->pool->hard))
 		return;
 	v->alt = decide_may_retry(c);
 	v->spent = !v->alt;

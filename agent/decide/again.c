@@ -12,6 +12,8 @@
  * questions.
  */
 #define REPEAT_MS 2500
+/* An upstream that closes an idle connection does it within a round trip. */
+#define RACE_MS 2000
 
 static bool is_repeated(const struct decide_context *c)
 {
@@ -64,10 +66,8 @@ static enum refusal find_lease(struct decide_context *c)
 	return REFUSAL_NONE;
 }
 
-/*
- * Repeats the attempt that an agent decided before it was replaced, if its account is still usable.
- */
-static enum refusal repeat(struct decide_context *c)
+/* Chooses the account and the backend of the last attempt, if they are still usable. */
+static bool stay(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	const struct snapshot_account *a = snapshot_account_by_id(c->snapshot, v->lease->account);
@@ -75,14 +75,56 @@ static enum refusal repeat(struct decide_context *c)
 
 	if (!a || candidate_look(c, a, CANDIDATE_ADMITTED, &k) != BOARD_REASON_NONE ||
 		k.backend->id != v->lease->backend)
-		return REFUSAL_ACCOUNT_SWITCHED;
-	v->repeated = true;
+		return false;
 	v->account = a;
 	v->backend = k.backend;
 	v->alt = v->lease->flags & LEASE_ALT;
 	v->watch = true;
+	return true;
+}
+
+/* Repeats the attempt that an agent decided before it was replaced. */
+static enum refusal repeat(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	if (!stay(c))
+		return REFUSAL_ACCOUNT_SWITCHED;
+	v->repeated = true;
+	v->fresh = v->lease->flags & LEASE_FRESH && v->lease->attempt == 2;
 	decide_enter(c, v->lease->attempt);
 	return REFUSAL_NONE;
+}
+
+/*
+ * Whether the upstream may have closed an idle connection just as the request arrived on it. HAProxy
+ * reports that there was no response; HAProxy 2.6 cannot.
+ */
+static bool may_be_race(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	struct slice status = limittext_value(c->request->failed, RESULT_STATUS);
+	int64_t age = c->clock.now_ms - lease->decided_ms;
+
+	return lease->attempt == 1 && lease->flags & LEASE_ALT && slice_eq_str(status, "0") &&
+		age >= 0 && age < RACE_MS && !is_egress_down(c);
+}
+
+/* The same account again, on a new connection: nobody is charged for the first attempt. */
+static bool resend(struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	if (!may_be_race(c) || !stay(c))
+		return false;
+	c->scratch.account_usage =
+		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
+	if (!c->scratch.account_usage)
+		return false;
+	v->fresh = true;
+	v->lease->flags |= LEASE_FRESH;
+	decide_move(c);
+	return true;
 }
 
 /* The answer that HAProxy took back; its status is 0 if HAProxy did not see one or cannot tell. */
@@ -122,11 +164,13 @@ static enum refusal go_on(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 
+	if (resend(c))
+		return REFUSAL_NONE;
 	v->failed = (struct decide_failure){
 		.cause = cause_of(c), .account = v->lease->account, .backend = v->lease->backend};
 	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
 	charge_failed(c);
-	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot)
+	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot, v->lease)
 		? decide_other_account(c)
 		: REFUSAL_CIRCUIT_OPEN;
 	if (refusal != REFUSAL_NONE && unsent && v->lease->attempt == 1)

@@ -87,6 +87,7 @@ struct decide_verdict {
 	bool moved;	      /* the conversation was bound to another account */
 	bool alt;	      /* another account could serve the request */
 	bool watch;	      /* HAProxy reports the head of the answer */
+	bool fresh;	      /* of `again`: the same account, on a new connection */
 	bool spent;	      /* another account could, but the tenant's retry budget is used up */
 	struct decide_failure failed; /* of `again` */
 	struct record_mark mark;
@@ -209,8 +210,8 @@ void decide_release(struct decide_state *state, struct statefile_lease *lease, b
 void decide_enter(struct decide_context *c, uint32_t attempt); /* attempt 0 = a probe */
 /* Continues the verdict's lease with the verdict's account. */
 void decide_move(struct decide_context *c);
-/* Attempts that a request may have. */
-uint32_t decide_attempts(const struct snapshot *s);
+/* Attempts that a request may have, besides one that is resent. `lease` may be NULL. */
+uint32_t decide_attempts(const struct snapshot *s, const struct statefile_lease *lease);
 /* Whether the tenant's retry budget allows one more attempt. */
 bool decide_may_retry(const struct decide_context *c);
 void decide_rewrite_path(const struct decide_context *c);

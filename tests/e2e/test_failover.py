@@ -83,8 +83,11 @@ def test_another_account_takes_over(pair, do, size):
     assert_whole(answer, pair.other(first), body)
     assert answer.code is None and answer.headers.get_all("X-Relay-Upstream") == ["1"]
     assert len(answer.headers.get_all("X-Request-Id")) == 1
+    # a connection that was closed may have been an idle one: from 3.0 on the same account gets the request once more
+    again = [first] if do == "close" and pair.s.version != "2.6" else []
     attempts = pair.failing.requests()
-    assert [(r["token"], r["body_sha256"]) for r in attempts] == [(t, sha(body)) for t in (first, pair.other(first))]
+    assert [(r["token"], r["body_sha256"]) for r in attempts] == [
+        (t, sha(body)) for t in (first, *again, pair.other(first))]
     assert pair.s.relay.metric("relay_failovers_total") == before + 1
     row = wait_until("the request is listed", lambda: listed(pair.s, answer))
     assert (row["account"], row["status"]) == (pair.account_of(pair.other(first)), 200)
@@ -294,7 +297,8 @@ def test_nobody_answers(pair, single, accounts):
         assert answer.status == 502 and answer.code in ("upstream_invalid", "upstream_unreachable"), answer.code
     except http.client.RemoteDisconnected:
         pass
-    assert len(pool.failing.requests()) == len(pool.tokens)
+    again = 1 if accounts == 2 and pool.s.version != "2.6" else 0  # the first attempt, on a new connection
+    assert len(pool.failing.requests()) == len(pool.tokens) + again
     wait_for_no_leases(pool.s)
 
 
