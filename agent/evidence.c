@@ -341,12 +341,24 @@ void evidence_unsettle(struct evidence *e, struct evidence_requester who, uint32
 
 /* --- several requesters at one account --- */
 
-struct evidence_account *evidence_account(struct evidence *e, uint32_t row, uint32_t account)
+static void forget_account(struct evidence *e, uint32_t account)
+{
+	for (uint32_t i = 0; e->used && i < EVIDENCE_ROWS; i++) {
+		if (e->rows[i].tenant && e->rows[i].account == account)
+			drop(e, &e->rows[i]);
+	}
+}
+
+struct evidence_account *evidence_account(
+	struct evidence *e, uint32_t row, uint32_t account, uint32_t epoch)
 {
 	struct evidence_account *a = &e->accounts[row];
 
-	if (a->account != account)
-		*a = (struct evidence_account){.account = account};
+	if (a->account == account && a->epoch == epoch)
+		return a;
+	if (a->account == account)
+		forget_account(e, account);
+	*a = (struct evidence_account){.account = account, .epoch = epoch};
 	return a;
 }
 

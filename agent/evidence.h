@@ -62,9 +62,11 @@ struct evidence_report {
 
 struct evidence_account {
 	uint32_t account;     /* 0 = unused */
+	uint32_t epoch;	      /* of the operator's last reset */
 	uint8_t wanted_class; /* enum board_evidence: why a probe is wanted */
 	uint8_t probe_class;  /* enum board_evidence: of the last probe */
 	uint8_t pad[2];
+	uint32_t brakes;	       /* in force at the last count */
 	int64_t wanted_ms;	       /* a probe is wanted since then; 0 = not wanted */
 	int64_t probe_ms;	       /* of the last probe's result; 0 = none */
 	int64_t cleared_ms;	       /* of the last success of anybody */
@@ -72,8 +74,6 @@ struct evidence_account {
 	struct evidence_report witnesses[EVIDENCE_WITNESSES];
 	struct evidence_report refused; /* by 429 with Retry-After */
 	struct evidence_report broken;	/* a stream */
-	uint32_t brakes;		/* in force at the last count */
-	uint32_t pad2;
 };
 
 struct evidence {
@@ -133,8 +133,12 @@ void evidence_unsettle(struct evidence *e, struct evidence_requester who, uint32
 
 /* --- several requesters at one account --- */
 
-/* The memory of the account with this row of the health table; cleared for another account. */
-struct evidence_account *evidence_account(struct evidence *e, uint32_t row, uint32_t account);
+/*
+ * The memory of the account with this row of the health table. Cleared for another account, and for
+ * another epoch together with what all keys met there.
+ */
+struct evidence_account *evidence_account(
+	struct evidence *e, uint32_t row, uint32_t account, uint32_t epoch);
 void evidence_want(struct evidence_account *a, enum board_evidence class, int64_t now_ms);
 /* A request succeeded there. */
 void evidence_clear(struct evidence_account *a, struct evidence_requester who, int64_t now_ms);

@@ -21,6 +21,11 @@ void healths_fini(struct healths *h)
 	*h = (struct healths){0};
 }
 
+uint32_t health_place(const struct healths *h, const struct health_subject *subject)
+{
+	return idindex_find(&h->index, subject->kind, subject->id);
+}
+
 const struct statefile_health *health_find(
 	const struct healths *h, const struct health_subject *subject)
 {

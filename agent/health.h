@@ -63,6 +63,8 @@ struct health_subject {
 /* NULL: healthy. A row of another epoch does not count. */
 const struct statefile_health *health_find(
 	const struct healths *h, const struct health_subject *subject);
+/* Where the row is, of any epoch; IDINDEX_NONE = there is none. */
+uint32_t health_place(const struct healths *h, const struct health_subject *subject);
 /* Creates the row, or clears it for a new epoch; NULL when all rows are taken. */
 struct statefile_health *health_of(
 	struct healths *h, const struct health_subject *subject, int64_t now_ms);

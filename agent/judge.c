@@ -82,10 +82,11 @@ static void show_risk(struct agent *a, const struct snapshot_account *account, d
 static void show_evidence(struct agent *a, const struct snapshot_account *account,
 	struct board_account *shown, int64_t now_ms)
 {
-	const struct evidence_account *m = charge_memory(a->snapshot, &a->state, account, now_ms);
+	static const struct evidence_account none;
+	const struct evidence_account *m = charge_memory(a->snapshot, &a->state, account);
 
 	if (!m)
-		return;
+		m = &none;
 	board_set(&shown->wants_probe_class, m->wanted_class);
 	board_set(&shown->wants_probe_ms, (uint64_t)m->wanted_ms);
 	board_set(&shown->probe_class, m->probe_class);
@@ -110,8 +111,7 @@ void judge_show_account(struct agent *a, const struct snapshot_account *account,
 	board_set(&shown->last_used_ms, row ? (uint64_t)row->last_used_ms : 0);
 	board_set(&shown->last_success_ms, row ? (uint64_t)row->last_success_ms : 0);
 	board_set(&shown->window_ms, (uint64_t)health_window_ms(row, now_ms));
-	if (row)
-		show_evidence(a, account, shown, now_ms);
+	show_evidence(a, account, shown, now_ms);
 }
 
 static void show_backend(struct agent *a, const struct snapshot_backend *b, int64_t now_ms)
@@ -130,7 +130,7 @@ static struct evidence_account *find_memory(void *context, uint32_t id)
 	struct agent *a = context;
 	const struct snapshot_account *account = snapshot_account_by_id(a->snapshot, id);
 
-	return account ? charge_memory(a->snapshot, &a->state, account, clock_wall_ms()) : NULL;
+	return account ? charge_memory(a->snapshot, &a->state, account) : NULL;
 }
 
 void judge_show_all(struct agent *a, int64_t now_ms)

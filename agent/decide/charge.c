@@ -12,20 +12,15 @@ const struct provider *charge_provider(
 	return provider_at(upstreams[account->upstream].provider);
 }
 
-static struct evidence_account *memory_of(
-	struct decide_state *state, const struct statefile_health *row, uint32_t account)
-{
-	size_t at = row ? (size_t)(row - state->healths->rows) : 0;
-
-	return row ? evidence_account(state->evidence, (uint32_t)at, account) : NULL;
-}
-
 struct evidence_account *charge_memory(const struct snapshot *s, struct decide_state *state,
-	const struct snapshot_account *account, int64_t now_ms)
+	const struct snapshot_account *account)
 {
 	struct health_subject subject = health_subject_of_account(s, account);
+	uint32_t at = health_place(state->healths, &subject);
 
-	return memory_of(state, health_of(state->healths, &subject, now_ms), account->id);
+	return at == IDINDEX_NONE
+		? NULL
+		: evidence_account(state->evidence, at, account->id, account->epoch);
 }
 
 static void find_requester(struct charge *t)
@@ -51,7 +46,7 @@ bool charge_begin(const struct snapshot *s, struct decide_state *state, uint32_t
 		return false;
 	ret->subject = health_subject_of_account(s, ret->account);
 	ret->row = health_of(state->healths, &ret->subject, now_ms);
-	ret->memory = memory_of(state, ret->row, account);
+	ret->memory = charge_memory(s, state, ret->account);
 	if (!mark->is_probe)
 		find_requester(ret);
 	return true;
@@ -171,8 +166,7 @@ static void testify(struct charge *t)
 			continue;
 		e.failure.verdict = BOARD_VERDICT_WITNESS;
 		lease_note_failure(t->lease, n, &e.failure);
-		struct evidence_account *memory =
-			charge_memory(t->snapshot, t->state, e.account, t->now_ms);
+		struct evidence_account *memory = charge_memory(t->snapshot, t->state, e.account);
 		if (!memory || memory->cleared_ms >= known_since(t, n))
 			continue;
 		if (evidence_testify(memory, t->who, is_shared(t), t->now_ms))
@@ -185,9 +179,9 @@ static void wake(struct charge *t, const struct snapshot_account *account)
 {
 	struct health_subject subject = health_subject_of_account(t->snapshot, account);
 	struct statefile_health *row = health_of(t->state->healths, &subject, t->now_ms);
-	struct evidence_account *memory = memory_of(t->state, row, account->id);
+	struct evidence_account *memory = charge_memory(t->snapshot, t->state, account);
 
-	if (!row || memory->refused.who.family != t->who.family)
+	if (!row || !memory || memory->refused.who.family != t->who.family)
 		return;
 	memory->refused = (struct evidence_report){.at_ms = 0};
 	health_wake(row);

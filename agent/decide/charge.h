@@ -51,8 +51,8 @@ bool charge_is_failure(enum result_class class);
 /* The provider of an account. */
 const struct provider *charge_provider(
 	const struct snapshot *s, const struct snapshot_account *account);
-/* The memory of an account; NULL = its row has no place. */
+/* The memory of an account; NULL = it has no row of health. */
 struct evidence_account *charge_memory(const struct snapshot *s, struct decide_state *state,
-	const struct snapshot_account *account, int64_t now_ms);
+	const struct snapshot_account *account);
 
 #endif

@@ -72,7 +72,7 @@ static int64_t waits(const struct scene *s, struct evidence_requester who)
 
 static struct evidence_account *account(struct scene *s)
 {
-	return evidence_account(&s->evidence, 0, ACCOUNT);
+	return evidence_account(&s->evidence, 0, ACCOUNT, 1);
 }
 
 /* --- shun --- */
@@ -322,7 +322,25 @@ static void another_account_in_the_row_begins_anew(void **state)
 
 	evidence_testify(account(s), alice, true, s->now_ms);
 	assert_int_equal(
-		evidence_witnesses(evidence_account(&s->evidence, 0, ACCOUNT + 1), s->now_ms), 0);
+		evidence_witnesses(evidence_account(&s->evidence, 0, ACCOUNT + 1, 1), s->now_ms),
+		0);
+}
+
+static void the_operators_reset_forgets_what_all_keys_met_there(void **state)
+{
+	struct scene *s = *state;
+
+	evidence_testify(account(s), alice, true, s->now_ms);
+	for (uint32_t n = 1; n <= 5; n++) {
+		fails(s, alice, n);
+		fails(s, bob, n);
+	}
+	evidence_shun(&s->evidence, bob, ACCOUNT + 1, BOARD_EVIDENCE_UNSEEN, s->now_ms);
+	evidence_settle(&s->evidence, alice, 5, s->now_ms);
+	const struct evidence_account *a = evidence_account(&s->evidence, 0, ACCOUNT, 2);
+	assert_int_equal(evidence_witnesses(a, s->now_ms), 0);
+	assert_int_equal(waits(s, alice) + waits(s, bob), 0);
+	assert_int_equal(s->evidence.used, 2);
 }
 
 /* --- reports --- */
@@ -467,6 +485,7 @@ int main(void)
 		TEST(a_success_in_between_clears_the_witnesses),
 		TEST(a_testimony_counts_for_a_minute),
 		TEST(another_account_in_the_row_begins_anew),
+		TEST(the_operators_reset_forgets_what_all_keys_met_there),
 		TEST(one_keys_report_is_worth_five_seconds_and_two_the_whole),
 		TEST(in_a_shared_pool_a_tenants_report_counts_once_in_a_while),
 		TEST(one_keys_report_counts_not_against_anothers_success),
