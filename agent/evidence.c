@@ -428,8 +428,8 @@ uint32_t evidence_witnesses(const struct evidence_account *a, int64_t now_ms)
 /* --- reports --- */
 
 /*
- * In a shared pool a tenant's report counts once in a while: requests of one tenant can be refused
- * as often as it wants.
+ * In a shared pool a tenant's report counts once in a while, whatever the account: requests of one
+ * tenant can be refused as often as it wants.
  */
 static bool may_report(const struct evidence *e, const struct evidence_row *key, int64_t now_ms)
 {
@@ -449,7 +449,7 @@ static void be_silent(struct evidence *e, const struct evidence_row *key, int64_
 int64_t evidence_rest(struct evidence *e, struct evidence_account *a, struct evidence_requester who,
 	bool shared, int64_t until_ms, int64_t now_ms)
 {
-	const struct evidence_row key = {.tenant = who.tenant, .account = a->account};
+	const struct evidence_row key = {.tenant = who.tenant};
 	const struct evidence_report before = a->refused;
 	bool two = is_fresh(&before, EVIDENCE_WITNESS_MS, now_ms) &&
 		is_another(before.who, who, shared);

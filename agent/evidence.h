@@ -30,15 +30,15 @@
 #define EVIDENCE_BRAKE_ALONE_MS 10000 /* in a pool of one */
 #define EVIDENCE_TRIAL_MS 30000	      /* a trial without a result ends after this */
 #define EVIDENCE_SETTLED_MS 30000
-#define EVIDENCE_WITNESS_MS 60000  /* how long a testimony counts */
-#define EVIDENCE_WITNESSES 2	   /* that take an account out */
-#define EVIDENCE_BROKEN_MS 10000   /* between broken streams that belong together */
-#define EVIDENCE_REPORT_MS 5000	   /* the longest rest on one key's report */
-#define EVIDENCE_SILENCE_MS 900000 /* until the report of a tenant counts again in a shared pool */
+#define EVIDENCE_WITNESS_MS 60000   /* how long a testimony counts */
+#define EVIDENCE_WITNESSES 2	    /* that take an account out */
+#define EVIDENCE_BROKEN_MS 10000    /* between broken streams that belong together */
+#define EVIDENCE_REPORT_MS 5000	    /* the longest rest on one key's report */
+#define EVIDENCE_SILENCE_MS 3600000 /* until the report of a tenant counts again in a shared pool */
 
 struct evidence_row {
 	uint32_t tenant;   /* 0 = free */
-	uint32_t family;   /* 0: the tenant's report was used, until `until_ms` */
+	uint32_t family;   /* 0: the tenant's report was used; silence until `until_ms` */
 	uint32_t account;  /* 0: a request that is not failed over */
 	uint32_t detail;   /* of an account: the trial, by its id; else the request's hash */
 	int64_t until_ms;  /* Unix time: end of the shun, of the silence, of the other row */

@@ -379,6 +379,8 @@ bool health_answer(struct statefile_health *row, const struct health_subject *su
 	health_leave(row, event->id);
 	if (!is_late(row, event) && event->result->class == RESULT_SUCCESS) {
 		succeed(row, now_ms);
+		if (row->refusal == HEALTH_REFUSAL_SEEN)
+			row->refusal = HEALTH_REFUSAL_IGNORED;
 		row->cool_until_ms = row->window_until_ms = 0;
 	}
 	if (!is_late(row, event) && event->result->class == RESULT_AUTH &&
@@ -427,6 +429,7 @@ static bool climb(struct statefile_health *row, enum result_class class, int64_t
 static void on_probe_success(struct statefile_health *row, int64_t now_ms)
 {
 	succeed(row, now_ms);
+	row->refusal = HEALTH_REFUSAL_COUNTS;
 	if (row->cool_class != RESULT_BURST)
 		row->cool_until_ms = 0;
 }
@@ -471,15 +474,24 @@ static bool judge_probe(struct statefile_health *row, const struct health_subjec
 	return false;
 }
 
+void health_note_refusal(struct statefile_health *row, enum result_class class)
+{
+	if ((class == RESULT_AUTH || class == RESULT_DENIED) &&
+		row->refusal == HEALTH_REFUSAL_COUNTS)
+		row->refusal = HEALTH_REFUSAL_SEEN;
+}
+
 bool health_probe(struct statefile_health *row, const struct health_subject *subject,
 	const struct snapshot_options *rules, const struct health_event *event, bool suspected,
 	int64_t now_ms, uint64_t random)
 {
 	bool wanted = false;
+	bool refused = event->result->class == RESULT_AUTH || event->result->class == RESULT_DENIED;
 
 	health_leave(row, event->id);
-	if (!is_late(row, event))
+	if (!is_late(row, event) && !(refused && row->refusal == HEALTH_REFUSAL_IGNORED))
 		wanted = judge_probe(row, subject, rules, event, suspected, now_ms, random);
+	health_note_refusal(row, event->result->class);
 	note_limits(row, event->result, now_ms);
 	return wanted;
 }

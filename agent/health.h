@@ -137,6 +137,9 @@ bool health_learn(struct statefile_health *row, const struct health_usage *u, in
 /* End of the upstream's limit that is reached; 0 = none is. `row` may be NULL. */
 int64_t health_window_ms(const struct statefile_health *row, int64_t now_ms);
 
+/* A probe that does not count was answered like this. */
+void health_note_refusal(struct statefile_health *row, enum result_class class);
+
 /* The used share of the upstream's limits, 0..1. */
 double health_used(const struct statefile_health *row, int64_t now_ms);
 

@@ -148,6 +148,13 @@ struct statefile_permit {
 	int64_t until_ms; /* Unix time; 0 = free */
 };
 
+/* A credential may be unable to be probed, although it serves clients. */
+enum health_refusal {
+	HEALTH_REFUSAL_COUNTS,
+	HEALTH_REFUSAL_SEEN,	/* a probe was refused since the last one that succeeded */
+	HEALTH_REFUSAL_IGNORED, /* and clients were served after it */
+};
+
 /* All times are Unix time in milliseconds; 0 = none. */
 struct statefile_health {
 	_Atomic uint32_t state; /* enum health_kind */
@@ -158,11 +165,11 @@ struct statefile_health {
 	uint8_t circuit;     /* enum circuit */
 	uint8_t cool_class;  /* enum result_class: reason of the cool-down */
 	uint8_t suspended;   /* by the ladder */
-	uint8_t pad;
-	uint16_t failures; /* in a row, of those that the breaker counts */
-	uint16_t rungs;	   /* in a row, of those that the ladder counts */
-	uint16_t bursts;   /* in a row */
-	uint16_t suspects; /* attempts in a row without a known result */
+	uint8_t refusal;     /* enum health_refusal: what refused probes mean */
+	uint16_t failures;   /* in a row, of those that the breaker counts */
+	uint16_t rungs;	     /* in a row, of those that the ladder counts */
+	uint16_t bursts;     /* in a row */
+	uint16_t suspects;   /* attempts in a row without a known result */
 	uint16_t used; /* of the upstream's own limits, in 1/65535; counts until used_until_ms */
 	uint16_t pad2;
 	uint64_t

@@ -319,16 +319,32 @@ void charge_answer(struct charge *t, const struct charge_answer *a)
 
 /* --- probes --- */
 
+/*
+ * Somebody succeeded there since the last failure, and not long ago: that a probe fails now tells
+ * more about the probe.
+ */
+static bool is_contradicted(const struct charge *t)
+{
+	const struct evidence_account *m = t->memory;
+
+	return !m->wanted_ms && m->served.at_ms && t->now_ms - m->served.at_ms < EVIDENCE_REPORT_MS;
+}
+
 void charge_probe(struct charge *t, const struct result *r)
 {
 	const struct health_event event = event_of(t, r);
 
-	if (!t->row || r->connect || r->class == RESULT_CLIENT) {
+	if (!t->row || !t->memory || r->connect || r->class == RESULT_CLIENT) {
 		charge_leave(t);
 		return;
 	}
 	t->memory->probe_class = (uint8_t)r->class;
 	t->memory->probe_ms = t->now_ms;
+	if (charge_is_failure(r->class) && r->class != RESULT_WINDOW && is_contradicted(t)) {
+		health_note_refusal(t->row, r->class);
+		charge_leave(t);
+		return;
+	}
 	t->wanted = health_probe(t->row, &t->subject, &t->snapshot->head->options, &event,
 		t->memory->wanted_ms != 0, t->now_ms, t->random);
 	if (r->class == RESULT_SUCCESS)

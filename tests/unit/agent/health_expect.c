@@ -172,6 +172,7 @@ static bool answer_client(struct healths_model *m, struct healths_subject *s,
 	if (class == RESULT_SUCCESS) {
 		close_circuit(m, s);
 		s->cool_until_ms = s->window_until_ms = 0;
+		s->ignored = s->refused_once;
 	}
 	if (class == RESULT_AUTH && m->now_ms - s->success_ms > 10000)
 		return refuse_credential(s, q);
@@ -198,6 +199,7 @@ static bool answer_probe(struct healths_model *m, struct healths_subject *s,
 
 	if (e->class == RESULT_SUCCESS) {
 		close_circuit(m, s);
+		s->refused_once = s->ignored = false;
 		if (s->why != RESULT_BURST)
 			s->cool_until_ms = 0;
 	} else if (e->class == RESULT_AUTH) {
@@ -217,11 +219,15 @@ static bool answer_probe(struct healths_model *m, struct healths_subject *s,
 static bool judge(struct healths_model *m, struct healths_subject *s,
 	const struct healths_request *q, const struct healths_event *e)
 {
+	bool refused = e->class == RESULT_AUTH || e->class == RESULT_DENIED;
+
 	if (s->told.kind == HEALTH_BACKEND) {
 		connect_backend(m, s, e->class != RESULT_NETWORK);
 		return false;
 	}
-	return q->is_probe ? answer_probe(m, s, q, e) : answer_client(m, s, q, e->class);
+	if (!q->is_probe)
+		return answer_client(m, s, q, e->class);
+	return !(refused && s->ignored) && answer_probe(m, s, q, e);
 }
 
 bool healths_expect_result(
@@ -237,6 +243,8 @@ bool healths_expect_result(
 		m->late++;
 	if (s->told.kind == HEALTH_BACKEND)
 		return wanted;
+	if (q->is_probe && (e->class == RESULT_AUTH || e->class == RESULT_DENIED))
+		s->refused_once = true;
 	if (e->random % 3 == 0) {
 		s->used = (uint16_t)e->random;
 		s->used_until_ms = m->now_ms + e->ms;

@@ -63,7 +63,7 @@ struct healths_subject {
 	int64_t open_until_ms;
 	struct healths_trial trials[STATEFILE_PERMITS];
 	uint32_t failures, rungs, suspects;
-	bool suspended;
+	bool suspended, refused_once, ignored;
 	enum result_class why; /* end of the cool-down */
 	int64_t cool_until_ms, window_until_ms, used_until_ms;
 	uint16_t used;

@@ -76,10 +76,11 @@ static void a_success_ends_the_ladder(void **state)
 {
 	struct bench *b = *state;
 
+	bench_probe(b, RESULT_SUCCESS);
 	for (int i = 0; i < 10; i++) {
 		bench_probe(b, RESULT_DENIED);
 		assert_int_equal(bench_look(b).until_ms - b->now_ms, 5 * MINUTE_MS);
-		if (i % 2)
+		if (i == 9)
 			bench_say(b, RESULT_SUCCESS);
 		else
 			bench_probe(b, RESULT_SUCCESS);
@@ -146,6 +147,27 @@ static void a_probes_denial_counts_only_after_other_failures(void **state)
 	assert_lasts(b, BOARD_STANDING_COOLING, 5 * MINUTE_MS);
 }
 
+static void refusals_of_probes_do_not_count_after_clients_were_served(void **state)
+{
+	struct bench *b = *state;
+
+	b->suspected = false;
+	bench_probe(b, RESULT_DENIED);
+	b->suspected = true;
+	bench_say(b, RESULT_SUCCESS);
+	for (int i = 0; i < 10; i++) {
+		assert_false(bench_probe(b, RESULT_DENIED));
+		assert_false(bench_probe(b, RESULT_AUTH));
+		assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
+	}
+	/* other failures do, and a success gives the refusals their meaning back */
+	bench_probe(b, RESULT_SERVER);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_OPEN);
+	bench_probe(b, RESULT_SUCCESS);
+	bench_probe(b, RESULT_DENIED);
+	assert_int_equal(bench_standing(b), BOARD_STANDING_COOLING);
+}
+
 /* --- credentials --- */
 
 static void a_clients_refused_credential_is_renewed_and_stays_in_use(void **state)
@@ -174,7 +196,7 @@ static void a_probes_refused_credential_rests_until_its_renewal(void **state)
 	b->subject.credential = 2;
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_true(bench_look(b).watch);
-	bench_say(b, RESULT_SUCCESS);
+	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_row(b)->refused_credential, 0);
 	/* and the next refusal is a first one again */
 	bench_probe(b, RESULT_AUTH);
@@ -404,6 +426,7 @@ int main(void)
 		TEST(an_outage_of_the_upstream_suspends_no_account),
 		TEST(a_refused_probe_is_not_outlasted_by_a_burst),
 		TEST(a_probes_denial_counts_only_after_other_failures),
+		TEST(refusals_of_probes_do_not_count_after_clients_were_served),
 		TEST(a_clients_refused_credential_is_renewed_and_stays_in_use),
 		TEST(a_probes_refused_credential_rests_until_its_renewal),
 		TEST(refused_credentials_in_a_row_climb),
