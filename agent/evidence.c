@@ -468,6 +468,17 @@ int64_t evidence_rest(struct evidence *e, struct evidence_account *a, struct evi
 	return now_ms + EVIDENCE_REPORT_MS;
 }
 
+bool evidence_renew(struct evidence_account *a, int64_t now_ms)
+{
+	bool lately = a->renewal_ms && now_ms >= a->renewal_ms &&
+		now_ms - a->renewal_ms < EVIDENCE_RENEWAL_MS;
+
+	if (lately && is_fresh(&a->served, EVIDENCE_REPORT_MS, now_ms))
+		return false;
+	a->renewal_ms = now_ms;
+	return true;
+}
+
 bool evidence_break(struct evidence_account *a, struct evidence_requester who, int64_t now_ms)
 {
 	bool others = is_fresh(&a->broken, EVIDENCE_BROKEN_MS, now_ms) &&

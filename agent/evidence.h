@@ -30,10 +30,12 @@
 #define EVIDENCE_BRAKE_ALONE_MS 10000 /* in a pool of one */
 #define EVIDENCE_TRIAL_MS 30000	      /* a trial without a result ends after this */
 #define EVIDENCE_SETTLED_MS 30000
-#define EVIDENCE_WITNESS_MS 60000   /* how long a testimony counts */
-#define EVIDENCE_WITNESSES 2	    /* that take an account out */
-#define EVIDENCE_BROKEN_MS 10000    /* between broken streams that belong together */
-#define EVIDENCE_REPORT_MS 5000	    /* the longest rest on one key's report */
+#define EVIDENCE_WITNESS_MS 60000 /* how long a testimony counts */
+#define EVIDENCE_WITNESSES 2	  /* that take an account out */
+#define EVIDENCE_BROKEN_MS 10000  /* between broken streams that belong together */
+#define EVIDENCE_REPORT_MS 5000	  /* the longest rest on one key's report */
+#define EVIDENCE_RENEWAL_MS                                                                        \
+	600000 /* between renewals that clients' 401s ask for while others are served */
 #define EVIDENCE_SILENCE_MS 3600000 /* until the report of a tenant counts again in a shared pool */
 
 struct evidence_row {
@@ -70,6 +72,7 @@ struct evidence_account {
 	int64_t wanted_ms;	       /* a probe is wanted since then; 0 = not wanted */
 	int64_t probe_ms;	       /* of the last probe's result; 0 = none */
 	int64_t cleared_ms;	       /* of the last success of anybody */
+	int64_t renewal_ms;	       /* a client's 401 asked for a new credential; 0 = never */
 	struct evidence_report served; /* that success */
 	struct evidence_report witnesses[EVIDENCE_WITNESSES];
 	struct evidence_report refused; /* by 429 with Retry-After */
@@ -154,6 +157,8 @@ uint32_t evidence_witnesses(const struct evidence_account *a, int64_t now_ms);
  */
 int64_t evidence_rest(struct evidence *e, struct evidence_account *a, struct evidence_requester who,
 	bool shared, int64_t until_ms, int64_t now_ms);
+/* True: a client's 401 may ask for a new credential. Not often while others are served. */
+bool evidence_renew(struct evidence_account *a, int64_t now_ms);
 /* True: streams of different requesters broke, one soon after the other. */
 bool evidence_break(struct evidence_account *a, struct evidence_requester who, int64_t now_ms);
 /* Counts the brakes in force into the accounts. */

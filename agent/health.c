@@ -372,7 +372,7 @@ static bool refuse_credential(struct statefile_health *row, const struct health_
 }
 
 bool health_answer(struct statefile_health *row, const struct health_subject *subject,
-	const struct health_event *event, int64_t now_ms)
+	const struct health_event *event, bool renews, int64_t now_ms)
 {
 	bool wanted = false;
 
@@ -383,8 +383,7 @@ bool health_answer(struct statefile_health *row, const struct health_subject *su
 			row->refusal = HEALTH_REFUSAL_IGNORED;
 		row->cool_until_ms = row->window_until_ms = 0;
 	}
-	if (!is_late(row, event) && event->result->class == RESULT_AUTH &&
-		now_ms - row->last_success_ms > HEALTH_TRUST_MS)
+	if (!is_late(row, event) && event->result->class == RESULT_AUTH && renews)
 		wanted = refuse_credential(row, subject, event);
 	note_limits(row, event->result, now_ms);
 	return wanted;

@@ -103,10 +103,10 @@ void health_avoid(
 
 /*
  * The answer of an account to a client. True when control may have to act: a credential that it can
- * renew was refused.
+ * renew was refused. `renews`: a client's 401 may ask for that.
  */
 bool health_answer(struct statefile_health *row, const struct health_subject *subject,
-	const struct health_event *event, int64_t now_ms);
+	const struct health_event *event, bool renews, int64_t now_ms);
 /* A 429 without a window: the account rests until then. */
 void health_rest(struct statefile_health *row, uint32_t generation, int64_t until_ms);
 /* That rest ends. */

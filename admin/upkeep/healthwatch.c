@@ -42,8 +42,8 @@ static const char *format_reason(const struct control *c, uint32_t account, char
 	const struct statefile_health *row = find_health(c, account);
 	unsigned rungs = row ? row->rungs : 0;
 	unsigned class = row ? row->cool_class : RESULT_CLASS_COUNT;
-	int n = rungs ? snprintf(out, REASON_SIZE, "%u refusals in a row", rungs)
-		      : snprintf(out, REASON_SIZE, "repeated refusals");
+	int n = rungs ? snprintf(out, REASON_SIZE, "%u probes in a row were refused", rungs)
+		      : snprintf(out, REASON_SIZE, "its probes were refused");
 
 	if (class < RESULT_CLASS_COUNT && class != RESULT_SUCCESS)
 		snprintf(out + n, REASON_SIZE - (size_t)n, ", the last one: %s",

@@ -1,7 +1,7 @@
 /*
  * Account health from the agent that control stores or reports:
  *
- *   suspended  The agent suspended the account after repeated refusals. The store keeps the
+ *   suspended  The agent suspended the account after refused probes. The store keeps the
  *              suspension, with a notice, until an operator resumes the account.
  *   invalid    The credential is refused or expired, and cannot be renewed. The notice lasts until
  *              the account has a new credential or is accepted again.

@@ -219,7 +219,7 @@ static void succeed(struct charge *t, const struct result *r)
 	bool late = is_late(t);
 
 	if (t->row)
-		t->wanted |= health_answer(t->row, &t->subject, &event, t->now_ms);
+		t->wanted |= health_answer(t->row, &t->subject, &event, false, t->now_ms);
 	evidence_succeed(t->state->evidence, t->who, t->account->id);
 	if (t->memory && !late)
 		evidence_clear(t->memory, t->who, t->now_ms);
@@ -272,8 +272,10 @@ static void fail(struct charge *t, const struct charge_answer *a)
 		(uint16_t)a->status, (enum board_evidence)r->class, BOARD_VERDICT_OPEN};
 	bool late = is_late(t);
 
+	bool renews = !late && r->class == RESULT_AUTH && t->memory &&
+		evidence_renew(t->memory, t->now_ms);
 	if (t->row)
-		t->wanted |= health_answer(t->row, &t->subject, &event, t->now_ms);
+		t->wanted |= health_answer(t->row, &t->subject, &event, renews, t->now_ms);
 	if (t->memory && !late && r->class != RESULT_WINDOW) {
 		t->wanted |= t->memory->wanted_ms == 0;
 		evidence_want(t->memory, failure.class, t->now_ms);
@@ -307,7 +309,7 @@ void charge_answer(struct charge *t, const struct charge_answer *a)
 	if (a->result && !charge_is_failure(a->result->class)) {
 		const struct health_event event = event_of(t, a->result);
 		if (t->row)
-			health_answer(t->row, &t->subject, &event, t->now_ms);
+			health_answer(t->row, &t->subject, &event, false, t->now_ms);
 		charge_leave(t);
 		return;
 	}

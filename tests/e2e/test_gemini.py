@@ -127,11 +127,12 @@ def test_the_body_decides_the_class(single, status, body, seen):
 
 
 def test_a_burst_lasts_for_the_delay_in_the_body(single):
+    """At most for five seconds on the report of one key."""
     single.reset()
     single.failing.set(single.tokens[0], 429, body=MINUTE, headers=[("Content-Type", "application/json")])
     assert json.loads(single.post(path=PATH).body) == MINUTE
     single.wait_for(single.tokens[0], "burst", 2)
     refused = single.post(path=PATH)
     said = google_fields(json.loads(refused.body), 429, "accounts_limited", refused.getheader("X-Request-Id"))
-    assert said["retryable"] and 30 <= int(refused.getheader("Retry-After")) <= 35
+    assert said["retryable"] and 1 <= int(refused.getheader("Retry-After")) <= 5
     single.reset()

@@ -237,9 +237,9 @@ def test_refreshed_while_suspended_and_while_cooling(logins):
     l = logins()
     families = {name: l.account(name, lifetime=5) for name in ("suspended", "cooling")}
     l.relay.adm("accounts", "suspend", "suspended")
-    for _ in range(5):
-        assert l.get("cooling", "/status?code=500").status == 500
-    wait_until("the failures have been counted", lambda: l.shown("cooling")["state"] != "ok")
+    l.relay.adm("upstreams", "set", l.shown("cooling")["upstream"], "--probe", "/status?code=403")
+    assert l.get("cooling", "/status?code=403").status == 403
+    wait_until("its probe was refused", lambda: l.shown("cooling")["state"] == "cooling")
     assert {l.get(name).status for name in families} == {503}
     for name, family in families.items():
         seen = len(l.idp.uses(family))

@@ -94,7 +94,7 @@ static void a_suspension_by_the_agent_is_stored(void **state)
 	assert_int_equal(room_number(r,
 				 "SELECT count(*) FROM notices WHERE acked_ms = 0 AND"
 				 " kind = 'account_suspended' AND subject = 'account/b'"
-				 " AND message = 'repeated refusals'"),
+				 " AND message = 'its probes were refused'"),
 		1);
 	/* A second look changes nothing. */
 	look_in_vain(r, 1400);
@@ -173,7 +173,7 @@ static void the_reason_has_a_count_and_a_class(void **state)
 	room_seen_fini(&seen);
 	assert_int_equal(room_number(r,
 				 "SELECT count(*) FROM accounts WHERE suspend_reason ="
-				 " '5 refusals in a row, the last one: denied'"),
+				 " '5 probes in a row were refused, the last one: denied'"),
 		1);
 	statefile_unmap(&r->control.statefile);
 	close(fd);

@@ -273,7 +273,7 @@ void crowd_say(struct crowd *c, uint32_t i, enum result_class class, int64_t unt
 	if (class == RESULT_BURST)
 		health_rest(row, row->generation, until_ms);
 	else if (class == RESULT_SUCCESS || class == RESULT_WINDOW)
-		health_answer(row, &subject, &event, c->now_ms);
+		health_answer(row, &subject, &event, true, c->now_ms);
 	else
 		health_probe(row, &subject, &c->head.options, &event, true, c->now_ms, 0);
 }

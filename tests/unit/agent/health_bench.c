@@ -83,7 +83,7 @@ bool bench_result(struct bench *b, uint32_t n, uint32_t generation, struct resul
 	if (n == BENCH_PROBE)
 		return health_probe(
 			row, &b->subject, &b->rules, &event, b->suspected, b->now_ms, b->random);
-	return health_answer(row, &b->subject, &event, b->now_ms);
+	return health_answer(row, &b->subject, &event, true, b->now_ms);
 }
 
 bool bench_say_until(struct bench *b, enum result_class class, int64_t until_ms)

@@ -167,14 +167,16 @@ static bool refuse_credential(struct healths_subject *s, const struct healths_re
 }
 
 static bool answer_client(struct healths_model *m, struct healths_subject *s,
-	const struct healths_request *q, enum result_class class)
+	const struct healths_request *q, const struct healths_event *e)
 {
+	enum result_class class = e->class;
+
 	if (class == RESULT_SUCCESS) {
 		close_circuit(m, s);
 		s->cool_until_ms = s->window_until_ms = 0;
 		s->ignored = s->refused_once;
 	}
-	if (class == RESULT_AUTH && m->now_ms - s->success_ms > 10000)
+	if (class == RESULT_AUTH && e->random % 4 != 0)
 		return refuse_credential(s, q);
 	return false;
 }
@@ -226,7 +228,7 @@ static bool judge(struct healths_model *m, struct healths_subject *s,
 		return false;
 	}
 	if (!q->is_probe)
-		return answer_client(m, s, q, e->class);
+		return answer_client(m, s, q, e);
 	return !(refused && s->ignored) && answer_probe(m, s, q, e);
 }
 

@@ -197,7 +197,7 @@ static bool tell(struct healths_model *m, const struct healths_request *q,
 		return false;
 	}
 	if (!q->is_probe)
-		return health_answer(row, told, event, m->now_ms);
+		return health_answer(row, told, event, e->random % 4 != 0, m->now_ms);
 	return health_probe(row, told, &m->rules, event, e->random % 2 == 0, m->now_ms, e->random);
 }
 

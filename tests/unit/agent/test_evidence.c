@@ -390,6 +390,19 @@ static void one_keys_report_counts_not_against_anothers_success(void **state)
 	assert_int_equal(rests(s, (struct evidence_requester){9, 9}, true, 20000), 20000);
 }
 
+static void clients_ask_for_a_new_credential_seldom_while_others_are_served(void **state)
+{
+	struct scene *s = *state;
+
+	evidence_clear(account(s), bob, s->now_ms);
+	assert_true(evidence_renew(account(s), s->now_ms));
+	assert_false(evidence_renew(account(s), s->now_ms));
+	s->now_ms += EVIDENCE_REPORT_MS + 1;
+	assert_true(evidence_renew(account(s), s->now_ms));
+	evidence_clear(account(s), bob, s->now_ms + EVIDENCE_RENEWAL_MS);
+	assert_true(evidence_renew(account(s), s->now_ms + EVIDENCE_RENEWAL_MS));
+}
+
 static void broken_streams_of_two_keys_belong_together_for_ten_seconds(void **state)
 {
 	struct scene *s = *state;
@@ -489,6 +502,7 @@ int main(void)
 		TEST(one_keys_report_is_worth_five_seconds_and_two_the_whole),
 		TEST(in_a_shared_pool_a_tenants_report_counts_once_in_a_while),
 		TEST(one_keys_report_counts_not_against_anothers_success),
+		TEST(clients_ask_for_a_new_credential_seldom_while_others_are_served),
 		TEST(broken_streams_of_two_keys_belong_together_for_ten_seconds),
 		TEST(a_tenant_has_an_eighth_of_the_table_and_leaves_the_others_room),
 		TEST(nobody_has_no_evidence),
