@@ -159,12 +159,25 @@ static enum circuit circuit_of(const struct attempt *t)
 	return t->charge.row ? (enum circuit)t->charge.row->circuit : CIRCUIT_CLOSED;
 }
 
+/* Two keys testified against these accounts. */
+static void show_convicted(struct agent *a, const struct charge *c)
+{
+	for (uint32_t i = 0; i < c->convicted_count; i++) {
+		judge_show_account(a, c->convicted[i], c->now_ms);
+		board_add(&a->board->counters[BOARD_HEALTH_CHANGES], 1);
+		log_event(LOG_LEVEL_WARNING, "circuit changed",
+			LOG_SLICE("account", snapshot_text(a->snapshot, c->convicted[i]->name)),
+			LOG_STR("circuit", "open"), LOG_STR("reason", "two witnesses"));
+	}
+}
+
 /* Logs a changed circuit once, and shows all changes on the board. */
 static void show(struct agent *a, const struct attempt *t, enum circuit before)
 {
 	enum circuit now = circuit_of(t);
 
 	judge_show_account(a, t->charge.account, t->charge.now_ms);
+	show_convicted(a, &t->charge);
 	if (t->backend)
 		show_backend(a, t->backend, t->charge.now_ms);
 	if (t->charge.wanted)

@@ -153,8 +153,10 @@ static void convict(struct charge *t, const struct snapshot_account *account)
 	struct health_subject subject = health_subject_of_account(t->snapshot, account);
 	struct statefile_health *row = health_of(t->state->healths, &subject, t->now_ms);
 
-	if (row)
-		health_convict(row, &t->snapshot->head->options, t->now_ms);
+	if (!row || row->circuit != CIRCUIT_CLOSED)
+		return;
+	health_convict(row, &t->snapshot->head->options, t->now_ms);
+	t->convicted[t->convicted_count++] = account;
 }
 
 /* The request succeeded here: it is a witness against the accounts where it failed before. */

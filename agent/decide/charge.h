@@ -22,7 +22,10 @@ struct charge {
 	struct record_mark mark;
 	int64_t now_ms;
 	uint64_t random;
-	bool wanted; /* result: control may have to act */
+	/* results */
+	bool wanted;						      /* control may have to act */
+	const struct snapshot_account *convicted[STATEFILE_ATTEMPTS]; /* by two witnesses */
+	uint32_t convicted_count;
 };
 
 /* False: the account no longer exists. */

@@ -354,6 +354,26 @@ static void the_attempts_tell_what_their_failures_mean(void **state)
 	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
 }
 
+static void two_witnesses_open_the_circuit_at_once(void **state)
+{
+	struct scene *s = *state;
+	uint32_t witnesses = 0;
+
+	for (uint32_t n = 1; witnesses < 2; n++) {
+		s->crowd.now_ms = clock_wall_ms();
+		assert_true(n < 100 && crowd_decide(&s->crowd, n));
+		if (crowd_account(&s->crowd) == 0) {
+			crowd_lease(&s->crowd, n)->family = 70 + witnesses++;
+			assert_int_equal(fails_over(s, n, "st=503;"), CROWD_ACCOUNT);
+			judge_head(&s->agent, lease_of(s, n), 200, (struct slice){NULL, 0});
+		}
+		crowd_end(&s->crowd, n);
+	}
+	const struct board_account *out = board_find_account(s->agent.board, CROWD_ACCOUNT);
+	assert_int_equal(board_get(&out->standing), BOARD_STANDING_OPEN);
+	assert_int_equal(board_get(&out->witnesses), 2);
+}
+
 static void a_probes_failed_connection_blames_the_egress(void **state)
 {
 	struct scene *s = *state;
@@ -431,6 +451,7 @@ int main(void)
 		TEST(a_refused_credential_asks_control_to_act),
 		TEST(an_answer_taken_back_unseen_is_charged_to_its_key),
 		TEST(the_attempts_tell_what_their_failures_mean),
+		TEST(two_witnesses_open_the_circuit_at_once),
 		TEST(a_probes_failed_connection_blames_the_egress),
 		TEST(head_and_record_of_one_answer_count_once),
 		TEST(unknown_accounts_and_backends_are_ignored),
