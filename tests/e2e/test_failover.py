@@ -368,10 +368,10 @@ def test_one_attempt_means_no_failover(site, pair):
 
 def test_a_failing_pool_does_not_multiply_the_load(site):
     """By default a fifth of the requests, and five a second, may be retried."""
-    pool = site.pool("budget", 20, limits=("--rph", "1000000"))
-    site.relay.adm("pools", "set", "budget", *pool.accounts, "--wait", "0s")
-    site.configure("")
+    site.configure("")  # first: a tenant keeps what it has saved up
     try:
+        pool = site.pool("budget", 20, limits=("--rph", "1000000"))
+        site.relay.adm("pools", "set", "budget", *pool.accounts, "--wait", "0s")
         for token in pool.tokens:
             pool.failing.set(token, 503, share=0.5, method="POST")
         before = used(me(pool), "hour")
