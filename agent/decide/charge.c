@@ -295,15 +295,17 @@ static void fail(struct charge *t, const struct charge_answer *a)
 }
 
 /* The end record repeats what the head of the answer told. */
-static bool is_known(const struct charge *t)
+static void repeat(struct charge *t, const struct charge_answer *a, const struct lease_failure *f)
 {
-	struct lease_failure known;
-
-	return t->lease && lease_failure(t->lease, t->mark.attempt, &known);
+	charge_leave(t);
+	if (a->taken_back && f->verdict == BOARD_VERDICT_OPEN)
+		evidence_shun(t->state->evidence, t->who, t->account->id, f->class, t->now_ms);
 }
 
 void charge_answer(struct charge *t, const struct charge_answer *a)
 {
+	struct lease_failure known;
+
 	if (a->result && a->result->class == RESULT_SUCCESS) {
 		succeed(t, a->result);
 		return;
@@ -315,10 +317,10 @@ void charge_answer(struct charge *t, const struct charge_answer *a)
 		charge_leave(t);
 		return;
 	}
-	if (!is_known(t))
-		fail(t, a);
+	if (t->lease && lease_failure(t->lease, t->mark.attempt, &known))
+		repeat(t, a, &known);
 	else
-		charge_leave(t);
+		fail(t, a);
 }
 
 /* --- probes --- */

@@ -251,6 +251,8 @@ void rules_expect_failure(struct rules_model *m, struct rules_request *r,
 
 	if (attempt(r)->class != RULES_FINE) {
 		rules_expect_leave(m, r);
+		if (taken_back && !attempt(r)->same)
+			shun(m, met(m, r));
 		return;
 	}
 	if (!late && class != RESULT_WINDOW)

@@ -354,6 +354,27 @@ static void the_attempts_tell_what_their_failures_mean(void **state)
 	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
 }
 
+static void an_answer_that_becomes_account_switched_is_shunned(void **state)
+{
+	struct scene *s = *state;
+
+	assert_true(crowd_decide(&s->crowd, 1) && s->crowd.v.alt);
+	uint32_t first = s->crowd.v.account->id;
+	judge_head(&s->agent, lease_of(s, 1), 529, (struct slice){NULL, 0});
+	/* the end record tells it once more */
+	struct record r = record_of(s, 1, 503, "LR");
+	r.code = SLICE_LITERAL("account_switched");
+	r.limits = SLICE_LITERAL("st=529;");
+	judge_record(&s->agent, &r, true, false);
+	crowd_end(&s->crowd, 1);
+	for (uint32_t n = 2; n <= 30; n++) {
+		s->crowd.now_ms = clock_wall_ms();
+		assert_true(crowd_decide(&s->crowd, n));
+		assert_int_not_equal(s->crowd.v.account->id, first);
+		crowd_end(&s->crowd, n);
+	}
+}
+
 static void two_witnesses_open_the_circuit_at_once(void **state)
 {
 	struct scene *s = *state;
@@ -451,6 +472,7 @@ int main(void)
 		TEST(a_refused_credential_asks_control_to_act),
 		TEST(an_answer_taken_back_unseen_is_charged_to_its_key),
 		TEST(the_attempts_tell_what_their_failures_mean),
+		TEST(an_answer_that_becomes_account_switched_is_shunned),
 		TEST(two_witnesses_open_the_circuit_at_once),
 		TEST(a_probes_failed_connection_blames_the_egress),
 		TEST(head_and_record_of_one_answer_count_once),
