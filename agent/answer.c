@@ -127,6 +127,8 @@ static void write_allow(
 		set_flag(ack, SEAM_VAR_WATCH, true);
 	if (v->fresh)
 		set_flag(ack, SEAM_VAR_FRESH, true);
+	if (v->kept)
+		set_flag(ack, SEAM_VAR_KEPT, true);
 	write_mark(v, ack);
 	write_track(v, ack);
 	write_path(v, ack);

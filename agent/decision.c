@@ -50,8 +50,6 @@ static void count_allowed(struct agent *a, const struct decide_verdict *v)
 	agent_count_lease(a, v->lease, true);
 	if (v->since_ms)
 		board_add(&counters[BOARD_WAITED], 1);
-	if (v->moved)
-		board_add(&counters[BOARD_BINDINGS_MOVED], 1);
 	if (v->spent)
 		board_add(&counters[BOARD_RETRY_EXHAUSTED], 1);
 	if (v->shadow != REFUSAL_NONE)
@@ -253,10 +251,14 @@ void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_a
 
 void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack *ack)
 {
-	const struct statefile_lease *lease = lease_find(&a->leases, q->request.id);
+	struct statefile_lease *lease = lease_find(&a->leases, q->request.id);
+	const struct result_answer answer = {
+		.status = (unsigned)q->status, .termination = "--", .limits = q->limits};
 
-	if (lease && a->snapshot && !q->request.malformed)
+	if (lease && a->snapshot && !q->request.malformed) {
+		agent_settle(a, lease, &answer);
 		judge_head(a, lease, (unsigned)q->status, q->limits);
+	}
 	answer_write_nothing(ack);
 }
 

@@ -154,6 +154,17 @@ static void keep_attempts(struct board *b, const struct record *r,
 	board_put_why(b, &why);
 }
 
+/* The record of the attempt that gave the answer, whichever stream it is of. */
+static void settle_conversation(struct agent *a, const struct record *r)
+{
+	struct statefile_lease *lease = lease_find(&a->leases, r->id);
+	struct result_answer answer = {.status = r->status, .limits = r->limits};
+
+	memcpy(answer.termination, r->termination, sizeof(answer.termination));
+	if (lease && lease->account == r->account && a->snapshot)
+		agent_settle(a, lease, &answer);
+}
+
 static void end_request(struct agent *a, const struct record *r, const struct stream *stream)
 {
 	struct statefile_lease *lease = lease_of(a, r, stream);
@@ -181,6 +192,8 @@ void ending_take(struct agent *a, const struct record *r)
 		observe_upstream(a, r);
 	if (r->account)
 		judge_record(a, r, stream.is_answer, stream.was_taken);
+	if (stream.is_answer && r->account)
+		settle_conversation(a, r);
 	if (stream.is_client)
 		end_request(a, r, &stream);
 	else if (log_is_on(LOG_LEVEL_DEBUG))

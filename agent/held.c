@@ -1,5 +1,8 @@
 #include "agent/held.h"
 
+#include "common/clock.h"
+#include "common/provider.h"
+
 #include <assert.h>
 
 struct slice agent_secret(const struct agent *a)
@@ -61,6 +64,29 @@ void held_attempts(const struct statefile_lease *lease, struct board_why *why)
 				.class = (uint8_t)f.class,
 				.verdict = (uint8_t)f.verdict};
 	}
+}
+
+static const struct provider *provider_of(const struct agent *a, uint32_t account)
+{
+	const struct snapshot_account *row = snapshot_account_by_id(a->snapshot, account);
+	const struct snapshot_upstream *upstreams =
+		SNAPSHOT_ROWS(a->snapshot, UPSTREAM, struct snapshot_upstream);
+
+	return row ? provider_at(upstreams[row->upstream].provider) : NULL;
+}
+
+void agent_settle(
+	struct agent *a, struct statefile_lease *lease, const struct result_answer *answer)
+{
+	bool may_be_foreign = answer->status >= 400 && lease->conversation;
+	const struct provider *p = may_be_foreign ? provider_of(a, lease->account) : NULL;
+
+	if (answer->status / 100 == 2 &&
+		decide_answered(a->snapshot, &a->state, lease, clock_wall_ms()))
+		board_add(&a->board->counters[BOARD_BINDINGS_MOVED], 1);
+	if (p && result_is_foreign(p, answer) &&
+		decide_foreign(a->snapshot, &a->state, lease, clock_wall_ms()))
+		board_add(&a->board->counters[BOARD_BINDINGS_PINNED], 1);
 }
 
 void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent)

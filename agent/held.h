@@ -15,6 +15,9 @@ void agent_count_lease(struct agent *a, const struct statefile_lease *lease, boo
 void agent_count_move(struct agent *a, const struct statefile_lease *before, uint32_t account);
 /* The attempts of a request and what their failures mean. */
 void held_attempts(const struct statefile_lease *lease, struct board_why *why);
+/* What an answer of the lease's account says about its conversation: bound, or pinned. */
+void agent_settle(
+	struct agent *a, struct statefile_lease *lease, const struct result_answer *answer);
 /* Ends a lease: gauges, slots and, if the request was certainly never sent, counts. */
 void agent_release(struct agent *a, struct statefile_lease *lease, bool never_sent);
 

@@ -20,8 +20,9 @@
 enum room_reason {
 	ROOM_FOR_TENANT_SLOT,
 	ROOM_FOR_KEY_SLOT,
-	ROOM_FOR_ACCOUNT, /* any account of a pool */
-	ROOM_FOR_PACE,	  /* its account's pace: other requests need not queue behind it */
+	ROOM_FOR_ACCOUNT,     /* any account of a pool */
+	ROOM_FOR_ONE_ACCOUNT, /* its conversation's: requests that can use others need not wait */
+	ROOM_FOR_PACE,	      /* its account's pace: other requests need not queue behind it */
 	ROOM_REASON_COUNT,
 };
 

@@ -86,6 +86,9 @@ typedef _Atomic uint64_t board_counter;
 	P(STATE_DROPPED) /* rows of the state file that failed their check */                      \
 	M(BINDINGS_MOVED, COUNTER, "relay_bindings_moved_total", "conversations",                  \
 		"Conversations that moved to another account.")                                    \
+	M(BINDINGS_PINNED, COUNTER, "relay_bindings_pinned_total", "conversations",                \
+		"Conversations pinned to their account because another one could not read their "  \
+		"state.")                                                                          \
 	M(BANNED, COUNTER, "relay_bans_total", "addresses",                                        \
 		"Addresses banned because of bad keys.")                                           \
 	M(BAD_KEY_CACHED, COUNTER, "relay_bad_keys_cached_total", "requests",                      \

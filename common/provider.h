@@ -182,6 +182,10 @@ struct provider {
 	const char *const *answer_headers; /* identify an account: removed from responses */
 	const char
 		*state_header; /* of clients, in a conversation with state upstream; NULL = none */
+	/* Another account cannot read the state of a conversation: it stays where it is. */
+	bool bound_state;
+	const struct provider_result
+		*foreign; /* answers to state of another account; NULL = none */
 
 	const struct provider_header *limit_headers; /* besides RESULT_HEADERS_COMMON */
 	const char *const *limit_prefixes;	     /* of their names */

@@ -95,13 +95,23 @@ static const char *const openai_paths[] = {
 	NULL,
 };
 
-/* `bt` is the type or the code of the error; `br` and `bs` are the reset of an exhausted plan. */
+/*
+ * `bt` is the type or the code of the error, `bc` its code; `br` and `bs` are the reset of an exhausted
+ * plan.
+ */
 static const struct provider_field common_body_fields[] = {
 	{"bt", "type", PROVIDER_FIELD_WORD},
 	{"bt", "code", PROVIDER_FIELD_WORD},
+	{"bc", "code", PROVIDER_FIELD_WORD},
 	{"br", "resets_at", PROVIDER_FIELD_NUMBER},
 	{"bs", "resets_in_seconds", PROVIDER_FIELD_NUMBER},
 	{NULL, NULL, PROVIDER_FIELD_WORD},
+};
+
+/* Encrypted reasoning of another account. */
+static const struct provider_result openai_foreign[] = {
+	{.status = 400, .key = "bc", .word = "invalid_encrypted_content", .class = RESULT_PAYLOAD},
+	{.status = 0},
 };
 
 /* The body for an exhausted plan, of Codex and of proxies in front of OpenAI's API. */
@@ -184,6 +194,7 @@ static const struct provider openai = {
 	.limit_prefixes = TEXTS("x-ratelimit-"),
 	.limits = openai_limits,
 	.body_fields = common_body_fields,
+	.foreign = openai_foreign,
 	.results = openai_results,
 	.generation_paths = openai_generation,
 	.event_fields = common_event_fields,
@@ -206,6 +217,7 @@ static const struct provider codex = {
 	.is_subscription = true,
 	.account_header = "ChatGPT-Account-ID",
 	.state_header = "x-codex-turn-state",
+	.bound_state = true,
 	.limit_headers =
 		(const struct provider_header[]){
 			{"c1u", "x-codex-primary-used-percent"},
@@ -224,6 +236,7 @@ static const struct provider codex = {
 			{.end = NULL},
 		},
 	.body_fields = common_body_fields,
+	.foreign = openai_foreign,
 	.results =
 		(const struct provider_result[]){
 			USED_UP_UNTIL(429),
@@ -291,7 +304,25 @@ static const struct provider anthropic = {
 			{.limit = "atl", .left = "atr", .end = "att"},
 			{.end = NULL},
 		},
-	.body_fields = common_body_fields,
+	.body_fields =
+		(const struct provider_field[]){
+			{"bt", "type", PROVIDER_FIELD_WORD},
+			{"bt", "code", PROVIDER_FIELD_WORD},
+			{"bm", "message", PROVIDER_FIELD_WORD},
+			{"br", "resets_at", PROVIDER_FIELD_NUMBER},
+			{"bs", "resets_in_seconds", PROVIDER_FIELD_NUMBER},
+			{NULL, NULL, PROVIDER_FIELD_WORD},
+		},
+	/* "messages.1.content.0: Invalid `signature` in `thinking` block" */
+	.foreign =
+		(const struct provider_result[]){
+			{.status = 400,
+				.key = "bm",
+				.word = "Invalidsignature",
+				.is_part = true,
+				.class = RESULT_PAYLOAD},
+			{.status = 0},
+		},
 	.results =
 		(const struct provider_result[]){
 			{.status = 429,
@@ -340,6 +371,7 @@ static const struct provider generic = {
 			{.end = NULL},
 		},
 	.body_fields = common_body_fields,
+	.foreign = openai_foreign,
 	.results = openai_results,
 	.generation_paths = TEXTS("/chat/completions", "/completions", "/responses", "/messages"),
 	.event_fields = common_event_fields,

@@ -153,6 +153,15 @@ static bool classify_by_provider(
 	return false;
 }
 
+bool result_is_foreign(const struct provider *p, const struct result_answer *a)
+{
+	for (const struct provider_result *r = p->foreign; r && r->status; r++) {
+		if (was_answered(a) && a->status == r->status && has_word(r, a->limits))
+			return true;
+	}
+	return false;
+}
+
 static void classify_by_status(const struct result_answer *a, struct result *ret)
 {
 	ret->class = RESULT_PAYLOAD;

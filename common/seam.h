@@ -89,6 +89,7 @@ enum seam_arg {
 	X(ALT, "alt")		  /* bool: another account could take over */                      \
 	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                  \
 	X(FRESH, "fresh")	  /* bool: a new connection; answers to `again` only */            \
+	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */ \
 	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */       \
 	X(MARK, "mark")	  /* of this attempt; comes back in its record, see record.h */            \
 	X(LIM, "lim")	  /* set by HAProxy: limit headers of the answer, see result.h */
@@ -112,6 +113,9 @@ const char *seam_var_name(enum seam_var v);
 /* Responses that become account_switched if another account could serve. */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529
 #define SEAM_SWITCH_STATUSES_TEXT "401 403 429 503 529"
+/* Responses with a shorter Retry-After if `kept` is set, and its limit in seconds. */
+#define SEAM_KEPT_STATUSES_TEXT "503 529"
+#define SEAM_KEPT_RETRY_S 10
 
 /* Names of the frontends: for clients, for further attempts, for internal requests. */
 #define SEAM_FRONTEND "relay-in"

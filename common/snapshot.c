@@ -157,7 +157,7 @@ static bool pools_valid(const struct snapshot *s)
 		if (!text_fits(s, p[i].name) || !in_section(s, p[i].members, SNAPSHOT_MEMBER) ||
 			p[i].upstream >= s->counts[SNAPSHOT_UPSTREAM] ||
 			p[i].strategy > SNAPSHOT_STRATEGY_ROUND_ROBIN ||
-			(i && p[i].id <= p[i - 1].id))
+			p[i].sticky > SNAPSHOT_STICKY_FREE || (i && p[i].id <= p[i - 1].id))
 			return false;
 	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_MEMBER]; i++) {

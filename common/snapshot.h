@@ -69,10 +69,16 @@ enum snapshot_strategy {
 
 #define SNAPSHOT_POOL_SHARED 1u /* keys of several tenants use it */
 
+enum snapshot_sticky {
+	SNAPSHOT_STICKY_SOFT,
+	SNAPSHOT_STICKY_HARD,
+	SNAPSHOT_STICKY_FREE,
+};
+
 struct snapshot_pool {
 	uint32_t id;
 	uint32_t strategy; /* enum snapshot_strategy */
-	uint32_t hard;	   /* sticky: 0 soft, 1 hard */
+	uint32_t sticky;   /* enum snapshot_sticky */
 	uint32_t upstream; /* index */
 	uint32_t flags;	   /* SNAPSHOT_POOL_* */
 	uint32_t pad;

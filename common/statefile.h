@@ -74,13 +74,14 @@ enum lease_state {
 	LEASE_STATE_COUNT,
 };
 
-#define LEASE_HARD 1u	   /* its conversation has state upstream and must not move */
+#define LEASE_HARD 1u	   /* its conversation must not leave this account */
 #define LEASE_ALT 2u	   /* HAProxy was told that another account could take over */
 #define LEASE_SHAPE_LOW 4u /* shape of its errors: lowest bit of its index (provider_shape_at) */
 #define LEASE_UNSENT 8u	   /* its only attempt had no connection */
 #define LEASE_SHAPE_HIGH 0xf0u	      /* the other bits of that index */
 #define LEASE_TENANT_UNCOUNTED 0x100u /* had no limits: there is nothing to give back */
 #define LEASE_KEY_UNCOUNTED 0x200u
+#define LEASE_UNSETTLED 0x400u /* its conversation is not bound to this account until it answers */
 #define LEASE_FRESH 0x800u /* its second attempt was its first one, sent again */
 
 /* One admitted request, keyed by our own id. */
@@ -106,7 +107,7 @@ struct statefile_lease {
 	uint32_t family;     /* of the key; 0 = written by an older version: the key itself */
 	uint16_t failed[STATEFILE_ATTEMPTS]; /* how each attempt failed (lease.h); 0 = it did not */
 	uint32_t request; /* hash of method and path; 0 = written by an older version */
-	uint8_t pad[4];
+	uint32_t bound;	  /* account that the conversation was bound to; 0 = none */
 };
 
 /* The key family whose windows and slots it uses. */
@@ -118,14 +119,25 @@ static inline uint32_t lease_family(const struct statefile_lease *lease)
 enum binding_state {
 	BINDING_FREE,
 	BINDING_HELD,
+	BINDING_PINNED, /* it never moves: another account could not read its state */
 	BINDING_STATE_COUNT,
 };
 
+/* Parts of `state`: the state, and the lower half of the id of the account before; 0 = none. */
+#define BINDING_STATE_MASK 0xffffu
+#define BINDING_BEFORE_SHIFT 16
+/* Parts of `used`: Unix time in milliseconds, a flag, and a hash of the tenant. */
+#define BINDING_TIME_MASK (((uint64_t)1 << 47) - 1)
+#define BINDING_UNANSWERED ((uint64_t)1 << 47) /* the account has not answered yet */
+#define BINDING_TENANT_SHIFT 48
+#define BINDING_TENANT_BITS 15
+
+/* A row of an earlier version has only a state and a time: it counts as answered. */
 struct statefile_binding {
-	_Atomic uint32_t state; /* enum binding_state */
+	_Atomic uint32_t state; /* enum binding_state, and more */
 	uint32_t account;
 	uint64_t conversation; /* keyed hash of tenant, pool and conversation */
-	int64_t used_ms;       /* Unix time */
+	uint64_t used;	       /* last use, and more */
 };
 
 enum health_kind {

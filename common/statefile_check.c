@@ -32,11 +32,13 @@ static bool lease_is_sound(const void *row)
 static bool binding_is_sound(const void *row)
 {
 	const struct statefile_binding *b = row;
-	uint32_t state = load(&b->state);
+	uint32_t state = load(&b->state) & BINDING_STATE_MASK;
 
 	if (state == BINDING_FREE)
 		return true;
-	return state < BINDING_STATE_COUNT && b->account && b->conversation && b->used_ms > 0;
+	return state < BINDING_STATE_COUNT && b->account && b->conversation &&
+		b->used & BINDING_TIME_MASK &&
+		b->used >> (BINDING_TENANT_SHIFT + BINDING_TENANT_BITS) == 0;
 }
 
 static bool health_is_sound(const void *row)

@@ -15,6 +15,8 @@
 #define ALT " { " RENDER_ALT " -m bool }"
 #define SWITCHED "relay_switched" ALT " || relay_event relay_event_known" ALT
 
+#define KEPT "{ " RENDER_VAR("kept") " -m bool } { status " SEAM_KEPT_STATUSES_TEXT " }"
+
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
 	do
@@ -161,6 +163,23 @@ static void append_switched(struct buffer *b)
 	buffer_append_str(b, "\n");
 }
 
+/*
+ * A conversation that must stay with its account gets the account's own refusal, and its next request
+ * meets the same account. Clients obey a Retry-After of minutes in silence. A date counts as long.
+ */
+static void append_kept(struct buffer *b)
+{
+	buffer_printf(b,
+		"\t# A conversation that stays with its account asks again soon.\n"
+		"\thttp-response set-header Retry-After %d if " KEPT
+		" { res.fhdr(retry-after) -m found }"
+		" !{ res.fhdr(retry-after) -m reg '^0*(10|[0-9])$' }\n"
+		"\thttp-response del-header retry-after-ms if " KEPT
+		" { res.fhdr(retry-after-ms) -m found }"
+		" !{ res.fhdr(retry-after-ms) -m reg '^0*(10000|[0-9]{1,4})(\\.[0-9]*)?$' }\n",
+		SEAM_KEPT_RETRY_S);
+}
+
 void render_response(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
@@ -172,5 +191,6 @@ void render_response(const struct render_model *m, struct buffer *b)
 		"\thttp-response send-spoe-group " SEAM_ENGINE " " SEAM_MSG_RESPOND
 		" if { " RENDER_VAR("watch") " -m bool } || " SWITCHED "\n");
 	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
+	append_kept(b);
 	render_response_headers(m, b);
 }

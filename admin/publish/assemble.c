@@ -134,8 +134,9 @@ static const struct word strategies[] = {
 };
 
 static const struct word stickiness[] = {
-	{"soft", 0},
-	{"hard", 1},
+	{"soft", SNAPSHOT_STICKY_SOFT},
+	{"hard", SNAPSHOT_STICKY_HARD},
+	{"free", SNAPSHOT_STICKY_FREE},
 	{NULL, 0},
 };
 
@@ -195,7 +196,8 @@ static int add_pool(struct row *row, void *context)
 	int error = parse_word(a, "strategy", strategies, row_text(row, "strategy"), &one.strategy);
 
 	if (!error)
-		error = parse_word(a, "stickiness", stickiness, row_text(row, "sticky"), &one.hard);
+		error = parse_word(
+			a, "stickiness", stickiness, row_text(row, "sticky"), &one.sticky);
 	if (!error)
 		error = add_members(a, one.id, &one.members);
 	if (!error)

@@ -171,8 +171,15 @@ static const char refusals[] =
 	" since_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, lasted_ms INTEGER NOT NULL,"
 	" answers INTEGER NOT NULL) STRICT;";
 
+/* A third kind of stickiness: SQLite changes a CHECK only with its column. */
+static const char stickiness[] = "ALTER TABLE pools RENAME COLUMN sticky TO old_sticky;"
+				 "ALTER TABLE pools ADD COLUMN sticky TEXT NOT NULL DEFAULT 'soft'"
+				 " CHECK (sticky IN ('soft','hard','free'));"
+				 "UPDATE pools SET sticky = old_sticky;"
+				 "ALTER TABLE pools DROP COLUMN old_sticky;";
+
 static const char *const migrations[] = {
-	first, bans, requests, health, probes, sharing, families, refusals};
+	first, bans, requests, health, probes, sharing, families, refusals, stickiness};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -3,7 +3,7 @@
  * rendezvous hashing over the usable ones, or the pool's other strategy (docs/DESIGN.md,
  * "Deciding").
  */
-#include "agent/decide/candidate.h"
+#include "agent/decide/conversation.h"
 
 #include <math.h>
 
@@ -22,27 +22,13 @@ struct choice {
 	bool bound;		  /* the conversation is bound to `best` */
 	struct shortage shortage; /* of those that are allowed and not usable */
 	uint32_t only;		  /* id of the only account allowed; 0 = any */
-	uint32_t usable;	  /* members that are usable, allowed or not */
+	/* of `only`: why it is not usable, and until when; NONE if it is not in the pool */
+	enum board_reason only_reason;
+	int64_t only_free_ms;
+	uint32_t usable; /* members that are usable, allowed or not */
 	struct board_candidate *best_row;
 	bool may_leave; /* the bound account, if the key shuns it */
 };
-
-/* A keyed hash of tenant, pool and conversation; 0 = the request names no conversation. */
-static uint64_t conversation_of(const struct decide_context *c)
-{
-	const struct slice sticky = c->request->sticky;
-	uint32_t ids[2] = {c->verdict->tenant->id, c->verdict->pool->id};
-	char text[sizeof(ids) + 256];
-
-	if (sticky.n == 0 || sticky.n > sizeof(text) - sizeof(ids))
-		return 0;
-	memcpy(text, ids, sizeof(ids));
-	memcpy(text + sizeof(ids), sticky.p, sticky.n);
-	uint64_t hash = siphash(
-		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
-	/* each bit takes part in the choice of a bucket of the bindings */
-	return hash ? hash : 1;
-}
 
 /* --- costs: the lowest wins --- */
 
@@ -166,6 +152,13 @@ static enum candidate_ask ask_of(const struct decide_context *c, const struct sn
 								     : CANDIDATE_ALL;
 }
 
+/* Requests that may use only this account and already wait for it go first. */
+static bool others_wait_for(const struct decide_context *c, uint32_t account)
+{
+	return c->state->room && !c->request->seated && !c->verdict->lease &&
+		room_has_waiters(c->state->room, ROOM_FOR_ONE_ACCOUNT, account);
+}
+
 static void weigh(struct decide_context *c, struct choice *choice, const struct snapshot_account *a,
 	uint32_t at)
 {
@@ -173,6 +166,12 @@ static void weigh(struct decide_context *c, struct choice *choice, const struct 
 	enum board_reason reason = candidate_look(c, a, ask_of(c, a), &k);
 	bool wanted = !choice->only || a->id == choice->only;
 
+	if (reason == BOARD_REASON_NONE && others_wait_for(c, a->id))
+		reason = BOARD_REASON_SLOTS;
+	if (a->id == choice->only) {
+		choice->only_reason = reason;
+		choice->only_free_ms = k.free_ms;
+	}
 	choice->usable += reason == BOARD_REASON_NONE;
 	if (reason == BOARD_REASON_NONE && !wanted)
 		reason = BOARD_REASON_NOT_BOUND;
@@ -209,27 +208,13 @@ static void forget_reasons(struct decide_context *c)
 	c->verdict->why.candidate_count = c->verdict->why.member_count = 0;
 }
 
-/*
- * The account of the conversation. Pools with another strategy use it only for conversations that
- * have state upstream.
- */
-static uint32_t bound_account(const struct decide_context *c)
+/* A conversation tries its own account first, and others if it may leave it. */
+static void choose_account(
+	struct decide_context *c, struct choice *choice, const struct conversation *conversation)
 {
-	const struct decide_verdict *v = c->verdict;
-	bool minds = v->pool->strategy == SNAPSHOT_STRATEGY_STICKY || c->request->hard;
-
-	if (!v->conversation || !minds)
-		return 0;
-	return binding_find(c->state->bindings, v->conversation, c->clock.now_ms,
-		c->snapshot->head->options.sticky_ttl_ms);
-}
-
-static void choose_account(struct decide_context *c, struct choice *choice)
-{
-	const struct decide_verdict *v = c->verdict;
-	uint32_t bound = bound_account(c);
-
-	bool may_move = !v->lease && !(v->pool->hard && c->request->hard);
+	struct decide_verdict *v = c->verdict;
+	uint32_t bound = conversation->account;
+	bool may_move = !v->lease && conversation->stay == CONVERSATION_MOVES;
 
 	choice->only = v->lease ? v->lease->account : bound;
 	choice->may_leave = may_move && choice->only;
@@ -237,13 +222,14 @@ static void choose_account(struct decide_context *c, struct choice *choice)
 	choice->bound = bound && choice->best.account && choice->best.account->id == bound;
 	if (choice->bound)
 		set_reason(choice->best_row, BOARD_REASON_BOUND);
-	if (choice->best.account || !choice->only || !may_move)
+	if (choice->best.account || !choice->only || v->lease ||
+		conversation_keeps(c, conversation, choice->only_reason, choice->only_free_ms))
 		return;
 	forget_reasons(c);
 	*choice = (struct choice){.only = 0};
 	choose(c, choice);
 	choice->bound = choice->best.account && choice->best.account->id == bound;
-	c->verdict->moved = choice->best.account && !choice->bound;
+	v->moved = choice->best.account && !choice->bound;
 }
 
 /* --- no usable account --- */
@@ -292,7 +278,8 @@ static enum refusal refuse(struct decide_context *c, const struct choice *choice
 	/* a slot may be released at any time; an end that is unknown is not worth a wait */
 	if (!s->any_time && s->known_ms == 0)
 		return refusal;
-	return decide_wait(c, refusal, ROOM_FOR_ACCOUNT, c->verdict->pool->id, wait_ms(c),
+	return decide_wait(c, refusal, choice->only ? ROOM_FOR_ONE_ACCOUNT : ROOM_FOR_ACCOUNT,
+		choice->only ? choice->only : c->verdict->pool->id, wait_ms(c),
 		s->any_time ? 0 : s->known_ms);
 }
 
@@ -336,11 +323,8 @@ static bool is_settled(const struct decide_context *c)
 		c->state->evidence, decide_requester(c), request, c->clock.now_ms);
 }
 
-/*
- * Whether another account could take over. In a hard pool, a conversation with state upstream keeps
- * its account.
- */
-static void note_alternatives(struct decide_context *c, const struct choice *choice, bool hard)
+/* Whether another account could take over. */
+static void note_alternatives(struct decide_context *c, const struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
 	uint32_t attempt = v->lease ? v->lease->attempt + 1 : 1;
@@ -350,14 +334,14 @@ static void note_alternatives(struct decide_context *c, const struct choice *cho
 		return;
 	}
 
-	if (choice->usable < 2 || is_settled(c) ||
-		attempt >= decide_attempts(c->snapshot, v->lease) || (hard && v->pool->hard))
+	if (choice->usable < 2 || is_settled(c) || v->kept ||
+		attempt >= decide_attempts(c->snapshot, v->lease))
 		return;
 	v->alt = decide_may_retry(c);
 	v->spent = !v->alt;
 }
 
-static void settle(struct decide_context *c, const struct choice *choice, bool hard)
+static void settle(struct decide_context *c, const struct choice *choice)
 {
 	struct decide_verdict *v = c->verdict;
 
@@ -365,18 +349,20 @@ static void settle(struct decide_context *c, const struct choice *choice, bool h
 	v->backend = choice->best.backend;
 	v->watch = choice->best.watch;
 	v->bound = choice->bound;
-	note_alternatives(c, choice, hard);
+	note_alternatives(c, choice);
 }
 
 enum refusal decide_other_account(struct decide_context *c)
 {
-	const struct statefile_lease *lease = c->verdict->lease;
-	bool hard = lease->flags & LEASE_HARD;
-	struct choice choice = {.only = hard && c->verdict->pool->hard ? lease->account : 0};
+	struct decide_verdict *v = c->verdict;
+	struct choice choice = {.only = 0};
 
+	v->kept = v->lease->flags & LEASE_HARD;
+	if (v->kept)
+		choice.only = v->lease->account;
 	choose(c, &choice);
 	if (choice.best.account) {
-		settle(c, &choice, hard);
+		settle(c, &choice);
 		return REFUSAL_NONE;
 	}
 	return tell(c, &choice);
@@ -386,20 +372,30 @@ enum refusal decide_account(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
 	struct choice choice = {.only = 0};
+	struct conversation conversation;
 
-	v->conversation = conversation_of(c);
 	c->scratch.pool_usage =
 		usage_of(c->state->usages, USAGE_POOL, v->pool->id, c->clock.now_ms);
 	if (!c->scratch.pool_usage)
 		return REFUSAL_OVERLOADED;
+	conversation_look(c, &conversation);
 	if (others_wait(c))
 		return decide_wait(
 			c, REFUSAL_ACCOUNTS_LIMITED, ROOM_FOR_ACCOUNT, v->pool->id, wait_ms(c), 0);
-	choose_account(c, &choice);
+	choose_account(c, &choice, &conversation);
 	c->state->turn++;
-	if (!choice.best.account)
+	if (!choice.best.account) {
+		/* a conversation that waits for its account for long is not forgotten */
+		if (conversation.stay != CONVERSATION_MOVES && !v->lease)
+			conversation_use(c, v->bound_to);
 		return refuse(c, &choice);
-	settle(c, &choice, c->request->hard);
+	}
+	bool elsewhere = conversation.account && conversation.account != choice.best.account->id;
+	v->kept = v->lease ? v->lease->flags & LEASE_HARD
+			   : conversation.stay != CONVERSATION_MOVES && !elsewhere;
+	settle(c, &choice);
+	/* the head of its answer tells whether the conversation is bound to this account now */
+	v->watch |= elsewhere || conversation.new;
 	decide_rewrite_path(c);
 	return REFUSAL_NONE;
 }

@@ -79,6 +79,7 @@ static bool stay(struct decide_context *c)
 	v->account = a;
 	v->backend = k.backend;
 	v->alt = v->lease->flags & LEASE_ALT;
+	v->kept = v->lease->flags & LEASE_HARD;
 	v->watch = true;
 	return true;
 }

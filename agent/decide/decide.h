@@ -85,6 +85,9 @@ struct decide_verdict {
 	bool is_me;	      /* of DECIDE_ANSWER */
 	bool bound;	      /* the conversation was bound to this account */
 	bool moved;	      /* the conversation was bound to another account */
+	bool kept;	      /* the conversation must not leave this account now */
+	bool pinned;	      /* the conversation never leaves the account `bound_to` */
+	bool answered;	      /* the account `bound_to` has answered the conversation */
 	bool alt;	      /* another account could serve the request */
 	bool watch;	      /* HAProxy reports the head of the answer */
 	bool fresh;	      /* of `again`: the same account, on a new connection */
@@ -120,6 +123,7 @@ struct decide_verdict {
 	bool bad_key_cached;   /* it is in the cache of bad keys */
 	bool bad_key_unknown;  /* well-formed, but in no table: the cache takes it */
 	uint64_t conversation; /* keyed hash, 0 = none */
+	uint32_t bound_to;     /* id of the account that the conversation is bound to; 0 = none */
 	/* of DECIDE_ALLOW: the upstream's path is prefix + rest */
 	bool path_changed;
 	struct slice path_prefix;
@@ -203,6 +207,19 @@ void decide_probe(const struct snapshot *s, struct decide_state *state,
  * its counts (usage.h).
  */
 void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent);
+
+/*
+ * The lease's account answered 2xx: its conversation is bound to it from now on. True if the
+ * conversation moved.
+ */
+bool decide_answered(const struct snapshot *s, struct decide_state *state,
+	struct statefile_lease *lease, int64_t now_ms);
+/*
+ * The lease's account could not read the state of its conversation, which is of the account before:
+ * pins the conversation to that. False: the account before is unknown, or it was pinned already.
+ */
+bool decide_foreign(const struct snapshot *s, struct decide_state *state,
+	const struct statefile_lease *lease, int64_t now_ms);
 
 /* --- between stages --- */
 

@@ -2,7 +2,7 @@
  * Admits the request: takes permits, counts it, and writes its lease. Counts and lease change
  * together or not at all (undo.h).
  */
-#include "agent/decide/candidate.h"
+#include "agent/decide/conversation.h"
 #include "common/provider.h"
 
 #define NOTICE_PERCENT 80
@@ -77,9 +77,12 @@ static uint32_t flags_of(const struct decide_context *c)
 {
 	const struct decide_verdict *v = c->verdict;
 
-	return (c->request->hard ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
+	bool settled = v->bound_to == v->account->id && v->answered;
+
+	return (v->kept ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
 		(c->scratch.tenant_usage ? 0 : LEASE_TENANT_UNCOUNTED) |
 		(c->scratch.key_usage ? 0 : LEASE_KEY_UNCOUNTED) |
+		(v->conversation && !settled ? LEASE_UNSETTLED : 0) |
 		lease_shape_flags(provider_shape_of_path(c->request->path));
 }
 
@@ -112,6 +115,7 @@ static void fill_lease(const struct decide_context *c, struct statefile_lease *l
 	memset(lease->failed, 0, sizeof(lease->failed));
 	lease->request = evidence_request(c->request->method, c->request->path);
 	lease->conversation = v->conversation;
+	lease->bound = v->bound_to;
 	lease->decided_ms = c->clock.now_ms;
 	point_lease(c, lease);
 	lease_commit(lease);
@@ -210,12 +214,11 @@ void decide_move(struct decide_context *c)
 	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS && lease->account != v->account->id)
 		lease->tried[attempt - 1] = lease->account;
 	point_lease(c, lease);
-	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0);
+	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0) |
+		(v->conversation ? LEASE_UNSETTLED : 0);
 	lease->again_ms = c->clock.now_ms;
 	undo_end(state->undo);
 	slots_enter(state->slots, USAGE_ACCOUNT, lease->account);
-	if (v->conversation)
-		binding_set(state->bindings, v->conversation, v->account->id, c->clock.now_ms);
 }
 
 enum refusal decide_reserve(struct decide_context *c)
@@ -232,8 +235,8 @@ enum refusal decide_reserve(struct decide_context *c)
 		return REFUSAL_NONE;
 	}
 	enum refusal refusal = admit(c);
-	if (refusal == REFUSAL_NONE && v->conversation)
-		binding_set(c->state->bindings, v->conversation, v->account->id, c->clock.now_ms);
+	if (refusal == REFUSAL_NONE)
+		conversation_use(c, v->account->id);
 	return refusal;
 }
 

@@ -1,5 +1,7 @@
 #include "crowd.h"
 
+#include "common/provider.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +15,11 @@ void crowd_init(struct crowd *c)
 		.pool_name = "main",
 		.tenant_name = "team-a",
 		.account_count = 3,
+		.provider = "generic",
 		.now_ms = CROWD_NOW_MS,
 		.failed = "",
 	};
-	c->head.options = (struct snapshot_options){.sticky_ttl_ms = 3600000,
+	c->head.options = (struct snapshot_options){.sticky_ttl_ms = CROWD_TTL_MS,
 		.health_threshold = 2,
 		.health_half_open = 1,
 		.health_recovery_ms = 30000,
@@ -80,8 +83,9 @@ static void add_key(struct crowd *c, struct snapshot_builder *b, struct buffer *
 void crowd_build(struct crowd *c)
 {
 	struct snapshot_builder *b = snapshot_builder_new();
-	struct snapshot_upstream upstream = {
-		.id = 1, .flags = c->probed ? SNAPSHOT_UPSTREAM_PROBED : 0};
+	struct snapshot_upstream upstream = {.id = 1,
+		.provider = (uint32_t)provider_index(provider_find(slice_from_str(c->provider))),
+		.flags = c->probed ? SNAPSHOT_UPSTREAM_PROBED : 0};
 	struct buffer log = {0};
 	struct errtext e;
 
@@ -186,6 +190,16 @@ uint32_t crowd_egress(const struct crowd *c)
 struct statefile_lease *crowd_lease(struct crowd *c, uint32_t n)
 {
 	return lease_find(&c->tables.leases, request_of(c, n).id);
+}
+
+bool crowd_answered(struct crowd *c, uint32_t n)
+{
+	return decide_answered(&c->snapshot, &c->tables.state, crowd_lease(c, n), c->now_ms);
+}
+
+bool crowd_foreign(struct crowd *c, uint32_t n)
+{
+	return decide_foreign(&c->snapshot, &c->tables.state, crowd_lease(c, n), c->now_ms);
 }
 
 void crowd_end(struct crowd *c, uint32_t n)

@@ -10,7 +10,7 @@
 
 #define CROWD_ACCOUNTS 4
 #define CROWD_EGRESSES 3
-#define CROWD_EGRESSES 3
+#define CROWD_TTL_MS 3600000 /* of conversations */
 #define CROWD_NOW_MS 1800000000000
 #define CROWD_TENANT 4
 #define CROWD_KEY 5
@@ -43,9 +43,10 @@ struct crowd {
 	uint32_t account_count;
 	struct crowd_egress egresses[CROWD_EGRESSES];
 	char key_text[RELAYKEY_LEN + 1];
-	bool hard, sticky;  /* of the questions */
-	const char *failed; /* of `again`: the answer that HAProxy took back */
-	bool probed;	    /* control probes the accounts */
+	const char *provider; /* of the upstream */
+	bool hard, sticky;    /* of the questions */
+	const char *failed;   /* of `again`: the answer that HAProxy took back */
+	bool probed;	      /* control probes the accounts */
 	int64_t now_ms;
 	struct buffer block, base;
 	struct snapshot snapshot;
@@ -75,6 +76,9 @@ uint32_t crowd_egress(const struct crowd *c);
 void crowd_restart(struct crowd *c);
 
 struct statefile_lease *crowd_lease(struct crowd *c, uint32_t n);
+/* The account of request `n` answers 2xx; it could not read the state of the conversation. */
+bool crowd_answered(struct crowd *c, uint32_t n);
+bool crowd_foreign(struct crowd *c, uint32_t n);
 /* Ends request `n`. */
 void crowd_end(struct crowd *c, uint32_t n);
 uint32_t crowd_in_use(const struct crowd *c, enum usage_kind kind, uint32_t id);

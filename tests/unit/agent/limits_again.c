@@ -17,7 +17,7 @@ static uint32_t leave_others(
 	const struct limits_model *m, struct limits_view *v, uint32_t gen, bool *ret_limited)
 {
 	uint32_t left = 0;
-	bool stays = v->pool->hard && v->q->asked.hard;
+	bool stays = v->q->kept;
 
 	*ret_limited = false;
 	if (!v->q->leased || v->q->attempt >= m->world.attempts)
@@ -38,14 +38,13 @@ static void take_back(struct limits_request *q, struct limits_subject *from, int
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
 		struct statefile_window *window = &from->windows[w];
 		uint32_t number = window_number((enum usage_window)w, begun_ms);
-		if (window->number == number && q->numbers[2][w] == number)
+		if (window->number == number && q->numbers[2][w] == number && window->count)
 			window->count--;
 	}
 }
 
-static bool move(struct limits_model *m, struct limits_view *v, uint32_t to, bool unsent)
+static bool move(struct limits_model *m, struct limits_request *q, uint32_t to, bool unsent)
 {
-	struct limits_request *q = v->q;
 	struct limits_subject *from = limits_subject(m, USAGE_ACCOUNT, q->account);
 	struct limits_subject *next = limits_subject(m, USAGE_ACCOUNT, to);
 
@@ -64,8 +63,7 @@ static bool move(struct limits_model *m, struct limits_view *v, uint32_t to, boo
 	q->attempt++;
 	q->account = to;
 	q->again_ms = m->now_ms;
-	if (q->asked.conversation)
-		*v->binding = (struct limits_binding){to + 1, m->now_ms};
+	q->unsettled = q->asked.conversation != 0;
 	m->failed_over++;
 	m->failed_unsent += unsent;
 	return limits_check_subject(m, from) && limits_check_subject(m, next);
@@ -84,7 +82,7 @@ static bool check_move(struct limits_model *m, struct limits_view *v, uint32_t l
 		return limits_fail(m, "request %u may not go to account %u", v->q->n, to + 1);
 	if (verdict->lease->account != to + 1 || verdict->lease->attempt != v->q->attempt + 1)
 		return limits_fail(m, "request %u: its lease is elsewhere", v->q->n);
-	return move(m, v, to, unsent) && limits_check_alt(m, v, left, verdict);
+	return move(m, v->q, to, unsent) && limits_check_alt(m, v, left, verdict);
 }
 
 static bool check_given_up(struct limits_model *m, const struct limits_view *v, uint32_t left,

@@ -30,15 +30,6 @@ static void look_at_accounts(struct limits_model *m, struct limits_view *v, uint
 	}
 }
 
-static uint32_t bound_account(const struct limits_model *m, const struct limits_view *v)
-{
-	int64_t age = m->now_ms - v->binding->used_ms;
-
-	if (v->pool->strategy != SNAPSHOT_STRATEGY_STICKY && !v->q->asked.hard)
-		return 0;
-	return v->q->asked.conversation && age < LIMITS_TTL_MS ? v->binding->account : 0;
-}
-
 void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated,
 	struct limits_view *v)
 {
@@ -53,9 +44,9 @@ void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen,
 			has_window_full(m, v->tenant_subject) || has_window_full(m, v->key_subject);
 		v->slots_full = has_slots_full(v->tenant_subject) || has_slots_full(v->key_subject);
 	}
-	v->binding = &m->bindings[v->tenant->id - 1][v->pool->id - 1][q->asked.conversation];
-	v->bound = bound_account(m, v);
+	limits_look_at_binding(m, v);
 	look_at_accounts(m, v, gen);
+	v->stuck = !repeated && limits_is_stuck(m, v, gen);
 }
 
 static bool is_usable(const struct limits_view *v, uint32_t account_id)
@@ -68,7 +59,6 @@ static bool is_usable(const struct limits_view *v, uint32_t account_id)
 static enum refusal expected_refusal(const struct limits_view *v, enum refusal got)
 {
 	bool rate = got == REFUSAL_RATE_LIMITED || got == REFUSAL_QUOTA_EXCEEDED;
-	bool stuck = v->pool->hard && v->q->asked.hard && v->bound && !is_usable(v, v->bound);
 
 	if (v->repeated)
 		return v->usable[v->q->account]		  ? REFUSAL_NONE
@@ -78,9 +68,9 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 		return rate ? got : REFUSAL_RATE_LIMITED;
 	if (v->slots_full)
 		return REFUSAL_CONCURRENCY_LIMITED;
-	if (v->usable_count && !stuck)
+	if (v->usable_count && !v->stuck)
 		return REFUSAL_NONE;
-	if (stuck && got == REFUSAL_NO_ACCOUNT)
+	if (v->stuck && got == REFUSAL_NO_ACCOUNT)
 		return got;
 	if (v->fixed_count && got == REFUSAL_ACCOUNTS_EXHAUSTED)
 		return got;
@@ -93,6 +83,7 @@ static bool check_refused(struct limits_model *m, const struct limits_view *v, e
 	bool full = leases->used == leases->count || limits_is_full(m);
 
 	m->refused++;
+	m->stuck += v->stuck && v->usable_count;
 	if (refusal == REFUSAL_OVERLOADED && full) {
 		m->full++;
 		return true;
@@ -100,6 +91,9 @@ static bool check_refused(struct limits_model *m, const struct limits_view *v, e
 	enum refusal expected = expected_refusal(v, refusal);
 	if (refusal != expected)
 		return limits_fail(m, "refused with %d, expected %d", (int)refusal, (int)expected);
+	if (!v->repeated && !v->window_full && !v->slots_full && v->is_live &&
+		(v->stays || v->waits))
+		v->binding->used_ms = m->now_ms;
 	if (!v->repeated)
 		return true;
 	limits_release(m, v->q, true);
@@ -154,8 +148,6 @@ static void count_choice(
 {
 	uint32_t pool = v->pool->id - 1;
 
-	if (v->q->asked.conversation)
-		*v->binding = (struct limits_binding){verdict->account->id, m->now_ms};
 	if (verdict->bound)
 		return;
 	if (m->consecutive[pool].last != verdict->account->id)
@@ -208,8 +200,7 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 bool limits_check_alt(struct limits_model *m, const struct limits_view *v, uint32_t usable,
 	const struct decide_verdict *verdict)
 {
-	bool hard = v->pool->hard && v->q->asked.hard;
-	bool could = usable > 1 && v->q->attempt < m->world.attempts && !hard;
+	bool could = usable > 1 && v->q->attempt < m->world.attempts && !v->q->kept;
 
 	m->spent += verdict->spent;
 	if ((verdict->alt && verdict->spent) || could != (verdict->alt || verdict->spent))
@@ -239,7 +230,10 @@ static bool take_allowed(
 	q->attempt = 1;
 	q->again_ms = 0;
 	memset(q->tried, 0, sizeof(q->tried));
-	if (!check_choice(m, v, verdict) || !limits_check_alt(m, v, v->usable_count, verdict))
+	if (!check_choice(m, v, verdict))
+		return false;
+	limits_bind(m, v, verdict->account->id);
+	if (!limits_check_alt(m, v, v->usable_count, verdict))
 		return false;
 	count_choice(m, v, verdict);
 	q->tenant = v->tenant->id - 1;

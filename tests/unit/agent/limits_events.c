@@ -14,6 +14,8 @@ static enum limits_event_type some_type(uint64_t *rng)
 		[LIMITS_AGAIN] = 8,
 		[LIMITS_FAILED] = 16,
 		[LIMITS_FAILED_2] = 6,
+		[LIMITS_ANSWERED] = 60,
+		[LIMITS_FOREIGN] = 3,
 		[LIMITS_END] = 45,
 		[LIMITS_UNSENT] = 10,
 		[LIMITS_LOST] = 6,
@@ -170,8 +172,9 @@ void limits_events_shrink(uint64_t seed, struct limits_events *list)
 void limits_events_print(uint64_t seed, const struct limits_events *list)
 {
 	static const char *const names[LIMITS_EVENT_TYPES] = {"LIMITS_DECIDE", "LIMITS_AGAIN",
-		"LIMITS_FAILED", "LIMITS_FAILED_2", "LIMITS_END", "LIMITS_UNSENT", "LIMITS_LOST",
-		"LIMITS_LATE", "LIMITS_TIME", "LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
+		"LIMITS_FAILED", "LIMITS_FAILED_2", "LIMITS_ANSWERED", "LIMITS_FOREIGN",
+		"LIMITS_END", "LIMITS_UNSENT", "LIMITS_LOST", "LIMITS_LATE", "LIMITS_TIME",
+		"LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
 
 	printf("\t/* seed %" PRIu64 " */\n", seed);
 	for (uint32_t i = 0; i < list->count; i++) {

@@ -138,9 +138,9 @@ void limits_release(struct limits_model *m, struct limits_request *q, bool never
 			uint32_t number = window_number((enum usage_window)w, q->decided_ms);
 			/*
 			 * counted in the next window, before the clock was set back: the count
-			 * stays
+			 * stays; a row that was forgotten meanwhile counts anew
 			 */
-			if (window->number == number && q->numbers[i][w] == number)
+			if (window->number == number && q->numbers[i][w] == number && window->count)
 				window->count--;
 		}
 	}
@@ -273,6 +273,10 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 	case LIMITS_FAILED_2:
 		return !known || !q->at_haproxy ||
 			limits_fail_over(m, q, e->gen, e->type == LIMITS_FAILED_2);
+	case LIMITS_ANSWERED:
+		return !known || limits_answer(m, q);
+	case LIMITS_FOREIGN:
+		return !known || limits_be_foreign(m, q);
 	case LIMITS_END:
 	case LIMITS_UNSENT:
 	case LIMITS_LOST:

@@ -23,6 +23,8 @@ enum limits_event_type {
 	LIMITS_AGAIN,	 /* HAProxy asks a second time, with the generation in `gen` */
 	LIMITS_FAILED,	 /* its attempt failed: HAProxy asks for another account */
 	LIMITS_FAILED_2, /* the same; HAProxy may have asked before */
+	LIMITS_ANSWERED, /* its account answered 2xx */
+	LIMITS_FOREIGN,	 /* its account could not read the conversation's state */
 	LIMITS_END,	 /* with a server */
 	LIMITS_UNSENT,
 	LIMITS_LOST, /* an end whose record is lost or comes late */
@@ -53,6 +55,9 @@ struct limits_request {
 	uint32_t attempt;		    /* 1 = first */
 	uint32_t tried[STATEFILE_ATTEMPTS]; /* account ids of earlier attempts */
 	bool alt;	  /* HAProxy was told that another account could serve the request */
+	bool kept;	  /* its conversation stays with its account */
+	bool unsettled;	  /* its account's answer may bind the conversation */
+	uint32_t from;	  /* account id that the conversation was bound to; 0 = none */
 	int64_t again_ms; /* start of this attempt; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
@@ -76,6 +81,8 @@ struct limits_subject {
 struct limits_binding {
 	uint32_t account; /* id, 0 = none */
 	int64_t used_ms;
+	bool answered, pinned;
+	uint32_t before; /* account id, 0 = none */
 };
 
 struct limits_model {
@@ -96,6 +103,7 @@ struct limits_model {
 	/* events that happened, to know that the test covers them */
 	uint64_t admitted, repeated, refused, full, healed, given_back, moved, kept;
 	uint64_t failed_over, failed_unsent, failed_again, given_up, spent;
+	uint64_t rebound, pinned, stuck;
 	char failure[200]; /* empty = none */
 };
 
@@ -129,6 +137,9 @@ bool limits_fail_over(
 	struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated);
 /* Whether a tenant or a key may find no row; accounts and pools have some more. */
 bool limits_is_full(const struct limits_model *m);
+/* An answer of the request's account: it binds or pins the conversation, or neither. */
+bool limits_answer(struct limits_model *m, struct limits_request *q);
+bool limits_be_foreign(struct limits_model *m, struct limits_request *q);
 bool limits_heal(struct limits_model *m, int64_t since_ms);
 /*
  * After a late record: if there are fewer leases than requests, the oldest without a lease is

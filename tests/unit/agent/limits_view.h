@@ -19,8 +19,19 @@ struct limits_view {
 	uint32_t usable_count;
 	uint32_t fixed_count; /* accounts that are usable apart from limits */
 	struct limits_binding *binding;
-	uint32_t bound; /* id of the account that the conversation is bound to; 0 = none */
+	bool is_live;	/* the binding counts */
+	bool stays;	/* the conversation never leaves its account */
+	bool waits;	/* nor does this one, while the account is out for less than a minute */
+	bool stuck;	/* so it is refused: its account is not usable */
+	uint32_t bound; /* id of the account that this request should get; 0 = none */
 };
+
+/* Finds the binding of the conversation, and what the pool's rules make of it. */
+void limits_look_at_binding(struct limits_model *m, struct limits_view *v);
+/* The conversation is refused rather than moved: its account is not usable. */
+bool limits_is_stuck(const struct limits_model *m, const struct limits_view *v, uint32_t gen);
+/* The request was admitted to this account (id). */
+void limits_bind(struct limits_model *m, const struct limits_view *v, uint32_t account);
 
 /* `repeated`: it was admitted before, and its account's limits do not count. */
 void limits_look(struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated,

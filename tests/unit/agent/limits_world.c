@@ -1,5 +1,7 @@
 #include "limits_world.h"
 
+#include "common/provider.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,10 +60,15 @@ static void add_tenants(struct limits_world *w, struct snapshot_builder *b)
 
 static void add_accounts(struct limits_world *w, struct snapshot_builder *b)
 {
-	struct snapshot_upstream upstream = {.id = 1};
 	struct snapshot_egress egress = {.id = 1};
 
-	snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
+	for (uint32_t p = 0; p < LIMITS_POOLS; p++) {
+		const char *provider = w->has_bound_state[p] ? "codex" : "generic";
+		struct snapshot_upstream upstream = {.id = p + 1,
+			.provider =
+				(uint32_t)provider_index(provider_find(slice_from_str(provider)))};
+		snapshot_builder_add(b, SNAPSHOT_UPSTREAM, &upstream);
+	}
 	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
 		struct snapshot_account_egress choice = {.egress = 0, .backends = {i, 1}};
@@ -71,6 +78,7 @@ static void add_accounts(struct limits_world *w, struct snapshot_builder *b)
 		backend.name = snapshot_builder_text(b, SLICE_LITERAL("b"));
 		w->accounts[i] = (struct snapshot_account){
 			.id = i + 1,
+			.upstream = i / (LIMITS_ACCOUNTS / LIMITS_POOLS),
 			.weight = 1 + limits_below(&w->rng, 1000),
 			.max_consecutive = some_limit(w, 3, 2),
 			.egresses = {i, 1},
@@ -89,7 +97,8 @@ static void add_pools(struct limits_world *w, struct snapshot_builder *b)
 		*pool = (struct snapshot_pool){
 			.id = p + 1,
 			.strategy = limits_below(&w->rng, 3),
-			.hard = limits_below(&w->rng, 2),
+			.sticky = limits_below(&w->rng, 3),
+			.upstream = p,
 			.members = {p * LIMITS_ACCOUNTS / LIMITS_POOLS,
 				LIMITS_ACCOUNTS / LIMITS_POOLS},
 		};
@@ -140,6 +149,8 @@ void limits_world_init(struct limits_world *w, uint64_t seed)
 		.health_retry_percent = limits_below(&w->rng, 50),
 		.health_retry_per_second = limits_below(&w->rng, 4)};
 	w->usage_rows = limits_below(&w->rng, 2) ? 64 : 12 + limits_below(&w->rng, 10);
+	for (uint32_t p = 0; p < LIMITS_POOLS; p++)
+		w->has_bound_state[p] = limits_below(&w->rng, 2);
 	add_tenants(w, b);
 	add_accounts(w, b);
 	add_pools(w, b);

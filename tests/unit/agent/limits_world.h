@@ -19,6 +19,7 @@ struct limits_world {
 	struct snapshot_key keys[LIMITS_KEYS];
 	struct snapshot_account accounts[LIMITS_ACCOUNTS];
 	struct snapshot_pool pools[LIMITS_POOLS];
+	bool has_bound_state[LIMITS_POOLS];  /* by its upstream */
 	uint32_t pool_of[LIMITS_ACCOUNTS];   /* index */
 	uint64_t first_gen[LIMITS_ACCOUNTS]; /* 1 or 2: generation 1 cannot use the latter */
 	uint32_t attempts;

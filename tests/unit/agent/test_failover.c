@@ -214,15 +214,22 @@ static void an_id_without_a_lease_is_refused(void **state)
 	assert_int_equal(c->tables.leases.used, 0);
 }
 
-static void a_conversation_moves_with_its_request(void **state)
+static void a_conversation_moves_with_its_request_when_it_is_answered(void **state)
 {
 	struct crowd *c = *state;
 
 	c->sticky = true;
 	assert_true(crowd_decide(c, 1));
+	uint32_t first = crowd_account(c);
 	assert_true(crowd_again(c, 1));
+	assert_true(c->v.watch);
 	uint32_t second = crowd_account(c);
-	assert_true(crowd_decide(c, 2));
+	/* its key shuns the first one, but the conversation is still bound to it */
+	assert_true(crowd_decide(c, 2) && c->v.moved);
+	assert_int_equal(c->v.bound_to, CROWD_ACCOUNT + first);
+	assert_int_equal(crowd_account(c), second);
+	crowd_answered(c, 1);
+	assert_true(crowd_decide(c, 3));
 	assert_int_equal(crowd_account(c), second);
 	assert_true(c->v.bound);
 }
@@ -238,7 +245,8 @@ static void a_conversation_leaves_an_account_that_is_out(void **state)
 	assert_true(crowd_decide(c, 2));
 	assert_true(c->v.moved);
 	assert_int_not_equal(crowd_account(c), first);
-	/* and stays out */
+	/* and stays out, when the other one has answered */
+	crowd_answered(c, 2);
 	c->now_ms += 2 * (int64_t)c->head.options.health_recovery_ms;
 	assert_true(crowd_decide(c, 3));
 	assert_int_not_equal(crowd_account(c), first);
@@ -249,7 +257,7 @@ static void upstream_state_waits_for_its_account_in_a_hard_pool(void **state)
 	struct crowd *c = *state;
 
 	c->hard = true;
-	c->pool.hard = 1;
+	c->pool.sticky = SNAPSHOT_STICKY_HARD;
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	uint32_t first = crowd_account(c);
@@ -344,7 +352,7 @@ static void upstream_state_stays_in_a_hard_pool_and_moves_in_a_soft_one(void **s
 	c->hard = true;
 	assert_true(crowd_decide(c, 1) && c->v.alt);
 	assert_true(crowd_again(c, 1));
-	c->pool.hard = 1;
+	c->pool.sticky = SNAPSHOT_STICKY_HARD;
 	crowd_build(c);
 	assert_true(crowd_decide(c, 2));
 	assert_false(c->v.alt || c->v.spent);
@@ -599,7 +607,7 @@ int main(void)
 		TEST(only_what_may_be_a_race_is_sent_again),
 		TEST(without_another_account_nothing_is_sent_again),
 		TEST(an_id_without_a_lease_is_refused),
-		TEST(a_conversation_moves_with_its_request),
+		TEST(a_conversation_moves_with_its_request_when_it_is_answered),
 		TEST(a_conversation_leaves_an_account_that_is_out),
 		TEST(upstream_state_waits_for_its_account_in_a_hard_pool),
 		TEST(an_account_that_waits_for_a_credential_is_not_tried),

@@ -35,6 +35,7 @@
 struct sum {
 	uint64_t events, admitted, repeated, refused, full, healed, given_back, moved, kept;
 	uint64_t failed_over, failed_unsent, failed_again, given_up, spent;
+	uint64_t rebound, pinned, stuck;
 };
 
 static void add_up(struct sum *sum, const struct limits_model *m, uint32_t events)
@@ -53,6 +54,9 @@ static void add_up(struct sum *sum, const struct limits_model *m, uint32_t event
 	sum->failed_again += m->failed_again;
 	sum->given_up += m->given_up;
 	sum->spent += m->spent;
+	sum->rebound += m->rebound;
+	sum->pinned += m->pinned;
+	sum->stuck += m->stuck;
 }
 
 /* Generates a list while applying it; false with the list up to the failure. */
@@ -113,6 +117,10 @@ static void any_sequence_keeps_every_limit(void **state)
 		      " asked again, %" PRIu64 " given up; the budget was spent %" PRIu64
 		      " times\n",
 		sum.failed_over, sum.failed_unsent, sum.failed_again, sum.given_up, sum.spent);
+	print_message("%" PRIu64 " conversations rebound, %" PRIu64 " pinned, %" PRIu64
+		      " refused rather than moved\n",
+		sum.rebound, sum.pinned, sum.stuck);
+	assert_true(sum.rebound && sum.pinned && sum.stuck);
 	assert_true(sum.failed_over && sum.failed_unsent && sum.failed_again && sum.given_up);
 	assert_true(sum.spent);
 	assert_true(sum.admitted > sum.events / 50 && sum.refused > sum.events / 50);

@@ -274,7 +274,7 @@ static void a_conversation_that_stays_looks_at_its_account_alone(void **state)
 	struct crowd *c = *state;
 
 	c->hard = true;
-	c->pool.hard = 1;
+	c->pool.sticky = SNAPSHOT_STICKY_HARD;
 	crowd_build(c);
 	assert_true(crowd_decide(c, 1));
 	crowd_say(c, crowd_account(c), RESULT_WINDOW, c->now_ms + 2 * HOUR);

@@ -1,0 +1,169 @@
+#include "agent/decide/conversation.h"
+
+#include "common/provider.h"
+
+/* A keyed hash of tenant, pool and conversation; 0 = the request names no conversation. */
+static uint64_t hash_of(const struct decide_context *c)
+{
+	const struct slice sticky = c->request->sticky;
+	uint32_t ids[2] = {c->verdict->tenant->id, c->verdict->pool->id};
+	char text[sizeof(ids) + 256];
+
+	if (sticky.n == 0 || sticky.n > sizeof(text) - sizeof(ids))
+		return 0;
+	memcpy(text, ids, sizeof(ids));
+	memcpy(text + sizeof(ids), sticky.p, sticky.n);
+	uint64_t hash = siphash(
+		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
+	/* each bit takes part in the choice of a bucket of the bindings */
+	return hash ? hash : 1;
+}
+
+static struct binding_key key_of(
+	const struct snapshot *s, uint64_t conversation, uint32_t tenant, int64_t now_ms)
+{
+	return (struct binding_key){
+		.conversation = conversation,
+		.tenant = tenant,
+		.now_ms = now_ms,
+		.ttl_ms = s->head->options.sticky_ttl_ms,
+	};
+}
+
+/* Another account could not read the state of a conversation of this pool. */
+static bool has_bound_state(const struct decide_context *c)
+{
+	const struct snapshot_pool *pool = c->verdict->pool;
+	const struct snapshot_upstream *upstreams =
+		SNAPSHOT_ROWS(c->snapshot, UPSTREAM, struct snapshot_upstream);
+
+	return pool->sticky != SNAPSHOT_STICKY_FREE &&
+		provider_at(upstreams[pool->upstream].provider)->bound_state;
+}
+
+/* A conversation that no account has answered has no state: it is as free as its first request. */
+static enum conversation_stay stay_of(const struct decide_context *c, const struct binding *bound)
+{
+	/* the client has got state, whether or not the answer is known here */
+	bool answered = bound->answered || c->request->hard;
+
+	if (bound->pinned)
+		return CONVERSATION_STAYS;
+	if (!answered)
+		return CONVERSATION_MOVES;
+	if (c->verdict->pool->sticky == SNAPSHOT_STICKY_HARD)
+		return CONVERSATION_STAYS;
+	return bound->account && has_bound_state(c) ? CONVERSATION_WAITS : CONVERSATION_MOVES;
+}
+
+/*
+ * Pools with another strategy than sticky choose an account for each request, unless the
+ * conversation has state at one.
+ */
+static bool minds(const struct decide_context *c, enum conversation_stay stay)
+{
+	return c->verdict->pool->strategy == SNAPSHOT_STRATEGY_STICKY || c->request->hard ||
+		stay != CONVERSATION_MOVES || has_bound_state(c);
+}
+
+void conversation_look(struct decide_context *c, struct conversation *ret)
+{
+	struct decide_verdict *v = c->verdict;
+
+	*ret = (struct conversation){.account = 0};
+	v->conversation = hash_of(c);
+	if (!v->conversation)
+		return;
+	struct binding_key key =
+		key_of(c->snapshot, v->conversation, v->tenant->id, c->clock.now_ms);
+	struct binding bound = binding_find(c->state->bindings, &key);
+	ret->stay = stay_of(c, &bound);
+	ret->new =
+		!bound.answered && (has_bound_state(c) || v->pool->sticky == SNAPSHOT_STICKY_HARD);
+	if (minds(c, ret->stay))
+		ret->account = bound.account;
+	v->bound_to = bound.account;
+	v->answered = bound.answered;
+	v->pinned = bound.pinned;
+}
+
+/*
+ * Only a person brings the account back, or it has left the pool. What this HAProxy does not know yet
+ * another one knows in a moment.
+ */
+static bool is_gone(enum board_reason reason)
+{
+	if (reason == BOARD_REASON_HEADER || reason == BOARD_REASON_BACKEND)
+		return false;
+	return reason == BOARD_REASON_NONE || shortage_cause(reason) == SHORTAGE_PERSON;
+}
+
+bool conversation_keeps(const struct decide_context *c, const struct conversation *conversation,
+	enum board_reason reason, int64_t free_ms)
+{
+	if (conversation->stay != CONVERSATION_WAITS)
+		return conversation->stay == CONVERSATION_STAYS;
+	return free_ms - c->clock.now_ms <= CONVERSATION_PATIENCE_MS && !is_gone(reason);
+}
+
+/* --- the binding --- */
+
+void conversation_use(const struct decide_context *c, uint32_t account)
+{
+	const struct decide_verdict *v = c->verdict;
+	struct binding_key key =
+		key_of(c->snapshot, v->conversation, v->tenant->id, c->clock.now_ms);
+
+	if (v->conversation && account)
+		binding_use(c->state->bindings, &key, account);
+}
+
+bool decide_answered(const struct snapshot *s, struct decide_state *state,
+	struct statefile_lease *lease, int64_t now_ms)
+{
+	struct binding_key key = key_of(s, lease->conversation, lease->tenant, now_ms);
+
+	if (!lease->conversation || !(lease->flags & LEASE_UNSETTLED))
+		return false;
+	bool moved = binding_answered(state->bindings, &key, lease->bound, lease->account);
+	lease->flags &= ~LEASE_UNSETTLED;
+	return moved;
+}
+
+/* The account before the present one of a conversation that moved; 0 = unknown. */
+static uint32_t account_before(
+	const struct snapshot *s, const struct statefile_lease *lease, const struct binding *bound)
+{
+	const struct snapshot_pool *pool = snapshot_pool(s, lease->pool);
+	const struct snapshot_account *accounts =
+		SNAPSHOT_ROWS(s, ACCOUNT, struct snapshot_account);
+
+	if (lease->bound && lease->bound != lease->account)
+		return lease->bound;
+	if (!pool || !bound->before || bound->account != lease->account)
+		return 0;
+	const uint32_t *members = SNAPSHOT_ROWS(s, MEMBER, uint32_t) + pool->members.first;
+	for (uint32_t i = 0; i < pool->members.count; i++) {
+		uint32_t id = accounts[members[i]].id;
+		if ((uint16_t)id == bound->before && id != lease->account)
+			return id;
+	}
+	return 0;
+}
+
+bool decide_foreign(const struct snapshot *s, struct decide_state *state,
+	const struct statefile_lease *lease, int64_t now_ms)
+{
+	struct binding_key key = key_of(s, lease->conversation, lease->tenant, now_ms);
+
+	if (!lease->conversation)
+		return false;
+	struct binding bound = binding_find(state->bindings, &key);
+	uint32_t account = account_before(s, lease, &bound);
+	/* an account that never answered has given no state */
+	bool is_silent = bound.account == account && !bound.answered;
+	if (!account || is_silent || bound.pinned)
+		return false;
+	binding_pin(state->bindings, &key, account);
+	return true;
+}
