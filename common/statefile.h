@@ -82,7 +82,7 @@ enum lease_state {
 #define LEASE_TENANT_UNCOUNTED 0x100u /* had no limits: there is nothing to give back */
 #define LEASE_KEY_UNCOUNTED 0x200u
 #define LEASE_UNSETTLED 0x400u /* its conversation is not bound to this account until it answers */
-#define LEASE_FRESH 0x800u /* its second attempt was its first one, sent again */
+#define LEASE_FRESH 0x800u     /* its second attempt was its first one, sent again */
 
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {

@@ -4,6 +4,8 @@ source address, rows of the first requests only. It answers in the callbacks of 
 thousands of requests take seconds.
 
 --control: POST /behaviours {CREDENTIAL: BEHAVIOUR, ...}, GET /requests, GET /counts, DELETE /book, DELETE /behaviours.
+A request whose path ends with /responses and whose body has encrypted reasoning of another credential gets 400
+invalid_encrypted_content; the answer to any other one has reasoning of its credential.
 A BEHAVIOUR is {"do": ACTION, ...}, or a list of behaviours from which each request takes one at random; the default is
 ok.
   do      ok, answer, close (before any answer), half (in the middle of the head), cut (in the middle of the body),
@@ -112,6 +114,19 @@ def credential_of(named):
     return bearer.removeprefix("Bearer ") if bearer else named.get("x-api-key") or named.get("x-goog-api-key", "")
 
 
+def is_foreign(said, token):
+    """Whether the body has reasoning that this credential cannot read."""
+    try:
+        items = json.loads(said)["input"]
+        return any(i.get("type") == "reasoning" and i["encrypted_content"] != seal(token) for i in items)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def seal(token):
+    return "gAAA-" + hashlib.sha256(token.encode()).hexdigest()
+
+
 class Connection(asyncio.Protocol):
     def __init__(self, book, behaviours):
         self.book, self.behaviours = book, behaviours
@@ -150,7 +165,7 @@ class Connection(asyncio.Protocol):
         self.left = int(named.get("content-length", 0))
         self.args = dict(urllib.parse.parse_qsl(query)) if query else {}
         self.does = asked(self.args, token) or self.behaviours.choose(token, method)
-        self.hash = hashlib.sha256()
+        self.hash, self.said = hashlib.sha256(), b""
         self.row = {"method": method, "path": path, "query": query, "headers": headers, "token": token,
                     "source_ip": self.source, "body_len": self.left, "body_sha256": None, "closed_at": None,
                     "answered_at": None, "did": self.does.get("status") or self.does["do"]}
@@ -163,6 +178,8 @@ class Connection(asyncio.Protocol):
         piece, self.data = self.data[:self.left], self.data[self.left:]
         self.left -= len(piece)
         self.hash.update(piece)
+        if self.row and self.row["path"].endswith("/responses"):
+            self.said += piece
         if self.left == 0 and self.row and not self.does.get("early"):
             self.do_later()
 
@@ -199,9 +216,18 @@ class Connection(asyncio.Protocol):
         self.end()
 
     def do_ok(self):
-        said = {"token": self.row["token"], "path": self.row["path"], "body_len": self.row["body_len"],
+        token = self.row["token"]
+        said = {"token": token, "path": self.row["path"], "body_len": self.row["body_len"],
                 "body_sha256": self.row["body_sha256"]}
-        self.write(200, (), json.dumps(said).encode())
+        if not self.row["path"].endswith("/responses"):
+            return self.write(200, (), json.dumps(said).encode())
+        if is_foreign(self.said, token):
+            self.row["did"] = "foreign"
+            error = {"message": "The encrypted content could not be verified.", "type": "invalid_request_error",
+                     "param": None, "code": "invalid_encrypted_content"}
+            return self.write(400, (), json.dumps({"error": error}).encode())
+        output = [{"type": "reasoning", "encrypted_content": seal(token)}, {"type": "message", "content": "done"}]
+        return self.write(200, (), json.dumps({**said, "output": output}).encode())
 
     def do_answer(self):
         status = self.does["status"]

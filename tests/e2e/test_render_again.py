@@ -217,6 +217,36 @@ def test_keeps_a_connection_to_the_upstream_of_a_further_attempt(world):
     assert world.upstream.connections - before <= 12
 
 
+DATE = "Fri, 31 Dec 2027 23:59:59 GMT"
+
+
+@pytest.mark.parametrize("again", (False, True))
+@pytest.mark.parametrize("status, kept, given, passed", (
+    (503, True, {"retry-after": "30"}, {"retry-after": "10"}),
+    (529, True, {"retry-after": "86400"}, {"retry-after": "10"}),
+    (503, True, {"retry-after": DATE}, {"retry-after": "10"}),
+    (503, True, {"retry-after": "-1"}, {"retry-after": "10"}),
+    (503, True, {"retry-after": "10"}, {"retry-after": "10"}),
+    (529, True, {"retry-after": "2"}, {"retry-after": "2"}),
+    (503, True, {}, {}),
+    (503, True, {"retry-after-ms": "30000", "retry-after": "30"}, {"retry-after": "10"}),
+    (503, True, {"retry-after-ms": "9999.5", "retry-after": "9"}, {"retry-after-ms": "9999.5", "retry-after": "9"}),
+    (429, True, {"retry-after": "30"}, {"retry-after": "30"}),
+    (500, True, {"retry-after": "30"}, {"retry-after": "30"}),
+    (503, False, {"retry-after": DATE}, {"retry-after": DATE})))
+def test_a_conversation_that_stays_asks_again_soon(world, again, status, kept, given, passed):
+    """Also when the request has reached its account through another egress of the account."""
+    head = "".join(f"{k}: {v}\r\n" for k, v in given.items()).encode()
+    last = allowed(2, "two", **({"kept": True} if kept else {}))
+    if again:
+        world.plan([allowed(1, "one", alt=True), last], {"one": answer(401), "two": answer(status, headers=head)})
+    else:
+        world.plan([last], {"two": answer(status, headers=head)})
+    got = world.ask(method="POST", body=b"x")
+    assert got.status == status
+    assert {name: got.header(name) for name in ("retry-after", "retry-after-ms") if got.header(name)} == passed
+
+
 def test_tells_the_head_of_an_answer_only_when_asked(world):
     world.plan([allowed(1, "one", watch=False)], {})
     world.ask()

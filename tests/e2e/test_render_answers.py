@@ -33,6 +33,9 @@ CODEX = "b1-demo-direct"
 CLAUDE = "b2-demo-five"
 USAGE = {"error": {"type": "usage_limit_reached", "resets_at": 1800000000, "resets_in_seconds": 86400}}
 
+SIGNATURE = {"type": "error", "error": {"type": "invalid_request_error", "message":
+                                        "messages.1.content.0: Invalid `signature` in `thinking` block"}}
+
 
 @pytest.mark.parametrize("backend, status, headers, body, limits", (
     (CODEX, 200, "Retry-After: 1", "", ""),
@@ -45,6 +48,10 @@ USAGE = {"error": {"type": "usage_limit_reached", "resets_at": 1800000000, "rese
      "st=429;c1u=100;bt=usage_limit_reached;br=1800000000;bs=86400;"),
     (CODEX, 429, "Retry-After: 5", "<html>", "st=429;ra=5;"),
     (CODEX, 400, "Retry-After: 5", json.dumps({"error": {"message": "no"}}), "st=400;ra=5;"),
+    (CODEX, 400, "", json.dumps({"error": {"type": "invalid_request_error", "code": "invalid_encrypted_content"}}),
+     "st=400;bt=invalid_request_error;bc=invalid_encrypted_content;"),
+    (CLAUDE, 400, "", json.dumps(SIGNATURE),
+     "st=400;bt=invalid_request_error;bm=messages1content0Invalidsignatureinthinkingblock;"),
     (CLAUDE, 200, "x-codex-primary-used-percent: 12.5", "", ""),
     (CLAUDE, 200, "anthropic-ratelimit-unified-status: allowed\r\nanthropic-ratelimit-unified-5h-utilization: 0.25",
      "", "aus=allowed;a5u=0.25;"),

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from relay import header, wait_until
+from failures import FailingStack
+from relay import VERSIONS, wait_until
 
 ACCOUNTS = 20
 CONVERSATIONS = 10000
@@ -68,19 +69,182 @@ def test_ten_thousand_conversations(fresh):
     assert b"conversation-" not in state
 
 
-def test_hard_conversations_do_not_move(stack):
-    for n in (1, 2):
-        stack.account(f"hard{n}", "demo", f"token-of-hard{n}")
-    stack.relay.adm("pools", "set", "hard", "hard1", "hard2", "--sticky", "hard")
-    stack.relay.adm("tenants", "add", "hard", "--pool", "hard", "--daily", "0", "--monthly", "0")
-    key = stack.relay.issue("hard")
+# --- accounts that fail ---
 
-    def ask_with(*headers):
-        return stack.get("/echo", key=key, headers=[("session-id", "s1"), *headers])
-    assert ask_with().status == 200
-    first = header(stack.upstream.requests()[-1], "authorization").split("-")[-1]
-    stack.relay.adm("accounts", "suspend", first)
-    refused = ask_with(("x-codex-turn-state", "abc"))
-    assert refused.status == 503 and refused.headers["X-Relay-Error"] == "no_account"
-    assert ask_with().status == 200
-    assert header(stack.upstream.requests()[-1], "authorization").split("-")[-1] != first
+@pytest.fixture(scope="module", params=VERSIONS)
+def site(request):
+    s = FailingStack(request.param)
+    try:
+        yield s.start()
+    finally:
+        s.stop()
+
+
+UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
+
+
+def pool_of(site, name, upstream="codex", sticky="soft", n=2):
+    pool = site.pool(name, n, upstream=upstream, options=[UNLIMITED] * n)
+    site.relay.adm("pools", "set", name, *pool.accounts, "--sticky", sticky, "--wait", "0s")
+    return pool
+
+
+class Talk:
+    """A client with a history: each turn sends all reasoning that it got. A failed turn is sent again, as often as
+    the clients do it; a 400 ends the conversation for good."""
+
+    def __init__(self, pool):
+        self.pool, self.session, self.history = pool, next(pool.sessions), []
+
+    def ask(self):
+        body = json.dumps({"model": "m", "input": [*self.history, {"type": "message", "content": "go on"}]})
+        return self.pool.post(self.session, body=body.encode(), path="/v1/responses")
+
+    def turn(self, tries=5):
+        """The token that answered, and the answers before."""
+        before = []
+
+        def answered():
+            answer = self.ask()
+            assert answer.status != 400, (answer.body, [a.status for a in before])
+            if answer.status != 200:
+                before.append(answer)
+                assert len(before) < tries, [(a.status, a.code, a.body) for a in before]
+                return None
+            said = json.loads(answer.body)
+            self.history += said["output"]
+            return said["token"]
+        return wait_until("the turn is answered", answered), before
+
+
+FAILURES = {
+    "503": {"do": 503, "times": 1},
+    "503 with Retry-After": {"do": 503, "times": 1, "headers": [("Retry-After", "30")]},
+    "503 three times": {"do": 503, "times": 3},
+    "529": {"do": 529, "times": 1, "headers": [("Retry-After", "3600")]},
+    "closed": {"do": "close", "times": 1},
+    "401": {"do": 401, "times": 1},
+}
+
+
+def test_a_session_survives_failures_of_its_account(site):
+    """Another account could not read its reasoning. The client sees each failure, and its next request succeeds."""
+    pool = pool_of(site, "bound")
+    talk = Talk(pool)
+    own, before = talk.turn()
+    assert before == []
+    for name, failure in FAILURES.items():
+        pool.failing.clear()
+        pool.failing.set(own, **failure, method="POST")
+        token, before = talk.turn()
+        assert token == own and len(before) == failure["times"], (name, [a.status for a in before])
+        assert {r["token"] for r in pool.failing.requests()} == {own}, name
+        for answer in before:
+            assert answer.code in (None, "upstream_unreachable", "upstream_invalid"), (name, answer.code)
+            assert int(answer.getheader("Retry-After") or 0) <= 10, (name, answer.getheader("Retry-After"))
+        pool.s.relay.adm("accounts", "reset", pool.account_of(own))
+    site.relay.adm("haproxy", "reload")
+    assert talk.turn() == (own, [])
+    site.relay.stop()
+    site.relay.start()
+    wait_until("it answers again", lambda: site.get("/relay/health").status == 200)
+    assert talk.turn() == (own, [])
+
+
+def test_the_first_request_may_go_anywhere(site):
+    """Nothing is bound before an account has answered."""
+    pool = pool_of(site, "first")
+    for do in (503, 401, "close"):
+        pool.reset()
+        for token in pool.tokens:
+            pool.failing.set(token, do, method="POST", times=1)
+        pool.failing.set(pool.tokens[1])
+        talks = [Talk(pool) for _ in range(6)]
+        for talk in talks:
+            talk.turn()
+        pool.failing.calm()
+        for talk in talks:
+            assert talk.turn()[1] == []
+
+
+def window(seconds):
+    error = {"type": "usage_limit_reached", "message": "The usage limit has been reached", "resets_in_seconds": seconds}
+    return {"do": 429, "times": 1, "method": "POST", "body": {"error": error}}
+
+
+def reach_window(pool, talk, own, seconds):
+    pool.failing.set(own, **window(seconds))
+    assert talk.ask().status == 429
+    pool.wait_for(own, "window")
+
+
+def test_foreign_state_pins_a_conversation(site):
+    pool = pool_of(site, "pinned")
+    talk = Talk(pool)
+    own, _ = talk.turn()
+    reach_window(pool, talk, own, 7200)
+    before = site.relay.metric("relay_bindings_pinned_total")
+    pool.failing.clear()
+    answer = talk.ask()
+    assert answer.status == 400 and json.loads(answer.body)["error"]["code"] == "invalid_encrypted_content"
+    assert [r["token"] for r in pool.failing.requests()] == [pool.other(own)]
+    wait_until("it is pinned", lambda: site.relay.metric("relay_bindings_pinned_total") == before + 1)
+    for _ in range(3):
+        answer = talk.ask()
+        assert answer.status in (429, 503) and answer.code
+    assert len(pool.failing.requests()) == 1
+    # others go on
+    assert Talk(pool).turn()[0] == pool.other(own)
+    site.relay.adm("accounts", "reset", pool.account_of(own))
+    assert talk.turn() == (own, [])
+
+
+def test_a_conversation_moves_when_another_account_answers(site):
+    """With a window beyond a minute. A shorter one is refused, and the client waits."""
+    pool = pool_of(site, "moving")
+    talk = Talk(pool)
+    own, _ = talk.turn()
+    reach_window(pool, talk, own, 40)
+    pool.failing.clear()
+    answer = talk.ask()
+    assert answer.status in (429, 503) and answer.code and pool.failing.requests() == []
+    site.relay.adm("accounts", "reset", pool.account_of(own))
+    reach_window(pool, talk, own, 7200)
+    talk.history = []  # it has state at the other account only
+    before = site.relay.metric("relay_bindings_moved_total")
+    pool.failing.set(pool.other(own), 503, method="POST", times=1)
+    assert talk.turn()[0] == pool.other(own)
+    wait_until("it has moved", lambda: site.relay.metric("relay_bindings_moved_total") == before + 1)
+    site.relay.adm("accounts", "reset", pool.account_of(own))
+    assert talk.turn() == (pool.other(own), [])
+
+
+@pytest.mark.parametrize("upstream, sticky, state, moves", (
+    ("codex", "soft", False, True), ("codex", "hard", False, False), ("codex", "hard", True, False),
+    ("codex", "free", True, True), ("openai", "soft", True, True), ("openai", "hard", False, False)))
+def test_a_conversation_of_a_suspended_account(site, upstream, sticky, state, moves):
+    pool = pool_of(site, f"left-{upstream}-{sticky}-{int(state)}", upstream, sticky)
+    session, own = pool.bind()
+    headers = [("x-codex-turn-state", "abc")] if state else []
+    site.relay.adm("accounts", "suspend", pool.account_of(own))
+    pool.failing.clear()
+    answer = pool.post(session, headers=headers)
+    if moves:
+        assert answer.status == 200
+    else:
+        assert (answer.status, answer.code) == (503, "no_account")
+    assert [r["token"] for r in pool.failing.requests()] == ([pool.other(own)] if moves else [])
+    site.relay.adm("accounts", "resume", pool.account_of(own))
+    wait_until("it stays where it was answered", lambda: pool.post(session, headers=headers).status == 200)
+    assert pool.failing.requests()[-1]["token"] == (pool.other(own) if moves else own)
+
+
+def test_a_free_conversation_fails_over_inside_a_request(site):
+    pool = pool_of(site, "free", sticky="free")
+    session, own = pool.bind()
+    pool.failing.set(own, 503, method="POST")
+    answer = pool.post(session)
+    assert answer.status == 200 and json.loads(answer.body)["token"] == pool.other(own)
+    pool.failing.set(own)
+    site.relay.adm("accounts", "reset", pool.account_of(own))
+    assert json.loads(pool.post(session).body)["token"] == pool.other(own)
