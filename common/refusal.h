@@ -73,11 +73,14 @@
 		"a key with `--pool`. Correct the path, or use a key of a pool whose upstream "    \
 		"serves it. An upstream with `--provider generic` accepts every path.")            \
 	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0, 0,                   \
-		"The request is malformed",                                                        \
+		"The request is malformed, or its client closed the connection too early",         \
 		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "       \
 		"lines of the header with the key, or its path, host, key or conversation "        \
-		"header is too long.",                                                             \
-		"Correct the request. Sending the same request again fails again.")                \
+		"header is too long. HAProxy also sends this code to a client that closed its "    \
+		"sending side before it had the answer, as it cannot tell this from a client "     \
+		"that has left.",                                                                  \
+		"Correct the request; sending the same request again fails again. Keep the "       \
+		"connection open in both directions until the answer has arrived.")                \
 	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0, 0,       \
 		"The request body is larger than this relay allows",                               \
 		"The body is larger than `[requests] max_body`. With that option set, a body "     \

@@ -110,8 +110,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_question(SEAM_MSG_AGAIN, SEAM_MSG_AGAIN2, "", b);
 	render_shape_of_agent(b);
 	render_denials(b);
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
+	render_no_decision(b);
 	render_credential_deletion(b);
 	render_credential(b);
 	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);

@@ -133,10 +133,22 @@ void render_agent_answers(struct buffer *b)
 	append_answer(b, 200);
 	append_answer(b, 503);
 	render_denials(b);
-	buffer_append_str(b, "\t# An unknown decision: forward nothing.\n");
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"if { " RENDER_ACTION " -m found } !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW
+	render_no_decision(b);
+}
+
+/*
+ * A client that closes its half, or leaves, interrupts the question: SPOE error 5, from 3.1 on 4
+ * (docs/HAPROXY-NOTES.md, "SPOE"). That is not the agent's failure.
+ */
+void render_no_decision(struct buffer *b)
+{
+	buffer_append_str(
+		b, "\t# No decision: the client closed its side, or the agent is to blame.\n");
+	render_refusal(b, REFUSAL_BAD_REQUEST,
+		"if { " RENDER_ERROR " -m int 4 5 } !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW
 		" }");
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
+		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
 }
 
 /* Refusals with another status than the one HAProxy generates. */

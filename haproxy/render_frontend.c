@@ -191,7 +191,6 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	append_client_address(&m->options, b);
 	render_captures(m, b);
 	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless { " RENDER_ACTION " -m found }");
 	append_wait(b);
 	render_request_headers(m, b);
 	render_credential(b);

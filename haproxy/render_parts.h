@@ -102,7 +102,9 @@ int render_status_at(size_t i);
 void render_own_errors(struct buffer *b);
 /* The agent's refusals. One rule per status, because `return` takes a fixed status. */
 void render_denials(struct buffer *b);
-/* The same and the agent's responses; refuses every action but "allow". */
+/* Refuses a request without a decision to forward it. */
+void render_no_decision(struct buffer *b);
+/* The agent's refusals and responses; refuses every action but "allow". */
 void render_agent_answers(struct buffer *b);
 /* `http-request return` of one refusal; `condition` is "if ..." or empty. */
 void render_refusal(struct buffer *b, enum refusal r, const char *condition);

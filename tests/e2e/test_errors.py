@@ -1,6 +1,9 @@
 """Every refusal as a client sees it, with the real agent behind HAProxy."""
+import contextlib
 import http.client
 import json
+import re
+import socket
 import subprocess
 import time
 
@@ -143,6 +146,55 @@ def test_a_body_that_does_not_come(fresh):
         check(answer, 408, "request_timeout", path)
         c.close()
         assert s.upstream.requests() == []
+
+
+def half_closed(stack, key, method, path, body=b"", after=lambda: None):
+    """The answer to a client that closes its sending side: status and code; None if there is none."""
+    s = stack.connect()
+    length = [("Content-Length", str(len(body)))] if body else []
+    stack.send(s, method, path, [("Connection", "close"), *length], body, key)
+    after()
+    s.shutdown(socket.SHUT_WR)
+    answer = ""
+    with contextlib.suppress(ConnectionResetError):
+        answer = b"".join(iter(lambda: s.recv(65536), b"")).decode("latin-1")
+    s.close()
+    code = re.search(r"^x-relay-error: (\S+)\r$", answer, re.I | re.M)
+    return answer and (int(answer.split()[1]), code and code.group(1)) or None
+
+
+def test_a_client_that_closes_its_half(stack):
+    """It is served, or told that it is at fault; nobody is called for it, and no account suffers."""
+    r = stack.relay
+    pool = serving_all_paths(stack, "half")
+    r.adm("tenants", "add", "half", "--pool", pool, "--concurrency", "1", "--wait", "5s", "--daily", "0", "--monthly", "0")
+    key = r.issue("half")
+
+    def free():
+        return r.metric("relay_leases_outstanding") == 0
+
+    def busy():
+        return r.metric("relay_leases_outstanding") == 1
+
+    def waits():
+        return r.metric("relay_requests_waiting") == 1
+    wait_until("nothing is in progress", free)
+    seen = [half_closed(stack, key, "GET", "/v1/x"), half_closed(stack, key, "POST", "/v1/x", b"{}"),
+            half_closed(stack, key, "POST", "/v1/messages", b"x" * 300000)]
+    wait_until("all slots are free", free)
+    seen.append(half_closed(stack, key, "GET", "/slow?headers=2", after=lambda: wait_until("it is under way", busy)))
+    wait_until("all slots are free", free)
+    holder = stack.connect()
+    stack.send(holder, "GET", "/sse?n=1000&ms=100", key=key)
+    wait_until("the slot is taken", busy)
+    seen.append(half_closed(stack, key, "GET", "/v1/x", after=lambda: wait_until("it waits", waits)))
+    wait_until("it is gone", lambda: not waits())
+    holder.close()
+    wait_until("all slots are free", free)
+    # 3.0 does not notice the waiting one; its wait ends as that of any other
+    assert set(seen) <= {None, (200, None), (400, "bad_request"), (429, "concurrency_limited")}, seen
+    assert r.adm("accounts", "show", pool)["state"] == "ok"
+    assert stack.post("/v1/x", key=key).status == 200
 
 
 def test_no_decision_no_forwarding(fresh):
