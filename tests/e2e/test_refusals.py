@@ -140,6 +140,7 @@ def test_a_failed_probe(site):
     """The account refuses probes as well: nobody uses it for five minutes."""
     pool = pool_of(site, "refused")
     pool.failing.set(pool.tokens[0], 403)
+    site.relay.adm("accounts", "check", pool.accounts[0])
     answer = refused(pool, "no_account")
     error = told(answer, 503, "no_account", "overloaded_error")
     assert (answer.getheader("Retry-After"), error["retryable"]) == (None, False)
