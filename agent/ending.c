@@ -19,7 +19,8 @@ static struct stream stream_of(const struct record *r)
 	return (struct stream){
 		.is_client = !slice_eq_str(r->frontend, SEAM_FRONTEND_AGAIN) &&
 			!slice_eq_str(r->frontend, SEAM_FRONTEND_INTERNAL),
-		.is_answer = slice_eq_str(r->server, SEAM_SERVER_OUT),
+		.is_answer = slice_eq_str(r->server, SEAM_SERVER_OUT) ||
+			slice_eq_str(r->server, SEAM_SERVER_FRESH),
 		.was_taken = slice_has_prefix(r->server, SLICE_LITERAL(SEAM_SERVER_AGAIN)),
 	};
 }

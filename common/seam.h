@@ -127,6 +127,7 @@ const char *seam_var_name(enum seam_var v);
  * attempts. The end record names the server that had the stream last.
  */
 #define SEAM_SERVER_OUT "out"
+#define SEAM_SERVER_FRESH "fresh" /* the same, for a new connection; HAProxy 2.6 only */
 #define SEAM_SERVER_AGAIN "again" /* again1, again2 */
 /* Type of the field of the PROXY header with the argument `failed`, from HAProxy 3.0 on. */
 #define SEAM_TLV_FAILED "0xE1"

@@ -81,13 +81,10 @@ static void append_tls(const struct render_backend *k, struct buffer *b)
 		buffer_printf(b, " verifyhost %s", k->host);
 }
 
-void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
-	struct buffer *b)
+static void append_server(const struct render_model *m, const struct render_backend *k,
+	const char *name, const char *weight, struct buffer *b)
 {
-	buffer_append_str(b, "\thttp-request set-header Host ");
-	render_word(b, k->host_header);
-	buffer_append_str(
-		b, "\n\tuse-server " SEAM_SERVER_OUT " if TRUE\n\tserver " SEAM_SERVER_OUT " ");
+	buffer_printf(b, "\tserver %s ", name);
 	append_address(m, k, b);
 	buffer_append_str(b, weight);
 	append_egress(k, b);
@@ -97,6 +94,20 @@ void render_server(const struct render_model *m, const struct render_backend *k,
 			" resolvers " RENDER_RESOLVERS " init-addr last,libc,none"
 			" resolve-prefer %s",
 			is_v6_egress(k) ? "ipv6" : "ipv4");
+}
+
+void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
+	struct buffer *b)
+{
+	buffer_append_str(b, "\tuse-server " SEAM_SERVER_OUT " if TRUE\n");
+	append_server(m, k, SEAM_SERVER_OUT, weight, b);
+}
+
+void render_host(const struct render_backend *k, struct buffer *b)
+{
+	buffer_append_str(b, "\thttp-request set-header Host ");
+	render_word(b, k->host_header);
+	buffer_append_str(b, "\n");
 }
 
 void render_server_end(const struct render_backend *k, struct buffer *b)
@@ -206,6 +217,29 @@ static void append_encoding(const struct provider *p, struct buffer *b)
 	buffer_append_str(b, " }\n");
 }
 
+/*
+ * HAProxy 2.6 has no other way to a new connection: the last of several attempts goes through a server
+ * that keeps none (append_own_connection() in render_again.c).
+ */
+static void append_use_fresh(struct buffer *b)
+{
+	buffer_append_str(b,
+		".if version_before(3.0)\n"
+		"\tuse-server " SEAM_SERVER_FRESH " if { fe_name " SEAM_FRONTEND_AGAIN
+		" } !{ " RENDER_ALT " -m bool }\n"
+		".endif\n");
+}
+
+static void append_fresh(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b)
+{
+	buffer_append_str(b, ".if version_before(3.0)\n");
+	append_server(m, k, SEAM_SERVER_FRESH, " weight 0", b);
+	buffer_printf(b, " track %s/" SEAM_SERVER_OUT " pool-max-conn 0", k->name);
+	render_server_end(k, b);
+	buffer_append_str(b, ".endif\n");
+}
+
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
@@ -218,10 +252,13 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	append_persistence(b);
 	append_encoding(k->provider, b);
 	render_limits(k->provider, b);
+	render_host(k, b);
+	append_use_fresh(b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
 	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 1s");
 	render_server_end(k, b);
+	append_fresh(m, k, b);
 	render_again_servers(m, b);
 }
 

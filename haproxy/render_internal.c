@@ -85,6 +85,7 @@ void render_internal_backend(
 		"\tretries 0\n"
 		"\thttp-reuse never\n",
 		k->name, RENDER_INTERNAL_TIMEOUT_MS);
+	render_host(k, b);
 	/* the only server of its backend: it may have a weight, and the stats page shows it as up */
 	render_server(m, k, "", b);
 	render_server_end(k, b);

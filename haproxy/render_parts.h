@@ -125,7 +125,8 @@ void render_limits(const struct provider *p, struct buffer *b);
 
 void render_egress_defaults(struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
-/* Host, use-server and the server `out` with its weight. Leaves the line open for options. */
+void render_host(const struct render_backend *k, struct buffer *b);
+/* use-server and the server `out` with its weight. Leaves the line open for options. */
 void render_server(const struct render_model *m, const struct render_backend *k, const char *weight,
 	struct buffer *b);
 /* Ends that line. */

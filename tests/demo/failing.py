@@ -9,12 +9,14 @@ invalid_encrypted_content; the answer to any other one has reasoning of its cred
 A BEHAVIOUR is {"do": ACTION, ...}, or a list of behaviours from which each request takes one at random; the default is
 ok.
   do      ok, answer, close (before any answer), half (in the middle of the head), cut (in the middle of the body),
-          rubbish, hang
-  status, headers, body      of answer; headers is a list of pairs, body any JSON
+          rubbish, hang, stall (the head of an answer and the beginning of its body), reused (closes a connection
+          that has served a request, else ok)
+  status, headers, body      of answer (code, headers: of stall); headers is a list of pairs, body any JSON
   times   for this number of requests, then ok; share: for this share, 0 to 1; method: for this method only
   early   before the request's body is read; delay: seconds before the answer
   pause   of answer: seconds between head and body
   type    of answer: the Content-Type of a body that is a text
+  packed  of answer: with gzip, if the request accepts it
 A request may ask for a behaviour itself, which goes before those of its credential: ?do=ACTION or ?do=STATUS, with
 pause=SECONDS, retry=SECONDS (Retry-After) and only=CREDENTIAL (any other answers ok). ?do=error is a 200 whose stream
 holds nothing but an error.
@@ -22,6 +24,7 @@ holds nothing but an error.
 import argparse
 import asyncio
 import collections
+import gzip
 import hashlib
 import json
 import random
@@ -130,7 +133,7 @@ def seal(token):
 class Connection(asyncio.Protocol):
     def __init__(self, book, behaviours):
         self.book, self.behaviours = book, behaviours
-        self.data, self.row, self.timer, self.left = b"", None, None, 0
+        self.data, self.row, self.timer, self.left, self.served = b"", None, None, 0, 0
 
     def connection_made(self, transport):
         self.transport = transport
@@ -202,6 +205,7 @@ class Connection(asyncio.Protocol):
             self.data_received(b"")
 
     def write(self, status, headers, body, pause=0, kind="application/json"):
+        self.served += 1
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         head += "".join(f"{k}: {v}\r\n" for k, v in headers)
         if not pause:
@@ -232,10 +236,13 @@ class Connection(asyncio.Protocol):
     def do_answer(self):
         status = self.does["status"]
         said = self.does.get("body", {"error": {"message": f"status {status} as configured", "code": "as_told"}})
-        kind = self.does.get("type")
-        body = said if kind else json.dumps(said)
-        self.write(status, self.does.get("headers", ()), body.encode(), self.does.get("pause", 0),
-                   kind or "application/json")
+        kind, headers = self.does.get("type"), list(self.does.get("headers", ()))
+        body = (said if kind else json.dumps(said)).encode()
+        accepted = {k.lower(): v for k, v in self.row["headers"]}.get("accept-encoding", "")
+        if self.does.get("packed") and "gzip" in accepted:
+            body = gzip.compress(body)
+            headers.append(("Content-Encoding", "gzip"))
+        self.write(status, headers, body, self.does.get("pause", 0), kind or "application/json")
 
     def do_close(self):
         self.transport.abort()
@@ -254,6 +261,16 @@ class Connection(asyncio.Protocol):
 
     def do_hang(self):
         pass
+
+    def do_stall(self):
+        head = "".join(f"{k}: {v}\r\n" for k, v in self.does.get("headers", ()))
+        self.transport.write(f"HTTP/1.1 {self.does['code']} X\r\n{head}Content-Length: 500\r\n\r\n{{".encode())
+
+    def do_reused(self):
+        if self.served:
+            self.transport.abort()
+        else:
+            self.do_ok()
 
 
 async def control(reader, writer, book, behaviours):

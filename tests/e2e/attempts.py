@@ -86,6 +86,11 @@ def sees(haproxy):
     return not haproxy[0].startswith("2.")
 
 
+def last_server(haproxy):
+    """The server of the last of several attempts, which uses a new connection."""
+    return "out" if sees(haproxy) else "fresh"
+
+
 def told(text):
     """A limits text without the keys that have no value."""
     text = text.decode("latin1") if isinstance(text, bytes) else text or ""

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from attempts import DENIED, OK, Attempts, allowed, answer, retries_429, told
+from attempts import DENIED, OK, Attempts, allowed, answer, last_server, retries_429, told
 from bare import compare
 from rendered import (ACCOUNT_SLOT, ANTHROPIC, EXTRA_SLOT, FIELD_CODE, FIELD_ENDS, FIELD_LIMITS, FIELD_MARK, GEMINI,
                       OPENAI, assert_error, wait_until)
@@ -34,7 +34,7 @@ def world(haproxy, tmp_path_factory):
 
 @pytest.mark.parametrize("size", (0, 39000, 120000))
 @pytest.mark.parametrize("refusal", (answer(401), answer(403), answer(503), None), ids=("401", "403", "503", "closed"))
-def test_gives_a_refused_request_to_another_account(world, refusal, size):
+def test_gives_a_refused_request_to_another_account(world, haproxy, refusal, size):
     world.plan([allowed(1, "one", alt=True), allowed(2, "two", "b2-demo-five")], {"one": refusal})
     got = world.ask("/v1/x?q=1", method="POST", body=b"x" * size)
     assert (got.status, got.body, got.header("x-relay-upstream")) == (200, b"ok", "1")
@@ -46,7 +46,7 @@ def test_gives_a_refused_request_to_another_account(world, refusal, size):
     assert second[0].startswith("POST /v1/x?q=1 HTTP/1.1\r\n")
     outer, inner = world.records_of(got, 2)
     assert outer[4:7] == ["1|2|1", "relay-in", "b1-demo-direct"] and outer[7] in ("again1", "again2")
-    assert inner[4:9] == ["1|2|2", "relay-again", "b2-demo-five", "out", "200"]
+    assert inner[4:9] == ["1|2|2", "relay-again", "b2-demo-five", last_server(haproxy), "200"]
     assert (outer[FIELD_MARK], inner[FIELD_MARK]) == ("1.0.0.0", "2.0.0.0") and outer[8] == "200"
 
 
@@ -83,7 +83,7 @@ def test_lets_the_upstreams_answer_pass_when_nobody_else_can(world, status):
     assert world.messages() == ["decide"] and len(world.upstream.requests) == 1
 
 
-def test_tries_three_accounts_and_passes_the_last_answer(world):
+def test_tries_three_accounts_and_passes_the_last_answer(world, haproxy):
     world.plan([allowed(1, "one", alt=True), allowed(2, "two", "b2-demo-five", alt=True), allowed(3, "three")],
                {"one": answer(401), "two": None, "three": answer(403, b"third", b"Retry-After: 600\r\n")})
     got = world.ask(method="POST", body=b"x")
@@ -91,7 +91,7 @@ def test_tries_three_accounts_and_passes_the_last_answer(world):
     assert world.messages() == ["decide", "again", "again"] and len(world.upstream.requests) == 3
     records = world.records_of(got, 3)
     assert [r[FIELD_MARK][0] for r in records] == ["1", "2", "3"]
-    assert [r[7][:5] for r in records] == ["again", "again", "out"]
+    assert [r[7][:5] for r in records] == ["again", "again", last_server(haproxy)]
     assert [told(r[FIELD_LIMITS]) for r in records] == ["", "", "st=403;ra=600;"]
 
 
@@ -176,13 +176,13 @@ def test_blames_the_account_that_hangs(world):
     compare(measure, lambda outer, inner: (outer, inner) == ("--", "sH"))
 
 
-def test_tells_how_the_last_attempt_ended_also_on_a_reused_connection(world):
+def test_tells_how_the_last_attempt_ended_also_on_a_reused_connection(world, haproxy):
     world.plan([allowed(1, "one")], {})
     assert world.ask().status == 200  # leaves an idle connection
     world.plan([allowed(1, "one", alt=True), allowed(2, "two")], {"one": answer(401), "two": None})
     got = world.ask(method="POST", body=b"x")
     assert_error(got, 502, "upstream_invalid", OPENAI)
-    assert world.records_of(got, 2)[1][7:9] == ["out", "502"]
+    assert world.records_of(got, 2)[1][7:9] == [last_server(haproxy), "502"]
 
 
 def test_goes_around_a_server_that_is_down_and_takes_nothing_back_from_the_next(world):

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from attempts import OK, Attempts, allowed, answer, retries_429, sees, told
-from rendered import FIELD_LIMITS, OPENAI, Answer, assert_error
+from rendered import FIELD_LIMITS, OPENAI, Answer, assert_error, wait_until
 from relay import haproxy_commands
 
 pytestmark = pytest.mark.takes(0.2)
@@ -327,3 +327,12 @@ def test_resends_on_a_new_connection(world, haproxy):
     if sees(haproxy):  # the agent asks for it only there
         assert told(world.asked()["failed"]) == "st=0;" and world.upstream.connections == before + 1
         assert "connection: close" in world.sent()[0].lower()
+
+
+@pytest.mark.takes(10)
+def test_idle_connections_do_not_live_long(world):
+    """Upstreams close them after 15 s."""
+    world.plan([allowed(1, "one")], {"one": OK})
+    assert world.ask(method="POST", body=b"x").status == 200
+    assert world.stat(CODEX, "out", "idle_conn_cur") != "0"
+    wait_until(lambda: world.stat(CODEX, "out", "idle_conn_cur") == "0", seconds=14)

@@ -300,11 +300,11 @@ static void never_balances_to_the_server_of_an_egress(void **state)
 	char *text = model_render(&model);
 	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 7);
 	assert_int_equal(count_of(text, "\tserver out "), 7);
-	assert_int_equal(count_of(text, " weight 0"), 5);
+	assert_int_equal(count_of(text, " weight 0"), 2 * 5); /* `out` and `fresh` */
 	assert_has(text, "server out 127.0.0.1:9000 weight 0 source 127.0.0.5 ");
 	assert_has(text, "server out [::1]:9443 weight 0 source [::1] ssl verify required");
 	assert_has(text, " socks4 127.0.0.1:1080 ssl verify required");
-	assert_int_equal(count_of(text, "ssl verify required"), 4);
+	assert_int_equal(count_of(text, "ssl verify required"), 4 + 3);
 	assert_has(text, "default_backend relay-closed\n");
 	free(text);
 }

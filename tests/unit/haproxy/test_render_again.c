@@ -274,6 +274,11 @@ static void closes_idle_connections_before_the_upstream_does(void **state)
 	(void)state;
 	assert_int_equal(
 		count_of(text, " pool-max-conn 100 pool-purge-delay 1s"), model.m.backend_count);
+	assert_int_equal(count_of(text, "\tserver fresh "), model.m.backend_count);
+	assert_int_equal(
+		count_of(text, "/out pool-max-conn 0 tcp-ut 15s\n"), model.m.backend_count);
+	assert_before(text, "\tuse-server fresh if { fe_name relay-again }",
+		"\tuse-server out if TRUE\n");
 	assert_has(section_of(text, "frontend relay-again "),
 		"\thttp-request set-bc-tos 0 if { var(txn.relay.fresh) -m bool }"
 		" || !{ var(txn.relay.alt) -m bool }\n");
