@@ -99,8 +99,8 @@ static const char *state_of(const struct decide_verdict *v)
 	case REFUSAL_CIRCUIT_OPEN:
 		if (s->first == SHORTAGE_BRAKE)
 			return "requests of this key have just failed here";
-		return v->alone ? "the account of this conversation rests after failures"
-				: "all accounts are out, the first one rests after failures";
+		return v->alone ? "the account of this conversation cannot be used for a moment"
+				: "no account can be used for a moment";
 	default:
 		return v->alone ? "the account of this conversation cannot be used"
 				: "no account can be used";

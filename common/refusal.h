@@ -138,22 +138,22 @@
 	X(NO_ACCOUNT, 503, "no_account", "overloaded_error", false, 0, 0,                          \
 		"No account of this pool can serve the request",                                   \
 		"No account of the pool can be used. Each is suspended, needs a login, "           \
-		"has no valid credential, has a suspended egress, waits for a reload of "          \
-		"HAProxy, or failed its probe; then `resets_at` is the time of the next "          \
-		"probe.",                                                                          \
+		"has no valid credential, has a suspended egress, or is out for longer "           \
+		"than a minute, for example because its probe failed; then `resets_at` "           \
+		"is the end.",                                                                     \
 		"`relayadm requests why ID` gives the reason for each account, and "               \
 		"`relayadm notices list` shows the open problems. Use `relayadm accounts "         \
-		"resume NAME`, `relayadm accounts set NAME` with a new credential, or "            \
-		"`relayadm haproxy reload`.")                                                      \
+		"resume NAME`, or `relayadm accounts set NAME` with a new credential.")            \
 	X(CIRCUIT_OPEN, 503, "circuit_open", "overloaded_error", true, 5, 10,                      \
 		"The upstream account is failing and is being left alone for a moment",            \
 		"No account of the pool can be used: some rest after failures, their "             \
-		"egress is down, their credential is being renewed, or the last requests "         \
-		"of this key failed there. The first comes back within 60 seconds, but "           \
-		"not within the waiting time.",                                                    \
+		"egress is down, their credential is being renewed, this HAProxy process "         \
+		"does not know them yet, or the last requests of this key failed there. "          \
+		"The first comes back within 60 seconds, but not within the waiting time.",        \
 		"Send the request again after `Retry-After` seconds. `relayadm accounts "          \
 		"list` shows the state of each account and when it ends. If the cause is "         \
-		"gone, `relayadm accounts reset NAME` forgets the failures.")                      \
+		"gone, `relayadm accounts reset NAME` forgets the failures. After a "              \
+		"change with `--no-reload`, use `relayadm haproxy reload`.")                       \
 	X(SITE_DISABLED, 503, "site_disabled", "overloaded_error", false, 0, 0,                    \
 		"The relay is switched off by its operator",                                       \
 		"An operator switched off the whole relay (`relayadm site disable`), or it "       \

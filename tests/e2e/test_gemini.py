@@ -129,6 +129,7 @@ def test_the_body_decides_the_class(single, status, body, seen):
 def test_a_burst_lasts_for_the_delay_in_the_body(single):
     """At most for five seconds on the report of one key."""
     single.reset()
+    single.s.relay.adm("pools", "set", single.name, *single.accounts, "--wait", "0s")
     single.failing.set(single.tokens[0], 429, body=MINUTE, headers=[("Content-Type", "application/json")])
     assert json.loads(single.post(path=PATH).body) == MINUTE
     single.wait_for(single.tokens[0], "burst", 2)

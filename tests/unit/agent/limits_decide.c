@@ -22,8 +22,12 @@ static void look_at_accounts(struct limits_model *m, struct limits_view *v, uint
 {
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
 		const struct limits_subject *s = limits_subject(m, USAGE_ACCOUNT, i);
-		if (m->world.pool_of[i] + 1 != v->pool->id || m->world.first_gen[i] > gen)
+		if (m->world.pool_of[i] + 1 != v->pool->id)
 			continue;
+		if (m->world.first_gen[i] > gen) {
+			v->unknown_count++;
+			continue;
+		}
 		v->fixed_count++;
 		v->usable[i] = v->repeated || (!has_window_full(m, s) && !has_slots_full(s));
 		v->usable_count += v->usable[i];
@@ -60,10 +64,10 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 {
 	bool rate = got == REFUSAL_RATE_LIMITED || got == REFUSAL_QUOTA_EXCEEDED;
 
+	if (v->repeated && v->usable[v->q->account])
+		return REFUSAL_NONE;
 	if (v->repeated)
-		return v->usable[v->q->account]		  ? REFUSAL_NONE
-			: got == REFUSAL_ACCOUNT_SWITCHED ? got
-							  : REFUSAL_NO_ACCOUNT;
+		return got == REFUSAL_ACCOUNT_SWITCHED ? got : REFUSAL_CIRCUIT_OPEN;
 	if (v->window_full)
 		return rate ? got : REFUSAL_RATE_LIMITED;
 	if (v->slots_full)
@@ -71,6 +75,9 @@ static enum refusal expected_refusal(const struct limits_view *v, enum refusal g
 	if (v->usable_count && !v->stuck)
 		return REFUSAL_NONE;
 	if (v->stuck && got == REFUSAL_NO_ACCOUNT)
+		return got;
+	/* an account that this HAProxy process does not know yet may be the first */
+	if (v->unknown_count && got == REFUSAL_CIRCUIT_OPEN)
 		return got;
 	if (v->fixed_count && got == REFUSAL_ACCOUNTS_EXHAUSTED)
 		return got;

@@ -17,7 +17,8 @@ struct limits_view {
 	bool window_full, slots_full; /* of tenant or key */
 	bool usable[LIMITS_ACCOUNTS];
 	uint32_t usable_count;
-	uint32_t fixed_count; /* accounts that are usable apart from limits */
+	uint32_t fixed_count;	/* accounts that are usable apart from limits */
+	uint32_t unknown_count; /* members that this HAProxy process does not know yet */
 	struct limits_binding *binding;
 	bool is_live;	/* the binding counts */
 	bool stays;	/* the conversation never leaves its account */

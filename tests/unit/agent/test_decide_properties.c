@@ -42,6 +42,17 @@ static bool any_usable(const struct world *w, uint32_t pool, uint64_t gen)
 	return false;
 }
 
+/* A member that nobody must help: a HAProxy process of another generation knows it. */
+static bool any_known_elsewhere(const struct world *w, uint32_t pool)
+{
+	for (uint32_t i = 0; i < WORLD_ACCOUNTS; i++) {
+		const struct world_account *a = &w->accounts[i];
+		if (w->member[pool][i] && !a->suspended && !a->bare)
+			return true;
+	}
+	return false;
+}
+
 static enum refusal expected(const struct world *w, const struct world_key *key, uint64_t gen)
 {
 	uint32_t pool = pool_of(w, key);
@@ -54,7 +65,9 @@ static enum refusal expected(const struct world *w, const struct world_key *key,
 		return REFUSAL_TENANT_DISABLED;
 	if (pool == UINT32_MAX)
 		return REFUSAL_NO_ROUTE;
-	return any_usable(w, pool, gen) ? REFUSAL_NONE : REFUSAL_NO_ACCOUNT;
+	if (any_usable(w, pool, gen))
+		return REFUSAL_NONE;
+	return any_known_elsewhere(w, pool) ? REFUSAL_CIRCUIT_OPEN : REFUSAL_NO_ACCOUNT;
 }
 
 static void assert_allowed_is_right(const struct world *w, const struct world_key *key,

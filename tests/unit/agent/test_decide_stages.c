@@ -267,13 +267,13 @@ static void an_account_must_be_usable_by_the_asking_generation(void **state)
 
 	(void)state;
 	s.request.gen = 1;
-	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	assert_int_equal(refusal_of(&s), REFUSAL_CIRCUIT_OPEN);
 	s.request.gen = 5;
-	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	assert_int_equal(refusal_of(&s), REFUSAL_CIRCUIT_OPEN);
 	s.request.gen = 4;
 	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
 	s.header.first_gen = 5;
-	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	assert_int_equal(refusal_of(&s), REFUSAL_CIRCUIT_OPEN);
 	s = small_world();
 	s.account.flags = SNAPSHOT_ACCOUNT_SUSPENDED;
 	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);

@@ -42,9 +42,7 @@ static const struct row {
 	{{R(SUSPENDED, 0)}, REFUSAL_NO_ACCOUNT, "overloaded_error", 0, 0, false},
 	{{R(LOGIN, 0), R(NO_CREDENTIAL, 0), R(EGRESS_SUSPENDED, 0)}, REFUSAL_NO_ACCOUNT,
 		"overloaded_error", 0, 0, false},
-	{{R(EXPIRED, 0), R(UPSTREAM, 0), R(BACKEND, 0)}, REFUSAL_NO_ACCOUNT, "overloaded_error", 0,
-		0, false},
-	{{R(HEADER, 0)}, REFUSAL_NO_ACCOUNT, "overloaded_error", 0, 0, false},
+	{{R(EXPIRED, 0), R(UPSTREAM, 0)}, REFUSAL_NO_ACCOUNT, "overloaded_error", 0, 0, false},
 	/* a limit or a window ends first, within a minute */
 	{{R(MINUTE, 1500)}, REFUSAL_ACCOUNTS_LIMITED, "rate_limit_error", 2, 1500, true},
 	{{R(SLOTS, 0)}, REFUSAL_ACCOUNTS_LIMITED, "rate_limit_error", 1, 0, true},
@@ -64,6 +62,7 @@ static const struct row {
 		MINUTE, true},
 	{{R(COOLING, 2500), R(WINDOW, 2 * HOUR)}, REFUSAL_CIRCUIT_OPEN, "overloaded_error", 3, 2500,
 		true},
+	{{R(HEADER, 0), R(BACKEND, 0)}, REFUSAL_CIRCUIT_OPEN, "overloaded_error", 5, 0, true},
 	{{R(HALF_OPEN, 0)}, REFUSAL_CIRCUIT_OPEN, "overloaded_error", 5, 0, true},
 	{{R(REFRESH, 40 * SECOND)}, REFUSAL_CIRCUIT_OPEN, "overloaded_error", 10, 40 * SECOND,
 		true},
