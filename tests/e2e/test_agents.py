@@ -16,10 +16,9 @@ AGENTS = {"codex": (agents.codex, "codex"), "claude": (agents.claude, "anthropic
 # Codex on every version, since its conversations are bound; the others on the oldest and the newest.
 RUNS = [(version, agent) for version in VERSIONS for agent in AGENTS
         if agent == "codex" or is_full() or version in (VERSIONS[0], VERSIONS[-1])]
-FREE = [run for run in RUNS if run[1] != "codex"]
 TRANSIENT = {"503": {"do": 503}, "503-told": {"do": 503, "headers": [("Retry-After", "30")]}, "529": {"do": 529},
              "closed": {"do": "close"}}
-SILENCE = 10  # seconds in which nothing happens, at most
+SILENCE = 11  # seconds in which nothing happens, at most: a Retry-After of 10 s and a turn
 PATIENCE = 60
 HOUR = 3600
 # Codex shows another text, with the end of the limit; the others show our message.
@@ -141,7 +140,6 @@ def assert_done(run):
 
 
 @pytest.mark.takes(5)
-@pytest.mark.parametrize("desk", FREE, ids=lambda run: "-".join(run), indirect=True)
 @pytest.mark.parametrize("failure", TRANSIENT)
 def test_a_transient_failure_is_survived(desk, failure):
     d = desk()
@@ -155,7 +153,6 @@ def test_a_transient_failure_is_survived(desk, failure):
 
 
 @pytest.mark.takes(5)
-@pytest.mark.parametrize("desk", FREE, ids=lambda run: "-".join(run), indirect=True)
 def test_an_account_that_is_used_up_meanwhile(desk):
     """Another account takes over; a conversation with bound state ends with a word about it, and a new one goes on."""
     d = desk()
@@ -176,6 +173,33 @@ def test_an_account_that_is_used_up_meanwhile(desk):
     d.failing.clear()
     assert_done(d.run())
     assert first[0] not in d.tokens_used()
+
+
+@pytest.mark.takes(3)
+def test_an_exhausted_pool_is_told_at_once(desk):
+    d = desk()
+    d.use_up(d.pool.tokens)
+    for token in d.pool.tokens:
+        d.meet_the_limit(token)
+    d.failing.clear()
+    run = d.run()
+    assert run.code != 0 and LIMIT.get(d.agent, "limit") in run.text and d.is_quick(run), run
+    assert d.failing.turns() == []
+
+
+@pytest.mark.takes(3)
+def test_a_daily_quota_is_told_at_once(desk):
+    d = desk(limits=("--daily", "4"))
+    run = d.run()
+    assert run.code != 0 and LIMIT.get(d.agent, "4 requests a day") in run.text and d.is_quick(run), run
+
+
+@pytest.mark.takes(3)
+def test_a_bad_key_is_told_at_once(desk):
+    d = desk()
+    run = d.run(key="rk_" + "x" * 36)
+    assert run.code != 0 and "relay key is not known" in run.text and d.is_quick(run), run
+    assert d.failing.turns() == []
 
 
 @pytest.mark.takes(5)
