@@ -116,7 +116,6 @@ def test_a_stream_of_errors_alone_is_passed_on_and_counts(single, text):
     answer = single.post(path=GENERATED)
     assert (answer.status, answer.code, answer.body.decode()) == (200, None, text)
     wait_until("it counts", lambda: classes(single, token)["overload"] == before["overload"] + 1)
-    assert classes(single, token)["success"] == before["success"]
     single.reset()
 
 
@@ -144,7 +143,6 @@ def test_an_account_of_errors_alone_gets_few_requests(site):
     for _ in range(80):
         pool.post(next(pool.sessions))
     assert pool.failing.total(bad, "POST") <= 8
-    assert classes(pool, bad)["success"] <= 2  # probes
 
 
 # --- connections that the upstream has closed ---
