@@ -271,6 +271,8 @@ void render_black_hole(struct buffer *b)
 	buffer_append_str(b,
 		"\n# Requests that are not forwarded end here: this backend has no server.\n"
 		"backend " RENDER_BLACK_HOLE " from " RENDER_DEFAULTS "\n");
+	buffer_append_str(b, "\t# A request of control that names no backend of this process.\n");
+	render_refusal(b, REFUSAL_NO_ACCOUNT, "if { fe_name " SEAM_FRONTEND_INTERNAL " }");
 	render_agent_answers(b);
 	buffer_append_str(b, "\t# This process lacks the chosen backend.\n");
 	render_refusal(b, REFUSAL_NO_ACCOUNT, "");
