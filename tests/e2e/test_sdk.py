@@ -9,8 +9,8 @@ SOURCE = pathlib.Path(__file__).resolve().parent / "sdk"
 TEXT = "Hello from the demo upstream."
 
 
-def used_up(stack, holder):
-    """Keys of two tenants: the quota of one is used up, and a request of `holder` has the only slot of the other."""
+def used_up(stack):
+    """Keys of two tenants, and a connection: one quota is used up, and a request of the connection has the only slot."""
     r = stack.relay
     r.adm("upstreams", "add", "sdk-limits", "--url", stack.upstream.url, "--provider", "generic")
     stack.account("sdk-limits", "sdk-limits", "token-of-sdk-limits")
@@ -19,9 +19,10 @@ def used_up(stack, holder):
     r.adm("tenants", "add", "sdk-slot", "--pool", "sdk-limits", "--concurrency", "1")
     quota, slot = r.issue("sdk-quota"), r.issue("sdk-slot")
     assert stack.get("/v1/x", key=quota).status == 200
+    holder = stack.connect()  # to the HAProxy that knows the account
     stack.send(holder, "GET", "/sse?n=1000&ms=100", key=slot)
     assert holder.recv(1000).startswith(b"HTTP/1.1 200")
-    return quota, slot
+    return quota, slot, holder
 
 
 def test_normal_and_streamed_calls_and_typed_errors(stack):
@@ -33,8 +34,7 @@ def test_normal_and_streamed_calls_and_typed_errors(stack):
     key = r.issue("demo", "--pool", "sdk-anthropic")
     revoked = r.adm("tokens", "issue", "--tenant", "demo")
     r.adm("tokens", "revoke", str(revoked["id"]))
-    holder = stack.connect()
-    quota, slot = used_up(stack, holder)
+    quota, slot, holder = used_up(stack)
     run = subprocess.run(["node", "calls.mjs", f"http://127.0.0.1:{stack.port}", stack.key, key, "rk_bad",
                           revoked["token"], quota, slot], cwd=place, capture_output=True, text=True, timeout=120)
     holder.close()
