@@ -254,9 +254,10 @@ def test_refreshed_at_once_when_the_upstream_refuses_the_token(logins):
     l = logins()
     family = l.account("a", lifetime=3600)
     assert l.get("a").status == 200 and l.idp.uses(family) == []
+    # no success in between: that would show that the request was at fault
     l.get("a", "/status?code=401")
-    wait_until("it is renewed", lambda: served_number(l, "a") == 1)
-    assert l.idp.outcomes(family) == ["granted"]
+    wait_until("it is renewed", lambda: l.idp.outcomes(family) == ["granted"])
+    wait_until("it serves", lambda: served_number(l, "a") == 1)
 
 
 def served_number(logins, name):
