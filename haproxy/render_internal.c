@@ -62,8 +62,13 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	render_extra_headers(m, RENDER_EXTRA_SET, b);
 	render_tracking(b);
 	buffer_append_str(b,
-		"\n\t# A probe is about one account: never try another.\n"
+		"\n\t# A probe is about one account: never try another. It uses a new connection, so that\n"
+		"\t# its end is always reported.\n"
 		"\thttp-request disable-l7-retry\n"
+		".if version_atleast(3.0)\n");
+	render_own_connection(b, "if " PROBED);
+	buffer_append_str(b,
+		".endif\n"
 		"\thttp-response del-header x-relay- -m beg unless"
 		" { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_after_response(b);
