@@ -84,7 +84,7 @@ void agent_settle(
 	if (answer->status / 100 == 2 &&
 		decide_answered(a->snapshot, &a->state, lease, clock_wall_ms()))
 		board_add(&a->board->counters[BOARD_BINDINGS_MOVED], 1);
-	if (p && result_is_foreign(p, answer) &&
+	if (p && result_has_foreign_state(p, answer) &&
 		decide_foreign(a->snapshot, &a->state, lease, clock_wall_ms()))
 		board_add(&a->board->counters[BOARD_BINDINGS_PINNED], 1);
 }

@@ -185,7 +185,7 @@ struct provider {
 	/* Another account cannot read the state of a conversation: it stays where it is. */
 	bool bound_state;
 	const struct provider_result
-		*foreign; /* answers to state of another account; NULL = none */
+		*foreign_state; /* answers to state of another account; NULL = none */
 
 	const struct provider_header *limit_headers; /* besides RESULT_HEADERS_COMMON */
 	const char *const *limit_prefixes;	     /* of their names */

@@ -109,7 +109,7 @@ static const struct provider_field common_body_fields[] = {
 };
 
 /* Encrypted reasoning of another account. */
-static const struct provider_result openai_foreign[] = {
+static const struct provider_result openai_foreign_state[] = {
 	{.status = 400, .key = "bc", .word = "invalid_encrypted_content", .class = RESULT_PAYLOAD},
 	{.status = 0},
 };
@@ -194,7 +194,7 @@ static const struct provider openai = {
 	.limit_prefixes = TEXTS("x-ratelimit-"),
 	.limits = openai_limits,
 	.body_fields = common_body_fields,
-	.foreign = openai_foreign,
+	.foreign_state = openai_foreign_state,
 	.results = openai_results,
 	.generation_paths = openai_generation,
 	.event_fields = common_event_fields,
@@ -236,7 +236,7 @@ static const struct provider codex = {
 			{.end = NULL},
 		},
 	.body_fields = common_body_fields,
-	.foreign = openai_foreign,
+	.foreign_state = openai_foreign_state,
 	.results =
 		(const struct provider_result[]){
 			USED_UP_UNTIL(429),
@@ -314,7 +314,7 @@ static const struct provider anthropic = {
 			{NULL, NULL, PROVIDER_FIELD_WORD},
 		},
 	/* "messages.1.content.0: Invalid `signature` in `thinking` block" */
-	.foreign =
+	.foreign_state =
 		(const struct provider_result[]){
 			{.status = 400,
 				.key = "bm",
@@ -371,7 +371,7 @@ static const struct provider generic = {
 			{.end = NULL},
 		},
 	.body_fields = common_body_fields,
-	.foreign = openai_foreign,
+	.foreign_state = openai_foreign_state,
 	.results = openai_results,
 	.generation_paths = TEXTS("/chat/completions", "/completions", "/responses", "/messages"),
 	.event_fields = common_event_fields,

@@ -153,9 +153,9 @@ static bool classify_by_provider(
 	return false;
 }
 
-bool result_is_foreign(const struct provider *p, const struct result_answer *a)
+bool result_has_foreign_state(const struct provider *p, const struct result_answer *a)
 {
-	for (const struct provider_result *r = p->foreign; r && r->status; r++) {
+	for (const struct provider_result *r = p->foreign_state; r && r->status; r++) {
 		if (was_answered(a) && a->status == r->status && has_word(r, a->limits))
 			return true;
 	}

@@ -83,6 +83,6 @@ const struct provider_header *result_common_headers(void);
 void result_classify(const struct provider *p, const struct result_answer *a, int64_t now_ms,
 	struct result *ret);
 /* The account could not read the state of another account that the request brought along. */
-bool result_is_foreign(const struct provider *p, const struct result_answer *a);
+bool result_has_foreign_state(const struct provider *p, const struct result_answer *a);
 
 #endif

@@ -225,6 +225,8 @@ def test_options_of_later_use_are_kept_and_shown(furnished):
     furnished.adm("pools", "set", "p", "b", "a", "--strategy", "round-robin", "--sticky", "hard", "--wait", "5s")
     p = furnished.adm("pools", "show", "p")
     assert (p["accounts"], p["strategy"], p["sticky"], p["wait"]) == (["b", "a"], "round-robin", "hard", "5s")
+    furnished.adm("pools", "set", "p", "b", "a", "--sticky", "free")
+    assert furnished.adm("pools", "show", "p")["sticky"] == "free"
     furnished.adm("upstreams", "set", "codex", "--token-url", "https://auth.invalid/token", "--client-id", "app_1")
     assert furnished.adm("upstreams", "show", "codex")["client_id"] == "app_1"
 

@@ -177,6 +177,28 @@ static void keys_of_an_old_store_get_the_families_that_it_knows(void **state)
 	assert_int_equal(room_number(r, "SELECT sum(daily + monthly) FROM keys"), 0);
 }
 
+static void pools_of_an_old_store_keep_their_stickiness_and_members(void **state)
+{
+	struct room *r = *state;
+	sqlite3 *db = make_old_store(r, "'soft','hard','free'");
+
+	execute(db,
+		"INSERT INTO upstreams (id, name, url, provider, created_ms)"
+		" VALUES (1, 'u', 'https://u', 'codex', 0);"
+		"INSERT INTO accounts (id, name, upstream_id, source, created_ms)"
+		" VALUES (1, 'a', 1, 'token', 0);"
+		"INSERT INTO pools (id, name, upstream_id, sticky, created_ms)"
+		" VALUES (1, 's', 1, 'soft', 0), (2, 'h', 1, 'hard', 0);"
+		"INSERT INTO pool_members VALUES (1, 1, 0), (2, 1, 0)");
+	sqlite3_close(db);
+	if (store_open(r->url, &r->control.store, &r->e))
+		fail_msg("%s", r->e.text);
+	assert_int_equal(room_number(r, "SELECT id FROM pools WHERE sticky = 'soft'"), 1);
+	assert_int_equal(room_number(r, "SELECT id FROM pools WHERE sticky = 'hard'"), 2);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM pool_members"), 2);
+	room_run(r, "UPDATE pools SET sticky = 'free' WHERE id = 1");
+}
+
 static void refuses_a_file_that_others_can_read(void **state)
 {
 	struct room *r = *state;
@@ -281,6 +303,7 @@ int main(void)
 		TEST(refuses_a_database_of_another_program),
 		TEST(refuses_a_newer_schema),
 		TEST(keys_of_an_old_store_get_the_families_that_it_knows),
+		TEST(pools_of_an_old_store_keep_their_stickiness_and_members),
 		TEST(refuses_a_file_that_others_can_read),
 		TEST(names_a_missing_directory),
 		TEST(explains_a_violated_constraint),

@@ -363,6 +363,12 @@ static void every_key_in_a_rule_is_collected(void **state)
 			assert_int_equal(r->key == NULL, r->word == NULL);
 			assert_true(r->key || (p->limits && r->class == RESULT_WINDOW));
 		}
+		for (const struct provider_result *r = p->foreign_state; r && r->status; r++) {
+			assert_true(r->key && r->word && r->class == RESULT_PAYLOAD);
+			check_key(p, r->key);
+		}
+		/* otherwise nothing ends a conversation whose state is at another account */
+		assert_true(!p->bound_state || p->foreign_state);
 	}
 }
 
