@@ -425,9 +425,13 @@ static bool climb(struct statefile_health *row, enum result_class class, int64_t
 	return true;
 }
 
+/* A credential that a client's 401 has named is renewed all the same. */
 static void on_probe_success(struct statefile_health *row, int64_t now_ms)
 {
+	uint64_t refused = row->refused_credential;
+
 	succeed(row, now_ms);
+	row->refused_credential = refused;
 	row->refusal = HEALTH_REFUSAL_COUNTS;
 	if (row->cool_class != RESULT_BURST)
 		row->cool_until_ms = 0;

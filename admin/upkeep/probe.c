@@ -170,15 +170,19 @@ static bool has_code(const struct outbound_answer *a, enum refusal r)
 	return strcmp(a->code, refusal_row(r)->code) == 0;
 }
 
-/* With a code of the relay, the upstream did not see the probe, or its answer was no HTTP or too late. */
+/*
+ * With a code of the relay, the upstream did not see the probe, or its answer was no HTTP or too late.
+ * Without a status HAProxy met a connection that the upstream had closed: it closes its own, writes no
+ * record, and the agent has judged nothing.
+ */
 static enum probe_outcome outcome_of(const struct outbound_answer *a)
 {
 	if (has_code(a, REFUSAL_UPSTREAM_INVALID) || has_code(a, REFUSAL_UPSTREAM_TIMEOUT))
 		return PROBE_FAILED;
-	if (*a->code || !a->sent)
+	if (*a->code || !a->sent || a->status == 0)
 		return PROBE_UNSENT;
 	bool refused = a->status == 401 || a->status == 403 || a->status == 429;
-	return refused || a->status == 0 || a->status >= 500 ? PROBE_FAILED : PROBE_PASSED;
+	return refused || a->status >= 500 ? PROBE_FAILED : PROBE_PASSED;
 }
 
 static void on_answer(void *context, const struct outbound_answer *a)

@@ -200,7 +200,9 @@ static bool answer_probe(struct healths_model *m, struct healths_subject *s,
 	int64_t half = (int64_t)m->rules.health_recovery_ms / 2;
 
 	if (e->class == RESULT_SUCCESS) {
+		uint32_t refused = s->refused;
 		close_circuit(m, s);
+		s->refused = refused;
 		s->refused_once = s->ignored = false;
 		if (s->why != RESULT_BURST)
 			s->cool_until_ms = 0;

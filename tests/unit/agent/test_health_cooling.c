@@ -175,6 +175,7 @@ static void a_clients_refused_credential_is_renewed_and_stays_in_use(void **stat
 	struct bench *b = *state;
 
 	assert_true(bench_say(b, RESULT_AUTH));
+	bench_probe(b, RESULT_SUCCESS);
 	assert_int_equal(bench_row(b)->refused_credential, 1);
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	bench_say(b, RESULT_SUCCESS);
@@ -193,6 +194,7 @@ static void a_probes_refused_credential_rests_until_its_renewal(void **state)
 	assert_int_equal(bench_standing(b), BOARD_STANDING_USABLE);
 	assert_true(bench_look(b).watch);
 	bench_probe(b, RESULT_SUCCESS);
+	bench_say(b, RESULT_SUCCESS);
 	assert_int_equal(bench_row(b)->refused_credential, 0);
 	/* and the next refusal is a first one again */
 	bench_probe(b, RESULT_AUTH);
