@@ -89,6 +89,15 @@ def pool_of(site, name, upstream="codex", sticky="soft", n=2):
     return pool
 
 
+class Closed:
+    """No answer: the connection was closed."""
+    status, code, body = 0, None, b""
+
+    @staticmethod
+    def getheader(_):
+        return None
+
+
 class Talk:
     """A client with a history: each turn sends all reasoning that it got. A failed turn is sent again, as often as
     the clients do it; a 400 ends the conversation for good."""
@@ -105,7 +114,10 @@ class Talk:
         before = []
 
         def answered():
-            answer = self.ask()
+            try:
+                answer = self.ask()
+            except ConnectionError:
+                answer = Closed  # HAProxy passes on that an idle connection was closed
             assert answer.status != 400, (answer.body, [a.status for a in before])
             if answer.status != 200:
                 before.append(answer)
