@@ -4,13 +4,14 @@ import pathlib
 import subprocess
 
 from npm import installed
+from relay import wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "sdk"
 TEXT = "Hello from the demo upstream."
 
 
 def used_up(stack):
-    """Keys of two tenants, and a connection: one quota is used up, and a request of the connection has the only slot."""
+    """Keys of two tenants: the quota of one is used up, and the request of a connection has the only slot of the other."""
     r = stack.relay
     r.adm("upstreams", "add", "sdk-limits", "--url", stack.upstream.url, "--provider", "generic")
     stack.account("sdk-limits", "sdk-limits", "token-of-sdk-limits")
@@ -19,10 +20,14 @@ def used_up(stack):
     r.adm("tenants", "add", "sdk-slot", "--pool", "sdk-limits", "--concurrency", "1")
     quota, slot = r.issue("sdk-quota"), r.issue("sdk-slot")
     assert stack.get("/v1/x", key=quota).status == 200
-    holder = stack.connect()  # to the HAProxy that knows the account
-    stack.send(holder, "GET", "/sse?n=1000&ms=100", key=slot)
-    assert holder.recv(1000).startswith(b"HTTP/1.1 200")
-    return quota, slot, holder
+
+    def hold():
+        s = stack.connect()
+        stack.send(s, "GET", "/sse?n=1000&ms=100", key=slot)
+        if s.recv(1000).startswith(b"HTTP/1.1 200"):
+            return s
+        return s.close()  # the old HAProxy process, during a reload
+    return quota, slot, wait_until("the slot is taken", hold)
 
 
 def test_normal_and_streamed_calls_and_typed_errors(stack):
