@@ -200,7 +200,7 @@ class Failed:
 
 
 @pytest.mark.takes(3)
-@pytest.mark.parametrize("kind", [k for k in REALLY if k != "close"])
+@pytest.mark.parametrize("kind", REALLY)
 def test_an_account_that_fails_is_out_by_its_probe(site, kind):
     """For the key that meets it within five failures; for everybody as soon as a probe has failed."""
     failed = Failed(site, kind, "hasty-openai")

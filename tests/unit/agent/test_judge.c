@@ -348,7 +348,7 @@ static void the_attempts_tell_what_their_failures_mean(void **state)
 	judge_head(&s->agent, lease_of(s, 3), 200, (struct slice){NULL, 0});
 	assert_true(lease_failure(lease_of(s, 3), 1, &f));
 	assert_int_equal(f.verdict, BOARD_VERDICT_WITNESS);
-	judge_show_all(&s->agent, s->crowd.now_ms);
+	judge_show_all(&s->agent, clock_wall_ms());
 	failed = board_find_account(s->agent.board, first);
 	assert_int_equal(board_get(&failed->witnesses), 1);
 	assert_int_equal(board_get(&failed->standing), BOARD_STANDING_USABLE);
