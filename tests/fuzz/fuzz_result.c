@@ -21,7 +21,8 @@ static void check(const struct result *r)
 	if (r->class == RESULT_WINDOW ? !is_ahead(r->until_ms)
 				      : r->until_ms && !is_ahead(r->until_ms))
 		abort();
-	if (r->until_ms && r->class != RESULT_WINDOW && r->class != RESULT_BURST)
+	if (r->until_ms && r->class != RESULT_WINDOW && r->class != RESULT_BURST &&
+		r->class != RESULT_OVERLOAD)
 		abort();
 	if (r->used_until_ms && (!r->has_used || !is_ahead(r->used_until_ms)))
 		abort();
