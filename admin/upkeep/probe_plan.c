@@ -106,6 +106,14 @@ static void take_wanted(struct probe_account *a, uint64_t wanted_ms)
 		a->pending_ms = a->wanted_ms;
 }
 
+/* The operator's reset forgets failures, so the pauses between probes begin anew. */
+static void take_epoch(struct probe_account *a, uint64_t epoch)
+{
+	if (a->epoch != epoch)
+		a->wanted_count = 0;
+	a->epoch = epoch;
+}
+
 void probe_observe(struct probe_account *a, const struct board_account *row, int64_t now_ms)
 {
 	enum board_standing standing =
@@ -116,6 +124,7 @@ void probe_observe(struct probe_account *a, const struct board_account *row, int
 	bool is_new = a->known_ms == 0;
 
 	take_clock(a, now_ms);
+	take_epoch(a, row ? board_get(&row->epoch) : 0);
 	a->standing = standing;
 	a->until_ms = until_ms;
 	a->probe_failed =

@@ -77,6 +77,7 @@ struct probe_account {
 	int64_t jitter_ms;	  /* added to the idle time */
 	/* from the last look at the board */
 	enum board_standing standing;
+	uint64_t epoch; /* of the operator's last reset */
 	int64_t until_ms, used_ms;
 	bool probe_failed;   /* the last probe, so an open circuit may be probed before its end */
 	int64_t wanted_ms;   /* a probe is wanted since then; 0 = not wanted */

@@ -72,6 +72,25 @@ static void pauses_double_while_probes_pass(void **state)
 	}
 }
 
+static void pauses_are_short_again_after_a_reset(void **state)
+{
+	struct probe_bench b;
+
+	(void)state;
+	probe_bench_init(&b, 1);
+	for (int i = 0; i < 4; i++) {
+		b.now += PROBE_WANTED_GAP_MAX_MS;
+		probe_bench_fail_once(&b, 0);
+		probe_bench_expect(&b, 0, PROBE_SUSPECT);
+		probe_bench_answer(&b, 0);
+	}
+	b.now += SECOND;
+	probe_bench_fail_once(&b, 0);
+	probe_bench_expect_none(&b);
+	board_set(&b.rows[0].epoch, 1);
+	probe_bench_expect(&b, 0, PROBE_SUSPECT);
+}
+
 /* The account fails, rests and comes back: its next failure is looked into at once. */
 static void pauses_are_short_again_after_a_failed_probe(void **state)
 {
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test(a_suspect_account_is_probed_at_once),
 		cmocka_unit_test(a_usable_account_is_probed_when_a_request_failed),
 		cmocka_unit_test(pauses_double_while_probes_pass),
+		cmocka_unit_test(pauses_are_short_again_after_a_reset),
 		cmocka_unit_test(pauses_are_short_again_after_a_failed_probe),
 		cmocka_unit_test(one_suspicion_gets_one_probe),
 		cmocka_unit_test(a_probe_without_a_result_is_repeated),
