@@ -5,6 +5,7 @@ import concurrent.futures
 import itertools
 import socket
 import struct
+import time
 
 import pytest
 
@@ -87,6 +88,11 @@ def was_told_by_two(scene, key):
     return scene.kind == "429-told" and key[1] == "burst"
 
 
+def may_rest(scene, size):
+    """Then a pool of one serves nobody."""
+    return scene.kind == "429-told" and size == 1
+
+
 @pytest.mark.takes(40)
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_failing_requests_of_one_tenant_hurt_no_other(site, size):
@@ -110,7 +116,7 @@ def test_failing_requests_of_two_tenants_hurt_no_third(site, size):
     watch = run_scenes(site, scenes)
     wrong = {}
     for scene in scenes:
-        if scene.good.served < 0.98:
+        if scene.good.served < 0.98 and not may_rest(scene, size):
             wrong[scene.name] = scene.answers()
         penalties = {key: seconds for key, seconds in watch.of(scene.pool.accounts).items()
                      if not was_told_by_two(scene, key) and (key[1] not in RESTS or seconds > 5)}
@@ -206,8 +212,10 @@ def test_an_account_that_fails_is_out_by_its_probe(site, kind):
     failed = Failed(site, kind, "hasty-openai")
     wait_until("a request meets it", lambda: failed.send("one"))
     failed.fail_probes_too()
-    wait_until("it is out", lambda: failed.send("one") > 5 or failed.is_out())
-    assert failed.met["one"] <= 5
+    began = time.monotonic()
+    wait_until("it is out", lambda: failed.send("one") > 6 or failed.is_out())
+    # on a busy machine the probe may come after the key's first brake of four seconds, which ends with a trial
+    assert failed.met["one"] <= (5 if time.monotonic() < began + 4 else 6)
     met = failed.met["one"]
     for _ in range(10):
         assert failed.site.post("/v1/x?who=two", key=failed.keys["two"]).status == 200
