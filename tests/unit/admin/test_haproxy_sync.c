@@ -170,7 +170,7 @@ static void a_change_fails_if_haproxy_runs_without_it(void **state)
 	outcome = change(r, "UPDATE accounts SET weight = 7");
 	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
 	assert_false(outcome.haproxy_failed);
-	/* who asks for a reload gets one, or an error */
+	/* a requested reload happens or returns an error */
 	board_set(connections, 0);
 	assert_int_equal(change_publish(&r->control, CHANGE_RELOAD, take_outcome, &outcome), 0);
 	room_settle(r);

@@ -376,7 +376,7 @@ static void no_refresh_token_of_a_reply_is_lost(void **state)
 	assert_true(REPLY_COUNT >= 80);
 }
 
-/* Any start of the reply: what is stored is the old or the new token. */
+/* Any prefix of the reply: the stored token is the old one or the new one. */
 static void a_damaged_reply_never_stores_half_a_token(void **state)
 {
 	struct room *r = *state;
