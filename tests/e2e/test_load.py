@@ -1,5 +1,5 @@
-"""64 clients with 4 KB credentials: no error, and no request much slower than through a bare HAProxy. RELAY_FULL=1:
-for half a minute."""
+"""64 clients with 4 KB credentials: no error, no request much slower than through a bare HAProxy, and few connections to
+the agent. RELAY_FULL=1: for half a minute."""
 import re
 import subprocess
 
@@ -53,23 +53,46 @@ def slowest_of(wrk):
     return slowest
 
 
-@pytest.mark.takes(6)
-def test_64_clients_with_4_kb_bearers(stack):
-    """A stall of pipelined questions (HAProxy 3.1 and newer) would last 500 ms, again and again."""
-    upstream_port = free_port()
-    upstream = checking_upstream(stack, upstream_port)
+def frames(stack, kind):
+    return stack.relay.metric(f'relay_spop_frames_total{{type="{kind}"}}')
+
+
+@pytest.fixture(scope="module")
+def checking(stack):
+    """A key for the checking upstream, and the port of that."""
+    port = free_port()
+    upstream = checking_upstream(stack, port)
     try:
         r = stack.relay
-        r.adm("upstreams", "add", "checking", "--url", f"http://127.0.0.1:{upstream_port}")
+        r.adm("upstreams", "add", "checking", "--url", f"http://127.0.0.1:{port}")
         stack.account("checking", "checking", TOKEN)
         r.adm("pools", "set", "checking", "checking")
         key = r.issue("demo", "--pool", "checking")
         wait_until("the upstream answers", lambda: stack.get("/v1/x", key=key).status == 200)
-
-        def measure():
-            return [slowest_of(wrk) for wrk in [start_wrk(port, key) for port in (stack.port, bare_port)]]
-
-        with bare(stack, upstream_port, TOKEN) as bare_port:
-            compare(measure, lambda ours, theirs: ours < theirs + 200, times=3)
+        yield key, port
     finally:
         upstream.stop()
+
+
+@pytest.mark.takes(6)
+def test_64_clients_with_4_kb_bearers(stack, checking):
+    """A stall of pipelined questions (HAProxy 3.1 and newer) would last 500 ms, again and again."""
+    key, upstream_port = checking
+
+    def measure():
+        return [slowest_of(wrk) for wrk in [start_wrk(port, key) for port in (stack.port, bare_port)]]
+
+    with bare(stack, upstream_port, TOKEN) as bare_port:
+        compare(measure, lambda ours, theirs: ours < theirs + 200, times=3)
+
+
+@pytest.mark.takes(5)
+def test_the_connections_to_the_agent_are_kept(stack, checking):
+    """In `mode tcp` HAProxy 3.1 and newer open one for each question. 64 clients need at most one each, on each of two
+    threads."""
+    key, _ = checking
+    hellos, questions = frames(stack, "hello"), frames(stack, "notify")
+    slowest_of(start_wrk(stack.port, key))
+    hellos, questions = frames(stack, "hello") - hellos, frames(stack, "notify") - questions
+    print(f"{hellos:.0f} new connections for {questions:.0f} questions")
+    assert questions > 1000 and hellos <= 128 and frames(stack, "hello") >= 1
