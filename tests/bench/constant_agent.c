@@ -1,6 +1,7 @@
 /*
- * The reference: the least work of an SPOE agent. It answers every NOTIFY with the same few variables
- * and reads no argument. Usage: constant_agent ABNS_NAME BACKEND BEARER
+ * The reference: the least work of an SPOE agent. It reads no argument and answers every NOTIFY with the
+ * same few variables, or, without BACKEND and BEARER, with the action alone.
+ * Usage: constant_agent ADDRESS [BACKEND BEARER]
  */
 #include "common/address.h"
 #include "common/provider.h"
@@ -35,17 +36,23 @@ static void set(struct spoe_ack *ack, enum seam_var var, struct slice value)
 	spoe_ack_set_str(ack, SPOE_SCOPE_TXN, slice_from_str(seam_var_name(var)), value);
 }
 
+static void set_forwarding(struct spoe_ack *ack, const struct constant *constant)
+{
+	set(ack, SEAM_VAR_BE, constant->backend);
+	spoe_ack_set_str(ack, SPOE_SCOPE_TXN, slice_from_str(provider_auth_at(0)->variable),
+		constant->bearer);
+	set(ack, SEAM_VAR_TRACK, SLICE_LITERAL("1|1|1"));
+	set(ack, SEAM_VAR_MARK, SLICE_LITERAL("1.0.0.1"));
+}
+
 static void answer(struct connection *c, const struct spoe_notify *notify, struct spoe_writer *out)
 {
 	struct spoe_ack ack;
 
 	spoe_session_ack(&c->session, &ack, out, notify);
 	set(&ack, SEAM_VAR_ACTION, SLICE_LITERAL(SEAM_ACTION_ALLOW));
-	set(&ack, SEAM_VAR_BE, c->constant->backend);
-	spoe_ack_set_str(&ack, SPOE_SCOPE_TXN, slice_from_str(provider_auth_at(0)->variable),
-		c->constant->bearer);
-	set(&ack, SEAM_VAR_TRACK, SLICE_LITERAL("1|1|1"));
-	set(&ack, SEAM_VAR_MARK, SLICE_LITERAL("1.0.0.1"));
+	if (c->constant->backend.n)
+		set_forwarding(&ack, c->constant);
 	spoe_ack_end(&ack);
 }
 
@@ -116,19 +123,18 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int events)
 
 int main(int argc, char **argv)
 {
-	struct constant constant;
+	struct constant constant = {{NULL, 0}, {NULL, 0}};
 	struct address address;
 	struct errtext e = {""};
-	char text[ADDRESS_TEXT_SIZE];
 	ev_io io;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: constant_agent ABNS_NAME BACKEND BEARER\n");
+	if (argc != 2 && argc != 4) {
+		fprintf(stderr, "usage: constant_agent ADDRESS [BACKEND BEARER]\n");
 		return 2;
 	}
-	constant = (struct constant){slice_from_str(argv[2]), slice_from_str(argv[3])};
-	snprintf(text, sizeof(text), "abns:%s", argv[1]);
-	int fd = address_parse(slice_from_str(text), &address, &e)
+	if (argc == 4)
+		constant = (struct constant){slice_from_str(argv[2]), slice_from_str(argv[3])};
+	int fd = address_parse(slice_from_str(argv[1]), &address, &e)
 		? -1
 		: address_listen(&address, 0, &e);
 	if (fd < 0) {
