@@ -131,7 +131,7 @@ def test_a_failed_request_is_looked_into_at_once(pair):
     assert answer.status == 200
     shown = pair.wait_for(first, "open")
     failed = next(r for r in pair.failing.requests() if r["token"] == first)
-    assert times_of(pair.s, first)[0] - failed["time"] < 2
+    assert times_of(pair.s, first)[0] - failed["time"] < 10
     assert counted(pair.s, "suspect") == before + 1
     assert (shown["probe"]["class"], shown["probe"]["status"]) == ("overload", 503)
     assert not probes_of(pair.s, pair.other(first))
