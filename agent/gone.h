@@ -6,6 +6,8 @@
 #ifndef RELAY_AGENT_GONE_H
 #define RELAY_AGENT_GONE_H
 
+#include "common/record.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,10 +24,7 @@ struct gone {
 
 static inline uint32_t gone_place(const uint8_t id[16])
 {
-	uint32_t n;
-
-	memcpy(&n, id, sizeof(n));
-	return n & (GONE_PLACES - 1);
+	return record_id_hash(id) & (GONE_PLACES - 1);
 }
 
 static inline void gone_add(struct gone *g, const uint8_t id[16], int64_t now_ms)

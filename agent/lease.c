@@ -1,6 +1,7 @@
 #include "agent/lease.h"
 
 #include "common/provider.h"
+#include "common/record.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +12,9 @@ static enum lease_state state_of(const struct statefile_lease *lease)
 	return (enum lease_state)atomic_load_explicit(&lease->state, memory_order_relaxed);
 }
 
-/* Ids are random (UUID version 4): any of their bytes serve as a hash. */
 static uint32_t bucket_of(const struct leases *l, const uint8_t id[16])
 {
-	uint32_t n;
-
-	memcpy(&n, id, sizeof(n));
-	return n & l->index_mask;
+	return record_id_hash(id) & l->index_mask;
 }
 
 static void index_insert(struct leases *l, uint32_t row)

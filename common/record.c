@@ -18,6 +18,9 @@ static int hex_value(char c)
 	return -1;
 }
 
+#define PLAIN_LEN 32
+#define UUID_LEN (RECORD_ID_TEXT_SIZE - 1)
+
 static bool is_dash_place(size_t i)
 {
 	return i == 8 || i == 13 || i == 18 || i == 23;
@@ -28,10 +31,10 @@ int record_parse_id(struct slice text, uint8_t ret_id[16])
 	uint8_t id[16] = {0};
 	size_t digits = 0;
 
-	if (text.n != RECORD_ID_TEXT_SIZE - 1)
+	if (text.n != PLAIN_LEN && text.n != UUID_LEN)
 		return -EINVAL;
 	for (size_t i = 0; i < text.n; i++) {
-		if (is_dash_place(i)) {
+		if (text.n == UUID_LEN && is_dash_place(i)) {
 			if (text.p[i] != '-')
 				return -EINVAL;
 			continue;
@@ -46,21 +49,26 @@ int record_parse_id(struct slice text, uint8_t ret_id[16])
 	return 0;
 }
 
+static bool is_uuid(const uint8_t id[16])
+{
+	unsigned version = id[RECORD_ID_TIME_DIGITS / 2] >> 4;
+
+	return version >= 1 && version <= 8;
+}
+
 const char *record_format_id(const uint8_t id[16], char *out)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t digits = 0;
+	bool dashes = is_uuid(id);
+	size_t n = 0;
 
-	for (size_t i = 0; i < RECORD_ID_TEXT_SIZE - 1; i++) {
-		if (is_dash_place(i)) {
-			out[i] = '-';
-			continue;
-		}
-		unsigned value = id[digits / 2];
-		out[i] = hex[digits % 2 ? value & 15 : value >> 4];
-		digits++;
+	for (size_t i = 0; i < PLAIN_LEN; i++) {
+		unsigned value = id[i / 2];
+		if (dashes && is_dash_place(n))
+			out[n++] = '-';
+		out[n++] = hex[i % 2 ? value & 15 : value >> 4];
 	}
-	out[RECORD_ID_TEXT_SIZE - 1] = '\0';
+	out[n] = '\0';
 	return out;
 }
 

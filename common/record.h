@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define RECORD_MAGIC "relay1"
 #define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
@@ -60,7 +61,7 @@ struct record_mark {
 
 struct record {
 	uint64_t gen;
-	uint8_t id[16];	 /* the UUID of the request */
+	uint8_t id[16];	 /* of the request */
 	uint32_t tenant; /* ids of `track`; 0 = not known */
 	uint32_t key;
 	uint32_t account;
@@ -94,10 +95,25 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 /* The log-format string for HAProxy. 0 or -ENOSPC. */
 int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size);
 
-/* "8-4-4-4-12" hex digits of either case. 0 or -EINVAL. */
-int record_parse_id(struct slice text, uint8_t ret_id[16]);
+/*
+ * An id is 32 hex digits, or a UUID ("8-4-4-4-12"); of either case. It begins with the time in ms. The
+ * digit after the time is a UUID's version, 1 to 8, or RECORD_ID_PLAIN: so an id prints as HAProxy wrote it.
+ */
 #define RECORD_ID_TEXT_SIZE 37
+#define RECORD_ID_TIME_DIGITS 12
+#define RECORD_ID_PLAIN "f"
+/* 0 or -EINVAL. */
+int record_parse_id(struct slice text, uint8_t ret_id[16]);
 const char *record_format_id(const uint8_t id[16], char *out);
+
+/* For tables by id: its last bytes, which are random in every form. */
+static inline uint32_t record_id_hash(const uint8_t id[16])
+{
+	uint32_t n;
+
+	memcpy(&n, id + 12, sizeof(n));
+	return n;
+}
 
 /* `tenant|key|account` in decimal. */
 #define RECORD_TRACK_SIZE 36

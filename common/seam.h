@@ -36,7 +36,7 @@
 #define SEAM_DECIDE_ARGS(X)                                                                        \
 	X(GEN, "gen", 0)		     /* int: number of the rendered configuration */       \
 	X(SECRET, "secret", SEAM_SECRET_MAX) /* TCP listeners only */                              \
-	X(ID, "id", 64)			     /* unique-id: a UUID */                               \
+	X(ID, "id", 64)			     /* unique-id, see record.h */                         \
 	X(KEY, "key", 256)		     /* x-api-key */                                       \
 	X(AUTH, "auth", 256)	 /* authorization, only if it starts with `Bearer rk_` */          \
 	X(NKEYS, "nkeys", 0)	 /* int: lines of x-api-key */                                     \

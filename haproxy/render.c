@@ -64,6 +64,7 @@ static void append_global(const struct render_model *m, struct buffer *b)
 		(RENDER_BUFSIZE - RENDER_MAXREWRITE) / 1024, 2 * RENDER_BUFSIZE / 1024,
 		RENDER_BUFSIZE, RENDER_MAXREWRITE);
 	append_system_ca(m, b);
+	render_id_key(m, b);
 	if (m->secret) {
 		buffer_append_str(b, "\tsetenv " SEAM_SECRET_ENV " ");
 		render_word(b, m->secret);

@@ -102,7 +102,8 @@ void render_again(const struct render_model *m, struct buffer *b)
 		b, "\nfrontend " SEAM_FRONTEND_AGAIN " from " RENDER_DEFAULTS "\n\tbind ");
 	render_own_address(m, SEAM_FRONTEND_AGAIN, b);
 	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
-	render_log(m, "%[fc_pp_unique_id]", b);
+	render_log(m, b);
+	render_same_id(b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);

@@ -197,6 +197,20 @@ static int check_secret(const struct render_model *m, struct errtext *e)
 	return render_check_word("the secret", m->secret, e);
 }
 
+/* HAProxy takes a key that is no base64 without a word, and then makes no ids. */
+static int check_id_key(const struct render_model *m, struct errtext *e)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t n = m->id_key ? strspn(m->id_key, digits) : 0;
+
+	if (n < 22 || (n + strspn(m->id_key + n, "=")) % 4 || strlen(m->id_key + n) > 2 ||
+		m->id_key[n + strspn(m->id_key + n, "=")])
+		return errtext_set(
+			e, -EINVAL, "the key of request ids is not base64 of 16 bytes or more");
+	return 0;
+}
+
 static int check_sockets(const struct render_model *m, struct errtext *e)
 {
 	int error = 0;
@@ -236,6 +250,8 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 		error = render_check_path("output directory", m->output_dir, e);
 	if (!error)
 		error = check_secret(m, e);
+	if (!error)
+		error = check_id_key(m, e);
 	if (!error)
 		error = check_lists(m, e);
 	if (!error)

@@ -179,7 +179,8 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND " from " RENDER_DEFAULTS "\n");
 	append_binds(&m->options, b);
 	buffer_append_str(b, "\toption http-buffer-request\n");
-	render_log(m, "%[uuid()]", b);
+	render_log(m, b);
+	render_new_id(b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_engine(m, SEAM_ENGINE_WAIT, b);
 	render_error_shapes(b, RENDER_PATHS_CLIENT);

@@ -53,7 +53,8 @@ void render_internal(const struct render_model *m, struct buffer *b)
 		return;
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND_INTERNAL " from " RENDER_DEFAULTS "\n");
 	append_bind(m, b);
-	render_log(m, "%[uuid()]", b);
+	render_log(m, b);
+	render_new_id(b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);

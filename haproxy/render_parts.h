@@ -46,8 +46,12 @@ int render_check_model(const struct render_model *m, struct errtext *e);
 /* The same for the SPOE file. */
 int render_check_spoe_model(const struct render_model *m, struct errtext *e);
 
-/* `log`, `log-format` and `unique-id-format`. */
-void render_log(const struct render_model *m, const char *unique_id, struct buffer *b);
+/* `log` and `log-format`: the end record. */
+void render_log(const struct render_model *m, struct buffer *b);
+/* The process variable with the key of new ids, and `unique-id-format`s: a new id, or the first attempt's. */
+void render_id_key(const struct render_model *m, struct buffer *b);
+void render_new_id(struct buffer *b);
+void render_same_id(struct buffer *b);
 void render_engine(const struct render_model *m, const char *engine, struct buffer *b);
 /* Sends `message`, then `repeat` if it was not answered; both if `condition` (ACLs, or empty). */
 void render_question(

@@ -8,7 +8,7 @@
 
 #define BROKEN_CONNECTIONS 8 /* more questions, for the connections of a dead agent */
 
-void render_log(const struct render_model *m, const char *unique_id, struct buffer *b)
+void render_log(const struct render_model *m, struct buffer *b)
 {
 	char format[RECORD_MAX];
 	char address[ADDRESS_HAPROXY_SIZE];
@@ -25,7 +25,48 @@ void render_log(const struct render_model *m, const char *unique_id, struct buff
 	render_word(b, address);
 	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
 	render_word(b, format);
-	buffer_printf(b, "\n\tunique-id-format %s\n", unique_id);
+	buffer_append_str(b, "\n");
+}
+
+/*
+ * Below 3.4 `uuid()` tells the next ones to whoever saw two, so an id holds only its HMAC. `-m len`: a
+ * regular expression of PCRE lets a line break pass before its end, one of POSIX ends at a NUL.
+ */
+#define ID_KEY_VAR "proc.relay_idkey"
+#define ID_IS(len, pattern)                                                                        \
+	"{ fc_pp_unique_id -m len " len " } { fc_pp_unique_id -m reg '" pattern "' }"
+
+void render_id_key(const struct render_model *m, struct buffer *b)
+{
+	buffer_printf(b,
+		".if version_before(3.4)\n"
+		"\t# The key of the ids of requests, which nobody can guess.\n"
+		"\tset-var " ID_KEY_VAR " str(%s)\n"
+		".endif\n",
+		m->id_key);
+}
+
+void render_new_id(struct buffer *b)
+{
+	buffer_printf(b,
+		"\n\t# Ids begin with the time in ms; the rest cannot be guessed.\n"
+		".if version_atleast(3.4)\n"
+		"\tunique-id-format %%[uuid(7)]\n"
+		".else\n"
+		"\tunique-id-format %%[date(0,ms),hex,bytes(%d,%d),lower]" RECORD_ID_PLAIN
+		"%%[uuid(),hmac(sha256," ID_KEY_VAR "),hex,bytes(0,%d),lower]\n"
+		".endif\n",
+		16 - RECORD_ID_TIME_DIGITS, RECORD_ID_TIME_DIGITS, 31 - RECORD_ID_TIME_DIGITS);
+}
+
+void render_same_id(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# The id comes from the peer: nothing is read or logged unless it is one.\n"
+		"\ttcp-request session silent-drop unless " ID_IS(
+			"32", "^[0-9a-f]{32}$") " || " ID_IS("36",
+			"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$") "\n"
+								       "\tunique-id-format %[fc_pp_unique_id]\n");
 }
 
 void render_engine(const struct render_model *m, const char *engine, struct buffer *b)

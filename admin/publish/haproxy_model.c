@@ -135,6 +135,7 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	r->spop = m->spop;
 	r->spop_count = (size_t)count;
 	r->secret = c->secrets->record_is_ours ? c->secrets->record_secret : NULL;
+	r->id_key = c->secrets->id_key;
 	r->records_have_secret = r->records.kind == ADDRESS_UDP;
 	r->admin_socket = config->haproxy_admin_socket.s;
 	r->admin_group = own_group(m);

@@ -3,10 +3,12 @@
 #include "common/errtext.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #define SETTING_HASH_SECRET "secret.hash.1"
 #define SETTING_RECORD_SECRET "secret.record.1"
+#define SETTING_ID_KEY "secret.ids.1"
 
 /* `make` fills a fresh value when the setting does not exist yet. */
 static int load(struct store *s, const struct vault *v, const char *name,
@@ -22,14 +24,23 @@ static int load(struct store *s, const struct vault *v, const char *name,
 	return vault_put_setting(v, s, name, buffer_slice(ret), e);
 }
 
-static int make_hash_secret(struct buffer *out)
+static int make_bytes(struct buffer *out, int len)
 {
-	size_t at = buffer_extend(out, RELAYKEY_SECRET_LEN);
+	size_t at = buffer_extend(out, (size_t)len);
 
 	if (at == SIZE_MAX)
 		return buffer_error(out);
-	return RAND_priv_bytes((unsigned char *)out->data + at, RELAYKEY_SECRET_LEN) == 1 ? 0
-											  : -EIO;
+	return RAND_priv_bytes((unsigned char *)out->data + at, len) == 1 ? 0 : -EIO;
+}
+
+static int make_hash_secret(struct buffer *out)
+{
+	return make_bytes(out, RELAYKEY_SECRET_LEN);
+}
+
+static int make_id_key(struct buffer *out)
+{
+	return make_bytes(out, SECRETS_ID_KEY_LEN);
 }
 
 /* Letters and digits, which need no quotes in HAProxy's configuration and environment. */
@@ -86,6 +97,22 @@ static int load_record_secret(struct store *s, const struct vault *v, const char
 	return error;
 }
 
+static int load_id_key(
+	struct store *s, const struct vault *v, struct secrets *ret, struct errtext *e)
+{
+	struct buffer value = {0};
+	int error = load(s, v, SETTING_ID_KEY, make_id_key, &value, e);
+
+	if (!error && value.len != SECRETS_ID_KEY_LEN)
+		error = errtext_set(
+			e, -EBADMSG, "store: the key of request ids has a wrong length");
+	if (!error)
+		EVP_EncodeBlock((unsigned char *)ret->id_key, (const unsigned char *)value.data,
+			SECRETS_ID_KEY_LEN);
+	buffer_fini(&value);
+	return error;
+}
+
 int secrets_load(struct store *s, const struct vault *v, const char *configured,
 	struct secrets *ret, struct errtext *e)
 {
@@ -94,6 +121,8 @@ int secrets_load(struct store *s, const struct vault *v, const char *configured,
 
 	if (!error)
 		error = load_record_secret(s, v, configured, &made, e);
+	if (!error)
+		error = load_id_key(s, v, &made, e);
 	if (!error)
 		*ret = made;
 	secrets_wipe(&made);

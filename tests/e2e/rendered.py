@@ -194,6 +194,6 @@ def assert_error(answer, status, code, path):
     else:
         assert set(body) == {"error"} and set(body["error"]) == common | {"param", "request_id"}
         assert body["error"]["request_id"] == identity and body["error"]["param"] is None
-    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identity)
+    assert re.fullmatch("[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identity)
     assert body["error"]["code"] == code
     return body["error"]

@@ -1,7 +1,10 @@
 """End records of requests: shown, counted if lost, rejected if forged."""
+import base64
 import os
+import re
 import signal
 import socket
+import time
 import uuid
 
 from relay import wait_until
@@ -37,6 +40,30 @@ def test_refusals_and_clients_that_leave_are_shown(stack):
     s.close()
     wait_until("the end", lambda: any(row["ended"] not in ("normal", "refused") and row["status"] == 200
                                       for row in stack.relay.adm("requests", "list", "--last", "5")["items"]))
+
+
+def test_ids_rise_with_time_and_are_found(stack):
+    ids = [stack.post("/v1/x", key=stack.key).getheader("X-Request-Id") for _ in range(50)]
+    after = int(time.time() * 1000)
+    form = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" if stack.version == "3.4" else "[0-9a-f]{12}f[0-9a-f]{19}"
+    assert all(re.fullmatch(form, one) for one in ids), ids[0]
+    plain = [one.replace("-", "") for one in ids]
+    times = [int(one[:12], 16) for one in plain]
+    # each thread of HAProxy has its own clock
+    assert all(a < b + 1000 for a, b in zip(times, times[1:])) and after - 60000 < times[0] < times[-1] < after + 1000
+    assert len({one[16:] for one in plain}) == 50
+    wait_until("the last is listed", lambda: listed(stack, ids[-1]))
+    for spelling in (ids[-1], plain[-1], ids[-1].upper()):
+        assert stack.relay.adm("requests", "why", spelling)["id"] == ids[-1]
+
+
+def test_ids_are_made_with_a_key_that_stays(stack):
+    """Below 3.4: a HAProxy without the key would make other ids from the same uuid()."""
+    config = (stack.dir / "haproxy/relay.cfg").read_text()
+    key = re.search(r"set-var proc.relay_idkey str\((.*)\)", config)[1]
+    assert len(base64.b64decode(key, validate=True)) == 32
+    stack.relay.adm("haproxy", "reload")
+    assert f"str({key})" in (stack.dir / "haproxy/relay.cfg").read_text()
 
 
 def send_record(stack, text):

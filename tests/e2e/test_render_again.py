@@ -5,6 +5,7 @@ What the real agent makes of them is in test_failover.py.
 
 import re
 import socket
+import struct
 import threading
 
 import pytest
@@ -48,6 +49,42 @@ def test_gives_a_refused_request_to_another_account(world, haproxy, refusal, siz
     assert outer[4:7] == ["1|2|1", "relay-in", "b1-demo-direct"] and outer[7] in ("again1", "again2")
     assert inner[4:9] == ["1|2|2", "relay-again", "b2-demo-five", last_server(haproxy), "200"]
     assert (outer[FIELD_MARK], inner[FIELD_MARK]) == ("1.0.0.0", "2.0.0.0") and outer[8] == "200"
+
+
+def again_with(world, identity, request=b"GET /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+    """The status line that relay-again answers to a PROXY header with this id; None for no id in it."""
+    config = (world.files / "relay.cfg").read_text()
+    bind = re.search(r"\nfrontend relay-again .*\n\tbind '?(abns|unix)@([^ '\n]+)", config)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(("\0" + bind[2]).ljust(108, "\0") if bind[1] == "abns" else bind[2])
+        field = b"" if identity is None else b"\x05" + struct.pack(">H", len(identity)) + identity
+        ends = bytes((127, 0, 0, 1) * 2 + (0, 80) * 2)
+        head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", len(ends + field)) + ends
+        sock.sendall(head + field + request)
+        try:
+            return b"".join(iter(lambda: sock.recv(65536), b"")).split(b"\r\n")[0]
+        except ConnectionResetError:
+            return b""
+
+
+def test_takes_only_ids_from_a_peer(world):
+    plain, dashed = b"01a220495cdef8d265264561f60f8da6", b"01a22049-6bf7-7c2d-9755-98e4843787c0"
+    lines = (b"\n", b" 1|2|3 relay-in b out 200 1 1 0 0 0 0 0 -- 0 - - - -", b"\0abc", b"0")
+    bad = (None, b"", b"-", plain[1:], plain.upper(), dashed[:-1],
+           *(one + more for one in (plain, dashed) for more in lines))
+    world.plan([], {})
+    for identity in bad:
+        assert again_with(world, identity) == b"", identity
+        assert again_with(world, identity, b"rubbish\r\n\r\n") == b"", identity
+    assert world.messages() == []
+    for identity in (plain, dashed):
+        assert again_with(world, identity).startswith(b"HTTP/1.1 502 "), identity
+    assert [args["id"] for _, args in world.probe.asked] == [plain, dashed]
+    logged = []
+    while logged[-1:] != [dashed]:  # records arrive in order
+        logged.append(world.records.recv(8192).split(b" ")[3])
+    assert plain in logged and all(re.fullmatch(b"[0-9a-f-]{32,36}", one) for one in logged)
 
 
 def test_takes_a_429_back_where_haproxy_can(world, haproxy):

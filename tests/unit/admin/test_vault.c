@@ -148,6 +148,8 @@ static void secrets_stay_the_same(void **state)
 	assert_string_equal(again.record_secret, r->secrets.record_secret);
 	assert_int_equal(strlen(again.record_secret), SECRETS_RECORD_LEN);
 	assert_true(again.record_is_ours);
+	assert_string_equal(again.id_key, r->secrets.id_key);
+	assert_int_equal(strlen(again.id_key), SECRETS_ID_KEY_TEXT_LEN);
 	assert_int_equal(
 		secrets_load(r->control.store, r->control.vault, "given", &again, &r->e), 0);
 	assert_string_equal(again.record_secret, "given");

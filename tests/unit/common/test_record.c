@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #define ID "96da910e-ca7c-490b-8775-7491a3ab1c0b"
@@ -21,6 +22,36 @@ static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
 static enum record_result parse(const char *line, struct record *r)
 {
 	return record_parse(slice_from_str(line), secret, r);
+}
+
+/* What HAProxy wrote is what `relayadm` shows: people search for it. */
+static void an_id_comes_back_as_it_was_written(void **state)
+{
+	static const char *const ids[] = {ID, "01a22049-6bf7-7c2d-9755-98e4843787c0",
+		"01a220495cdef8d265264561f60f8da6", "ffffffffffffffffffffffffffffffff",
+		"00000000000000000000000000000000"};
+	char text[RECORD_ID_TEXT_SIZE];
+	uint8_t id[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		assert_int_equal(record_parse_id(slice_from_str(ids[i]), id), 0);
+		assert_string_equal(record_format_id(id, text), ids[i]);
+	}
+}
+
+static void other_forms_are_no_ids(void **state)
+{
+	static const char *const bad[] = {"", "0", "01a220495cdef8d265264561f60f8da",
+		"01a220495cdef8d265264561f60f8da60", "01a220495cdef8d265264561f60f8dag",
+		"01a220495cdef8d265264561f60f8da6\n", "01a22049-6bf7-7c2d-9755-98e4843787c0\n",
+		"01a22049-6bf7-7c2d-975598e4843787c00", "01a2204966bf7-7c2d-9755-98e4843787c0",
+		"01a220495cde-f8d2-6526-4561-f60f8da6", " 01a220495cdef8d265264561f60f8da"};
+	uint8_t id[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(record_parse_id(slice_from_str(bad[i]), id), -EINVAL);
 }
 
 static void reads_every_field(void **state)
@@ -193,6 +224,8 @@ static void the_log_format_has_a_place_for_each_field(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_id_comes_back_as_it_was_written),
+		cmocka_unit_test(other_forms_are_no_ids),
 		cmocka_unit_test(reads_every_field),
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),

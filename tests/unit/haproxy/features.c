@@ -52,6 +52,7 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 		.spop = f->spop,
 		.spop_count = 1,
 		.records = parsed("udp:127.0.0.1:8811"),
+		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
 		.sticky = sticky,
 		.sticky_count = 2,
 		.backends = f->backends,

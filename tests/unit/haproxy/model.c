@@ -47,6 +47,7 @@ void model_init(struct model *model)
 		.spop = &model->spop,
 		.spop_count = 1,
 		.records = parsed("udp:127.0.0.1:9001"),
+		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
 		.sticky = sticky,
 		.sticky_count = 2,
 		.backends = model->backends,

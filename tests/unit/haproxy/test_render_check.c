@@ -162,6 +162,22 @@ static void refuses_secrets_that_break_a_record(void **state)
 	assert_refused(&model, "the secret is longer than 128");
 }
 
+static void refuses_keys_of_ids_that_haproxy_cannot_read(void **state)
+{
+	static const char *const bad[] = {NULL, "",
+		"c2hvcnQ=", "bm90IGJhc2U2NCBhdCBhbGwsIGJ1dCBsb25n!",
+		"b25lIGRpZ2l0IHRvbyBtYW55IGhlcmUgICA",
+		"dHdvIG1hbnkgcGFkcyBhdCB0aGUgZW5k===", "cGFkcyBpbiB0aGUgbWlkZGxlIG9m==aXQx"};
+	struct model model;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		model_init(&model);
+		model.m.id_key = bad[i];
+		assert_refused(&model, "the key of request ids");
+	}
+}
+
 static void refuses_networks_and_listeners_that_are_none(void **state)
 {
 	struct model model;
@@ -192,6 +208,7 @@ int main(void)
 		cmocka_unit_test(refuses_extra_headers_that_frame_a_message),
 		cmocka_unit_test(refuses_backends_it_cannot_write),
 		cmocka_unit_test(refuses_secrets_that_break_a_record),
+		cmocka_unit_test(refuses_keys_of_ids_that_haproxy_cannot_read),
 		cmocka_unit_test(refuses_networks_and_listeners_that_are_none),
 	};
 
