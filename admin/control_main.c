@@ -52,6 +52,7 @@ struct runner {
 	struct healthwatch healthwatch;
 	struct watchfile *watchfile;
 	ev_timer retry;
+	ev_idle merge;
 	uint32_t peer_number; /* number of the agent that `peer` watches */
 };
 
@@ -134,6 +135,8 @@ static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 	changes_run(c->changes);
 	publish_send(c->publish);
 	watch_peer(r);
+	if (publish_wants_merge(c->publish))
+		ev_idle_start(loop, &r->merge);
 	if (c->keeper_gone || (c->draining && !changes_busy(c->changes)))
 		ev_break(loop, EVBREAK_ALL);
 }
@@ -194,6 +197,16 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 	changes_retry(r->control.changes);
 }
 
+static void on_idle(struct ev_loop *loop, ev_idle *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)events;
+	publish_merge(r->control.publish);
+	if (!publish_wants_merge(r->control.publish))
+		ev_idle_stop(loop, w);
+}
+
 static void start_watchers(struct runner *r)
 {
 	struct ev_loop *loop = r->control.loop;
@@ -205,6 +218,8 @@ static void start_watchers(struct runner *r)
 	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
 	ev_timer_init(&r->history_timer, on_history, HISTORY_S, HISTORY_S);
 	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
+	ev_idle_init(&r->merge, on_idle);
+	r->merge.data = r;
 	r->bans.data = r->history_timer.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
 	ev_prepare_start(loop, &r->before);

@@ -115,7 +115,7 @@ static void take_gauge(struct agent *a, int fd)
 	struct snapshot_map map;
 	struct errtext e = {""};
 
-	if (snapshot_map_open(fd, &map, &e)) {
+	if (snapshot_map_open(fd, true, &map, &e)) {
 		log_event(LOG_LEVEL_ERROR, "gauge rejected", LOG_STR("error", e.text));
 		return;
 	}

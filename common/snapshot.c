@@ -52,21 +52,21 @@ static bool keytable_parts_fit(const struct keytable_head *h, size_t size)
 		is_power_of_two(h->buckets) && h->count < h->buckets;
 }
 
-static bool keytable_rows_valid(const struct keytable *t, uint32_t buckets, uint32_t networks)
+/* Every row, for a small table. */
+static bool keytable_rows_valid(const struct keytable *t)
 {
 	uint32_t used = 0;
 
-	for (uint32_t i = 0; i < buckets; i++) {
+	for (uint32_t i = 0; i <= t->bucket_mask; i++) {
 		if (t->buckets[i] > t->count)
 			return false;
 		used += t->buckets[i] != 0;
 	}
 	for (uint32_t i = 0; i < t->count; i++) {
-		if (!range_fits(t->keys[i].networks, networks))
+		if (!range_fits(t->keys[i].networks, t->network_count))
 			return false;
 	}
-	/* an empty bucket must exist, or a look-up of an unknown key would not end */
-	return used < buckets;
+	return used <= t->bucket_mask;
 }
 
 int keytable_open(const void *block, size_t size, struct keytable *ret, struct errtext *e)
@@ -85,24 +85,27 @@ int keytable_open(const void *block, size_t size, struct keytable *ret, struct e
 		.networks = (const void *)(base + h->networks_offset),
 		.count = h->count,
 		.bucket_mask = h->buckets - 1,
+		.network_count = h->networks,
 		.id = h->id,
 	};
-	if (!keytable_rows_valid(&t, h->buckets, h->networks))
-		return bad(e, "a row of the key table points outside");
 	*ret = t;
 	return 0;
 }
 
+/* Fail closed: a damaged row is no key. A damaged table may have no empty bucket: the walk is bounded. */
 static const struct snapshot_key *keytable_find(
 	const struct keytable *t, const uint8_t hash[RELAYKEY_HASH_LEN])
 {
 	uint32_t at = keytable_bucket(hash) & t->bucket_mask;
 
-	for (; t->buckets[at]; at = (at + 1) & t->bucket_mask) {
-		const struct snapshot_key *key = &t->keys[t->buckets[at] - 1];
+	for (uint32_t n = 0; n <= t->bucket_mask; n++, at = (at + 1) & t->bucket_mask) {
+		uint32_t bucket = t->buckets[at];
+		if (bucket == 0 || bucket > t->count)
+			return NULL;
+		const struct snapshot_key *key = &t->keys[bucket - 1];
 		/* hashes under a secret: the time of a comparison tells nothing about a key */
 		if (memcmp(key->hash, hash, RELAYKEY_HASH_LEN) == 0)
-			return key;
+			return range_fits(key->networks, t->network_count) ? key : NULL;
 	}
 	return NULL;
 }
@@ -279,6 +282,9 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 	if (error)
 		return error;
 	error = keytable_open(s.sections[SNAPSHOT_KEYLOG], s.counts[SNAPSHOT_KEYLOG], &s.log, e);
+	/* a damaged row of the log must not bring back an older row of its key */
+	if (!error && !keytable_rows_valid(&s.log))
+		error = bad(e, "a row of the key log points outside");
 	if (!error)
 		error = keytable_open(base, base_size, &s.base, e);
 	if (error)

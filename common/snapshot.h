@@ -3,7 +3,8 @@
  * control builds, seals in a memfd and hands to the agent. The key table is a separate block.
  *
  * Rows are fixed-size and refer to each other by index; keys refer by id, because the key base
- * outlives snapshots. snapshot_open() checks every reference once, so that readers need no checks.
+ * outlives snapshots. snapshot_open() checks every reference once, so that readers need no checks. The rows
+ * of the base are checked by snapshot_key() instead: a million keys cost nothing when a snapshot is opened.
  * Ids are the store's; they are never reused. All integers are in host order: a snapshot never
  * leaves the machine.
  */
@@ -19,6 +20,7 @@
 #include "common/slice.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SNAPSHOT_FORMAT 6
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
@@ -237,13 +239,14 @@ struct snapshot_head {
 	} sections[SNAPSHOT_SECTION_COUNT];
 };
 
-/* A checked key table, in a snapshot or in a separate base. */
+/* A key table, in a snapshot (the log) or in a separate block (the base). */
 struct keytable {
 	const struct snapshot_key *keys;
 	const uint32_t *buckets; /* open addressing; index + 1, 0 = empty */
 	const struct cidr *networks;
 	uint32_t count;
 	uint32_t bucket_mask;
+	uint32_t network_count;
 	uint64_t id;
 };
 
@@ -258,10 +261,13 @@ struct snapshot {
 	uint8_t conversation_key[SIPHASH_KEY_LEN]; /* of the hashes of conversations */
 };
 
-/* Checks both blocks completely. 0, or -EBADMSG with the reason. */
+/*
+ * Checks the snapshot completely, and of the base only the head, whatever its size. 0, or -EBADMSG with the
+ * reason.
+ */
 int snapshot_open(const void *block, size_t size, const void *base, size_t base_size,
 	struct snapshot *ret, struct errtext *e);
-/* Checks a key table alone. */
+/* Checks the head of a key table. */
 int keytable_open(const void *block, size_t size, struct keytable *ret, struct errtext *e);
 
 struct slice snapshot_text(const struct snapshot *s, struct snapshot_text t);
@@ -269,7 +275,10 @@ const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id);
 /* NULL when there is none. */
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
-/* The newest row of a key: from the log, else from the base. `ret_table` owns its networks. */
+/*
+ * The newest row of a key: from the log, else from the base. `ret_table` owns its networks. NULL when there
+ * is none, or a damaged one.
+ */
 const struct snapshot_key *snapshot_key(const struct snapshot *s,
 	const uint8_t hash[RELAYKEY_HASH_LEN], const struct keytable **ret_table);
 
@@ -282,9 +291,16 @@ int snapshot_seal(const char *name, struct slice block);
 struct snapshot_map {
 	const void *block;
 	size_t size;
+	dev_t device; /* with the inode: which memfd it is */
+	ino_t inode;
 };
-/* Maps a memfd read-only. Checks its seals first: no other process can change or truncate it. */
-int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e);
+/*
+ * Maps a memfd read-only, `whole` with all its pages at once. Checks its seals first: no other process can
+ * change or truncate it.
+ */
+int snapshot_map_open(int fd, bool whole, struct snapshot_map *ret, struct errtext *e);
+/* Whether this descriptor is the memory that is mapped. */
+bool snapshot_map_is_of(const struct snapshot_map *m, int fd);
 void snapshot_map_close(struct snapshot_map *m);
 
 /* --- building --- */

@@ -100,6 +100,17 @@ static void fill_buckets(
 	}
 }
 
+uint32_t keytable_bucket_count(uint32_t count)
+{
+	uint32_t buckets = 8;
+
+	if (count > UINT32_MAX / 4)
+		return 0;
+	while (buckets < count * 2)
+		buckets *= 2;
+	return buckets;
+}
+
 int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
 	const struct cidr *networks, uint32_t network_count, struct buffer *out)
 {
@@ -107,12 +118,10 @@ int keytable_build(uint64_t id, const struct snapshot_key *keys, uint32_t count,
 		.count = count,
 		.id = id,
 		.networks = network_count,
-		.buckets = 8};
+		.buckets = keytable_bucket_count(count)};
 
-	if (count > UINT32_MAX / 4)
+	if (h.buckets == 0)
 		return -EFBIG;
-	while (h.buckets < count * 2)
-		h.buckets *= 2;
 	align(out);
 	size_t start = buffer_extend(out, sizeof(h));
 	h.keys_offset = out->len - start;

@@ -22,6 +22,11 @@ struct keytable_head {
 
 size_t snapshot_row_size(enum snapshot_section section);
 
+/* For `count` rows; 0 = too many. */
+uint32_t keytable_bucket_count(uint32_t count);
+/* Seals a memfd against every change. 0 or -errno. */
+int snapshot_seal_memory(int fd);
+
 static inline uint32_t keytable_bucket(const uint8_t hash[RELAYKEY_HASH_LEN])
 {
 	uint32_t n;

@@ -1,4 +1,4 @@
-#include "common/snapshot.h"
+#include "common/snapshot_layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,11 @@ static int write_all(int fd, struct slice s)
 	return 0;
 }
 
+int snapshot_seal_memory(int fd)
+{
+	return fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0 ? -errno : 0;
+}
+
 int snapshot_seal(const char *name, struct slice block)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -28,8 +33,8 @@ int snapshot_seal(const char *name, struct slice block)
 	if (fd < 0)
 		return -errno;
 	int error = write_all(fd, block);
-	if (!error && fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
-		error = -errno;
+	if (!error)
+		error = snapshot_seal_memory(fd);
 	if (error) {
 		close(fd);
 		return error;
@@ -37,7 +42,7 @@ int snapshot_seal(const char *name, struct slice block)
 	return fd;
 }
 
-int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e)
+int snapshot_map_open(int fd, bool whole, struct snapshot_map *ret, struct errtext *e)
 {
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -49,11 +54,19 @@ int snapshot_map_open(int fd, struct snapshot_map *ret, struct errtext *e)
 	if (st.st_size <= 0 || (uint64_t)st.st_size > SNAPSHOT_SIZE_MAX)
 		return errtext_set(
 			e, -EBADMSG, "snapshot: a size of %lld bytes", (long long)st.st_size);
-	void *block = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	void *block = mmap(NULL, (size_t)st.st_size, PROT_READ,
+		MAP_SHARED | (whole ? MAP_POPULATE : 0), fd, 0);
 	if (block == MAP_FAILED)
 		return errtext_set(e, -errno, "snapshot: cannot be mapped: %s", strerror(errno));
-	*ret = (struct snapshot_map){block, (size_t)st.st_size};
+	*ret = (struct snapshot_map){block, (size_t)st.st_size, st.st_dev, st.st_ino};
 	return 0;
+}
+
+bool snapshot_map_is_of(const struct snapshot_map *m, int fd)
+{
+	struct stat st;
+
+	return m->block && fstat(fd, &st) == 0 && st.st_dev == m->device && st.st_ino == m->inode;
 }
 
 void snapshot_map_close(struct snapshot_map *m)

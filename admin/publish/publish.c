@@ -12,6 +12,7 @@
 #include "common/snapshot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ struct publish {
 	int peer_fd; /* -1 = no agent */
 	uint32_t peer_number;
 	struct keybase base;
-	int snapshot_fd; /* -1 = nothing built yet */
+	int fds[2]; /* snapshot and its key base; -1 = nothing built yet */
 	uint64_t version;
 	uint64_t sent; /* to this peer; 0 = nothing */
 	uint64_t acknowledged;
@@ -37,9 +38,18 @@ struct publish *publish_new(struct control *c)
 		return NULL;
 	p->control = c;
 	p->peer_fd = -1;
-	p->snapshot_fd = -1;
+	p->fds[0] = p->fds[1] = -1;
 	keybase_init(&p->base);
 	return p;
+}
+
+static void close_built(struct publish *p)
+{
+	for (int i = 0; i < 2; i++) {
+		if (p->fds[i] >= 0)
+			close(p->fds[i]);
+		p->fds[i] = -1;
+	}
 }
 
 static void forget_peer(struct publish *p)
@@ -57,8 +67,7 @@ void publish_free(struct publish *p)
 		return;
 	forget_peer(p);
 	keybase_fini(&p->base);
-	if (p->snapshot_fd >= 0)
-		close(p->snapshot_fd);
+	close_built(p);
 	free(p);
 }
 
@@ -89,24 +98,25 @@ const char *publish_refusal(const struct publish *p, uint64_t version)
 
 /* --- building --- */
 
-/*
- * Appends the log of keys; builds a new base first when the base is missing, stale or too far
- * behind.
- */
 static int build_keys(struct publish *p, struct buffer *log, struct errtext *e)
 {
-	struct store *s = p->control->store;
-	uint32_t count = 0;
-	bool whole = false;
-	int error = keybase_is_whole(&p->base, s, &whole, e);
+	int error = keybase_update(&p->base, p->control->store, e);
 
-	if (!error && whole)
-		error = keybase_log(&p->base, s, log, &count, e);
-	if (error || (whole && count <= PUBLISH_LOG_MAX))
-		return error;
-	buffer_clear(log);
-	error = keybase_build(&p->base, s, e);
-	return error ? error : keybase_log(&p->base, s, log, &count, e);
+	return error ? error : keybase_write_log(&p->base, log, e);
+}
+
+bool publish_wants_merge(const struct publish *p)
+{
+	return keybase_wants_merge(&p->base);
+}
+
+void publish_merge(struct publish *p)
+{
+	struct errtext e = {""};
+
+	if (keybase_merge(&p->base, &e))
+		log_event(LOG_LEVEL_WARNING, "log of keys cannot be merged",
+			LOG_STR("reason", e.text));
 }
 
 static struct snapshot_options agent_options(const struct config *config)
@@ -168,6 +178,24 @@ static int build_block(
 	return error;
 }
 
+/* The key base of the next snapshot may be another one, so this one's is kept. */
+static int keep_built(struct publish *p, int snapshot_fd, struct errtext *e)
+{
+	int base_fd = fcntl(p->base.fd, F_DUPFD_CLOEXEC, 0);
+
+	if (base_fd < 0) {
+		int error = -errno;
+		close(snapshot_fd);
+		return errtext_set(e, error, "keys: %s", strerror(-error));
+	}
+	close_built(p);
+	p->fds[0] = snapshot_fd;
+	p->fds[1] = base_fd;
+	p->version = store_version(p->control->store);
+	p->sent = 0;
+	return 0;
+}
+
 int publish_build(struct publish *p, struct errtext *e)
 {
 	struct buffer block = {.max = SNAPSHOT_SIZE_MAX};
@@ -181,14 +209,7 @@ int publish_build(struct publish *p, struct errtext *e)
 		error = errtext_set(e, fd, "snapshot: %s", strerror(-fd));
 	snapshot_builder_free(b);
 	buffer_fini(&block);
-	if (error)
-		return error;
-	if (p->snapshot_fd >= 0)
-		close(p->snapshot_fd);
-	p->snapshot_fd = fd;
-	p->version = store_version(p->control->store);
-	p->sent = 0;
-	return 0;
+	return error ? error : keep_built(p, fd, e);
 }
 
 /* --- the agent --- */
@@ -204,11 +225,10 @@ void publish_set_peer(struct publish *p, int fd)
 void publish_send(struct publish *p)
 {
 	const struct channel_message m = {.type = CHANNEL_SNAPSHOT, .version = p->version};
-	const int fds[] = {p->snapshot_fd, p->base.fd};
 
-	if (p->peer_fd < 0 || p->snapshot_fd < 0 || p->sent == p->version)
+	if (p->peer_fd < 0 || p->fds[0] < 0 || p->sent == p->version)
 		return;
-	int error = channel_send(p->peer_fd, &m, fds, 2);
+	int error = channel_send(p->peer_fd, &m, p->fds, 2);
 	if (!error)
 		p->sent = p->version;
 	else if (error != -EAGAIN)

@@ -1,7 +1,7 @@
 /*
  * Publishing: the store's state is built as a snapshot in sealed memory and sent to the agent, which
- * acknowledges it. Keys are sent as a large base, which is rebuilt seldom, and a log of the keys that
- * changed since. change.h decides when.
+ * acknowledges it. Keys are sent as a large base, which is made seldom, and a log of the keys that changed
+ * since (keybase.h). change.h decides when.
  */
 #ifndef RELAY_ADMIN_PUBLISH_PUBLISH_H
 #define RELAY_ADMIN_PUBLISH_PUBLISH_H
@@ -11,8 +11,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define PUBLISH_LOG_MAX 4096 /* keys in the log before the base is built anew */
 
 struct control;
 struct publish;
@@ -28,6 +26,11 @@ void publish_send(struct publish *p);
 void publish_set_peer(struct publish *p, int fd);
 /* Reads the agent's answers. */
 void publish_receive(struct publish *p);
+
+/* Whether publish_merge() has work: the log of keys is long. */
+bool publish_wants_merge(const struct publish *p);
+/* A short step towards a new base of keys; to be called while nothing else is to be done. */
+void publish_merge(struct publish *p);
 
 int publish_fd(const struct publish *p); /* -1 = no agent */
 /* Changes with each new channel, even if the descriptor's number stays. */

@@ -57,9 +57,6 @@ enum refusal decide_tenant(struct decide_context *c)
 {
 	const struct snapshot_tenant *tenant = c->verdict->tenant;
 
-	/* a key of the key base whose tenant was deleted later */
-	if (!tenant)
-		return REFUSAL_INVALID_API_KEY;
 	if (!is_served(c->snapshot, tenant))
 		return REFUSAL_SITE_DISABLED;
 	return tenant->flags & SNAPSHOT_TENANT_ENABLED ? REFUSAL_NONE : REFUSAL_TENANT_DISABLED;

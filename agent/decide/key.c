@@ -32,6 +32,9 @@ static enum refusal look_up(struct decide_context *c, struct slice key)
 		return REFUSAL_INVALID_API_KEY;
 	relaykey_hash(&c->snapshot->hasher, key, hash);
 	v->key = snapshot_key(c->snapshot, hash, &c->scratch.key_table);
+	v->tenant = v->key ? snapshot_tenant(c->snapshot, v->key->tenant_id) : NULL;
+	if (!v->tenant)
+		v->key = NULL; /* of the key base, and deleted since with its tenant */
 	v->bad_key_unknown = !v->key;
 	if (!v->key)
 		return REFUSAL_INVALID_API_KEY;
@@ -49,7 +52,6 @@ enum refusal decide_key(struct decide_context *c)
 	enum refusal refusal = look_up(c, key);
 	if (refusal != REFUSAL_NONE)
 		return refusal;
-	v->tenant = snapshot_tenant(c->snapshot, v->key->tenant_id);
 	if (v->key->flags & SNAPSHOT_KEY_REVOKED)
 		return REFUSAL_REVOKED_API_KEY;
 	if (v->key->expires_ms && v->key->expires_ms <= c->clock.now_ms)

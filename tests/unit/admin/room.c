@@ -166,8 +166,8 @@ void room_take(struct room *r, struct room_seen *ret)
 	assert_int_equal(channel_receive(r->agent_fd, &m, fds), 0);
 	assert_int_equal(m.type, CHANNEL_SNAPSHOT);
 	ret->version = m.version;
-	assert_int_equal(snapshot_map_open(fds[0], &ret->snapshot_map, &r->e), 0);
-	assert_int_equal(snapshot_map_open(fds[1], &ret->base_map, &r->e), 0);
+	assert_int_equal(snapshot_map_open(fds[0], true, &ret->snapshot_map, &r->e), 0);
+	assert_int_equal(snapshot_map_open(fds[1], false, &ret->base_map, &r->e), 0);
 	if (snapshot_open(ret->snapshot_map.block, ret->snapshot_map.size, ret->base_map.block,
 		    ret->base_map.size, &ret->snapshot, &r->e) < 0)
 		fail_msg("%s", r->e.text);

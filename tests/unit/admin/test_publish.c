@@ -1,3 +1,4 @@
+#include "admin/publish/keybase.h"
 #include "tests/unit/admin/room.h"
 
 #include <errno.h>
@@ -248,43 +249,122 @@ static void add_keys(struct room *r, int first, int count)
 	assert_int_equal(store_commit(r->control.store, &r->e), 0);
 }
 
+static void replace_agent(struct room *r)
+{
+	int pair[2];
+
+	close(r->agent_fd);
+	assert_int_equal(channel_pair(pair), 0);
+	r->agent_fd = pair[1];
+	publish_set_peer(r->control.publish, pair[0]);
+}
+
+static void revoke_key(struct room *r, unsigned id)
+{
+	char sql[200];
+
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	snprintf(sql, sizeof(sql),
+		"UPDATE keys SET revoked_ms = 5, version = (SELECT CAST(value AS INTEGER) FROM"
+		" settings WHERE name = 'version') WHERE id = %u",
+		id);
+	room_run(r, sql);
+}
+
+/* A base with one row more than a step takes, and a log that is too long. */
+static void fill_until_merge(struct room *r, struct room_seen *seen)
+{
+	room_run(r, SMALL);
+	add_keys(r, 0, KEYBASE_STEP_ROWS + 1);
+	publish(r, seen);
+	room_seen_fini(seen);
+	assert_false(publish_wants_merge(r->control.publish));
+	add_keys(r, KEYBASE_STEP_ROWS + 1, KEYBASE_LOG_MAX);
+	publish(r, seen);
+	room_seen_fini(seen);
+	assert_false(publish_wants_merge(r->control.publish));
+	revoke_key(r, 1);
+	publish(r, seen);
+	assert_true(publish_wants_merge(r->control.publish));
+	assert_int_equal(seen->snapshot.log.count, KEYBASE_LOG_MAX + 1);
+}
+
 static void a_long_log_becomes_a_new_base(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
+	unsigned steps = 0;
 
-	room_run(r, SMALL);
-	publish(r, &seen);
-	uint64_t first = seen.snapshot.base.id;
+	fill_until_merge(r, &seen);
+	const uint64_t first = seen.snapshot.base.id;
 	room_seen_fini(&seen);
-	add_keys(r, 0, PUBLISH_LOG_MAX);
-	publish(r, &seen);
-	assert_true(seen.snapshot.base.id == first);
-	assert_int_equal(seen.snapshot.log.count, PUBLISH_LOG_MAX);
-	room_seen_fini(&seen);
-	add_keys(r, PUBLISH_LOG_MAX, 1);
+	for (; publish_wants_merge(r->control.publish); steps++)
+		publish_merge(r->control.publish);
+	assert_int_equal(steps, 3);
+	revoke_key(r, 2);
 	publish(r, &seen);
 	assert_true(seen.snapshot.base.id > first);
-	assert_int_equal(seen.snapshot.base.count, PUBLISH_LOG_MAX + 1);
-	assert_int_equal(seen.snapshot.log.count, 0);
-	assert_non_null(room_find_key(r, &seen, "key-4096"));
+	assert_int_equal(seen.snapshot.base.count, KEYBASE_STEP_ROWS + 1 + KEYBASE_LOG_MAX);
+	assert_int_equal(seen.snapshot.log.count, 1);
+	assert_int_equal(room_find_key(r, &seen, "key-0")->flags, SNAPSHOT_KEY_REVOKED);
+	assert_int_equal(room_find_key(r, &seen, "key-1")->flags, SNAPSHOT_KEY_REVOKED);
+	for (int i = 2; i < KEYBASE_STEP_ROWS + 1 + KEYBASE_LOG_MAX; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "key-%d", i);
+		const struct snapshot_key *key = room_find_key(r, &seen, text);
+		assert_int_equal(key->flags, 0);
+		assert_int_equal(key->id, i + 1);
+		assert_int_equal(key->networks.count, 1);
+	}
 	room_seen_fini(&seen);
 }
 
-static void a_deleted_key_leaves_the_base(void **state)
+static void changes_during_a_merge_stay_in_the_log(void **state)
 {
 	struct room *r = *state;
 	struct room_seen seen;
 
-	room_run(r, SMALL);
-	room_add_key(r, "one");
-	room_add_key(r, "two");
-	publish(r, &seen);
+	fill_until_merge(r, &seen);
+	const uint64_t first = seen.snapshot.base.id;
 	room_seen_fini(&seen);
-	room_run(r, "DELETE FROM keys WHERE id = 1");
+	publish_merge(r->control.publish);
+	revoke_key(r, 3);
+	add_keys(r, 100000, 2);
 	publish(r, &seen);
-	assert_null(room_find_key(r, &seen, "one"));
-	assert_non_null(room_find_key(r, &seen, "two"));
+	assert_true(seen.snapshot.base.id == first);
+	assert_int_equal(seen.snapshot.log.count, KEYBASE_LOG_MAX + 4);
+	assert_int_equal(room_find_key(r, &seen, "key-2")->flags, SNAPSHOT_KEY_REVOKED);
+	room_seen_fini(&seen);
+	while (publish_wants_merge(r->control.publish))
+		publish_merge(r->control.publish);
+	room_add_key(r, "last");
+	publish(r, &seen);
+	assert_true(seen.snapshot.base.id > first);
+	assert_int_equal(seen.snapshot.log.count, 4);
+	assert_int_equal(room_find_key(r, &seen, "key-0")->flags, SNAPSHOT_KEY_REVOKED);
+	assert_int_equal(room_find_key(r, &seen, "key-2")->flags, SNAPSHOT_KEY_REVOKED);
+	assert_int_equal(room_find_key(r, &seen, "key-3")->flags, 0);
+	assert_int_equal(room_find_key(r, &seen, "key-100001")->networks.count, 1);
+	assert_int_equal(room_find_key(r, &seen, "last")->networks.first, 3);
+	room_seen_fini(&seen);
+}
+
+/* The snapshot was built for the base from before the merge. */
+static void a_new_agent_gets_the_base_of_its_snapshot(void **state)
+{
+	struct room *r = *state;
+	struct room_seen seen;
+
+	fill_until_merge(r, &seen);
+	const uint64_t first = seen.snapshot.base.id;
+	room_seen_fini(&seen);
+	while (publish_wants_merge(r->control.publish))
+		publish_merge(r->control.publish);
+	replace_agent(r);
+	publish_send(r->control.publish);
+	room_take(r, &seen);
+	assert_true(seen.snapshot.base.id == first);
+	assert_int_equal(room_find_key(r, &seen, "key-0")->flags, SNAPSHOT_KEY_REVOKED);
 	room_seen_fini(&seen);
 }
 
@@ -297,16 +377,12 @@ static void a_rotated_key_keeps_its_family_without_the_first_key(void **state)
 	room_add_key(r, "one");
 	room_add_key(r, "two");
 	room_run(r, "UPDATE keys SET family = 1, daily = 7, monthly = 8 WHERE id = 2");
-	publish(r, &seen);
-	assert_int_equal(room_find_key(r, &seen, "one")->family, 0);
-	assert_int_equal(room_find_key(r, &seen, "two")->family, 1);
-	assert_int_equal(room_find_key(r, &seen, "two")->limits.daily, 7);
-	assert_int_equal(room_find_key(r, &seen, "two")->limits.monthly, 8);
-	room_seen_fini(&seen);
 	room_run(r, "DELETE FROM keys WHERE id = 1");
 	publish(r, &seen);
 	assert_null(room_find_key(r, &seen, "one"));
 	assert_int_equal(room_find_key(r, &seen, "two")->family, 1);
+	assert_int_equal(room_find_key(r, &seen, "two")->limits.daily, 7);
+	assert_int_equal(room_find_key(r, &seen, "two")->limits.monthly, 8);
 	room_seen_fini(&seen);
 }
 
@@ -337,16 +413,12 @@ static void a_new_agent_gets_the_last_snapshot(void **state)
 	struct room *r = *state;
 	struct publish *p = r->control.publish;
 	struct room_seen seen;
-	int pair[2];
 
 	room_run(r, SMALL);
 	publish(r, &seen);
 	uint64_t version = seen.version;
 	room_seen_fini(&seen);
-	close(r->agent_fd);
-	assert_int_equal(channel_pair(pair), 0);
-	r->agent_fd = pair[1];
-	publish_set_peer(p, pair[0]);
+	replace_agent(r);
 	assert_int_equal(publish_acknowledged(p), 0);
 	publish_send(p);
 	room_take(r, &seen);
@@ -448,7 +520,8 @@ int main(void)
 		TEST(an_unknown_value_in_the_store_is_an_error),
 		TEST(a_revoked_key_is_seen_in_the_log),
 		TEST(a_long_log_becomes_a_new_base),
-		TEST(a_deleted_key_leaves_the_base),
+		TEST(changes_during_a_merge_stay_in_the_log),
+		TEST(a_new_agent_gets_the_base_of_its_snapshot),
 		TEST(a_rotated_key_keeps_its_family_without_the_first_key),
 		TEST(knows_what_the_agent_has_answered),
 		TEST(a_new_agent_gets_the_last_snapshot),

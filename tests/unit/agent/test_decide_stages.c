@@ -212,6 +212,10 @@ static void refuses_a_disabled_or_deleted_tenant(void **state)
 	s = small_world();
 	s.key.tenant_id = 99;
 	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+	s = small_world();
+	s.key.tenant_id = 99;
+	s.key.flags = SNAPSHOT_KEY_REVOKED;
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
 }
 
 static void both_allow_lists_must_allow(void **state)
