@@ -69,8 +69,9 @@
 		"Master socket of HAProxy. The relay uses it to reload HAProxy and to learn "      \
 		"which requests are in progress. Empty: the operator reloads HAProxy.")            \
 	X(haproxy, output_dir, haproxy_output_dir, PATH, ANY, "", RELOAD,                          \
-		"Directory for the files that the relay renders for HAProxy. Empty: the "          \
-		"directory of the last `relayadm haproxy render`.")                                \
+		"Directory for the files that the relay renders for HAProxy. If root starts the "  \
+		"relay, the directory belongs to root. Empty: the directory of the last "          \
+		"`relayadm haproxy render`, where control writes with its own rights.")            \
 	X(haproxy, binary, haproxy_binary, PATH, ANY, "/usr/sbin/haproxy", RELOAD,                 \
 		"HAProxy's program. The relay uses it to check the rendered files.")               \
 	X(haproxy, internal_socket, haproxy_internal_socket, PATH, ANY, "", RELOAD,                \

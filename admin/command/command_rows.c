@@ -315,10 +315,6 @@ static const struct command_option haproxy_render_options[] = {
 		.metavar = "ADDR",
 		.type = COMMAND_TEXT,
 		.help = "address for HAProxy's statistics page and metrics, HOST:PORT"},
-	{.name = "haproxy",
-		.metavar = "BINARY",
-		.type = COMMAND_TEXT,
-		.help = "HAProxy program that checks the files, instead of the configured one"},
 	END,
 };
 

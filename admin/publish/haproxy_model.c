@@ -178,13 +178,22 @@ static int option_list(struct haproxy_model *m, struct json_object *options, con
 	return 0;
 }
 
+const char *haproxy_model_output_dir(const struct config *config, struct json_object *options)
+{
+	const char *given = options ? option_text(options, "out") : NULL;
+
+	if (config->haproxy_output_dir.s[0])
+		return config->haproxy_output_dir.s;
+	return given ? given : "";
+}
+
 static int take_options(struct haproxy_model *m, struct json_object *options, struct errtext *e)
 {
 	struct render_options *r = &m->render.options;
 	struct json_object *flag;
 	const char *cert = option_text(options, "cert");
 	const char *stats = option_text(options, "stats");
-	const char *out = option_text(options, "out");
+	const char *out = haproxy_model_output_dir(m->render.config, options);
 	int error = option_list(m, options, "bind", r->binds, RENDER_BINDS_MAX, &r->bind_count, e);
 
 	if (!error)

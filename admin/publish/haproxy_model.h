@@ -45,5 +45,7 @@ struct haproxy_ca_file {
 int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_object *options,
 	uint64_t gen, struct errtext *e);
 void haproxy_model_fini(struct haproxy_model *m);
+/* [haproxy] output_dir, or the `out` of the options; "" = neither. Borrowed from them. */
+const char *haproxy_model_output_dir(const struct config *config, struct json_object *options);
 
 #endif

@@ -60,7 +60,7 @@ static const char *text_option(struct json_object *options, const char *name)
 
 static const char *output_dir(const struct haproxy_sync *h)
 {
-	return text_option(h->options, "out");
+	return h->options ? haproxy_model_output_dir(&h->control->config, h->options) : "";
 }
 
 static void note_error(struct haproxy_sync *h, const struct errtext *e)
@@ -181,11 +181,10 @@ static int render_as(
 	return error;
 }
 
-static const char *binary_of(const struct haproxy_sync *h, struct json_object *options)
+/* Never from a request: whoever may use the admin socket may not choose what control runs. */
+static const char *binary_of(const struct haproxy_sync *h)
 {
-	const char *given = text_option(options, "haproxy");
-
-	return *given ? given : h->control->config.haproxy_binary.s;
+	return h->control->config.haproxy_binary.s;
 }
 
 /* Renders a new generation, lets HAProxy check it, and stores its number. */
@@ -201,7 +200,7 @@ static int render_next(
 		return error;
 	error = haproxy_files_write_ca(&m, e);
 	if (!error)
-		error = haproxy_files_check(&m, binary_of(h, options), e);
+		error = haproxy_files_check(&m, binary_of(h), e);
 	if (!error)
 		error = haproxy_texts_render(&h->texts, &m.render, e);
 	haproxy_model_fini(&m);
@@ -272,7 +271,9 @@ static int render(struct haproxy_sync *h, struct json_object *options, struct er
 	error = store_commit(s, e);
 	if (error)
 		return error;
-	h->unwritten = is_new || !haproxy_files_are(text_option(options, "out"), &h->texts);
+	h->unwritten = is_new ||
+		!haproxy_files_are(
+			haproxy_model_output_dir(&h->control->config, options), &h->texts);
 	h->pending |= h->unwritten;
 	if (!h->unwritten)
 		haproxy_texts_fini(&h->texts);
@@ -424,12 +425,31 @@ bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload)
 
 /* --- commands --- */
 
-static int check_options(struct json_object *options, struct errtext *e)
+/* The same path, or two paths of one existing directory. */
+static bool is_same_directory(const char *one, const char *other)
+{
+	struct stat a;
+	struct stat b;
+
+	return strcmp(one, other) == 0 ||
+		(stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+			a.st_ino == b.st_ino);
+}
+
+/* A configured directory is the only one, so that no caller chooses where control writes. */
+static int check_options(
+	const struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
 	const char *out = text_option(options, "out");
+	const char *configured = h->control->config.haproxy_output_dir.s;
 
 	if (*out != '/')
 		return errtext_set(e, -EINVAL, "out must be an absolute path");
+	if (*configured && !is_same_directory(out, configured))
+		return errtext_set(e, -EINVAL,
+			"out: the files go to %s; for another directory change [haproxy] "
+			"output_dir and reload the relay",
+			configured);
 	if (mkdir(out, 0755) < 0 && errno != EEXIST) {
 		int error = errno;
 		return errtext_set(e, -EINVAL, "%s: cannot be made: %s", out, strerror(error));
@@ -453,7 +473,7 @@ static struct json_object *copy_options(const struct haproxy_sync *h, struct jso
 int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
 	struct json_object *copy = copy_options(h, options);
-	int error = copy ? check_options(copy, e) : errtext_set(e, -ENOMEM, "out of memory");
+	int error = copy ? check_options(h, copy, e) : errtext_set(e, -ENOMEM, "out of memory");
 
 	if (!error)
 		error = render(h, copy, e);
@@ -483,7 +503,7 @@ int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e)
 	if (error)
 		return error;
 	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
-	return runtime_check(binary_of(h, h->options), path, HAPROXY_FILES_CHECK_MS, e);
+	return runtime_check(binary_of(h), path, HAPROXY_FILES_CHECK_MS, e);
 }
 
 void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)

@@ -286,6 +286,34 @@ static void the_output_directory_is_checked(void **state)
 	json_object_put(o);
 }
 
+static void a_configured_output_directory_is_the_only_one(void **state)
+{
+	struct room *r = *state;
+	struct change_outcome outcome;
+	struct json_object *o = options_of(r);
+
+	snprintf(r->control.config.haproxy_output_dir.s,
+		sizeof(r->control.config.haproxy_output_dir.s), "%s/haproxy", r->dir);
+	assert_int_equal(render_with(r, o, &outcome), 0);
+	json_object_object_add(o, "out", json_object_new_string(r->dir));
+	assert_int_equal(render_with(r, o, &outcome), -EINVAL);
+	assert_non_null(strstr(r->e.text, "output_dir"));
+	json_object_put(o);
+}
+
+/* Anybody with the admin socket could run a program as control's user otherwise. */
+static void no_option_of_a_request_names_a_program(void **state)
+{
+	struct room *r = *state;
+	struct change_outcome outcome;
+	struct json_object *o = options_of(r);
+
+	json_object_object_add(o, "haproxy", json_object_new_string("/nowhere/haproxy"));
+	assert_int_equal(render_with(r, o, &outcome), 0);
+	assert_int_equal(haproxy_sync_check(r->control.haproxy, &r->e), 0);
+	json_object_put(o);
+}
+
 /* The server line of the given section, to its end. */
 static void assert_server(const struct room *r, const char *section, const char *server)
 {
@@ -365,6 +393,8 @@ int main(void)
 		TEST(files_are_never_written_from_a_failed_rendering),
 		TEST(lost_files_are_written_again),
 		TEST(the_output_directory_is_checked),
+		TEST(a_configured_output_directory_is_the_only_one),
+		TEST(no_option_of_a_request_names_a_program),
 		TEST(renders_backends_for_token_hosts_and_echo_endpoints),
 		TEST(renders_agent_checks_for_a_local_agent),
 		TEST(renders_the_limit_headers_of_the_provider),
