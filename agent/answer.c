@@ -91,15 +91,19 @@ static void write_credential(
 			slice_from_str(auth->list_value));
 }
 
-static void write_headers(
-	const struct snapshot *s, const struct snapshot_account *a, struct spoe_ack *ack)
+/* Those of the set that the asking HAProxy uses. */
+static void write_headers(const struct snapshot *s, const struct snapshot_account *a, uint64_t gen,
+	struct spoe_ack *ack)
 {
 	const struct snapshot_header *h =
 		SNAPSHOT_ROWS(s, HEADER, struct snapshot_header) + a->headers.first;
 
-	for (uint32_t i = 0; i < a->headers.count; i++)
+	for (uint32_t i = 0; i < a->headers.count; i++) {
+		if (!snapshot_gen_within(gen, h[i].first_gen, h[i].last_gen))
+			continue;
 		spoe_ack_set_str(ack, SPOE_SCOPE_TXN, snapshot_text(s, h[i].variable),
 			snapshot_text(s, h[i].value));
+	}
 }
 
 static void write_path(const struct decide_verdict *v, struct spoe_ack *ack)
@@ -133,7 +137,7 @@ static void write_allow(
 	write_track(v, ack);
 	write_path(v, ack);
 	write_credential(s, v->account, ack);
-	write_headers(s, v->account, ack);
+	write_headers(s, v->account, v->gen, ack);
 }
 
 static void write_health(

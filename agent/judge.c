@@ -260,7 +260,7 @@ static void judge_backend(struct agent *a, const struct attempt *t, bool connect
 		return;
 	enum circuit before = t->backend_row->circuit;
 	health_connect(t->backend_row, &a->snapshot->head->options, &event, connected, c->now_ms);
-	if (!connected && c->account->egresses.count > 1)
+	if (!connected && candidate_egress_count(a->snapshot, c->account, UINT64_MAX) > 1)
 		health_avoid(t->backend_row, c->mark.backend_generation, c->now_ms, c->random);
 	if (t->backend_row->circuit != before)
 		log_event(connected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "circuit changed",

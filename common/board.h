@@ -249,7 +249,7 @@ struct board_request {
 	X(NO_CREDENTIAL, "has no credential")                                                      \
 	X(EXPIRED, "its credential has expired")                                                   \
 	X(UPSTREAM, "belongs to another upstream than the pool")                                   \
-	X(HEADER, "HAProxy does not know one of its headers yet")                                  \
+	X(HEADER, "HAProxy does not know all of its headers and egresses yet")                     \
 	X(BACKEND, "HAProxy has no backend for its egress yet")                                    \
 	X(MINUTE, "its limit per minute is reached")                                               \
 	X(HOUR, "its limit per hour is reached")                                                   \

@@ -106,19 +106,29 @@ struct snapshot_account {
 	struct snapshot_text name;
 	struct snapshot_text region;
 	struct snapshot_text credential;
-	struct snapshot_range egresses; /* of SNAPSHOT_ACCOUNT_EGRESS, in order of preference */
-	struct snapshot_range headers;	/* of SNAPSHOT_HEADER */
+	/*
+	 * Of SNAPSHOT_ACCOUNT_EGRESS and SNAPSHOT_HEADER, of all its sets: each generation from
+	 * first_gen on uses the rows that hold it. Egresses of a generation are in order of preference.
+	 */
+	struct snapshot_range egresses;
+	struct snapshot_range headers;
+	uint64_t first_gen; /* no older HAProxy knows what the account needs */
 	struct snapshot_limits limits;
 	uint64_t credential_generation;
 	uint32_t epoch; /* rises with `accounts reset` and `resume` */
 	uint32_t pad;
 };
 
-/* One egress of an account, and all backends that were ever made for it, newest first. */
+/*
+ * An egress that an account has in the generations first_gen..last_gen, and all backends that were ever
+ * made for it, newest first.
+ */
 struct snapshot_account_egress {
 	uint32_t egress; /* index */
 	uint32_t pad;
 	struct snapshot_range backends;
+	uint64_t first_gen;
+	uint64_t last_gen; /* UINT64_MAX in the newest set */
 };
 
 /* A HAProxy backend for one (upstream, egress), known to the generations first_gen..last_gen. */
@@ -133,13 +143,18 @@ struct snapshot_backend {
 	struct snapshot_text strip; /* removed from the path first; same form */
 };
 
-/* An extra header with its value; the generations first_gen..last_gen know its variable. */
+/* An extra header that an account has in the generations first_gen..last_gen, which know its variable. */
 struct snapshot_header {
 	struct snapshot_text variable; /* h_XXXXXXXX */
 	struct snapshot_text value;
 	uint64_t first_gen;
-	uint64_t last_gen;
+	uint64_t last_gen; /* UINT64_MAX in the newest set */
 };
+
+static inline bool snapshot_gen_within(uint64_t gen, uint64_t first, uint64_t last)
+{
+	return gen >= first && gen <= last;
+}
 
 #define SNAPSHOT_EGRESS_SUSPENDED 1u
 

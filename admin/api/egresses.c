@@ -273,3 +273,36 @@ int egress_del(struct request *r)
 			id);
 	return error ? error : query_run(r, "DELETE FROM egresses WHERE id = ?1", "i", id);
 }
+
+/* --- suspend, resume --- */
+
+int egress_suspend(struct request *r)
+{
+	const char *reason = request_text(r, "reason");
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_egress, &id);
+
+	if (!error)
+		error = query_run(r,
+			"UPDATE egresses SET suspended = 1, suspend_reason = ?2 WHERE id = ?1",
+			"it", id, reason ? reason : "");
+	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);
+}
+
+/* The next check suspends it again if it still shows another address. */
+int egress_resume(struct request *r)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_egress, &id);
+
+	if (!error)
+		error = query_run(r,
+			"UPDATE egresses SET suspended = 0, suspend_reason = '', epoch = epoch + 1"
+			" WHERE id = ?1",
+			"i", id);
+	if (!error)
+		error = notices_resolve(r->control->store, NOTICE_EGRESS_MISMATCH,
+			notices_subject("egress", r->name, subject), &r->error);
+	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);
+}

@@ -21,6 +21,7 @@
 #define ERRORS_SHOWN 10
 #define ERRORS_SEARCHED 1000
 #define GAUGE_OLD_MS 10000
+#define NAMES_SHOWN 5
 
 /* --- processes --- */
 
@@ -107,7 +108,33 @@ static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read
 	buffer_fini(&text);
 }
 
-static void put_haproxy(struct request *r)
+/* Accounts whose newest headers or egresses wait for a reload, while HAProxy serves the ones before. */
+static int put_old_sets(
+	struct request *r, const struct haproxy_state *state, json_object *o, json_object *warnings)
+{
+	struct buffer names = {0};
+	struct buffer text = {0};
+	int count = !state->pending ? 0
+				    : query_names(r, &names, NAMES_SHOWN,
+					      "SELECT a.name FROM account_sets s"
+					      " JOIN accounts a ON a.id = s.account_id"
+					      " WHERE ?1 BETWEEN s.first_gen AND s.last_gen"
+					      " ORDER BY a.name",
+					      "i", (int64_t)state->loaded);
+
+	answer_number(o, "old_sets", count > 0 ? count : 0);
+	if (count > 0) {
+		buffer_printf(&text,
+			"old set in use: HAProxy has not loaded the new headers or egresses of %s",
+			buffer_str(&names));
+		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+	}
+	buffer_fini(&names);
+	buffer_fini(&text);
+	return count < 0 ? count : 0;
+}
+
+static int put_haproxy(struct request *r)
 {
 	struct haproxy_state state;
 	json_object *o = json_object_new_object();
@@ -129,6 +156,7 @@ static void put_haproxy(struct request *r)
 	json_object_object_add(r->answer, "warnings", warnings);
 	if (state.answers)
 		warn_of_gauge(r, warnings, read_ms);
+	return put_old_sets(r, &state, o, warnings);
 }
 
 /* --- counts --- */
@@ -357,9 +385,10 @@ int status_show(struct request *r)
 	put_processes(r);
 	put_agent(r);
 	put_store(r);
-	put_haproxy(r);
 	put_traffic(r);
-	int error = put_site(r);
+	int error = put_haproxy(r);
+	if (!error)
+		error = put_site(r);
 	if (!error)
 		error = put_counts(r);
 	if (!error)

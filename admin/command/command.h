@@ -125,6 +125,8 @@ enum command_answer {
 	X(EGRESS_SHOW, egress_show)                                                                \
 	X(EGRESS_DEL, egress_del)                                                                  \
 	X(EGRESS_CHECK, egress_check)                                                              \
+	X(EGRESS_SUSPEND, egress_suspend)                                                          \
+	X(EGRESS_RESUME, egress_resume)                                                            \
 	X(ACCOUNTS_ADD, accounts_add)                                                              \
 	X(ACCOUNTS_SET, accounts_set)                                                              \
 	X(ACCOUNTS_LIST, accounts_list)                                                            \

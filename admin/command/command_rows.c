@@ -244,7 +244,7 @@ static const struct command_option account_refresh_options[] = {
 	END,
 };
 
-static const struct command_option account_suspend_options[] = {
+static const struct command_option suspend_options[] = {
 	TEXT("reason", "TEXT", "reason to store and show"),
 	END,
 };
@@ -466,6 +466,11 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("result", "RESULT", COLUMN_PLAIN),
 			COLUMN("reason", "REASON", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST, .authority = AUTHORITY_ADMIN},
+	[COMMAND_EGRESS_SUSPEND] = {"egress", "suspend", "POST", "/v1/egress/{}/suspend",
+		"takes an egress out of use at once, until it is resumed", NAME_IN_PATH,
+		suspend_options, CHANGE},
+	[COMMAND_EGRESS_RESUME] = {"egress", "resume", "POST", "/v1/egress/{}/resume",
+		"uses a suspended egress again and forgets its failures", NAME_IN_PATH, CHANGE},
 
 	[COMMAND_ACCOUNTS_ADD] = {"accounts", "add", "POST", "/v1/accounts",
 		"adds an account with its credential", NAME_IN_BODY, account_add_options, CHANGE},
@@ -488,8 +493,8 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_ACCOUNTS_SHOW] = {"accounts", "show", "GET", "/v1/accounts/{}",
 		"shows an account, without its credential", NAME_IN_PATH, .answer = ANSWER_OBJECT},
 	[COMMAND_ACCOUNTS_SUSPEND] = {"accounts", "suspend", "POST", "/v1/accounts/{}/suspend",
-		"takes an account out of use until it is resumed", NAME_IN_PATH,
-		account_suspend_options, CHANGE},
+		"takes an account out of use until it is resumed", NAME_IN_PATH, suspend_options,
+		CHANGE},
 	[COMMAND_ACCOUNTS_SUSPEND_RISKY] = {"accounts", "suspend", "POST", "/v1/accounts/suspend",
 		"suspends all accounts above a risk and lists them",
 		.options = account_suspend_risky_options,

@@ -17,15 +17,10 @@ static int add_upstream(struct row *row, void *context)
 {
 	struct assemble *a = context;
 	struct assemble_upstream more = {0};
-	struct errtext why;
 
 	more.provider = provider_find(row_text(row, "provider"));
 	if (!more.provider)
 		return errtext_set(a->e, -EBADMSG, "store: an upstream has an unknown provider");
-	more.headers_bad = headerset_parse(row_text(row, "headers"), &more.headers, &why) < 0;
-	if (more.headers_bad)
-		log_event(LOG_LEVEL_WARNING, "upstream cannot be used",
-			LOG_SLICE("upstream", row_text(row, "name")), LOG_STR("reason", why.text));
 	const struct snapshot_upstream one = {
 		.id = row_u32(row, "id"),
 		.provider = (uint32_t)provider_index(more.provider),
@@ -52,13 +47,11 @@ static int add_egress(struct row *row, void *context)
 	};
 
 	idmap_add(&a->egresses, one.id);
-	if (slice_eq_str(row_text(row, "name"), "direct"))
-		a->direct = one.id;
 	snapshot_builder_add(a->builder, SNAPSHOT_EGRESS, &one);
 	return 0;
 }
 
-/* --- backends and extra headers --- */
+/* --- backends --- */
 
 static struct assemble_pair *last_pair(struct assemble *a)
 {
@@ -68,7 +61,7 @@ static struct assemble_pair *last_pair(struct assemble *a)
 		sizeof(struct assemble_pair));
 }
 
-/* Of a backend or extra header that every later generation has, too. */
+/* Of a backend that every later generation has, too. */
 static uint64_t last_generation(struct row *row)
 {
 	return row_is_null(row, "last_gen") ? UINT64_MAX : (uint64_t)row_number(row, "last_gen");
@@ -100,22 +93,6 @@ static int add_backend(struct row *row, void *context)
 	if (!last)
 		return errtext_set(a->e, -ENOMEM, "snapshot: out of memory");
 	last->backends.count++;
-	return 0;
-}
-
-static int add_extra(struct row *row, void *context)
-{
-	struct assemble *a = context;
-	struct slice name = row_text(row, "name");
-	struct assemble_extra extra = {
-		.first_gen = (uint64_t)row_number(row, "first_gen"),
-		.last_gen = last_generation(row),
-	};
-
-	if (name.n >= sizeof(extra.name))
-		return errtext_set(a->e, -EBADMSG, "store: a header name is too long");
-	memcpy(extra.name, name.p, name.n);
-	buffer_append(&a->extras, &extra, sizeof(extra));
 	return 0;
 }
 
@@ -262,7 +239,7 @@ static int add_tenant(struct row *row, void *context)
 static int assemble_egresses(struct assemble *a)
 {
 	int error = sql_each(a->store, a->e, add_upstream, a,
-		"SELECT id, name, provider, headers, probe_path FROM upstreams ORDER BY id", "");
+		"SELECT id, name, provider, probe_path FROM upstreams ORDER BY id", "");
 
 	if (!error)
 		error = sql_each(a->store, a->e, add_egress, a,
@@ -272,9 +249,6 @@ static int assemble_egresses(struct assemble *a)
 			"SELECT upstream_id, egress_id, id, first_gen, last_gen, name, prefix, strip"
 			" FROM backends ORDER BY upstream_id, egress_id, id DESC",
 			"");
-	if (!error)
-		error = sql_each(a->store, a->e, add_extra, a,
-			"SELECT name, first_gen, last_gen FROM header_slots", "");
 	return error;
 }
 
@@ -314,6 +288,5 @@ int assemble_snapshot(
 	buffer_fini(&a.accounts.ids);
 	buffer_fini(&a.upstream_rows);
 	buffer_fini(&a.pairs);
-	buffer_fini(&a.extras);
 	return error;
 }

@@ -2,11 +2,29 @@
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
+#include "admin/publish/account_sets.h"
 #include "admin/store/credential.h"
 #include "common/log.h"
+#include "common/num.h"
 #include "common/seam.h"
 
 #include <errno.h>
+
+/* The generations that use a set. */
+struct gens {
+	uint64_t first;
+	uint64_t last; /* UINT64_MAX = it is the newest set */
+};
+
+/* An account while its row is made. */
+struct one_account {
+	struct assemble *assemble;
+	const struct assemble_upstream *upstream;
+	int64_t upstream_id;
+	struct snapshot_account row;
+	bool is_bad; /* its newest set is malformed */
+	struct errtext why;
+};
 
 /* --- egresses --- */
 
@@ -22,69 +40,42 @@ static struct snapshot_range find_backends(
 	return (struct snapshot_range){0, 0};
 }
 
-static void add_egress(
-	struct assemble *a, int64_t upstream, int64_t egress, struct snapshot_range *egresses)
+static int take_egress(struct assemble *a, int64_t upstream, struct slice number, struct gens gens)
 {
-	struct snapshot_account_egress row = {
-		.egress = (uint32_t)idmap_find(&a->egresses, egress),
-		.backends = find_backends(a, upstream, egress),
+	uint64_t egress;
+
+	if (num_parse_u64(number, INT64_MAX, &egress) < 0)
+		return errtext_set(a->e, -EBADMSG, "store: a set has a malformed egress");
+	int64_t index = idmap_find(&a->egresses, (int64_t)egress);
+	if (index < 0)
+		return 0; /* an old set: the egress was deleted */
+	const struct snapshot_account_egress row = {
+		.egress = (uint32_t)index,
+		.backends = find_backends(a, upstream, (int64_t)egress),
+		.first_gen = gens.first,
+		.last_gen = gens.last,
 	};
-
 	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT_EGRESS, &row);
-	egresses->count++;
-}
-
-struct egress_rows {
-	struct assemble *assemble;
-	int64_t upstream;
-	struct snapshot_range *egresses;
-};
-
-static int take_egress(struct row *row, void *context)
-{
-	const struct egress_rows *x = context;
-
-	add_egress(x->assemble, x->upstream, row_number(row, "egress_id"), x->egresses);
 	return 0;
 }
 
-/* In the account's order of preference. An account that names no egress uses `direct`. */
-static int add_egresses(
-	struct assemble *a, int64_t account, int64_t upstream, struct snapshot_range *ret)
+/* In the account's order of preference. */
+static int add_egresses(struct assemble *a, int64_t upstream, struct slice list, struct gens gens)
 {
-	struct egress_rows x = {a, upstream, ret};
+	struct slice number;
+	int error = 0;
 
-	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_ACCOUNT_EGRESS);
-	int error = sql_each(a->store, a->e, take_egress, &x,
-		"SELECT egress_id FROM account_egresses WHERE account_id = ?1 ORDER BY position",
-		"i", account);
-	if (!error && !ret->count && a->direct)
-		add_egress(a, upstream, a->direct, ret);
+	while (list.n && !error && slice_next(&list, ',', &number))
+		error = take_egress(a, upstream, number, gens);
 	return error;
 }
 
 /* --- headers --- */
 
-static const struct assemble_extra *find_extra(const struct assemble *a, const char *name)
+static void add_header(struct assemble *a, const struct headerset_row *h, struct gens gens)
 {
-	const struct assemble_extra *extras =
-		(const struct assemble_extra *)(const void *)a->extras.data;
-
-	for (size_t i = 0; i < a->extras.len / sizeof(*extras); i++)
-		if (strcasecmp(extras[i].name, name) == 0)
-			return &extras[i];
-	return NULL;
-}
-
-static void add_header(struct assemble *a, const struct headerset_row *h)
-{
-	const struct assemble_extra *extra = find_extra(a, h->name);
 	char variable[SEAM_HEADER_VAR_SIZE];
-	/* no generation knows an extra header that was never rendered: the account waits for it */
-	struct snapshot_header row = {
-		.first_gen = extra ? extra->first_gen : UINT64_MAX,
-		.last_gen = extra ? extra->last_gen : UINT64_MAX,
-	};
+	struct snapshot_header row = {.first_gen = gens.first, .last_gen = gens.last};
 
 	row.variable = snapshot_builder_text(
 		a->builder, slice_from_str(seam_header_var(h->name, variable)));
@@ -111,33 +102,75 @@ static int put_account_id(struct assemble *a, int64_t account, const struct prov
 }
 
 /* The upstream's headers, then the account id, then the account's own headers: a later one wins. */
-static int collect_headers(struct assemble *a, struct row *row, const struct assemble_upstream *u,
+static int collect_headers(struct assemble *a, const struct one_account *x, struct row *set,
 	struct headerset *ret, struct errtext *e)
 {
 	struct headerset own;
+	int error = headerset_parse(row_text(set, "upstream_headers"), ret, e);
 
-	if (u->headers_bad)
-		return errtext_set(e, -EINVAL, "the upstream's headers are malformed");
-	*ret = u->headers;
-	int error = put_account_id(a, row_number(row, "id"), u->provider, ret, e);
+	if (error)
+		return errtext_prefix(e, error, "the upstream's headers are malformed");
+	if (row_flag(set, "has_id"))
+		error = put_account_id(a, x->row.id, x->upstream->provider, ret, e);
 	if (!error)
-		error = headerset_parse(row_text(row, "headers"), &own, e);
+		error = headerset_parse(row_text(set, "headers"), &own, e);
 	return error ? error : headerset_merge(ret, &own, e);
 }
 
-static int add_headers(struct assemble *a, struct row *row, const struct assemble_upstream *u,
-	struct snapshot_range *ret, struct errtext *e)
+static int add_headers(struct assemble *a, const struct one_account *x, struct row *set,
+	struct gens gens, struct errtext *e)
 {
 	struct headerset all = {.count = 0};
-	int error = collect_headers(a, row, u, &all, e);
+	int error = collect_headers(a, x, set, &all, e);
 
-	if (error)
-		return error;
-	ret->first = snapshot_builder_count(a->builder, SNAPSHOT_HEADER);
-	ret->count = (uint32_t)all.count;
-	for (size_t i = 0; i < all.count; i++)
-		add_header(a, &all.rows[i]);
+	for (size_t i = 0; i < all.count && !error; i++)
+		add_header(a, &all.rows[i], gens);
+	return error;
+}
+
+/* --- sets --- */
+
+static uint64_t last_of(struct row *set)
+{
+	return row_is_null(set, "last_gen") ? UINT64_MAX : (uint64_t)row_number(set, "last_gen");
+}
+
+/* A set that cannot be used has no egress, so that no generation of it chooses the account. */
+static int add_set(struct row *set, void *context)
+{
+	struct one_account *x = context;
+	int64_t first = row_number(set, "first_gen");
+	const struct gens gens = {
+		first == ACCOUNT_SETS_NEVER ? UINT64_MAX : (uint64_t)first, last_of(set)};
+	struct errtext why = {""};
+
+	x->row.first_gen = gens.first;
+	if (add_headers(x->assemble, x, set, gens, &why) == 0)
+		return add_egresses(x->assemble, x->upstream_id, row_text(set, "egresses"), gens);
+	if (gens.last != UINT64_MAX)
+		return 0;
+	x->is_bad = true;
+	x->why = why;
 	return 0;
+}
+
+/* Newest first. */
+static int add_sets(struct assemble *a, struct one_account *x)
+{
+	struct snapshot_account *row = &x->row;
+
+	row->egresses.first = snapshot_builder_count(a->builder, SNAPSHOT_ACCOUNT_EGRESS);
+	row->headers.first = snapshot_builder_count(a->builder, SNAPSHOT_HEADER);
+	row->first_gen = UINT64_MAX;
+	int error = sql_each(a->store, a->e, add_set, x,
+		"SELECT first_gen, last_gen, upstream_headers, headers, has_id, egresses"
+		" FROM account_sets WHERE account_id = ?1 ORDER BY first_gen DESC",
+		"i", (int64_t)row->id);
+	row->egresses.count =
+		snapshot_builder_count(a->builder, SNAPSHOT_ACCOUNT_EGRESS) - row->egresses.first;
+	row->headers.count =
+		snapshot_builder_count(a->builder, SNAPSHOT_HEADER) - row->headers.first;
+	return error;
 }
 
 /* --- accounts --- */
@@ -189,33 +222,34 @@ static struct snapshot_account read_account(struct assemble *a, struct row *row)
 	};
 }
 
+/* Without an egress the account cannot be chosen. */
+static void refuse(struct one_account *x, struct row *row)
+{
+	x->row.flags |= SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
+	x->row.egresses.count = 0;
+	log_event(LOG_LEVEL_ERROR, "account cannot be used",
+		LOG_SLICE("account", row_text(row, "name")), LOG_STR("reason", x->why.text));
+}
+
 static int add_account(struct row *row, void *context)
 {
 	struct assemble *a = context;
 	const struct assemble_upstream *upstreams =
 		(const struct assemble_upstream *)(const void *)a->upstream_rows.data;
-	struct snapshot_account one = read_account(a, row);
-	struct errtext why = {""};
+	struct one_account x = {.assemble = a,
+		.row = read_account(a, row),
+		.upstream_id = row_number(row, "upstream_id")};
 
-	if (one.upstream >= a->upstream_rows.len / sizeof(*upstreams))
-		return errtext_set(a->e, -EBADMSG, "store: account %u has no upstream", one.id);
-	const struct assemble_upstream *u = &upstreams[one.upstream];
-	int bad = add_headers(a, row, u, &one.headers, &why);
-
-	if (!bad)
-		bad = add_credential(a, u, &one, &why);
-	if (bad) {
-		/* without an egress the account cannot be chosen */
-		one.flags |= SNAPSHOT_ACCOUNT_NO_CREDENTIAL;
-		log_event(LOG_LEVEL_ERROR, "account cannot be used",
-			LOG_SLICE("account", row_text(row, "name")), LOG_STR("reason", why.text));
-	} else {
-		int error = add_egresses(a, one.id, row_number(row, "upstream_id"), &one.egresses);
-		if (error)
-			return error;
-	}
-	idmap_add(&a->accounts, one.id);
-	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT, &one);
+	if (x.row.upstream >= a->upstream_rows.len / sizeof(*upstreams))
+		return errtext_set(a->e, -EBADMSG, "store: account %u has no upstream", x.row.id);
+	x.upstream = &upstreams[x.row.upstream];
+	int error = add_sets(a, &x);
+	if (error)
+		return error;
+	if (x.is_bad || add_credential(a, x.upstream, &x.row, &x.why) < 0)
+		refuse(&x, row);
+	idmap_add(&a->accounts, x.row.id);
+	snapshot_builder_add(a->builder, SNAPSHOT_ACCOUNT, &x.row);
 	return 0;
 }
 
@@ -226,6 +260,6 @@ int assemble_accounts(struct assemble *a)
 		" source <> 'watch' AND EXISTS (SELECT 1 FROM credentials c"
 		"  WHERE c.account_id = accounts.id AND c.field = 'refresh_token') AS refreshable,"
 		" epoch, upstream_id, max_consecutive, pace_min_ms, pace_max_ms, name, region,"
-		" rpm, rph, concurrency, headers FROM accounts ORDER BY id",
+		" rpm, rph, concurrency FROM accounts ORDER BY id",
 		"");
 }

@@ -18,20 +18,12 @@ struct idmap {
 /* What accounts need of their upstream beyond its row in the snapshot. */
 struct assemble_upstream {
 	const struct provider *provider;
-	bool headers_bad; /* no account can use it */
-	struct headerset headers;
 };
 
 struct assemble_pair {
 	int64_t upstream;
 	int64_t egress;
 	struct snapshot_range backends;
-};
-
-struct assemble_extra {
-	char name[SEAM_HEADER_NAME_MAX + 1];
-	uint64_t first_gen;
-	uint64_t last_gen;
 };
 
 struct assemble {
@@ -42,8 +34,6 @@ struct assemble {
 	struct idmap upstreams, egresses, accounts;
 	struct buffer upstream_rows; /* struct assemble_upstream, as `upstreams` */
 	struct buffer pairs;	     /* struct assemble_pair, ascending */
-	struct buffer extras;	     /* struct assemble_extra */
-	int64_t direct; /* the egress `direct`, for accounts that name none; 0 = deleted */
 };
 
 void idmap_add(struct idmap *m, int64_t id);
@@ -53,7 +43,7 @@ int64_t idmap_find(const struct idmap *m, int64_t id);
 /* A column as a text of the snapshot. */
 struct snapshot_text assemble_text(struct assemble *a, struct row *row, const char *column);
 
-/* Accounts with their egresses and headers; needs the upstreams, egresses, pairs and extra headers. */
+/* Accounts with their egresses and headers; needs the upstreams, egresses and pairs. */
 int assemble_accounts(struct assemble *a);
 /* The bans that have not expired, in ban_order(). */
 int assemble_bans(struct assemble *a);

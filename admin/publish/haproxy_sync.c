@@ -514,6 +514,7 @@ void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)
 	if (h->pending && !h->failed && !h->unwritten && has_started_since(h))
 		mark_loaded(h);
 	ret->pending = h->pending || h->failed;
+	ret->loaded = loaded_generation(h->control->store);
 	ret->output_dir = output_dir(h);
 	ret->error = h->error.text;
 	if (config->haproxy_admin_socket.s[0] || config->haproxy_master_socket.s[0])

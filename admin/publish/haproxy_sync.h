@@ -71,7 +71,8 @@ int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e);
 int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e);
 
 struct haproxy_state {
-	uint64_t gen; /* 0 = never rendered */
+	uint64_t gen;	 /* 0 = never rendered */
+	uint64_t loaded; /* the generation that HAProxy was seen to have; 0 = none */
 	bool pending;
 	const char *output_dir; /* "" = never rendered */
 	const char *error;	/* "" or why the last attempt failed */

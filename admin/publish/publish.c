@@ -1,6 +1,7 @@
 #include "admin/publish/publish.h"
 
 #include "admin/control.h"
+#include "admin/publish/account_sets.h"
 #include "admin/publish/assemble.h"
 #include "admin/publish/keybase.h"
 #include "admin/store/banlist.h"
@@ -162,6 +163,8 @@ static int build_block(
 	struct buffer log = {0};
 	int error = build_keys(p, &log, e);
 
+	if (!error)
+		error = account_sets_update(p->control->store, e);
 	if (!error)
 		error = assemble_snapshot(p->control->store, p->control->vault, b, e);
 	struct snapshot_head head;

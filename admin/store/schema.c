@@ -178,8 +178,18 @@ static const char stickiness[] = "ALTER TABLE pools RENAME COLUMN sticky TO old_
 				 "UPDATE pools SET sticky = old_sticky;"
 				 "ALTER TABLE pools DROP COLUMN old_sticky;";
 
+/* The headers and egresses of an account by generation (account_sets.h). Egresses are ids with commas. */
+static const char sets[] =
+	"CREATE TABLE account_sets ("
+	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,"
+	" first_gen INTEGER NOT NULL, last_gen INTEGER," /* NULL = the newest */
+	" upstream_headers TEXT NOT NULL, headers TEXT NOT NULL,"
+	" has_id INTEGER NOT NULL," /* its provider's id of the account is a header */
+	" egresses TEXT NOT NULL, PRIMARY KEY (account_id, first_gen)) STRICT;"
+	"CREATE INDEX account_sets_by_end ON account_sets (last_gen);";
+
 static const char *const migrations[] = {
-	first, bans, requests, health, probes, sharing, families, refusals, stickiness};
+	first, bans, requests, health, probes, sharing, families, refusals, stickiness, sets};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -196,7 +196,7 @@ void decide_again(const struct snapshot *s, struct decide_state *state,
 	struct decide_context c = {
 		.snapshot = s, .state = state, .request = r, .random = random, .verdict = ret};
 
-	*ret = (struct decide_verdict){.action = DECIDE_DENY};
+	*ret = (struct decide_verdict){.action = DECIDE_DENY, .gen = r->gen};
 	window_clock_set(&c.clock, now_ms);
 	ret->refusal = r->malformed ? REFUSAL_BAD_REQUEST : find_lease(&c);
 	if (ret->refusal == REFUSAL_NONE)

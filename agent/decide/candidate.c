@@ -1,24 +1,6 @@
 /* Whether an account can serve this request now, and the reason if it cannot. */
 #include "agent/decide/candidate.h"
 
-static bool knows(uint64_t gen, uint64_t first, uint64_t last)
-{
-	return gen >= first && gen <= last;
-}
-
-/* The asking HAProxy must know all headers of the account: none may be left out. */
-static bool headers_known(const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
-{
-	const struct snapshot_header *h =
-		SNAPSHOT_ROWS(s, HEADER, struct snapshot_header) + a->headers.first;
-
-	for (uint32_t i = 0; i < a->headers.count; i++) {
-		if (!knows(gen, h[i].first_gen, h[i].last_gen))
-			return false;
-	}
-	return true;
-}
-
 struct health_subject health_subject_of_account(
 	const struct snapshot *s, const struct snapshot_account *a)
 {
@@ -57,17 +39,38 @@ static struct health_look look_at(
 
 /* --- the egress --- */
 
-/* The newest backend of an account's egress that the asking HAProxy knows. */
+/* The newest backend of an account's egress that the asking HAProxy knows, if it uses this egress. */
 static const struct snapshot_backend *known_backend(
 	const struct snapshot *s, const struct snapshot_account_egress *egress, uint64_t gen)
 {
 	const struct snapshot_backend *backends =
 		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
 
+	if (!snapshot_gen_within(gen, egress->first_gen, egress->last_gen))
+		return NULL;
 	for (uint32_t n = 0; n < egress->backends.count; n++) {
 		const struct snapshot_backend *b = &backends[egress->backends.first + n];
-		if (knows(gen, b->first_gen, b->last_gen))
+		if (snapshot_gen_within(gen, b->first_gen, b->last_gen))
 			return b;
+	}
+	return NULL;
+}
+
+static const struct snapshot_account_egress *egresses_of(
+	const struct snapshot *s, const struct snapshot_account *a)
+{
+	return SNAPSHOT_ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress) + a->egresses.first;
+}
+
+static const struct snapshot_backend *backend_with_id(
+	const struct snapshot *s, const struct snapshot_account_egress *egress, uint32_t id)
+{
+	const struct snapshot_backend *rows =
+		SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend) + egress->backends.first;
+
+	for (uint32_t n = 0; n < egress->backends.count; n++) {
+		if (rows[n].id == id)
+			return &rows[n];
 	}
 	return NULL;
 }
@@ -75,18 +78,23 @@ static const struct snapshot_backend *known_backend(
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id)
 {
-	const struct snapshot_account_egress *egresses =
-		SNAPSHOT_ROWS(s, ACCOUNT_EGRESS, struct snapshot_account_egress) +
-		a->egresses.first;
-	const struct snapshot_backend *rows = SNAPSHOT_ROWS(s, BACKEND, struct snapshot_backend);
+	const struct snapshot_account_egress *egresses = egresses_of(s, a);
+	const struct snapshot_backend *b = NULL;
 
-	for (uint32_t i = 0; i < a->egresses.count; i++) {
-		for (uint32_t n = 0; n < egresses[i].backends.count; n++) {
-			if (rows[egresses[i].backends.first + n].id == id)
-				return &rows[egresses[i].backends.first + n];
-		}
-	}
-	return NULL;
+	for (uint32_t i = 0; i < a->egresses.count && !b; i++)
+		b = backend_with_id(s, &egresses[i], id);
+	return b;
+}
+
+uint32_t candidate_egress_count(
+	const struct snapshot *s, const struct snapshot_account *a, uint64_t gen)
+{
+	const struct snapshot_account_egress *egresses = egresses_of(s, a);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < a->egresses.count; i++)
+		count += snapshot_gen_within(gen, egresses[i].first_gen, egresses[i].last_gen);
+	return count;
 }
 
 static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
@@ -129,13 +137,17 @@ static bool is_open(const struct decide_context *c, const struct snapshot_backen
 /* A repeated question keeps its backend. */
 static bool find_admitted_egress(const struct decide_context *c, struct candidate *k)
 {
-	const struct snapshot_backend *b =
-		candidate_backend(c->snapshot, k->account, c->verdict->lease->backend);
+	const struct snapshot_account_egress *egresses = egresses_of(c->snapshot, k->account);
 
-	if (!b || !knows(c->request->gen, b->first_gen, b->last_gen) || is_suspended(c, b))
-		return false;
-	k->backend = b;
-	return true;
+	for (uint32_t i = 0; i < k->account->egresses.count; i++) {
+		const struct snapshot_backend *b =
+			known_backend(c->snapshot, &egresses[i], c->request->gen);
+		if (!b || b->id != c->verdict->lease->backend || is_suspended(c, b))
+			continue;
+		k->backend = b;
+		return true;
+	}
+	return false;
 }
 
 /*
@@ -145,9 +157,7 @@ static bool find_admitted_egress(const struct decide_context *c, struct candidat
 static enum board_reason find_egress(
 	const struct decide_context *c, enum candidate_ask ask, struct candidate *k)
 {
-	const struct snapshot_account_egress *egresses =
-		SNAPSHOT_ROWS(c->snapshot, ACCOUNT_EGRESS, struct snapshot_account_egress) +
-		k->account->egresses.first;
+	const struct snapshot_account_egress *egresses = egresses_of(c->snapshot, k->account);
 	enum board_reason reason = BOARD_REASON_BACKEND;
 
 	if (ask == CANDIDATE_ADMITTED && find_admitted_egress(c, k))
@@ -204,7 +214,7 @@ static enum board_reason fixed_reason(
 							       : BOARD_REASON_EXPIRED;
 	if (c->verdict->pool && a->upstream != c->verdict->pool->upstream)
 		return BOARD_REASON_UPSTREAM;
-	if (!headers_known(c->snapshot, a, c->request->gen))
+	if (c->request->gen < a->first_gen)
 		return BOARD_REASON_HEADER;
 	return was_tried(c, a) ? BOARD_REASON_TRIED : BOARD_REASON_NONE;
 }

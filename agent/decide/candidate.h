@@ -29,9 +29,12 @@ enum candidate_ask {
 /* BOARD_REASON_NONE: the account is usable. */
 enum board_reason candidate_look(const struct decide_context *c, const struct snapshot_account *a,
 	enum candidate_ask ask, struct candidate *ret);
-/* The backend with this id among the account's egresses; NULL if the account no longer has it. */
+/* The backend with this id among the egresses of all sets of the account; NULL if there is none. */
 const struct snapshot_backend *candidate_backend(
 	const struct snapshot *s, const struct snapshot_account *a, uint32_t id);
+/* Egresses that the account has in this generation; UINT64_MAX = in its newest set. */
+uint32_t candidate_egress_count(
+	const struct snapshot *s, const struct snapshot_account *a, uint64_t gen);
 
 struct health_subject health_subject_of_account(
 	const struct snapshot *s, const struct snapshot_account *a);

@@ -28,7 +28,7 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 	struct decide_context c = {
 		.snapshot = s, .state = state, .request = r, .random = random, .verdict = ret};
 
-	*ret = (struct decide_verdict){.action = DECIDE_DENY};
+	*ret = (struct decide_verdict){.action = DECIDE_DENY, .gen = r->gen};
 	window_clock_set(&c.clock, now_ms);
 	if (is_health(r)) {
 		ret->action = DECIDE_ANSWER;

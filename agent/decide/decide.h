@@ -78,6 +78,7 @@ struct decide_failure {
 
 struct decide_verdict {
 	enum decide_action action;
+	uint64_t gen;	      /* of the HAProxy that asks */
 	enum refusal refusal; /* of DECIDE_DENY and DECIDE_WAIT */
 	enum refusal shadow;  /* the refusal that shadow mode suppressed; REFUSAL_NONE = none */
 	bool repeated;	      /* a repeated question: its lease existed */

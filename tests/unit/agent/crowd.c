@@ -60,8 +60,9 @@ static void add_account(struct crowd_account *a, uint32_t i, struct snapshot_bui
 	a->row.egresses = (struct snapshot_range){
 		snapshot_builder_count(b, SNAPSHOT_ACCOUNT_EGRESS), a->egress_count};
 	for (uint32_t n = 0; n < a->egress_count; n++) {
-		struct snapshot_account_egress choice = {
-			.egress = a->egresses[n], .backends = {a->egresses[n], 1}};
+		struct snapshot_account_egress choice = {.egress = a->egresses[n],
+			.backends = {a->egresses[n], 1},
+			.last_gen = UINT64_MAX};
 		snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &choice);
 	}
 	snapshot_builder_add(b, SNAPSHOT_ACCOUNT, &a->row);

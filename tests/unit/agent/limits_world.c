@@ -71,7 +71,8 @@ static void add_accounts(struct limits_world *w, struct snapshot_builder *b)
 	}
 	snapshot_builder_add(b, SNAPSHOT_EGRESS, &egress);
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
-		struct snapshot_account_egress choice = {.egress = 0, .backends = {i, 1}};
+		struct snapshot_account_egress choice = {
+			.egress = 0, .backends = {i, 1}, .last_gen = UINT64_MAX};
 		w->first_gen[i] = 1 + (limits_below(&w->rng, 6) == 0);
 		struct snapshot_backend backend = {
 			.id = i + 1, .first_gen = w->first_gen[i], .last_gen = UINT64_MAX};

@@ -63,7 +63,8 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	struct snapshot_upstream upstream = {
 		.id = 1, .provider = (uint32_t)provider_index(provider)};
 	struct snapshot_egress egress = {.id = 2};
-	struct snapshot_account_egress choice = {.egress = 0, .backends = {0, 1}};
+	struct snapshot_account_egress choice = {
+		.egress = 0, .backends = {0, 1}, .last_gen = UINT64_MAX};
 	struct snapshot_pool pool = {.id = 6, .members = {0, 1}};
 	struct buffer log = {0};
 	struct relaykey_hasher hasher;
@@ -276,7 +277,7 @@ static void an_account_must_be_usable_by_the_asking_generation(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_CIRCUIT_OPEN);
 	s.request.gen = 4;
 	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
-	s.header.first_gen = 5;
+	s.account.first_gen = 5;
 	assert_int_equal(refusal_of(&s), REFUSAL_CIRCUIT_OPEN);
 	s = small_world();
 	s.account.flags = SNAPSHOT_ACCOUNT_SUSPENDED;

@@ -47,7 +47,8 @@ static void add_accounts(const struct town *t, struct snapshot_builder *b)
 		struct snapshot_egress egress = {.id = i + 1};
 		struct snapshot_backend backend = {
 			.id = i + 1, .egress = i, .first_gen = 1, .last_gen = UINT64_MAX};
-		struct snapshot_account_egress choice = {.egress = i, .backends = {i, 1}};
+		struct snapshot_account_egress choice = {
+			.egress = i, .backends = {i, 1}, .last_gen = UINT64_MAX};
 		struct snapshot_account account = {.id = i + 1,
 			.weight = 100,
 			.epoch = t->epochs[i],

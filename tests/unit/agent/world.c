@@ -61,6 +61,7 @@ static struct snapshot_range add_egresses(const struct world_account *a, struct 
 		struct snapshot_account_egress row = {
 			.egress = a->egresses[i],
 			.backends = {a->upstream * WORLD_EGRESSES + a->egresses[i], 1},
+			.last_gen = UINT64_MAX,
 		};
 		snapshot_builder_add(b, SNAPSHOT_ACCOUNT_EGRESS, &row);
 	}
@@ -88,6 +89,7 @@ static void add_accounts(struct world *w, struct snapshot_builder *b)
 		};
 		struct snapshot_account row = {
 			.id = i + 1,
+			.first_gen = a->first_gen,
 			.flags = (a->suspended ? SNAPSHOT_ACCOUNT_SUSPENDED : 0) |
 				(a->bare ? SNAPSHOT_ACCOUNT_NO_CREDENTIAL : 0),
 			.upstream = a->upstream,

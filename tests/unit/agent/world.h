@@ -28,7 +28,7 @@ struct world_account {
 	uint32_t upstream;
 	uint32_t egresses[2];
 	uint32_t egress_count;
-	uint64_t first_gen;   /* of its header entry */
+	uint64_t first_gen;   /* of the account */
 	bool suspended, bare; /* bare: no credential */
 };
 

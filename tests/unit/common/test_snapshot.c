@@ -41,7 +41,7 @@ static struct blocks build(void)
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("u"))};
 	struct snapshot_egress egress = {
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("e"))};
-	struct snapshot_account_egress choice = {.backends = {0, 1}};
+	struct snapshot_account_egress choice = {.backends = {0, 1}, .last_gen = UINT64_MAX};
 	struct snapshot_backend backend = {
 		.id = 1, .name = snapshot_builder_text(b, SLICE_LITERAL("b1"))};
 	struct snapshot_header header = {.value = snapshot_builder_text(b, SLICE_LITERAL("value"))};
