@@ -7,6 +7,7 @@ from relay import Process, free_port, wait_until
 CONFIG = """
 global
     nbthread 2
+    maxconn 9000
     tune.bufsize 32768
 defaults
     mode http

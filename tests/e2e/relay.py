@@ -251,9 +251,9 @@ class Stack:
     def account(self, name, upstream, token, *options):
         return self.relay.adm("accounts", "add", name, "--upstream", upstream, "--token-stdin", *options, stdin=token)
 
-    def start_haproxy(self):
+    def start_haproxy(self, maxconn=4000):
         cfg = self.dir / "haproxy.cfg"
-        cfg.write_text("global\n    maxconn 4000\n    nbthread 2\n")
+        cfg.write_text(f"global\n    maxconn {maxconn}\n    nbthread 2\n")
         self.haproxy = Process("haproxy", [*self.command, "-W", "-S", f"{self.dir}/master.sock,mode,666",
                                            "-f", cfg, "-f", self.dir / "haproxy" / "relay.cfg"],
                                self.dir / "haproxy.log")
