@@ -108,7 +108,7 @@ static void write_headers(const struct snapshot *s, const struct snapshot_accoun
 
 static void write_path(const struct decide_verdict *v, struct spoe_ack *ack)
 {
-	char path[SEAM_PREFIX_MAX + 1024 + 1];
+	char path[SEAM_PREFIX_MAX + REQUEST_PATH_MAX + 1];
 
 	if (!v->path_changed || v->path_prefix.n + v->path_rest.n > sizeof(path))
 		return;
@@ -216,6 +216,12 @@ void answer_write(
 		write_deny(a->snapshot, v, now_ms, ack);
 		break;
 	}
+}
+
+void answer_write_label(const struct decide_request *r, struct spoe_ack *ack)
+{
+	if (r->label.n)
+		set_str(ack, SEAM_VAR_LABEL, r->label);
 }
 
 void answer_write_again(

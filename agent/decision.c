@@ -192,6 +192,7 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 	int64_t now = clock_wall_ms();
 
 	a->last_question_ms = begin / 1000000;
+	answer_write_label(r, ack);
 	if (is_for_nobody(a, r, now)) {
 		board_add(&a->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
 		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
@@ -255,7 +256,7 @@ void agent_hear_head(struct agent *a, const struct question *q, struct spoe_ack 
 	const struct result_answer answer = {
 		.status = (unsigned)q->status, .termination = "--", .limits = q->limits};
 
-	if (lease && a->snapshot && !q->request.malformed) {
+	if (lease && a->snapshot && q->request.fault == REFUSAL_NONE) {
 		agent_settle(a, lease, &answer);
 		judge_head(a, lease, (unsigned)q->status, q->limits);
 	}
@@ -266,5 +267,6 @@ void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct
 	int64_t now_ms, struct spoe_ack *ack)
 {
 	keep_reasons(a, r, v, now_ms);
+	answer_write_label(r, ack);
 	answer_write(a, v, now_ms, ack);
 }

@@ -36,8 +36,8 @@ struct peer {
 	bool needs_secret;   /* it connected over TCP */
 	int64_t deadline_ms; /* monotonic; INT64_MAX = none */
 	struct spoe_session session;
-	uint8_t *held; /* PEER_READ_SIZE: input of an incomplete frame; NULL = none */
-	size_t held_n;
+	uint8_t *held; /* input of an incomplete frame; NULL = none */
+	size_t held_n, held_size;
 	uint8_t *unsent; /* PEER_WRITE_SIZE; NULL = none */
 	size_t unsent_n, unsent_at;
 };
@@ -196,7 +196,7 @@ static enum told answer_messages(
 	while (spoe_notify_next_message(&walk, &message)) {
 		if (!is_known(message.name))
 			continue;
-		question_read(&walk, is_decide(message.name), &question);
+		question_read(&walk, is_decide(message.name), c->peers->agent->snapshot, &question);
 		if (!secret_fits(c, &question))
 			return TOLD_NOT_ALLOWED;
 		if (!answer_question(c->peers->agent, message.name, &question, &seat, ack))
@@ -357,17 +357,28 @@ static bool peer_send(struct peer *c, const uint8_t *p, size_t n)
 	return true;
 }
 
+/* Not larger than what came: a peer that stops within a frame must not cost a whole buffer. */
+static bool grow_held(struct peer *c, size_t n)
+{
+	if (n <= c->held_size)
+		return true;
+	uint8_t *larger = realloc(c->held, n);
+	if (!larger)
+		return false;
+	c->held = larger;
+	c->held_size = n;
+	return true;
+}
+
 static bool hold_input(struct peer *c, struct slice in)
 {
 	if (in.n == 0) {
 		free(c->held);
 		c->held = NULL;
-		c->held_n = 0;
+		c->held_n = c->held_size = 0;
 		return true;
 	}
-	if (!c->held)
-		c->held = malloc(PEER_READ_SIZE);
-	if (!c->held)
+	if (!grow_held(c, in.n))
 		return false;
 	memmove(c->held, in.p, in.n);
 	c->held_n = in.n;

@@ -26,7 +26,7 @@ static void take_number(struct decide_request *r, const struct spoe_value *value
 	if (error == -ENOENT)
 		return;
 	if (error || number < 0)
-		r->malformed = true;
+		request_blame(r, REFUSAL_BAD_REQUEST);
 	else
 		*ret = (uint64_t)number;
 }
@@ -39,25 +39,26 @@ static void take_since(struct decide_request *r, const struct spoe_value *value)
 	r->since_ms = (int64_t)since;
 }
 
+/* A client may well have many cookies: it learns that they are too many. */
+static enum refusal too_long(enum seam_arg arg)
+{
+	return arg == SEAM_ARG_HEAD ? REFUSAL_HEADERS_TOO_LARGE : REFUSAL_BAD_REQUEST;
+}
+
 static void take_bytes(struct decide_request *r, enum seam_arg arg, const struct spoe_value *value,
 	struct slice *ret)
 {
-	int error = spoe_value_get_bytes(value, ret);
+	struct slice text;
+	int error = spoe_value_get_bytes(value, &text);
 
 	if (error == -ENOENT)
 		return;
-	if (error || ret->n > seam_arg_max(arg)) {
-		r->malformed = true;
-		*ret = (struct slice){NULL, 0};
-	}
-}
-
-static void take_flag(struct decide_request *r, const struct spoe_value *value, bool *ret)
-{
-	if (value->type == SPOE_TYPE_BOOL)
-		*ret = value->flag;
-	else if (value->type != SPOE_TYPE_NULL)
-		r->malformed = true;
+	if (error)
+		request_blame(r, REFUSAL_BAD_REQUEST);
+	else if (text.n > seam_arg_max(arg))
+		request_blame(r, too_long(arg));
+	else
+		*ret = text;
 }
 
 static void take_src(struct decide_request *r, const struct spoe_value *value)
@@ -86,27 +87,25 @@ static void take_account(struct question *q, const struct spoe_value *value)
 
 	take_bytes(&q->request, SEAM_ARG_ACCOUNT, value, &text);
 	if (text.n && num_parse_u64(text, UINT32_MAX, &id))
-		q->request.malformed = true;
+		request_blame(&q->request, REFUSAL_BAD_REQUEST);
 	q->account = (uint32_t)id;
 }
 
-struct needed {
-	bool id;
-	bool gen;
+/* What the walk over the arguments finds, and what is read only after it. */
+struct found {
+	bool id, gen;
+	struct slice head, target;
 };
 
-/* Where plain texts go; unused ones are checked too. */
-static struct slice *text_of(struct question *q, enum seam_arg arg, struct slice *ignored)
+/* Where plain texts go. */
+static struct slice *text_of(struct question *q, enum seam_arg arg, struct found *found)
 {
 	struct decide_request *r = &q->request;
 	struct slice *const texts[SEAM_ARG_COUNT] = {
 		[SEAM_ARG_SECRET] = &q->secret,
-		[SEAM_ARG_KEY] = &r->key,
-		[SEAM_ARG_AUTH] = &r->auth,
-		[SEAM_ARG_STICKY] = &r->sticky,
+		[SEAM_ARG_HEAD] = &found->head,
 		[SEAM_ARG_METHOD] = &r->method,
-		[SEAM_ARG_PATH] = &r->path,
-		[SEAM_ARG_HOST] = ignored,
+		[SEAM_ARG_PATH] = &found->target,
 		[SEAM_ARG_LIMITS] = &q->limits,
 		[SEAM_ARG_FAILED] = &r->failed,
 	};
@@ -119,9 +118,6 @@ static uint64_t *number_of(struct question *q, enum seam_arg arg)
 	struct decide_request *r = &q->request;
 	uint64_t *const numbers[SEAM_ARG_COUNT] = {
 		[SEAM_ARG_GEN] = &r->gen,
-		[SEAM_ARG_NKEYS] = &r->key_lines,
-		[SEAM_ARG_NAUTH] = &r->auth_lines,
-		[SEAM_ARG_LEN] = &r->length,
 		[SEAM_ARG_STATUS] = &q->status,
 	};
 
@@ -129,11 +125,10 @@ static uint64_t *number_of(struct question *q, enum seam_arg arg)
 }
 
 static void take(
-	struct question *q, enum seam_arg arg, const struct spoe_value *value, struct needed *found)
+	struct question *q, enum seam_arg arg, const struct spoe_value *value, struct found *found)
 {
 	struct decide_request *r = &q->request;
-	struct slice ignored = {NULL, 0};
-	struct slice *text = text_of(q, arg, &ignored);
+	struct slice *text = text_of(q, arg, found);
 	uint64_t *number = number_of(q, arg);
 
 	if (text)
@@ -144,10 +139,6 @@ static void take(
 		found->gen = value->type != SPOE_TYPE_NULL;
 	else if (arg == SEAM_ARG_ID)
 		take_id(r, value, &found->id);
-	else if (arg == SEAM_ARG_HARD)
-		take_flag(r, value, &r->hard);
-	else if (arg == SEAM_ARG_WS)
-		take_flag(r, value, &r->websocket);
 	else if (arg == SEAM_ARG_SRC)
 		take_src(r, value);
 	else if (arg == SEAM_ARG_SINCE)
@@ -156,9 +147,33 @@ static void take(
 		take_account(q, value);
 }
 
-void question_read(struct spoe_notify_walk *walk, bool with_path, struct question *ret)
+static void take_target(struct decide_request *r, struct slice target)
 {
-	struct needed found = {false, false};
+	const char *query = target.n ? memchr(target.p, '?', target.n) : NULL;
+
+	r->path = query ? (struct slice){target.p, (size_t)(query - target.p)} : target;
+	if (r->path.n && r->path.p[0] == '/' && r->path.n <= REQUEST_PATH_MAX)
+		return;
+	r->path = (struct slice){NULL, 0};
+	request_blame(r, REFUSAL_BAD_REQUEST);
+}
+
+/* Files that an earlier version rendered send no head: HAProxy needs the new ones. */
+static void take_client(struct question *q, const struct snapshot *s, const struct found *found)
+{
+	struct decide_request *r = &q->request;
+
+	if (found->head.n == 0)
+		request_blame(r, REFUSAL_AGENT_UNAVAILABLE);
+	else
+		request_read_head(r, found->head, s, q->digest);
+	take_target(r, found->target);
+}
+
+void question_read(struct spoe_notify_walk *walk, bool is_client, const struct snapshot *s,
+	struct question *ret)
+{
+	struct found found = {.id = false};
 	struct spoe_arg arg;
 	enum seam_arg which;
 
@@ -168,7 +183,7 @@ void question_read(struct spoe_notify_walk *walk, bool with_path, struct questio
 			take(ret, which, &arg.value, &found);
 	}
 	if (!found.id || !found.gen)
-		ret->request.malformed = true;
-	if (with_path && (ret->request.path.n == 0 || ret->request.path.p[0] != '/'))
-		ret->request.malformed = true;
+		request_blame(&ret->request, REFUSAL_BAD_REQUEST);
+	if (is_client)
+		take_client(ret, s, &found);
 }

@@ -7,16 +7,19 @@
 
 struct question {
 	struct decide_request request;
-	struct slice secret; /* empty when none came */
-	struct slice limits; /* of respond */
-	uint64_t status;     /* of respond */
-	uint32_t account;    /* of probe; id, 0 = none */
+	struct slice secret;		 /* empty when none came */
+	char digest[REQUEST_DIGEST_LEN]; /* of the conversation's name, if it is long */
+	struct slice limits;		 /* of respond */
+	uint64_t status;		 /* of respond */
+	uint32_t account;		 /* of probe; id, 0 = none */
 };
 
 /*
  * Reads the current message's arguments. A bad argument makes the request malformed and leaves the
- * connection open; unknown arguments are skipped. `with_path`: a path is required.
+ * connection open; unknown arguments are skipped. `is_client`: a client's request, with path and head.
+ * `s` names the conversation headers; NULL = none.
  */
-void question_read(struct spoe_notify_walk *walk, bool with_path, struct question *ret);
+void question_read(struct spoe_notify_walk *walk, bool is_client, const struct snapshot *s,
+	struct question *ret);
 
 #endif

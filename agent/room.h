@@ -13,8 +13,11 @@
 
 #define ROOM_WAITERS_MAX 2048	    /* on this node */
 #define ROOM_TENANT_WAITERS_MAX 256 /* of one tenant */
-#define ROOM_TEXT_MAX 1824 /* all texts of one question: the sum of their bounds in seam.h */
-#define ROOM_COUNTS 4096   /* a power of two */
+/* all texts of one question */
+#define ROOM_TEXT_MAX                                                                              \
+	(2 * REQUEST_KEY_MAX + REQUEST_STICKY_MAX + REQUEST_METHOD_MAX + REQUEST_PATH_MAX +        \
+		REQUEST_LABEL_MAX)
+#define ROOM_COUNTS 4096 /* a power of two */
 
 /* Why a request waits. */
 enum room_reason {

@@ -2,6 +2,7 @@
 
 #include "common/num.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -358,6 +359,30 @@ static int check_bans(const struct config *c, const char *name, struct errtext *
 	return 0;
 }
 
+/* Every request is searched for all of these names. */
+static int check_sticky(const struct config *c, const char *name, struct errtext *e)
+{
+	struct slice rest = slice_from_str(c->sticky_headers.s);
+	struct slice one;
+	int count = 0;
+
+	while (slice_next(&rest, ',', &one)) {
+		one = slice_trim(one);
+		count += one.n != 0;
+		for (size_t i = 0; i < one.n; i++) {
+			if (!isalnum((unsigned char)one.p[i]) && !strchr("-_.", one.p[i]))
+				return errtext_set(e, -EINVAL,
+					"%s: [sticky] headers: \"%.*s\" holds more than letters, "
+					"digits, . _ -",
+					name, (int)slice_cut(one, 64).n, one.p);
+		}
+	}
+	if (count > CONFIG_STICKY_MAX)
+		return errtext_set(e, -EINVAL, "%s: [sticky] headers: at most %d names", name,
+			CONFIG_STICKY_MAX);
+	return 0;
+}
+
 static int check_whole(struct config *c, const char *name, struct errtext *e)
 {
 	int error = check_listeners(c, name, e);
@@ -378,6 +403,8 @@ static int check_whole(struct config *c, const char *name, struct errtext *e)
 			e, -EINVAL, "%s: [relay] user and agent_user must differ", name);
 	if (!error)
 		error = check_bans(c, name, e);
+	if (!error)
+		error = check_sticky(c, name, e);
 	return error ? error : check_unserved(c, name, e);
 }
 

@@ -82,6 +82,16 @@ const struct provider_auth *provider_auth(const struct provider *p, struct slice
 	return is_oauth ? p->oauth_auth : p->auth;
 }
 
+bool provider_is_state_header(struct slice name)
+{
+	for (size_t i = 0; i < provider_count(); i++) {
+		const char *header = provider_at(i)->state_header;
+		if (header && slice_eq_str(name, header))
+			return true;
+	}
+	return false;
+}
+
 bool provider_is_auth_header(const char *header)
 {
 	for (size_t i = 0; i < provider_auth_row_count; i++) {

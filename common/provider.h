@@ -223,6 +223,8 @@ const struct provider_auth *provider_auth_at(size_t i); /* likewise */
 /* The way to authenticate with this credential. */
 const struct provider_auth *provider_auth(const struct provider *p, struct slice credential);
 size_t provider_auth_index(const struct provider_auth *a);
+/* Is it a state_header of any provider? `name` is in small letters. */
+bool provider_is_state_header(struct slice name);
 /* Does an account's credential use this header? */
 bool provider_is_auth_header(const char *header);
 

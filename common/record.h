@@ -36,7 +36,7 @@
 	X(TERMINATION, "%ts")                                                                      \
 	X(RETRIES, "%rc")                                                                          \
 	X(CODE, "%[var(txn.rly.code)]")                                                            \
-	X(LABEL, "%[var(txn.rly.label)]")                                                          \
+	X(LABEL, "%[var(txn.relay.label)]")                                                        \
 	X(MARK, "%[var(txn.relay.mark)]")                                                          \
 	X(LIMITS, "%[var(txn.relay.lim)]")
 

@@ -87,6 +87,16 @@
 		"without `Content-Length` must also fit into 64 KB.",                              \
 		"Send a smaller body, and send it with `Content-Length`. The operator can raise "  \
 		"`[requests] max_body`.")                                                          \
+	X(HEADERS_TOO_LARGE, 431, "headers_too_large", "invalid_request_error", false, 0, 0,       \
+		"The headers of the request are larger than 32 KB",                                \
+		"All header lines of the request together are larger than 32 KB.",                 \
+		"Send fewer or shorter headers; cookies are not needed here.")                     \
+	X(MISPLACED_API_KEY, 400, "misplaced_api_key", "invalid_request_error", false, 0, 0,       \
+		"A relay key is in the wrong place: send it as X-API-Key only",                    \
+		"The query, the path or a header that is not meant for it contains a relay key. "  \
+		"The request was not forwarded, since logs along the way would keep the key.",     \
+		"Send the key as `X-API-Key` or as `Authorization: Bearer`. A key that was in a "  \
+		"URL may have been logged elsewhere: replace it with `relayadm tokens rotate`.")   \
 	X(WEBSOCKET_UNSUPPORTED, 426, "websocket_unsupported", "invalid_request_error", false, 0,  \
 		0, "WebSocket is not served here: use HTTP with server-sent events",               \
 		"The request asks for an upgrade to WebSocket.",                                   \

@@ -29,26 +29,21 @@
 #define SEAM_WAIT_PROCESSING_MS 35000 /* HAProxy's `timeout processing` for it */
 #define SEAM_WAIT_REPEATS 20	      /* HAProxy sends wait2 at most this often */
 
+/* The largest head of a request: a larger one is refused with `headers_too_large`. */
+#define SEAM_HEAD_MAX 32768
+
 /*
  * Arguments of all messages: id, name, longest value in bytes (0 = not a string). The renderer
- * cuts at longest + 1, so that the agent recognises a value that was too long: `bad_request`.
+ * cuts at longest + 1, so that the agent recognises a value that was too long.
  */
 #define SEAM_DECIDE_ARGS(X)                                                                        \
 	X(GEN, "gen", 0)		     /* int: number of the rendered configuration */       \
 	X(SECRET, "secret", SEAM_SECRET_MAX) /* TCP listeners only */                              \
 	X(ID, "id", 64)			     /* unique-id, see record.h */                         \
-	X(KEY, "key", 256)		     /* x-api-key */                                       \
-	X(AUTH, "auth", 256)	 /* authorization, only if it starts with `Bearer rk_` */          \
-	X(NKEYS, "nkeys", 0)	 /* int: lines of x-api-key */                                     \
-	X(NAUTH, "nauth", 0)	 /* int: lines of authorization */                                 \
-	X(STICKY, "sticky", 256) /* first present conversation header */                           \
-	X(HARD, "hard", 0)	 /* bool: a state_header of a provider is present */               \
+	X(HEAD, "h", SEAM_HEAD_MAX)	     /* all header lines, see head.h */                    \
 	X(METHOD, "method", 32)                                                                    \
-	X(PATH, "path", 1024) /* without the query */                                              \
-	X(HOST, "host", 256)                                                                       \
+	X(PATH, "path", 8192)  /* with the query */                                                \
 	X(SRC, "src", 0)       /* ipv4 or ipv6 */                                                  \
-	X(LEN, "len", 0)       /* int: content-length; absent without one */                       \
-	X(WS, "ws", 0)	       /* bool: a WebSocket upgrade */                                     \
 	X(SINCE, "since", 0)   /* int: what the variable of that name holds; wait messages only */ \
 	X(STATUS, "status", 0) /* int: respond only */                                             \
 	X(LIMITS, "lim", 1024) /* the variable of that name; respond only */                       \
@@ -67,32 +62,34 @@ enum seam_arg {
  * Variables the agent sets, scope txn, under SEAM_VAR_PREFIX. Those of the credential are named by the
  * way to authenticate (provider.h).
  */
-#define SEAM_VARS(X)                                                                               \
-	X(ACTION, "action")	  /* SEAM_ACTION_* */                                              \
-	X(STATUS, "status")	  /* int: deny, answer */                                          \
-	X(CODE, "code")		  /* deny */                                                       \
-	X(TYPE, "type")		  /* deny */                                                       \
-	X(MSG, "msg")		  /* deny: plain ASCII, safe in a JSON string */                   \
-	X(RETRYABLE, "retryable") /* bool: deny */                                                 \
-	X(RETRY, "retry")	  /* int: Retry-After seconds; unset when there is none */         \
-	X(RESETS, "resets")	  /* int: epoch seconds; unset when there is none */               \
-	X(BODY, "body")		  /* answer: the JSON body */                                      \
-	X(TENANT, "tenant")	  /* name */                                                       \
-	X(ACCOUNT, "account")	  /* name */                                                       \
-	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */  \
-	X(BE, "be")		  /* backend name */                                               \
-	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */    \
-	X(SINCE, "since")	  /* int: Unix time in ms at which the wait began; action wait */  \
-	X(RL_LIMIT, "rl_limit")	  /* int: the tightest request limit; unset without one */         \
-	X(RL_LEFT, "rl_left")	  /* int: what is left of it */                                    \
-	X(RL_RESET, "rl_reset")	  /* int: seconds until its window ends */                         \
-	X(ALT, "alt")		  /* bool: another account could take over */                      \
-	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                  \
-	X(FRESH, "fresh")	  /* bool: a new connection; answers to `again` only */            \
-	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */ \
-	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */       \
-	X(MARK, "mark")	  /* of this attempt; comes back in its record, see record.h */            \
-	X(LIM, "lim")	  /* set by HAProxy: limit headers of the answer, see result.h */
+#define SEAM_VARS(X)                                                                                 \
+	X(ACTION, "action")	  /* SEAM_ACTION_* */                                                \
+	X(STATUS, "status")	  /* int: deny, answer */                                            \
+	X(CODE, "code")		  /* deny */                                                         \
+	X(TYPE, "type")		  /* deny */                                                         \
+	X(MSG, "msg")		  /* deny: plain ASCII, safe in a JSON string */                     \
+	X(RETRYABLE, "retryable") /* bool: deny */                                                   \
+	X(RETRY, "retry")	  /* int: Retry-After seconds; unset when there is none */           \
+	X(RESETS, "resets")	  /* int: epoch seconds; unset when there is none */                 \
+	X(BODY, "body")		  /* answer: the JSON body */                                        \
+	X(TENANT, "tenant")	  /* name */                                                         \
+	X(ACCOUNT, "account")	  /* name */                                                         \
+	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */    \
+	X(BE, "be")		  /* backend name */                                                 \
+	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */      \
+	X(SINCE, "since")	  /* int: Unix time in ms at which the wait began; action wait */    \
+	X(RL_LIMIT, "rl_limit")	  /* int: the tightest request limit; unset without one */           \
+	X(RL_LEFT, "rl_left")	  /* int: what is left of it */                                      \
+	X(RL_RESET, "rl_reset")	  /* int: seconds until its window ends */                           \
+	X(ALT, "alt")		  /* bool: another account could take over */                        \
+	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                    \
+	X(FRESH, "fresh")	  /* bool: a new connection; answers to `again` only */              \
+	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
+	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */         \
+	X(LABEL,                                                                                     \
+		"label") /* the client's own id of the request, for its record; unset without one */ \
+	X(MARK, "mark") /* of this attempt; comes back in its record, see record.h */                \
+	X(LIM, "lim")	/* set by HAProxy: limit headers of the answer, see result.h */
 
 enum seam_var {
 #define X(id, name) SEAM_VAR_##id,

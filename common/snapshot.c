@@ -231,6 +231,15 @@ static bool names_valid(const struct snapshot *s)
 	return true;
 }
 
+static bool request_headers_valid(const struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_STICKY]; i++) {
+		if (!text_fits(s, ROWS(s, STICKY, struct snapshot_text)[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool bans_valid(const struct snapshot *s)
 {
 	const struct snapshot_ban *b = ROWS(s, BAN, struct snapshot_ban);
@@ -292,7 +301,8 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 	if (s.base.id != h->keybase)
 		return bad(e, "the key base is another one");
 	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) ||
-		!account_egresses_valid(&s) || !names_valid(&s) || !bans_valid(&s))
+		!account_egresses_valid(&s) || !names_valid(&s) || !bans_valid(&s) ||
+		!request_headers_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
 	derive_conversation_key(&s);

@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SNAPSHOT_FORMAT 6
+#define SNAPSHOT_FORMAT 7
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -212,7 +212,9 @@ struct snapshot_key {
 	X(EGRESS, struct snapshot_egress)                                                          \
 	X(UPSTREAM, struct snapshot_upstream)                                                      \
 	X(BAN, struct snapshot_ban) /* sorted by ban_order() */                                    \
-	X(KEYLOG, char)		    /* one key table: keys made or changed since the base */
+	X(STICKY,                                                                                  \
+		struct snapshot_text) /* conversation headers in their order, in small letters */  \
+	X(KEYLOG, char)		      /* one key table: keys made or changed since the base */
 
 enum snapshot_section {
 #define X(id, type) SNAPSHOT_##id,

@@ -78,10 +78,8 @@ struct render_model {
 	const char *secret;	/* rendered with setenv; NULL = HAProxy's environment has it */
 	bool records_have_secret;
 	const char *id_key; /* base64: makes the ids of requests unpredictable below HAProxy 3.4 */
-	const char *admin_socket;  /* `stats socket` path; NULL or empty = none rendered */
-	const char *admin_group;   /* group of that socket; NULL or empty = HAProxy's group */
-	const char *const *sticky; /* header names in order */
-	size_t sticky_count;
+	const char *admin_socket;   /* `stats socket` path; NULL or empty = none rendered */
+	const char *admin_group;    /* group of that socket; NULL or empty = HAProxy's group */
 	const char *const *headers; /* names of the extra headers of all accounts and upstreams */
 	size_t header_count;
 	const char *const *request_deny; /* header policy, see config.h [headers] */

@@ -164,11 +164,8 @@ static int check_backends(const struct render_model *m, const struct render_back
 
 static int check_lists(const struct render_model *m, struct errtext *e)
 {
-	int error = check_list(
-		render_check_header, "conversation header", m->sticky, m->sticky_count, e);
+	int error = check_extra_headers(m, e);
 
-	if (!error)
-		error = check_extra_headers(m, e);
 	if (!error)
 		error = check_list(render_check_header_pattern, "request header to strip",
 			m->request_deny, m->request_deny_count, e);

@@ -1,12 +1,10 @@
 /* The client frontend: ask the agent, follow its decision, forward nothing without one. */
-#include "common/provider.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <strings.h>
 
 static void append_binds(const struct render_options *o, struct buffer *b)
 {
@@ -33,73 +31,6 @@ static void append_client_address(const struct render_options *o, struct buffer 
 	for (size_t i = 0; i < o->trusted_count; i++)
 		buffer_printf(b, " %s", o->trusted[i]);
 	buffer_append_str(b, " } { req.hdr(x-forwarded-for) -m found }\n");
-}
-
-/* Of all providers, each once. */
-const char *render_state_header(size_t i)
-{
-	for (size_t p = 0; p < provider_count(); p++) {
-		const char *header = provider_at(p)->state_header;
-		size_t first = 0;
-		if (!header)
-			continue;
-		while (!provider_at(first)->state_header ||
-			strcasecmp(provider_at(first)->state_header, header) != 0)
-			first++;
-		if (first == p && i-- == 0)
-			return header;
-	}
-	return NULL;
-}
-
-static void append_state(struct buffer *b)
-{
-	for (size_t i = 0; render_state_header(1) && render_state_header(i); i++)
-		buffer_printf(b,
-			"\thttp-request set-var(txn.rly.state) bool(true) if { req.fhdr(%s) -m found }\n",
-			render_state_header(i));
-}
-
-/*
- * A name may have any length: the agent gets the digest of a long one. A cut name would join
- * conversations whose names begin alike.
- */
-static void append_conversation(const struct render_model *m, struct buffer *b)
-{
-	for (size_t i = 0; i < m->sticky_count; i++)
-		buffer_printf(b,
-			"\thttp-request set-var(txn.rly.sticky) req.fhdr(%s)"
-			" if !{ var(txn.rly.sticky) -m len ge 1 }\n",
-			m->sticky[i]);
-	if (m->sticky_count)
-		buffer_printf(b,
-			"\thttp-request set-var(txn.rly.sticky) var(txn.rly.sticky),sha2(256),hex"
-			" if { var(txn.rly.sticky) -m len gt %u }\n",
-			seam_arg_max(SEAM_ARG_STICKY));
-}
-
-void render_captures(const struct render_model *m, struct buffer *b)
-{
-	buffer_append_str(b,
-		"\n\t# Arguments for the agent: the first conversation header (its digest if it is long), a "
-		"relay key in\n\t# Authorization, a WebSocket upgrade. For the end record: the client's label of "
-		"the request.\n");
-	append_conversation(m, b);
-	buffer_printf(b,
-		"\thttp-request set-var(txn.rly.auth) req.fhdr(authorization),bytes(0,%u)\n",
-		seam_arg_max(SEAM_ARG_AUTH) + 1);
-	append_state(b);
-	buffer_append_str(b,
-		"\thttp-request unset-var(txn.rly.auth) unless"
-		" { var(txn.rly.auth) -i -m beg 'Bearer rk_' }\n"
-		"\thttp-request set-var(txn.rly.ws) bool(true)"
-		" if { req.hdr(upgrade) -i -m beg websocket }\n"
-		"\t# Check the variable, not the header: of several header lines the variable holds the "
-		"last, but a\n\t# condition on the header could match any.\n"
-		"\thttp-request set-var(txn.rly.label) req.fhdr(x-request-id)\n"
-		"\tacl relay_label_ok var(txn.rly.label) -m reg '^[A-Za-z0-9._-]{1,64}$'\n"
-		"\thttp-request set-var(txn.rly.label) req.fhdr(traceparent) unless relay_label_ok\n"
-		"\thttp-request unset-var(txn.rly.label) unless relay_label_ok\n");
 }
 
 void render_request_limits(const struct render_model *m, struct buffer *b)
@@ -190,7 +121,6 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 		"\thttp-request del-header x-relay- -m beg\n");
 	render_request_limits(m, b);
 	append_client_address(&m->options, b);
-	render_captures(m, b);
 	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
 	append_wait(b);
 	render_request_headers(m, b);

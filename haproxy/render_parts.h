@@ -64,11 +64,6 @@ void render_tracking(struct buffer *b);
 void render_own_connection(struct buffer *b, const char *condition);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
-/* Sets the variables txn.rly.*: conversation, label and other arguments for the agent. */
-void render_captures(const struct render_model *m, struct buffer *b);
-/* Header `i` that marks a conversation with state upstream; NULL beyond the last. */
-const char *render_state_header(size_t i);
-#define RENDER_STATE "var(txn.rly.state)" /* set where there are several of them */
 /* Size of the body, and methods that are not allowed. */
 void render_request_limits(const struct render_model *m, struct buffer *b);
 

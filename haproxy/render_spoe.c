@@ -28,17 +28,10 @@ bool render_spop_has_secret(const struct render_model *m)
 static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
 	[SEAM_ARG_ID] = "unique-id",
-	[SEAM_ARG_KEY] = "req.fhdr(x-api-key)",
-	[SEAM_ARG_AUTH] = "var(txn.rly.auth)",
-	[SEAM_ARG_NKEYS] = "req.fhdr_cnt(x-api-key)",
-	[SEAM_ARG_NAUTH] = "req.fhdr_cnt(authorization)",
-	[SEAM_ARG_STICKY] = "var(txn.rly.sticky)",
+	[SEAM_ARG_HEAD] = "req.hdrs",
 	[SEAM_ARG_METHOD] = "method",
-	[SEAM_ARG_PATH] = "path",
-	[SEAM_ARG_HOST] = "req.fhdr(host)",
+	[SEAM_ARG_PATH] = "pathq",
 	[SEAM_ARG_SRC] = "src",
-	[SEAM_ARG_LEN] = "req.hdr_val(content-length)",
-	[SEAM_ARG_WS] = "var(txn.rly.ws)",
 	[SEAM_ARG_SINCE] = (RENDER_VAR("since")),
 	[SEAM_ARG_STATUS] = "status",
 	[SEAM_ARG_LIMITS] = (RENDER_VAR("lim")),
@@ -48,9 +41,7 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 
 #define ARG(name) (1u << SEAM_ARG_##name)
 #define ARGS_COMMON (ARG(GEN) | ARG(SECRET) | ARG(ID))
-#define ARGS_DECIDE                                                                                \
-	(ARGS_COMMON | ARG(KEY) | ARG(AUTH) | ARG(NKEYS) | ARG(NAUTH) | ARG(STICKY) | ARG(HARD) |  \
-		ARG(METHOD) | ARG(PATH) | ARG(HOST) | ARG(SRC) | ARG(LEN) | ARG(WS))
+#define ARGS_DECIDE (ARGS_COMMON | ARG(HEAD) | ARG(METHOD) | ARG(PATH) | ARG(SRC))
 
 struct message {
 	const char *name;
@@ -73,15 +64,6 @@ static const struct message wait_messages[] = {
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-/* A single header is counted where it is needed; several have been looked for (render_captures). */
-static void append_state(struct buffer *b)
-{
-	if (render_state_header(1))
-		buffer_append_str(b, RENDER_STATE);
-	else
-		buffer_printf(b, "req.fhdr_cnt(%s),bool", render_state_header(0));
-}
-
 static void append_arg(const struct render_model *m, enum seam_arg arg, struct buffer *b)
 {
 	if (arg == SEAM_ARG_SECRET && !render_spop_has_secret(m))
@@ -89,8 +71,6 @@ static void append_arg(const struct render_model *m, enum seam_arg arg, struct b
 	buffer_printf(b, " %s=", seam_arg_name(arg));
 	if (arg == SEAM_ARG_GEN)
 		buffer_printf(b, "int(%" PRIu64 ")", m->gen);
-	else if (arg == SEAM_ARG_HARD)
-		append_state(b);
 	else
 		buffer_append_str(b, sources[arg]);
 	if (seam_arg_max(arg))

@@ -13,7 +13,7 @@
 #include "spoe/writer.h"
 
 enum {
-	SPOE_FRAME_MAX = 16380, /* our own max-frame-size: bytes after the length (SPOE.txt 3.2) */
+	SPOE_FRAME_MAX = 65532, /* our own max-frame-size: bytes after the length (SPOE.txt 3.2) */
 	SPOE_FRAME_MIN = 256,	/* the least that a peer may announce (SPOE.txt 3.2) */
 	SPOE_LENGTH_SIZE = 4,
 	SPOE_HEADER_MIN = 7,				   /* type, flags and two ids of one byte */

@@ -121,8 +121,6 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	if (!error)
 		error = take_check(m, config, e);
 	if (!error)
-		error = split(m, &m->sticky, config->sticky_headers.s, e);
-	if (!error)
 		error = split(m, &m->request_deny, config->headers_request_deny.s, e);
 	if (!error)
 		error = split(m, &m->request_allow, config->headers_request_allow.s, e);
@@ -447,8 +445,6 @@ static void point_to_lists(struct haproxy_model *m)
 {
 	struct render_model *r = &m->render;
 
-	r->sticky = m->sticky.items;
-	r->sticky_count = m->sticky.count;
 	r->headers = m->headers.items;
 	r->header_count = m->headers.count;
 	r->request_deny = m->request_deny.items;

@@ -23,7 +23,7 @@ struct haproxy_model {
 	struct render_model render;
 	struct address spop[ADDRESS_LIST_MAX];
 	struct address check;
-	struct haproxy_list sticky, headers;
+	struct haproxy_list headers;
 	struct haproxy_list request_deny, request_allow, response_deny, response_allow;
 	struct buffer backends; /* struct render_backend */
 	struct buffer nodes;	/* struct render_node */

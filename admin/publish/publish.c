@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/snapshot.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -157,6 +158,29 @@ static int make_head(const struct publish *p, struct snapshot_head *ret, struct 
 	return 0;
 }
 
+/* The agent compares names in small letters. */
+static void add_sticky_name(struct snapshot_builder *b, struct slice name)
+{
+	char small[CONFIG_TEXT_MAX];
+
+	for (size_t i = 0; i < name.n; i++)
+		small[i] = (char)tolower((unsigned char)name.p[i]);
+	struct snapshot_text text = snapshot_builder_text(b, (struct slice){small, name.n});
+	snapshot_builder_add(b, SNAPSHOT_STICKY, &text);
+}
+
+static void add_sticky(struct snapshot_builder *b, const struct config *config)
+{
+	struct slice rest = slice_from_str(config->sticky_headers.s);
+	struct slice one;
+
+	while (slice_next(&rest, ',', &one)) {
+		one = slice_trim(one);
+		if (one.n)
+			add_sticky_name(b, one);
+	}
+}
+
 static int build_block(
 	struct publish *p, struct snapshot_builder *b, struct buffer *out, struct errtext *e)
 {
@@ -167,6 +191,7 @@ static int build_block(
 		error = account_sets_update(p->control->store, e);
 	if (!error)
 		error = assemble_snapshot(p->control->store, p->control->vault, b, e);
+	add_sticky(b, &p->control->config);
 	struct snapshot_head head;
 	if (!error)
 		error = make_head(p, &head, e);

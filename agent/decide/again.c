@@ -198,7 +198,7 @@ void decide_again(const struct snapshot *s, struct decide_state *state,
 
 	*ret = (struct decide_verdict){.action = DECIDE_DENY, .gen = r->gen};
 	window_clock_set(&c.clock, now_ms);
-	ret->refusal = r->malformed ? REFUSAL_BAD_REQUEST : find_lease(&c);
+	ret->refusal = r->fault != REFUSAL_NONE ? r->fault : find_lease(&c);
 	if (ret->refusal == REFUSAL_NONE)
 		ret->refusal = repeated && is_repeated(&c) ? repeat(&c) : go_on(&c);
 	if (ret->refusal == REFUSAL_NONE)

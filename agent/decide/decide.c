@@ -18,7 +18,7 @@ static decide_stage_fn *const stages[] = {
 
 static bool is_health(const struct decide_request *r)
 {
-	return !r->malformed && slice_eq_str(r->path, "/relay/health") &&
+	return r->fault == REFUSAL_NONE && slice_eq_str(r->path, "/relay/health") &&
 		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
 }
 

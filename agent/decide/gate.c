@@ -12,7 +12,9 @@ enum refusal decide_wellformed(struct decide_context *c)
 	const struct decide_request *r = c->request;
 	bool key_twice = r->key_lines > 1 || (r->key.n == 0 && r->auth.n && r->auth_lines > 1);
 
-	return r->malformed || key_twice ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
+	if (r->fault != REFUSAL_NONE)
+		return r->fault;
+	return key_twice ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
 }
 
 enum refusal decide_switches(struct decide_context *c)

@@ -30,7 +30,7 @@ void decide_probe(const struct snapshot *s, struct decide_state *state,
 
 	*ret = (struct decide_verdict){.action = DECIDE_DENY, .gen = r->gen};
 	window_clock_set(&c.clock, now_ms);
-	ret->refusal = r->malformed ? REFUSAL_BAD_REQUEST : probe(&c, account);
+	ret->refusal = r->fault != REFUSAL_NONE ? r->fault : probe(&c, account);
 	if (ret->refusal == REFUSAL_NONE)
 		ret->action = DECIDE_ALLOW;
 }

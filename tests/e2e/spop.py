@@ -64,8 +64,12 @@ def notify(stream, number, message, args):
     return frame(NOTIFY, stream, number, text(message) + bytes([len(args)]) + pairs(args))
 
 
+def head(*lines):
+    return "".join(f"{line}\r\n" for line in ("host: relay", *lines, ""))
+
+
 def decide(number, request_id, key, message="decide", gen=1, **more):
-    args = {"gen": gen, "id": request_id, "key": key, "nkeys": 1, "method": "POST", "path": "/v1/x",
+    args = {"gen": gen, "id": request_id, "h": head(f"x-api-key: {key}"), "method": "POST", "path": "/v1/x",
             "src": b"\x7f\x00\x00\x01", **more}
     return notify(number, number, message, args)
 

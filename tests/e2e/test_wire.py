@@ -130,11 +130,21 @@ def test_wrong_order_and_rubbish(served):
 
 def test_wrong_arguments_are_a_refusal(served):
     c = spop.Connection(served.name).open()
-    for more in ({"path": "x" * 1025}, {"gen": "text"}, {"id": "no-uuid"}, {"nkeys": -1 & (1 << 64) - 1}, {"path": 5}):
-        args = {"gen": 1, "id": str(uuid.uuid4()), "key": served.key, "path": "/v1/x", **more}
-        c.send(spop.notify(1, 1, "decide", args))
+    key = f"x-api-key: {served.key}"
+    for more, code in (
+            ({"path": "/" + "x" * 1024}, b"bad_request"), ({"path": "/?" + "x" * 8191}, b"bad_request"),
+            ({"path": "x"}, b"bad_request"), ({"path": 5}, b"bad_request"), ({"gen": "text"}, b"bad_request"),
+            ({"id": "no-uuid"}, b"bad_request"), ({"h": 5}, b"bad_request"), ({"h": spop.head(key, key)}, b"bad_request"),
+            ({"h": spop.head(key)[:-2]}, b"bad_request"), ({"h": spop.head(key) + "x: y\r\n\r\n"}, b"bad_request"),
+            ({"h": spop.head(key, "host: " + "h" * 257)}, b"bad_request"),
+            ({"h": spop.head(key, "content-length: -1")}, b"bad_request"),
+            ({"h": spop.head(key, "x: " + "y" * 32768)}, b"headers_too_large"), ({"h": None}, b"agent_unavailable")):
+        c.send(spop.decide(1, str(uuid.uuid4()), served.key, **more))
         kind, payload = c.frame()
-        assert kind == spop.ACK and b"bad_request" in payload, more
+        assert kind == spop.ACK and code in payload, more
+    c.send(spop.decide(1, str(uuid.uuid4()), served.key, path="/v1/x?" + "y" * 8000, h=spop.head(key, "x: " + "y" * 32000)))
+    kind, payload = c.frame()
+    assert kind == spop.ACK and b"allow" in payload
     c.send(spop.notify(1, 1, "of-another-kind", {}))
     assert c.frame()[0] == spop.ACK
     c.close()

@@ -262,7 +262,7 @@ static void some_requests_are_never_forwarded(void **state)
 	s.head.flags = 0;
 	assert_int_equal(refusal_of(&s), REFUSAL_SITE_DISABLED);
 	s = small_world();
-	s.request.malformed = true;
+	s.request.fault = REFUSAL_BAD_REQUEST;
 	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
 }
 

@@ -18,8 +18,9 @@ static const struct {
 		"authentication_error"},
 	{403, "tenant_disabled ip_not_allowed ip_banned route_denied", "permission_error"},
 	{404, "no_route", "not_found_error"},
-	{400, "bad_request", "invalid_request_error"},
+	{400, "bad_request misplaced_api_key", "invalid_request_error"},
 	{413, "request_too_large", "invalid_request_error"},
+	{431, "headers_too_large", "invalid_request_error"},
 	{426, "websocket_unsupported", "invalid_request_error"},
 	{408, "request_timeout", "invalid_request_error"},
 	{429, "rate_limited concurrency_limited accounts_limited", "rate_limit_error"},
@@ -79,7 +80,7 @@ static const struct {
 } plain[] = {
 	{"missing_api_key invalid_api_key expired_api_key revoked_api_key tenant_disabled "
 	 "ip_not_allowed ip_banned route_denied no_route bad_request request_too_large "
-	 "websocket_unsupported quota_exceeded accounts_exhausted no_account site_disabled",
+	 "headers_too_large misplaced_api_key websocket_unsupported quota_exceeded accounts_exhausted no_account site_disabled",
 		false, 0},
 	{"request_timeout", true, 0},
 	{"rate_limited concurrency_limited accounts_limited overloaded draining agent_unavailable "

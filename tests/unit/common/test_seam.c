@@ -33,11 +33,8 @@ static void names_are_short_lower_case_and_unlike(void **state)
 static void every_text_argument_has_a_bound(void **state)
 {
 	(void)state;
-	assert_int_equal(seam_arg_max(SEAM_ARG_KEY), 256);
-	assert_int_equal(seam_arg_max(SEAM_ARG_AUTH), 256);
-	assert_int_equal(seam_arg_max(SEAM_ARG_STICKY), 256);
-	assert_int_equal(seam_arg_max(SEAM_ARG_PATH), 1024);
-	assert_int_equal(seam_arg_max(SEAM_ARG_HOST), 256);
+	assert_int_equal(seam_arg_max(SEAM_ARG_HEAD), 32768);
+	assert_int_equal(seam_arg_max(SEAM_ARG_PATH), 8192);
 	assert_int_equal(seam_arg_max(SEAM_ARG_SECRET), SEAM_SECRET_MAX);
 	assert_int_equal(seam_arg_max(SEAM_ARG_SRC), 0);
 	assert_int_equal(seam_arg_max(SEAM_ARG_GEN), 0);

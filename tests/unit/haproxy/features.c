@@ -39,8 +39,6 @@ static struct render_backend https(const char *name, const char *host)
 
 void feature_init(struct feature_model *f, const struct feature *feature)
 {
-	static const char *const sticky[] = {"session-id", "thread-id"};
-
 	*f = (struct feature_model){0};
 	config_init(&f->config);
 	f->spop[0] = parsed("abns:spoa-relay-0123456789abcdef");
@@ -53,8 +51,6 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 		.spop_count = 1,
 		.records = parsed("udp:127.0.0.1:8811"),
 		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
-		.sticky = sticky,
-		.sticky_count = 2,
 		.backends = f->backends,
 		.internal = f->internal,
 		.nodes = f->nodes,
@@ -144,9 +140,6 @@ static void add_headers(struct feature_model *f)
 {
 	static const char *const extra[] = {"ChatGPT-Account-ID", "X-Extra", "X-Old-Generation",
 		"anthropic-version", "x-extra"};
-	static const char *const sticky[] = {"session-id", "thread-id", "session_id",
-		"conversation_id", "x-claude-code-session-id", "x-session-affinity",
-		"x-session-id"};
 	static const char *const deny[] = {"X-Internal-*", "X-Forwarded-Host"};
 	static const char *const allow[] = {"x-forwarded-for", "x-forwarded-proto", "via"};
 	static const char *const response_deny[] = {"Server-Timing", "X-Debug-*"};
@@ -154,8 +147,6 @@ static void add_headers(struct feature_model *f)
 
 	f->m.headers = extra;
 	f->m.header_count = 5;
-	f->m.sticky = sticky;
-	f->m.sticky_count = 7;
 	f->m.request_deny = deny;
 	f->m.request_deny_count = 2;
 	f->m.request_allow = allow;

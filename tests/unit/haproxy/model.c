@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const char *const sticky[] = {"session-id", "thread-id"};
 static const char *const extra[] = {"X-Extra", "chatgpt-account-id", "x-extra"};
 static const char *const deny[] = {"X-Internal-*", "Server-Timing"};
 static const char *const allow[] = {"x-forwarded-for", "via", "X-API-Key"};
@@ -48,8 +47,6 @@ void model_init(struct model *model)
 		.spop_count = 1,
 		.records = parsed("udp:127.0.0.1:9001"),
 		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
-		.sticky = sticky,
-		.sticky_count = 2,
 		.backends = model->backends,
 		.backend_count = 2,
 	};

@@ -67,16 +67,14 @@ static void asks_with_the_arguments_of_each_message(void **state)
 		const char *args;
 	} rows[] = {
 		/* from the end of the file to its beginning, because each search cuts the text off */
-		{"wait2",
-			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
-		{"wait",
-			"gen id key auth nkeys nauth sticky hard method path host src len ws since"},
+		{"wait2", "gen id h method path src since"},
+		{"wait", "gen id h method path src since"},
 		{"probe", "gen id account"},
 		{"respond", "gen id status lim"},
 		{"again2", "gen id failed"},
 		{"again", "gen id failed"},
-		{"decide2", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
-		{"decide", "gen id key auth nkeys nauth sticky hard method path host src len ws"},
+		{"decide2", "gen id h method path src"},
+		{"decide", "gen id h method path src"},
 	};
 	struct model model;
 
@@ -103,30 +101,11 @@ static void asks_for_one_byte_beyond_every_bound(void **state)
 	(void)state;
 	model_init(&model);
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, " key=req.fhdr(x-api-key),bytes(0,257)"), 4);
+	assert_int_equal(count_of(text, " h=req.hdrs,bytes(0,32769)"), 4);
+	assert_int_equal(count_of(text, " path=pathq,bytes(0,8193)"), 4);
 	assert_int_equal(count_of(text, " account=req.fhdr(X-Relay-Account),bytes(0,17)"), 1);
 	assert_int_equal(count_of(text, " lim=var(txn.relay.lim),bytes(0,1025)"), 1);
 	assert_int_equal(count_of(text, " gen=int(7)"), 8);
-	free(text);
-}
-
-static void takes_the_digest_of_a_long_conversation_name(void **state)
-{
-	static const char *const none[] = {NULL};
-	struct model model;
-
-	(void)state;
-	model_init(&model);
-	char *text = model_render(&model);
-	assert_int_equal(
-		count_of(text, "sha2(256),hex if { var(txn.rly.sticky) -m len gt 256 }"), 1);
-	assert_before(text, "set-var(txn.rly.sticky) req.fhdr(thread-id)", "sha2(256)");
-	assert_before(text, "sha2(256)", "send-spoe-group relay decide\n");
-	free(text);
-	model.m.sticky = none;
-	model.m.sticky_count = 0;
-	text = model_render(&model);
-	assert_lacks(text, "sha2(");
 	free(text);
 }
 
@@ -376,7 +355,6 @@ int main(void)
 		cmocka_unit_test(asks_before_it_injects_and_injects_before_it_forwards),
 		cmocka_unit_test(asks_with_the_arguments_of_each_message),
 		cmocka_unit_test(asks_for_one_byte_beyond_every_bound),
-		cmocka_unit_test(takes_the_digest_of_a_long_conversation_name),
 		cmocka_unit_test(keeps_the_requests_of_control_apart),
 		cmocka_unit_test(sends_the_secret_only_where_no_local_socket_is),
 		cmocka_unit_test(refuses_with_every_status_of_the_table),

@@ -268,7 +268,7 @@ static void encodes_agent_hello_byte_for_byte(void **state)
 	static const char wanted[] = "\0\0\0\x40\x65\0\0\0\x01\0\0"
 				     "\x07version\x08\x03"
 				     "2.0"
-				     "\x0emax-frame-size\x03\xfc\xf0\x06"
+				     "\x0emax-frame-size\x03\xfc\xf0\x1e"
 				     "\x0c"
 				     "capabilities\x08\x0apipelining";
 	const struct spoe_hello hello = {

@@ -1,0 +1,164 @@
+/* OpenSSL 3 deprecates the SHA256_CTX functions; they are the only ones without an allocation. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "agent/request.h"
+
+#include "common/head.h"
+#include "common/num.h"
+#include "common/provider.h"
+#include "common/snapshot.h"
+
+#include <assert.h>
+#include <openssl/sha.h>
+
+static_assert(REQUEST_LABEL_MAX == HEAD_LABEL_MAX, "the room has a place for a label");
+static_assert(REQUEST_DIGEST_LEN == 2 * SHA256_DIGEST_LENGTH, "a digest is written in hex");
+
+#define SCHEME_AND_PREFIX SLICE_LITERAL("Bearer rk_")
+
+/* What is known of the head so far. Of several lines with one name the last counts. */
+struct reading {
+	struct decide_request *request;
+	const struct snapshot *snapshot;
+	uint32_t sticky_rank; /* place of the name of `request->sticky` */
+	struct slice host;
+	struct slice request_id, traceparent;
+};
+
+typedef void take_fn(struct reading *g, struct slice value);
+
+static void take_key(struct reading *g, struct slice value)
+{
+	g->request->key = value;
+	g->request->key_lines++;
+}
+
+static void take_auth(struct reading *g, struct slice value)
+{
+	g->request->auth = value;
+	g->request->auth_lines++;
+}
+
+static void take_host(struct reading *g, struct slice value)
+{
+	g->host = value;
+}
+
+static void take_length(struct reading *g, struct slice value)
+{
+	if (num_parse_u64(value, INT64_MAX, &g->request->length) < 0)
+		request_blame(g->request, REFUSAL_BAD_REQUEST);
+}
+
+static void take_upgrade(struct reading *g, struct slice value)
+{
+	if (head_list_has_prefix(value, SLICE_LITERAL("websocket")))
+		g->request->websocket = true;
+}
+
+static void take_request_id(struct reading *g, struct slice value)
+{
+	g->request_id = value;
+}
+
+static void take_traceparent(struct reading *g, struct slice value)
+{
+	g->traceparent = value;
+}
+
+static const struct field {
+	struct slice name;
+	take_fn *take;
+} fields[] = {
+	{{"x-api-key", 9}, take_key},
+	{{"authorization", 13}, take_auth},
+	{{"host", 4}, take_host},
+	{{"content-length", 14}, take_length},
+	{{"upgrade", 7}, take_upgrade},
+	{{"x-request-id", 12}, take_request_id},
+	{{"traceparent", 11}, take_traceparent},
+};
+
+static void take_field(struct reading *g, const struct head_line *line)
+{
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (slice_eq(line->name, fields[i].name)) {
+			fields[i].take(g, line->value);
+			return;
+		}
+	}
+}
+
+/* A conversation is named by the first of the configured headers that the request has. */
+static void take_sticky(struct reading *g, const struct head_line *line)
+{
+	const struct snapshot *s = g->snapshot;
+
+	for (uint32_t i = 0; s && line->value.n && i < s->counts[SNAPSHOT_STICKY]; i++) {
+		if (i > g->sticky_rank && g->request->sticky.n)
+			return;
+		struct snapshot_text name = SNAPSHOT_ROWS(s, STICKY, struct snapshot_text)[i];
+		if (name.len != line->name.n || !slice_eq(line->name, snapshot_text(s, name)))
+			continue;
+		g->request->sticky = line->value;
+		g->sticky_rank = i;
+		return;
+	}
+}
+
+static void take_line(struct reading *g, const struct head_line *line)
+{
+	take_field(g, line);
+	take_sticky(g, line);
+	if (provider_is_state_header(line->name))
+		g->request->hard = true;
+}
+
+/* A cut name would join conversations whose names begin alike. */
+static struct slice digest_of(struct slice text, char out[REQUEST_DIGEST_LEN])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	SHA256_CTX ctx;
+
+	SHA256_Init(&ctx);
+	SHA256_Update(&ctx, text.p, text.n);
+	SHA256_Final(hash, &ctx);
+	for (size_t i = 0; i < sizeof(hash); i++) {
+		out[2 * i] = digits[hash[i] >> 4];
+		out[2 * i + 1] = digits[hash[i] & 15];
+	}
+	return (struct slice){out, REQUEST_DIGEST_LEN};
+}
+
+static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
+{
+	struct decide_request *r = g->request;
+
+	/* any other Authorization is the client's own business */
+	if (!slice_eq_nocase(slice_cut(r->auth, SCHEME_AND_PREFIX.n), SCHEME_AND_PREFIX))
+		r->auth = (struct slice){NULL, 0};
+	if (r->key.n > REQUEST_KEY_MAX || r->auth.n > REQUEST_KEY_MAX ||
+		g->host.n > REQUEST_HOST_MAX) {
+		r->key = r->auth = (struct slice){NULL, 0};
+		request_blame(r, REFUSAL_BAD_REQUEST);
+	}
+	if (r->sticky.n > REQUEST_STICKY_MAX)
+		r->sticky = digest_of(r->sticky, digest);
+	r->label = head_is_label(g->request_id) ? g->request_id : g->traceparent;
+	if (!head_is_label(r->label))
+		r->label = (struct slice){NULL, 0};
+}
+
+void request_read_head(struct decide_request *r, struct slice head, const struct snapshot *s,
+	char digest[REQUEST_DIGEST_LEN])
+{
+	struct reading g = {.request = r, .snapshot = s};
+	struct head_line line;
+	enum head_answer answer;
+
+	while ((answer = head_next(&head, &line)) == HEAD_LINE)
+		take_line(&g, &line);
+	if (answer == HEAD_BAD)
+		request_blame(r, REFUSAL_BAD_REQUEST);
+	settle(&g, digest);
+}

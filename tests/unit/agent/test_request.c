@@ -1,0 +1,147 @@
+#include "agent/request.h"
+
+#include "common/head.h"
+#include "common/snapshot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#define STICKY_TEXT                                                                                \
+	"session-id"                                                                               \
+	"thread-id"
+
+/* A snapshot with the conversation headers session-id and thread-id. */
+static const struct snapshot_text sticky[] = {{0, 10}, {10, 9}};
+static char digest[REQUEST_DIGEST_LEN];
+
+static struct decide_request read_head(const char *head)
+{
+	struct snapshot s = {
+		.sections = {[SNAPSHOT_TEXT] = "session-idthread-id", [SNAPSHOT_STICKY] = sticky},
+		.counts = {[SNAPSHOT_TEXT] = 19, [SNAPSHOT_STICKY] = 2}};
+	struct decide_request r = {.gen = 1};
+
+	request_read_head(&r, slice_from_str(head), &s, digest);
+	return r;
+}
+
+static void assert_text(struct slice s, const char *expected)
+{
+	if (!slice_eq_str(s, expected))
+		fail_msg("\"%.*s\" is not \"%s\"", (int)s.n, s.p, expected);
+}
+
+static void takes_what_a_decision_needs(void **state)
+{
+	struct decide_request r =
+		read_head("host: relay\r\nx-api-key: rk_a\r\nauthorization: Bearer own\r\n"
+			  "x-codex-turn-state: z\r\nsession-id: s\r\ncontent-length: 5\r\n"
+			  "x-request-id: r-1\r\nupgrade: websocket\r\n\r\n");
+
+	(void)state;
+	assert_int_equal(r.fault, REFUSAL_NONE);
+	assert_text(r.key, "rk_a");
+	assert_text(r.auth, "");
+	assert_int_equal(r.key_lines, 1);
+	assert_int_equal(r.auth_lines, 1);
+	assert_true(r.hard && r.websocket);
+	assert_text(r.sticky, "s");
+	assert_int_equal(r.length, 5);
+	assert_text(r.label, "r-1");
+	r = read_head("host: relay\r\n\r\n");
+	assert_int_equal(r.fault, REFUSAL_NONE);
+	assert_false(r.hard || r.websocket);
+	assert_int_equal(r.key_lines + r.auth_lines + r.length, 0);
+	assert_int_equal(r.key.n + r.auth.n + r.sticky.n + r.label.n, 0);
+}
+
+static void counts_lines_and_takes_the_last(void **state)
+{
+	struct decide_request r =
+		read_head("x-api-key: 1\r\nx-api-key: 2\r\nauthorization: Bearer rk_1\r\n"
+			  "authorization: bearer rk_2\r\n\r\n");
+
+	(void)state;
+	assert_text(r.key, "2");
+	assert_text(r.auth, "bearer rk_2");
+	assert_int_equal(r.key_lines, 2);
+	assert_int_equal(r.auth_lines, 2);
+	r = read_head("authorization: Bearer rk_1\r\nauthorization: Basic eA==\r\n\r\n");
+	assert_text(r.auth, "");
+	assert_int_equal(r.auth_lines, 2);
+}
+
+static void names_a_conversation_by_the_first_configured_header(void **state)
+{
+	(void)state;
+	assert_text(read_head("thread-id: t\r\nsession-id: s\r\n\r\n").sticky, "s");
+	assert_text(read_head("session-id: s\r\nthread-id: t\r\n\r\n").sticky, "s");
+	assert_text(read_head("session-id: \r\nthread-id: t\r\n\r\n").sticky, "t");
+	assert_text(read_head("thread-id: t\r\n\r\n").sticky, "t");
+	assert_text(read_head("session-id: 1\r\nsession-id: 2\r\n\r\n").sticky, "2");
+	assert_text(read_head("session-idx: s\r\n\r\n").sticky, "");
+}
+
+static void a_long_name_counts_by_its_digest(void **state)
+{
+	char head[400];
+
+	(void)state;
+	snprintf(head, sizeof(head), "session-id: %0256d\r\n\r\n", 7);
+	assert_int_equal(read_head(head).sticky.n, 256);
+	snprintf(head, sizeof(head), "session-id: %0257d\r\n\r\n", 7);
+	/* printf %0257d 7 | sha256sum */
+	assert_text(read_head(head).sticky,
+		"E8D238F03937FB023694CE5F7B13A0020502A8865DCFE57DAC986B309A8184A7");
+}
+
+static void takes_the_first_valid_label(void **state)
+{
+	(void)state;
+	assert_text(read_head("traceparent: 00-ab-cd-01\r\nx-request-id: r\r\n\r\n").label, "r");
+	assert_text(read_head("traceparent: 00-ab-cd-01\r\nx-request-id: r r\r\n\r\n").label,
+		"00-ab-cd-01");
+	assert_text(read_head("x-request-id: good\r\nx-request-id: b d\r\n\r\n").label, "");
+	assert_text(read_head("traceparent: \x01\r\n\r\n").label, "");
+}
+
+static void blames_what_it_cannot_take(void **state)
+{
+	static const struct {
+		const char *before;
+		int zeros;
+	} rows[] = {{"x-api-key: ", 257}, {"authorization: Bearer rk_", 250}, {"host: ", 257}};
+	char head[2048];
+
+	(void)state;
+	assert_int_equal(read_head("a: b\r\n").fault, REFUSAL_BAD_REQUEST);
+	assert_int_equal(read_head("").fault, REFUSAL_BAD_REQUEST);
+	assert_int_equal(read_head("content-length: 1, 1\r\n\r\n").fault, REFUSAL_BAD_REQUEST);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(head, sizeof(head), "%s%0*d\r\n\r\n", rows[i].before, rows[i].zeros, 7);
+		assert_int_equal(read_head(head).fault, REFUSAL_BAD_REQUEST);
+		snprintf(
+			head, sizeof(head), "%s%0*d\r\n\r\n", rows[i].before, rows[i].zeros - 4, 7);
+		assert_int_equal(read_head(head).fault, REFUSAL_NONE);
+	}
+	snprintf(head, sizeof(head), "authorization: Bearer %01000d\r\nx-api-key: rk_a\r\n\r\n", 7);
+	assert_int_equal(read_head(head).fault, REFUSAL_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_what_a_decision_needs),
+		cmocka_unit_test(counts_lines_and_takes_the_last),
+		cmocka_unit_test(names_a_conversation_by_the_first_configured_header),
+		cmocka_unit_test(a_long_name_counts_by_its_digest),
+		cmocka_unit_test(takes_the_first_valid_label),
+		cmocka_unit_test(blames_what_it_cannot_take),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
