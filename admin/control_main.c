@@ -34,8 +34,7 @@
 #define SYNC_S 1.0    /* a power cut loses at most one second of the state file */
 #define BANS_S 1.0    /* bans from the agent */
 #define HISTORY_S 0.2 /* finished requests, to the store */
-#define HISTORY_BUSY_S 0.1
-#define RETRY_S 30.0 /* pending changes of HAProxy */
+#define RETRY_S 30.0  /* pending changes of HAProxy */
 
 struct runner {
 	struct control control;
@@ -48,6 +47,7 @@ struct runner {
 	ev_timer sync;
 	ev_timer bans;
 	ev_timer history_timer;
+	ev_idle history_idle; /* while requests wait to be saved, and nothing else is to do */
 	struct healing healing;
 	struct healthwatch healthwatch;
 	struct watchfile *watchfile;
@@ -178,14 +178,23 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 	bans_takeover_poll(&r->control);
 }
 
-/* Commands run between two steps. */
 static void on_history(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
 
 	(void)events;
-	w->repeat = history_poll(&r->history) ? HISTORY_BUSY_S : HISTORY_S;
-	ev_timer_again(loop, w);
+	if (history_poll(&r->history))
+		ev_idle_start(loop, &r->history_idle);
+}
+
+/* Commands run between two steps. */
+static void on_history_idle(struct ev_loop *loop, ev_idle *w, int events)
+{
+	struct runner *r = w->data;
+
+	(void)events;
+	if (!history_poll(&r->history))
+		ev_idle_stop(loop, w);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
@@ -217,10 +226,12 @@ static void start_watchers(struct runner *r)
 	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
 	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
 	ev_timer_init(&r->history_timer, on_history, HISTORY_S, HISTORY_S);
+	ev_idle_init(&r->history_idle, on_history_idle);
+	ev_set_priority(&r->history_idle, EV_MINPRI);
 	ev_timer_init(&r->retry, on_retry, RETRY_S, RETRY_S);
 	ev_idle_init(&r->merge, on_idle);
 	r->merge.data = r;
-	r->bans.data = r->history_timer.data = r;
+	r->bans.data = r->history_timer.data = r->history_idle.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
 	ev_prepare_start(loop, &r->before);
 	ev_io_start(loop, &r->keeper);

@@ -10,11 +10,12 @@
 #define SETTING "requests_taken"
 #define MS ((int64_t)1000000) /* in ns */
 #define WORK_NS (6 * MS) /* for moving and again for pruning; the commit takes as much and more */
-#define MOVE_MAX 4096	 /* rows of the ring looked at in one step */
-#define PRUNE_MAX 4000	 /* rows deleted in one step */
-#define PRUNE_CHUNK 100	 /* of them in one statement */
-#define CLOCK_ROWS 32	 /* rows between two looks at the clock */
-#define FEW 256		 /* fewer waiting rows than this do not cause a disk sync at once */
+#define MOVE_MAX 2048	 /* rows of the ring looked at in one step; more would save no time */
+#define PRUNE_MAX 4096	 /* rows deleted in one step */
+#define PRUNE_CHUNK 512	 /* of them in one statement */
+#define FUTURE_MS 86400000
+#define CLOCK_ROWS 32	      /* rows between two looks at the clock */
+#define FEW MOVE_MAX	      /* fewer waiting rows than this do not cause a disk sync at once */
 #define IDLE_NS (1000 * MS)   /* the longest wait of few rows */
 #define FAILED_NS (5000 * MS) /* the pause after a failure of the store */
 #define FLUSH_NS (2000 * MS)
@@ -97,48 +98,53 @@ static int move_rows(struct history *h, struct move *m, struct errtext *e)
 
 /* --- pruning --- */
 
+/*
+ * From the oldest end on, since numbers rise with the end of requests: the age needs no index, and a row
+ * stays until those that ended before it may go. A start in the future was written under a wrong clock.
+ * Numbers have gaps where rows were deleted, so at most `max_rows` rows remain: a million rows need not
+ * be counted.
+ */
+struct prune {
+	int64_t oldest_ms;
+	int64_t newest_ms;
+	int64_t max_rows;
+};
+
 static int64_t bounded(uint64_t n)
 {
 	return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
-static int prune_old(struct history *h, int64_t now_ms, struct errtext *e)
+static struct prune prune_of(const struct history *h)
 {
-	return sql_run(h->store, e,
-		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
-		" WHERE started_ms < ?1 ORDER BY started_ms LIMIT ?2)",
-		"ii", now_ms - bounded(h->config->requests_retention_ms), (int64_t)PRUNE_CHUNK);
+	int64_t now_ms = clock_wall_ms();
+
+	return (struct prune){
+		.oldest_ms = now_ms - bounded(h->config->requests_retention_ms),
+		.newest_ms = now_ms + FUTURE_MS,
+		.max_rows = bounded(h->config->requests_max_rows),
+	};
 }
 
-/*
- * Numbers have gaps where old rows were deleted, so at most `max_rows` rows remain. This way a million
- * rows need not be counted.
- */
-static int prune_many(struct history *h, struct errtext *e)
+static int prune_chunk(
+	struct history *h, const struct prune *p, int64_t *ret_deleted, struct errtext *e)
 {
-	return sql_run(h->store, e,
-		"DELETE FROM requests WHERE number IN (SELECT number FROM requests"
-		" WHERE number <= (SELECT max(number) FROM requests) - ?1 ORDER BY number LIMIT ?2)",
-		"ii", bounded(h->config->requests_max_rows), (int64_t)PRUNE_CHUNK);
-}
+	int error = sql_run(h->store, e,
+		"DELETE FROM requests WHERE number <= (SELECT max(number) FROM"
+		" (SELECT number FROM requests ORDER BY number LIMIT ?1))"
+		" AND (number <= (SELECT max(number) FROM requests) - ?2"
+		" OR started_ms < ?3 OR started_ms > ?4)",
+		"iiii", (int64_t)PRUNE_CHUNK, p->max_rows, p->oldest_ms, p->newest_ms);
 
-static int prune_chunk(struct history *h, int64_t now_ms, int64_t *ret_deleted, struct errtext *e)
-{
-	int error = prune_old(h, now_ms, e);
-
-	if (error)
-		return error;
-	int64_t deleted = store_changed_rows(h->store);
-	error = prune_many(h, e);
 	if (!error)
-		*ret_deleted = deleted + store_changed_rows(h->store);
+		*ret_deleted = store_changed_rows(h->store);
 	return error;
 }
 
 static int prune(struct history *h, bool *ret_more, struct errtext *e)
 {
+	const struct prune p = prune_of(h);
 	int64_t deadline = clock_monotonic_ns() + WORK_NS;
-	int64_t now_ms = clock_wall_ms();
 	int64_t total = 0;
 	int64_t deleted = PRUNE_CHUNK;
 	int error = 0;
@@ -148,40 +154,38 @@ static int prune(struct history *h, bool *ret_more, struct errtext *e)
 			*ret_more = true;
 			break;
 		}
-		error = prune_chunk(h, now_ms, &deleted, e);
+		error = prune_chunk(h, &p, &deleted, e);
 		total += deleted;
 	}
 	return error;
 }
 
 struct fill {
-	struct history *history;
+	struct prune prune;
 	bool overfull;
 };
 
 static int read_fill(struct row *row, void *context)
 {
 	struct fill *f = context;
-	const struct config *config = f->history->config;
-	int64_t oldest_ms = clock_wall_ms() - bounded(config->requests_retention_ms);
+	int64_t started_ms = row_number(row, "started_ms");
 
-	f->overfull = !row_is_null(row, "oldest_ms") &&
-		(row_number(row, "oldest_ms") < oldest_ms ||
-			row_number(row, "count") > bounded(config->requests_max_rows));
+	f->overfull = row_number(row, "count") > f->prune.max_rows ||
+		started_ms < f->prune.oldest_ms || started_ms > f->prune.newest_ms;
 	return 0;
 }
 
-/* Whether there is anything to delete: reads the ends of two indexes. */
+/* Whether there is anything to delete: reads both ends of the table. */
 static int is_overfull(struct history *h, bool *ret, struct errtext *e)
 {
-	struct fill f = {.history = h};
+	struct fill f = {.prune = prune_of(h)};
 	int error = sql_one(h->store, e, read_fill, &f,
-		"SELECT (SELECT min(started_ms) FROM requests) AS oldest_ms,"
-		" (SELECT max(number) FROM requests) - (SELECT min(number) FROM requests) + 1 AS count",
+		"SELECT started_ms, (SELECT max(number) FROM requests) - number + 1 AS count"
+		" FROM requests ORDER BY number LIMIT 1",
 		"");
 
 	*ret = f.overfull;
-	return error;
+	return error == -ENOENT ? 0 : error;
 }
 
 /* --- steps --- */

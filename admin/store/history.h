@@ -30,7 +30,7 @@ struct history {
  * Not inside a transaction.
  */
 int history_step(struct history *h, bool *ret_more, struct errtext *e);
-/* For a timer: a step when one is due. Errors are logged. Returns whether more is waiting. */
+/* For the loop: a step when one is due. Errors are logged. Returns whether more is waiting. */
 bool history_poll(struct history *h);
 /* At the end of control: moves the rows of the ring, for two seconds at most. */
 void history_flush(struct history *h);

@@ -188,8 +188,11 @@ static const char sets[] =
 	" egresses TEXT NOT NULL, PRIMARY KEY (account_id, first_gen)) STRICT;"
 	"CREATE INDEX account_sets_by_end ON account_sets (last_gen);";
 
-static const char *const migrations[] = {
-	first, bans, requests, health, probes, sharing, families, refusals, stickiness, sets};
+/* `number` rises with time, so the oldest rows are found without it. */
+static const char request_ages[] = "DROP INDEX requests_by_time;";
+
+static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
+	refusals, stickiness, sets, request_ages};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

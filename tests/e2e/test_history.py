@@ -1,0 +1,58 @@
+"""The history keeps every request, also at a rate that no HAProxy of one machine reaches."""
+import os
+import pathlib
+import re
+import socket
+import sqlite3
+import time
+
+import pytest
+
+from relay import is_full, wait_until
+
+RATE, SECONDS = 10000, 60 if is_full() else 3
+BURST = 100
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def saved(db):
+    return db.execute("SELECT count(*) FROM requests").fetchone()[0]
+
+
+def send_records(relay, start, count):
+    """Records of refused requests, at RATE a second: with the secret of HAProxy, and with new ids."""
+    config = (relay.dir / "haproxy/relay.cfg").read_text()
+    secret = re.search(r"setenv SPOA_RELAY_SECRET '(.*)'", config)[1]
+    gen = re.search(r"log-format 'relay1 \S+ (\d+) ", config)[1]
+    tail = "- relay-in relay-closed <NOSRV> 401 130 290 0 -1 -1 -1 0 LR 0 invalid_api_key - - -"
+    begin = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("127.0.0.1", relay.events_port))
+        for n in range(count):
+            identity = f"{int(time.time() * 1000):012x}f{(start + n) * 0x9e3779b97f4a7c15 % 16 ** 19:019x}"
+            s.send(f"relay1 {secret} {gen} {identity} {tail}".encode())
+            ahead = begin + n / RATE - time.monotonic()
+            if n % BURST == 0 and ahead > 0:
+                time.sleep(ahead)
+    return time.monotonic() - begin
+
+
+@pytest.mark.takes(SECONDS + 4)
+def test_no_request_is_lost_at_ten_thousand_a_second(fresh):
+    s = fresh()
+    wait_until("the first request is saved", lambda: s.relay.adm("requests", "list")["items"])
+    control = s.relay.pid_of("control")
+    with sqlite3.connect(f"file:{s.dir}/state/relay.db?mode=ro", uri=True, timeout=60) as db:
+        wait_until("the store is quiet", lambda: saved(db) > 0)
+        before, cpu = saved(db), cpu_seconds(control)
+        took = send_records(s.relay, before, RATE * SECONDS)
+        wait_until("all are saved", lambda: saved(db) >= before + RATE * SECONDS, 60, 0.1)
+        us = (cpu_seconds(control) - cpu) * 1e6 / (RATE * SECONDS)
+        assert db.execute("SELECT count(DISTINCT id) FROM requests").fetchone()[0] == saved(db)
+    print(f"{RATE * SECONDS} requests in {took:.1f} s; control: {us:.1f} us of CPU each")
+    assert s.relay.metric("relay_events_lost_total") == s.relay.metric("relay_requests_unsaved_total") == 0
+    assert us < 20
