@@ -53,6 +53,7 @@ struct runner {
 	struct watchfile *watchfile;
 	ev_timer retry;
 	ev_idle merge;
+	int room_error;	      /* of the last make_room() */
 	uint32_t peer_number; /* number of the agent that `peer` watches */
 };
 
@@ -159,6 +160,15 @@ static void on_peer(struct ev_loop *loop, ev_io *w, int events)
 	publish_receive(r->control.publish);
 }
 
+static void make_room(struct runner *r)
+{
+	int error = usage_make_room(&r->control);
+
+	if (error && error != r->room_error)
+		log_event(LOG_LEVEL_ERROR, "state file cannot grow", LOG_ERROR_CODE(error));
+	r->room_error = error;
+}
+
 static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
@@ -167,6 +177,7 @@ static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 	(void)events;
 	if (fdatasync(r->control.start->statefile_fd) < 0)
 		log_event(LOG_LEVEL_ERROR, "cannot sync the state file", LOG_ERROR_CODE(errno));
+	make_room(r);
 }
 
 static void on_bans(struct ev_loop *loop, ev_timer *w, int events)

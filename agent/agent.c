@@ -142,6 +142,7 @@ static void on_show(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	judge_show_all(&p->agent, clock_wall_ms());
+	state_follow(&p->agent, clock_wall_ms());
 }
 
 /* --- control --- */

@@ -12,7 +12,7 @@
 int healths_init(struct healths *h, struct statefile_health *rows, uint32_t count)
 {
 	*h = (struct healths){.rows = rows};
-	return idindex_init(&h->index, rows, sizeof(*rows), count);
+	return idindex_init(&h->index, rows, sizeof(*rows), count, count);
 }
 
 void healths_fini(struct healths *h)

@@ -67,42 +67,60 @@ static void take_out(struct idindex *x, uint32_t hole)
 static void free_row(struct idindex *x, uint32_t i)
 {
 	atomic_store_explicit(&row_at(x, i)->state, 0, memory_order_release);
-	x->free_rows[x->count - x->used] = i;
+	x->free_rows[x->free_count++] = i;
+}
+
+static uint32_t first_fresh(const struct idindex *x)
+{
+	uint32_t i = x->count;
+
+	while (i > 0 && kind_of(row_at(x, i - 1)) == 0)
+		i--;
+	return i;
 }
 
 static void take_over_rows(struct idindex *x)
 {
-	x->used = x->count;
-	for (uint32_t i = x->count; i-- > 0;) {
+	x->fresh = first_fresh(x);
+	for (uint32_t i = x->fresh; i-- > 0;) {
 		const struct row *row = row_at(x, i);
 		uint32_t kind = kind_of(row);
 		bool twice = kind && idindex_find(x, kind, row->id) != IDINDEX_NONE;
 		x->dropped += twice;
-		if (kind && !twice) {
-			insert(x, i, kind, row->id);
+		if (!kind || twice) {
+			free_row(x, i);
 			continue;
 		}
-		free_row(x, i);
-		x->used--;
+		insert(x, i, kind, row->id);
+		x->used++;
 	}
 }
 
-int idindex_init(struct idindex *x, void *rows, uint32_t row_size, uint32_t count)
+int idindex_init(struct idindex *x, void *rows, uint32_t row_size, uint32_t count, uint32_t max)
 {
 	uint32_t buckets = 8;
 
-	while (buckets < count * 2)
+	while (buckets < max * 2)
 		buckets *= 2;
-	*x = (struct idindex){
-		.rows = rows, .row_size = row_size, .count = count, .mask = buckets - 1};
+	*x = (struct idindex){.rows = rows,
+		.row_size = row_size,
+		.count = count,
+		.max = max,
+		.mask = buckets - 1};
 	x->buckets = calloc(buckets, sizeof(*x->buckets));
-	x->free_rows = calloc(count, sizeof(*x->free_rows));
+	x->free_rows = calloc(max, sizeof(*x->free_rows));
 	if (!x->buckets || !x->free_rows) {
 		idindex_fini(x);
 		return -ENOMEM;
 	}
 	take_over_rows(x);
 	return 0;
+}
+
+void idindex_grow(struct idindex *x, uint32_t count)
+{
+	if (count > x->count && count <= x->max)
+		x->count = count;
 }
 
 void idindex_fini(struct idindex *x)
@@ -120,7 +138,9 @@ uint32_t idindex_find(const struct idindex *x, uint32_t kind, uint32_t id)
 
 uint32_t idindex_next(const struct idindex *x)
 {
-	return x->used == x->count ? IDINDEX_NONE : x->free_rows[x->count - x->used - 1];
+	if (x->free_count)
+		return x->free_rows[x->free_count - 1];
+	return x->fresh < x->count ? x->fresh : IDINDEX_NONE;
 }
 
 void idindex_add(struct idindex *x, uint32_t i, uint32_t kind)
@@ -128,6 +148,10 @@ void idindex_add(struct idindex *x, uint32_t i, uint32_t kind)
 	struct row *row = row_at(x, i);
 
 	atomic_store_explicit(&row->state, kind, memory_order_release);
+	if (x->free_count)
+		x->free_count--;
+	else
+		x->fresh++;
 	x->used++;
 	insert(x, i, kind, row->id);
 }

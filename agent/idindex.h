@@ -14,15 +14,20 @@ struct idindex {
 	char *rows;
 	uint32_t row_size;
 	uint32_t count; /* rows in all */
+	uint32_t max;	/* rows that it can grow to */
 	uint32_t used;
 	uint32_t dropped;  /* rows that the file had twice */
 	uint32_t *buckets; /* open addressing; row + 1, 0 = empty */
 	uint32_t mask;
-	uint32_t *free_rows; /* a stack */
+	uint32_t fresh;	     /* from this row on, no row was ever used */
+	uint32_t *free_rows; /* a stack of free rows before that one */
+	uint32_t free_count;
 };
 
-/* 0 or -ENOMEM. */
-int idindex_init(struct idindex *x, void *rows, uint32_t row_size, uint32_t count);
+/* `max` (at least `count`): rows that `rows` has room for. 0 or -ENOMEM. */
+int idindex_init(struct idindex *x, void *rows, uint32_t row_size, uint32_t count, uint32_t max);
+/* `rows` has more rows now, all free, `count` in all, at most the `max` of the start. */
+void idindex_grow(struct idindex *x, uint32_t count);
 void idindex_fini(struct idindex *x);
 
 /* Number of the row; IDINDEX_NONE when there is none. */

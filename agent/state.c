@@ -8,6 +8,8 @@
 #include <openssl/rand.h>
 #include <string.h>
 
+#define FORGET_LOOKS 4096 /* the largest table is done in less than five minutes */
+
 static void take_over_lease(void *context, const struct statefile_lease *lease)
 {
 	struct agent *a = context;
@@ -38,7 +40,7 @@ static int open_tables(struct agent *a)
 	a->undo.row = statefile_table(f, STATEFILE_UNDO, &undos);
 	undo_recover(&a->undo);
 	bindings_init(&a->bindings, binding_rows, bindings);
-	int error = usages_init(&a->usages, a->undo.usages, usages);
+	int error = usages_init(&a->usages, a->undo.usages, usages, STATEFILE_USAGES_MAX);
 	if (!error)
 		error = healths_init(&a->healths, health_rows, healths);
 	if (!error)
@@ -85,6 +87,19 @@ int state_open(struct agent *a, struct errtext *e)
 	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
 		? 0
 		: errtext_set(e, -EIO, "cannot get random numbers");
+}
+
+void state_follow(struct agent *a, int64_t now_ms)
+{
+	uint32_t rows;
+
+	if (statefile_follow(&a->statefile, a->start->statefile_fd) == 0) {
+		statefile_table(&a->statefile, STATEFILE_USAGE, &rows);
+		usages_grow(&a->usages, rows);
+	}
+	usages_forget(&a->usages, now_ms, FORGET_LOOKS);
+	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.index.used);
+	board_set(&a->board->counters[BOARD_USAGE_ROOM], a->usages.index.count);
 }
 
 void state_close(struct agent *a)

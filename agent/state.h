@@ -9,6 +9,8 @@
  * -errno.
  */
 int state_open(struct agent *a, struct errtext *e);
+/* Once a second: uses the rows that control has added to the file, and frees those of past months. */
+void state_follow(struct agent *a, int64_t now_ms);
 void state_close(struct agent *a);
 
 #endif

@@ -9,10 +9,15 @@ static enum usage_kind kind_of(const struct statefile_usage *row)
 	return (enum usage_kind)atomic_load_explicit(&row->state, memory_order_relaxed);
 }
 
-int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count)
+int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count, uint32_t max)
 {
 	*u = (struct usages){.rows = rows};
-	return idindex_init(&u->index, rows, sizeof(*rows), count);
+	return idindex_init(&u->index, rows, sizeof(*rows), count, max);
+}
+
+void usages_grow(struct usages *u, uint32_t count)
+{
+	idindex_grow(&u->index, count);
 }
 
 void usages_fini(struct usages *u)
@@ -48,11 +53,35 @@ static void forget_one(struct usages *u, int64_t now_ms)
 	}
 }
 
+static bool yields(enum usage_kind kind)
+{
+	return kind == USAGE_TENANT || kind == USAGE_KEY;
+}
+
+void usages_forget(struct usages *u, int64_t now_ms, uint32_t looks)
+{
+	uint32_t month = window_number(USAGE_MONTH, now_ms);
+
+	for (; looks > 0 && u->index.used > 0; looks--) {
+		uint32_t i = u->sweep;
+		u->sweep = i + 1 < u->index.fresh ? i + 1 : 0;
+		if (yields(kind_of(&u->rows[i])) && is_forgettable(u, i, month))
+			idindex_remove(&u->index, i);
+	}
+}
+
+uint32_t usages_for_keys(uint32_t count)
+{
+	uint32_t spare = count / USAGE_SPARE;
+
+	return count - (spare < USAGE_SPARE_MAX ? spare : USAGE_SPARE_MAX);
+}
+
 static bool has_room(const struct usages *u, enum usage_kind kind)
 {
-	bool yields = kind == USAGE_TENANT || kind == USAGE_KEY;
+	uint32_t count = u->index.count;
 
-	return u->index.used < u->index.count - (yields ? u->index.count / USAGE_SPARE : 0);
+	return u->index.used < (yields(kind) ? usages_for_keys(count) : count);
 }
 
 static struct statefile_usage *make_row(

@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define USAGE_SPARE 8 /* one row in so many */
+#define USAGE_SPARE 8	      /* one row in so many */
+#define USAGE_SPARE_MAX 16384 /* rows */
 
 struct usages {
 	struct statefile_usage *rows; /* of the state file */
@@ -24,8 +25,17 @@ struct usages {
 	uint32_t sweep; /* where the next search for a reusable row starts */
 };
 
-/* 0 or -ENOMEM. */
-int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count);
+/* `max` (at least `count`): rows that there can ever be. 0 or -ENOMEM. */
+int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count, uint32_t max);
+/* There are more rows now, all free: `count` in all. */
+void usages_grow(struct usages *u, uint32_t count);
+/*
+ * Frees the rows of tenants and families without requests this month, among the next `looks` rows. So the
+ * file grows only for those that are in use.
+ */
+void usages_forget(struct usages *u, int64_t now_ms, uint32_t looks);
+/* Rows that tenants and families may take, of `count`. */
+uint32_t usages_for_keys(uint32_t count);
 void usages_fini(struct usages *u);
 
 /* NULL when there is none. */

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_FORMAT 4
+#define BOARD_FORMAT 5
 #define BOARD_ROWS 4096	     /* labelled rows of each kind: tenants, accounts, upstreams */
 #define BOARD_REQUESTS 65536 /* requests in the ring; a power of two */
 #define BOARD_WHYS 8192	     /* decisions with their reasons; a power of two */
@@ -81,6 +81,8 @@ typedef _Atomic uint64_t board_counter;
 		"Requests refused because too many requests waited.")                              \
 	M(USAGE_ROWS, GAUGE, "relay_usage_rows", "rows",                                           \
 		"Tenants, keys, accounts and pools with counts in the state file.")                \
+	M(USAGE_ROOM, GAUGE, "relay_usage_rows_max", "rows",                                       \
+		"Rows of the state file for such counts. It grows by itself, up to 1,048,576.")    \
 	M(USAGE_FULL, COUNTER, "relay_usage_refused_total", "requests",                            \
 		"Requests refused with `overloaded` because a table of the state file was full.")  \
 	P(STATE_DROPPED) /* rows of the state file that failed their check */                      \

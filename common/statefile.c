@@ -23,6 +23,14 @@ static_assert(sizeof(struct statefile_lease) == 128, "a lease is two cache lines
 static_assert(sizeof(struct statefile_health) == 192, "health is three cache lines");
 static_assert(sizeof(struct statefile_head) <= PAGE, "the head fits in one page");
 
+/* Of one part of the table of usage: the first is in its place in the file, the others are at the end. */
+#define USAGE_PART ((size_t)STATEFILE_USAGES * sizeof(struct statefile_usage))
+#define FIRST_PART (PAGE + USAGE_PART) /* with the head before it */
+#define USAGE_PARTS_MAX (STATEFILE_USAGES_MAX / STATEFILE_USAGES)
+
+static_assert(USAGE_PART % PAGE == 0, "the parts of usage are adjacent in memory");
+static_assert(STATEFILE_USAGE == 0, "the first part of usage follows the head");
+
 struct table_shape {
 	uint32_t row_size;
 	uint32_t rows;
@@ -59,6 +67,17 @@ static struct statefile_head make_head(void)
 	return h;
 }
 
+/* Parts of usage in a file of this size; 0 = not a size that a state file has. */
+static uint32_t count_parts(off_t size)
+{
+	uint64_t least = make_head().size;
+
+	if (size < 0 || (uint64_t)size < least)
+		return 0;
+	uint64_t parts = 1 + ((uint64_t)size - least) / USAGE_PART;
+	return parts > USAGE_PARTS_MAX ? 0 : (uint32_t)parts;
+}
+
 static int check_head(int fd, struct errtext *e)
 {
 	struct statefile_head expected = make_head();
@@ -76,19 +95,77 @@ static int check_head(int fd, struct errtext *e)
 	if (h.format != expected.format)
 		return errtext_set(e, -EBADMSG, "is of format %u, this program writes %u", h.format,
 			expected.format);
-	if (memcmp(&h, &expected, sizeof(h)) != 0 || (uint64_t)st.st_size != h.size)
+	if (memcmp(&h, &expected, sizeof(h)) != 0 || count_parts(st.st_size) == 0)
 		return errtext_set(e, -EBADMSG, "has another size than its head says");
+	return 0;
+}
+
+static size_t reserved(void)
+{
+	return PAGE + USAGE_PARTS_MAX * USAGE_PART;
+}
+
+/* Address space for all rows of usage that a file can have. */
+static int reserve(struct statefile *f)
+{
+	void *block = mmap(
+		NULL, reserved(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (block == MAP_FAILED)
+		return -errno;
+	f->block = block;
+	return 0;
+}
+
+/* At `at` (NULL = anywhere). */
+static void *map_part(int fd, void *at, uint64_t offset, size_t size, int flags)
+{
+	return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags | (at ? MAP_FIXED : 0), fd,
+		(off_t)offset);
+}
+
+static int map_tables(int fd, int flags, struct statefile *f)
+{
+	const size_t size = (size_t)make_head().size;
+
+	if (map_part(fd, f->block, 0, FIRST_PART, flags) == MAP_FAILED)
+		return -errno;
+	f->usage_parts = 1;
+	void *rest = map_part(fd, NULL, FIRST_PART, size - FIRST_PART, flags);
+	if (rest == MAP_FAILED)
+		return -errno;
+	f->rest = rest;
+	return statefile_follow(f, fd);
+}
+
+int statefile_follow(struct statefile *f, int fd)
+{
+	const uint64_t size = make_head().size;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	for (; f->usage_parts < count_parts(st.st_size); f->usage_parts++) {
+		const size_t before = f->usage_parts * USAGE_PART;
+		if (map_part(fd, (char *)f->block + PAGE + before, size + before - USAGE_PART,
+			    USAGE_PART, 0) == MAP_FAILED)
+			return -errno;
+	}
 	return 0;
 }
 
 static int map_whole(int fd, int flags, struct statefile *ret, struct errtext *e)
 {
-	size_t size = (size_t)make_head().size;
-	void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+	struct statefile f = {0};
+	int error = reserve(&f);
 
-	if (block == MAP_FAILED)
-		return errtext_set(e, -errno, "cannot be mapped: %s", strerror(errno));
-	*ret = (struct statefile){block, size};
+	if (!error)
+		error = map_tables(fd, flags, &f);
+	if (error) {
+		statefile_unmap(&f);
+		return errtext_set(e, error, "cannot be mapped: %s", strerror(-error));
+	}
+	*ret = f;
 	return 0;
 }
 
@@ -117,6 +194,20 @@ static int make(int fd)
 	if (pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		return -EIO;
 	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* As make(): the blocks are reserved. A part that is not complete is no part. */
+int statefile_grow(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	uint32_t parts = count_parts(st.st_size);
+	if (parts == 0 || parts == USAGE_PARTS_MAX)
+		return -EFBIG;
+	off_t whole = (off_t)(make_head().size + (parts - 1) * USAGE_PART);
+	return -posix_fallocate(fd, whole, (off_t)USAGE_PART);
 }
 
 /* Between our open and our lock another instance may have renamed the file and made a new one. */
@@ -218,7 +309,9 @@ int statefile_map(int fd, struct statefile *ret, struct errtext *e)
 void statefile_unmap(struct statefile *f)
 {
 	if (f->block)
-		munmap(f->block, f->size);
+		munmap(f->block, reserved());
+	if (f->rest)
+		munmap(f->rest, (size_t)make_head().size - FIRST_PART);
 	*f = (struct statefile){0};
 }
 
@@ -226,6 +319,10 @@ void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_
 {
 	const struct statefile_head *h = f->block;
 
+	if (t == STATEFILE_USAGE) {
+		*ret_rows = f->usage_parts * STATEFILE_USAGES;
+		return (char *)f->block + PAGE;
+	}
 	*ret_rows = h->tables[t].rows;
-	return (char *)f->block + h->tables[t].offset;
+	return f->rest + h->tables[t].offset - FIRST_PART;
 }

@@ -16,13 +16,16 @@
 #include <stdint.h>
 
 #define STATEFILE_FORMAT 3
-#define STATEFILE_USAGES 131072	  /* tenants, families, accounts, pools with counts of this month */
-#define STATEFILE_LEASES 65536	  /* requests in progress on one node */
-#define STATEFILE_BINDINGS 131072 /* conversations */
-#define STATEFILE_BINDING_WAYS 8  /* possible rows of one conversation; rows of a bucket */
-#define STATEFILE_HEALTHS 16384	  /* accounts and backends whose health is known */
-#define STATEFILE_PERMITS 4	  /* trials of a half-open circuit at once, at most */
-#define STATEFILE_ATTEMPTS 4	  /* of one request, at most */
+/* Tenants, families, accounts and pools with counts of this month. The file grows by as many at its end. */
+#define STATEFILE_USAGES 131072
+#define STATEFILE_USAGES_MAX (8 * STATEFILE_USAGES)
+#define STATEFILE_USAGES_AHEAD 81920 /* with fewer free rows, the file grows */
+#define STATEFILE_LEASES 65536	     /* requests in progress on one node */
+#define STATEFILE_BINDINGS 131072    /* conversations */
+#define STATEFILE_BINDING_WAYS 8     /* possible rows of one conversation; rows of a bucket */
+#define STATEFILE_HEALTHS 16384	     /* accounts and backends whose health is known */
+#define STATEFILE_PERMITS 4	     /* trials of a half-open circuit at once, at most */
+#define STATEFILE_ATTEMPTS 4	     /* of one request, at most */
 
 enum statefile_table {
 	STATEFILE_USAGE,  /* limit windows; index in the agent's memory */
@@ -227,9 +230,11 @@ struct statefile_head {
 	uint32_t pad;
 };
 
+/* Mapped MAP_SHARED. The rows of usage are one table, although the file has them in several parts. */
 struct statefile {
-	void *block; /* mapped MAP_SHARED */
-	size_t size;
+	void *block;	      /* head and usage; NULL = not mapped */
+	char *rest;	      /* the other tables */
+	uint32_t usage_parts; /* mapped, of STATEFILE_USAGES rows each */
 };
 
 /*
@@ -240,6 +245,13 @@ struct statefile {
 int statefile_open(
 	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
+/*
+ * Gives the file STATEFILE_USAGES more rows of usage. No process sees them before its statefile_follow().
+ * 0, -EFBIG at STATEFILE_USAGES_MAX, or -errno (-ENOSPC).
+ */
+int statefile_grow(int fd);
+/* Maps the rows that the file has more than at the last call; those that are mapped stay where they are. */
+int statefile_follow(struct statefile *f, int fd);
 void statefile_unmap(struct statefile *f);
 /* True if an agent can have written every row; also of a live file that control reads. */
 int statefile_check_rows(const struct statefile *f, struct errtext *e);

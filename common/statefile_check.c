@@ -4,36 +4,39 @@
 #include <errno.h>
 #include <stdbool.h>
 
-typedef bool row_fn(const void *row);
+typedef bool row_fn(const struct statefile *f, const void *row);
 
 static uint32_t load(const _Atomic uint32_t *state)
 {
 	return atomic_load_explicit(state, memory_order_acquire);
 }
 
-static bool usage_is_sound(const void *row)
+static bool usage_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_usage *u = row;
 	uint32_t kind = load(&u->state);
 
+	(void)f;
 	return kind == USAGE_FREE || (kind < USAGE_KIND_COUNT && u->id);
 }
 
-static bool lease_is_sound(const void *row)
+static bool lease_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_lease *l = row;
 	uint32_t state = load(&l->state);
 
+	(void)f;
 	if (state == LEASE_FREE)
 		return true;
 	return state < LEASE_STATE_COUNT && l->tenant && l->key && l->account && l->decided_ms > 0;
 }
 
-static bool binding_is_sound(const void *row)
+static bool binding_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_binding *b = row;
 	uint32_t state = load(&b->state) & BINDING_STATE_MASK;
 
+	(void)f;
 	if (state == BINDING_FREE)
 		return true;
 	return state < BINDING_STATE_COUNT && b->account && b->conversation &&
@@ -41,18 +44,19 @@ static bool binding_is_sound(const void *row)
 		b->used >> (BINDING_TENANT_SHIFT + BINDING_TENANT_BITS) == 0;
 }
 
-static bool health_is_sound(const void *row)
+static bool health_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_health *h = row;
 	uint32_t kind = load(&h->state);
 
+	(void)f;
 	if (kind == HEALTH_FREE)
 		return true;
 	return kind < HEALTH_KIND_COUNT && h->id && h->circuit < CIRCUIT_COUNT &&
 		h->cool_class < RESULT_CLASS_COUNT;
 }
 
-static bool undo_is_sound(const void *row)
+static bool undo_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_undo *u = row;
 
@@ -62,7 +66,7 @@ static bool undo_is_sound(const void *row)
 		u->lease > STATEFILE_LEASES)
 		return false;
 	for (uint32_t i = 0; i < u->usages; i++) {
-		if (u->rows[i] >= STATEFILE_USAGES)
+		if (u->rows[i] >= f->usage_parts * STATEFILE_USAGES)
 			return false;
 	}
 	return true;
@@ -86,7 +90,7 @@ int statefile_check_rows(const struct statefile *f, struct errtext *e)
 		uint32_t rows;
 		const char *table = statefile_table(f, (enum statefile_table)t, &rows);
 		for (uint32_t i = 0; checks[t].is_sound && i < rows; i++) {
-			if (!checks[t].is_sound(table + (size_t)i * checks[t].row_size))
+			if (!checks[t].is_sound(f, table + (size_t)i * checks[t].row_size))
 				return errtext_set(e, -EBADMSG,
 					"has a damaged row %u in its table of %s", i,
 					checks[t].name);

@@ -3,6 +3,7 @@
 #include "admin/api/query.h"
 #include "admin/control.h"
 #include "admin/store/store.h"
+#include "common/board.h"
 #include "common/clock.h"
 #include "common/errtext.h"
 
@@ -21,6 +22,19 @@ int usage_open(struct control *c, struct errtext *e)
 void usage_close(struct control *c)
 {
 	statefile_unmap(&c->statefile);
+}
+
+int usage_make_room(struct control *c)
+{
+	uint32_t rows;
+
+	if (!c->statefile.block)
+		return 0;
+	statefile_table(&c->statefile, STATEFILE_USAGE, &rows);
+	if (board_get(&c->board->counters[BOARD_USAGE_ROWS]) + STATEFILE_USAGES_AHEAD <= rows)
+		return 0;
+	int error = statefile_grow(c->start->statefile_fd);
+	return error ? error : statefile_follow(&c->statefile, c->start->statefile_fd);
 }
 
 /* --- reading --- */

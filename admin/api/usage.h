@@ -19,6 +19,12 @@ struct request;
 int usage_open(struct control *c, struct errtext *e);
 void usage_close(struct control *c);
 
+/*
+ * Gives the state file more rows when few are free; to be called once a second. The agent takes them
+ * within a second. 0, -EFBIG when the file has its full size, or -errno.
+ */
+int usage_make_room(struct control *c);
+
 /* A copy of the row. False when there is none. */
 bool usage_read(
 	const struct control *c, enum usage_kind kind, uint32_t id, struct statefile_usage *ret);

@@ -196,7 +196,7 @@ bool limits_is_full(const struct limits_model *m)
 {
 	const struct idindex *rows = &m->tables.usages.index;
 
-	return rows->used >= rows->count - rows->count / USAGE_SPARE;
+	return rows->used >= usages_for_keys(rows->count);
 }
 
 /* --- everything --- */

@@ -16,7 +16,7 @@ void tables_start(struct tables *t)
 	t->undo = (struct undo){t->undo_row, t->usage_rows, t->lease_rows};
 	undo_recover(&t->undo);
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
-	if (usages_init(&t->usages, t->usage_rows, t->size.usages) ||
+	if (usages_init(&t->usages, t->usage_rows, t->size.usages, t->size.usages) ||
 		slots_init(&t->slots, t->size.leases) || budgets_init(&t->budgets) ||
 		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t) ||
 		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS) ||

@@ -33,7 +33,7 @@ static void kinds_do_not_share_rows(void **state)
 	struct usages u;
 
 	(void)state;
-	assert_int_equal(usages_init(&u, rows, 8), 0);
+	assert_int_equal(usages_init(&u, rows, 8, 8), 0);
 	assert_null(usage_find(&u, USAGE_TENANT, 1));
 	struct statefile_usage *tenant = usage_of(&u, USAGE_TENANT, 1, NOW_MS);
 	struct statefile_usage *key = usage_of(&u, USAGE_KEY, 1, NOW_MS);
@@ -89,7 +89,7 @@ static void reuses_rows_of_other_months_when_full(void **state)
 	struct usages u;
 
 	(void)state;
-	assert_int_equal(usages_init(&u, rows, 2), 0);
+	assert_int_equal(usages_init(&u, rows, 2, 2), 0);
 	assert_non_null(usage_of(&u, USAGE_KEY, 1, NOW_MS - 1));
 	assert_non_null(usage_of(&u, USAGE_KEY, 2, NOW_MS - 1));
 	assert_null(usage_of(&u, USAGE_KEY, 3, NOW_MS - 1));
@@ -108,7 +108,7 @@ static void tenants_and_keys_leave_rows_to_accounts_and_pools(void **state)
 	uint32_t made = 0;
 
 	(void)state;
-	assert_int_equal(usages_init(&u, rows, 2 * USAGE_SPARE), 0);
+	assert_int_equal(usages_init(&u, rows, 2 * USAGE_SPARE, 2 * USAGE_SPARE), 0);
 	while (usage_of(&u, made % 2 ? USAGE_KEY : USAGE_TENANT, made + 1, NOW_MS))
 		made++;
 	assert_int_equal(made, 2 * USAGE_SPARE - 2);
@@ -135,7 +135,7 @@ static void a_row_just_looked_up_is_not_reused(void **state)
 	struct usages u;
 
 	(void)state;
-	assert_int_equal(usages_init(&u, rows, 1), 0);
+	assert_int_equal(usages_init(&u, rows, 1, 1), 0);
 	struct statefile_usage *tenant = usage_of(&u, USAGE_TENANT, 1, NOW_MS - 1);
 	add(tenant, NOW_MS - 1);
 	assert_ptr_equal(usage_of(&u, USAGE_TENANT, 1, NOW_MS), tenant);
@@ -154,10 +154,61 @@ static void a_new_agent_takes_rows_over_and_drops_duplicates(void **state)
 		rows[i].state = USAGE_KEY;
 		rows[i].id = i == 2 ? 2 : 1;
 	}
-	assert_int_equal(usages_init(&u, rows, 4), 0);
+	assert_int_equal(usages_init(&u, rows, 4, 4), 0);
 	assert_int_equal(u.index.used, 2);
 	assert_int_equal(u.index.dropped, 1);
 	assert_ptr_equal(usage_find(&u, USAGE_KEY, 2), &rows[2]);
+	usages_fini(&u);
+}
+
+/* Rows 0 to 3, then 4 to 7 */
+static void new_rows_are_taken_when_the_others_are_in_use(void **state)
+{
+	struct statefile_usage rows[8] = {0};
+	struct usages u;
+
+	(void)state;
+	assert_int_equal(usages_init(&u, rows, 4, 8), 0);
+	for (uint32_t id = 1; id <= 4; id++)
+		assert_ptr_equal(usage_of(&u, USAGE_ACCOUNT, id, NOW_MS), &rows[id - 1]);
+	assert_null(usage_of(&u, USAGE_ACCOUNT, 5, NOW_MS));
+	usages_grow(&u, 16); /* more than there is room for */
+	assert_null(usage_of(&u, USAGE_ACCOUNT, 5, NOW_MS));
+	usages_grow(&u, 8);
+	for (uint32_t id = 5; id <= 8; id++)
+		assert_ptr_equal(usage_of(&u, USAGE_ACCOUNT, id, NOW_MS), &rows[id - 1]);
+	assert_null(usage_of(&u, USAGE_ACCOUNT, 9, NOW_MS));
+	for (uint32_t id = 1; id <= 8; id++)
+		assert_ptr_equal(usage_find(&u, USAGE_ACCOUNT, id), &rows[id - 1]);
+	usages_fini(&u);
+	assert_int_equal(usages_init(&u, rows, 8, 8), 0);
+	for (uint32_t id = 1; id <= 8; id++)
+		assert_ptr_equal(usage_find(&u, USAGE_ACCOUNT, id), &rows[id - 1]);
+	usages_fini(&u);
+}
+
+static void forgets_tenants_and_keys_of_other_months_only(void **state)
+{
+	struct statefile_usage rows[6] = {0};
+	struct usages u;
+
+	(void)state;
+	assert_int_equal(usages_init(&u, rows, 6, 6), 0);
+	usage_of(&u, USAGE_KEY, 1, NOW_MS - 1);
+	usage_of(&u, USAGE_TENANT, 2, NOW_MS - 1);
+	usage_of(&u, USAGE_ACCOUNT, 3, NOW_MS - 1);
+	add(usage_of(&u, USAGE_KEY, 4, NOW_MS - 1), NOW_MS);
+	usage_of(&u, USAGE_POOL, 5, NOW_MS - 1);
+	usages_forget(&u, NOW_MS - 1, 6);
+	assert_int_equal(u.index.used, 5);
+	usages_forget(&u, NOW_MS, 1);
+	assert_int_equal(u.index.used, 4);
+	usages_forget(&u, NOW_MS, 100);
+	assert_null(usage_find(&u, USAGE_KEY, 1));
+	assert_null(usage_find(&u, USAGE_TENANT, 2));
+	assert_non_null(usage_find(&u, USAGE_ACCOUNT, 3));
+	assert_counts(usage_find(&u, USAGE_KEY, 4), NOW_MS, 1, 1, 1);
+	assert_non_null(usage_find(&u, USAGE_POOL, 5));
 	usages_fini(&u);
 }
 
@@ -173,6 +224,8 @@ int main(void)
 		cmocka_unit_test(a_missing_row_counts_nothing),
 		cmocka_unit_test(a_row_just_looked_up_is_not_reused),
 		cmocka_unit_test(a_new_agent_takes_rows_over_and_drops_duplicates),
+		cmocka_unit_test(new_rows_are_taken_when_the_others_are_in_use),
+		cmocka_unit_test(forgets_tenants_and_keys_of_other_months_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

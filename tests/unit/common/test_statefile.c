@@ -220,29 +220,116 @@ static void every_changed_byte_of_the_head_is_seen(void **state)
 	close(fd);
 }
 
-static void the_tables_lie_inside_and_apart(void **state)
+static const size_t row_sizes[STATEFILE_TABLE_COUNT] = {
+	[STATEFILE_USAGE] = sizeof(struct statefile_usage),
+	[STATEFILE_LEASE] = sizeof(struct statefile_lease),
+	[STATEFILE_STICKY] = sizeof(struct statefile_binding),
+	[STATEFILE_UNDO] = sizeof(struct statefile_undo),
+};
+
+static void the_tables_lie_apart(void **state)
 {
 	int set_aside;
 	int fd = open_file(&set_aside);
 	struct statefile f;
 	struct errtext e;
 	struct stat st;
-	uintptr_t last_end;
+	char *tables[STATEFILE_TABLE_COUNT];
+	uint32_t rows;
 
 	(void)state;
 	assert_int_equal(statefile_map(fd, &f, &e), 0);
-	last_end = (uintptr_t)f.block + sizeof(struct statefile_head);
+	/* each table has its own bytes, from the first to the last */
 	for (int t = 0; t < STATEFILE_TABLE_COUNT; t++) {
-		uint32_t rows;
-		uintptr_t table = (uintptr_t)statefile_table(&f, (enum statefile_table)t, &rows);
-		assert_true(table >= last_end && table % 64 == 0);
-		last_end =
-			table + (t == STATEFILE_LEASE ? rows * sizeof(struct statefile_lease) : 0);
-		assert_true(last_end <= (uintptr_t)f.block + f.size);
+		tables[t] = statefile_table(&f, (enum statefile_table)t, &rows);
+		assert_int_equal((uintptr_t)tables[t] % 64, 0);
+		memset(tables[t], t + 1, rows * row_sizes[t]);
+	}
+	for (int t = 0; t < STATEFILE_TABLE_COUNT; t++) {
+		statefile_table(&f, (enum statefile_table)t, &rows);
+		for (size_t i = 0; i < rows * row_sizes[t]; i += 64)
+			assert_int_equal(tables[t][i], t + 1);
 	}
 	/* reserved on the disk, not a hole */
 	assert_int_equal(fstat(fd, &st), 0);
-	assert_true((uint64_t)st.st_blocks * 512 >= f.size);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+	statefile_unmap(&f);
+	close(fd);
+}
+
+static struct statefile_usage *usage_rows(const struct statefile *f, uint32_t *ret_rows)
+{
+	return statefile_table(f, STATEFILE_USAGE, ret_rows);
+}
+
+static void grows_with_its_rows_where_they_were(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+	struct stat st;
+	uint32_t rows;
+
+	(void)state;
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	struct statefile_usage *usages = usage_rows(&f, &rows);
+	assert_int_equal(rows, STATEFILE_USAGES);
+	usages[rows - 1] = (struct statefile_usage){.state = USAGE_KEY, .id = 1};
+	for (uint32_t parts = 2; parts <= STATEFILE_USAGES_MAX / STATEFILE_USAGES; parts++) {
+		assert_int_equal(statefile_grow(fd), 0);
+		assert_ptr_equal(usage_rows(&f, &rows), usages);
+		assert_int_equal(rows, (parts - 1) * STATEFILE_USAGES);
+		assert_int_equal(statefile_follow(&f, fd), 0);
+		assert_ptr_equal(usage_rows(&f, &rows), usages);
+		assert_int_equal(rows, parts * STATEFILE_USAGES);
+		assert_int_equal(usages[rows - STATEFILE_USAGES].state, USAGE_FREE);
+		usages[rows - 1] = (struct statefile_usage){.state = USAGE_KEY, .id = parts};
+	}
+	assert_int_equal(statefile_grow(fd), -EFBIG);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+	statefile_unmap(&f);
+	close(fd);
+	fd = open_file(&set_aside);
+	assert_int_equal(set_aside, 0);
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	usages = usage_rows(&f, &rows);
+	assert_int_equal(rows, STATEFILE_USAGES_MAX);
+	for (uint32_t id = 1; id <= STATEFILE_USAGES_MAX / STATEFILE_USAGES; id++)
+		assert_int_equal(usages[id * STATEFILE_USAGES - 1].id, id);
+	usages[rows - 1].state = USAGE_KIND_COUNT;
+	statefile_unmap(&f);
+	close(fd);
+	close(open_file(&set_aside));
+	assert_int_equal(set_aside, 1); /* rows at the end are checked too */
+}
+
+/* The process that grew the file was killed. */
+static void a_part_that_is_not_complete_is_no_part(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+	struct stat st;
+	uint32_t rows;
+
+	(void)state;
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(ftruncate(fd, st.st_size + 4096), 0);
+	close(fd);
+	fd = open_file(&set_aside);
+	assert_int_equal(set_aside, 0);
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	usage_rows(&f, &rows);
+	assert_int_equal(rows, STATEFILE_USAGES);
+	assert_int_equal(statefile_grow(fd), 0);
+	assert_int_equal(statefile_follow(&f, fd), 0);
+	usage_rows(&f, &rows);
+	assert_int_equal(rows, 2 * STATEFILE_USAGES);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(st.st_blocks * 512 >= st.st_size);
 	statefile_unmap(&f);
 	close(fd);
 }
@@ -320,13 +407,6 @@ struct row_case {
 	enum statefile_table table;
 	const char *name; /* of the table, as in the reason */
 	union row row;
-};
-
-static const size_t row_sizes[STATEFILE_TABLE_COUNT] = {
-	[STATEFILE_USAGE] = sizeof(struct statefile_usage),
-	[STATEFILE_LEASE] = sizeof(struct statefile_lease),
-	[STATEFILE_STICKY] = sizeof(struct statefile_binding),
-	[STATEFILE_UNDO] = sizeof(struct statefile_undo),
 };
 
 #define USAGE(...)                                                                                 \
@@ -507,7 +587,11 @@ int main(void)
 			a_file_that_is_set_aside_keeps_its_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			every_changed_byte_of_the_head_is_seen, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_tables_lie_inside_and_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_tables_lie_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			grows_with_its_rows_where_they_were, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_part_that_is_not_complete_is_no_part, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_loose_mode_is_tightened, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_instances_that_start_at_once_one_runs, set_up, tear_down),
