@@ -21,6 +21,7 @@
  * batch and not for every record. The kernel keeps what arrives meanwhile.
  */
 #define PAUSE_S 0.001
+#define SECRET_PAUSE_S 0.05 /* until the first snapshot brings the secret */
 
 union control_space {
 	struct cmsghdr align;
@@ -68,12 +69,6 @@ static void take_datagram(struct events *e, struct slice datagram)
 	struct slice secret = e->is_local ? (struct slice){NULL, 0} : agent_secret(e->agent);
 	struct record record;
 
-	/* over UDP without a secret any sender would be trusted */
-	if (!e->is_local && secret.n == 0) {
-		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-			"end record rejected: the agent has no secret yet");
-		return;
-	}
 	switch (record_parse(datagram, secret, &record)) {
 	case RECORD_OK:
 		ending_take(e->agent, &record);
@@ -146,11 +141,22 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_io_start(loop, &e->io);
 }
 
+/*
+ * Over UDP without a secret any sender would be trusted. Before the first snapshot the records wait in the
+ * kernel: they may have been sent while the relay was stopped.
+ */
+static bool can_judge(const struct events *e)
+{
+	return e->is_local || agent_secret(e->agent).n > 0;
+}
+
 /* Takes at most this many batches. True: there was a record. */
 static bool receive(struct events *e, int batches)
 {
 	bool any = false;
 
+	if (!can_judge(e))
+		return false;
 	for (int batch = 0; batch < batches; batch++) {
 		prepare(e);
 		int n = recvmmsg(e->io.fd, e->messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
@@ -175,6 +181,7 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)revents;
 	ev_io_stop(loop, io);
+	e->resume.repeat = can_judge(e) ? PAUSE_S : SECRET_PAUSE_S;
 	ev_timer_again(loop, &e->resume);
 	receive(e, BATCHES_PER_WAKE);
 }

@@ -37,6 +37,7 @@ install(FILES "${relay_docs}/spoa-relay.8" DESTINATION "${CMAKE_INSTALL_MANDIR}/
 install(FILES "${relay_docs}/relayadm.bash"
 	DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME relayadm)
 
-# For other machines: HAProxy's drop-in, and the configuration of a remote egress node.
+# For other machines: HAProxy's drop-in, units for systemd, and the configuration of a remote egress node.
 install(FILES "${CMAKE_SOURCE_DIR}/haproxy/spoa-relay.conf" "${CMAKE_SOURCE_DIR}/haproxy/egress-node.cfg"
+	"${CMAKE_SOURCE_DIR}/agent/keeper/spoa-relay.socket" "${CMAKE_SOURCE_DIR}/agent/keeper/spoa-relay.service"
 	DESTINATION "${CMAKE_INSTALL_DATADIR}/spoa-relay")

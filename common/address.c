@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -171,16 +172,13 @@ static int bind_and_listen(int fd, const struct address *a, unsigned mode)
 	if (a->u.sa.sa_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		return -errno;
-	/* the path must not be open to all between bind and chmod */
-	mode_t old = umask(0177);
+	/* bind() makes the path with this mode: chmod() by path could hit another file */
+	mode_t old = umask(0777 & ~mode);
 	int result = bind(fd, &a->u.sa, a->len);
 	int error = errno;
 	umask(old);
 	if (result < 0)
 		return -error;
-	if ((a->kind == ADDRESS_UNIX || a->kind == ADDRESS_UNIX_DGRAM) &&
-		chmod(a->u.un.sun_path, mode) < 0)
-		return -errno;
 	if (!address_is_datagram(a) && listen(fd, BACKLOG) < 0)
 		return -errno;
 	return 0;
@@ -205,6 +203,30 @@ int address_listen(const struct address *a, unsigned mode, struct errtext *e)
 			"%s: the address is in use; stop the other process or configure another one",
 			a->text);
 	return errtext_set(e, error, "%s: %s", a->text, strerror(-error));
+}
+
+/* The descriptor is of the path itself, with O_PATH. */
+static int give(int fd, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		return -EEXIST;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int address_give(const struct address *a, uid_t uid, gid_t gid, struct errtext *e)
+{
+	int fd = open(a->u.un.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int error = fd < 0 ? -errno : give(fd, uid, gid);
+
+	if (fd >= 0)
+		close(fd);
+	if (!error)
+		return 0;
+	return errtext_set(e, error, "%s: cannot change its owner: %s", a->text, strerror(-error));
 }
 
 const char *address_format_haproxy(const struct address *a, char *out)

@@ -47,6 +47,11 @@ bool address_is_datagram(const struct address *a);
  * Returns the descriptor or a negative errno with a message that names the address and what to do.
  */
 int address_listen(const struct address *a, unsigned mode, struct errtext *e);
+/*
+ * Gives a unix path that address_listen() has just made to another user. Only a socket of ours is given
+ * away, never what somebody has put in its place. 0 or a negative errno with the reason.
+ */
+int address_give(const struct address *a, uid_t uid, gid_t gid, struct errtext *e);
 
 /* In the form of HAProxy's configuration: abns@NAME, unix@PATH, HOST:PORT. */
 #define ADDRESS_HAPROXY_SIZE (ADDRESS_TEXT_SIZE + 8)

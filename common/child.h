@@ -5,6 +5,7 @@
 #include "common/address.h"
 #include "common/config.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CHILD_LISTENERS_MAX (ADDRESS_LIST_MAX + 4)
@@ -35,6 +36,7 @@ struct child_listener {
 struct child_start {
 	const struct config *config;
 	const char *config_path; /* for messages */
+	bool as_root;		 /* root has started the relay */
 	int keeper_fd;		 /* channel to the keeper */
 	int peer_fd;		 /* channel to the other child */
 	int statefile_fd;

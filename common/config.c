@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define WITHIN_ANY                                                                                 \
 	{                                                                                          \
@@ -416,21 +415,34 @@ static void set_derived(struct config_text *text, const char *directory, const c
 		snprintf(text->s, sizeof(text->s), "%.900s/%s", directory, name);
 }
 
-/* abns names are global in a network namespace: two instances must not meet. */
 static void derive(struct config *c)
 {
-	if (!c->spop_listen.s[0]) {
-		uLong crc = crc32(0, (const Bytef *)c->run_dir.s, (uInt)strlen(c->run_dir.s));
-		snprintf(c->spop_listen.s, sizeof(c->spop_listen.s), "abns:spoa-relay-%08lx", crc);
-	}
+	if (!c->haproxy_socket_dir.s[0])
+		c->haproxy_socket_dir = c->run_dir;
+	if (!c->spop_listen.s[0])
+		snprintf(c->spop_listen.s, sizeof(c->spop_listen.s), "unix:%.900s/agent.sock",
+			c->haproxy_socket_dir.s);
 	if (!c->node_id.s[0] && gethostname(c->node_id.s, 63) < 0)
 		strcpy(c->node_id.s, "node");
 	set_derived(&c->admin_socket, c->run_dir.s, "admin.sock");
 	set_derived(&c->key_file, c->state_dir.s, "vault.key");
-	set_derived(&c->haproxy_internal_socket, c->run_dir.s, "haproxy-internal.sock");
+	set_derived(&c->haproxy_internal_socket, c->haproxy_socket_dir.s, "haproxy-internal.sock");
 	if (!c->store_url.s[0])
 		snprintf(c->store_url.s, sizeof(c->store_url.s), "sqlite:%.900s/relay.db",
 			c->state_dir.s);
+}
+
+/* The derived addresses; those that the file names have been checked. */
+static int check_socket_dir(const struct config *c, const char *name, struct errtext *e)
+{
+	struct address addresses[ADDRESS_LIST_MAX];
+
+	if (config_spop_listeners(c, addresses) >= 0)
+		return 0;
+	return errtext_set(e, -EINVAL,
+		"%s: [haproxy] socket_dir: the path of a socket there is too long or has a comma; "
+		"choose a shorter one",
+		name);
 }
 
 int config_parse(struct config *c, const char *name, struct slice text, struct errtext *e)
@@ -451,8 +463,10 @@ int config_parse(struct config *c, const char *name, struct slice text, struct e
 	if (error)
 		return error;
 	derive(&fresh);
-	*c = fresh;
-	return 0;
+	error = check_socket_dir(&fresh, name, e);
+	if (!error)
+		*c = fresh;
+	return error;
 }
 
 static size_t field_size(const struct config_row *row)

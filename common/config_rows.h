@@ -32,16 +32,18 @@
 		"Least severe log lines to write: error, warning, info or debug.")                 \
 	X(spop, listen, spop_listen, TEXT, ANY, "", RESTART,                                       \
 		"Addresses on which HAProxy asks the agent for decisions: a list of abns:NAME, "   \
-		"unix:PATH and tcp:HOST:PORT, separated by commas. Empty: an abstract socket "     \
-		"with a name made from `run_dir`.")                                                \
+		"unix:PATH and tcp:HOST:PORT, separated by commas. Empty: "                        \
+		"unix:SOCKET_DIR/agent.sock.")                                                     \
 	X(spop, secret, spop_secret, SECRET, ANY, "", RESTART,                                     \
 		"Secret that HAProxy sends on TCP connections and in records over UDP. HAProxy "   \
 		"takes it from its environment variable SPOA_RELAY_SECRET. At most 128 "           \
 		"characters without blanks, quotes and backslashes. Required with a tcp "          \
 		"listener. Empty: the relay makes a secret and renders it into HAProxy's files.")  \
 	X(spop, allow_users, spop_allow_users, TEXT, ANY, "", RESTART,                             \
-		"Users whose processes may connect to abns and unix listeners, separated by "      \
-		"commas. The agent's own user is always allowed. Empty: haproxy and root.")        \
+		"Users of HAProxy's processes, who may connect to abns and unix listeners, "       \
+		"separated by commas. The first one owns HAProxy's internal sockets. The agent's " \
+		"own user is always allowed. Empty: haproxy and root, or only root if the relay "  \
+		"is not started by root.")                                                         \
 	X(events, listen, events_listen, TEXT, ANY, "udp:127.0.0.1:8811", RESTART,                 \
 		"Address to which HAProxy sends its end-of-request records: udp:HOST:PORT or "     \
 		"unix:PATH.")                                                                      \
@@ -74,9 +76,16 @@
 		"`relayadm haproxy render`, where control writes with its own rights.")            \
 	X(haproxy, binary, haproxy_binary, PATH, ANY, "/usr/sbin/haproxy", RELOAD,                 \
 		"HAProxy's program. The relay uses it to check the rendered files.")               \
+	X(haproxy, config, haproxy_config, PATH, ANY, "/etc/haproxy/haproxy.cfg", RELOAD,          \
+		"HAProxy's main configuration file. `relayadm haproxy render` reads `chroot` in "  \
+		"it.")                                                                             \
+	X(haproxy, socket_dir, haproxy_socket_dir, PATH, ANY, "", RESTART,                         \
+		"Directory of the sockets between HAProxy and the agent, and inside HAProxy. "     \
+		"Only root may write to it. If HAProxy has a chroot, it must be inside that. "     \
+		"Empty: RUN_DIR.")                                                                 \
 	X(haproxy, internal_socket, haproxy_internal_socket, PATH, ANY, "", RELOAD,                \
 		"Socket on which HAProxy takes the relay's own requests: token refreshes, "        \
-		"probes and egress checks. Empty: RUN_DIR/haproxy-internal.sock.")                 \
+		"probes and egress checks. Empty: SOCKET_DIR/haproxy-internal.sock.")              \
 	X(headers, request_deny, headers_request_deny, TEXT, ANY, "", RELOAD,                      \
 		"Request headers to remove in addition to the built-in list, separated by "        \
 		"commas.")                                                                         \

@@ -25,7 +25,8 @@ static void append_head(const struct render_model *m, struct buffer *b)
 		"#\n"
 		"# HAProxy merges `global` sections. Your own file sets user, group, chroot, maxconn,\n"
 		"# nbthread, ssl-default-bind-* and ca-base.\n"
-		"# With a chroot, a Unix socket of the agent must be inside it; abns@ and TCP always work.\n"
+		"# `bind` lines have paths as root sees them, `server` lines as HAProxy sees them in its\n"
+		"# chroot (`relayadm haproxy render --chroot`).\n"
 		"# In a file loaded after this one each proxy must name its `defaults` with `from`.\n",
 		m->output_dir);
 }

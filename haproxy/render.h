@@ -65,7 +65,10 @@ struct render_options {
 	size_t trusted_count;
 	const char
 		*stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */
+	const char *chroot; /* HAProxy's, without a `/` at the end; NULL = none */
 };
+
+#define RENDER_UID_NONE ((uint32_t)-1)
 
 struct render_model {
 	uint64_t gen;
@@ -93,7 +96,11 @@ struct render_model {
 	const struct render_backend *backends;
 	size_t backend_count;
 	const struct address *check; /* for HAProxy's agent-check (tcp); NULL = no agent-check */
+	const char *socket_dir;	     /* of the listeners that HAProxy itself connects to */
+	uint32_t haproxy_uid;	     /* owns those; RENDER_UID_NONE = whoever starts HAProxy */
 	const char *internal_socket; /* path; NULL or empty = no frontend for internal requests */
+	uint32_t
+		internal_uid; /* owns it alone; RENDER_UID_NONE = the group `admin_group` uses it */
 	const struct render_backend *internal; /* SEAM_BACKEND_TOKEN, SEAM_BACKEND_ECHO */
 	size_t internal_count;
 	const struct render_node *nodes;

@@ -9,7 +9,6 @@
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #define ALT " { " RENDER_ALT " -m bool }"
@@ -17,30 +16,11 @@
 
 #define KEPT "{ " RENDER_VAR("kept") " -m bool } { status " SEAM_KEPT_STATUSES_TEXT " }"
 
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-	do
-		hash = (hash ^ (uint8_t)*text) * 1099511628211u;
-	while (*text++);
-	return hash;
-}
-
-/* abns names are global in a network namespace: this one is made from the instance's own paths. */
-void render_own_address(const struct render_model *m, const char *name, struct buffer *b)
-{
-	uint64_t hash = hash_text(14695981039346656037u, m->output_dir);
-
-	for (size_t i = 0; i < m->spop_count; i++)
-		hash = hash_text(hash, m->spop[i].text);
-	hash = hash_text(hash, m->records.text);
-	buffer_printf(b, "abns@%s-%016" PRIx64, name, hash);
-}
-
 static void append_servers(const struct render_model *m, const char *options, struct buffer *b)
 {
 	for (int i = 1; i <= 2; i++) {
 		buffer_printf(b, "\tserver " SEAM_SERVER_AGAIN "%d ", i);
-		render_own_address(m, SEAM_FRONTEND_AGAIN, b);
+		render_own_server(m, SEAM_FRONTEND_AGAIN, b);
 		buffer_printf(b, " send-proxy-v2 proxy-v2-options unique-id%s pool-max-conn 0\n",
 			options);
 	}
@@ -100,7 +80,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(
 		b, "\nfrontend " SEAM_FRONTEND_AGAIN " from " RENDER_DEFAULTS "\n\tbind ");
-	render_own_address(m, SEAM_FRONTEND_AGAIN, b);
+	render_own_bind(m, SEAM_FRONTEND_AGAIN, b);
 	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
 	render_log(m, b);
 	render_same_id(b);

@@ -34,7 +34,7 @@ static void append_address(
 	const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
 	if (k->egress == RENDER_EGRESS_NODE)
-		render_own_address(m, k->egress_address, b);
+		render_own_server(m, k->egress_address, b);
 	else if (render_host_is_loopback(k->host))
 		buffer_printf(b, "%s:%u", is_v6_egress(k) ? "[::1]" : "127.0.0.1", k->port);
 	else if (render_host_is_v6(k->host))

@@ -254,6 +254,8 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 	if (!error)
 		error = render_node_check_all(m, e);
 	if (!error)
+		error = render_check_sockets(m, e);
+	if (!error)
 		error = check_backends(m, m->backends, m->backend_count, e);
 	if (!error)
 		error = check_backends(m, m->internal, m->internal_count, e);

@@ -23,9 +23,12 @@ static void append_bind(const struct render_model *m, struct buffer *b)
 	buffer_printf(&address, "unix@%s", m->internal_socket);
 	buffer_append_str(b, "\tbind ");
 	render_word(b, buffer_str(&address));
-	buffer_append_str(b, " mode 660");
-	if (m->admin_group && m->admin_group[0])
-		buffer_printf(b, " group %s", m->admin_group);
+	if (m->internal_uid != RENDER_UID_NONE)
+		buffer_printf(b, " mode 600 uid %" PRIu32, m->internal_uid);
+	else if (m->admin_group && m->admin_group[0])
+		buffer_printf(b, " mode 660 group %s", m->admin_group);
+	else
+		buffer_append_str(b, " mode 600");
 	buffer_append_str(b, "\n\toption http-buffer-request\n");
 	if (buffer_error(&address))
 		b->error = buffer_error(&address);

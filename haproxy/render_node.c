@@ -10,14 +10,11 @@
 #define NODE_DEFAULTS "relay-node-defaults"
 /* Less than the 7 s of the backend that uses the node, so that the node is reported as failed. */
 #define NODE_CONNECT_S 5
-#define NAME_MAX_BYTES 80 /* with the instance's hash it must fit in sun_path */
 
 static int check_node(const struct render_node *n, struct errtext *e)
 {
 	int error = render_check_name("node", n->name, e);
 
-	if (!error && strlen(n->name) > NAME_MAX_BYTES)
-		error = errtext_set(e, -EINVAL, "its name is too long");
 	if (!error)
 		error = render_check_host("host", n->host, e);
 	if (!error && n->port == 0)
@@ -81,7 +78,7 @@ static void append_node(const struct render_model *m, const struct render_node *
 	bool v6 = render_host_is_v6(n->host);
 
 	buffer_printf(b, "\nlisten %s from " NODE_DEFAULTS "\n\tbind ", n->name);
-	render_own_address(m, n->name, b);
+	render_own_bind(m, n->name, b);
 	buffer_printf(b,
 		"\n\tserver node %s%s%s:%u tcp-ut " RENDER_UNACKNOWLEDGED
 		" ssl ssl-min-ver TLSv1.2 verify required crt ",

@@ -145,8 +145,17 @@ void render_agent_backend(const struct render_model *m, struct buffer *b);
 bool render_spop_uses(const struct render_model *m, const struct address *listener);
 bool render_spop_has_secret(const struct render_model *m);
 
-/* `abns@` and a name that is unique in this network namespace. */
-void render_own_address(const struct render_model *m, const char *name, struct buffer *b);
+/*
+ * A listener that only HAProxy connects to, a Unix socket in the model's directory. `bind` has the path as
+ * root sees it; `server` has it as HAProxy sees it after its chroot.
+ */
+void render_own_bind(const struct render_model *m, const char *name, struct buffer *b);
+void render_own_server(const struct render_model *m, const char *name, struct buffer *b);
+/* `path` as HAProxy sees it after its chroot; NULL = it is outside. */
+const char *render_inside(const struct render_model *m, const char *path);
+/* The form of an address in a `server` or `log` line. */
+void render_target(const struct render_model *m, const struct address *a, struct buffer *b);
+int render_check_sockets(const struct render_model *m, struct errtext *e);
 
 void render_stats(const struct render_model *m, struct buffer *b);
 

@@ -154,8 +154,6 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 
 void render_agent_backend(const struct render_model *m, struct buffer *b)
 {
-	char address[ADDRESS_HAPROXY_SIZE];
-
 	buffer_append_str(b,
 		"\n# The agent. Two servers lead to the same socket: when an agent dies, HAProxy repeats the\n"
 		"# question on the other server at once. Set no maxconn here: HAProxy 2.6 to 3.0 would open\n"
@@ -176,10 +174,9 @@ void render_agent_backend(const struct render_model *m, struct buffer *b)
 	for (size_t i = 0; i < m->spop_count; i++) {
 		if (!render_spop_uses(m, &m->spop[i]))
 			continue;
-		address_format_haproxy(&m->spop[i], address);
 		for (int twin = 'a'; twin <= 'b'; twin++) {
 			buffer_printf(b, "\tserver agent%zu%c ", i + 1, twin);
-			render_word(b, address);
+			render_target(m, &m->spop[i], b);
 			buffer_append_str(b, "\n");
 		}
 	}

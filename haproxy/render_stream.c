@@ -11,18 +11,16 @@
 void render_log(const struct render_model *m, struct buffer *b)
 {
 	char format[RECORD_MAX];
-	char address[ADDRESS_HAPROXY_SIZE];
 
 	if (record_log_format(m->gen, m->records_have_secret, format, sizeof(format))) {
 		b->error = -EFBIG;
 		return;
 	}
-	address_format_haproxy(&m->records, address);
 	buffer_append_str(b,
 		"\n\t# End record: one datagram per request, sent at its end. Datagrams, unlike a `ring`,\n"
 		"\t# survive a reload.\n"
 		"\tlog ");
-	render_word(b, address);
+	render_target(m, &m->records, b);
 	buffer_printf(b, " len %d format raw local0\n\tlog-format ", RECORD_MAX);
 	render_word(b, format);
 	buffer_append_str(b, "\n");

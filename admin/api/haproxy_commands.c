@@ -2,6 +2,7 @@
 #include "admin/api/deferred.h"
 #include "admin/api/handlers.h"
 #include "admin/publish/change.h"
+#include "admin/publish/haproxy_chroot.h"
 #include "admin/publish/haproxy_sync.h"
 #include "common/errtext.h"
 
@@ -34,6 +35,7 @@ struct waiting {
 	struct control *control;
 	struct deferred *deferred;
 	bool with_state;
+	struct errtext note; /* empty = none */
 };
 
 static void on_done(void *context, const struct change_outcome *outcome)
@@ -45,6 +47,8 @@ static void on_done(void *context, const struct change_outcome *outcome)
 		request_put_haproxy(o, outcome);
 	if (!outcome->error && w->with_state)
 		put_state(w->control, o);
+	if (!outcome->error && w->note.text[0])
+		answer_text(o, "note", w->note.text);
 	deferred_finish(w->deferred, outcome->error, outcome->reason.text);
 	free(w);
 }
@@ -54,7 +58,7 @@ static struct waiting *wait_for(struct request *r, bool with_state)
 	struct waiting *w = malloc(sizeof(*w));
 
 	if (w)
-		*w = (struct waiting){r->control, deferred_new(r), with_state};
+		*w = (struct waiting){r->control, deferred_new(r), with_state, {""}};
 	if (w && w->deferred)
 		return w;
 	free(w);
@@ -75,7 +79,10 @@ int haproxy_render(struct request *r)
 {
 	struct waiting *w = wait_for(r, true);
 
-	return w ? end_if_failed(w, change_render(r->control, r->body, on_done, w)) : -ENOMEM;
+	if (!w)
+		return -ENOMEM;
+	haproxy_chroot_add(&r->control->config, r->body, &w->note);
+	return end_if_failed(w, change_render(r->control, r->body, on_done, w));
 }
 
 int haproxy_reload(struct request *r)

@@ -195,6 +195,8 @@ static int show(const struct command_args *args, const struct client_answer *ans
 		const char *warning = string_of(body, "warning");
 		if (warning)
 			fprintf(stderr, "relayadm: warning: %s\n", warning);
+		if (string_of(body, "note"))
+			fprintf(stderr, "relayadm: note: %s\n", string_of(body, "note"));
 		code = args->json ? print_json(body) : print_answer(args->command, body);
 		if (code == EXIT_DONE && string_of(body, "failed"))
 			code = complain(EXIT_REFUSED, string_of(body, "failed"));

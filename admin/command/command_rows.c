@@ -315,6 +315,10 @@ static const struct command_option haproxy_render_options[] = {
 		.metavar = "ADDR",
 		.type = COMMAND_TEXT,
 		.help = "address for HAProxy's statistics page and metrics, HOST:PORT"},
+	{.name = "chroot",
+		.metavar = "DIR",
+		.type = COMMAND_PATH,
+		.help = "HAProxy's chroot, / for none; default: as in [haproxy] config"},
 	END,
 };
 

@@ -5,6 +5,7 @@
 #include "admin/store/hex.h"
 #include "admin/store/secrets.h"
 #include "admin/store/sql.h"
+#include "common/callers.h"
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/seam.h"
@@ -109,6 +110,19 @@ static int take_check(struct haproxy_model *m, const struct config *config, stru
 	return 0;
 }
 
+/* HAProxy's own user needs no mention: HAProxy then owns what it makes. */
+static void take_users(struct render_model *r, const struct control *c)
+{
+	bool as_root = c->start && c->start->as_root;
+	struct callers callers;
+
+	callers_find(&c->config, as_root, &callers);
+	r->haproxy_uid = callers.count == CALLERS_NONE ? RENDER_UID_NONE : callers.uid;
+	r->internal_uid = as_root ? geteuid() : RENDER_UID_NONE;
+	if (!as_root && callers.count == CALLERS_NONE)
+		r->internal_uid = geteuid();
+}
+
 static int take_config(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
 	const struct config *config = &c->config;
@@ -138,6 +152,8 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 	r->admin_socket = config->haproxy_admin_socket.s;
 	r->admin_group = own_group(m);
 	r->internal_socket = config->haproxy_internal_socket.s;
+	r->socket_dir = config->haproxy_socket_dir.s;
+	take_users(r, c);
 	r->config = config;
 	return 0;
 }
@@ -185,6 +201,19 @@ const char *haproxy_model_output_dir(const struct config *config, struct json_ob
 	return given ? given : "";
 }
 
+/* Without a `/` at its end; `/` is no chroot. */
+static int take_chroot(struct haproxy_model *m, const char *text, struct errtext *e)
+{
+	struct slice path = slice_from_str(text ? text : "");
+
+	while (path.n && path.p[path.n - 1] == '/')
+		path = slice_cut(path, path.n - 1);
+	if (!path.n)
+		return 0;
+	m->render.options.chroot = keep(m, path);
+	return m->render.options.chroot ? 0 : no_memory(e);
+}
+
 static int take_options(struct haproxy_model *m, struct json_object *options, struct errtext *e)
 {
 	struct render_options *r = &m->render.options;
@@ -197,6 +226,8 @@ static int take_options(struct haproxy_model *m, struct json_object *options, st
 	if (!error)
 		error = option_list(m, options, "trust_forwarded", r->trusted, RENDER_TRUSTED_MAX,
 			&r->trusted_count, e);
+	if (!error)
+		error = take_chroot(m, option_text(options, "chroot"), e);
 	if (error)
 		return error;
 	r->cert = cert ? keep(m, slice_from_str(cert)) : NULL;

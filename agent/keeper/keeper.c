@@ -187,6 +187,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 	*start = (struct child_start){
 		.config = &k->config,
 		.config_path = k->config_path,
+		.as_root = k->ids.drop,
 		.statefile_fd = k->statefile_fd,
 		.board_fd = k->board_fd,
 		.snapshot_fd = held->fds[0],
@@ -585,7 +586,7 @@ static int open_everything(struct keeper *k, struct errtext *e)
 	if (!error)
 		error = identity_make_directory(k->config.state_dir.s, 0700, &k->ids.control, e);
 	if (!error)
-		error = identity_make_directory(k->config.run_dir.s, 0755, &k->ids.control, e);
+		error = listeners_make_directories(&k->config, &k->ids, e);
 	if (!error && k->config.haproxy_output_dir.s[0])
 		error = identity_make_directory(
 			k->config.haproxy_output_dir.s, 0755, &k->ids.control, e);

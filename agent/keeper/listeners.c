@@ -1,81 +1,205 @@
 #include "agent/keeper/listeners.h"
 
+#include "agent/keeper/inherited.h"
+#include "common/callers.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* The peer's uid decides who may connect to a SPOP or records socket, not the path's mode. */
-#define MODE_ANYBODY 0666
-#define MODE_GROUP 0660
+#define DIRECTORY_MODE 0755
+#define OTHERS_WRITE 0022
 
-static int add(struct listeners *l, enum child_socket what, const struct address *a, unsigned mode,
-	struct errtext *e)
+/* --- the directories --- */
+
+static int not_ours(const char *path, const struct stat *st, struct errtext *e)
 {
+	if (st->st_mode & OTHERS_WRITE)
+		return errtext_set(e, -EPERM,
+			"%s: other users may write to this directory and could take the names of "
+			"its sockets; choose another one, or: chmod go-w %s",
+			path, path);
+	return errtext_set(e, -EPERM,
+		"%s: this directory belongs to another user (uid %u), who could take the names of "
+		"its sockets; choose another one",
+		path, (unsigned)st->st_uid);
+}
+
+/*
+ * `is_new`: we have made it, and the mode is not left to the umask. Older versions gave the directory to
+ * control's user; root takes it back by descriptor.
+ */
+static int check_directory(
+	int fd, const char *path, bool is_new, const struct identities *ids, struct errtext *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
+	bool is_older = ids->drop && st.st_uid == ids->control.uid;
+	if (is_older && fchown(fd, 0, 0) == 0)
+		st.st_uid = 0;
+	if ((is_new || is_older) && fchmod(fd, DIRECTORY_MODE) == 0)
+		st.st_mode = DIRECTORY_MODE;
+	bool is_ours = st.st_uid == 0 || st.st_uid == geteuid();
+	return is_ours && !(st.st_mode & OTHERS_WRITE) ? 0 : not_ours(path, &st, e);
+}
+
+static int make_directory(const char *path, const struct identities *ids, struct errtext *e)
+{
+	const struct identity self = {.uid = geteuid(), .gid = getegid()};
+	struct stat st;
+	bool is_new = lstat(path, &st) < 0;
+	int error = identity_make_directory(path, DIRECTORY_MODE, &self, e);
+
+	if (error)
+		return error;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
+	error = check_directory(fd, path, is_new, ids, e);
+	close(fd);
+	return error;
+}
+
+int listeners_make_directories(
+	const struct config *c, const struct identities *ids, struct errtext *e)
+{
+	int error = make_directory(c->run_dir.s, ids, e);
+
+	return error ? error : make_directory(c->haproxy_socket_dir.s, ids, e);
+}
+
+/* --- one listener --- */
+
+/* Who may connect to a path: its owner, with the mode. */
+struct access {
+	unsigned mode;
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * HAProxy alone. If several users may connect, or one to whom we cannot give a file, everybody may, and
+ * the agent looks at the peer's uid.
+ */
+static struct access for_haproxy(const struct config *c, const struct identities *ids)
+{
+	struct callers callers;
+
+	callers_find(c, ids->drop, &callers);
+	if (callers.count == CALLERS_NONE)
+		return (struct access){0600, geteuid(), getegid()};
+	if (callers.count == CALLERS_ONE && ids->drop)
+		return (struct access){0600, callers.uid, callers.gid};
+	return (struct access){0666, geteuid(), getegid()};
+}
+
+static struct access for_group(const struct identities *ids)
+{
+	if (ids->drop)
+		return (struct access){0660, ids->control.uid, ids->admin_group};
+	return (struct access){0660, geteuid(), getegid()};
+}
+
+/* What is being opened, and what systemd has opened. */
+struct opening {
+	struct listeners *l;
+	struct inherited *inherited;
+	struct errtext *e;
+};
+
+static int listen_at(const struct opening *o, const struct address *a, const struct access *access)
+{
+	bool has_path = a->kind == ADDRESS_UNIX || a->kind == ADDRESS_UNIX_DGRAM;
+	int fd = address_listen(a, access->mode, o->e);
+
+	if (fd < 0 || !has_path || (access->uid == geteuid() && access->gid == getegid()))
+		return fd;
+	int error = address_give(a, access->uid, access->gid, o->e);
+	if (!error)
+		return fd;
+	unlink(a->u.un.sun_path);
+	close(fd);
+	return error;
+}
+
+static int add(const struct opening *o, enum child_socket what, const struct address *a,
+	const struct access *access)
+{
+	struct listeners *l = o->l;
+
 	if (l->count == CHILD_LISTENERS_MAX)
-		return errtext_set(e, -E2BIG, "more than %d listeners", CHILD_LISTENERS_MAX);
-	int fd = address_listen(a, mode, e);
+		return errtext_set(o->e, -E2BIG, "more than %d listeners", CHILD_LISTENERS_MAX);
+	int fd = inherited_take(o->inherited, a);
+	bool from_systemd = fd >= 0;
+	if (!from_systemd)
+		fd = listen_at(o, a, access);
 	if (fd < 0)
 		return fd;
+	l->from_systemd[l->count] = from_systemd;
 	l->rows[l->count++] = (struct child_listener){what, *a, fd};
 	return 0;
 }
 
-static int add_text(struct listeners *l, enum child_socket what, const char *text, unsigned mode,
-	struct errtext *e)
+static int add_text(const struct opening *o, enum child_socket what, const char *text,
+	const struct access *access)
 {
 	struct address a;
-	int error = address_parse(slice_from_str(text), &a, e);
+	int error = address_parse(slice_from_str(text), &a, o->e);
 
 	if (!error && what == CHILD_SOCKET_EVENTS && a.kind == ADDRESS_UNIX)
 		a.kind = ADDRESS_UNIX_DGRAM;
-	return error ? error : add(l, what, &a, mode, e);
+	return error ? error : add(o, what, &a, access);
 }
 
-static int open_spop(const struct config *c, struct listeners *l, struct errtext *e)
+/* --- all --- */
+
+static int open_haproxys(
+	const struct opening *o, const struct config *c, const struct identities *ids)
 {
+	const struct access access = for_haproxy(c, ids);
 	struct address addresses[ADDRESS_LIST_MAX];
 	int n = config_spop_listeners(c, addresses);
 	int error = n < 0 ? n : 0;
 
 	for (int i = 0; !error && i < n; i++)
-		error = add(l, CHILD_SOCKET_SPOP, &addresses[i], MODE_ANYBODY, e);
+		error = add(o, CHILD_SOCKET_SPOP, &addresses[i], &access);
+	if (!error)
+		error = add_text(o, CHILD_SOCKET_EVENTS, c->events_listen.s, &access);
+	if (!error && c->check_listen.s[0])
+		error = add_text(o, CHILD_SOCKET_CHECK, c->check_listen.s, &access);
 	return error;
 }
 
-/* The path belongs to control's user; its group may use it too. */
-static int give_to_group(
-	const struct child_listener *l, const struct identities *ids, struct errtext *e)
+static int open_operators(
+	const struct opening *o, const struct config *c, const struct identities *ids)
 {
-	if (!ids->drop || chown(l->address.u.un.sun_path, ids->control.uid, ids->admin_group) == 0)
-		return 0;
-	return errtext_set(e, -errno, "%s: %s", l->address.text, strerror(errno));
-}
-
-static int open_admin(const struct config *c, const struct identities *ids, struct listeners *l,
-	struct errtext *e)
-{
+	const struct access access = for_group(ids);
 	char text[CONFIG_TEXT_MAX + 8];
 
 	snprintf(text, sizeof(text), "unix:%s", c->admin_socket.s);
-	int error = add_text(l, CHILD_SOCKET_ADMIN, text, MODE_GROUP, e);
-	return error ? error : give_to_group(&l->rows[l->count - 1], ids, e);
+	int error = add_text(o, CHILD_SOCKET_ADMIN, text, &access);
+	if (!error && c->admin_metrics.s[0])
+		error = add_text(o, CHILD_SOCKET_METRICS, c->admin_metrics.s, &access);
+	return error;
 }
 
 int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,
 	struct errtext *e)
 {
 	struct listeners l = {.count = 0};
-	int error = open_spop(c, &l, e);
+	struct inherited inherited;
+	const struct opening o = {&l, &inherited, e};
 
+	inherited_init(&inherited);
+	int error = open_haproxys(&o, c, ids);
 	if (!error)
-		error = add_text(&l, CHILD_SOCKET_EVENTS, c->events_listen.s, MODE_ANYBODY, e);
-	if (!error && c->check_listen.s[0])
-		error = add_text(&l, CHILD_SOCKET_CHECK, c->check_listen.s, 0, e);
-	if (!error)
-		error = open_admin(c, ids, &l, e);
-	if (!error && c->admin_metrics.s[0])
-		error = add_text(&l, CHILD_SOCKET_METRICS, c->admin_metrics.s, 0, e);
+		error = open_operators(&o, c, ids);
+	inherited_fini(&inherited);
 	if (error) {
 		listeners_close(&l);
 		return error;
@@ -88,7 +212,8 @@ void listeners_close(struct listeners *l)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
 		const struct address *a = &l->rows[i].address;
-		if (a->kind == ADDRESS_UNIX || a->kind == ADDRESS_UNIX_DGRAM)
+		bool has_path = a->kind == ADDRESS_UNIX || a->kind == ADDRESS_UNIX_DGRAM;
+		if (has_path && !l->from_systemd[i])
 			unlink(a->u.un.sun_path);
 		close(l->rows[i].fd);
 	}

@@ -180,6 +180,7 @@ class Relay:
             f"[events]\nlisten = udp:127.0.0.1:{self.events_port}\n"
             f"[admin]\nmetrics = tcp:127.0.0.1:{self.metrics_port}\n"
             f"[haproxy]\noutput_dir = {self.dir}/haproxy\nbinary = {shutil.which(self.haproxy_binary)}\n"
+            f"config = {self.dir}/haproxy.cfg\n"
             f"master_socket = {self.dir}/master.sock\nadmin_socket = {self.dir}/haproxy.sock\n{extra}")
 
     def start(self):

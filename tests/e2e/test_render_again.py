@@ -346,8 +346,10 @@ def test_sends_what_names_no_backend_nowhere(world, headers):
     assert world.upstream.requests == [] and world.messages() == []
 
 
-def test_only_the_group_may_use_the_internal_socket(world):
-    assert (world.files / "internal.sock").stat().st_mode & 0o777 == 0o660
+def test_only_its_owner_may_use_a_socket_of_haproxy(world):
+    sockets = [world.files / "internal.sock", *world.files.glob("relay-again-*.sock")]
+    assert len(sockets) == 2
+    assert {s.stat().st_mode & 0o777 for s in sockets} == {0o600}
 
 
 class Checker:

@@ -1,4 +1,5 @@
-"""Misbehaving peers: whatever they send, the same agent continues to serve."""
+"""Misbehaving peers on an abstract socket: whatever they send, the same agent continues to serve."""
+import os
 import re
 import resource
 import subprocess
@@ -14,7 +15,7 @@ from relay import ANY, Stack, wait_until
 @pytest.fixture(scope="module")
 def served(request):
     """One stack for this file, and the name of its agent's socket. After each test the same agent still serves."""
-    s = Stack(ANY)
+    s = Stack(ANY, extra=f"[spop]\nlisten = abns:relay-wire-{os.getpid()}\n")
     try:
         s.start()
         s.name = re.search(r"abns@([^\s']+)", (s.dir / "haproxy/relay.cfg").read_text()).group(1)

@@ -336,7 +336,7 @@ static void renders_backends_for_token_hosts_and_echo_endpoints(void **state)
 	struct change_outcome outcome;
 
 	assert_int_equal(render(r, &outcome), 0);
-	assert_true(file_has(r, "relay.cfg", "haproxy-internal.sock' mode 660 group "));
+	assert_true(file_has(r, "relay.cfg", "haproxy-internal.sock' mode 600 uid "));
 	assert_false(file_has(r, "relay.cfg", "\nbackend t"));
 	assert_false(file_has(r, "relay.cfg", "\nbackend c-"));
 	snprintf(r->control.config.health_echo_url.s, sizeof(r->control.config.health_echo_url.s),

@@ -28,10 +28,21 @@ static void defaults_are_a_whole_configuration(void **state)
 	assert_int_equal(config.limit_tenant_daily, 500);
 	assert_int_equal(config.bad_keys_max, 20);
 	assert_int_equal(config.ban_ms, 600 * 1000);
-	assert_true(strncmp(config.spop_listen.s, "abns:spoa-relay-", 16) == 0);
-	struct config other = config;
+	assert_string_equal(config.spop_listen.s, "unix:/run/spoa-relay/agent.sock");
+	assert_string_equal(
+		config.haproxy_internal_socket.s, "/run/spoa-relay/haproxy-internal.sock");
+}
+
+static void the_sockets_of_haproxy_have_one_directory(void **state)
+{
+	(void)state;
 	assert_int_equal(parse("[relay]\nrun_dir = /run/other\n"), 0);
-	assert_string_not_equal(config.spop_listen.s, other.spop_listen.s);
+	assert_string_equal(config.spop_listen.s, "unix:/run/other/agent.sock");
+	assert_int_equal(parse("[haproxy]\nsocket_dir = /var/lib/haproxy/relay\n"), 0);
+	assert_string_equal(config.spop_listen.s, "unix:/var/lib/haproxy/relay/agent.sock");
+	assert_string_equal(
+		config.haproxy_internal_socket.s, "/var/lib/haproxy/relay/haproxy-internal.sock");
+	assert_string_equal(config.admin_socket.s, "/run/spoa-relay/admin.sock");
 }
 
 struct mistake {
@@ -181,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_a_whole_configuration),
+		cmocka_unit_test(the_sockets_of_haproxy_have_one_directory),
 		cmocka_unit_test(mistakes_name_file_and_line),
 		cmocka_unit_test(the_environment_fills_in),
 		cmocka_unit_test(what_is_printed_can_be_read_again),

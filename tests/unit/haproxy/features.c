@@ -41,7 +41,7 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 {
 	*f = (struct feature_model){0};
 	config_init(&f->config);
-	f->spop[0] = parsed("abns:spoa-relay-0123456789abcdef");
+	f->spop[0] = parsed("unix:/run/spoa-relay/agent.sock");
 	f->m = (struct render_model){
 		.gen = 7,
 		.config = &f->config,
@@ -49,6 +49,9 @@ void feature_init(struct feature_model *f, const struct feature *feature)
 		.options = {.binds = {"127.0.0.1:8080"}, .bind_count = 1},
 		.spop = f->spop,
 		.spop_count = 1,
+		.socket_dir = "/run/spoa-relay",
+		.haproxy_uid = 107,
+		.internal_uid = 996,
 		.records = parsed("udp:127.0.0.1:8811"),
 		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
 		.backends = f->backends,
@@ -222,6 +225,22 @@ static void add_operations(struct feature_model *f)
 	f->m.internal_count = 4;
 }
 
+/* Debian's: the sockets are inside HAProxy's chroot. */
+static void add_chroot(struct feature_model *f)
+{
+	f->m.options.chroot = "/var/lib/haproxy";
+	f->m.socket_dir = "/var/lib/haproxy/relay";
+	f->spop[0] = parsed("unix:/var/lib/haproxy/relay/agent.sock");
+	f->m.records = parsed("unix:/var/lib/haproxy/relay/records.sock");
+	f->m.internal_socket = "/var/lib/haproxy/relay/haproxy-internal.sock";
+	f->nodes[0] =
+		(struct render_node){"relay-node-3", "node.example.net", 8443, CA_FILE, CA_FILE};
+	f->m.node_count = 1;
+	struct render_backend *node = add_backend(f, https("b9-openai-node", "api.openai.com"));
+	node->egress = RENDER_EGRESS_NODE;
+	node->egress_address = "relay-node-3";
+}
+
 const struct feature features[FEATURE_COUNT] = {
 	{"minimal", add_nothing},
 	{"upstreams", add_upstreams},
@@ -234,4 +253,5 @@ const struct feature features[FEATURE_COUNT] = {
 	{"client-tls", add_client_tls},
 	{"limits", add_limits},
 	{"operations", add_operations},
+	{"chroot", add_chroot},
 };

@@ -45,6 +45,9 @@ void model_init(struct model *model)
 		.output_dir = "/etc/spoa-relay/haproxy",
 		.spop = &model->spop,
 		.spop_count = 1,
+		.socket_dir = "/run/spoa-relay",
+		.haproxy_uid = RENDER_UID_NONE,
+		.internal_uid = RENDER_UID_NONE,
 		.records = parsed("udp:127.0.0.1:9001"),
 		.id_key = "a2V5IG9mIHRoZSBpZHMgb2YgYWxsIHJlcXVlc3RzICE=",
 		.backends = model->backends,
@@ -85,7 +88,9 @@ void model_widen(struct model *model)
 	model->internal[1].name = "c-e3";
 	m->internal = model->internal;
 	m->internal_count = 2;
+	m->haproxy_uid = 107;
 	m->internal_socket = "/run/spoa-relay/haproxy-internal.sock";
+	m->internal_uid = 996;
 	m->options.accept_proxy = true;
 	m->options.trusted[0] = "10.0.0.0/8";
 	m->options.trusted[1] = "fd00::/8";

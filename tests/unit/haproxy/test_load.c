@@ -50,6 +50,8 @@ static void loads(struct model *model, const char *before)
 
 	assert_non_null(mkdtemp(dir));
 	model->m.output_dir = dir;
+	model->m.socket_dir = dir;
+	model->m.haproxy_uid = model->m.internal_uid = geteuid();
 	write_files(&model->m, before);
 	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, dir);
 	if (runtime_check("haproxy", path, 60000, &e))
@@ -145,7 +147,8 @@ static int write_sample(int argc, char **argv)
 	model_widen(&model);
 	take_environment(&model);
 	take_check(&model.m, &check);
-	model.m.output_dir = argv[0];
+	model.m.output_dir = model.m.socket_dir = argv[0];
+	model.m.haproxy_uid = model.m.internal_uid = geteuid();
 	model.m.options.binds[0] = argv[1];
 	model.spop = address_of(argv[2]);
 	model.m.records = address_of(argv[3]);

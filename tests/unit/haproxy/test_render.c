@@ -119,10 +119,8 @@ static void keeps_the_requests_of_control_apart(void **state)
 	assert_lacks(text, "frontend relay-internal");
 	free(text);
 	model_widen(&model);
-	model.m.admin_group = "relay";
 	text = model_render(&model);
-	assert_has(
-		text, "\tbind 'unix@/run/spoa-relay/haproxy-internal.sock' mode 660 group relay\n");
+	assert_has(text, "\tbind 'unix@/run/spoa-relay/haproxy-internal.sock' mode 600 uid 996\n");
 	const char *frontend = strstr(text, "\nfrontend relay-internal");
 	assert_before(frontend, "send-spoe-group relay probe if", "del-header x-relay- -m beg");
 	assert_before(frontend, "\thttp-request disable-l7-retry\n", "\nbackend ");
