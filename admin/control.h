@@ -51,6 +51,7 @@ struct control {
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */
+	int files_fd;	  /* the keeper writes files to the output directory; -1 = none (tests) */
 	int reload_fd;	  /* text of a new configuration to load; -1 = none */
 	bool keeper_gone; /* control ends: the keeper has ended */
 	bool draining;

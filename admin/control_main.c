@@ -366,6 +366,7 @@ int control_main(const struct child_start *start)
 				   .config = *start->config,
 				   .started_ms = clock_wall_ms(),
 				   .keeper_fd = start->keeper_fd,
+				   .files_fd = start->files_fd,
 				   .reload_fd = -1,
 			   }};
 

@@ -23,6 +23,11 @@ enum channel_type {
 	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
 	CHANNEL_GAUGE, /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
 	CHANNEL_USAGE, /* control -> agent: usage */
+	/*
+	 * On a separate channel. control -> keeper: text = name of a file for HAProxy, fds[0] = its content,
+	 * version = number of the question. keeper -> control: error and text, the number again; 0 = the last.
+	 */
+	CHANNEL_FILE,
 };
 
 struct channel_process {

@@ -39,6 +39,7 @@ struct child_start {
 	bool as_root;		 /* root has started the relay */
 	int keeper_fd;		 /* channel to the keeper */
 	int peer_fd;		 /* channel to the other child */
+	int files_fd;		 /* control: the keeper writes HAProxy's files; -1 = none */
 	int statefile_fd;
 	int board_fd;
 	int snapshot_fd; /* agent: the last accepted snapshot, -1 = none yet */

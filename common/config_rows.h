@@ -27,7 +27,8 @@
 	X(relay, agent_user, agent_user, TEXT, ANY, "spoa-relay-agent", RESTART,                   \
 		"User of the agent process if root starts the relay. It must differ from `user`.") \
 	X(relay, group, group, TEXT, ANY, "spoa-relay", RESTART,                                   \
-		"Group that may use the admin socket if root starts the relay.")                   \
+		"Group that may use the admin socket if root starts the relay. Use another group " \
+		"than that of `user`, whose members may read the rendered files.")                 \
 	X(relay, log_level, log_level, LEVEL, ANY, "info", RELOAD,                                 \
 		"Least severe log lines to write: error, warning, info or debug.")                 \
 	X(spop, listen, spop_listen, TEXT, ANY, "", RESTART,                                       \

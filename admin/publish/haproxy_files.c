@@ -1,15 +1,20 @@
 #include "admin/publish/haproxy_files.h"
 
+#include "common/channel.h"
+#include "common/clock.h"
+#include "common/snapshot.h"
 #include "haproxy/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX ((size_t)64 << 20)
+#define KEEPER_MS 25000 /* longer than the keeper's writer may take */
 
 void haproxy_texts_fini(struct haproxy_texts *t)
 {
@@ -91,14 +96,61 @@ static int sync_directory(const char *dir, struct errtext *e)
 	return error ? errtext_set(e, error, "%s: %s", dir, strerror(-error)) : 0;
 }
 
-/* The SPOE file first: a new relay.cfg never refers to an old one for longer than a rename. */
-int haproxy_files_write(const char *dir, const struct haproxy_texts *t, struct errtext *e)
+/* --- through the keeper --- */
+
+/* Answers of questions that were given up come first. */
+static int receive_answer(int keeper, uint64_t number, const char *name, struct errtext *e)
 {
-	int error = write_file(dir, RENDER_SPOE_NAME, buffer_slice(&t->spoe), 0640, e);
+	struct pollfd ready = {.fd = keeper, .events = POLLIN};
+	struct channel_message m = {0};
+	int fds[CHANNEL_FDS_MAX];
+	int64_t deadline = clock_monotonic_ms() + KEEPER_MS;
+
+	do {
+		int64_t left = deadline - clock_monotonic_ms();
+		if (left <= 0 || poll(&ready, 1, (int)left) == 0)
+			return errtext_set(
+				e, -ETIMEDOUT, "%s: the keeper has not written it", name);
+		int error = channel_receive(keeper, &m, fds);
+		if (error && error != -EAGAIN)
+			return errtext_set(e, error, "%s: the keeper does not answer", name);
+	} while (m.type != CHANNEL_FILE || (m.version != number && m.version != 0));
+	return m.error ? errtext_set(e, m.error, "%s", m.text) : 0;
+}
+
+static int ask_keeper(int keeper, const char *name, struct slice text, struct errtext *e)
+{
+	struct channel_message m = {
+		.type = CHANNEL_FILE, .version = (uint64_t)clock_monotonic_ns()};
+	int fd = snapshot_seal(name, text);
+
+	if (fd < 0)
+		return errtext_set(e, fd, "%s: %s", name, strerror(-fd));
+	snprintf(m.text, sizeof(m.text), "%s", name);
+	int error = channel_send(keeper, &m, &fd, 1);
+	close(fd);
+	if (error)
+		return errtext_set(
+			e, error, "%s: the keeper cannot be asked: %s", name, strerror(-error));
+	return receive_answer(keeper, m.version, name, e);
+}
+
+static int put_file(const struct haproxy_place *p, const char *name, struct slice text, mode_t mode,
+	struct errtext *e)
+{
+	return p->keeper >= 0 ? ask_keeper(p->keeper, name, text, e)
+			      : write_file(p->dir, name, text, mode, e);
+}
+
+/* The SPOE file first: a new relay.cfg never refers to an old one for longer than a rename. */
+int haproxy_files_write(
+	const struct haproxy_place *p, const struct haproxy_texts *t, struct errtext *e)
+{
+	int error = put_file(p, RENDER_SPOE_NAME, buffer_slice(&t->spoe), 0640, e);
 
 	if (!error)
-		error = write_file(dir, RENDER_CFG_NAME, buffer_slice(&t->cfg), 0640, e);
-	return error ? error : sync_directory(dir, e);
+		error = put_file(p, RENDER_CFG_NAME, buffer_slice(&t->cfg), 0640, e);
+	return error || p->keeper >= 0 ? error : sync_directory(p->dir, e);
 }
 
 static bool file_is(const char *dir, const char *name, struct slice text)
@@ -118,7 +170,8 @@ bool haproxy_files_are(const char *dir, const struct haproxy_texts *t)
 		file_is(dir, RENDER_SPOE_NAME, buffer_slice(&t->spoe));
 }
 
-int haproxy_files_write_ca(const struct haproxy_model *m, struct errtext *e)
+int haproxy_files_write_ca(
+	const struct haproxy_place *p, const struct haproxy_model *m, struct errtext *e)
 {
 	const struct haproxy_ca_file *files =
 		(const struct haproxy_ca_file *)(const void *)m->ca_files.data;
@@ -128,7 +181,7 @@ int haproxy_files_write_ca(const struct haproxy_model *m, struct errtext *e)
 		struct slice pem = slice_from_str(files[i].pem);
 		if (file_is(m->render.output_dir, name, pem))
 			continue;
-		int error = write_file(m->render.output_dir, name, pem, 0644, e);
+		int error = put_file(p, name, pem, 0644, e);
 		if (error)
 			return error;
 	}
@@ -151,6 +204,7 @@ static void remove_directory(const char *dir)
 static int check_in(
 	const char *dir, const struct render_model *m, const char *binary, struct errtext *e)
 {
+	const struct haproxy_place here = {.dir = dir, .keeper = -1};
 	struct haproxy_texts t = {0};
 	struct render_model copy = *m;
 	char path[HAPROXY_FILES_PATH_MAX];
@@ -158,7 +212,7 @@ static int check_in(
 	copy.output_dir = dir;
 	int error = haproxy_texts_render(&t, &copy, e);
 	if (!error)
-		error = haproxy_files_write(dir, &t, e);
+		error = haproxy_files_write(&here, &t, e);
 	if (!error)
 		error = path_of(dir, RENDER_CFG_NAME, path, e);
 	if (!error)
@@ -167,16 +221,17 @@ static int check_in(
 	return error;
 }
 
-int haproxy_files_check(const struct haproxy_model *m, const char *binary, struct errtext *e)
+int haproxy_files_check(const struct haproxy_place *p, const struct haproxy_model *m,
+	const char *binary, struct errtext *e)
 {
 	char dir[HAPROXY_FILES_PATH_MAX];
-	int error = path_of(m->render.output_dir, ".check-XXXXXX", dir, e);
+	int error = path_of(p->scratch, ".check-XXXXXX", dir, e);
 
 	if (error)
 		return error;
 	if (!mkdtemp(dir))
-		return errtext_set(e, -errno, "%s: cannot be written to: %s", m->render.output_dir,
-			strerror(errno));
+		return errtext_set(
+			e, -errno, "%s: cannot be written to: %s", p->scratch, strerror(errno));
 	error = check_in(dir, &m->render, binary, e);
 	remove_directory(dir);
 	return error;

@@ -63,6 +63,19 @@ static const char *output_dir(const struct haproxy_sync *h)
 	return h->options ? haproxy_model_output_dir(&h->control->config, h->options) : "";
 }
 
+static struct haproxy_place place_of(const struct haproxy_sync *h, struct json_object *options)
+{
+	const struct config *config = &h->control->config;
+	const char *dir = haproxy_model_output_dir(config, options);
+	bool by_keeper = config->haproxy_output_dir.s[0] && h->control->files_fd >= 0;
+
+	return (struct haproxy_place){
+		.dir = dir,
+		.keeper = by_keeper ? h->control->files_fd : -1,
+		.scratch = by_keeper ? config->state_dir.s : dir,
+	};
+}
+
 static void note_error(struct haproxy_sync *h, const struct errtext *e)
 {
 	if (strcmp(h->error.text, e->text) != 0)
@@ -194,13 +207,14 @@ static int render_next(
 	struct store *s = h->control->store;
 	struct haproxy_model m;
 	struct buffer hash = {0};
+	const struct haproxy_place place = place_of(h, options);
 	int error = haproxy_model_init(&m, h->control, options, gen, e);
 
 	if (error)
 		return error;
-	error = haproxy_files_write_ca(&m, e);
+	error = haproxy_files_write_ca(&place, &m, e);
 	if (!error)
-		error = haproxy_files_check(&m, binary_of(h), e);
+		error = haproxy_files_check(&place, &m, binary_of(h), e);
 	if (!error)
 		error = haproxy_texts_render(&h->texts, &m.render, e);
 	haproxy_model_fini(&m);
@@ -361,7 +375,8 @@ static int write_files(struct haproxy_sync *h, struct errtext *e)
 {
 	if (!h->unwritten)
 		return 0;
-	int error = haproxy_files_write(output_dir(h), &h->texts, e);
+	const struct haproxy_place place = place_of(h, h->options);
+	int error = haproxy_files_write(&place, &h->texts, e);
 	if (error)
 		return error;
 	h->unwritten = false;

@@ -1,7 +1,10 @@
 #include "agent/keeper/keeper.h"
 
 #include "agent/keeper/listeners.h"
+#include "agent/keeper/outdir.h"
+#include "agent/keeper/pairs.h"
 #include "agent/keeper/supervise.h"
+#include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
 #include "common/child.h"
@@ -59,6 +62,7 @@ struct keeper {
 	sigset_t original_mask;
 	struct child
 		children[CHILD_ROLE_COUNT]; /* CHILD_KEEPER: the keeper itself, for the report */
+	struct writer writer;
 	struct held_snapshot newest, previous;
 	bool fell_back;
 	bool stopping;
@@ -139,6 +143,8 @@ static void close_unneeded(const struct keeper *k, const struct child_start *sta
 		if (k->children[i].fd >= 0 && k->children[i].fd != start->keeper_fd)
 			close(k->children[i].fd);
 	}
+	if (k->writer.fd >= 0)
+		close(k->writer.fd);
 	close(k->signal_fd);
 }
 
@@ -188,6 +194,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 		.config = &k->config,
 		.config_path = k->config_path,
 		.as_root = k->ids.drop,
+		.files_fd = -1,
 		.statefile_fd = k->statefile_fd,
 		.board_fd = k->board_fd,
 		.snapshot_fd = held->fds[0],
@@ -197,60 +204,49 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 	listeners_for(&k->listeners, role, start);
 }
 
-static void close_pair(int fds[2])
+static void take_started(struct keeper *k, struct child *c, pid_t pid, struct pairs *p)
 {
-	close(fds[0]);
-	close(fds[1]);
-}
-
-/* Two pairs: keeper and child, child and child. The other child gets its end by a message. */
-static int make_pairs(int to_keeper[2], int to_peer[2])
-{
-	int error = channel_pair(to_keeper);
-
-	if (error)
-		return error;
-	error = channel_pair(to_peer);
-	if (error)
-		close_pair(to_keeper);
-	return error;
+	c->pid = pid;
+	c->fd = p->to_keeper[0];
+	c->ready = false;
+	c->started_ms = clock_wall_ms();
+	c->started_mono = clock_monotonic_ms();
+	c->restart_at = -1;
+	if (p->to_writer[0] >= 0)
+		writer_use(&k->writer, p->to_writer[0]);
+	send_to(other_child(k, c), CHANNEL_PEER, p->to_peer[0]);
+	close(p->to_peer[0]);
+	p->to_keeper[0] = p->to_writer[0] = p->to_peer[0] = -1;
+	pairs_close(p);
+	report_processes(k);
 }
 
 static int start_child(struct keeper *k, struct child *c)
 {
 	struct child_start start;
-	int to_keeper[2];
-	int to_peer[2];
-	int error = make_pairs(to_keeper, to_peer);
+	struct pairs p;
+	int error = pairs_make(c->role == CHILD_CONTROL, &p);
 
 	if (error)
 		return error;
 	fill_start(k, c->role, &start);
-	start.keeper_fd = to_keeper[1];
-	start.peer_fd = to_peer[1];
+	start.keeper_fd = p.to_keeper[1];
+	start.peer_fd = p.to_peer[1];
+	start.files_fd = p.to_writer[1];
 	pid_t pid = fork();
 	if (pid < 0) {
 		error = -errno;
-		close_pair(to_keeper);
-		close_pair(to_peer);
+		pairs_close(&p);
 		return error;
 	}
 	if (pid == 0) {
-		close(to_keeper[0]);
-		close(to_peer[0]);
+		close(p.to_keeper[0]);
+		close(p.to_peer[0]);
+		if (p.to_writer[0] >= 0)
+			close(p.to_writer[0]);
 		run_child(k, c, &start);
 	}
-	close(to_keeper[1]);
-	close(to_peer[1]);
-	c->pid = pid;
-	c->fd = to_keeper[0];
-	c->ready = false;
-	c->started_ms = clock_wall_ms();
-	c->started_mono = clock_monotonic_ms();
-	c->restart_at = -1;
-	send_to(other_child(k, c), CHANNEL_PEER, to_peer[0]);
-	close(to_peer[0]);
-	report_processes(k);
+	take_started(k, c, pid, &p);
 	return 0;
 }
 
@@ -337,6 +333,8 @@ static void reap(struct keeper *k)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (writer_ended(&k->writer, pid, status))
+			continue;
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 			if (k->children[i].pid == pid)
 				child_ended(k, &k->children[i], status);
@@ -543,10 +541,12 @@ static void run(struct keeper *k)
 			{.fd = k->signal_fd, .events = POLLIN},
 			{.fd = k->children[CHILD_CONTROL].fd, .events = POLLIN},
 			{.fd = k->children[CHILD_AGENT].fd, .events = POLLIN},
+			{.fd = writer_fd(&k->writer), .events = POLLIN},
 		};
-		poll(fds, 3, poll_timeout(k));
+		poll(fds, sizeof(fds) / sizeof(fds[0]), poll_timeout(k));
 		receive_from(k, &k->children[CHILD_CONTROL]);
 		receive_from(k, &k->children[CHILD_AGENT]);
+		writer_receive(&k->writer, &k->config, &k->ids);
 		receive_signals(k);
 		act_on_time(k);
 		bool agent_gone = k->stopping && !k->children[CHILD_AGENT].pid;
@@ -588,8 +588,7 @@ static int open_everything(struct keeper *k, struct errtext *e)
 	if (!error)
 		error = listeners_make_directories(&k->config, &k->ids, e);
 	if (!error && k->config.haproxy_output_dir.s[0])
-		error = identity_make_directory(
-			k->config.haproxy_output_dir.s, 0755, &k->ids.control, e);
+		error = outdir_prepare(k->config.haproxy_output_dir.s, &k->ids, e);
 	/* the state file's lock comes before the sockets: a second instance must not disturb the first */
 	if (!error)
 		error = open_state(k, e);
@@ -622,6 +621,7 @@ static void keeper_init(struct keeper *k, const struct config *c, const char *co
 		.statefile_fd = -1,
 		.board_fd = -1,
 		.signal_fd = -1,
+		.writer = {.fd = -1},
 		.newest = {0, {-1, -1}},
 		.previous = {0, {-1, -1}}};
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++) {

@@ -42,7 +42,7 @@ static void open_control(struct room *r)
 	int pair[2];
 
 	config_init(&c->config);
-	c->keeper_fd = c->reload_fd = -1;
+	c->keeper_fd = c->reload_fd = c->files_fd = -1;
 	assert_int_equal(store_open(r->url, &c->store, &r->e), 0);
 	assert_int_equal(vault_open(c->store, r->key_file, &c->vault, &r->e), 0);
 	assert_int_equal(secrets_load(c->store, c->vault, "", &r->secrets, &r->e), 0);
