@@ -3,6 +3,7 @@
 #include "common/num.h"
 #include "common/record.h"
 #include "common/seam.h"
+#include "common/target.h"
 
 #include <errno.h>
 
@@ -152,10 +153,13 @@ static void take_target(struct decide_request *r, struct slice target)
 	const char *query = target.n ? memchr(target.p, '?', target.n) : NULL;
 
 	r->path = query ? (struct slice){target.p, (size_t)(query - target.p)} : target;
-	if (r->path.n && r->path.p[0] == '/' && r->path.n <= REQUEST_PATH_MAX)
-		return;
-	r->path = (struct slice){NULL, 0};
-	request_blame(r, REFUSAL_BAD_REQUEST);
+	if (r->path.n == 0 || r->path.p[0] != '/' || r->path.n > REQUEST_PATH_MAX ||
+		target_has_parent(r->path)) {
+		r->path = (struct slice){NULL, 0};
+		request_blame(r, REFUSAL_BAD_REQUEST);
+	} else if (target_has_key(target)) {
+		request_blame(r, REFUSAL_MISPLACED_API_KEY);
+	}
 }
 
 /* Files that an earlier version rendered send no head: HAProxy needs the new ones. */

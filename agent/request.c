@@ -5,6 +5,7 @@
 #include "common/head.h"
 #include "common/num.h"
 #include "common/provider.h"
+#include "common/relaykey.h"
 #include "common/snapshot.h"
 
 #include <assert.h>
@@ -149,16 +150,54 @@ static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
 		r->label = (struct slice){NULL, 0};
 }
 
+/* The name of the line in which `at` lies. */
+static struct slice name_of_line(struct slice head, const char *at)
+{
+	const char *before = memrchr(head.p, '\n', (size_t)(at - head.p));
+	const char *name = before ? before + 1 : head.p;
+	const char *colon = memchr(name, ':', (size_t)(at - name));
+
+	return (struct slice){name, colon ? (size_t)(colon - name) : 0};
+}
+
+static bool may_carry_a_key(struct slice name)
+{
+	static const struct slice names[] = {
+		{"x-api-key", 9}, {"authorization", 13}, {"x-goog-api-key", 14}, {"api-key", 7}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (slice_eq(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool has_misplaced_key(struct slice head)
+{
+	struct slice rest = head;
+	struct slice key;
+
+	while (relaykey_find(rest, &key)) {
+		if (!may_carry_a_key(name_of_line(head, key.p)))
+			return true;
+		rest = slice_skip(rest, (size_t)(key.p - rest.p) + key.n);
+	}
+	return false;
+}
+
 void request_read_head(struct decide_request *r, struct slice head, const struct snapshot *s,
 	char digest[REQUEST_DIGEST_LEN])
 {
 	struct reading g = {.request = r, .snapshot = s};
+	struct slice rest = head;
 	struct head_line line;
 	enum head_answer answer;
 
-	while ((answer = head_next(&head, &line)) == HEAD_LINE)
+	while ((answer = head_next(&rest, &line)) == HEAD_LINE)
 		take_line(&g, &line);
 	if (answer == HEAD_BAD)
 		request_blame(r, REFUSAL_BAD_REQUEST);
+	if (has_misplaced_key(head))
+		request_blame(r, REFUSAL_MISPLACED_API_KEY);
 	settle(&g, digest);
 }

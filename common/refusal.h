@@ -75,10 +75,10 @@
 	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0, 0,                   \
 		"The request is malformed, or its client closed the connection too early",         \
 		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "       \
-		"lines of the header with the key, or its path, host, key or conversation "        \
-		"header is too long. HAProxy also sends this code to a client that closed its "    \
-		"sending side before it had the answer, as it cannot tell this from a client "     \
-		"that has left.",                                                                  \
+		"lines of the header with the key, its path has a segment `..`, in any spelling, " \
+		"or its path, query, host or key is too long. HAProxy also sends this code to a "  \
+		"client that closed its sending side before it had the answer, as it cannot tell " \
+		"this from a client that has left.",                                               \
 		"Correct the request; sending the same request again fails again. Keep the "       \
 		"connection open in both directions until the answer has arrived.")                \
 	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0, 0,       \

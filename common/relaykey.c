@@ -67,6 +67,26 @@ bool relaykey_is_well_formed(struct slice key)
 	return memcmp(checksum, key.p + BODY_LEN, CHECKSUM_LEN) == 0;
 }
 
+/* Of the prefix, '_' is the rarest in other texts. */
+bool relaykey_find(struct slice text, struct slice *ret)
+{
+	struct slice rest = slice_skip(text, PREFIX_LEN - 1);
+	const char *end = text.p + text.n;
+	const char *at;
+
+	while (rest.n && (at = memchr(rest.p, PREFIX[PREFIX_LEN - 1], rest.n))) {
+		struct slice key = slice_cut(
+			(struct slice){at - (PREFIX_LEN - 1), (size_t)(end - at) + PREFIX_LEN - 1},
+			RELAYKEY_LEN);
+		if (relaykey_is_well_formed(key)) {
+			*ret = key;
+			return true;
+		}
+		rest = slice_skip(rest, (size_t)(at - rest.p) + 1);
+	}
+	return false;
+}
+
 /* RFC 2104: H(K ^ opad, H(K ^ ipad, text)) */
 static void absorb_pad(unsigned char *state, const uint8_t *secret, uint8_t pad)
 {

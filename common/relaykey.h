@@ -23,6 +23,8 @@ struct relaykey_hasher {
 int relaykey_generate(char *out);
 /* Length, prefix, alphabet and checksum. */
 bool relaykey_is_well_formed(struct slice key);
+/* The first well-formed key inside of `text`, also in the middle of a word. */
+bool relaykey_find(struct slice text, struct slice *ret);
 
 void relaykey_hasher_init(struct relaykey_hasher *h, const uint8_t secret[RELAYKEY_SECRET_LEN]);
 void relaykey_hash(

@@ -133,6 +133,31 @@ static void blames_what_it_cannot_take(void **state)
 	assert_int_equal(read_head(head).fault, REFUSAL_NONE);
 }
 
+#define KEY "rk_dGlMoiyrlfxX1rTnyFf3vA7NUtFOY61fTudw"
+
+static void a_key_belongs_into_four_headers(void **state)
+{
+	static const char *const good[] = {"x-api-key: " KEY, "authorization: Bearer " KEY,
+		"authorization: " KEY, "x-goog-api-key: " KEY, "api-key: " KEY,
+		"x-api-key: " KEY "\r\nauthorization: Bearer " KEY,
+		"referer: https://a/?key=rk_dGlMoiyrlfxX1rTnyFf3vA7NUtFOY61fTudx"};
+	static const char *const bad[] = {"referer: https://a/?key=" KEY, "user-agent: a/" KEY,
+		"cookie: a=" KEY "; b=c", "x-api-keys: " KEY, "x-api-ke: " KEY, "my-api-key: " KEY,
+		"x-api-key: a\r\nx: " KEY, "x-api-key: " KEY "\r\nx: y: " KEY,
+		"x: x-api-key: " KEY};
+	char head[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(head, sizeof(head), "host: relay\r\n%s\r\nx: y\r\n\r\n", good[i]);
+		assert_int_equal(read_head(head).fault, REFUSAL_NONE);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(head, sizeof(head), "%s\r\nhost: relay\r\n\r\n", bad[i]);
+		assert_int_equal(read_head(head).fault, REFUSAL_MISPLACED_API_KEY);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +167,7 @@ int main(void)
 		cmocka_unit_test(a_long_name_counts_by_its_digest),
 		cmocka_unit_test(takes_the_first_valid_label),
 		cmocka_unit_test(blames_what_it_cannot_take),
+		cmocka_unit_test(a_key_belongs_into_four_headers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
