@@ -212,6 +212,9 @@ void answer_write(
 		set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_WAIT);
 		set_int(ack, SEAM_VAR_SINCE, v->since_ms);
 		break;
+	case DECIDE_BODY:
+		set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_BODY);
+		break;
 	case DECIDE_DENY:
 		write_deny(a->snapshot, v, now_ms, ack);
 		break;
@@ -222,6 +225,15 @@ void answer_write_label(const struct decide_request *r, struct spoe_ack *ack)
 {
 	if (r->label.n)
 		set_str(ack, SEAM_VAR_LABEL, r->label);
+}
+
+void answer_write_name(const struct decide_request *r, struct spoe_ack *ack)
+{
+	char names[2 * BODYNAME_SIZE];
+
+	snprintf(names, sizeof(names), "%s%s", r->body.name, r->body.message);
+	if (names[0])
+		set_text(ack, SEAM_VAR_NAME, names);
 }
 
 void answer_write_again(

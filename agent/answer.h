@@ -12,6 +12,8 @@ void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t
 	struct spoe_ack *ack);
 /* The client's own id of the request, for its record. */
 void answer_write_label(const struct decide_request *r, struct spoe_ack *ack);
+/* What the body names, for the questions of a request that waits. */
+void answer_write_name(const struct decide_request *r, struct spoe_ack *ack);
 /* The answer to `again`. */
 void answer_write_again(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
 	struct spoe_ack *ack);

@@ -168,6 +168,18 @@ void binding_use(struct bindings *b, const struct binding_key *key, uint32_t acc
 		put(b, key, account, false, BINDING_HELD);
 }
 
+void binding_follow(struct bindings *b, const struct binding_key *key, uint32_t account)
+{
+	struct statefile_binding *row = find(b, key);
+
+	if (!row)
+		put(b, key, account, false, BINDING_HELD);
+	else if (row->account == account || is_answered(row) || state_of(row) == BINDING_PINNED)
+		row->used = used_now(key, is_answered(row));
+	else
+		rebind(row, account, used_now(key, false), BINDING_HELD, 0);
+}
+
 bool binding_answered(
 	struct bindings *b, const struct binding_key *key, uint32_t from, uint32_t account)
 {

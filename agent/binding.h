@@ -43,6 +43,11 @@ struct binding binding_find(const struct bindings *b, const struct binding_key *
  */
 void binding_use(struct bindings *b, const struct binding_key *key, uint32_t account);
 /*
+ * Another name of a conversation that is at this account now: it leads there, until an account has
+ * answered a request of this name.
+ */
+void binding_follow(struct bindings *b, const struct binding_key *key, uint32_t account);
+/*
  * `account` answered a request of a conversation that was bound to `from` (0 = to none): binds it to
  * the account, unless another answer came first. True if it moved from an account that had answered.
  */

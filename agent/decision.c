@@ -86,6 +86,7 @@ static void count(struct agent *a, const struct decide_verdict *v)
 		board_add(&a->board->counters[BOARD_ANSWERED], 1);
 		break;
 	case DECIDE_WAIT:
+	case DECIDE_BODY:
 		break;
 	case DECIDE_DENY:
 		count_denied(a, v);
@@ -105,6 +106,7 @@ static enum board_action action_of(const struct decide_verdict *v)
 		return BOARD_ACTION_WAITED;
 	case DECIDE_DENY:
 	case DECIDE_ANSWER:
+	case DECIDE_BODY:
 		break;
 	}
 	return BOARD_ACTION_DENIED;
@@ -184,6 +186,12 @@ static bool starts_waiting(struct agent *a, const struct decide_request *r,
 	return false;
 }
 
+/* `requests why` tells about it. */
+static bool is_told(const struct decide_verdict *v)
+{
+	return v->action != DECIDE_ANSWER && v->action != DECIDE_BODY;
+}
+
 bool agent_answer(struct agent *a, const struct decide_request *r, const struct room_seat *seat,
 	struct spoe_ack *ack)
 {
@@ -200,10 +208,12 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 	}
 	agent_decide(a, r, now, &verdict);
 	bool waits = starts_waiting(a, r, &verdict, seat, now);
-	if (!waits && verdict.action != DECIDE_ANSWER)
+	if (!waits && is_told(&verdict))
 		keep_reasons(a, r, &verdict, now);
 	if (!waits)
 		answer_write(a, &verdict, now, ack);
+	if (!waits && verdict.action == DECIDE_WAIT)
+		answer_write_name(r, ack);
 	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));
 	return !waits;
 }

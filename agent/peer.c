@@ -145,10 +145,15 @@ static bool is_wait(struct slice name)
 	return slice_eq_str(name, SEAM_MSG_WAIT) || slice_eq_str(name, SEAM_MSG_WAIT2);
 }
 
+static bool is_bodied(struct slice name)
+{
+	return slice_eq_str(name, SEAM_MSG_BODIED);
+}
+
 static bool is_decide(struct slice name)
 {
 	return slice_eq_str(name, SEAM_MSG_DECIDE) || slice_eq_str(name, SEAM_MSG_DECIDE2) ||
-		is_wait(name);
+		is_bodied(name) || is_wait(name);
 }
 
 enum told {
@@ -196,7 +201,9 @@ static enum told answer_messages(
 	while (spoe_notify_next_message(&walk, &message)) {
 		if (!is_known(message.name))
 			continue;
-		question_read(&walk, is_decide(message.name), c->peers->agent->snapshot, &question);
+		question_read(&walk, is_decide(message.name), c->peers->agent->snapshot,
+			c->session.frame_max, &question);
+		question.request.was_read = is_bodied(message.name) || is_wait(message.name);
 		if (!secret_fits(c, &question))
 			return TOLD_NOT_ALLOWED;
 		if (!answer_question(c->peers->agent, message.name, &question, &seat, ack))

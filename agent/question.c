@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#define FRAME_REST 1024 /* a frame without head, target and body: names, the other arguments */
+
 static bool find_arg(struct slice name, enum seam_arg *ret)
 {
 	for (unsigned i = 0; i < SEAM_ARG_COUNT; i++) {
@@ -92,6 +94,27 @@ static void take_account(struct question *q, const struct spoe_value *value)
 	q->account = (uint32_t)id;
 }
 
+/* A longer body is cut: its end matters to nobody. */
+static void take_body(struct decide_request *r, const struct spoe_value *value)
+{
+	struct slice text;
+
+	if (spoe_value_get_bytes(value, &text) == 0)
+		bodyname_find(slice_cut(text, SEAM_BODY_MAX), &r->body);
+}
+
+/* One name or two, as answer_write_name() wrote them. */
+static void take_name(struct decide_request *r, const struct spoe_value *value)
+{
+	struct slice text = {NULL, 0};
+
+	take_bytes(r, SEAM_ARG_NAME, value, &text);
+	if (text.n >= BODYNAME_LEN)
+		memcpy(r->body.name, text.p, BODYNAME_LEN);
+	if (text.n == 2 * (size_t)BODYNAME_LEN)
+		memcpy(r->body.message, text.p + BODYNAME_LEN, BODYNAME_LEN);
+}
+
 /* What the walk over the arguments finds, and what is read only after it. */
 struct found {
 	bool id, gen;
@@ -144,6 +167,10 @@ static void take(
 		take_src(r, value);
 	else if (arg == SEAM_ARG_SINCE)
 		take_since(r, value);
+	else if (arg == SEAM_ARG_BODY)
+		take_body(r, value);
+	else if (arg == SEAM_ARG_NAME)
+		take_name(r, value);
 	else if (arg == SEAM_ARG_ACCOUNT)
 		take_account(q, value);
 }
@@ -162,8 +189,18 @@ static void take_target(struct decide_request *r, struct slice target)
 	}
 }
 
+/* Whether HAProxy can send the question once more, with the body. */
+static bool fits_with_body(
+	const struct decide_request *r, const struct found *found, size_t frame_max)
+{
+	uint64_t body = r->length <= SEAM_BODY_MAX ? r->length : SEAM_BODY_MAX + 1;
+
+	return found->head.n + found->target.n + body + FRAME_REST <= frame_max;
+}
+
 /* Files that an earlier version rendered send no head: HAProxy needs the new ones. */
-static void take_client(struct question *q, const struct snapshot *s, const struct found *found)
+static void take_client(
+	struct question *q, const struct snapshot *s, const struct found *found, size_t frame_max)
 {
 	struct decide_request *r = &q->request;
 
@@ -172,10 +209,12 @@ static void take_client(struct question *q, const struct snapshot *s, const stru
 	else
 		request_read_head(r, found->head, s, q->digest);
 	take_target(r, found->target);
+	r->has_json = r->has_json && slice_eq_str(r->method, "POST") &&
+		fits_with_body(r, found, frame_max);
 }
 
 void question_read(struct spoe_notify_walk *walk, bool is_client, const struct snapshot *s,
-	struct question *ret)
+	size_t frame_max, struct question *ret)
 {
 	struct found found = {.id = false};
 	struct spoe_arg arg;
@@ -189,5 +228,5 @@ void question_read(struct spoe_notify_walk *walk, bool is_client, const struct s
 	if (!found.id || !found.gen)
 		request_blame(&ret->request, REFUSAL_BAD_REQUEST);
 	if (is_client)
-		take_client(ret, s, &found);
+		take_client(ret, s, &found, frame_max);
 }

@@ -17,9 +17,9 @@ struct question {
 /*
  * Reads the current message's arguments. A bad argument makes the request malformed and leaves the
  * connection open; unknown arguments are skipped. `is_client`: a client's request, with path and head.
- * `s` names the conversation headers; NULL = none.
+ * `s` names the conversation headers; NULL = none. `frame_max`: a question with the body must fit.
  */
 void question_read(struct spoe_notify_walk *walk, bool is_client, const struct snapshot *s,
-	struct question *ret);
+	size_t frame_max, struct question *ret);
 
 #endif

@@ -23,6 +23,7 @@ struct reading {
 	uint32_t sticky_rank; /* place of the name of `request->sticky` */
 	struct slice host;
 	struct slice request_id, traceparent;
+	bool is_json, is_encoded; /* the body */
 };
 
 typedef void take_fn(struct reading *g, struct slice value);
@@ -56,6 +57,20 @@ static void take_upgrade(struct reading *g, struct slice value)
 		g->request->websocket = true;
 }
 
+static void take_type(struct reading *g, struct slice value)
+{
+	const struct slice json = SLICE_LITERAL("application/json");
+	struct slice parameters = slice_skip(value, json.n);
+
+	g->is_json = slice_eq_nocase(slice_cut(value, json.n), json) &&
+		(parameters.n == 0 || memchr("; \t", parameters.p[0], 3));
+}
+
+static void take_encoding(struct reading *g, struct slice value)
+{
+	g->is_encoded = !slice_eq_nocase(value, SLICE_LITERAL("identity"));
+}
+
 static void take_request_id(struct reading *g, struct slice value)
 {
 	g->request_id = value;
@@ -74,6 +89,8 @@ static const struct field {
 	{{"authorization", 13}, take_auth},
 	{{"host", 4}, take_host},
 	{{"content-length", 14}, take_length},
+	{{"content-type", 12}, take_type},
+	{{"content-encoding", 16}, take_encoding},
 	{{"upgrade", 7}, take_upgrade},
 	{{"x-request-id", 12}, take_request_id},
 	{{"traceparent", 11}, take_traceparent},
@@ -145,6 +162,7 @@ static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
 	}
 	if (r->sticky.n > REQUEST_STICKY_MAX)
 		r->sticky = digest_of(r->sticky, digest);
+	r->has_json = g->is_json && !g->is_encoded && r->length;
 	r->label = head_is_label(g->request_id) ? g->request_id : g->traceparent;
 	if (!head_is_label(r->label))
 		r->label = (struct slice){NULL, 0};

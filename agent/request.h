@@ -2,6 +2,7 @@
 #ifndef RELAY_AGENT_REQUEST_H
 #define RELAY_AGENT_REQUEST_H
 
+#include "agent/bodyname.h"
 #include "common/ip.h"
 #include "common/refusal.h"
 #include "common/slice.h"
@@ -29,12 +30,15 @@ struct decide_request {
 	bool hard; /* the conversation has state upstream */
 	bool websocket;
 	bool has_src;
-	bool seated; /* it has a place in the waiting room: it need not queue behind others */
+	bool has_json; /* its body is JSON of a known length, and can be asked for */
+	bool was_read; /* its body was asked for: `body` is what it says */
+	bool seated;   /* it has a place in the waiting room: it need not queue behind others */
 	struct ip src;
 	uint32_t key_lines;
 	uint32_t auth_lines;
-	uint64_t length;  /* content-length; 0 = none */
-	int64_t since_ms; /* start of its wait, Unix time; 0 = it has not waited */
+	uint64_t length;      /* content-length; 0 = none */
+	int64_t since_ms;     /* start of its wait, Unix time; 0 = it has not waited */
+	struct bodyname body; /* read if no header names the conversation */
 	struct slice key;
 	struct slice auth; /* only if it is `Bearer rk_...` */
 	struct slice sticky;

@@ -101,6 +101,16 @@ bool provider_is_auth_header(const char *header)
 	return false;
 }
 
+bool provider_generates(const struct provider *p, struct slice path)
+{
+	for (const char *const *end = p->generation_paths; end && *end; end++) {
+		struct slice wanted = slice_from_str(*end);
+		if (path.n >= wanted.n && slice_eq(slice_skip(path, path.n - wanted.n), wanted))
+			return true;
+	}
+	return false;
+}
+
 size_t provider_shape_count(void)
 {
 	return provider_shape_row_count;

@@ -218,6 +218,9 @@ const struct provider *provider_find(struct slice name);
 /* The entry of another provider's list that has this path, if `p` does not serve it; else NULL. */
 const char *provider_foreign_path(const struct provider *p, struct slice path);
 
+/* A POST to this path asks a model of `p` for an answer. */
+bool provider_generates(const struct provider *p, struct slice path);
+
 size_t provider_auth_count(void);
 const struct provider_auth *provider_auth_at(size_t i); /* likewise */
 /* The way to authenticate with this credential. */

@@ -14,6 +14,8 @@
 /* messages; each group has the name of its message */
 #define SEAM_MSG_DECIDE "decide"
 #define SEAM_MSG_DECIDE2 "decide2"
+/* of SEAM_ENGINE: like decide, with what fits of the body, after the answer SEAM_ACTION_BODY */
+#define SEAM_MSG_BODIED "bodied"
 /* of SEAM_ENGINE_WAIT: like decide, with the argument `since`, but the agent may answer late */
 #define SEAM_MSG_WAIT "wait"
 #define SEAM_MSG_WAIT2 "wait2"
@@ -32,6 +34,10 @@
 /* The largest head of a request: a larger one is refused with `headers_too_large`. */
 #define SEAM_HEAD_MAX 32768
 
+/* What the agent reads of a body. With a usual head it fits into a frame, and into HAProxy's buffer. */
+#define SEAM_BODY_MAX 49152
+#define SEAM_BODY_WAIT_S 30 /* HAProxy waits for it for so long */
+
 /*
  * Arguments of all messages: id, name, longest value in bytes (0 = not a string). The renderer
  * cuts at longest + 1, so that the agent recognises a value that was too long.
@@ -42,8 +48,10 @@
 	X(ID, "id", 64)			     /* unique-id, see record.h */                         \
 	X(HEAD, "h", SEAM_HEAD_MAX)	     /* all header lines, see head.h */                    \
 	X(METHOD, "method", 32)                                                                    \
-	X(PATH, "path", 8192)  /* with the query */                                                \
-	X(SRC, "src", 0)       /* ipv4 or ipv6 */                                                  \
+	X(PATH, "path", 8192)	       /* with the query */                                        \
+	X(SRC, "src", 0)	       /* ipv4 or ipv6 */                                          \
+	X(BODY, "body", SEAM_BODY_MAX) /* its start, cut without a fault; bodied only */           \
+	X(NAME, "name", 66)	       /* the variable of that name; wait messages only */         \
 	X(SINCE, "since", 0)   /* int: what the variable of that name holds; wait messages only */ \
 	X(STATUS, "status", 0) /* int: respond only */                                             \
 	X(LIMITS, "lim", 1024) /* the variable of that name; respond only */                       \
@@ -78,12 +86,13 @@ enum seam_arg {
 	X(BE, "be")		  /* backend name */                                                 \
 	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */      \
 	X(SINCE, "since")	  /* int: Unix time in ms at which the wait began; action wait */    \
-	X(RL_LIMIT, "rl_limit")	  /* int: the tightest request limit; unset without one */           \
-	X(RL_LEFT, "rl_left")	  /* int: what is left of it */                                      \
-	X(RL_RESET, "rl_reset")	  /* int: seconds until its window ends */                           \
-	X(ALT, "alt")		  /* bool: another account could take over */                        \
-	X(WATCH, "watch")	  /* bool: `respond` is wanted */                                    \
-	X(FRESH, "fresh")	  /* bool: a new connection; answers to `again` only */              \
+	X(NAME, "name") /* names of the conversation in the body, see bodyname.h; action wait */     \
+	X(RL_LIMIT, "rl_limit") /* int: the tightest request limit; unset without one */             \
+	X(RL_LEFT, "rl_left")	/* int: what is left of it */                                        \
+	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */                             \
+	X(ALT, "alt")		/* bool: another account could take over */                          \
+	X(WATCH, "watch")	/* bool: `respond` is wanted */                                      \
+	X(FRESH, "fresh")	/* bool: a new connection; answers to `again` only */                \
 	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
 	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */         \
 	X(LABEL,                                                                                     \
@@ -106,6 +115,7 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_ACTION_DENY "deny"
 #define SEAM_ACTION_ANSWER "answer"
 #define SEAM_ACTION_WAIT "wait"
+#define SEAM_ACTION_BODY "body"
 
 /* Responses that become account_switched if another account could serve. */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529

@@ -122,6 +122,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_request_limits(m, b);
 	append_client_address(&m->options, b);
 	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
+	render_body(b);
 	append_wait(b);
 	render_request_headers(m, b);
 	render_credential(b);

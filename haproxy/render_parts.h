@@ -56,6 +56,8 @@ void render_engine(const struct render_model *m, const char *engine, struct buff
 /* Sends `message`, then `repeat` if it was not answered; both if `condition` (ACLs, or empty). */
 void render_question(
 	const char *message, const char *repeat, const char *condition, struct buffer *b);
+/* render_body.c: the question with the body, if the agent asks for it. */
+void render_body(struct buffer *b);
 void render_tracking(struct buffer *b);
 /*
  * A connection for this request only. HAProxy never reuses an idle connection with another TOS value.

@@ -32,6 +32,8 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_METHOD] = "method",
 	[SEAM_ARG_PATH] = "pathq",
 	[SEAM_ARG_SRC] = "src",
+	[SEAM_ARG_BODY] = "req.body",
+	[SEAM_ARG_NAME] = (RENDER_VAR("name")),
 	[SEAM_ARG_SINCE] = (RENDER_VAR("since")),
 	[SEAM_ARG_STATUS] = "status",
 	[SEAM_ARG_LIMITS] = (RENDER_VAR("lim")),
@@ -42,6 +44,7 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 #define ARG(name) (1u << SEAM_ARG_##name)
 #define ARGS_COMMON (ARG(GEN) | ARG(SECRET) | ARG(ID))
 #define ARGS_DECIDE (ARGS_COMMON | ARG(HEAD) | ARG(METHOD) | ARG(PATH) | ARG(SRC))
+#define ARGS_WAIT (ARGS_DECIDE | ARG(NAME) | ARG(SINCE))
 
 struct message {
 	const char *name;
@@ -51,6 +54,7 @@ struct message {
 static const struct message messages[] = {
 	{SEAM_MSG_DECIDE, ARGS_DECIDE},
 	{SEAM_MSG_DECIDE2, ARGS_DECIDE},
+	{SEAM_MSG_BODIED, ARGS_DECIDE | ARG(BODY)},
 	{SEAM_MSG_AGAIN, ARGS_COMMON | ARG(FAILED)},
 	{SEAM_MSG_AGAIN2, ARGS_COMMON | ARG(FAILED)},
 	{SEAM_MSG_RESPOND, ARGS_COMMON | ARG(STATUS) | ARG(LIMITS)},
@@ -58,8 +62,8 @@ static const struct message messages[] = {
 };
 
 static const struct message wait_messages[] = {
-	{SEAM_MSG_WAIT, ARGS_DECIDE | ARG(SINCE)},
-	{SEAM_MSG_WAIT2, ARGS_DECIDE | ARG(SINCE)},
+	{SEAM_MSG_WAIT, ARGS_WAIT},
+	{SEAM_MSG_WAIT2, ARGS_WAIT},
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))

@@ -2,21 +2,38 @@
 
 #include "common/provider.h"
 
-/* A keyed hash of tenant, pool and conversation; 0 = the request names no conversation. */
-static uint64_t hash_of(const struct decide_context *c)
-{
-	const struct slice sticky = c->request->sticky;
-	uint32_t ids[2] = {c->verdict->tenant->id, c->verdict->pool->id};
-	char text[sizeof(ids) + 256];
+#define CONVERSATION_NAME_MAX 256
+#define BODY_MARK '\0' /* begins the names from bodies; no header can have it */
 
-	if (sticky.n == 0 || sticky.n > sizeof(text) - sizeof(ids))
+/* A keyed hash of tenant, pool and conversation; 0 = there is no name. */
+static uint64_t hash_of(const struct decide_context *c, struct slice name)
+{
+	uint32_t ids[2] = {c->verdict->tenant->id, c->verdict->pool->id};
+	char text[sizeof(ids) + CONVERSATION_NAME_MAX];
+
+	if (name.n == 0 || name.n > CONVERSATION_NAME_MAX)
 		return 0;
 	memcpy(text, ids, sizeof(ids));
-	memcpy(text + sizeof(ids), sticky.p, sticky.n);
-	uint64_t hash = siphash(
-		c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + sticky.n});
+	memcpy(text + sizeof(ids), name.p, name.n);
+	uint64_t hash =
+		siphash(c->snapshot->conversation_key, (struct slice){text, sizeof(ids) + name.n});
 	/* each bit takes part in the choice of a bucket of the bindings */
 	return hash ? hash : 1;
+}
+
+static uint64_t hash_of_body(const struct decide_context *c, const char name[BODYNAME_SIZE])
+{
+	char marked[1 + BODYNAME_SIZE] = {BODY_MARK};
+
+	memcpy(marked + 1, name, BODYNAME_SIZE);
+	return name[0] ? hash_of(c, (struct slice){marked, 1 + BODYNAME_LEN}) : 0;
+}
+
+static uint64_t hash_of_request(const struct decide_context *c)
+{
+	const struct decide_request *r = c->request;
+
+	return r->sticky.n ? hash_of(c, r->sticky) : hash_of_body(c, r->body.name);
 }
 
 static struct binding_key key_of(
@@ -66,12 +83,37 @@ static bool minds(const struct decide_context *c, enum conversation_stay stay)
 		stay != CONVERSATION_MOVES || has_bound_state(c);
 }
 
+/* The pool chooses an account for each request, whatever the conversation. */
+static bool is_indifferent(const struct decide_context *c)
+{
+	const struct snapshot_pool *pool = c->verdict->pool;
+
+	return pool->members.count < 2 ||
+		(pool->strategy != SNAPSHOT_STRATEGY_STICKY && !has_bound_state(c) &&
+			pool->sticky != SNAPSHOT_STICKY_HARD);
+}
+
+bool conversation_wants_body(const struct decide_context *c)
+{
+	const struct decide_request *r = c->request;
+
+	return r->has_json && !r->was_read && r->sticky.n == 0 && !c->verdict->repeated &&
+		!is_indifferent(c) && provider_generates(c->verdict->provider, r->path);
+}
+
+enum refusal decide_body(struct decide_context *c)
+{
+	if (conversation_wants_body(c))
+		c->verdict->action = DECIDE_BODY;
+	return REFUSAL_NONE;
+}
+
 void conversation_look(struct decide_context *c, struct conversation *ret)
 {
 	struct decide_verdict *v = c->verdict;
 
 	*ret = (struct conversation){.account = 0};
-	v->conversation = hash_of(c);
+	v->conversation = hash_of_request(c);
 	if (!v->conversation)
 		return;
 	struct binding_key key =
@@ -114,8 +156,12 @@ void conversation_use(const struct decide_context *c, uint32_t account)
 	struct binding_key key =
 		key_of(c->snapshot, v->conversation, v->tenant->id, c->clock.now_ms);
 
-	if (v->conversation && account)
-		binding_use(c->state->bindings, &key, account);
+	if (!v->conversation || !account)
+		return;
+	binding_use(c->state->bindings, &key, account);
+	key.conversation = hash_of_body(c, c->request->body.message);
+	if (key.conversation)
+		binding_follow(c->state->bindings, &key, account);
 }
 
 bool decide_answered(const struct snapshot *s, struct decide_state *state,

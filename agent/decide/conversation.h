@@ -22,6 +22,11 @@ struct conversation {
 	bool new; /* no account has answered it yet, and its state will be at the one that does */
 };
 
+/*
+ * Only the body can name the conversation, and the name can matter: the body is asked for before
+ * anything is counted.
+ */
+bool conversation_wants_body(const struct decide_context *c);
 /* Sets the verdict's conversation and the account it is bound to. */
 void conversation_look(struct decide_context *c, struct conversation *ret);
 /*
@@ -32,7 +37,7 @@ bool conversation_keeps(const struct decide_context *c, const struct conversatio
 	enum board_reason reason, int64_t free_ms);
 /*
  * A request of the conversation goes to this account, or would: restarts the time to live of its
- * binding. 0 = there is none.
+ * binding. 0 = there is none. A conversation named in the body is found by its first message too.
  */
 void conversation_use(const struct decide_context *c, uint32_t account);
 

@@ -11,6 +11,7 @@ static decide_stage_fn *const stages[] = {
 	decide_route,
 	decide_repeat,
 	decide_limits,
+	decide_body,
 	decide_account,
 	decide_pace,
 	decide_reserve,
@@ -37,7 +38,7 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 	}
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
 		ret->refusal = stages[i](&c);
-		if (ret->refusal != REFUSAL_NONE || ret->action == DECIDE_ANSWER)
+		if (ret->refusal != REFUSAL_NONE || ret->action != DECIDE_DENY)
 			return;
 	}
 	ret->action = DECIDE_ALLOW;

@@ -44,6 +44,7 @@ enum decide_action {
 	DECIDE_ALLOW,
 	DECIDE_ANSWER, /* /relay/health, /relay/me */
 	DECIDE_WAIT,   /* not now; `refusal` is the reason */
+	DECIDE_BODY,   /* not without the body, which HAProxy sends with the next question */
 };
 
 /* The limit of the request's tenant or key with the fewest requests left. */
@@ -180,6 +181,8 @@ decide_stage_fn decide_key; /* form, look-up, expiry */
 decide_stage_fn decide_route; /* requests that are never forwarded; the pool of all others */
 /* limits.c */
 decide_stage_fn decide_limits; /* windows and slots of tenant and key */
+/* conversation.c */
+decide_stage_fn decide_body; /* asks for the body, if it names the conversation */
 /* account.c */
 decide_stage_fn decide_account; /* account, egress and backend */
 /* wait.c */

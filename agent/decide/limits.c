@@ -1,5 +1,5 @@
 /* Windows and slots of the tenant and of the key. Both must have room; nothing is counted here. */
-#include "agent/decide/decide.h"
+#include "agent/decide/conversation.h"
 
 /*
  * The limit that refuses. The one that lasts longest wins: quotas before rates, rates before slots.
@@ -132,6 +132,9 @@ enum refusal decide_limits(struct decide_context *c)
 	v->resets_exact = obstacle.resets_ms != 0;
 	if (obstacle.refusal != REFUSAL_CONCURRENCY_LIMITED)
 		return obstacle.refusal;
+	/* a request waits with all that its decision needs */
+	if (conversation_wants_body(c))
+		return REFUSAL_NONE;
 	uint64_t wait_ms = decide_tenant_wait_ms(v->tenant);
 	return decide_wait(c, obstacle.refusal, obstacle.wait_for, obstacle.wait_what,
 		wait_ms > DECIDE_GRACE_MS ? wait_ms : DECIDE_GRACE_MS, 0);

@@ -136,6 +136,10 @@ static struct decide_request request_of(const struct crowd *c, uint32_t n)
 		.path = SLICE_LITERAL("/v1/responses")};
 
 	memcpy(r.id, &n, sizeof(n));
+	r.has_json = c->body;
+	r.was_read = c->read;
+	if (c->read)
+		bodyname_find(slice_from_str(c->body), &r.body);
 	r.failed = slice_from_str(c->failed);
 	if (c->sticky || c->hard)
 		r.sticky = SLICE_LITERAL(CROWD_CONVERSATION);

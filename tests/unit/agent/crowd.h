@@ -45,6 +45,8 @@ struct crowd {
 	char key_text[RELAYKEY_LEN + 1];
 	const char *provider; /* of the upstream */
 	bool hard, sticky;    /* of the questions */
+	const char *body;     /* of the questions: JSON; NULL = none */
+	bool read;	      /* HAProxy has sent it */
 	const char *failed;   /* of `again`: the answer that HAProxy took back */
 	bool probed;	      /* control probes the accounts */
 	int64_t now_ms;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -419,6 +420,176 @@ static void a_waiting_conversation_goes_first_and_delays_no_others(void **state)
 	room_fini(&room);
 }
 
+/* --- conversations that the body names --- */
+
+#define FIRST "\"input\":[{\"role\":\"user\",\"content\":\"hello\"}"
+#define KEY_1 ",\"prompt_cache_key\":\"1\"}"
+
+static bool asks_for_body(struct crowd *c)
+{
+	static uint32_t n = 1000;
+
+	crowd_build(c);
+	if (crowd_decide(c, ++n))
+		crowd_end(c, n);
+	return c->v.action == DECIDE_BODY;
+}
+
+static void the_body_is_asked_for_only_where_it_matters(void **state)
+{
+	struct crowd *c = *state;
+
+	c->sticky = false;
+	assert_false(asks_for_body(c));
+	c->body = "{}";
+	assert_true(asks_for_body(c));
+	c->read = true;
+	assert_false(asks_for_body(c));
+	c->read = false;
+	c->sticky = true;
+	assert_false(asks_for_body(c));
+	c->sticky = false;
+	/* state at an account matters in every pool */
+	c->pool.strategy = SNAPSHOT_STRATEGY_ROUND_ROBIN;
+	assert_true(asks_for_body(c));
+	c->provider = "openai";
+	assert_false(asks_for_body(c));
+	c->pool.sticky = SNAPSHOT_STICKY_HARD;
+	assert_true(asks_for_body(c));
+	c->pool.strategy = SNAPSHOT_STRATEGY_STICKY;
+	c->pool.sticky = SNAPSHOT_STICKY_SOFT;
+	assert_true(asks_for_body(c));
+	c->provider = "anthropic"; /* whose models answer elsewhere */
+	assert_false(asks_for_body(c));
+	c->provider = "openai";
+	c->account_count = 1;
+	assert_false(asks_for_body(c));
+}
+
+/* A client that may not ask learns it before its body is there. */
+static void a_question_for_the_body_counts_nothing(void **state)
+{
+	struct crowd *c = *state;
+
+	c->sticky = false;
+	c->body = "{" FIRST "]" KEY_1;
+	c->tenant.limits.rph = 1;
+	c->tenant.limits.concurrency = 1;
+	crowd_build(c);
+	for (uint32_t n = 1; n < 9; n++) {
+		assert_false(crowd_decide(c, n));
+		assert_int_equal(c->v.action, DECIDE_BODY);
+		assert_null(crowd_lease(c, n));
+	}
+	assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), 0);
+	assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 0);
+	c->read = true;
+	assert_true(crowd_decide(c, 1));
+	uint32_t first = index_of(c);
+	assert_true(crowd_decide(c, 1) && c->v.repeated && index_of(c) == first);
+	assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), 1);
+	/* the first question of a request that has its lease is a repeated one, too */
+	c->read = false;
+	assert_true(crowd_decide(c, 1) && c->v.repeated && index_of(c) == first);
+	assert_false(crowd_decide(c, 2));
+	assert_int_equal(c->v.refusal, REFUSAL_RATE_LIMITED);
+	assert_int_equal(c->v.action, DECIDE_DENY);
+	/* what waits has its name first */
+	c->tenant.limits.rph = 0;
+	crowd_build(c);
+	assert_false(crowd_decide(c, 3));
+	assert_int_equal(c->v.action, DECIDE_BODY);
+	crowd_end(c, 1);
+}
+
+static uint32_t turn(struct crowd *c, const char *body)
+{
+	static uint32_t n = 2000;
+
+	c->body = body;
+	assert_true(crowd_decide(c, ++n));
+	crowd_answered(c, n);
+	crowd_end(c, n);
+	return index_of(c);
+}
+
+#define NAMED 24 /* the table of bindings has place for some more */
+
+/* It leaves the account only when that account cannot serve. */
+static void a_conversation_named_in_the_body_stays(void **state)
+{
+	struct crowd *c = *state;
+	char bodies[NAMED][96];
+	uint32_t accounts[NAMED];
+	uint32_t seen = 0;
+
+	c->sticky = false;
+	c->read = true;
+	for (uint32_t i = 0; i < NAMED; i++) {
+		snprintf(bodies[i], sizeof(bodies[i]), "{" FIRST "],\"prompt_cache_key\":\"%u\"}",
+			i);
+		accounts[i] = turn(c, bodies[i]);
+		seen |= 1u << accounts[i];
+	}
+	assert_int_equal(seen, (1u << c->account_count) - 1);
+	for (uint32_t i = 0; i < NAMED; i++)
+		assert_true(turn(c, bodies[i]) == accounts[i] && c->v.bound);
+	/* a header names it before the body does, and a body never says what a header says */
+	c->sticky = true;
+	assert_true(crowd_decide(c, 1));
+	uint64_t by_header = c->v.conversation;
+	c->sticky = false;
+	for (uint32_t i = 0; i < NAMED; i++) {
+		turn(c, bodies[i]);
+		assert_true(c->v.conversation && c->v.conversation != by_header);
+	}
+	c->body = "{}";
+	assert_true(crowd_decide(c, 2));
+	assert_int_equal(c->v.conversation, 0);
+}
+
+/* As it grows, its name leaves the part of the body that is read, and its first message is left. */
+static void a_conversation_is_found_by_its_first_message_too(void **state)
+{
+	struct crowd *c = *state;
+
+	c->sticky = false;
+	c->read = true;
+	for (uint32_t i = 0; i < NAMED / 2; i++) {
+		char whole[128];
+		char cut[128];
+		snprintf(whole, sizeof(whole),
+			"{\"input\":\"hello %u\",\"prompt_cache_key\":\"%u\"}", i, i);
+		snprintf(cut, sizeof(cut), "{\"input\":\"hello %u\",\"prompt", i);
+		uint32_t account = turn(c, whole);
+		assert_int_equal(turn(c, cut), account);
+		assert_true(c->v.bound);
+		assert_int_equal(turn(c, cut), account);
+		assert_int_equal(turn(c, whole), account);
+	}
+}
+
+/* The same first message in another conversation does not take the place of one that an account has answered. */
+static void a_first_message_stays_where_it_was_answered(void **state)
+{
+	struct crowd *c = *state;
+	uint32_t first, second = 0;
+
+	c->sticky = false;
+	c->read = true;
+	first = turn(c, "{" FIRST "]" KEY_1);
+	assert_int_equal(turn(c, "{" FIRST ",{"), first);
+	for (uint32_t i = 2; i < 40; i++) {
+		char other[128];
+		snprintf(other, sizeof(other), "{" FIRST "],\"prompt_cache_key\":\"%u\"}", i);
+		second = turn(c, other);
+		if (second != first)
+			break;
+	}
+	assert_int_not_equal(second, first);
+	assert_int_equal(turn(c, "{" FIRST ",{"), first);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -433,6 +604,11 @@ int main(void)
 		TEST(foreign_state_pins_also_after_an_answer),
 		TEST(foreign_state_of_unknown_origin_pins_nothing),
 		TEST(a_waiting_conversation_goes_first_and_delays_no_others),
+		TEST(the_body_is_asked_for_only_where_it_matters),
+		TEST(a_question_for_the_body_counts_nothing),
+		TEST(a_conversation_named_in_the_body_stays),
+		TEST(a_conversation_is_found_by_its_first_message_too),
+		TEST(a_first_message_stays_where_it_was_answered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,12 +67,13 @@ static void asks_with_the_arguments_of_each_message(void **state)
 		const char *args;
 	} rows[] = {
 		/* from the end of the file to its beginning, because each search cuts the text off */
-		{"wait2", "gen id h method path src since"},
-		{"wait", "gen id h method path src since"},
+		{"wait2", "gen id h method path src name since"},
+		{"wait", "gen id h method path src name since"},
 		{"probe", "gen id account"},
 		{"respond", "gen id status lim"},
 		{"again2", "gen id failed"},
 		{"again", "gen id failed"},
+		{"bodied", "gen id h method path src body"},
 		{"decide2", "gen id h method path src"},
 		{"decide", "gen id h method path src"},
 	};
@@ -101,11 +102,13 @@ static void asks_for_one_byte_beyond_every_bound(void **state)
 	(void)state;
 	model_init(&model);
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, " h=req.hdrs,bytes(0,32769)"), 4);
-	assert_int_equal(count_of(text, " path=pathq,bytes(0,8193)"), 4);
+	assert_int_equal(count_of(text, " h=req.hdrs,bytes(0,32769)"), 5);
+	assert_int_equal(count_of(text, " path=pathq,bytes(0,8193)"), 5);
 	assert_int_equal(count_of(text, " account=req.fhdr(X-Relay-Account),bytes(0,17)"), 1);
 	assert_int_equal(count_of(text, " lim=var(txn.relay.lim),bytes(0,1025)"), 1);
-	assert_int_equal(count_of(text, " gen=int(7)"), 8);
+	assert_int_equal(count_of(text, " gen=int(7)"), 9);
+	assert_int_equal(count_of(text, " body=req.body,bytes(0,49153)"), 1);
+	assert_int_equal(count_of(text, " name=var(txn.relay.name),bytes(0,67)"), 2);
 	free(text);
 }
 
