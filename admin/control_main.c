@@ -22,6 +22,7 @@
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -59,18 +60,6 @@ struct runner {
 
 /* --- configuration --- */
 
-/* Reads by offset: the agent shares the descriptor and its file position. */
-static int read_text(int fd, struct buffer *out)
-{
-	char chunk[4096];
-	ssize_t n;
-
-	while ((n = pread(fd, chunk, sizeof(chunk), (off_t)out->len)) > 0 &&
-		out->len <= CONFIG_FILE_MAX)
-		buffer_append(out, chunk, (size_t)n);
-	return n < 0 ? -errno : buffer_error(out);
-}
-
 static void take_config(struct control *c, struct slice text)
 {
 	struct config fresh;
@@ -96,7 +85,7 @@ static void reload_config(struct control *c)
 	int fd = c->reload_fd;
 
 	c->reload_fd = -1;
-	int error = read_text(fd, &text);
+	int error = buffer_read_start(&text, fd, CONFIG_FILE_MAX); /* the agent reads it, too */
 	close(fd);
 	if (error)
 		log_event(LOG_LEVEL_ERROR, "configuration unreadable", LOG_ERROR_CODE(error));
@@ -374,7 +363,10 @@ int control_main(const struct child_start *start)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
-	int error = start_all(&r, &e);
+	int error = sandbox_control();
+	if (error)
+		log_event(LOG_LEVEL_WARNING, "no filter for system calls", LOG_ERROR_CODE(error));
+	error = start_all(&r, &e);
 	if (error) {
 		log_event(LOG_LEVEL_ERROR, "control cannot start", LOG_STR("reason", e.text));
 		stop_all(&r);

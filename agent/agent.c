@@ -13,12 +13,14 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DRAIN_QUIET_MS 1000 /* without a question for this long: HAProxy asks elsewhere */
@@ -209,11 +211,8 @@ static void reload(struct process *p, int fd)
 	struct buffer text = {0};
 	struct config fresh;
 	struct errtext e = {""};
-	char path[32];
+	int error = buffer_read_start(&text, fd, CONFIG_FILE_MAX); /* control reads it, too */
 
-	/* both children share the descriptor's offset, so read through a separate open file */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
 	if (!error)
 		error = config_parse(&fresh, p->agent.start->config_path, buffer_slice(&text), &e);
 	buffer_fini(&text);
@@ -313,6 +312,15 @@ static void process_stop(struct process *p)
 	ev_loop_destroy(p->agent.loop);
 }
 
+/* From here on no file is opened. An agent without the filter still serves. */
+static void enter_sandbox(void)
+{
+	tzset(); /* reads a file at its first use */
+	int error = sandbox_agent();
+	if (error)
+		log_event(LOG_LEVEL_WARNING, "no filter for system calls", LOG_ERROR_CODE(error));
+}
+
 int agent_main(const struct child_start *start)
 {
 	static struct process p; /* large, and one per process */
@@ -324,6 +332,7 @@ int agent_main(const struct child_start *start)
 		log_event(LOG_LEVEL_ERROR, "agent cannot start", LOG_STR("error", e.text));
 		return EXIT_BROKEN;
 	}
+	enter_sandbox();
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(p.agent.loop, 0);
 	process_stop(&p);

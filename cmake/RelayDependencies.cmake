@@ -12,6 +12,7 @@ function(relay_pkg name module)
 endfunction()
 
 relay_pkg(json json-c)
+relay_pkg(seccomp libseccomp)
 relay_pkg(zlib zlib)
 relay_pkg(sqlite sqlite3)
 relay_pkg(microhttpd libmicrohttpd)

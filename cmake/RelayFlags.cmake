@@ -52,6 +52,10 @@ if(NOT RELAY_FUZZ)
 		-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 endif()
 
+if(RELAY_SANITIZE OR RELAY_COVERAGE)
+	target_compile_definitions(relay_flags INTERFACE RELAY_INSTRUMENTED)
+endif()
+
 if(RELAY_COVERAGE)
 	target_compile_options(relay_flags INTERFACE --coverage -fprofile-update=atomic)
 	target_link_options(relay_flags INTERFACE --coverage)

@@ -131,14 +131,15 @@ const char *buffer_str(const struct buffer *b)
 	return b->data ? b->data : "";
 }
 
-int buffer_read_fd(struct buffer *b, int fd, size_t max)
+static int read_all(struct buffer *b, int fd, bool by_offset, size_t max)
 {
 	char chunk[16384];
 	size_t total = 0;
 	int error = 0;
 
 	while (!error) {
-		ssize_t n = read(fd, chunk, sizeof(chunk));
+		ssize_t n = by_offset ? pread(fd, chunk, sizeof(chunk), (off_t)total)
+				      : read(fd, chunk, sizeof(chunk));
 		if (n == 0)
 			break;
 		if (n < 0) {
@@ -154,6 +155,16 @@ int buffer_read_fd(struct buffer *b, int fd, size_t max)
 	}
 	explicit_bzero(chunk, sizeof(chunk));
 	return error ? error : buffer_error(b);
+}
+
+int buffer_read_fd(struct buffer *b, int fd, size_t max)
+{
+	return read_all(b, fd, false, max);
+}
+
+int buffer_read_start(struct buffer *b, int fd, size_t max)
+{
+	return read_all(b, fd, true, max);
 }
 
 int buffer_read_file(struct buffer *b, const char *path, size_t max)

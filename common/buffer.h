@@ -38,6 +38,8 @@ const char *buffer_str(const struct buffer *b);
 
 /* Reads a whole file of at most `max` bytes. 0, -EFBIG, or -errno. */
 int buffer_read_fd(struct buffer *b, int fd, size_t max);
+/* The same from the start, without moving the position of a file that other processes share. */
+int buffer_read_start(struct buffer *b, int fd, size_t max);
 int buffer_read_file(struct buffer *b, const char *path, size_t max);
 
 #endif

@@ -1,6 +1,7 @@
 #include "agent/keeper/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -75,24 +76,84 @@ static int make_parents(char *path)
 	return 0;
 }
 
+/* What was made just now: another one in its place, or a link, is not given away. */
+static int give(int parent, const char *name, const struct identity *owner)
+{
+	struct stat st;
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	int error = fstat(fd, &st) < 0 ? -errno : 0;
+	if (!error && st.st_uid != geteuid())
+		error = -EPERM;
+	if (!error && fchown(fd, owner->uid, owner->gid) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static int make_in(
+	const char *directory, const char *name, unsigned mode, const struct identity *owner)
+{
+	int parent = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent < 0)
+		return -errno;
+	int error = mkdirat(parent, name, mode) < 0 ? -errno : 0;
+	if (!error && geteuid() == 0)
+		error = give(parent, name, owner);
+	close(parent);
+	return error;
+}
+
+static int make(const char *path, unsigned mode, const struct identity *owner)
+{
+	char copy[PATH_MAX];
+
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
+		return -ENAMETOOLONG;
+	/* a slash at the end names the same directory */
+	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	int error = make_parents(copy);
+	char *slash = strrchr(copy, '/');
+	if (error || !slash || !slash[1])
+		return error ? error : -EINVAL;
+	*slash = '\0';
+	return make_in(*copy ? copy : "/", slash + 1, mode, owner);
+}
+
 int identity_make_directory(
 	const char *path, unsigned mode, const struct identity *owner, struct errtext *e)
 {
-	char copy[PATH_MAX];
 	struct stat st;
 
 	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
-	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
-		return errtext_set(e, -ENAMETOOLONG, "%.100s...: the path is too long", path);
-	int error = make_parents(copy);
-	if (!error && mkdir(path, mode) < 0)
-		error = -errno;
-	if (!error && geteuid() == 0 && lchown(path, owner->uid, owner->gid) < 0)
-		error = -errno;
+	int error = make(path, mode, owner);
 	if (error)
 		return errtext_set(
 			e, error, "%s: cannot create the directory: %s", path, strerror(-error));
+	return 0;
+}
+
+int identity_check_private(const char *path, const struct identity *owner, struct errtext *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (st.st_uid != owner->uid && st.st_uid != 0)
+		return errtext_set(e, -EPERM,
+			"%s: the directory belongs to another user, who could replace the store: "
+			"run chown %s on it",
+			path, owner->name);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return errtext_set(e, -EPERM,
+			"%s: other users can write to the directory and replace the store: "
+			"run chmod 0700 on it",
+			path);
 	return 0;
 }
 

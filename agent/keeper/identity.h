@@ -35,6 +35,11 @@ int identity_make_directory(
 	const char *path, unsigned mode, const struct identity *owner, struct errtext *e);
 
 /*
+ * Only `owner` or root may write to the directory. 0, or a negative errno with the remedy.
+ */
+int identity_check_private(const char *path, const struct identity *owner, struct errtext *e);
+
+/*
  * In the child, for good: the agent gets no supplementary groups; control keeps those of its user,
  * which let it use HAProxy's sockets. The kernel kills the child when the keeper dies. 0 or -errno.
  */

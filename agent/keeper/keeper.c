@@ -1,6 +1,7 @@
 #include "agent/keeper/keeper.h"
 
 #include "agent/keeper/listeners.h"
+#include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
 #include "agent/keeper/supervise.h"
@@ -19,7 +20,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -178,11 +178,15 @@ static _Noreturn void run_child(
 	raise_file_limit();
 	int error =
 		identity_become(is_agent ? &k->ids.agent : &k->ids.control, k->ids.drop, !is_agent);
+	/* a change of the user allows debuggers again */
+	if (!error)
+		error = lockdown_secrets();
+	if (!error)
+		error = lockdown_child();
 	if (error) {
 		log_event(LOG_LEVEL_ERROR, "cannot drop privileges", LOG_ERROR_CODE(error));
 		_exit(EXIT_CONFIG);
 	}
-	prctl(PR_SET_DUMPABLE, 0);
 	exit(is_agent ? agent_main(start) : control_main(start));
 }
 
@@ -585,6 +589,8 @@ static int open_everything(struct keeper *k, struct errtext *e)
 
 	if (!error)
 		error = identity_make_directory(k->config.state_dir.s, 0700, &k->ids.control, e);
+	if (!error && k->ids.drop)
+		error = identity_check_private(k->config.state_dir.s, &k->ids.control, e);
 	if (!error)
 		error = listeners_make_directories(&k->config, &k->ids, e);
 	if (!error && k->config.haproxy_output_dir.s[0])
@@ -594,7 +600,7 @@ static int open_everything(struct keeper *k, struct errtext *e)
 		error = open_state(k, e);
 	if (!error)
 		error = listeners_open(&k->config, &k->ids, &k->listeners, e);
-	return error;
+	return error ? error : lockdown_keeper();
 }
 
 static int catch_signals(struct keeper *k)
@@ -639,7 +645,9 @@ int keeper_main(const struct config *c, const char *config_path)
 	struct errtext e = {""};
 
 	keeper_init(&k, c, config_path);
-	int error = open_everything(&k, &e);
+	int error = lockdown_secrets();
+	if (!error)
+		error = open_everything(&k, &e);
 	if (!error)
 		error = catch_signals(&k);
 	if (error) {

@@ -40,10 +40,8 @@ static int put(const struct channel_message *m, int content, const struct config
 	const struct identities *ids, struct errtext *e)
 {
 	struct buffer text = {0};
-	int error = lseek(content, 0, SEEK_SET) < 0 ? -errno : 0;
+	int error = buffer_read_start(&text, content, RENDERED_MAX);
 
-	if (!error)
-		error = buffer_read_fd(&text, content, RENDERED_MAX);
 	if (error)
 		errtext_set(e, error, "%.60s: %s", m->text, strerror(-error));
 	else

@@ -131,3 +131,59 @@ def test_a_request_cannot_name_a_program(locked):
     finally:
         program.unlink()
         proof.unlink(missing_ok=True)
+
+
+def status_of(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def test_each_process_has_given_up_what_it_does_not_need(locked):
+    s = locked()
+    pids = {role: s.relay.pid_of(role) for role in ("keeper", "control", "agent")}
+    for role, pid in pids.items():
+        status = status_of(pid)
+        assert status["NoNewPrivs"] == "1", role
+        assert "Max core file size        0                    0" in pathlib.Path(f"/proc/{pid}/limits").read_text()
+        kept = {"CHOWN": 0, "DAC_OVERRIDE": 1, "KILL": 5, "SETGID": 6, "SETUID": 7} if role == "keeper" else {}
+        mask = sum(1 << bit for bit in kept.values())
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(status[name], 16) & ~mask == 0, (role, name)
+        if BUILD.name == "release":
+            assert status["Seccomp"] == ("0" if role == "keeper" else "2"), role
+    # neither child looks into the other, or into itself from outside: not dumpable, so /proc belongs to root
+    for user in ("daemon", "nobody"):
+        for role in ("control", "agent"):
+            assert as_user(user, ["cat", f"/proc/{pids[role]}/environ"]).returncode != 0, (user, role)
+
+
+def test_the_filters_refuse_nothing_that_the_relay_does(locked):
+    """Requests, a change, a reload of the configuration, another agent, another control, a stop."""
+    s = locked()
+    for role in ("agent", "control"):
+        old = s.relay.pid_of(role)
+        os.kill(old, 9)
+        wait_until(f"another {role}", lambda: s.relay.adm_run("status").returncode == 0
+                   and s.relay.pid_of(role) not in (0, old))  # noqa: B023
+    s.relay.config.write_text(s.relay.config.read_text() + "[health]\nthreshold = 7\n")
+    s.relay.process.popen.send_signal(1)
+    wait_until("both have the configuration", lambda: "configuration reloaded" in s.relay.process.text())
+    s.relay.adm("egress", "add", "near", "--source", "127.0.0.9")
+    s.relay.adm("accounts", "set", "demo", "--egress", "near")
+    wait_until("a request", lambda: s.post("/v1/responses", key=s.key).status == 200)
+    s.haproxy.stop()
+    s.haproxy = None
+    relay = s.relay.process
+    s.relay.stop()
+    for word in ("Operation not permitted", "not reloaded", "unreadable", "no filter"):
+        assert word not in relay.text(), relay.text()
+
+
+def test_a_state_directory_that_others_may_write_is_refused(locked):
+    s = locked(start=False)
+    state = s.dir / "state"
+    state.mkdir()
+    shutil.chown(state, "daemon", "daemon")
+    state.chmod(0o770)
+    run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "chmod 0700" in run.stderr
