@@ -1,4 +1,4 @@
-/* Which users' processes may talk to the agent on Unix sockets; the kernel says who they are. */
+/* Which users' processes may talk to the agent on this machine; the kernel says who they are. */
 #ifndef RELAY_AGENT_ALLOWED_H
 #define RELAY_AGENT_ALLOWED_H
 

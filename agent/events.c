@@ -4,6 +4,7 @@
 #include "agent/ending.h"
 #include "agent/held.h"
 #include "agent/quiet.h"
+#include "agent/senders.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/record.h"
@@ -32,13 +33,16 @@ struct events {
 	struct agent *agent;
 	ev_io io;
 	ev_timer resume;
+	ev_timer sweep;
 	bool is_local;
 	struct allowed allowed;
-	uint32_t overflow; /* the kernel's last count of dropped datagrams */
+	struct senders senders; /* over UDP */
+	uint32_t overflow;	/* the kernel's last count of dropped datagrams */
 	struct quiet forged_quiet, bad_quiet, lost_quiet;
 	struct mmsghdr messages[EVENTS_BATCH];
 	struct iovec iovs[EVENTS_BATCH];
 	union control_space controls[EVENTS_BATCH];
+	struct sockaddr_storage froms[EVENTS_BATCH];
 	char buffers[EVENTS_BATCH][RECORD_MAX];
 };
 
@@ -64,14 +68,24 @@ static void refuse(struct events *e, enum board_counter_id id, struct quiet *q, 
 	complain(q, message, board_get(counter(e, id)));
 }
 
-static void take_datagram(struct events *e, struct slice datagram)
+/* The sender is looked up last: only for who knows the secret. */
+static void take_record(struct events *e, const struct record *r, const struct sockaddr *from)
+{
+	if (e->is_local || senders_allow(&e->senders, from, clock_monotonic_ms()))
+		ending_take(e->agent, r);
+	else
+		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
+			"end record rejected: its sender is not in [spop] allow_users, or is gone");
+}
+
+static void take_datagram(struct events *e, struct slice datagram, const struct sockaddr *from)
 {
 	struct slice secret = e->is_local ? (struct slice){NULL, 0} : agent_secret(e->agent);
 	struct record record;
 
 	switch (record_parse(datagram, secret, &record)) {
 	case RECORD_OK:
-		ending_take(e->agent, &record);
+		take_record(e, &record, from);
 		break;
 	case RECORD_OTHER:
 		break;
@@ -124,6 +138,8 @@ static void prepare(struct events *e)
 	for (size_t i = 0; i < EVENTS_BATCH; i++) {
 		e->iovs[i] = (struct iovec){e->buffers[i], sizeof(e->buffers[i])};
 		e->messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &e->froms[i],
+			.msg_namelen = sizeof(e->froms[i]),
 			.msg_iov = &e->iovs[i],
 			.msg_iovlen = 1,
 			.msg_control = e->controls[i].space,
@@ -139,6 +155,15 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	ev_timer_stop(loop, timer);
 	ev_io_start(loop, &e->io);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct events *e = timer->data;
+
+	(void)loop;
+	(void)revents;
+	senders_sweep(&e->senders, clock_monotonic_ms());
 }
 
 /*
@@ -163,8 +188,9 @@ static bool receive(struct events *e, int batches)
 		any |= n > 0;
 		for (int i = 0; i < n; i++) {
 			if (sender_allowed(e, &e->messages[i].msg_hdr))
-				take_datagram(
-					e, (struct slice){e->buffers[i], e->messages[i].msg_len});
+				take_datagram(e,
+					(struct slice){e->buffers[i], e->messages[i].msg_len},
+					(const struct sockaddr *)&e->froms[i]);
 			else
 				refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
 					"end record rejected: user is not in [spop] allow_users");
@@ -203,6 +229,14 @@ static void set_options(const struct events *e, int fd)
 		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 }
 
+static void watch_senders(struct events *e, int fd)
+{
+	senders_init(&e->senders, fd, &e->allowed);
+	ev_timer_init(&e->sweep, on_sweep, SENDERS_SWEEP_MS / 1000.0, SENDERS_SWEEP_MS / 1000.0);
+	e->sweep.data = e;
+	ev_timer_start(e->agent->loop, &e->sweep);
+}
+
 struct events *events_new(struct agent *a)
 {
 	struct events *e = calloc(1, sizeof(*e));
@@ -219,6 +253,8 @@ struct events *events_new(struct agent *a)
 			continue;
 		e->is_local = address_is_local(&l->address);
 		set_options(e, l->fd);
+		if (!e->is_local)
+			watch_senders(e, l->fd);
 		ev_io_init(&e->io, on_events, l->fd, EV_READ);
 		e->io.data = e;
 		ev_io_start(a->loop, &e->io);
@@ -232,5 +268,7 @@ void events_free(struct events *e)
 		return;
 	ev_io_stop(e->agent->loop, &e->io);
 	ev_timer_stop(e->agent->loop, &e->resume);
+	ev_timer_stop(e->agent->loop, &e->sweep);
+	senders_fini(&e->senders);
 	free(e);
 }

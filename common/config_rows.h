@@ -41,10 +41,11 @@
 		"characters without blanks, quotes and backslashes. Required with a tcp "          \
 		"listener. Empty: the relay makes a secret and renders it into HAProxy's files.")  \
 	X(spop, allow_users, spop_allow_users, TEXT, ANY, "", RESTART,                             \
-		"Users of HAProxy's processes, who may connect to abns and unix listeners, "       \
-		"separated by commas. The first one owns HAProxy's internal sockets. The agent's " \
-		"own user is always allowed. Empty: haproxy and root, or only root if the relay "  \
-		"is not started by root.")                                                         \
+		"Users of HAProxy's processes, who may connect to abns and unix listeners and "    \
+		"send records over UDP from this machine, separated by commas. The first one "     \
+		"owns HAProxy's internal sockets. The agent's own user is always allowed, and "    \
+		"root for records. Empty: haproxy and root, or only root if the relay is not "     \
+		"started by root.")                                                                \
 	X(events, listen, events_listen, TEXT, ANY, "udp:127.0.0.1:8811", RESTART,                 \
 		"Address to which HAProxy sends its end-of-request records: udp:HOST:PORT or "     \
 		"unix:PATH.")                                                                      \

@@ -1,13 +1,13 @@
 """The history keeps every request, also at a rate that no HAProxy of one machine reaches."""
 import os
 import pathlib
-import re
 import socket
 import sqlite3
 import time
 
 import pytest
 
+import records
 from relay import is_full, wait_until
 
 RATE, SECONDS = 10000, 60 if is_full() else 3
@@ -24,17 +24,14 @@ def saved(db):
 
 
 def send_records(relay, start, count):
-    """Records of refused requests, at RATE a second: with the secret of HAProxy, and with new ids."""
-    config = (relay.dir / "haproxy/relay.cfg").read_text()
-    secret = re.search(r"setenv SPOA_RELAY_SECRET '(.*)'", config)[1]
-    gen = re.search(r"log-format 'relay1 \S+ (\d+) ", config)[1]
-    tail = "- relay-in relay-closed <NOSRV> 401 130 290 0 -1 -1 -1 0 LR 0 invalid_api_key - - -"
+    """Records of refused requests, at RATE a second, with new ids."""
+    record = records.refusal(relay)
     begin = time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect(("127.0.0.1", relay.events_port))
         for n in range(count):
             identity = f"{int(time.time() * 1000):012x}f{(start + n) * 0x9e3779b97f4a7c15 % 16 ** 19:019x}"
-            s.send(f"relay1 {secret} {gen} {identity} {tail}".encode())
+            s.send(record(identity))
             ahead = begin + n / RATE - time.monotonic()
             if n % BURST == 0 and ahead > 0:
                 time.sleep(ahead)

@@ -1,12 +1,15 @@
 """End records of requests: shown, counted if lost, rejected if forged."""
 import base64
+import contextlib
 import os
 import re
 import signal
 import socket
+import subprocess
 import time
 import uuid
 
+import records
 from relay import wait_until
 from test_streams import read_chunks
 
@@ -86,6 +89,43 @@ def test_forged_records_are_refused_and_counted(stack):
     assert stack.relay.metric("relay_leases_outstanding") == leases + 1
     s.close()
     wait_until("the lease ends", lambda: stack.relay.metric("relay_leases_outstanding") == leases)
+
+
+SEND = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind(("127.0.0.1", int(sys.argv[2])))
+    s.sendto(sys.argv[3].encode(), ("127.0.0.1", int(sys.argv[1])))
+    print("sent", s.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def sender(stack, record, user, port=0):
+    """A process of this user that has sent the record, with its port."""
+    command = ["/usr/bin/python3", "-c", SEND, str(stack.relay.events_port), str(port), record.decode()]
+    with subprocess.Popen(command, user=user, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield int(process.stdout.readline().split()[1])
+        process.stdin.close()
+
+
+def test_only_haproxys_user_sends_records(stack):
+    """The record is right, its secret too: it depends on who sent it."""
+    record, refused = records.refusal(stack.relay), lambda: stack.relay.metric("relay_events_refused_total")
+    before, ids = refused(), [uuid.uuid4().hex for _ in range(4)]
+    with sender(stack, record(ids[0]), 33):
+        wait_until("another user is refused", lambda: refused() == before + 1)
+    with sender(stack, record(ids[1]), 0) as port:
+        wait_until("root is believed", lambda: listed(stack, str(uuid.UUID(ids[1]))))
+    believed = time.monotonic()
+    wait_until("the look at the port is outdated", lambda: time.monotonic() > believed + 0.5)
+    with sender(stack, record(ids[2]), 33, port):
+        wait_until("the port belongs to another user now", lambda: refused() == before + 2)
+    with sender(stack, record(ids[3]), 0, port):
+        wait_until("and now it does not", lambda: listed(stack, str(uuid.UUID(ids[3]))))
+    assert refused() == before + 2
+    assert not listed(stack, str(uuid.UUID(ids[0]))) and not listed(stack, str(uuid.UUID(ids[2])))
 
 
 def test_lost_records_are_counted(fresh):
