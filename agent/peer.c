@@ -2,9 +2,10 @@
 
 #include "agent/allowed.h"
 #include "agent/answer.h"
-#include "agent/decision.h"
+#include "agent/asking.h"
 #include "agent/held.h"
 #include "agent/quiet.h"
+#include "agent/unproven.h"
 #include "agent/waiting.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -32,8 +33,10 @@ struct peer {
 	struct peer *next, **link; /* list of all */
 	ev_io io;
 	enum peer_state state;
-	bool closing;	     /* close after the unsent bytes; answer no more */
-	bool needs_secret;   /* it connected over TCP */
+	bool closing;	   /* close after the unsent bytes; answer no more */
+	bool needs_secret; /* it connected over TCP */
+	struct unproven unproven;
+	int64_t prove_by_ms; /* monotonic: until the HELLO, over TCP until the secret */
 	int64_t deadline_ms; /* monotonic; INT64_MAX = none */
 	struct spoe_session session;
 	uint8_t *held; /* input of an incomplete frame; NULL = none */
@@ -52,6 +55,7 @@ struct peers {
 	struct agent *agent;
 	struct peer *all;
 	uint32_t count;
+	struct unproven_list unproven;
 	struct allowed allowed;
 	struct listener listeners[CHILD_LISTENERS_MAX];
 	uint32_t listener_count;
@@ -83,6 +87,7 @@ static void peer_close(struct peer *c)
 	struct peers *p = c->peers;
 
 	waiting_forget_owner(p->agent, c);
+	unproven_remove(&p->unproven, &c->unproven);
 	ev_io_stop(p->agent->loop, &c->io);
 	close(c->io.fd);
 	*c->link = c->next;
@@ -108,13 +113,13 @@ static void peer_watch(struct peer *c)
 	ev_io_start(loop, &c->io);
 }
 
-static int64_t deadline_of(enum peer_state state)
+static int64_t deadline_of(const struct peer *c, enum peer_state state)
 {
 	switch (state) {
 	case PEER_OPENING:
-		return clock_monotonic_ms() + PEER_HELLO_MS;
+		return c->prove_by_ms;
 	case PEER_SERVING:
-		return INT64_MAX;
+		return c->unproven.is_listed ? c->prove_by_ms : INT64_MAX;
 	case PEER_STALLED:
 		return clock_monotonic_ms() + PEER_STALL_MS;
 	case PEER_LINGERING:
@@ -128,7 +133,15 @@ static void peer_set_state(struct peer *c, enum peer_state state)
 	if (c->state == state)
 		return;
 	c->state = state;
-	c->deadline_ms = deadline_of(state);
+	c->deadline_ms = deadline_of(c, state);
+}
+
+static void peer_prove(struct peer *c)
+{
+	if (!c->unproven.is_listed)
+		return;
+	unproven_remove(&c->peers->unproven, &c->unproven);
+	c->deadline_ms = deadline_of(c, c->state);
 }
 
 /* --- frames --- */
@@ -140,53 +153,11 @@ static bool secret_fits(const struct peer *c, const struct question *q)
 	return !c->needs_secret || (secret.n && slice_eq_secret(secret, q->secret));
 }
 
-static bool is_wait(struct slice name)
-{
-	return slice_eq_str(name, SEAM_MSG_WAIT) || slice_eq_str(name, SEAM_MSG_WAIT2);
-}
-
-static bool is_bodied(struct slice name)
-{
-	return slice_eq_str(name, SEAM_MSG_BODIED);
-}
-
-static bool is_decide(struct slice name)
-{
-	return slice_eq_str(name, SEAM_MSG_DECIDE) || slice_eq_str(name, SEAM_MSG_DECIDE2) ||
-		is_bodied(name) || is_wait(name);
-}
-
 enum told {
 	TOLD_ANSWER,
 	TOLD_LATER,	  /* the question waits: no ACK now */
 	TOLD_NOT_ALLOWED, /* the peer sent no valid secret */
 };
-
-static bool is_again(struct slice name)
-{
-	return slice_eq_str(name, SEAM_MSG_AGAIN) || slice_eq_str(name, SEAM_MSG_AGAIN2);
-}
-
-static bool is_known(struct slice name)
-{
-	return is_decide(name) || is_again(name) || slice_eq_str(name, SEAM_MSG_RESPOND) ||
-		slice_eq_str(name, SEAM_MSG_PROBE);
-}
-
-/* False: the request waits. */
-static bool answer_question(struct agent *a, struct slice name, const struct question *q,
-	const struct room_seat *seat, struct spoe_ack *ack)
-{
-	if (is_decide(name))
-		return agent_answer(a, &q->request, is_wait(name) ? seat : NULL, ack);
-	if (is_again(name))
-		agent_answer_again(a, q, slice_eq_str(name, SEAM_MSG_AGAIN2), ack);
-	else if (slice_eq_str(name, SEAM_MSG_PROBE))
-		agent_answer_probe(a, q, ack);
-	else
-		agent_hear_head(a, q, ack);
-	return true;
-}
 
 static enum told answer_messages(
 	struct peer *c, const struct spoe_notify *notify, struct spoe_ack *ack)
@@ -199,17 +170,16 @@ static enum told answer_messages(
 
 	spoe_notify_begin(notify, &walk);
 	while (spoe_notify_next_message(&walk, &message)) {
-		if (!is_known(message.name))
+		if (!asking_is_known(message.name))
 			continue;
-		question_read(&walk, is_decide(message.name), c->peers->agent->snapshot,
-			c->session.frame_max, &question);
-		question.request.was_read = is_bodied(message.name) || is_wait(message.name);
+		asking_read(c->peers->agent, message.name, &walk, c->session.frame_max, &question);
 		if (!secret_fits(c, &question))
 			return TOLD_NOT_ALLOWED;
-		if (!answer_question(c->peers->agent, message.name, &question, &seat, ack))
+		peer_prove(c);
+		if (!asking_answer(c->peers->agent, message.name, &question, &seat, ack))
 			told = TOLD_LATER;
 	}
-	return told;
+	return c->unproven.is_listed ? TOLD_NOT_ALLOWED : told;
 }
 
 enum step {
@@ -522,6 +492,18 @@ static void on_peer(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- accepting --- */
 
+/* Makes room. False: there is none to close. */
+static bool close_unproven(struct peers *p, struct unproven *u)
+{
+	if (!u)
+		return false;
+	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
+	complain(&p->secret_quiet, "connection closed: no secret", "too many connections");
+	unproven_remove(&p->unproven, u);
+	peer_close((struct peer *)((char *)u - offsetof(struct peer, unproven)));
+	return true;
+}
+
 static void peer_new(struct listener *l, int fd)
 {
 	struct peers *p = l->peers;
@@ -534,7 +516,9 @@ static void peer_new(struct listener *l, int fd)
 	c->peers = p;
 	c->needs_secret = !l->is_local;
 	c->state = PEER_OPENING;
-	c->deadline_ms = deadline_of(PEER_OPENING);
+	c->prove_by_ms = c->deadline_ms = clock_monotonic_ms() + PEER_HELLO_MS;
+	if (c->needs_secret)
+		unproven_add(&p->unproven, &c->unproven, fd);
 	spoe_session_init(&c->session, SEAM_ACK_MAX);
 	c->next = p->all;
 	c->link = &p->all;
@@ -546,6 +530,7 @@ static void peer_new(struct listener *l, int fd)
 	ev_io_start(p->agent->loop, &c->io);
 	p->count++;
 	board_set(counter(p, BOARD_SPOP_CONNECTIONS), p->count);
+	close_unproven(p, unproven_excess(&p->unproven, &c->unproven));
 }
 
 static void accept_peer(struct listener *l, int fd)
@@ -553,7 +538,7 @@ static void accept_peer(struct listener *l, int fd)
 	struct peers *p = l->peers;
 	const char *why = NULL;
 
-	if (p->count >= PEERS_MAX)
+	if (p->count >= PEERS_MAX && !close_unproven(p, p->unproven.oldest))
 		why = "too many connections";
 	else if (l->is_local && !allowed_peer(&p->allowed, fd))
 		why = "user is not in [spop] allow_users";

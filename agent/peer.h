@@ -12,7 +12,7 @@ struct peer;
 struct spoe_ack;
 
 #define PEERS_MAX 4096	       /* connections */
-#define PEER_HELLO_MS 5000     /* from connect to HELLO */
+#define PEER_HELLO_MS 5000     /* from connect to HELLO; over TCP to the secret */
 #define PEER_STALL_MS 10000    /* while an answer is unsent */
 #define PEER_LINGER_MS 1000    /* from the last byte sent to the close */
 #define PEER_READ_SIZE 65536   /* one read */

@@ -75,7 +75,12 @@ def decide(number, request_id, key, message="decide", gen=1, **more):
 
 
 class Connection:
+    """`name` is an abstract name, or (HOST, PORT)."""
+
     def __init__(self, name, timeout=60):
+        if isinstance(name, tuple):
+            self.s = socket.create_connection(name, timeout)
+            return
         self.s = socket.socket(socket.AF_UNIX)
         # a non-blocking connect fails at once when the queue of the listener is full: this one waits
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
