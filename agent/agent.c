@@ -101,15 +101,30 @@ static void release_healed(void *context, struct statefile_lease *lease)
 	agent_release(a, lease, false);
 }
 
-static void heal(struct agent *a, const struct gauge_head *head, const struct gauge_row *rows)
+static void heal(struct agent *a, const struct healer_reading *r)
 {
 	/* HAProxy reports an end before it removes the request from the gauge */
 	events_drain(a->events);
-	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)head->begun_ms);
-	uint32_t healed = healer_compare(&a->healer, &a->leases, head, rows, release_healed, a);
+	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)r->head->begun_ms);
+	uint32_t healed = healer_compare(&a->healer, &a->leases, r, release_healed, a);
 	if (healed)
 		log_event(LOG_LEVEL_WARNING, "leases released that HAProxy does not have",
 			LOG_INT("count", healed));
+}
+
+static bool read_reading(const void *block, size_t size, struct healer_reading *ret)
+{
+	const struct gauge_head *head = block;
+
+	if (size < sizeof(*head) || head->rows > GAUGE_ROWS_MAX ||
+		head->workers > GAUGE_WORKERS_MAX)
+		return false;
+	const struct gauge_row *rows = (const struct gauge_row *)(const void *)(head + 1);
+	const uint32_t *workers = (const uint32_t *)(const void *)(rows + head->rows);
+	if (size - sizeof(*head) < head->rows * sizeof(*rows) + head->workers * sizeof(*workers))
+		return false;
+	*ret = (struct healer_reading){head, rows, workers};
+	return true;
 }
 
 static void take_gauge(struct agent *a, int fd)
@@ -121,10 +136,11 @@ static void take_gauge(struct agent *a, int fd)
 		log_event(LOG_LEVEL_ERROR, "gauge rejected", LOG_STR("error", e.text));
 		return;
 	}
-	const struct gauge_head *head = map.block;
-	if (map.size >= sizeof(*head) && head->rows <= GAUGE_ROWS_MAX &&
-		map.size - sizeof(*head) >= head->rows * sizeof(struct gauge_row))
-		heal(a, head, (const struct gauge_row *)(const void *)(head + 1));
+	struct healer_reading reading;
+	if (read_reading(map.block, map.size, &reading))
+		heal(a, &reading);
+	else
+		log_event(LOG_LEVEL_ERROR, "gauge rejected", LOG_STR("error", "cut short"));
 	snapshot_map_close(&map);
 }
 

@@ -59,23 +59,61 @@ static struct healer_triple *triple_of(
 	return find(t, lease->tenant, lease->key, lease->account);
 }
 
+static bool is_among(uint32_t worker, const uint32_t *workers, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (workers[i] == worker)
+			return true;
+	}
+	return false;
+}
+
+/* A process that is no longer named has ended, if all are named that run. */
+static void remember_workers(struct healer *h, const struct healer_reading *r)
+{
+	for (uint32_t i = 0; i < r->head->workers && r->head->is_whole; i++) {
+		if (is_among(r->workers[i], h->workers, HEALER_WORKERS))
+			continue;
+		h->workers[h->next_worker] = r->workers[i];
+		h->next_worker = (h->next_worker + 1) % HEALER_WORKERS;
+	}
+}
+
+/*
+ * Whether the lease belongs to the HAProxy of the reading: to one of its processes, or to one that has
+ * ended. A lease that a reading has confirmed does, and so does one from before processes had ids.
+ */
+static bool is_of_reading(const struct healer *h, const struct healer_reading *r,
+	const struct statefile_lease *lease, enum lease_state state)
+{
+	uint32_t worker = lease_worker(lease);
+
+	if (is_among(worker, r->workers, r->head->workers))
+		return true;
+	return r->head->is_whole &&
+		(worker == 0 || state == LEASE_CONFIRMED ||
+			is_among(worker, h->workers, HEALER_WORKERS));
+}
+
 /*
  * Whether HAProxy's gauge must show the request if it is still in progress. A further attempt
  * appears under its new account, from the beginning of that attempt.
  */
-static bool is_told(const struct statefile_lease *lease, const struct gauge_head *head)
+static bool is_told(
+	const struct healer *h, const struct healer_reading *r, const struct statefile_lease *lease)
 {
 	int64_t begun = lease->again_ms ? lease->again_ms : lease->decided_ms;
+	enum lease_state state = state_of(lease);
 
-	return state_of(lease) != LEASE_FREE && begun <= head->begun_ms - HEALER_GRACE_MS &&
-		begun >= head->since_ms;
+	return state != LEASE_FREE && begun <= r->head->begun_ms - HEALER_GRACE_MS &&
+		is_of_reading(h, r, lease, state);
 }
 
-static void count_held(struct healer *h, const struct leases *l, const struct gauge_head *head)
+static void count_held(struct healer *h, const struct leases *l, const struct healer_reading *r)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
 		const struct statefile_lease *lease = &l->rows[i];
-		if (!is_told(lease, head))
+		if (!is_told(h, r, lease))
 			continue;
 		struct healer_triple *x = triple_of(&h->now, lease);
 		x->tenant = lease->tenant;
@@ -85,14 +123,13 @@ static void count_held(struct healer *h, const struct leases *l, const struct ga
 	}
 }
 
-static void count_gauge(
-	struct healer *h, const struct gauge_head *head, const struct gauge_row *rows)
+static void count_gauge(struct healer *h, const struct healer_reading *r)
 {
-	for (uint32_t i = 0; i < head->rows; i++) {
-		struct healer_triple *x =
-			find(&h->now, rows[i].tenant, rows[i].key, rows[i].account);
+	for (uint32_t i = 0; i < r->head->rows; i++) {
+		const struct gauge_row *row = &r->rows[i];
+		struct healer_triple *x = find(&h->now, row->tenant, row->key, row->account);
 		if (x->held)
-			x->gauge += rows[i].count;
+			x->gauge += row->count;
 	}
 }
 
@@ -124,12 +161,12 @@ static int by_age(const void *a, const void *b)
 }
 
 /* Confirms leases that the gauge shows, and collects those that may be released. */
-static void sort_out(struct healer *h, struct leases *l, const struct gauge_head *head)
+static void sort_out(struct healer *h, struct leases *l, const struct healer_reading *r)
 {
 	h->found_count = 0;
 	for (uint32_t i = 0; i < l->count; i++) {
 		struct statefile_lease *lease = &l->rows[i];
-		if (!is_told(lease, head))
+		if (!is_told(h, r, lease))
 			continue;
 		const struct healer_triple *x = triple_of(&h->now, lease);
 		if (x->release)
@@ -160,8 +197,8 @@ static uint32_t release_found(struct healer *h, healer_release_fn *release, void
 	return released;
 }
 
-uint32_t healer_compare(struct healer *h, struct leases *l, const struct gauge_head *head,
-	const struct gauge_row *rows, healer_release_fn *release, void *context)
+uint32_t healer_compare(struct healer *h, struct leases *l, const struct healer_reading *reading,
+	healer_release_fn *release, void *context)
 {
 	struct healer_table free_table = h->before;
 
@@ -169,13 +206,14 @@ uint32_t healer_compare(struct healer *h, struct leases *l, const struct gauge_h
 	h->now = free_table;
 	h->now.mask = buckets_for(l->used) - 1;
 	memset(h->now.triples, 0, ((size_t)h->now.mask + 1) * sizeof(*h->now.triples));
-	count_held(h, l, head);
-	count_gauge(h, head, rows);
+	remember_workers(h, reading);
+	count_held(h, l, reading);
+	count_gauge(h, reading);
 	for (uint32_t i = 0; i <= h->now.mask; i++) {
 		if (h->now.triples[i].held)
 			h->now.triples[i].release = to_release(h, &h->now.triples[i]);
 	}
-	sort_out(h, l, head);
+	sort_out(h, l, reading);
 	return release_found(h, release, context);
 }
 

@@ -2,7 +2,8 @@
  * The healer: compares the leases with HAProxy's requests in progress (common/gauge.h) and releases
  * leases that HAProxy does not have. End records can be lost, and answers can be left unapplied. It
  * only releases, and only an excess that two readings found; it ignores leases that may be too
- * young for the gauge. Leases with the same tenant, key and account are interchangeable. The newest
+ * young for the gauge, and leases of processes that the reading says nothing about: those of another
+ * HAProxy on the same agent. Leases with the same tenant, key and account are interchangeable. The newest
  * are released first: a lease that remains must not be newer than the request it is kept for, or a
  * later reading that leaves out older processes would release it. Pure.
  */
@@ -35,8 +36,12 @@ struct healer_found {
 	struct statefile_lease *lease;
 };
 
+#define HEALER_WORKERS 64
+
 struct healer {
 	struct healer_table now, before;
+	uint32_t workers[HEALER_WORKERS]; /* the last that a reading of all workers named */
+	uint32_t next_worker;
 	struct healer_found *found; /* leases of triples with an excess */
 	uint32_t found_count;
 };
@@ -47,12 +52,18 @@ void healer_fini(struct healer *h);
 
 /* Must end the lease. */
 typedef void healer_release_fn(void *context, struct statefile_lease *lease);
+struct healer_reading {
+	const struct gauge_head *head;
+	const struct gauge_row *rows;
+	const uint32_t *workers;
+};
+
 /*
  * Uses one reading. All end records that were sent before it must have been taken. Returns how many
  * leases were released.
  */
-uint32_t healer_compare(struct healer *h, struct leases *l, const struct gauge_head *head,
-	const struct gauge_row *rows, healer_release_fn *release, void *context);
+uint32_t healer_compare(struct healer *h, struct leases *l, const struct healer_reading *reading,
+	healer_release_fn *release, void *context);
 /* Releases leases older than HEALER_AGE_MS that were never confirmed. */
 uint32_t healer_expire(struct leases *l, int64_t now_ms, healer_release_fn *release, void *context);
 

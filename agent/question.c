@@ -142,6 +142,7 @@ static uint64_t *number_of(struct question *q, enum seam_arg arg)
 	struct decide_request *r = &q->request;
 	uint64_t *const numbers[SEAM_ARG_COUNT] = {
 		[SEAM_ARG_GEN] = &r->gen,
+		[SEAM_ARG_WORKER] = &r->worker,
 		[SEAM_ARG_STATUS] = &q->status,
 	};
 

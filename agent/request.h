@@ -24,6 +24,7 @@ struct snapshot;
 /* Slices are borrowed from HAProxy's frame, from `digest` of the question, or from the waiting room. */
 struct decide_request {
 	uint64_t gen;
+	uint64_t worker; /* start of the asking process (gauge_worker); 0 = not known */
 	uint8_t id[16];
 	/* not REFUSAL_NONE: an argument or the head was missing, of a wrong form, or too long */
 	enum refusal fault;

@@ -11,6 +11,10 @@
 #define SEAM_SECRET_ENV "SPOA_RELAY_SECRET"
 #define SEAM_SECRET_MAX 128
 
+/* variables of a HAProxy process, proc.NAME */
+#define SEAM_PROC_GEN "rly_gen"	      /* number of its configuration */
+#define SEAM_PROC_WORKER "rly_worker" /* when it started, Unix time in microseconds */
+
 /* messages; each group has the name of its message */
 #define SEAM_MSG_DECIDE "decide"
 #define SEAM_MSG_DECIDE2 "decide2"
@@ -45,6 +49,7 @@
 #define SEAM_DECIDE_ARGS(X)                                                                        \
 	X(GEN, "gen", 0)		     /* int: number of the rendered configuration */       \
 	X(SECRET, "secret", SEAM_SECRET_MAX) /* TCP listeners only */                              \
+	X(WORKER, "worker", 0)		     /* int: SEAM_PROC_WORKER of the asking process */     \
 	X(ID, "id", 64)			     /* unique-id, see record.h */                         \
 	X(HEAD, "h", SEAM_HEAD_MAX)	     /* all header lines, see head.h */                    \
 	X(METHOD, "method", 32)                                                                    \

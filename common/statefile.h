@@ -10,6 +10,7 @@
 #define RELAY_COMMON_STATEFILE_H
 
 #include "common/errtext.h"
+#include "common/gauge.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -87,6 +88,10 @@ enum lease_state {
 #define LEASE_UNSETTLED 0x400u /* its conversation is not bound to this account until it answers */
 #define LEASE_FRESH 0x800u     /* its second attempt was its first one, sent again */
 
+/* The upper bits of the flags: HAProxy's process, gauge_worker(); 0 = not known */
+#define LEASE_WORKER_SHIFT (32 - GAUGE_WORKER_BITS)
+#define LEASE_FLAGS_MASK (((uint32_t)1 << LEASE_WORKER_SHIFT) - 1)
+
 /* One admitted request, keyed by our own id. */
 struct statefile_lease {
 	_Atomic uint32_t state; /* enum lease_state */
@@ -101,7 +106,7 @@ struct statefile_lease {
 	int64_t decided_ms;    /* Unix time */
 	uint64_t conversation; /* keyed hash, 0 = none */
 	uint32_t pool;
-	uint32_t flags;			    /* LEASE_* */
+	uint32_t flags;			    /* LEASE_*, and the worker */
 	uint32_t tried[STATEFILE_ATTEMPTS]; /* accounts of the attempts before this one; 0 = none */
 	int64_t again_ms; /* Unix time at which this attempt began; 0 = it is the first */
 	uint32_t account_generation; /* of the circuits, when this attempt was allowed */
@@ -112,6 +117,11 @@ struct statefile_lease {
 	uint32_t request; /* hash of method and path; 0 = written by an older version */
 	uint32_t bound;	  /* account that the conversation was bound to; 0 = none */
 };
+
+static inline uint32_t lease_worker(const struct statefile_lease *lease)
+{
+	return lease->flags >> LEASE_WORKER_SHIFT;
+}
 
 /* The key family whose windows and slots it uses. */
 static inline uint32_t lease_family(const struct statefile_lease *lease)

@@ -1,7 +1,6 @@
 #include "haproxy/gauge.h"
 
 #include "common/clock.h"
-#include "common/gauge.h"
 #include "common/num.h"
 #include "common/record.h"
 #include "common/seam.h"
@@ -15,11 +14,6 @@
 
 #define SHOW_TABLE "show table " RENDER_TRACK " data.conn_cur gt 0"
 #define COMMAND_SIZE 96
-/*
- * An old worker still asks for decisions while it reads the requests that it has accepted (at most
- * `timeout http-request` for head and body) and while these wait for a slot.
- */
-#define OLD_WORKER_DECIDES_MS ((SEAM_WAIT_REPEATS + 1) * SEAM_WAIT_MS + 90000)
 
 /* --- what HAProxy prints --- */
 
@@ -111,22 +105,47 @@ int gauge_parse_workers(struct slice answer, uint64_t ret_pids[GAUGE_WORKERS_MAX
 
 /* --- asking --- */
 
-static int ask_table(const char *socket, const char *command, int timeout_ms, struct buffer *out,
-	struct gauge_head *head, struct errtext *e)
-{
-	struct buffer answer = {0};
-	int rows = runtime_command(socket, command, timeout_ms, &answer, e);
+struct reading {
+	struct gauge_head head;
+	uint32_t workers[GAUGE_WORKERS_MAX];
+	struct buffer *out; /* the rows */
+};
 
+/* `address` is where the command goes: empty, or `@!PID ` at a master. */
+static int ask_table(const char *socket, const char *address, int timeout_ms, struct reading *r,
+	struct errtext *e)
+{
+	char command[COMMAND_SIZE];
+	struct buffer answer = {0};
+
+	snprintf(command, sizeof(command), "%s" SHOW_TABLE, address);
+	int rows = runtime_command(socket, command, timeout_ms, &answer, e);
 	if (rows == 0) {
-		rows = gauge_parse_table(buffer_slice(&answer), out);
+		rows = gauge_parse_table(buffer_slice(&answer), r->out);
 		if (rows < 0)
 			errtext_set(e, rows, "HAProxy's table %s cannot be read", RENDER_TRACK);
 	}
 	buffer_fini(&answer);
 	if (rows < 0)
 		return rows;
-	head->rows += (uint32_t)rows;
-	return head->rows <= GAUGE_ROWS_MAX ? 0 : -E2BIG;
+	r->head.rows += (uint32_t)rows;
+	return r->head.rows <= GAUGE_ROWS_MAX ? 0 : -E2BIG;
+}
+
+/* A worker with files of an older release has no id: 0. */
+static int ask_process(const char *socket, const char *address, int timeout_ms, struct reading *r,
+	struct errtext *e)
+{
+	uint64_t started_us = 0;
+	int error = runtime_variable(socket, address, SEAM_PROC_WORKER, timeout_ms, &started_us, e);
+
+	if (error == -ENOENT)
+		error = 0;
+	if (!error)
+		error = ask_table(socket, address, timeout_ms, r, e);
+	if (!error)
+		r->workers[r->head.workers++] = gauge_worker(started_us);
+	return error;
 }
 
 static int list_workers(
@@ -154,14 +173,14 @@ static bool is_listed(uint64_t pid, const uint64_t *pids, int count)
 }
 
 /* A worker that ended between the list and the question has no requests any more. */
-static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct buffer *out,
-	struct gauge_head *head, struct errtext *e)
+static int ask_worker(
+	const char *master, uint64_t pid, int timeout_ms, struct reading *r, struct errtext *e)
 {
 	uint64_t pids[GAUGE_WORKERS_MAX] = {0};
-	char command[COMMAND_SIZE];
+	char address[COMMAND_SIZE / 2];
 
-	snprintf(command, sizeof(command), "@!%" PRIu64 " " SHOW_TABLE, pid);
-	int error = ask_table(master, command, timeout_ms, out, head, e);
+	snprintf(address, sizeof(address), "@!%" PRIu64 " ", pid);
+	int error = ask_process(master, address, timeout_ms, r, e);
 	if (!error || error == -ETIMEDOUT || error == -E2BIG)
 		return error;
 	int count = list_workers(master, timeout_ms, pids, e);
@@ -170,45 +189,33 @@ static int ask_worker(const char *master, uint64_t pid, int timeout_ms, struct b
 	return is_listed(pid, pids, count) ? -EAGAIN : 0;
 }
 
-static int ask_all(const char *master, int timeout_ms, struct buffer *out, struct gauge_head *head,
-	struct errtext *e)
+static int ask_all(const char *master, int timeout_ms, struct reading *r, struct errtext *e)
 {
 	uint64_t pids[GAUGE_WORKERS_MAX] = {0};
 	int count = list_workers(master, timeout_ms, pids, e);
 	int error = count < 0 ? count : 0;
 
 	for (int i = 0; i < count && !error; i++)
-		error = ask_worker(master, pids[i], timeout_ms, out, head, e);
+		error = ask_worker(master, pids[i], timeout_ms, r, e);
+	r->head.is_whole = 1;
 	return error;
-}
-
-static int ask_one(const char *admin, int timeout_ms, struct buffer *out, struct gauge_head *head,
-	struct errtext *e)
-{
-	struct runtime_status status = {.version = ""};
-	int error = runtime_status(admin, NULL, timeout_ms, &status, e);
-
-	if (error)
-		return error;
-	/* whole seconds, rounded down: the worker may have started up to a second later */
-	head->since_ms = head->begun_ms - status.uptime_s * 1000 + 1000 + OLD_WORKER_DECIDES_MS;
-	return ask_table(admin, SHOW_TABLE, timeout_ms, out, head, e);
 }
 
 int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,
 	struct buffer *out, struct errtext *e)
 {
-	struct gauge_head head = {.begun_ms = clock_wall_ms()};
+	struct reading r = {.head = {.begun_ms = clock_wall_ms()}, .out = out};
 	size_t at = out->len;
 	bool has_master = master_socket && master_socket[0];
 
-	buffer_append(out, &head, sizeof(head));
-	int error = has_master ? ask_all(master_socket, timeout_ms, out, &head, e)
-			       : ask_one(admin_socket, timeout_ms, out, &head, e);
+	buffer_append(out, &r.head, sizeof(r.head));
+	int error = has_master ? ask_all(master_socket, timeout_ms, &r, e)
+			       : ask_process(admin_socket, "", timeout_ms, &r, e);
+	buffer_append(out, r.workers, r.head.workers * sizeof(r.workers[0]));
 	if (!error)
 		error = buffer_error(out);
 	if (error)
 		return error;
-	memcpy(out->data + at, &head, sizeof(head));
+	memcpy(out->data + at, &r.head, sizeof(r.head));
 	return 0;
 }

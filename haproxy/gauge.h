@@ -7,16 +7,14 @@
 
 #include "common/buffer.h"
 #include "common/errtext.h"
+#include "common/gauge.h"
 #include "common/slice.h"
 
 #include <stdint.h>
 
-#define GAUGE_WORKERS_MAX 256
-
 /*
- * Appends a struct gauge_head and its rows (common/gauge.h) to `out`. Without a master socket (NULL or
- * empty) it asks only the worker behind the admin socket, and the head says since when that worker
- * runs. 0; -EAGAIN if a worker started or ended meanwhile: ask again later; other negative codes with
+ * Appends a struct gauge_head, its rows and its workers (common/gauge.h) to `out`. Without a master
+ * socket (NULL or empty) it asks only the worker behind the admin socket, and is not whole. 0; -EAGAIN if a worker started or ended meanwhile: ask again later; other negative codes with
  * the reason.
  */
 int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,

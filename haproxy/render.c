@@ -66,6 +66,11 @@ static void append_global(const struct render_model *m, struct buffer *b)
 		RENDER_BUFSIZE, RENDER_MAXREWRITE);
 	append_system_ca(m, b);
 	render_id_key(m, b);
+	buffer_printf(b,
+		"\t# Of this process: the number of its configuration, and when it started.\n"
+		"\tset-var proc." SEAM_PROC_GEN " int(%" PRIu64 ")\n"
+		"\tset-var proc." SEAM_PROC_WORKER " date(0,us)\n",
+		m->gen);
 	if (m->secret) {
 		buffer_append_str(b, "\tsetenv " SEAM_SECRET_ENV " ");
 		render_word(b, m->secret);

@@ -27,6 +27,7 @@ bool render_spop_has_secret(const struct render_model *m)
 /* The source of each argument; append_arg() writes the generation. */
 static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
+	[SEAM_ARG_WORKER] = "var(proc." SEAM_PROC_WORKER ")",
 	[SEAM_ARG_ID] = "unique-id",
 	[SEAM_ARG_HEAD] = "req.hdrs",
 	[SEAM_ARG_METHOD] = "method",
@@ -43,7 +44,7 @@ static const char *const sources[SEAM_ARG_COUNT] = {
 
 #define ARG(name) (1u << SEAM_ARG_##name)
 #define ARGS_COMMON (ARG(GEN) | ARG(SECRET) | ARG(ID))
-#define ARGS_DECIDE (ARGS_COMMON | ARG(HEAD) | ARG(METHOD) | ARG(PATH) | ARG(SRC))
+#define ARGS_DECIDE (ARGS_COMMON | ARG(WORKER) | ARG(HEAD) | ARG(METHOD) | ARG(PATH) | ARG(SRC))
 #define ARGS_WAIT (ARGS_DECIDE | ARG(NAME) | ARG(SINCE))
 
 struct message {
@@ -55,8 +56,8 @@ static const struct message messages[] = {
 	{SEAM_MSG_DECIDE, ARGS_DECIDE},
 	{SEAM_MSG_DECIDE2, ARGS_DECIDE},
 	{SEAM_MSG_BODIED, ARGS_DECIDE | ARG(BODY)},
-	{SEAM_MSG_AGAIN, ARGS_COMMON | ARG(FAILED)},
-	{SEAM_MSG_AGAIN2, ARGS_COMMON | ARG(FAILED)},
+	{SEAM_MSG_AGAIN, ARGS_COMMON | ARG(WORKER) | ARG(FAILED)},
+	{SEAM_MSG_AGAIN2, ARGS_COMMON | ARG(WORKER) | ARG(FAILED)},
 	{SEAM_MSG_RESPOND, ARGS_COMMON | ARG(STATUS) | ARG(LIMITS)},
 	{SEAM_MSG_PROBE, ARGS_COMMON | ARG(ACCOUNT)},
 };

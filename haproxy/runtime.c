@@ -5,6 +5,9 @@
 #include "haproxy/runtime_text.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#define VARIABLE_COMMAND_SIZE 128
 
 int runtime_command(const char *socket_path, const char *command, int timeout_ms,
 	struct buffer *answer, struct errtext *e)
@@ -13,6 +16,22 @@ int runtime_command(const char *socket_path, const char *command, int timeout_ms
 		return errtext_set(e, -EINVAL, "a command for HAProxy holds a line feed");
 	return runtime_exchange(
 		socket_path, command, true, clock_monotonic_ms() + timeout_ms, answer, e);
+}
+
+int runtime_variable(const char *socket_path, const char *address, const char *name, int timeout_ms,
+	uint64_t *ret, struct errtext *e)
+{
+	char command[VARIABLE_COMMAND_SIZE];
+	struct buffer answer = {0};
+
+	snprintf(command, sizeof(command), "%sget var proc.%s", address, name);
+	int error = runtime_command(socket_path, command, timeout_ms, &answer, e);
+	if (!error)
+		error = runtime_parse_variable(buffer_slice(&answer), ret);
+	if (error == -EPROTO)
+		errtext_set(e, error, "%s does not answer like HAProxy", socket_path);
+	buffer_fini(&answer);
+	return error;
 }
 
 static bool is_given(const char *path)

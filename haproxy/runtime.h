@@ -17,6 +17,13 @@
 int runtime_command(const char *socket_path, const char *command, int timeout_ms,
 	struct buffer *answer, struct errtext *e);
 
+/*
+ * The number in the process-wide variable `name`, without `proc.`. `address` is where the command goes:
+ * empty, or as `@1 ` at a master. 0; -ENOENT: the process has no such number; others as above.
+ */
+int runtime_variable(const char *socket_path, const char *address, const char *name, int timeout_ms,
+	uint64_t *ret, struct errtext *e);
+
 /* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's first alert; -ETIMEDOUT; -ENOENT. */
 int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e);
 

@@ -59,6 +59,20 @@ int runtime_parse_processes(struct slice answer, struct runtime_processes *ret)
 	return 0;
 }
 
+/* "proc.x: type=sint value=<5>", or "Variable not found." */
+int runtime_parse_variable(struct slice answer, uint64_t *ret)
+{
+	static const char mark[] = " value=<";
+	const char *at = memmem(answer.p, answer.n, mark, sizeof(mark) - 1);
+
+	if (!at)
+		return memmem(answer.p, answer.n, "not found", 9) ? -ENOENT : -EPROTO;
+	struct slice rest = slice_skip(answer, (size_t)(at - answer.p) + sizeof(mark) - 1);
+	struct slice number;
+	slice_next(&rest, '>', &number);
+	return num_parse_u64(number, UINT64_MAX, ret) ? -ENOENT : 0;
+}
+
 static void take_number(struct slice value, uint64_t *out)
 {
 	uint64_t number;

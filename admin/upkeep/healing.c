@@ -38,13 +38,19 @@ static void note_success(struct healing *h)
 	h->pause_s = READ_S;
 }
 
-static void note_failure(struct healing *h, const char *reason)
+/*
+ * A HAProxy that does not run costs nothing to ask, and its first process must be known soon: the agent
+ * takes a process that no reading named for one of another HAProxy.
+ */
+static void note_failure(struct healing *h, int error, const char *reason)
 {
 	/* A reload may cause one failure. */
 	if (++h->failures == 2)
 		log_event(LOG_LEVEL_WARNING,
 			"cannot read HAProxy's gauge: slots of lost requests stay occupied",
 			LOG_STR("reason", reason));
+	if (error == -ENOENT || error == -ECONNREFUSED)
+		return;
 	h->pause_s = h->pause_s * 2 < PAUSE_MAX_S ? h->pause_s * 2 : PAUSE_MAX_S;
 }
 
@@ -60,7 +66,7 @@ static void read_gauge(struct healing *h)
 		return;
 	int error = gauge_read(admin, master, QUESTION_MS, &gauge, &e);
 	if (error && error != -EAGAIN)
-		note_failure(h, e.text);
+		note_failure(h, error, e.text);
 	if (!error) {
 		note_success(h);
 		hand_over(h->control, buffer_slice(&gauge));

@@ -96,6 +96,8 @@ static void point_lease(const struct decide_context *c, struct statefile_lease *
 	lease->upstream = upstream_id(c);
 	lease->backend = v->backend->id;
 	lease->attempt = v->mark.attempt;
+	lease->flags = (lease->flags & LEASE_FLAGS_MASK) |
+		gauge_worker(c->request->worker) << LEASE_WORKER_SHIFT;
 	lease->account_generation = v->mark.account_generation;
 	lease->backend_generation = v->mark.backend_generation;
 	lease->credential = v->mark.credential;

@@ -131,7 +131,7 @@ static bool check_repeated(struct limits_model *m, struct limits_request *q, boo
 
 bool limits_fail_over(struct limits_model *m, struct limits_request *q, uint32_t gen, bool repeated)
 {
-	struct decide_request r = {.gen = gen};
+	struct decide_request r = {.gen = gen, .worker = 1 + q->n % 2};
 	struct decide_verdict verdict;
 	struct limits_view v;
 	int64_t age = m->now_ms - q->again_ms;

@@ -306,6 +306,7 @@ bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t ge
 	static const char names[LIMITS_CONVERSATIONS][2] = {"", "a", "b", "c", "d", "e", "f", "g"};
 	struct decide_request r = {
 		.gen = gen,
+		.worker = 1 + q->n % 2,
 		.hard = q->asked.hard,
 		.key_lines = 1,
 		.key = slice_from_str(m->world.key_texts[q->asked.key]),

@@ -75,8 +75,6 @@ struct limits_event limits_events_next(const struct limits_model *m, uint64_t *r
 
 	if (e.type == LIMITS_TIME) {
 		e.ms = some_time(m, rng);
-	} else if (e.type == LIMITS_HEAL) {
-		e.ms = limits_below(rng, 4) ? 0 : 1 + limits_below(rng, 5000);
 	} else if (e.type == LIMITS_DECIDE) {
 		e.n = new_request(m, next);
 		e.key = limits_below(rng, LIMITS_KEYS);

@@ -89,15 +89,7 @@ static void settle_all(struct limits_model *m)
 		limits_settle(m, &m->requests[m->live[i]]);
 }
 
-/* Requests from before `since_ms` are in the gauge for some processes only. */
-static bool is_told(const struct limits_request *q, int64_t since_ms)
-{
-	int64_t begun = q->again_ms ? q->again_ms : q->decided_ms;
-
-	return q->at_haproxy && (begun >= since_ms || q->n % 2);
-}
-
-static uint32_t read_gauge(const struct limits_model *m, int64_t since_ms, struct gauge_row *rows)
+static uint32_t read_gauge(const struct limits_model *m, struct gauge_row *rows)
 {
 	uint32_t count = 0;
 
@@ -105,7 +97,7 @@ static uint32_t read_gauge(const struct limits_model *m, int64_t since_ms, struc
 		const struct limits_request *q = &m->requests[m->live[i]];
 		struct gauge_row row = {q->tenant + 1, q->asked.key + 1, q->account + 1, 1};
 		uint32_t at = 0;
-		if (!is_told(q, since_ms))
+		if (!q->at_haproxy)
 			continue;
 		while (at < count && (rows[at].key != row.key || rows[at].account != row.account))
 			at++;
@@ -117,13 +109,15 @@ static uint32_t read_gauge(const struct limits_model *m, int64_t since_ms, struc
 	return count;
 }
 
-bool limits_heal(struct limits_model *m, int64_t since_ms)
+bool limits_heal(struct limits_model *m)
 {
 	struct gauge_row rows[LIMITS_REQUESTS];
+	const uint32_t workers[] = {gauge_worker(1), gauge_worker(2)};
 	struct gauge_head head = {
-		.begun_ms = m->now_ms, .since_ms = since_ms, .rows = read_gauge(m, since_ms, rows)};
+		.begun_ms = m->now_ms, .rows = read_gauge(m, rows), .workers = 2, .is_whole = 1};
+	const struct healer_reading reading = {&head, rows, workers};
 
-	healer_compare(&m->healer, &m->tables.leases, &head, rows, release_healed, m);
+	healer_compare(&m->healer, &m->tables.leases, &reading, release_healed, m);
 	settle_all(m);
 	return m->failure[0] == '\0';
 }

@@ -285,7 +285,7 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 	case LIMITS_TIME:
 		return pass_time(m, e->ms);
 	case LIMITS_HEAL:
-		return limits_heal(m, e->ms ? m->now_ms - e->ms : 0);
+		return limits_heal(m);
 	case LIMITS_EXPIRE:
 		return limits_expire(m);
 	case LIMITS_CRASH:
@@ -308,7 +308,7 @@ bool limits_model_finish(struct limits_model *m)
 		/* the first reading may come too soon; two must agree */
 		for (int reading = 0; reading < 3; reading++) {
 			pass_time(m, 1000);
-			if (!limits_heal(m, 0))
+			if (!limits_heal(m))
 				return false;
 		}
 		if (m->live_count == before)

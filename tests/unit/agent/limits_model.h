@@ -30,7 +30,7 @@ enum limits_event_type {
 	LIMITS_LOST, /* an end whose record is lost or comes late */
 	LIMITS_LATE, /* that record, or a repeated one */
 	LIMITS_TIME,
-	LIMITS_HEAL, /* `ms`: all processes were asked since then; 0 = always */
+	LIMITS_HEAL,
 	LIMITS_EXPIRE,
 	LIMITS_CRASH,
 	LIMITS_EVENT_TYPES,
@@ -140,7 +140,7 @@ bool limits_is_full(const struct limits_model *m);
 /* An answer of the request's account: it binds or pins the conversation, or neither. */
 bool limits_answer(struct limits_model *m, struct limits_request *q);
 bool limits_be_foreign(struct limits_model *m, struct limits_request *q);
-bool limits_heal(struct limits_model *m, int64_t since_ms);
+bool limits_heal(struct limits_model *m);
 /*
  * After a late record: if there are fewer leases than requests, the oldest without a lease is
  * uncovered.

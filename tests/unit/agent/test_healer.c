@@ -59,13 +59,29 @@ static struct statefile_lease *hold(struct scene *s, uint8_t n, uint32_t account
 	return lease;
 }
 
-/* HAProxy has `count` in progress with account 3. */
-static uint32_t compare(struct scene *s, uint32_t count, int64_t since_ms)
+/* HAProxy has `count` in progress with account 3, in one worker; it may have others if not `is_whole`. */
+static uint32_t compare_worker(struct scene *s, uint32_t count, uint32_t worker, bool is_whole)
 {
-	struct gauge_row rows[] = {{1, 2, 3, count}, {1, 2, 99, 5}};
-	struct gauge_head head = {.begun_ms = NOW_MS, .since_ms = since_ms, .rows = 2};
+	const struct gauge_row rows[] = {{1, 2, 3, count}, {1, 2, 99, 5}};
+	const struct gauge_head head = {
+		.begun_ms = NOW_MS, .rows = 2, .workers = 1, .is_whole = is_whole};
+	const struct healer_reading reading = {&head, rows, &worker};
 
-	return healer_compare(&s->healer, &s->leases, &head, rows, end, s);
+	return healer_compare(&s->healer, &s->leases, &reading, end, s);
+}
+
+static uint32_t compare(struct scene *s, uint32_t count)
+{
+	return compare_worker(s, count, 1, true);
+}
+
+static struct statefile_lease *hold_at(
+	struct scene *s, uint8_t n, uint32_t account, int64_t age_ms, uint32_t worker)
+{
+	struct statefile_lease *lease = hold(s, n, account, age_ms);
+
+	lease->flags = LEASE_HARD | worker << LEASE_WORKER_SHIFT;
+	return lease;
 }
 
 static void releases_only_an_excess_in_two_readings(void **state)
@@ -76,18 +92,18 @@ static void releases_only_an_excess_in_two_readings(void **state)
 	begin(&s);
 	hold(&s, 1, 3, 5000);
 	hold(&s, 2, 3, 4000);
-	assert_int_equal(compare(&s, 1, 0), 0);
-	assert_int_equal(compare(&s, 2, 0), 0);
-	assert_int_equal(compare(&s, 1, 0), 0);
-	assert_int_equal(compare(&s, 1, 0), 1);
-	assert_int_equal(compare(&s, 1, 0), 0);
+	assert_int_equal(compare(&s, 1), 0);
+	assert_int_equal(compare(&s, 2), 0);
+	assert_int_equal(compare(&s, 1), 0);
+	assert_int_equal(compare(&s, 1), 1);
+	assert_int_equal(compare(&s, 1), 0);
 	assert_int_equal(s.leases.used, 1);
-	assert_int_equal(compare(&s, 0, 0), 0);
-	assert_int_equal(compare(&s, 0, 0), 1);
+	assert_int_equal(compare(&s, 0), 0);
+	assert_int_equal(compare(&s, 0), 1);
 	finish(&s);
 }
 
-static void keeps_leases_that_are_too_young_or_outside_the_reading(void **state)
+static void keeps_leases_that_are_too_young(void **state)
 {
 	struct scene s;
 
@@ -95,19 +111,67 @@ static void keeps_leases_that_are_too_young_or_outside_the_reading(void **state)
 	begin(&s);
 	hold(&s, 1, 3, HEALER_GRACE_MS - 1);
 	hold(&s, 2, 3, 10000);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(compare(&s, 0, NOW_MS - 9000), 0);
-	assert_int_equal(s.leases.used, 2);
-	assert_int_equal(compare(&s, 0, 0), 0);
-	assert_int_equal(compare(&s, 0, 0), 1);
+	assert_int_equal(compare(&s, 0), 0);
+	assert_int_equal(compare(&s, 0), 1);
 	assert_int_equal(s.last, 2);
+	assert_int_equal(compare(&s, 0), 0);
 	finish(&s);
 }
 
-/*
- * Shrunk from the property test: the lease that remains must not be newer than the request it is
- * kept for.
- */
+/* Two HAProxys ask one agent; control reads the gauge of one of them. */
+static void another_haproxys_leases_are_not_judged(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	struct statefile_lease *foreign = hold_at(&s, 1, 3, 5000, 77);
+	hold_at(&s, 2, 3, 4000, 1);
+	assert_int_equal(compare(&s, 1), 0);
+	/* the one request in the gauge is not mistaken for the other HAProxy's */
+	assert_int_equal(foreign->state, LEASE_DECIDED);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(compare(&s, 1), 0);
+	compare(&s, 0);
+	assert_int_equal(compare(&s, 0), 1);
+	assert_int_equal(s.last, 2);
+	assert_int_equal(compare(&s, 0), 0);
+	assert_int_equal(s.leases.used, 1);
+	finish(&s);
+}
+
+static void leases_of_ended_workers_are_released(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	compare_worker(&s, 0, 5, true);
+	hold_at(&s, 1, 3, 5000, 5);		   /* its worker was named before */
+	lease_confirm(hold_at(&s, 2, 3, 5000, 6)); /* before this agent began */
+	compare_worker(&s, 0, 7, true);
+	assert_int_equal(compare_worker(&s, 0, 7, true), 2);
+	finish(&s);
+}
+
+/* Without a master only the current worker is asked: others may still run. */
+static void a_partial_reading_says_nothing_about_other_workers(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	compare_worker(&s, 0, 5, false);
+	hold_at(&s, 1, 3, 5000, 5);
+	hold(&s, 2, 3, 5000);
+	hold_at(&s, 3, 3, 5000, 7);
+	compare_worker(&s, 0, 7, false);
+	assert_int_equal(compare_worker(&s, 0, 7, false), 1);
+	assert_int_equal(s.last, 3);
+	assert_int_equal(compare_worker(&s, 0, 7, false), 0);
+	finish(&s);
+}
+
 static void releases_the_newest_of_equal_leases_first(void **state)
 {
 	struct scene s;
@@ -116,13 +180,9 @@ static void releases_the_newest_of_equal_leases_first(void **state)
 	begin(&s);
 	hold(&s, 1, 3, 10000); /* in progress */
 	hold(&s, 2, 3, 2000);  /* its record was lost */
-	compare(&s, 1, 0);
-	assert_int_equal(compare(&s, 1, 0), 1);
+	compare(&s, 1);
+	assert_int_equal(compare(&s, 1), 1);
 	assert_int_equal(s.last, 2);
-	/* the older process is no longer asked */
-	assert_int_equal(compare(&s, 0, NOW_MS - 5000), 0);
-	assert_int_equal(compare(&s, 0, NOW_MS - 5000), 0);
-	assert_int_equal(s.leases.used, 1);
 	finish(&s);
 }
 
@@ -134,7 +194,7 @@ static void confirms_what_the_gauge_shows(void **state)
 	begin(&s);
 	struct statefile_lease *shown = hold(&s, 1, 3, 5000);
 	struct statefile_lease *missing = hold(&s, 2, 4, 5000);
-	compare(&s, 1, 0);
+	compare(&s, 1);
 	assert_int_equal(shown->state, LEASE_CONFIRMED);
 	assert_int_equal(missing->state, LEASE_DECIDED);
 	finish(&s);
@@ -158,7 +218,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(releases_only_an_excess_in_two_readings),
-		cmocka_unit_test(keeps_leases_that_are_too_young_or_outside_the_reading),
+		cmocka_unit_test(keeps_leases_that_are_too_young),
+		cmocka_unit_test(another_haproxys_leases_are_not_judged),
+		cmocka_unit_test(leases_of_ended_workers_are_released),
+		cmocka_unit_test(a_partial_reading_says_nothing_about_other_workers),
 		cmocka_unit_test(releases_the_newest_of_equal_leases_first),
 		cmocka_unit_test(confirms_what_the_gauge_shows),
 		cmocka_unit_test(only_unconfirmed_leases_expire),

@@ -67,15 +67,15 @@ static void asks_with_the_arguments_of_each_message(void **state)
 		const char *args;
 	} rows[] = {
 		/* from the end of the file to its beginning, because each search cuts the text off */
-		{"wait2", "gen id h method path src name since"},
-		{"wait", "gen id h method path src name since"},
+		{"wait2", "gen worker id h method path src name since"},
+		{"wait", "gen worker id h method path src name since"},
 		{"probe", "gen id account"},
 		{"respond", "gen id status lim"},
-		{"again2", "gen id failed"},
-		{"again", "gen id failed"},
-		{"bodied", "gen id h method path src body"},
-		{"decide2", "gen id h method path src"},
-		{"decide", "gen id h method path src"},
+		{"again2", "gen worker id failed"},
+		{"again", "gen worker id failed"},
+		{"bodied", "gen worker id h method path src body"},
+		{"decide2", "gen worker id h method path src"},
+		{"decide", "gen worker id h method path src"},
 	};
 	struct model model;
 
