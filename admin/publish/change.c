@@ -9,6 +9,9 @@
 #include <ev.h>
 #include <stdlib.h>
 
+#define RELOAD_MARGIN_S 0.005
+#define RELOAD_BUSY_S 0.1
+
 /* A change whose outcome somebody waits for. */
 struct change {
 	struct change *next;
@@ -34,7 +37,8 @@ struct changes {
 	struct change *queue; /* oldest first */
 	struct change **tail;
 	struct round round;
-	ev_timer timer; /* the end of the round */
+	ev_timer timer;	 /* the end of the round */
+	ev_timer reload; /* that changes share */
 };
 
 /* --- the queue --- */
@@ -142,18 +146,33 @@ static void end_round(struct changes *all, const struct change_outcome *o)
 	end_changes(first, o);
 }
 
+static void start_reload_timer(struct changes *all)
+{
+	const struct haproxy_sync *h = all->control->haproxy;
+	struct ev_loop *loop = all->control->loop;
+
+	if (!loop || ev_is_active(&all->reload) || !haproxy_sync_is_due_later(h))
+		return;
+	ev_timer_set(&all->reload, (double)haproxy_sync_wait_ms(h) / 1000 + RELOAD_MARGIN_S, 0.);
+	ev_timer_start(loop, &all->reload);
+}
+
 static void finish_haproxy(struct changes *all, struct change_outcome *o)
 {
 	static const enum haproxy_reload reloads[] = {
 		[CHANGE_FILES] = HAPROXY_RELOAD_LATER,
-		[CHANGE_HAPROXY] = HAPROXY_RELOAD_IF_CHANGED,
+		[CHANGE_HAPROXY] = HAPROXY_RELOAD_SOON,
 		[CHANGE_RELOAD] = HAPROXY_RELOAD_ALWAYS,
 	};
+	const struct round *r = &all->round;
+	bool is_rendering = r->changes && r->changes->options;
 	struct haproxy_report report;
 
-	if (all->round.reach == CHANGE_AGENT)
+	if (r->reach == CHANGE_AGENT)
 		return;
-	haproxy_sync_finish(all->control->haproxy, reloads[all->round.reach], &report);
+	haproxy_sync_finish(all->control->haproxy,
+		is_rendering ? HAPROXY_RELOAD_IF_CHANGED : reloads[r->reach], &report);
+	start_reload_timer(all);
 	o->haproxy = report.outcome;
 	o->haproxy_error = report.error;
 	o->haproxy_failed = report.failed;
@@ -263,6 +282,20 @@ void changes_retry(struct changes *all)
 
 /* --- start and end --- */
 
+static void on_reload(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct changes *all = timer->data;
+
+	(void)events;
+	if (changes_busy(all)) {
+		ev_timer_set(timer, RELOAD_BUSY_S, 0.);
+		ev_timer_start(loop, timer);
+		return;
+	}
+	changes_retry(all);
+	start_reload_timer(all);
+}
+
 /* Wakes the loop; it may be some microseconds early, then changes_run() looks again. */
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -286,6 +319,8 @@ struct changes *changes_new(struct control *c)
 	all->tail = &all->queue;
 	ev_timer_init(&all->timer, on_timer, 0., 0.);
 	all->timer.data = all;
+	ev_timer_init(&all->reload, on_reload, 0., 0.);
+	all->reload.data = all;
 	return all;
 }
 
@@ -298,5 +333,7 @@ void changes_free(struct changes *all)
 	errtext_set(&o.reason, 0, "the relay stops");
 	end_round(all, &o);
 	end_changes(all->queue, &o);
+	if (all->control->loop)
+		ev_timer_stop(all->control->loop, &all->reload);
 	free(all);
 }

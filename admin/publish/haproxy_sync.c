@@ -9,6 +9,7 @@
 #include "common/board.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/seam.h"
 
 #include <errno.h>
 #include <openssl/sha.h>
@@ -28,10 +29,10 @@ struct haproxy_sync {
 	struct json_object *options; /* NULL = never rendered */
 	struct haproxy_texts texts;  /* of the newest generation, when `unwritten` */
 	bool unwritten;
-	bool failed;	    /* the last rendering failed: the files lack changes of the store */
-	bool pending;	    /* HAProxy has not loaded the newest generation yet */
-	bool deferred;	    /* by --no-reload: the timer does not reload */
-	int64_t written_ms; /* when the files were put in place */
+	bool failed;	     /* the last rendering failed: the files lack changes of the store */
+	bool pending;	     /* HAProxy has not loaded the newest generation yet */
+	bool deferred;	     /* by --no-reload: the timer does not reload */
+	int64_t reloaded_ms; /* when a change reloaded HAProxy, monotonic; 0 = never */
 	struct errtext error;
 };
 
@@ -86,16 +87,6 @@ static void note_error(struct haproxy_sync *h, const struct errtext *e)
 
 /* --- state from before --- */
 
-static void load_written(struct haproxy_sync *h)
-{
-	char path[HAPROXY_FILES_PATH_MAX];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
-	if (stat(path, &st) == 0)
-		h->written_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-}
-
 static uint64_t loaded_generation(struct store *s)
 {
 	char *text = NULL;
@@ -124,10 +115,8 @@ struct haproxy_sync *haproxy_sync_new(struct control *c, struct errtext *e)
 	if (text)
 		h->options = json_tokener_parse(text);
 	free(text);
-	if (h->options) {
+	if (h->options)
 		h->pending = loaded_generation(c->store) != generation_current(c->store);
-		load_written(h);
-	}
 	return h;
 }
 
@@ -307,18 +296,24 @@ void haproxy_sync_prepare(struct haproxy_sync *h)
 
 /* --- reloading --- */
 
-/* Whether HAProxy has started since the files were written, and so has read them. */
-static bool has_started_since(struct haproxy_sync *h)
+/* 1: HAProxy has loaded the newest generation; 0: an older one; negative: it does not answer. */
+static int ask_loaded(const struct haproxy_sync *h, struct errtext *e)
 {
 	const struct config *config = &h->control->config;
-	struct runtime_status status;
+	const char *admin = config->haproxy_admin_socket.s;
+	const char *master = config->haproxy_master_socket.s;
+	uint64_t gen = 0;
+	int error;
 
-	if (!h->written_ms || !config->haproxy_admin_socket.s[0] ||
-		runtime_status(config->haproxy_admin_socket.s, config->haproxy_master_socket.s,
-			STATUS_MS, &status, NULL) < 0)
-		return false;
-	/* the uptime is in whole seconds, rounded down */
-	return clock_wall_ms() - (status.uptime_s + 1) * 1000 >= h->written_ms;
+	if (*admin)
+		error = runtime_variable(admin, "", SEAM_PROC_GEN, STATUS_MS, &gen, e);
+	else if (*master)
+		error = runtime_variable(master, "@1 ", SEAM_PROC_GEN, STATUS_MS, &gen, e);
+	else
+		return errtext_set(e, -ENOTSUP, "no socket of HAProxy is configured");
+	if (error && error != -ENOENT)
+		return error;
+	return !error && gen == generation_current(h->control->store);
 }
 
 static int probe(const char *master, struct errtext *e)
@@ -381,9 +376,31 @@ static int write_files(struct haproxy_sync *h, struct errtext *e)
 		return error;
 	h->unwritten = false;
 	h->deferred = false;
-	h->written_ms = clock_wall_ms();
 	haproxy_texts_fini(&h->texts);
 	return 0;
+}
+
+int64_t haproxy_sync_wait_ms(const struct haproxy_sync *h)
+{
+	int64_t age_ms = clock_monotonic_ms() - h->reloaded_ms;
+
+	if (!h->reloaded_ms || age_ms >= HAPROXY_SYNC_TOGETHER_MS)
+		return 0;
+	return HAPROXY_SYNC_TOGETHER_MS - age_ms;
+}
+
+bool haproxy_sync_is_due_later(const struct haproxy_sync *h)
+{
+	return h->pending && !h->failed && !h->deferred && haproxy_sync_wait_ms(h) > 0;
+}
+
+/* The files are in place; the timer reloads, for all changes of these seconds. */
+static enum haproxy_outcome leave_to_timer(struct haproxy_sync *h, bool is_new)
+{
+	bool brings_reload = is_new || h->deferred;
+
+	h->deferred = false;
+	return brings_reload ? HAPROXY_PENDING : HAPROXY_UNCHANGED;
 }
 
 void haproxy_sync_finish(
@@ -407,8 +424,14 @@ void haproxy_sync_finish(
 		h->deferred = true;
 		return;
 	}
+	if (!error && !h->failed && when == HAPROXY_RELOAD_SOON && haproxy_sync_wait_ms(h) > 0) {
+		ret->outcome = leave_to_timer(h, is_new);
+		return;
+	}
 	if (!error && !h->failed) {
 		error = reload(h, &why);
+		if (!error && when == HAPROXY_RELOAD_SOON)
+			h->reloaded_ms = clock_monotonic_ms();
 		ret->failed = error && (asked || (is_new && works_with_old_files(h, error)));
 	}
 	if (error) {
@@ -425,16 +448,20 @@ void haproxy_sync_finish(
 bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload)
 {
 	struct haproxy_report report;
+	struct errtext why = {""};
 
 	*ret_reload = !h->deferred;
 	if (!h->options || (!h->pending && !h->failed))
 		return false;
 	if (h->failed)
 		return true;
-	if (!h->unwritten && has_started_since(h))
+	int loaded = h->unwritten ? 0 : ask_loaded(h, &why);
+	if (loaded > 0)
 		mark_loaded(h);
+	else if (loaded < 0 && loaded != -ENOTSUP)
+		note_error(h, &why); /* it reads the files when it starts */
 	else if (!h->deferred)
-		haproxy_sync_finish(h, HAPROXY_RELOAD_IF_CHANGED, &report);
+		haproxy_sync_finish(h, HAPROXY_RELOAD_SOON, &report);
 	return false;
 }
 
@@ -526,7 +553,7 @@ void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)
 	const struct config *config = &h->control->config;
 
 	*ret = (struct haproxy_state){.gen = generation_current(h->control->store)};
-	if (h->pending && !h->failed && !h->unwritten && has_started_since(h))
+	if (h->pending && !h->failed && !h->unwritten && ask_loaded(h, NULL) > 0)
 		mark_loaded(h);
 	ret->pending = h->pending || h->failed;
 	ret->loaded = loaded_generation(h->control->store);

@@ -37,6 +37,7 @@ struct haproxy_report {
 
 enum haproxy_reload {
 	HAPROXY_RELOAD_LATER, /* by an operator, or by the next change */
+	HAPROXY_RELOAD_SOON,  /* if changed; changes soon after the last such reload share one */
 	HAPROXY_RELOAD_IF_CHANGED,
 	HAPROXY_RELOAD_ALWAYS,
 };
@@ -56,9 +57,18 @@ void haproxy_sync_prepare(struct haproxy_sync *h);
  * renderings once HAProxy has accepted the result. 0; -EINVAL with the reason: nothing was changed.
  */
 int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e);
+/*
+ * Each reload leaves an old HAProxy process for some time. The first change reloads at once, and
+ * further ones within this time wait for its end and share a reload.
+ */
+#define HAPROXY_SYNC_TOGETHER_MS 5000
+
 /* Second half of both: writes the files and reloads. */
 void haproxy_sync_finish(
 	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret);
+/* Whether a reload waits for others, and until when; for a timer that calls haproxy_sync_retry(). */
+bool haproxy_sync_is_due_later(const struct haproxy_sync *h);
+int64_t haproxy_sync_wait_ms(const struct haproxy_sync *h);
 /*
  * Retries a pending write or reload. True: rendering has failed, so the caller starts a change, with a
  * reload if `*ret_reload`. Never between the two halves of a change.

@@ -201,11 +201,19 @@ class Relay:
         command = [BUILD / "relayadm", "--socket", self.socket, "--json", *words]
         return subprocess.run([str(c) for c in command], input=stdin, capture_output=True, text=True, timeout=60)
 
-    def adm(self, *words, stdin=None):
+    def adm(self, *words, stdin=None, settle=True):
         run = self.adm_run(*words, stdin=stdin)
         if run.returncode:
             raise Refused(run.returncode, run.stderr)
-        return json.loads(run.stdout) if run.stdout.strip() else None
+        answer = json.loads(run.stdout) if run.stdout.strip() else None
+        if settle and isinstance(answer, dict) and "--no-reload" not in words:
+            self._settle(answer)
+        return answer
+
+    def _settle(self, answer):
+        """Changes soon after one that reloaded HAProxy share the next reload; tests do not wait for it."""
+        if answer.get("haproxy") == "pending reload" and not answer.get("haproxy_error"):
+            answer["haproxy"] = self.adm("haproxy", "reload", settle=False)["haproxy"]
 
     def pid_of(self, role):
         return self.adm("status")["processes"][role]["pid"]

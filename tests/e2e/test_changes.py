@@ -1,7 +1,16 @@
 """Changes of live accounts: no request fails, and none gets a mixture of the old set and the new one."""
+import asyncio
+import collections
+import os
+import signal
+import subprocess
+import threading
+import time
+
 import pytest
 
-from relay import VERSIONS, header
+from relay import ANY, VERSIONS, Process, Stack, free_port, header, is_full, wait_until
+from traffic import read_answer
 
 
 def seen_of(s, key, n=20):
@@ -54,3 +63,201 @@ def test_an_egress_is_taken_away_at_once_by_suspending_it(fresh):
     assert r.adm("egress", "show", "ip1")["reason"] == "abuse report"
     r.adm("egress", "resume", "ip1")
     assert seen_of(s, s.key) == {("127.0.0.61", None)}
+
+
+# --- reloads that changes share ---
+
+def reloads(s):
+    return s.relay.process.text().count('"haproxy reloaded"')
+
+
+def test_changes_soon_after_another_share_its_reload(fresh):
+    s = fresh()
+    r = s.relay
+    before = reloads(s)
+    first = r.adm("accounts", "set", "demo", "--header", "X-New: 0", settle=False)
+    assert first["haproxy"] == "reloaded" and reloads(s) == before + 1
+    for n in range(1, 4):
+        change = r.adm("accounts", "set", "demo", "--header", f"X-New{n}: {n}", "--header", "X-New: 1", settle=False)
+        assert change["haproxy"] == "pending reload" and "haproxy_error" not in change
+    # this one needs nothing of HAProxy, so it does not say that it waits
+    assert r.adm("accounts", "set", "demo", "--weight", "7", settle=False)["haproxy"] == "unchanged"
+    assert seen_of(s, s.key) == {("127.0.0.1", "0")}
+    wait_until("HAProxy has the changes", lambda: not r.adm("haproxy", "status")["pending"])
+    assert reloads(s) == before + 2
+    assert seen_of(s, s.key) == {("127.0.0.1", "1")}
+    # whoever asks for a reload does not wait
+    r.adm("accounts", "set", "demo", "--header", "X-New: 2", "--header", "X-Other: 2", settle=False)
+    assert r.adm("haproxy", "reload", settle=False)["haproxy"] == "reloaded"
+    assert seen_of(s, s.key) == {("127.0.0.1", "2")}
+
+
+def test_the_order_of_the_readme_leaves_nothing_pending():
+    """With a master socket alone, as there: HAProxy itself tells which configuration it has."""
+    s = Stack(ANY)
+    try:
+        config = s.relay.config.read_text()
+        s.relay.config.write_text("".join(line for line in config.splitlines(True) if "admin_socket" not in line))
+        s.start()
+        wait_until("nothing is pending", lambda: not s.relay.adm("haproxy", "status")["pending"])
+        assert reloads(s) == 0
+        assert s.relay.adm("accounts", "set", "demo", "--header", "X-New: 1", settle=False)["haproxy"] == "reloaded"
+        assert reloads(s) == 1
+    finally:
+        s.stop()
+
+
+# --- two HAProxys ---
+
+class SecondHaproxy:
+    """Another HAProxy with the same files on separate sockets. Control does not know it."""
+
+    def __init__(self, s):
+        self.port = free_port()
+        directory = s.dir / "second"
+        directory.mkdir()
+        text = (s.dir / "haproxy" / "relay.cfg").read_text()
+        for old, new in ((f"127.0.0.1:{s.port}", f"127.0.0.1:{self.port}"),
+                         (f"127.0.0.1:{s.stats_port}", f"127.0.0.1:{free_port()}"),
+                         ("relay-again-", "relay-second-"), ("again.sock", "again2.sock"),
+                         ("haproxy.sock", "haproxy2.sock"), ("internal.sock", "internal2.sock")):
+            text = text.replace(old, new)
+        (directory / "relay.cfg").write_text(text)
+        self.process = Process("second", [*s.command, "-W", "-f", s.dir / "haproxy.cfg", "-f", directory / "relay.cfg"],
+                               directory / "haproxy.log")
+
+
+def kill_haproxy(s):
+    """Master and workers at once: no record is sent."""
+    workers = subprocess.run(["pgrep", "-P", str(s.haproxy.pid)], capture_output=True, text=True).stdout.split()
+    for pid in (s.haproxy.pid, *map(int, workers)):
+        os.kill(pid, signal.SIGKILL)
+    s.haproxy.stop()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_gauge_of_one_haproxy_does_not_end_requests_of_another(fresh, version):
+    s = fresh(version)
+    second = SecondHaproxy(s)
+    first_port = s.port
+    in_progress = lambda: s.relay.adm("status")["requests"]["in_progress"]  # noqa: E731
+    streams = []
+    try:
+        # the same tenant, key and account: only the process tells the requests apart
+        for port in (second.port, first_port, second.port):
+            s.port = port
+            wait_until("it serves", lambda: serves(s))
+            stream = s.connect()
+            s.send(stream, "GET", "/sse?n=100000&ms=100")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            streams.append(stream)
+        s.port = first_port
+        assert in_progress() == 3
+        wait_until("the gauge is read", lambda: s.relay.adm("status")["haproxy"]["gauge_age_s"] is not None)
+        kill_haproxy(s)
+        s.start_haproxy()
+        # the reading that ends the lost request leaves the others alone
+        wait_until("the lost request is found", lambda: in_progress() == 2)
+        assert s.relay.metric("relay_slots_healed_total") == 1
+        for stream in (streams[0], streams[2]):
+            assert stream.recv(100)
+            stream.close()
+        wait_until("their records end them", lambda: in_progress() == 0)
+        assert s.relay.metric("relay_slots_healed_total") == 1
+    finally:
+        s.port = first_port
+        for stream in streams:
+            stream.close()
+        second.process.stop()
+
+
+def serves(s):
+    try:
+        return s.get("/relay/health").status == 200
+    except OSError:
+        return False
+
+
+# --- many of both ---
+
+CLIENTS = 30
+RATE = 300  # requests per second
+
+
+class Clients:
+    """Clients with kept connections, each sending its next request when it is due or the last is answered."""
+
+    def __init__(self, s):
+        self.port, self.key = s.port, s.key
+        self.outcomes = collections.Counter()
+        self.ends = False
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+
+    async def run(self):
+        await asyncio.gather(*(self.client(n) for n in range(CLIENTS)))
+
+    async def client(self, n):
+        connection, due = None, time.monotonic() + n / RATE
+        while not self.ends:
+            await asyncio.sleep(max(0, due - time.monotonic()))
+            due += CLIENTS / RATE
+            outcome, connection = await self.send(connection, n)
+            self.outcomes[outcome] += 1
+
+    async def send(self, connection, n):
+        """An idle connection that HAProxy has closed is no failure: nothing was sent on it."""
+        if connection is None or connection[0].at_eof():
+            connection = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = connection
+        try:
+            writer.write((f"POST /v1/{n} HTTP/1.1\r\nHost: relay\r\nX-API-Key: {self.key}\r\n"
+                          "Content-Length: 2\r\n\r\n{}").encode())
+            status, closes = await asyncio.wait_for(read_answer(reader), 60)
+        except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as e:
+            writer.close()
+            return type(e).__name__, None
+        if closes:
+            writer.close()
+        return status, None if closes else connection
+
+
+def set_of(row):
+    """(source address, new headers) of a request at the upstream."""
+    return row["source_ip"], tuple(sorted((k.lower(), v) for k, v in row["headers"] if k.lower().startswith("x-n")))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_request_fails_while_accounts_change_and_haproxy_reloads(fresh, version):
+    s = fresh(version)
+    r = s.relay
+    changes, asked = (60, 30) if is_full() else (12, 8)
+    for n in range(changes):
+        r.adm("egress", "add", f"ip{n}", "--source", f"127.0.0.{60 + n}")
+    source, new = "127.0.0.1", ()
+    sets = {(source, new)}
+    s.upstream.clear()
+    with Clients(s) as clients:
+        wait_until("requests come", lambda: clients.outcomes[200] > RATE)
+        for n in range(changes):
+            if n % 2:
+                source = f"127.0.0.{60 + n}"
+                r.adm("accounts", "set", "demo", "--egress", f"ip{n}", settle=False)
+            else:
+                new = ((f"x-n{n}", str(n)),)
+                r.adm("accounts", "set", "demo", "--header", f"X-N{n}: {n}", settle=False)
+            sets.add((source, new))
+            if n * asked // changes != (n + 1) * asked // changes:
+                assert r.adm("haproxy", "reload", settle=False)["haproxy"] == "reloaded"
+        sent = clients.outcomes[200]
+        wait_until("requests come", lambda: clients.outcomes[200] > sent + RATE)
+    assert set(clients.outcomes) == {200}, clients.outcomes
+    seen = {set_of(row) for row in s.upstream.requests()}
+    assert seen <= sets and (source, new) in seen
