@@ -171,7 +171,7 @@ int render_config(const struct render_model *m, struct buffer *cfg, struct errte
 	render_internal(m, cfg);
 	render_black_hole(cfg);
 	render_track(cfg);
-	render_egress_defaults(cfg);
+	render_egress_defaults(m, cfg);
 	for (size_t i = 0; i < m->backend_count; i++)
 		render_backend(m, &m->backends[i], cfg);
 	for (size_t i = 0; i < m->internal_count; i++)

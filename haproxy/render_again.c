@@ -85,25 +85,21 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_log(m, b);
 	render_same_id(b);
 	render_engine(m, SEAM_ENGINE, b);
-	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);
+	render_allowed(b);
+	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	append_failed(b);
-	render_question(SEAM_MSG_AGAIN, SEAM_MSG_AGAIN2, "", b);
+	render_ask(SEAM_MSG_AGAIN, "", b);
+	render_ask_again(SEAM_MSG_AGAIN2, "", b);
 	render_shape_of_agent(b);
 	render_denials(b);
 	render_no_decision(b);
 	render_credential_deletion(b);
-	render_credential(b);
-	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);
 	render_tracking(b);
-	render_retry_rule(b);
 	append_own_connection(b);
 	render_response(m, b);
 	render_after_response(b);
-	buffer_append_str(b,
-		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_BACKEND_NAME
-		" -m found }\n"
-		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
+	render_routes(b);
 }
 
 /* HAProxy retries only if the agent has another account. */
@@ -163,8 +159,15 @@ static void append_kept(struct buffer *b)
 void render_response(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# A further attempt has applied these rules to its response already.\n"
+		"\n\t# Responses of upstreams: HAProxy runs `http-response` rules for no other. A further\n"
+		"\t# attempt has applied these to its response already.\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	render_response_headers(m, b);
+	buffer_append_str(b,
+		"\t# The rest is about errors, and about what the agent waits for.\n"
+		"\thttp-response allow if { status lt 400 } !{ " RENDER_VAR(
+			"lim") " -m beg " RESULT_STATUS
+			       "= } !{ " RENDER_VAR("watch") " -m bool }\n");
 	append_switched(b);
 	buffer_append_str(b,
 		"\t# Report at once to the agent: a trial, and a refusal that the client will retry.\n"
@@ -172,5 +175,4 @@ void render_response(const struct render_model *m, struct buffer *b)
 		" if { " RENDER_VAR("watch") " -m bool } || " SWITCHED "\n");
 	render_response_refusal(b, REFUSAL_ACCOUNT_SWITCHED, "if " SWITCHED);
 	append_kept(b);
-	render_response_headers(m, b);
 }

@@ -122,7 +122,7 @@ void render_server_end(const struct render_backend *k, struct buffer *b)
  * A request that the server refuses or loses moves to another account (render_again.c), once: the next
  * attempt has its own retry. render_response() handles a status that this HAProxy cannot retry on.
  */
-void render_egress_defaults(struct buffer *b)
+void render_egress_defaults(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n# One backend per upstream and egress. HAProxy retries a failed request once, never on the\n"
@@ -137,6 +137,11 @@ void render_egress_defaults(struct buffer *b)
 		".else\n"
 		"\tretry-on conn-failure empty-response 401 403 503\n"
 		".endif\n");
+	render_request_headers(m, b);
+	render_close_own_connection(b);
+	render_credential(b);
+	render_extra_headers(m, b);
+	render_retry_rule(b);
 }
 
 /*
@@ -179,6 +184,7 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 
 	if (k->first_byte_timeout_ms)
 		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", timeout);
+	buffer_append_str(b, "\thttp-request allow unless { fe_name " SEAM_FRONTEND_AGAIN " }\n");
 	for (unsigned attempt = 2; attempt <= STATEFILE_ATTEMPTS; attempt++)
 		buffer_printf(b,
 			"\thttp-request set-timeout server %" PRIu64
@@ -244,15 +250,16 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 {
 	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
 	render_failed(k, b);
-	append_timeouts(k, b);
 	/* If it is down, the request goes straight to a further attempt: do not retry that one. */
-	buffer_append_str(b,
-		"\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n"
-		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
-	append_persistence(b);
+	buffer_append_str(
+		b, "\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n");
 	append_encoding(k->provider, b);
-	render_limits(k->provider, b);
 	render_host(k, b);
+	append_timeouts(k, b);
+	buffer_append_str(
+		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	render_limits(k->provider, b);
+	append_persistence(b);
 	append_use_fresh(b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
@@ -264,18 +271,24 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 
 /*
  * Requests without a backend in this process. The rules are here and not in the frontend, so that a
- * forwarded request passes none of them.
+ * forwarded request passes none of them. The last one has no condition: nothing gets through.
  */
 void render_black_hole(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n# Requests that are not forwarded end here: this backend has no server.\n"
 		"backend " RENDER_BLACK_HOLE " from " RENDER_DEFAULTS "\n");
+	render_allowed(b);
 	buffer_append_str(b, "\t# A request of control that names no backend of this process.\n");
 	render_refusal(b, REFUSAL_NO_ACCOUNT, "if { fe_name " SEAM_FRONTEND_INTERNAL " }");
 	render_agent_answers(b);
+	render_denials(b);
 	buffer_append_str(b, "\t# This process lacks the chosen backend.\n");
-	render_refusal(b, REFUSAL_NO_ACCOUNT, "");
+	render_refusal(b, REFUSAL_NO_ACCOUNT, "if relay_allowed");
+	buffer_append_str(
+		b, "\t# No decision: the client closed its side, or the agent is to blame.\n");
+	render_refusal(b, REFUSAL_BAD_REQUEST, "if " RENDER_INTERRUPTED);
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "");
 }
 
 void render_track(struct buffer *b)

@@ -162,6 +162,18 @@ static int check_backends(const struct render_model *m, const struct render_back
 	return 0;
 }
 
+static int check_egress_names(const struct render_model *m, struct errtext *e)
+{
+	for (size_t i = 0; i < m->backend_count; i++) {
+		const char *name = m->backends[i].name;
+		if (!name || name[0] != RENDER_EGRESS_PREFIX[0])
+			return errtext_set(e, -EINVAL,
+				"backend name \"%s\" does not begin with " RENDER_EGRESS_PREFIX,
+				name ? name : "");
+	}
+	return 0;
+}
+
 static int check_lists(const struct render_model *m, struct errtext *e)
 {
 	int error = check_extra_headers(m, e);
@@ -255,6 +267,8 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 		error = render_node_check_all(m, e);
 	if (!error)
 		error = render_check_sockets(m, e);
+	if (!error)
+		error = check_egress_names(m, e);
 	if (!error)
 		error = check_backends(m, m->backends, m->backend_count, e);
 	if (!error)

@@ -1,6 +1,5 @@
 /*
- * The account's credential in the request, and its removal before the next account's attempt. The ways to
- * authenticate are rows in common/provider_rows.c.
+ * The account's credential in the request. The ways to authenticate are rows in common/provider_rows.c.
  */
 #include "common/provider.h"
 #include "common/seam.h"
@@ -33,22 +32,22 @@ static void append_list_value(struct buffer *b, const struct provider_auth *a)
 
 	buffer_printf(b,
 		"\t# Append to the client's %s, unless the value is there.\n"
-		"\tacl relay_has_%s req.hdr(%s),strcmp(txn." SEAM_VAR_PREFIX ".%s) eq 0\n"
-		"\thttp-request set-var(txn.rly.n%s) req.fhdr_cnt(%s)\n",
-		header, variable, header, variable, variable, header);
+		"\thttp-request set-var(txn.rly.n%s) req.fhdr_cnt(%s) if { " VAR " -m found }"
+		" !{ req.hdr(%s),strcmp(txn." SEAM_VAR_PREFIX ".%s) eq 0 }\n",
+		header, variable, header, variable, header, variable);
 	buffer_printf(b,
-		"\thttp-request set-header %s '%%[req.fhdr(%s)],%%[" VAR "]' if { " VAR
-		" -m found } { var(txn.rly.n%s) -m int 1 } !relay_has_%s\n",
-		header, header, variable, variable, variable, variable);
+		"\thttp-request set-header %s '%%[req.fhdr(%s)],%%[" VAR "]'"
+		" if { var(txn.rly.n%s) -m int 1 }\n",
+		header, header, variable, variable);
 	buffer_printf(b,
-		"\thttp-request add-header %s %%[" VAR "] if { " VAR
-		" -m found } !{ var(txn.rly.n%s) -m int 1 } !relay_has_%s\n",
-		header, variable, variable, variable, variable);
+		"\thttp-request add-header %s %%[" VAR "]"
+		" if { var(txn.rly.n%s) -m found } !{ var(txn.rly.n%s) -m int 1 }\n",
+		header, variable, variable, variable);
 }
 
 void render_credential(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# Inject the account's credential.\n");
+	buffer_append_str(b, "\t# Set the account's credential.\n");
 	for (size_t i = 0; i < provider_auth_count(); i++) {
 		if (is_first(i))
 			append_credential(b, provider_auth_at(i));
@@ -76,11 +75,9 @@ static void append_list_deletion(struct buffer *b, const struct provider_auth *a
 
 void render_credential_deletion(struct buffer *b)
 {
-	buffer_append_str(b, "\n\t# Remove the credential of the account that failed.\n");
-	for (size_t i = 0; i < provider_auth_count(); i++) {
-		if (is_first(i))
-			render_del_header(b, provider_auth_at(i)->header);
-	}
+	buffer_append_str(b,
+		"\n\t# Remove what the account that failed has added to a header of the client. Its other\n"
+		"\t# headers go in the backend.\n");
 	for (size_t i = 0; i < provider_auth_count(); i++) {
 		if (provider_auth_at(i)->list_header)
 			append_list_deletion(b, provider_auth_at(i));

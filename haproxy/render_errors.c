@@ -1,14 +1,11 @@
 /*
  * The uniform errors. One body serves all shapes: an opening, the message, a middle, the other fields, a
- * closing. The path decides the variables for opening, middle and closing (render_shapes.c); the
- * expressions hold defaults, so that a response made before any rule has run is valid JSON too.
+ * closing (render_shapes.c). It is built when an error is answered, and a response made before any rule
+ * has run is valid JSON too.
  */
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
-
-#define OPENING "%[var(txn.rly.open,\"{\\\"error\\\":{\")]"
-#define CLOSING "%[var(txn.rly.close,}})]"
 
 /* The SDKs of OpenAI and Anthropic follow it, whatever the status is. */
 #define SHOULD_RETRY "X-Should-Retry"
@@ -29,13 +26,13 @@ static void append_fixed(struct buffer *b, const struct refusal_row *row)
 	const char *retryable = row->retryable ? "true" : "false";
 
 	buffer_append_str(b, "content-type application/json lf-string ");
-	buffer_append_str(&fields, OPENING);
+	render_shape_open(&fields);
 	buffer_printf(&fields, "\"message\":\"%s\",", row->message);
 	render_shape_middle(&fields, row->status);
 	buffer_printf(&fields,
 		"\"type\":\"%s\",\"code\":\"%s\",\"retryable\":%s,\"resets_at\":null", row->type,
 		row->code, retryable);
-	buffer_append_str(&fields, CLOSING);
+	render_shape_close(&fields);
 	render_word(b, buffer_str(&fields));
 	if (buffer_error(&fields))
 		b->error = buffer_error(&fields);
@@ -95,14 +92,18 @@ static void append_deny(struct buffer *b, int status)
 {
 	buffer_printf(b, "\thttp-request return status %d content-type application/json lf-string ",
 		status);
-	buffer_append_str(b, "'" OPENING "\"message\":\"%[" MESSAGE ",json(utf8s)]\",");
+	buffer_append_str(b, "'");
+	render_shape_open(b);
+	buffer_append_str(b, "\"message\":\"%[" MESSAGE ",json(utf8s)]\",");
 	render_shape_middle(b, status);
 	buffer_append_str(b,
 		"\"type\":\"%[" TYPE ",json(utf8s)]\","
 		"\"code\":\"%[" CODE ",json(utf8s)]\","
 		"\"retryable\":" RETRYABLE_TEXT ","
-		"\"resets_at\":%[var(txn." SEAM_VAR_PREFIX ".resets,null)]" CLOSING "'"
-		" hdr X-Relay-Error %[" CODE "] hdr " SHOULD_RETRY " " RETRYABLE_TEXT);
+		"\"resets_at\":%[var(txn." SEAM_VAR_PREFIX ".resets,null)]");
+	render_shape_close(b);
+	buffer_append_str(
+		b, "' hdr X-Relay-Error %[" CODE "] hdr " SHOULD_RETRY " " RETRYABLE_TEXT);
 	buffer_printf(b,
 		" if { " RENDER_ACTION " -m str " SEAM_ACTION_DENY " } { " STATUS " -m int %d }\n",
 		status);
@@ -132,23 +133,15 @@ void render_agent_answers(struct buffer *b)
 	buffer_append_str(b, "\n\t# Responses made by the agent.\n");
 	append_answer(b, 200);
 	append_answer(b, 503);
-	render_denials(b);
-	render_no_decision(b);
 }
 
-/*
- * A client that closes its half, or leaves, interrupts the question: SPOE error 5, from 3.1 on 4
- * (docs/HAPROXY-NOTES.md, "SPOE"). That is not the agent's failure.
- */
+/* A client that closes its half, or leaves, interrupts the question: that is not the agent's failure. */
 void render_no_decision(struct buffer *b)
 {
 	buffer_append_str(
 		b, "\t# No decision: the client closed its side, or the agent is to blame.\n");
-	render_refusal(b, REFUSAL_BAD_REQUEST,
-		"if { " RENDER_ERROR " -m int 4 5 } !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW
-		" }");
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"unless { " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
+	render_refusal(b, REFUSAL_BAD_REQUEST, "if " RENDER_INTERRUPTED " !relay_allowed");
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "unless relay_allowed");
 }
 
 /* Refusals with another status than the one HAProxy generates. */
@@ -178,24 +171,26 @@ static const struct rate_header {
 void render_after_response(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Every response. X-Relay-Error is always the relay's: an upstream's has been "
-		"removed.\n");
-	append_status_fixes(b);
-	buffer_append_str(b,
-		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
-		"\thttp-after-response set-header Retry-After %[" RETRY_AFTER "]"
-		" if { " RETRY_AFTER " -m found } { res.fhdr(x-relay-error) -m found }\n");
-	buffer_printf(b,
-		"\thttp-after-response set-header X-Circuit-Breaker open"
-		" if { res.fhdr(x-relay-error) -m str %s }\n",
-		refusal_row(REFUSAL_CIRCUIT_OPEN)->code);
+		"\n\t# Every response.\n"
+		"\thttp-after-response set-header X-Request-Id %[unique-id]\n");
 	for (size_t i = 0; i < sizeof(rate_headers) / sizeof(rate_headers[0]); i++)
 		buffer_printf(b,
 			"\thttp-after-response set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
 			" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
 			rate_headers[i].header, rate_headers[i].variable, rate_headers[i].variable);
 	buffer_append_str(b,
-		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
-		"\t# Some SDKs read the id from a header of their provider.\n");
+		"\t# The relay's errors. X-Relay-Error is always the relay's: an upstream's has been "
+		"removed.\n"
+		"\thttp-after-response allow if !{ res.fhdr(x-relay-error) -m found }\n");
+	append_status_fixes(b);
+	buffer_append_str(b,
+		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
+		"\thttp-after-response set-header Retry-After %[" RETRY_AFTER "]"
+		" if { " RETRY_AFTER " -m found }\n");
+	buffer_printf(b,
+		"\thttp-after-response set-header X-Circuit-Breaker open"
+		" if { res.fhdr(x-relay-error) -m str %s }\n",
+		refusal_row(REFUSAL_CIRCUIT_OPEN)->code);
+	buffer_append_str(b, "\t# Some SDKs read the id from a header of their provider.\n");
 	render_shape_headers(b);
 }

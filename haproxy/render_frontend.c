@@ -66,7 +66,7 @@ void render_request_limits(const struct render_model *m, struct buffer *b)
 /*
  * A request that must wait for a slot is sent to the agent again through a second engine with a long
  * time limit. The agent answers within SEAM_WAIT_MS. HAProxy asks again if the answer is "wait" or if the
- * agent died.
+ * agent died, but not for a client that has left: the agent could give it a slot that nobody uses.
  */
 static void append_wait(struct buffer *b)
 {
@@ -77,17 +77,18 @@ static void append_wait(struct buffer *b)
 	for (int i = 0; i < SEAM_WAIT_REPEATS; i++)
 		buffer_append_str(b,
 			"\thttp-request send-spoe-group " SEAM_ENGINE_WAIT " " SEAM_MSG_WAIT2
-			" if { " RENDER_ACTION " -m str " SEAM_ACTION_WAIT " }\n");
+			" if { " RENDER_ACTION " -m str " SEAM_ACTION_WAIT " } !" RENDER_INTERRUPTED
+			"\n");
 }
 
+/* Of a request that is allowed. A backend would rewrite the path again at each attempt. */
 static void append_forward(struct buffer *b)
 {
+	render_tracking(b);
 	buffer_append_str(b,
-		"\n\t# Origin form only: an absolute URI would carry the client's Host.\n"
+		"\t# Origin form only: an absolute URI would carry the client's Host.\n"
 		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
 		"\thttp-request set-path %[" RENDER_PATH "] if { " RENDER_PATH " -m found }\n");
-	render_tracking(b);
-	render_retry_rule(b);
 }
 
 /*
@@ -105,6 +106,19 @@ static void append_waited(struct buffer *b)
 	buffer_append_str(b, ".endif\n");
 }
 
+/* The ordinary request meets no rule behind the first `allow` of this set. */
+static void append_decision(struct buffer *b)
+{
+	render_ask(SEAM_MSG_DECIDE, "", b);
+	append_forward(b);
+	buffer_append_str(b, "\thttp-request allow if relay_allowed\n");
+	render_ask_again(SEAM_MSG_DECIDE2, "", b);
+	render_body(b);
+	append_wait(b);
+	append_waited(b);
+	append_forward(b);
+}
+
 void render_frontend(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND " from " RENDER_DEFAULTS "\n");
@@ -114,25 +128,13 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_new_id(b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_engine(m, SEAM_ENGINE_WAIT, b);
-	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_own_errors(b);
-	buffer_append_str(b,
-		"\n\t# Clients cannot set internal headers.\n"
-		"\thttp-request del-header x-relay- -m beg\n");
+	render_allowed(b);
+	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_request_limits(m, b);
 	append_client_address(&m->options, b);
-	render_question(SEAM_MSG_DECIDE, SEAM_MSG_DECIDE2, "", b);
-	render_body(b);
-	append_wait(b);
-	render_request_headers(m, b);
-	render_credential(b);
-	render_extra_headers(m, RENDER_EXTRA_REPLACE, b);
-	append_forward(b);
-	append_waited(b);
+	append_decision(b);
 	render_response(m, b);
 	render_after_response(b);
-	buffer_append_str(b,
-		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_ACTION
-		" -m str " SEAM_ACTION_ALLOW " } { " RENDER_BACKEND_NAME " -m found }\n"
-		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
+	render_routes(b);
 }

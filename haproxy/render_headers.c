@@ -4,13 +4,14 @@
  */
 #include "common/provider.h"
 #include "common/seam.h"
+#include "haproxy/render_names.h"
 #include "haproxy/render_parts.h"
 
 #include <errno.h>
 #include <strings.h>
 
 struct policy_row {
-	const char *name; /* lower case; `*` at the end: a prefix */
+	const char *name; /* lower case; `*` at an end: any text there */
 	bool fixed;	  /* no exception */
 };
 
@@ -20,7 +21,8 @@ static const struct policy_row key_rows[] = {
 	{"authorization", true},
 	{"x-relay-*", true},
 	{"api-key", false},
-	{"x-goog-api-key", false},
+	{"*-api-key", true},
+	{"*-auth-token", true},
 	{"cookie", false},
 };
 
@@ -48,14 +50,17 @@ static const struct policy_row request_rows[] = {
 	{"via", false},
 };
 
-static const struct policy_row relay_rows[] = {
+static const struct policy_row response_rows[] = {
+	/* what the relay says itself */
 	{"x-relay-*", true},
 	{"x-request-id", true},
-	/* a session of the account */
+	{"x-circuit-breaker", true},
+	{"ratelimit-*", true},
+	/* credentials, and a session of the account */
+	{"authorization", true},
+	{"*-api-key", true},
+	{"*-auth-token", true},
 	{"set-cookie", false},
-};
-
-static const struct policy_row response_rows[] = {
 	/* hop-by-hop */
 	{"keep-alive", true},
 	{"proxy-connection", true},
@@ -68,234 +73,156 @@ static const struct policy_row response_rows[] = {
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-struct names {
-	const char *const *p;
-	size_t count;
-};
-
-static bool has_name(struct names list, const char *name)
+static void add_rows(struct render_names *n, const struct policy_row *rows, size_t count)
 {
-	for (size_t i = 0; i < list.count; i++) {
-		if (strcasecmp(list.p[i], name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Does an exception start with this stem? */
-static bool has_exception(struct names allow, const char *stem, size_t len)
-{
-	for (size_t i = 0; i < allow.count; i++) {
-		if (strlen(allow.p[i]) > len && strncasecmp(allow.p[i], stem, len) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void append_lower(struct buffer *b, const char *text, bool quote_dots)
-{
-	for (; *text; text++) {
-		char c = *text;
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		if (c == '.' && quote_dots)
-			buffer_append(b, "\\", 1);
-		buffer_append(b, &c, 1);
-	}
-}
-
-/* All names that start with the stem, except the exceptions. HAProxy keeps names in lower case. */
-static void append_prefix_but(
-	struct buffer *b, const char *direction, const char *stem, size_t len, struct names allow)
-{
-	const char *separator = "";
-
-	buffer_printf(b, "\t%s del-header '^%.*s(?!(", direction, (int)len, stem);
-	for (size_t i = 0; i < allow.count; i++) {
-		if (strlen(allow.p[i]) <= len || strncasecmp(allow.p[i], stem, len) != 0)
-			continue;
-		buffer_append_str(b, separator);
-		append_lower(b, allow.p[i] + len, true);
-		separator = "|";
-	}
-	buffer_append_str(b, ")$)' -m reg\n");
-}
-
-static void append_del(
-	struct buffer *b, const char *direction, const char *name, struct names allow)
-{
-	size_t len = strlen(name);
-
-	if (name[len - 1] != '*') {
-		buffer_printf(b, "\t%s del-header ", direction);
-		append_lower(b, name, false);
-		buffer_append_str(b, "\n");
-	} else if (has_exception(allow, name, len - 1)) {
-		append_prefix_but(b, direction, name, len - 1, allow);
-	} else {
-		buffer_printf(b, "\t%s del-header ", direction);
-		append_lower(b, name, false);
-		b->len -= b->error ? 0 : 1; /* the star */
-		buffer_append_str(b, " -m beg\n");
-	}
-}
-
-static void append_rows(struct buffer *b, const char *direction, const struct policy_row *rows,
-	size_t count, struct names allow)
-{
-	const struct names none = {0};
+	const struct render_list allow = n->allow;
 
 	for (size_t i = 0; i < count; i++) {
 		bool fixed = rows[i].fixed || provider_is_auth_header(rows[i].name);
-		if (fixed || !has_name(allow, rows[i].name))
-			append_del(b, direction, rows[i].name, fixed ? none : allow);
+		if (!fixed && render_list_has(allow, rows[i].name))
+			continue;
+		n->allow = fixed ? (struct render_list){0} : allow;
+		render_names_add(n, rows[i].name);
 	}
-}
-
-void render_del_header(struct buffer *b, const char *name)
-{
-	append_del(b, "http-request", name, (struct names){0});
+	n->allow = allow;
 }
 
 /* The operator's additions override the operator's exceptions. */
-static void append_names(struct buffer *b, const char *direction, struct names list)
+static void add_list(struct render_names *n, struct render_list list)
 {
-	const struct names none = {0};
+	const struct render_list allow = n->allow;
 
+	n->allow = (struct render_list){0};
 	for (size_t i = 0; i < list.count; i++)
-		append_del(b, direction, list.p[i], none);
+		render_names_add(n, list.p[i]);
+	n->allow = allow;
 }
 
-static void append_extra(struct buffer *b, const char *name, enum render_extra extra)
-{
-	char variable[SEAM_HEADER_VAR_SIZE];
+/* --- extra headers of accounts and upstreams --- */
 
-	seam_header_var(name, variable);
-	/* a header for credentials already has the account's value, which must stay */
-	if (extra == RENDER_EXTRA_REPLACE && !provider_is_auth_header(name))
-		buffer_printf(b, "\thttp-request del-header %s\n", name);
-	buffer_printf(b,
-		"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
-		" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
-		name, variable, variable);
-}
+#define EXTRAS_MAX 128
 
-/* --- headers that identify an account, of all providers --- */
-
-#define KNOWN_MAX 32
-
-struct known {
-	const char *p[KNOWN_MAX];
+/* The providers' first; each once, however it is spelt. */
+struct extras {
+	const char *p[EXTRAS_MAX];
 	size_t count;
 };
 
-static struct names names_of(const struct known *k)
+static void add_extra(struct buffer *b, struct extras *x, const char *name)
 {
-	return (struct names){k->p, k->count};
-}
-
-static void add_name(struct buffer *b, struct known *k, const char *name)
-{
-	if (has_name(names_of(k), name))
+	if (render_list_has((struct render_list){x->p, x->count}, name))
 		return;
-	if (k->count == KNOWN_MAX)
+	if (x->count == EXTRAS_MAX)
 		b->error = -E2BIG;
 	else
-		k->p[k->count++] = name;
+		x->p[x->count++] = name;
 }
 
-static void add_list(struct buffer *b, struct known *k, const char *const *list)
+static void find_extras(const struct render_model *m, struct buffer *b, struct extras *x)
 {
-	for (; list && *list; list++)
-		add_name(b, k, *list);
-}
-
-/* Of clients; the policy allows exceptions. */
-static void append_client_names(struct buffer *b, struct names allow)
-{
-	struct known k = {.count = 0};
-
-	for (size_t i = 0; i < provider_count(); i++)
-		add_list(b, &k, provider_at(i)->client_headers);
-	for (size_t i = 0; i < k.count; i++) {
-		if (!has_name(allow, k.p[i]))
-			append_del(b, "http-request", k.p[i], allow);
-	}
-}
-
-static void append_answer_names(struct buffer *b, struct names allow)
-{
-	struct known k = {.count = 0};
-
-	for (size_t i = 0; i < provider_count(); i++)
-		add_list(b, &k, provider_at(i)->answer_headers);
-	for (size_t i = 0; i < k.count; i++) {
-		if (!has_name(allow, k.p[i]))
-			append_del(b, "http-response", k.p[i], allow);
-	}
-}
-
-void render_extra_headers(const struct render_model *m, enum render_extra extra, struct buffer *b)
-{
-	struct known k = {.count = 0};
-
+	x->count = 0;
 	for (size_t i = 0; i < provider_count(); i++) {
+		const char *const *names = provider_at(i)->client_headers;
 		if (provider_at(i)->account_header)
-			add_name(b, &k, provider_at(i)->account_header);
+			add_extra(b, x, provider_at(i)->account_header);
+		for (; names && *names; names++)
+			add_extra(b, x, *names);
 	}
-	for (size_t i = 0; i < provider_count(); i++)
-		add_list(b, &k, provider_at(i)->client_headers);
-	buffer_append_str(
-		b, "\n\t# Extra headers of accounts and upstreams: never the client's.\n");
-	for (size_t i = 0; i < k.count; i++)
-		append_extra(b, k.p[i], extra);
-	for (size_t i = 0; i < m->header_count; i++) {
-		const struct names before = {m->headers, i};
-		if (!has_name(names_of(&k), m->headers[i]) && !has_name(before, m->headers[i]))
-			append_extra(b, m->headers[i], extra);
+	for (size_t i = 0; i < m->header_count; i++)
+		add_extra(b, x, m->headers[i]);
+}
+
+void render_extra_headers(const struct render_model *m, struct buffer *b)
+{
+	char variable[SEAM_HEADER_VAR_SIZE];
+	struct extras x;
+
+	find_extras(m, b, &x);
+	buffer_append_str(b, "\t# Extra headers of the account and its upstream.\n");
+	for (size_t i = 0; i < x.count; i++) {
+		seam_header_var(x.p[i], variable);
+		buffer_printf(b,
+			"\thttp-request set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
+			" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
+			x.p[i], variable, variable);
 	}
 }
 
 /* --- policies --- */
 
-/* Headers of credentials that no row above has. */
-static void append_auth_headers(struct buffer *b)
+/* A header that control sends in probes, whether or not an account has it too. */
+static bool is_of_probe(const char *name)
 {
-	struct known k = {.count = 0};
-	const struct names none = {0};
+	for (size_t i = 0; i < provider_count(); i++) {
+		const char *header = provider_at(i)->probe.header;
+		size_t len = strcspn(header, ":");
+		if (len && len == strlen(name) && strncasecmp(header, name, len) == 0)
+			return true;
+	}
+	return false;
+}
 
-	for (size_t i = 0; i < COUNT(key_rows); i++)
-		add_name(b, &k, key_rows[i].name);
-	for (size_t i = 0; i < provider_auth_count(); i++)
-		add_name(b, &k, provider_auth_at(i)->header);
-	for (size_t i = COUNT(key_rows); i < k.count; i++)
-		append_del(b, "http-request", k.p[i], none);
+static void add_extras(const struct render_model *m, struct render_names *n)
+{
+	struct extras x;
+
+	find_extras(m, n->out, &x);
+	for (size_t i = 0; i < x.count; i++) {
+		if (!is_of_probe(x.p[i]))
+			render_names_add(n, x.p[i]);
+		else
+			buffer_printf(n->out,
+				"\thttp-request del-header %s unless { fe_name " SEAM_FRONTEND_INTERNAL
+				" }\n",
+				x.p[i]);
+	}
 }
 
 void render_request_headers(const struct render_model *m, struct buffer *b)
 {
-	const struct names allow = {m->request_allow, m->request_allow_count};
-	const struct names deny = {m->request_deny, m->request_deny_count};
+	const struct render_list deny = {m->request_deny, m->request_deny_count};
+	struct render_names n = {
+		.out = b,
+		.direction = "http-request",
+		.allow = {m->request_allow, m->request_allow_count},
+	};
 
 	buffer_append_str(b,
-		"\n\t# Remove headers that carry the client's keys, identify it or concern one hop.\n");
-	append_rows(b, "http-request", key_rows, COUNT(key_rows), allow);
-	append_auth_headers(b);
-	append_client_names(b, allow);
-	append_rows(b, "http-request", request_rows, COUNT(request_rows), allow);
-	append_names(b, "http-request", deny);
+		"\t# Remove headers that carry the client's keys, identify it or concern one hop, and\n"
+		"\t# those of an account: also the ones that an attempt before has set.\n");
+	add_rows(&n, key_rows, COUNT(key_rows));
+	for (size_t i = 0; i < provider_auth_count(); i++)
+		render_names_add(&n, provider_auth_at(i)->header);
+	add_extras(m, &n);
+	add_rows(&n, request_rows, COUNT(request_rows));
+	add_list(&n, deny);
+	render_names_end(&n);
+}
+
+/* Headers that identify the account. */
+static void add_account_names(struct render_names *n)
+{
+	for (size_t i = 0; i < provider_count(); i++) {
+		const char *const *names = provider_at(i)->answer_headers;
+		for (; names && *names; names++) {
+			if (!render_list_has(n->allow, *names))
+				render_names_add(n, *names);
+		}
+	}
 }
 
 void render_response_headers(const struct render_model *m, struct buffer *b)
 {
-	const struct names allow = {m->response_allow, m->response_allow_count};
-	const struct names deny = {m->response_deny, m->response_deny_count};
+	const struct render_list deny = {m->response_deny, m->response_deny_count};
+	struct render_names n = {
+		.out = b,
+		.direction = "http-response",
+		.allow = {m->response_allow, m->response_allow_count},
+	};
 
-	buffer_append_str(b,
-		"\n\t# Responses of upstreams: HAProxy runs `http-response` rules for no other.\n");
-	append_rows(b, "http-response", relay_rows, COUNT(relay_rows), allow);
-	append_answer_names(b, allow);
-	append_rows(b, "http-response", response_rows, COUNT(response_rows), allow);
-	append_names(b, "http-response", deny);
+	add_rows(&n, response_rows, COUNT(response_rows));
+	add_account_names(&n);
+	add_list(&n, deny);
+	render_names_end(&n);
 	buffer_append_str(b, "\thttp-response set-header X-Relay-Upstream 1\n");
 }

@@ -43,11 +43,11 @@ static void append_probe(struct buffer *b)
 		"\thttp-request set-var(txn.rly.probe) req.fhdr(" SEAM_HEADER_ACCOUNT ")\n"
 		"\thttp-request set-var(txn.rly.backend) req.fhdr(" SEAM_HEADER_BACKEND ")\n"
 		"\thttp-request set-log-level silent unless " PROBED "\n");
-	render_question(SEAM_MSG_PROBE, SEAM_MSG_PROBE, PROBED, b);
+	render_ask(SEAM_MSG_PROBE, PROBED, b);
+	render_ask_again(SEAM_MSG_PROBE, PROBED, b);
 	buffer_append_str(b, "\thttp-request del-header x-relay- -m beg\n");
 	render_denials(b);
-	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE,
-		"if " PROBED " !{ " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW " }");
+	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "if " PROBED " !relay_allowed");
 }
 
 void render_internal(const struct render_model *m, struct buffer *b)
@@ -59,11 +59,10 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	render_log(m, b);
 	render_new_id(b);
 	render_engine(m, SEAM_ENGINE, b);
-	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	render_own_errors(b);
+	render_allowed(b);
+	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
 	append_probe(b);
-	render_credential(b);
-	render_extra_headers(m, RENDER_EXTRA_SET, b);
 	render_tracking(b);
 	buffer_append_str(b,
 		"\n\t# A probe is about one account: never try another. It uses a new connection, so that\n"
@@ -77,8 +76,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 		" { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_after_response(b);
 	buffer_append_str(b,
-		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if { " RENDER_BACKEND_NAME
-		" -m found }\n"
+		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if " RENDER_HAS_BACKEND "\n"
 		"\tuse_backend %[" WANTED "] if !" PROBED " { " WANTED
 		" -m reg '^(t[0-9]+|c)-e[0-9]+$' }\n"
 		"\tdefault_backend " RENDER_BLACK_HOLE "\n");

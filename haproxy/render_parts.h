@@ -22,7 +22,13 @@
 #define RENDER_ACTION RENDER_VAR("action")
 #define RENDER_ALT RENDER_VAR("alt")
 #define RENDER_ERROR RENDER_VAR("error")
+/* The client closed its side and so interrupted the question: SPOE error 5, from 3.1 on 4. */
+#define RENDER_INTERRUPTED "{ " RENDER_ERROR " -m int 4 5 }"
 #define RENDER_BACKEND_NAME RENDER_VAR("be")
+/* Only the backends of egresses begin like this: no answer of the agent opens another one. */
+#define RENDER_EGRESS_PREFIX "b"
+#define RENDER_HAS_BACKEND                                                                         \
+	"relay_allowed { " RENDER_BACKEND_NAME " -m beg " RENDER_EGRESS_PREFIX " }"
 #define RENDER_PATH RENDER_VAR("path")
 #define RENDER_TRACK_KEY RENDER_VAR("track")
 
@@ -53,9 +59,10 @@ void render_id_key(const struct render_model *m, struct buffer *b);
 void render_new_id(struct buffer *b);
 void render_same_id(struct buffer *b);
 void render_engine(const struct render_model *m, const char *engine, struct buffer *b);
-/* Sends `message`, then `repeat` if it was not answered; both if `condition` (ACLs, or empty). */
-void render_question(
-	const char *message, const char *repeat, const char *condition, struct buffer *b);
+/* Sends a question if `condition` holds (ACLs, or empty). */
+void render_ask(const char *message, const char *condition, struct buffer *b);
+/* Sends it several times more, as long as there is no answer. */
+void render_ask_again(const char *message, const char *condition, struct buffer *b);
 /* render_body.c: the question with the body, if the agent asks for it. */
 void render_body(struct buffer *b);
 void render_tracking(struct buffer *b);
@@ -64,24 +71,25 @@ void render_tracking(struct buffer *b);
  * Needs 3.0.
  */
 void render_own_connection(struct buffer *b, const char *condition);
+/* In the backend, behind the header policy: tells the upstream that this connection ends. */
+void render_close_own_connection(struct buffer *b);
+/* The ACL `relay_allowed`: the agent has decided that the request is forwarded. */
+void render_allowed(struct buffer *b);
+/* To the agent's backend if it allowed the request, else to the one without a server. */
+void render_routes(struct buffer *b);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
 /* Size of the body, and methods that are not allowed. */
 void render_request_limits(const struct render_model *m, struct buffer *b);
 
+/* Removes headers of the client and of an account; what the account needs is set behind it. */
 void render_request_headers(const struct render_model *m, struct buffer *b);
-/* An extra header in the request that the chosen account does not set. */
-enum render_extra {
-	RENDER_EXTRA_REPLACE, /* is deleted: a client or another account has set it */
-	RENDER_EXTRA_SET,     /* stays: the control process has set it */
-};
-void render_extra_headers(const struct render_model *m, enum render_extra extra, struct buffer *b);
-/* Removes a header of the request. */
-void render_del_header(struct buffer *b, const char *name);
+void render_extra_headers(const struct render_model *m, struct buffer *b);
 /* Sets the headers of the account's way to authenticate. */
 void render_credential(struct buffer *b);
-/* Removes the headers of the failed account. */
+/* Removes what the failed account has added to a header of the client. */
 void render_credential_deletion(struct buffer *b);
+/* Removes headers of the upstream and the account; only the relay's own remain under its names. */
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
 /* The path that decides the shape of errors. */
@@ -93,8 +101,10 @@ enum render_paths {
 void render_error_shapes(struct buffer *b, enum render_paths paths);
 /* Rules that take the shape from the agent, which knows the client's path. */
 void render_shape_of_agent(struct buffer *b);
-/* The text between the message and the other fields; `status` is the status of a refusal. */
+/* The texts of a body before the message, behind it, and at the end; `status` is the refusal's. */
+void render_shape_open(struct buffer *b);
 void render_shape_middle(struct buffer *b, int status);
+void render_shape_close(struct buffer *b);
 /* Headers of some shapes, on the relay's own errors. */
 void render_shape_headers(struct buffer *b);
 /* The statuses of all refusals, each once; 0 beyond the last. */
@@ -105,7 +115,7 @@ void render_own_errors(struct buffer *b);
 void render_denials(struct buffer *b);
 /* Refuses a request without a decision to forward it. */
 void render_no_decision(struct buffer *b);
-/* The agent's refusals and responses; refuses every action but "allow". */
+/* The agent's own responses. */
 void render_agent_answers(struct buffer *b);
 /* `http-request return` of one refusal; `condition` is "if ..." or empty. */
 void render_refusal(struct buffer *b, enum refusal r, const char *condition);
@@ -124,7 +134,7 @@ void render_response(const struct render_model *m, struct buffer *b);
 void render_failed(const struct render_backend *k, struct buffer *b);
 void render_limits(const struct provider *p, struct buffer *b);
 
-void render_egress_defaults(struct buffer *b);
+void render_egress_defaults(const struct render_model *m, struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 void render_host(const struct render_backend *k, struct buffer *b);
 /* use-server and the server `out` with its weight. Leaves the line open for options. */

@@ -84,27 +84,33 @@ static void append_ask(struct buffer *b, const char *message, const char *condit
 		condition[0] ? " if " : "", condition);
 }
 
+void render_ask(const char *message, const char *condition, struct buffer *b)
+{
+	buffer_append_str(b, "\n\t# Send the question to the agent.\n");
+	append_ask(b, message, condition);
+}
+
 /*
  * A dead agent leaves several broken connections. HAProxy 2.6 notices each only when it loses a question
  * on it, which fails at once with error 255 or 257 (SPOE.txt 2.5). After a timeout there is no third
  * question.
  */
-void render_question(
-	const char *message, const char *repeat, const char *condition, struct buffer *b)
+void render_ask_again(const char *message, const char *condition, struct buffer *b)
 {
 	struct buffer unanswered = {0};
 	struct buffer broken = {0};
 
-	buffer_printf(&unanswered, "%s%s!{ " RENDER_ACTION " -m found }", condition,
-		condition[0] ? " " : "");
-	buffer_printf(&broken, "%s { " RENDER_ERROR " -m int 255 257 }", buffer_str(&unanswered));
+	buffer_printf(&unanswered, "%s%s!{ " RENDER_ACTION " -m found } !" RENDER_INTERRUPTED,
+		condition, condition[0] ? " " : "");
+	buffer_printf(&broken,
+		"%s%s!{ " RENDER_ACTION " -m found } { " RENDER_ERROR " -m int 255 257 }",
+		condition, condition[0] ? " " : "");
 	buffer_append_str(b,
-		"\n\t# Send the question to the agent. Repeat it if no answer came, then once for each\n"
-		"\t# broken connection (SPOE errors 255 and 257, which HAProxy reports at once).\n");
-	append_ask(b, message, condition);
-	append_ask(b, repeat, buffer_str(&unanswered));
+		"\t# Repeat it if no answer came, then once for each broken connection (SPOE errors 255\n"
+		"\t# and 257, which HAProxy reports at once).\n");
+	append_ask(b, message, buffer_str(&unanswered));
 	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
-		append_ask(b, repeat, buffer_str(&broken));
+		append_ask(b, message, buffer_str(&broken));
 	buffer_fini(&unanswered);
 	buffer_fini(&broken);
 }
@@ -121,6 +127,25 @@ void render_own_connection(struct buffer *b, const char *condition)
 {
 	buffer_printf(b,
 		"\thttp-request set-bc-tos 0 %s\n"
-		"\thttp-request set-header Connection close %s\n",
+		"\thttp-request set-var(txn.rly.own) bool(true) %s\n",
 		condition, condition);
+}
+
+void render_close_own_connection(struct buffer *b)
+{
+	buffer_append_str(
+		b, "\thttp-request set-header Connection close if { var(txn.rly.own) -m bool }\n");
+}
+
+void render_allowed(struct buffer *b)
+{
+	buffer_append_str(
+		b, "\n\tacl relay_allowed " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW "\n");
+}
+
+void render_routes(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if " RENDER_HAS_BACKEND "\n"
+		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
 }

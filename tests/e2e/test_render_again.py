@@ -294,11 +294,11 @@ def test_probes_an_account(world):
     probe = {"action": "allow", "be": "b2-demo-five", "bearer": "probed", "track": "0|0|9", "mark": "p.1.2.3",
              "alt": False, ACCOUNT_SLOT: "acct"}
     world.plan([probe], {"probed": answer(401, headers=b"X-Relay-Error: fake\r\nRetry-After: 9\r\n")})
-    got = world.ask_inside("/v1/models", "X-Relay-Account: 9\r\nUser-Agent: ours\r\nX-Extra: ours\r\n")
+    got = world.ask_inside("/v1/models", "X-Relay-Account: 9\r\nUser-Agent: ours\r\nanthropic-version: ours\r\n")
     assert got.status == 401 and got.header("x-relay-error") is None
     assert world.probe.asked == [("probe", {"gen": 7, "id": got.header("x-request-id").encode(), "account": b"9"})]
     lines = set(world.sent()[0].lower().splitlines())
-    assert {"authorization: bearer probed", "chatgpt-account-id: acct", "x-extra: ours", "user-agent: ours"} <= lines
+    assert {"authorization: bearer probed", "chatgpt-account-id: acct", "anthropic-version: ours", "user-agent: ours"} <= lines
     assert "x-relay" not in world.sent()[0].lower() and world.sent()[2] == "127.0.0.5"
     fields = world.record(got)
     assert fields[4:9] == ["0|0|9", "relay-internal", "b2-demo-five", "out", "401"]

@@ -5,6 +5,7 @@
 #include "common/seam.h"
 
 #include <ctype.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,16 +34,45 @@ static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
-	assert_before(text, "del-header x-relay- -m beg", "send-spoe-group");
 	assert_before(text, "set-src", "send-spoe-group");
 	assert_before(text, "send-spoe-group relay decide\n", "send-spoe-group relay decide2");
 	assert_before(text, "send-spoe-group relay decide2", "-m str deny");
-	assert_before(text,
-		"use_backend %[var(txn.relay.be)] if { var(txn.relay.action) -m str allow }",
+	assert_before(text, "send-spoe-group relay decide\n", "track-sc0");
+	assert_before(text, "track-sc0", "http-request allow if relay_allowed\n");
+	assert_before(text, "set-path", "http-request allow if relay_allowed\n");
+	assert_before(
+		text, "http-request allow if relay_allowed\n", "send-spoe-group relay decide2");
+	assert_before(text, "use_backend %[var(txn.relay.be)] if relay_allowed {",
 		"default_backend relay-closed");
-	assert_before(text, "del-header authorization", "set-header Authorization");
-	assert_before(text, "del-header x-api-key", "set-header x-api-key");
-	assert_before(text, "set-header Authorization", "use_backend");
+	const char *egress = section_of(text, "defaults relay-egress-defaults ");
+	assert_before(egress, "http-request del-header '^(x-api-key|", "set-header Authorization");
+	assert_before(egress, "http-request del-header '^(x-api-key|", "set-header x-api-key");
+	free(text);
+}
+
+static void opens_a_backend_only_for_what_is_allowed(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model_widen(&model);
+	char *text = model_render(&model);
+	assert_int_equal(
+		count_of(text,
+			"\tuse_backend %[var(txn.relay.be)] if relay_allowed { var(txn.relay.be) -m beg b }\n"),
+		3);
+	assert_int_equal(count_of(text, "\tuse_backend %[var(txn.relay.be)]"), 3);
+	assert_int_equal(
+		count_of(text, "\tacl relay_allowed var(txn.relay.action) -m str allow\n"), 4);
+	assert_int_equal(count_of(text, "relay_allowed var"), 4);
+	/* the last rule of a backend without a server: a refusal without a condition */
+	const char *closed = section_of(text, "backend relay-closed ");
+	const char *last = strstr(closed, " -m int 4 5 }\n");
+	assert_non_null(last);
+	assert_before(last, "\thttp-request return status 503 ", "X-Relay-Error agent_unavailable");
+	assert_lacks(last, " if {");
+	assert_lacks(closed, "server ");
 	free(text);
 }
 
@@ -186,14 +216,13 @@ static void never_lets_a_credential_header_pass(void **state)
 	model.m.request_allow = allowed;
 	model.m.request_allow_count = 2;
 	char *text = model_render(&model);
-	assert_has(text, "http-request del-header x-api-key\n");
-	assert_has(text, "http-request del-header authorization\n");
-	assert_has(text, "http-request del-header cookie\n");
+	assert_has(text, "http-request del-header '^(x-api-key|authorization|x-relay-.*|");
+	assert_has(text, "|cookie|");
 	free(text);
 	model.m.request_allow = &allowed[3];
 	model.m.request_allow_count = 1;
 	text = model_render(&model);
-	assert_lacks(text, "del-header cookie\n");
+	assert_lacks(text, "|cookie|");
 	free(text);
 }
 
@@ -201,7 +230,7 @@ static void every_header_for_credentials_is_fixed(void **state)
 {
 	struct model model;
 	const char *name;
-	char line[96];
+	char term[96];
 
 	(void)state;
 	for (size_t i = 0; i < provider_auth_count(); i++) {
@@ -210,18 +239,15 @@ static void every_header_for_credentials_is_fixed(void **state)
 		model.m.request_allow = &name;
 		model.m.request_allow_count = 1;
 		char *text = model_render(&model);
-		snprintf(line, sizeof(line), "http-request del-header %s\n", name);
-		for (char *c = line; *c; c++)
+		snprintf(term, sizeof(term), "%s|", name);
+		for (char *c = term; *c; c++)
 			*c = (char)tolower(*c);
-		/* the second one is first, because a section cuts the text behind it */
-		assert_int_equal(count_of(section_of(text, "frontend relay-again "), line), 1);
-		assert_int_equal(count_of(section_of(text, "frontend relay-in "), line), 1);
+		assert_has(section_of(text, "defaults relay-egress-defaults "), term);
 		free(text);
 	}
 }
 
-/* It would remove the credential that was set before. */
-static void an_extra_header_for_credentials_is_not_deleted(void **state)
+static void an_extra_header_for_credentials_is_set_once(void **state)
 {
 	const char *name = "X-Goog-Api-Key";
 	struct model model;
@@ -231,29 +257,60 @@ static void an_extra_header_for_credentials_is_not_deleted(void **state)
 	model.m.headers = &name;
 	model.m.header_count = 1;
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, "http-request set-header X-Goog-Api-Key %[var("), 2);
-	assert_lacks(text, "http-request del-header X-Goog-Api-Key\n");
+	assert_int_equal(count_of(text, "http-request set-header X-Goog-Api-Key %[var("), 1);
+	assert_before(text, "del-header '^(x-api-key|", "set-header x-goog-api-key");
 	free(text);
 }
 
-static void keeps_an_exception_out_of_a_prefix(void **state)
+/* The expression of the request's header policy, in storage of `regex`. */
+static void compile_policy(const char *text, regex_t *regex)
 {
-	static const char *const allowed[] = {"X-Forwarded-For", "x-forwarded-Proto"};
+	static const char begin[] = "http-request del-header '";
+	const char *from = strstr(text, begin);
+	char expression[4096];
+
+	assert_non_null(from);
+	from += strlen(begin);
+	size_t len = strcspn(from, "'");
+	assert_true(len < sizeof(expression));
+	snprintf(expression, sizeof(expression), "%.*s", (int)len, from);
+	assert_int_equal(regcomp(regex, expression, REG_EXTENDED | REG_NOSUB), 0);
+}
+
+static void keeps_exceptions_out_of_a_prefix(void **state)
+{
+	static const char *const allowed[] = {"X-Forwarded-For", "x-forwarded-Proto",
+		"x-forwarded-for-a.b", "x-forwarded-p", "x-forwarded--", "via"};
+	static const char *const gone[] = {"x-forwarded-", "x-forwarded-f", "x-forwarded-fo",
+		"x-forwarded-fox", "x-forwarded-forx", "x-forwarded-for-", "x-forwarded-for-a",
+		"x-forwarded-for-axb", "x-forwarded-for-a.bc", "x-forwarded-protocol",
+		"x-forwarded-host", "x-forwarded-pr", "x-forwarded-", "x-forwarded---",
+		"x-relay-for", "a-api-key", "x-auth-token", "forwarded"};
+	static const char *const kept[] = {"x-forwarded", "xx-forwarded-host", "via", "viaduct",
+		"key", "x-api-keys", "auth-token", "x-forwarded-for", "x-forwarded-proto",
+		"x-forwarded-for-a.b", "x-forwarded-p", "x-forwarded--", "anthropic-version"};
 	struct model model;
+	regex_t regex;
 
 	(void)state;
 	model_init(&model);
-	char *text = model_render(&model);
-	assert_has(text, "http-request del-header x-forwarded- -m beg\n");
-	free(text);
 	model.m.request_allow = allowed;
-	model.m.request_allow_count = 2;
-	text = model_render(&model);
-	assert_has(text, "http-request del-header '^x-forwarded-(?!(for|proto)$)' -m reg\n");
+	model.m.request_allow_count = sizeof(allowed) / sizeof(allowed[0]);
+	char *text = model_render(&model);
+	compile_policy(text, &regex);
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+		if (regexec(&regex, gone[i], 0, NULL, 0))
+			fail_msg("%s stays", gone[i]);
+	}
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (!regexec(&regex, kept[i], 0, NULL, 0))
+			fail_msg("%s is removed", kept[i]);
+	}
+	regfree(&regex);
 	free(text);
 }
 
-static void deletes_before_it_sets_every_slot_once(void **state)
+static void needs_no_look_ahead(void **state)
 {
 	struct model model;
 
@@ -261,12 +318,68 @@ static void deletes_before_it_sets_every_slot_once(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
+	assert_has(text, "|x-forwarded-([^f].*|f(");
+	assert_lacks(text, "(?");
+	free(text);
+}
+
+static void continues_a_long_list_in_a_second_rule(void **state)
+{
+	static char names[60][60];
+	const char *list[60];
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	for (size_t i = 0; i < 60; i++) {
+		snprintf(names[i], sizeof(names[i]), "X-%050zu", i);
+		list[i] = names[i];
+	}
+	model.m.response_deny = list;
+	model.m.response_deny_count = 60;
+	char *text = model_render(&model);
 	char *client = section_of(text, "frontend relay-in ");
-	assert_int_equal(count_of(client, "set-header ChatGPT-Account-ID "), 1);
-	assert_int_equal(count_of(client, "set-header chatgpt-account-id "), 0);
-	assert_int_equal(count_of(client, "set-header X-Extra "), 1);
-	assert_int_equal(count_of(client, "set-header x-extra "), 0);
-	assert_before(client, "del-header X-Extra", "set-header X-Extra");
+	assert_int_equal(count_of(client, "\thttp-response del-header '^("), 3);
+	for (const char *line = client; line; line = strchr(line + 1, '\n'))
+		assert_true(strcspn(line + 1, "\n") < 2000);
+	free(text);
+}
+
+static void sets_every_slot_once(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model_widen(&model);
+	char *text = model_render(&model);
+	char *egress = section_of(text, "defaults relay-egress-defaults ");
+	assert_int_equal(count_of(egress, "set-header ChatGPT-Account-ID "), 1);
+	assert_int_equal(count_of(egress, "set-header chatgpt-account-id "), 0);
+	assert_int_equal(count_of(egress, "set-header X-Extra "), 1);
+	assert_int_equal(count_of(egress, "set-header x-extra "), 0);
+	assert_int_equal(count_of(egress, "|chatgpt-account-id|"), 1);
+	assert_int_equal(count_of(egress, "|x-extra|"), 1);
+	free(text);
+}
+
+static void keeps_a_header_that_control_sends_in_probes(void **state)
+{
+	const char *name = "Anthropic-Version";
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_lacks(text, "anthropic-version");
+	free(text);
+	model.m.headers = &name;
+	model.m.header_count = 1;
+	text = model_render(&model);
+	assert_has(text,
+		"\thttp-request del-header Anthropic-Version unless { fe_name relay-internal }\n");
+	assert_lacks(text, "|anthropic-version|");
+	assert_before(text, "del-header Anthropic-Version", "set-header Anthropic-Version");
 	free(text);
 }
 
@@ -354,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_pure),
 		cmocka_unit_test(asks_before_it_injects_and_injects_before_it_forwards),
+		cmocka_unit_test(opens_a_backend_only_for_what_is_allowed),
 		cmocka_unit_test(asks_with_the_arguments_of_each_message),
 		cmocka_unit_test(asks_for_one_byte_beyond_every_bound),
 		cmocka_unit_test(keeps_the_requests_of_control_apart),
@@ -361,9 +475,12 @@ int main(void)
 		cmocka_unit_test(refuses_with_every_status_of_the_table),
 		cmocka_unit_test(never_lets_a_credential_header_pass),
 		cmocka_unit_test(every_header_for_credentials_is_fixed),
-		cmocka_unit_test(an_extra_header_for_credentials_is_not_deleted),
-		cmocka_unit_test(keeps_an_exception_out_of_a_prefix),
-		cmocka_unit_test(deletes_before_it_sets_every_slot_once),
+		cmocka_unit_test(an_extra_header_for_credentials_is_set_once),
+		cmocka_unit_test(keeps_exceptions_out_of_a_prefix),
+		cmocka_unit_test(needs_no_look_ahead),
+		cmocka_unit_test(continues_a_long_list_in_a_second_rule),
+		cmocka_unit_test(sets_every_slot_once),
+		cmocka_unit_test(keeps_a_header_that_control_sends_in_probes),
 		cmocka_unit_test(never_balances_to_the_server_of_an_egress),
 		cmocka_unit_test(looks_names_up_in_the_family_of_the_egress),
 		cmocka_unit_test(checks_the_name_in_a_certificate_where_haproxy_can),
