@@ -25,7 +25,7 @@ def check(answer, status, code, path):
     assert error["code"] == code and answer.getheader("X-Relay-Error") == code
     assert answer.getheader("Content-Type") == "application/json"
     assert answer.getheader("X-Relay-Upstream") is None
-    assert len(request_id) == 36
+    assert len(request_id) in (32, 36)
     if SHAPES.get(path) == "anthropic":
         assert body["type"] == "error" and body["request_id"] == request_id
     elif not gemini:
@@ -119,7 +119,7 @@ def test_an_upstreams_own_error_passes_through(stack):
         assert answer.status == code
         assert json.loads(answer.body)["error"]["code"] == "demo"
         assert answer.getheader("X-Relay-Upstream") == "1" and answer.getheader("X-Relay-Error") is None
-        assert len(answer.getheader("X-Request-Id")) == 36
+        assert len(answer.getheader("X-Request-Id")) in (32, 36)
         assert answer.getheader("X-Upstream-Says") == "hello" and answer.getheader("Set-Cookie") is None
     stack.relay.adm("accounts", "reset", "demo")
 
