@@ -18,8 +18,9 @@
 #define BATCHES_PER_WAKE 8
 #define DRAIN_BATCHES 4096
 /*
- * After each read the socket rests for this long, so that a busy HAProxy wakes the agent once for a
- * batch and not for every record. The kernel keeps what arrives meanwhile.
+ * Once there was a record, the socket is read this often and not watched, until it is empty. So a busy
+ * HAProxy wakes the agent once for a batch and not for every record. The kernel keeps what arrives
+ * meanwhile.
  */
 #define PAUSE_S 0.001
 #define SECRET_PAUSE_S 0.05 /* until the first snapshot brings the secret */
@@ -32,7 +33,7 @@ union control_space {
 struct events {
 	struct agent *agent;
 	ev_io io;
-	ev_timer resume;
+	ev_timer poll;
 	ev_timer sweep;
 	bool is_local;
 	struct allowed allowed;
@@ -148,15 +149,6 @@ static void prepare(struct events *e)
 	}
 }
 
-static void on_resume(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	struct events *e = timer->data;
-
-	(void)revents;
-	ev_timer_stop(loop, timer);
-	ev_io_start(loop, &e->io);
-}
-
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct events *e = timer->data;
@@ -207,9 +199,20 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)revents;
 	ev_io_stop(loop, io);
-	e->resume.repeat = can_judge(e) ? PAUSE_S : SECRET_PAUSE_S;
-	ev_timer_again(loop, &e->resume);
+	e->poll.repeat = can_judge(e) ? PAUSE_S : SECRET_PAUSE_S;
+	ev_timer_again(loop, &e->poll);
 	receive(e, BATCHES_PER_WAKE);
+}
+
+static void on_poll(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct events *e = timer->data;
+
+	(void)revents;
+	if (receive(e, BATCHES_PER_WAKE))
+		return;
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &e->io);
 }
 
 bool events_drain(struct events *e)
@@ -244,8 +247,8 @@ struct events *events_new(struct agent *a)
 	if (!e)
 		return NULL;
 	e->agent = a;
-	ev_timer_init(&e->resume, on_resume, 0, PAUSE_S);
-	e->resume.data = e;
+	ev_timer_init(&e->poll, on_poll, 0, PAUSE_S);
+	e->poll.data = e;
 	allowed_init(&e->allowed, a->start->config);
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		const struct child_listener *l = &a->start->listeners[i];
@@ -267,7 +270,7 @@ void events_free(struct events *e)
 	if (!e)
 		return;
 	ev_io_stop(e->agent->loop, &e->io);
-	ev_timer_stop(e->agent->loop, &e->resume);
+	ev_timer_stop(e->agent->loop, &e->poll);
 	ev_timer_stop(e->agent->loop, &e->sweep);
 	senders_fini(&e->senders);
 	free(e);

@@ -9,10 +9,16 @@
 
 #define FRAME_REST 1024 /* a frame without head, target and body: names, the other arguments */
 
+static const struct slice names[SEAM_ARG_COUNT] = {
+#define X(id, name, max) {name, sizeof(name) - 1},
+	SEAM_DECIDE_ARGS(X)
+#undef X
+};
+
 static bool find_arg(struct slice name, enum seam_arg *ret)
 {
 	for (unsigned i = 0; i < SEAM_ARG_COUNT; i++) {
-		if (slice_eq_str(name, seam_arg_name((enum seam_arg)i))) {
+		if (slice_eq(name, names[i])) {
 			*ret = (enum seam_arg)i;
 			return true;
 		}

@@ -26,24 +26,39 @@ static bool is_dash_place(size_t i)
 	return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
+/* The digits without the dashes. */
+static int strip_dashes(struct slice text, char digits[PLAIN_LEN])
+{
+	static const struct {
+		size_t from, n;
+	} groups[] = {{0, 8}, {9, 4}, {14, 4}, {19, 4}, {24, 12}};
+
+	if (text.n != UUID_LEN)
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		if (i && text.p[groups[i].from - 1] != '-')
+			return -EINVAL;
+		memcpy(digits, text.p + groups[i].from, groups[i].n);
+		digits += groups[i].n;
+	}
+	return 0;
+}
+
 int record_parse_id(struct slice text, uint8_t ret_id[16])
 {
-	uint8_t id[16] = {0};
-	size_t digits = 0;
+	char digits[PLAIN_LEN];
+	uint8_t id[16];
 
-	if (text.n != PLAIN_LEN && text.n != UUID_LEN)
+	if (text.n == PLAIN_LEN)
+		memcpy(digits, text.p, sizeof(digits));
+	else if (strip_dashes(text, digits) < 0)
 		return -EINVAL;
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.n == UUID_LEN && is_dash_place(i)) {
-			if (text.p[i] != '-')
-				return -EINVAL;
-			continue;
-		}
-		int value = hex_value(text.p[i]);
-		if (value < 0)
+	for (size_t i = 0; i < sizeof(id); i++) {
+		int high = hex_value(digits[2 * i]);
+		int low = hex_value(digits[2 * i + 1]);
+		if (high < 0 || low < 0)
 			return -EINVAL;
-		id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | value);
-		digits++;
+		id[i] = (uint8_t)(high << 4 | low);
 	}
 	memcpy(ret_id, id, sizeof(id));
 	return 0;

@@ -65,19 +65,6 @@ const char *window_name(enum usage_window w)
 	return names[w];
 }
 
-uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w)
-{
-	const uint32_t by_window[USAGE_WINDOW_COUNT] = {
-		[USAGE_SECOND] = limits->rps,
-		[USAGE_MINUTE] = limits->rpm,
-		[USAGE_HOUR] = limits->rph,
-		[USAGE_DAY] = limits->daily,
-		[USAGE_MONTH] = limits->monthly,
-	};
-
-	return by_window[w];
-}
-
 bool window_has_limit(const struct snapshot_limits *limits)
 {
 	return limits->rps || limits->rpm || limits->rph || limits->daily || limits->monthly ||
@@ -91,19 +78,7 @@ void window_clock_set(struct window_clock *clock, int64_t now_ms)
 		clock->numbers[w] = window_number((enum usage_window)w, now_ms);
 }
 
-/* After a small step back of the clock, counting goes on in the newer window. */
-static uint32_t count_in(const struct statefile_window *window, uint32_t number)
-{
-	return window->number == number || window->number == number + 1 ? window->count : 0;
-}
-
-uint32_t window_clock_count(
-	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w)
-{
-	return count_in(&row->windows[w], clock->numbers[w]);
-}
-
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms)
 {
-	return count_in(&row->windows[w], window_number(w, now_ms));
+	return window_count_in(&row->windows[w], window_number(w, now_ms));
 }

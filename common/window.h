@@ -18,7 +18,24 @@ int64_t window_reset_ms(enum usage_window w, int64_t now_ms);
 /* "second", "minute", "hour", "day", "month" */
 const char *window_name(enum usage_window w);
 /* The limit that belongs to a window; 0 = unlimited. */
-uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w);
+static inline uint32_t window_limit(const struct snapshot_limits *limits, enum usage_window w)
+{
+	switch (w) {
+	case USAGE_SECOND:
+		return limits->rps;
+	case USAGE_MINUTE:
+		return limits->rpm;
+	case USAGE_HOUR:
+		return limits->rph;
+	case USAGE_DAY:
+		return limits->daily;
+	case USAGE_MONTH:
+		return limits->monthly;
+	case USAGE_WINDOW_COUNT:
+		break;
+	}
+	return 0;
+}
 /* Whether there is any limit, also of concurrent requests. Without one, requests are not counted. */
 bool window_has_limit(const struct snapshot_limits *limits);
 /* The windows of one moment, computed once for many rows. */
@@ -28,9 +45,18 @@ struct window_clock {
 };
 
 void window_clock_set(struct window_clock *clock, int64_t now_ms);
+/* After a small step back of the clock, counting goes on in the newer window. */
+static inline uint32_t window_count_in(const struct statefile_window *window, uint32_t number)
+{
+	return window->number == number || window->number == number + 1 ? window->count : 0;
+}
+
 /* As window_count(). */
-uint32_t window_clock_count(
-	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w);
+static inline uint32_t window_clock_count(
+	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w)
+{
+	return window_count_in(&row->windows[w], clock->numbers[w]);
+}
 
 /* Requests counted in the window of `now_ms`; 0 if the row is of another window. */
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms);

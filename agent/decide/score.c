@@ -28,7 +28,10 @@ static double window_usage(const struct snapshot_limits *limits, const struct st
 
 	for (int i = 0; row && i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
-		double used = ratio(window_clock_count(clock, row, w), window_limit(limits, w));
+		uint32_t limit = window_limit(limits, w);
+		if (limit == 0)
+			continue;
+		double used = ratio(window_clock_count(clock, row, w), limit);
 		if (used > highest)
 			highest = used;
 	}
