@@ -1,4 +1,5 @@
 """Many relay keys: what a change costs, the memory of the agent, and that each key has its windows."""
+import os
 import re
 import time
 import uuid
@@ -16,7 +17,7 @@ FRAMES = 100
 
 @pytest.fixture(scope="module")
 def many():
-    s = Stack(ANY)
+    s = Stack(ANY, extra=f"[spop]\nlisten = abns:relay-many-{os.getpid()}\n")
     try:
         s.start()
         s.relay.adm("tenants", "add", "many", "--pool", "demo")
