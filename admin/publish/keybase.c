@@ -62,7 +62,7 @@ static int add_to_log(struct keybase_log *log, struct snapshot_key *key, const s
 static int take_key(struct row *row, void *context)
 {
 	struct reading *r = context;
-	struct snapshot_key key;
+	struct snapshot_key key = {.id = 0};
 	struct cidr nets[CIDR_LIST_MAX];
 	int error = read_key(row, &key, nets, r->e);
 
