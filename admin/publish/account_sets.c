@@ -36,18 +36,24 @@
 	" FROM json_each('[' || ?2 || ']') j JOIN egresses g ON g.id = j.value"                    \
 	" WHERE g.kind <> 'node' OR g.node_cert <> ''"
 
-/* An account whose newest set is another one, or may be known earlier than was thought. */
+/* An account whose newest set is another one, or waits for a generation that knows it. */
 struct stale {
 	int64_t account;
 	int64_t before; /* first_gen of the newest set; 0 = there is none */
 	bool is_same;
-	int64_t first; /* of the wanted set */
+	bool is_exclusive; /* one of its egresses is nobody else's */
+	int64_t first;	   /* of the wanted set */
 };
 
 struct update {
 	struct store *store;
 	struct errtext *e;
 	struct buffer rows; /* struct stale */
+	/*
+	 * Exclusive egresses change hands in one generation: an account that waits for its new one still
+	 * uses its old one, which another account may have got.
+	 */
+	int64_t together;
 };
 
 /* --- since when it is known --- */
@@ -107,18 +113,22 @@ static int take_stale(struct row *row, void *context)
 		.account = row_number(row, "id"),
 		.before = row_number(row, "first_gen"),
 		.is_same = row_flag(row, "is_same"),
+		.is_exclusive = row_flag(row, "is_exclusive"),
 	};
 	int error = find_first(u, row, &one.first);
 
-	if (!error && (!one.is_same || one.first < one.before))
-		buffer_append(&u->rows, &one, sizeof(one));
+	if (!error && one.is_exclusive)
+		later(one.first, &u->together);
+	buffer_append(&u->rows, &one, sizeof(one));
 	return error;
 }
 
 static int find_stale(struct update *u)
 {
 	int error = sql_each(u->store, u->e, take_stale, u,
-		"SELECT w.*, s.first_gen, " IS_SAME " AS is_same FROM (" WANTED ") w"
+		"SELECT w.*, s.first_gen, " IS_SAME " AS is_same, EXISTS (SELECT 1"
+		" FROM json_each('[' || w.egresses || ']') j JOIN egresses g ON g.id = j.value"
+		" WHERE g.kind <> 'direct' AND g.shared = 0) AS is_exclusive FROM (" WANTED ") w"
 		" LEFT JOIN account_sets s ON s.account_id = w.id AND s.last_gen IS NULL"
 		" WHERE s.account_id IS NULL OR s.first_gen > ?1 OR NOT (" IS_SAME ")",
 		"i", (int64_t)generation_current(u->store));
@@ -156,16 +166,25 @@ static int open_set(const struct update *u, const struct stale *one)
 	return error;
 }
 
+static bool needs_writing(const struct update *u, struct stale *one)
+{
+	if (one->is_exclusive)
+		later(u->together, &one->first);
+	return !one->is_same || one->first < one->before;
+}
+
 static int write_all(struct update *u)
 {
-	const struct stale *rows = (const struct stale *)(const void *)u->rows.data;
+	struct stale *rows = (struct stale *)(void *)u->rows.data;
 	size_t count = u->rows.len / sizeof(*rows);
 	int error = count ? store_begin(u->store, u->e) : 0;
 
 	if (error || !count)
 		return error;
-	for (size_t i = 0; i < count && !error; i++)
-		error = open_set(u, &rows[i]);
+	for (size_t i = 0; i < count && !error; i++) {
+		if (needs_writing(u, &rows[i]))
+			error = open_set(u, &rows[i]);
+	}
 	if (!error)
 		return store_commit(u->store, u->e);
 	store_rollback(u->store);

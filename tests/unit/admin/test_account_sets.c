@@ -109,6 +109,33 @@ static void a_replaced_egress_stays_until_its_successor_is_known(void **state)
 	assert_set(r, 3, "{\"X-One\":\"1\"}", "2,4");
 }
 
+/* Otherwise two accounts would be seen from one address until HAProxy has loaded the third one. */
+static void exclusive_egresses_change_hands_in_one_generation(void **state)
+{
+	struct room *r = *state;
+
+	change(r,
+		BASE ";"
+		     "INSERT INTO accounts (name, upstream_id, source, created_ms)"
+		     " VALUES ('b', 1, 'token', 0);"
+		     "INSERT INTO egresses (name, kind, address, created_ms)"
+		     " VALUES ('new', 'source', '127.0.0.7', 0);"
+		     "INSERT INTO account_egresses VALUES (2, 3, 0)");
+	change(r,
+		"UPDATE account_egresses SET egress_id = 5 WHERE account_id = 1;"
+		"UPDATE account_egresses SET egress_id = 2 WHERE account_id = 2");
+	assert_set(r, 1, "{\"X-One\":\"1\"}", "2");
+	assert_int_equal(room_number(r,
+				 "SELECT first_gen FROM account_sets WHERE account_id = 2"
+				 " AND egresses = '2'"),
+		2);
+	/* what both know already is exchanged at once */
+	change(r,
+		"UPDATE account_egresses SET egress_id = 2 WHERE account_id = 1;"
+		"UPDATE account_egresses SET egress_id = 5 WHERE account_id = 2");
+	assert_set(r, 2, "{\"X-One\":\"1\"}", "2");
+}
+
 static void another_url_of_the_upstream_changes_no_set(void **state)
 {
 	struct room *r = *state;
@@ -203,6 +230,7 @@ int main(void)
 		TEST(a_new_header_begins_with_its_generation),
 		TEST(what_haproxy_knows_already_is_in_force_at_once),
 		TEST(a_replaced_egress_stays_until_its_successor_is_known),
+		TEST(exclusive_egresses_change_hands_in_one_generation),
 		TEST(another_url_of_the_upstream_changes_no_set),
 		TEST(what_was_never_rendered_waits),
 		TEST(headers_of_upstream_and_account_id_are_part_of_it),
