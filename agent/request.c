@@ -213,8 +213,7 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 
 	while ((answer = head_next(&rest, &line)) == HEAD_LINE)
 		take_line(&g, &line);
-	/* HAProxy 2.6 lets NUL pass */
-	if (answer == HEAD_BAD || memchr(head.p, '\0', head.n))
+	if (answer == HEAD_BAD)
 		request_blame(r, REFUSAL_BAD_REQUEST);
 	if (has_misplaced_key(head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);

@@ -403,6 +403,19 @@ static enum haproxy_outcome leave_to_timer(struct haproxy_sync *h, bool is_new)
 	return brings_reload ? HAPROXY_PENDING : HAPROXY_UNCHANGED;
 }
 
+/* HAProxy may have started since the files were written. Negative: it does not answer. */
+static int find_loaded(struct haproxy_sync *h, struct errtext *e)
+{
+	int loaded = ask_loaded(h, e);
+
+	if (loaded > 0)
+		mark_loaded(h);
+	if (loaded >= 0 || loaded == -ENOTSUP)
+		return 0;
+	note_error(h, e);
+	return loaded;
+}
+
 void haproxy_sync_finish(
 	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret)
 {
@@ -413,6 +426,11 @@ void haproxy_sync_finish(
 	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
 	if (asked && h->options && !h->failed)
 		h->pending = true;
+	if (h->pending && !asked && !is_new && find_loaded(h, &why) &&
+		when == HAPROXY_RELOAD_SOON) {
+		ret->error = why;
+		return;
+	}
 	int error = write_files(h, &why);
 	ret->failed = error != 0;
 	if (!error && !h->failed && !h->pending) {
@@ -455,13 +473,10 @@ bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload)
 		return false;
 	if (h->failed)
 		return true;
-	int loaded = h->unwritten ? 0 : ask_loaded(h, &why);
-	if (loaded > 0)
-		mark_loaded(h);
-	else if (loaded < 0 && loaded != -ENOTSUP)
-		note_error(h, &why); /* it reads the files when it starts */
-	else if (!h->deferred)
+	if (!h->deferred)
 		haproxy_sync_finish(h, HAPROXY_RELOAD_SOON, &report);
+	else if (!h->unwritten)
+		find_loaded(h, &why);
 	return false;
 }
 

@@ -99,6 +99,8 @@ def test_the_order_of_the_readme_leaves_nothing_pending():
         config = s.relay.config.read_text()
         s.relay.config.write_text("".join(line for line in config.splitlines(True) if "admin_socket" not in line))
         s.start()
+        # a change for which HAProxy has all it needs
+        s.relay.adm("egress", "add", "later", "--source", "127.0.0.61", settle=False)
         wait_until("nothing is pending", lambda: not s.relay.adm("haproxy", "status")["pending"])
         assert reloads(s) == 0
         assert s.relay.adm("accounts", "set", "demo", "--header", "X-New: 1", settle=False)["haproxy"] == "reloaded"

@@ -125,6 +125,7 @@ def test_tells_the_agent_what_it_needs(world):
     args = world.asked()
     assert args.pop("id").decode() == world.record(answer)[3]
     assert str(args.pop("src")) == "127.0.0.1"
+    assert abs(args.pop("worker") / 1e6 - time.time()) < 3600  # the start of the process
     head = args.pop("h")
     assert args == {"gen": 7, "method": b"POST", "path": b"/v1/x?q=1"}
     assert head == (b"host: relay\r\ncontent-length: 5\r\nx-api-key: rk_a\r\nauthorization: Bearer own\r\nthread-id: t\r\n"
