@@ -192,8 +192,9 @@
 		"HAProxy got no decision from the agent in time: the agent is starting or "        \
 		"stopped, or HAProxy cannot reach it.",                                            \
 		"Send the request again. If it continues, look at `relayadm status` and the log "  \
-		"of the relay: HAProxy's user must be one of `[spop] allow_users`, and HAProxy "   \
-		"must have loaded the files of this relay (`relayadm haproxy status`).")           \
+		"of the relay: HAProxy's user must be one of `[spop] allow_users`, its chroot "    \
+		"must contain `[haproxy] socket_dir`, and HAProxy must have loaded the files of "  \
+		"this relay (`relayadm haproxy status`).")                                         \
 	X(UPSTREAM_UNREACHABLE, 502, "upstream_unreachable", "api_error", true, 1, REFUSAL_ANY,    \
 		"The upstream could not be reached",                                               \
 		"HAProxy could not connect to the upstream through the egress of the account, "    \

@@ -222,6 +222,19 @@ def bare():
         s.stop()
 
 
+def test_several_users_are_told_apart_by_the_agent(fresh):
+    """No single file owner fits: then the agent looks at the uid of each peer."""
+    s = fresh(extra="[spop]\nallow_users = haproxy, www-data, root\n")
+    agent = s.dir / "run" / "agent.sock"
+    assert agent.stat().st_mode & 0o777 == 0o666
+    refused = s.relay.metric("relay_spop_connections_refused_total")
+    closes = "s.connect(path); s.settimeout(30); assert s.recv(1) == b''"
+    assert errors_of(pwd.getpwnam("games").pw_uid, closes, [agent]) == ["0"]
+    assert s.relay.metric("relay_spop_connections_refused_total") == refused + 1
+    again = next((s.dir / "run").glob("relay-again-*.sock")).stat()
+    assert (again.st_mode & 0o777, again.st_uid) == (0o600, pwd.getpwnam("haproxy").pw_uid)
+
+
 def refused_start(s):
     run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=60)
     assert run.returncode == 1
