@@ -103,8 +103,10 @@ static void release_healed(void *context, struct statefile_lease *lease)
 
 static void heal(struct agent *a, const struct healer_reading *r)
 {
-	/* HAProxy reports an end before it removes the request from the gauge */
+	/* HAProxy reports an end before it removes the request from the gauge, and before it ends */
 	events_drain(a->events);
+	if (r->head->is_whole && r->head->workers)
+		a->generations.oldest = r->head->oldest_gen;
 	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)r->head->begun_ms);
 	uint32_t healed = healer_compare(&a->healer, &a->leases, r, release_healed, a);
 	if (healed)

@@ -4,6 +4,7 @@
 
 #include "agent/badkeys.h"
 #include "agent/decide/decide.h"
+#include "agent/generations.h"
 #include "agent/gone.h"
 #include "agent/healer.h"
 #include "agent/lease.h"
@@ -41,6 +42,7 @@ struct agent {
 	struct room room;
 	struct healer healer;
 	struct gone gone;
+	struct generations generations;
 	struct peers *peers;
 	struct events *events;
 	struct waiting *waiting;

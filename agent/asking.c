@@ -1,6 +1,7 @@
 #include "agent/asking.h"
 
 #include "agent/decision.h"
+#include "common/clock.h"
 #include "common/seam.h"
 
 static bool is_wait(struct slice name)
@@ -37,9 +38,17 @@ void asking_read(const struct agent *a, struct slice name, struct spoe_notify_wa
 	ret->request.was_read = is_bodied(name) || is_wait(name);
 }
 
+/* A question is proof that a process of its generation runs. */
+static void note_generation(struct agent *a, const struct decide_request *r)
+{
+	if (r->gen && r->gen < a->generations.oldest)
+		generations_asked(&a->generations, r->gen, clock_monotonic_ms());
+}
+
 bool asking_answer(struct agent *a, struct slice name, const struct question *q,
 	const struct room_seat *seat, struct spoe_ack *ack)
 {
+	note_generation(a, &q->request);
 	if (is_decide(name))
 		return agent_answer(a, &q->request, is_wait(name) ? seat : NULL, ack);
 	if (is_again(name))

@@ -30,6 +30,13 @@ union control_space {
 	char space[CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
+#define SECRETS_KEPT 8 /* a power of two */
+
+struct secret {
+	uint64_t gen;
+	char text[RECORD_SECRET_SIZE]; /* empty = not made yet */
+};
+
 struct events {
 	struct agent *agent;
 	ev_io io;
@@ -37,8 +44,9 @@ struct events {
 	ev_timer sweep;
 	bool is_local;
 	struct allowed allowed;
-	struct senders senders; /* over UDP */
-	uint32_t overflow;	/* the kernel's last count of dropped datagrams */
+	struct senders senders;		     /* over UDP */
+	struct secret secrets[SECRETS_KEPT]; /* of generations, by their last digits */
+	uint32_t overflow;		     /* the kernel's last count of dropped datagrams */
 	struct quiet forged_quiet, bad_quiet, lost_quiet;
 	struct mmsghdr messages[EVENTS_BATCH];
 	struct iovec iovs[EVENTS_BATCH];
@@ -69,19 +77,42 @@ static void refuse(struct events *e, enum board_counter_id id, struct quiet *q, 
 	complain(q, message, board_get(counter(e, id)));
 }
 
+/* A secret of the configuration serves all generations. */
+static struct slice secret_of(struct events *e, struct slice datagram)
+{
+	struct slice stored = agent_secret(e->agent);
+	uint64_t gen = 0;
+
+	if (!(e->agent->snapshot->head->flags & SNAPSHOT_SECRET_BY_GEN))
+		return stored;
+	record_claimed_gen(datagram, &gen);
+	struct secret *secret = &e->secrets[gen % SECRETS_KEPT];
+	if (!secret->text[0] || secret->gen != gen) {
+		if (record_secret(stored, gen, secret->text))
+			return stored; /* which no record carries */
+		secret->gen = gen;
+	}
+	return slice_from_str(secret->text);
+}
+
 /* The sender is looked up last: only for who knows the secret. */
 static void take_record(struct events *e, const struct record *r, const struct sockaddr *from)
 {
-	if (e->is_local || senders_allow(&e->senders, from, clock_monotonic_ms()))
-		ending_take(e->agent, r);
-	else
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (!e->is_local && !generations_live(&e->agent->generations, r->gen, now_ms))
+		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
+			"end record rejected: no process of its generation runs");
+	else if (!e->is_local && !senders_allow(&e->senders, from, now_ms))
 		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
 			"end record rejected: its sender is not in [spop] allow_users, or is gone");
+	else
+		ending_take(e->agent, r);
 }
 
 static void take_datagram(struct events *e, struct slice datagram, const struct sockaddr *from)
 {
-	struct slice secret = e->is_local ? (struct slice){NULL, 0} : agent_secret(e->agent);
+	struct slice secret = e->is_local ? (struct slice){NULL, 0} : secret_of(e, datagram);
 	struct record record;
 
 	switch (record_parse(datagram, secret, &record)) {

@@ -22,6 +22,7 @@ struct gauge_head {
 	uint32_t workers;
 	uint32_t is_whole; /* these are all workers of this HAProxy: its other ones have ended */
 	uint32_t pad;
+	uint64_t oldest_gen; /* of these workers; 0 = one has not told its generation */
 };
 
 #define GAUGE_WORKERS_MAX 256

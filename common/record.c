@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 
 static int hex_value(char c)
@@ -272,6 +275,35 @@ static int parse_fields(const struct slice *fields, struct record *r)
 	r->label = present(fields[RECORD_FIELD_LABEL]);
 	r->limits = present(fields[RECORD_FIELD_LIMITS]);
 	return parse_numbers(fields, r);
+}
+
+int record_secret(struct slice stored, uint64_t gen, char out[RECORD_SECRET_SIZE])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	char label[32];
+	int n = snprintf(label, sizeof(label), "record %" PRIu64, gen);
+
+	if (!HMAC(EVP_sha256(), stored.p, (int)stored.n, (const unsigned char *)label, (size_t)n,
+		    digest, NULL))
+		return -ENOMEM;
+	for (size_t i = 0; i < RECORD_SECRET_SIZE - 1; i++)
+		out[i] = hex[i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4];
+	out[RECORD_SECRET_SIZE - 1] = '\0';
+	explicit_bzero(digest, sizeof(digest));
+	return 0;
+}
+
+int record_claimed_gen(struct slice datagram, uint64_t *ret)
+{
+	struct slice rest = datagram;
+	struct slice field;
+
+	for (size_t i = 0; i <= RECORD_FIELD_GEN; i++) {
+		if (!slice_next(&rest, ' ', &field))
+			return -EINVAL;
+	}
+	return num_parse_u64(field, UINT64_MAX, ret) ? -EINVAL : 0;
 }
 
 enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret)

@@ -92,6 +92,15 @@ enum record_result {
 /* An empty `secret` means no check (Unix sockets). Constant time in the secret. */
 enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret);
 
+/*
+ * The secret of one generation, made from the secret of all: who reads an old file learns nothing about
+ * the next. Hex digits. 0 or -ENOMEM.
+ */
+#define RECORD_SECRET_SIZE 41
+int record_secret(struct slice stored, uint64_t gen, char out[RECORD_SECRET_SIZE]);
+/* The generation that a record claims, before anything is checked. 0 or -EINVAL. */
+int record_claimed_gen(struct slice datagram, uint64_t *ret);
+
 /* The log-format string for HAProxy. 0 or -ENOSPC. */
 int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size);
 

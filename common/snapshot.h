@@ -225,6 +225,7 @@ enum snapshot_section {
 
 #define SNAPSHOT_SITE_ENABLED 1u
 #define SNAPSHOT_SITE_SELF_USE 2u /* only tenants with SNAPSHOT_TENANT_OWN */
+#define SNAPSHOT_SECRET_BY_GEN 4u /* records carry record_secret() of it, not the secret */
 
 /* The options of the configuration that the agent reads: the rows AGENT of config_rows.h. */
 #define SNAPSHOT_OPTION_RESTART(field)
@@ -239,7 +240,7 @@ struct snapshot_options {
 struct snapshot_head {
 	char magic[8];
 	uint32_t format;
-	uint32_t flags;	  /* SNAPSHOT_SITE_* */
+	uint32_t flags;	  /* SNAPSHOT_SITE_*, SNAPSHOT_SECRET_BY_GEN */
 	uint64_t size;	  /* of the whole block */
 	uint64_t version; /* rises with every change of the store */
 	uint64_t keybase; /* id of its key base */

@@ -132,20 +132,32 @@ static int ask_table(const char *socket, const char *address, int timeout_ms, st
 	return r->head.rows <= GAUGE_ROWS_MAX ? 0 : -E2BIG;
 }
 
-/* A worker with files of an older release has no id: 0. */
+/* A worker with files of an older release has no such number: 0. */
+static int ask_number(const char *socket, const char *address, const char *name, int timeout_ms,
+	uint64_t *ret, struct errtext *e)
+{
+	int error = runtime_variable(socket, address, name, timeout_ms, ret, e);
+
+	return error == -ENOENT ? 0 : error;
+}
+
 static int ask_process(const char *socket, const char *address, int timeout_ms, struct reading *r,
 	struct errtext *e)
 {
 	uint64_t started_us = 0;
-	int error = runtime_variable(socket, address, SEAM_PROC_WORKER, timeout_ms, &started_us, e);
+	uint64_t gen = 0;
+	int error = ask_number(socket, address, SEAM_PROC_WORKER, timeout_ms, &started_us, e);
 
-	if (error == -ENOENT)
-		error = 0;
+	if (!error)
+		error = ask_number(socket, address, SEAM_PROC_GEN, timeout_ms, &gen, e);
 	if (!error)
 		error = ask_table(socket, address, timeout_ms, r, e);
-	if (!error)
-		r->workers[r->head.workers++] = gauge_worker(started_us);
-	return error;
+	if (error)
+		return error;
+	if (r->head.workers == 0 || gen < r->head.oldest_gen)
+		r->head.oldest_gen = gen;
+	r->workers[r->head.workers++] = gauge_worker(started_us);
+	return 0;
 }
 
 static int list_workers(

@@ -123,6 +123,17 @@ static void take_users(struct render_model *r, const struct control *c)
 		r->internal_uid = geteuid();
 }
 
+/* One of the configuration is in HAProxy's environment. */
+static int take_secret(struct haproxy_model *m, const struct secrets *s, struct errtext *e)
+{
+	if (!s->record_is_ours)
+		return 0;
+	if (record_secret(slice_from_str(s->record_secret), m->render.gen, m->secret))
+		return no_memory(e);
+	m->render.secret = m->secret;
+	return 0;
+}
+
 static int take_config(struct haproxy_model *m, struct control *c, struct errtext *e)
 {
 	const struct config *config = &c->config;
@@ -146,7 +157,6 @@ static int take_config(struct haproxy_model *m, struct control *c, struct errtex
 		return error;
 	r->spop = m->spop;
 	r->spop_count = (size_t)count;
-	r->secret = c->secrets->record_is_ours ? c->secrets->record_secret : NULL;
 	r->id_key = c->secrets->id_key;
 	r->records_have_secret = r->records.kind == ADDRESS_UDP;
 	r->admin_socket = config->haproxy_admin_socket.s;
@@ -500,6 +510,8 @@ int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_o
 	*m = (struct haproxy_model){.render = {.gen = gen}};
 	int error = take_config(m, c, e);
 
+	if (!error)
+		error = take_secret(m, c->secrets, e);
 	if (!error)
 		error = take_options(m, options, e);
 	if (!error)

@@ -6,6 +6,7 @@
 #define RELAY_ADMIN_PUBLISH_HAPROXY_MODEL_H
 
 #include "common/errtext.h"
+#include "common/record.h"
 #include "haproxy/render.h"
 
 #include <json-c/json.h>
@@ -23,6 +24,7 @@ struct haproxy_model {
 	struct render_model render;
 	struct address spop[ADDRESS_LIST_MAX];
 	struct address check;
+	char secret[RECORD_SECRET_SIZE]; /* of this generation's records */
 	struct haproxy_list headers;
 	struct haproxy_list request_deny, request_allow, response_deny, response_allow;
 	struct buffer backends; /* struct render_backend */

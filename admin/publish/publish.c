@@ -151,6 +151,7 @@ static int make_head(const struct publish *p, struct snapshot_head *ret, struct 
 
 	memcpy(h.hash_secret, c->secrets->hash_secret, sizeof(h.hash_secret));
 	snprintf(h.secret, sizeof(h.secret), "%s", c->secrets->record_secret);
+	h.flags |= c->secrets->record_is_ours ? SNAPSHOT_SECRET_BY_GEN : 0;
 	snprintf(h.node_id, sizeof(h.node_id), "%.63s", c->config.node_id.s);
 	snprintf(h.region, sizeof(h.region), "%.63s", c->config.region.s);
 	*ret = h;

@@ -7,7 +7,8 @@
 #include <openssl/rand.h>
 
 #define SETTING_HASH_SECRET "secret.hash.1"
-#define SETTING_RECORD_SECRET "secret.record.1"
+/* "secret.record.1" was in HAProxy's files as it is: the secret of a generation cannot come from it */
+#define SETTING_RECORD_SECRET "secret.record.2"
 #define SETTING_ID_KEY "secret.ids.1"
 
 /* `make` fills a fresh value when the setting does not exist yet. */

@@ -19,7 +19,7 @@ struct secrets {
 	uint8_t hash_secret[RELAYKEY_SECRET_LEN];
 	struct relaykey_hasher hasher; /* ready to hash relay keys for the store */
 	char record_secret[SEAM_SECRET_MAX + 1];
-	bool record_is_ours; /* not from the configuration: it must be rendered */
+	bool record_is_ours; /* not from the configuration: record_secret() of it is rendered */
 	char id_key[SECRETS_ID_KEY_TEXT_LEN + 1];
 };
 

@@ -9,8 +9,10 @@ import subprocess
 import time
 import uuid
 
+import pytest
+
 import records
-from relay import wait_until
+from relay import VERSIONS, wait_until
 from test_streams import read_chunks
 
 
@@ -126,6 +128,40 @@ def test_only_haproxys_user_sends_records(stack):
         wait_until("and now it does not", lambda: listed(stack, str(uuid.UUID(ids[3]))))
     assert refused() == before + 2
     assert not listed(stack, str(uuid.UUID(ids[0]))) and not listed(stack, str(uuid.UUID(ids[2])))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_generations_secret_is_valid_while_it_has_a_process(fresh, version):
+    s = fresh(version)
+    refused, gone = lambda: s.relay.metric("relay_events_refused_total"), records.secret(s.relay)
+    stream = s.connect()
+    s.send(stream, "GET", "/sse?n=100000&ms=50", headers=[("X-Request-Id", "of-the-old-process")])
+    assert stream.recv(12) == b"HTTP/1.1 200"
+    s.account("next", "demo", "token-of-next", "--header", "X-New: 1")
+    wait_until("HAProxy has the next generation", lambda: records.secret(s.relay) != gone and
+               not s.relay.adm("haproxy", "status")["pending"])
+    now = records.secret(s.relay)
+    assert now[0] == gone[0] + 1 and now[1] != gone[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s1:
+        def send(gen, key):
+            identity = str(uuid.uuid4())
+            s1.sendto(records.refusal(s.relay, gen, key)(identity), ("127.0.0.1", s.relay.events_port))
+            return identity
+        before = refused()
+        for pair in (gone, now):
+            identity = send(*pair)
+            wait_until("both generations have a process", lambda one=identity: listed(s, one))
+        send(now[0], gone[1])
+        send(gone[0], now[1])
+        wait_until("a secret is for one generation", lambda: refused() == before + 2)
+        stream.close()
+        rows = wait_until("the old process reports its end", lambda: [
+            row for row in s.relay.adm("requests", "list")["items"] if row["label"] == "of-the-old-process"])
+        assert rows[0]["account"] == "demo" and refused() == before + 2
+        wait_until("the old process has ended, and its secret with it",
+                   lambda: send(*gone) and refused() > before + 2, step=0.2)
+        identity = send(*now)
+        wait_until("the newest one stays valid", lambda: listed(s, identity))
 
 
 def test_lost_records_are_counted(fresh):

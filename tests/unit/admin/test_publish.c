@@ -63,6 +63,7 @@ static void carries_the_whole_configuration(void **state)
 	assert_memory_equal(
 		s->head->hash_secret, r->secrets.hash_secret, sizeof(s->head->hash_secret));
 	assert_string_equal(s->head->secret, r->secrets.record_secret);
+	assert_true(s->head->flags & SNAPSHOT_SECRET_BY_GEN);
 	room_seen_fini(&seen);
 }
 

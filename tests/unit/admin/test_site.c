@@ -10,7 +10,8 @@ static uint32_t flags_after(struct room *r, enum command_id id, const char *body
 	struct room_seen seen;
 
 	room_change(r, id, NULL, body, &seen);
-	uint32_t flags = seen.snapshot.head->flags;
+	uint32_t flags =
+		seen.snapshot.head->flags & (SNAPSHOT_SITE_ENABLED | SNAPSHOT_SITE_SELF_USE);
 	room_seen_fini(&seen);
 	return flags;
 }

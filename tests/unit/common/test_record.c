@@ -138,6 +138,31 @@ static void a_wrong_secret_is_a_forgery(void **state)
 		record_parse(slice_from_str(LINE), (struct slice){NULL, 0}, &r), RECORD_OK);
 }
 
+/* Fixed values: an old HAProxy process and a new agent make the same. */
+static void each_generation_has_its_secret(void **state)
+{
+	char seven[RECORD_SECRET_SIZE];
+	char eight[RECORD_SECRET_SIZE];
+	char other[RECORD_SECRET_SIZE];
+	uint64_t gen = 0;
+
+	(void)state;
+	assert_int_equal(record_secret(SLICE_LITERAL("stored"), 7, seven), 0);
+	assert_int_equal(record_secret(SLICE_LITERAL("stored"), 8, eight), 0);
+	assert_int_equal(record_secret(SLICE_LITERAL("storee"), 7, other), 0);
+	assert_string_equal(seven, "8940c1aba423f269f3b590706b634dba82598639");
+	assert_string_not_equal(seven, eight);
+	assert_string_not_equal(seven, other);
+	assert_int_equal(record_claimed_gen(slice_from_str(LINE), &gen), 0);
+	assert_int_equal(gen, 7);
+	assert_int_equal(
+		record_claimed_gen(SLICE_LITERAL("relay1 x 18446744073709551615"), &gen), 0);
+	assert_int_equal(gen, UINT64_MAX);
+	assert_int_equal(record_claimed_gen(SLICE_LITERAL("relay1 x -1 y"), &gen), -EINVAL);
+	assert_int_equal(record_claimed_gen(SLICE_LITERAL("relay1 x"), &gen), -EINVAL);
+	assert_int_equal(record_claimed_gen(SLICE_LITERAL(""), &gen), -EINVAL);
+}
+
 static void other_datagrams_are_bad(void **state)
 {
 	static const char *const lines[] = {
@@ -230,6 +255,7 @@ int main(void)
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_wrong_secret_is_a_forgery),
+		cmocka_unit_test(each_generation_has_its_secret),
 		cmocka_unit_test(other_datagrams_are_bad),
 		cmocka_unit_test(haproxys_own_lines_are_no_alarm),
 		cmocka_unit_test(no_cut_and_no_changed_byte_reads_outside),
