@@ -138,12 +138,11 @@ def test_a_haproxy_that_does_not_answer(fresh):
     s.relay.adm("egress", "add", "new", "--source", "127.0.0.88")
     subprocess.run(["kill", "-STOP", str(s.haproxy.pid)], check=True)
     try:
-        run = s.relay.adm_run("accounts", "add", "late", "--upstream", "demo", "--egress", "new", "--token-stdin",
-                              stdin="t")
+        s.relay.adm_run("accounts", "add", "late", "--upstream", "demo", "--egress", "new", "--token-stdin", stdin="t")
+        run = s.relay.adm_run("haproxy", "reload")
         change = json.loads(run.stdout)
         assert change["haproxy"] == "pending reload" and change["haproxy_error"]
-        assert run.returncode == 1 and "stored, but HAProxy has not loaded it" in run.stderr
-        assert s.relay.adm_run("haproxy", "reload").returncode == 1
+        assert run.returncode == 1 and "HAProxy" in run.stderr
         # the agent alone needs this one: it is in force
         assert s.relay.adm("accounts", "set", "late", "--weight", "5")["weight"] == 5
     finally:

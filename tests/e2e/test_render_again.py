@@ -41,7 +41,7 @@ def test_gives_a_refused_request_to_another_account(world, haproxy, refusal, siz
     assert (got.status, got.body, got.header("x-relay-upstream")) == (200, b"ok", "1")
     assert world.messages() == ["decide", "again"]
     args = world.probe.asked[1][1]
-    assert (args["gen"], args["id"], set(args)) == (7, got.header("x-request-id").encode(), {"gen", "id", "failed"})
+    assert (args["gen"], args["id"], set(args)) == (7, got.header("x-request-id").encode(), {"gen", "id", "worker", "failed"})
     first, second = world.upstream.requests
     assert (first[2], second[2]) == ("127.0.0.1", "127.0.0.5") and first[1] == second[1] == b"x" * size
     assert second[0].startswith("POST /v1/x?q=1 HTTP/1.1\r\n")
