@@ -18,11 +18,12 @@
 #define BATCHES_PER_WAKE 8
 #define DRAIN_BATCHES 4096
 /*
- * Once there was a record, the socket is read this often and not watched, until it is empty. So a busy
- * HAProxy wakes the agent once for a batch and not for every record. The kernel keeps what arrives
- * meanwhile.
+ * Once there was a record, the socket is read and not watched, until it is empty after TIMER_S: whenever
+ * something else has woken the agent and PAUSE_S are over, else by a timer. So the records of a busy HAProxy
+ * wake the agent seldom. The kernel keeps what arrives meanwhile.
  */
 #define PAUSE_S 0.001
+#define TIMER_S 0.002
 #define SECRET_PAUSE_S 0.05 /* until the first snapshot brings the secret */
 
 union control_space {
@@ -40,7 +41,9 @@ struct secret {
 struct events {
 	struct agent *agent;
 	ev_io io;
-	ev_timer poll;
+	ev_timer poll; /* runs while the socket is not watched */
+	ev_prepare before;
+	double read_s; /* last time, as ev_now() */
 	ev_timer sweep;
 	bool is_local;
 	struct allowed allowed;
@@ -224,15 +227,27 @@ static bool receive(struct events *e, int batches)
 	return any;
 }
 
+/* True: there was a record, so the next reading is due later. */
+static bool poll_socket(struct events *e)
+{
+	struct ev_loop *loop = e->agent->loop;
+
+	e->read_s = ev_now(loop);
+	if (!receive(e, BATCHES_PER_WAKE))
+		return false;
+	ev_timer_again(loop, &e->poll);
+	return true;
+}
+
 static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct events *e = io->data;
 
 	(void)revents;
 	ev_io_stop(loop, io);
-	e->poll.repeat = can_judge(e) ? PAUSE_S : SECRET_PAUSE_S;
+	e->poll.repeat = can_judge(e) ? TIMER_S : SECRET_PAUSE_S;
 	ev_timer_again(loop, &e->poll);
-	receive(e, BATCHES_PER_WAKE);
+	poll_socket(e);
 }
 
 static void on_poll(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -240,10 +255,20 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct events *e = timer->data;
 
 	(void)revents;
-	if (receive(e, BATCHES_PER_WAKE))
+	if (poll_socket(e))
 		return;
 	ev_timer_stop(loop, timer);
 	ev_io_start(loop, &e->io);
+}
+
+/* Before the loop sleeps. */
+static void on_before(struct ev_loop *loop, ev_prepare *before, int revents)
+{
+	struct events *e = before->data;
+
+	(void)revents;
+	if (ev_is_active(&e->poll) && ev_now(loop) - e->read_s >= PAUSE_S)
+		poll_socket(e);
 }
 
 bool events_drain(struct events *e)
@@ -278,8 +303,11 @@ struct events *events_new(struct agent *a)
 	if (!e)
 		return NULL;
 	e->agent = a;
-	ev_timer_init(&e->poll, on_poll, 0, PAUSE_S);
-	e->poll.data = e;
+	ev_timer_init(&e->poll, on_poll, 0, TIMER_S);
+	ev_prepare_init(&e->before, on_before);
+	ev_set_priority(&e->before, EV_MAXPRI); /* before the one that wakes waiting requests */
+	e->poll.data = e->before.data = e;
+	ev_prepare_start(a->loop, &e->before);
 	allowed_init(&e->allowed, a->start->config);
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		const struct child_listener *l = &a->start->listeners[i];
@@ -302,6 +330,7 @@ void events_free(struct events *e)
 		return;
 	ev_io_stop(e->agent->loop, &e->io);
 	ev_timer_stop(e->agent->loop, &e->poll);
+	ev_prepare_stop(e->agent->loop, &e->before);
 	ev_timer_stop(e->agent->loop, &e->sweep);
 	senders_fini(&e->senders);
 	free(e);
