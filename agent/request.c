@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "agent/request.h"
 
+#include "common/forwarded.h"
 #include "common/head.h"
 #include "common/num.h"
 #include "common/provider.h"
@@ -24,6 +25,8 @@ struct reading {
 	struct slice host;
 	struct slice request_id, traceparent;
 	bool is_json, is_encoded; /* the body */
+	bool is_proxied;	  /* a trusted proxy sent the request */
+	struct forwarded addresses, elements;
 };
 
 typedef void take_fn(struct reading *g, struct slice value);
@@ -81,6 +84,18 @@ static void take_traceparent(struct reading *g, struct slice value)
 	g->traceparent = value;
 }
 
+static void take_x_forwarded_for(struct reading *g, struct slice value)
+{
+	if (g->is_proxied)
+		forwarded_take_addresses(&g->addresses, value);
+}
+
+static void take_forwarded(struct reading *g, struct slice value)
+{
+	if (g->is_proxied)
+		forwarded_take_elements(&g->elements, value);
+}
+
 static const struct field {
 	struct slice name;
 	take_fn *take;
@@ -94,6 +109,8 @@ static const struct field {
 	{{"upgrade", 7}, take_upgrade},
 	{{"x-request-id", 12}, take_request_id},
 	{{"traceparent", 11}, take_traceparent},
+	{{"x-forwarded-for", 15}, take_x_forwarded_for},
+	{{"forwarded", 9}, take_forwarded},
 };
 
 static void take_field(struct reading *g, const struct head_line *line)
@@ -146,6 +163,32 @@ static struct slice digest_of(struct slice text, char out[REQUEST_DIGEST_LEN])
 		out[2 * i + 1] = digits[hash[i] & 15];
 	}
 	return (struct slice){out, REQUEST_DIGEST_LEN};
+}
+
+static void begin_address(struct reading *g)
+{
+	const struct snapshot *s = g->snapshot;
+	const struct decide_request *r = g->request;
+
+	if (!s || s->counts[SNAPSHOT_TRUSTED] == 0)
+		return;
+	g->addresses.trusted = g->elements.trusted = SNAPSHOT_ROWS(s, TRUSTED, struct cidr);
+	g->addresses.trusted_count = g->elements.trusted_count = s->counts[SNAPSHOT_TRUSTED];
+	g->is_proxied = r->has_src && forwarded_trusts(&g->addresses, &r->src);
+}
+
+/*
+ * Nobody can tell which header a proxy wrote if both are there. X-Forwarded-For is the one that most
+ * write. A proxy that hides its client leaves the request without an address.
+ */
+static void settle_address(struct reading *g)
+{
+	const struct forwarded *f = g->addresses.is_present ? &g->addresses : &g->elements;
+
+	if (!f->is_present)
+		return;
+	g->request->has_src = f->is_known;
+	g->request->src = f->client;
 }
 
 static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
@@ -211,6 +254,7 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	struct head_line line;
 	enum head_answer answer;
 
+	begin_address(&g);
 	while ((answer = head_next(&rest, &line)) == HEAD_LINE)
 		take_line(&g, &line);
 	if (answer == HEAD_BAD)
@@ -218,4 +262,5 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	if (has_misplaced_key(head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);
 	settle(&g, digest);
+	settle_address(&g);
 }

@@ -233,6 +233,10 @@ static bool names_valid(const struct snapshot *s)
 
 static bool request_headers_valid(const struct snapshot *s)
 {
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_TRUSTED]; i++) {
+		if (ROWS(s, TRUSTED, struct cidr)[i].bits > 128)
+			return false;
+	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_STICKY]; i++) {
 		if (!text_fits(s, ROWS(s, STICKY, struct snapshot_text)[i]))
 			return false;

@@ -212,6 +212,7 @@ struct snapshot_key {
 	X(EGRESS, struct snapshot_egress)                                                          \
 	X(UPSTREAM, struct snapshot_upstream)                                                      \
 	X(BAN, struct snapshot_ban) /* sorted by ban_order() */                                    \
+	X(TRUSTED, struct cidr)	    /* networks of proxies that tell the client's address */       \
 	X(STICKY,                                                                                  \
 		struct snapshot_text) /* conversation headers in their order, in small letters */  \
 	X(KEYLOG, char)		      /* one key table: keys made or changed since the base */

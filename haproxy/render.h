@@ -61,7 +61,8 @@ struct render_options {
 	size_t bind_count;
 	const char *cert; /* path of a PEM file with key; NULL = plain HTTP */
 	bool accept_proxy;
-	const char *trusted[RENDER_TRUSTED_MAX]; /* CIDRs whose X-Forwarded-For is trusted */
+	const char *trusted
+		[RENDER_TRUSTED_MAX]; /* CIDRs of proxies that tell the client's address; the agent reads it */
 	size_t trusted_count;
 	const char
 		*stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */

@@ -21,18 +21,6 @@ static void append_binds(const struct render_options *o, struct buffer *b)
 	}
 }
 
-static void append_client_address(const struct render_options *o, struct buffer *b)
-{
-	if (o->trusted_count == 0)
-		return;
-	buffer_append_str(b,
-		"\n\t# The client's address, as a trusted load balancer reports it.\n"
-		"\thttp-request set-src req.hdr(x-forwarded-for,-1) if { src");
-	for (size_t i = 0; i < o->trusted_count; i++)
-		buffer_printf(b, " %s", o->trusted[i]);
-	buffer_append_str(b, " } { req.hdr(x-forwarded-for) -m found }\n");
-}
-
 void render_request_limits(const struct render_model *m, struct buffer *b)
 {
 	uint64_t max_body = m->config->requests_max_body;
@@ -132,7 +120,6 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_allowed(b);
 	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_request_limits(m, b);
-	append_client_address(&m->options, b);
 	append_decision(b);
 	render_response(m, b);
 	render_after_response(b);

@@ -310,7 +310,8 @@ static const struct command_option haproxy_render_options[] = {
 	{.name = "trust-forwarded",
 		.metavar = "CIDR,...",
 		.type = COMMAND_NETWORKS,
-		.help = "networks whose X-Forwarded-For header is trusted"},
+		.help = "networks of proxies that tell the client's address in X-Forwarded-For or "
+			"Forwarded"},
 	{.name = "stats",
 		.metavar = "ADDR",
 		.type = COMMAND_TEXT,

@@ -239,12 +239,14 @@ static int render_changes(
 	return error;
 }
 
+/* The agent has to see a new snapshot: it reads the networks of trusted proxies. */
 static int keep_options(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
 	if (options == h->options)
 		return 0;
-	return store_set_setting(h->control->store, SETTING_OPTIONS,
+	int error = store_set_setting(h->control->store, SETTING_OPTIONS,
 		json_object_to_json_string_ext(options, JSON_C_TO_STRING_PLAIN), e);
+	return error ? error : store_bump_version(h->control->store, e);
 }
 
 /* Texts that were still to be written are lost, so that the files lack them until the next rendering. */
@@ -542,6 +544,23 @@ int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, str
 	h->options = copy;
 	h->failed = false;
 	return 0;
+}
+
+/* Rendering has checked the texts. */
+size_t haproxy_sync_trusted(const struct haproxy_sync *h, struct cidr *out)
+{
+	struct json_object *list = NULL;
+	size_t n = 0;
+
+	if (!h->options || !json_object_object_get_ex(h->options, "trust_forwarded", &list) ||
+		!json_object_is_type(list, json_type_array))
+		return 0;
+	for (size_t i = 0; i < json_object_array_length(list) && n < RENDER_TRUSTED_MAX; i++) {
+		const char *text = json_object_get_string(json_object_array_get_idx(list, i));
+		if (cidr_parse(slice_from_str(text), &out[n]) == 0)
+			n++;
+	}
+	return n;
 }
 
 int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e)

@@ -7,6 +7,7 @@
 #define RELAY_ADMIN_PUBLISH_HAPROXY_SYNC_H
 
 #include "common/errtext.h"
+#include "common/ip.h"
 #include "haproxy/render.h"
 #include "haproxy/runtime.h"
 
@@ -77,6 +78,11 @@ bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload);
 
 /* `haproxy check`: runs HAProxy over the files on disk. */
 int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e);
+/*
+ * The networks of the option trust_forwarded, at most RENDER_TRUSTED_MAX, into `out`. Their number; 0 before
+ * the first `haproxy render`.
+ */
+size_t haproxy_sync_trusted(const struct haproxy_sync *h, struct cidr *out);
 /* 0, or -EINVAL with the remedy before the first `haproxy render`. */
 int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e);
 

@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/publish/account_sets.h"
 #include "admin/publish/assemble.h"
+#include "admin/publish/haproxy_sync.h"
 #include "admin/publish/keybase.h"
 #include "admin/store/banlist.h"
 #include "admin/store/secrets.h"
@@ -182,6 +183,15 @@ static void add_sticky(struct snapshot_builder *b, const struct config *config)
 	}
 }
 
+static void add_trusted(struct snapshot_builder *b, const struct control *c)
+{
+	struct cidr networks[RENDER_TRUSTED_MAX];
+	size_t n = c->haproxy ? haproxy_sync_trusted(c->haproxy, networks) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		snapshot_builder_add(b, SNAPSHOT_TRUSTED, &networks[i]);
+}
+
 static int build_block(
 	struct publish *p, struct snapshot_builder *b, struct buffer *out, struct errtext *e)
 {
@@ -193,6 +203,7 @@ static int build_block(
 	if (!error)
 		error = assemble_snapshot(p->control->store, p->control->vault, b, e);
 	add_sticky(b, &p->control->config);
+	add_trusted(b, p->control);
 	struct snapshot_head head;
 	if (!error)
 		error = make_head(p, &head, e);

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from relay import VERSIONS
+
 CLIMBING = ("/v1/../x", "/v1/x/..", "/v1/..;/x", "/v1/..;a/x", "/v1\\..\\x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/..%2fx",
             "/v1%2f..%2fx", "/v1%5c..%5cx", "/v1/..%3b/x", "/v1/..%00/x", "/v1/%252e%252e/x", "/v1/..%252fx",
             "/v1/%25252e%25252e%25252fx", "/v1/.%25%32%65/x", "/v1/%c0%ae%c0%ae/x", "/v1/..%c0%afx", "/v1/./../x", "/..")
@@ -89,3 +91,40 @@ def test_each_request_of_a_connection_counts_by_its_head(stack):
         assert send(good, good) == 400
         assert send(f"Authorization: bearer {stack.key}", "A:", "B: \xe4") == 200
     s.close()
+
+
+def sees(stack, key, *headers):
+    """Whether the client counts as one of 203.0.113.0/24, the only network that the key may come from."""
+    answer = ask(stack, "/v1/x", headers, key)
+    assert answer in ((200, ""), (403, "ip_not_allowed")), answer
+    return answer[0] == 200
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_address_behind_a_chain_of_trusted_proxies(fresh, version):
+    stack = fresh(version)
+    adm = stack.relay.adm
+    adm("tenants", "add", "near", "--pool", "demo", "--daily", "0", "--monthly", "0",
+        "--allow-ip", "203.0.113.0/24,2001:db8:1::/48")
+    key = stack.relay.issue("near")
+    render = ("haproxy", "render", "--out", str(stack.dir / "haproxy"), "--bind", f"127.0.0.1:{stack.port}")
+    assert not sees(stack, key, "X-Forwarded-For: 203.0.113.5")
+    adm(*render, "--trust-forwarded", "127.0.0.0/8,198.51.100.0/24,2001:db8:2::/48")
+    for headers, near in (
+            (("X-Forwarded-For: 203.0.113.5",), True), (("X-Forwarded-For: 203.0.113.5:51234",), True),
+            (("X-Forwarded-For: 6.6.6.6, 203.0.113.5, 198.51.100.9",), True),
+            (("X-Forwarded-For: 6.6.6.6, 203.0.113.5", "X-Forwarded-For: [2001:db8:2::1]:443"), True),
+            (("X-Forwarded-For: [2001:db8:1::1]:443",), True), (("X-Forwarded-For: 203.0.113.5, 6.6.6.6",), False),
+            (("X-Forwarded-For: 203.0.113.5", "X-Forwarded-For: 6.6.6.6, 198.51.100.9"), False),
+            (("X-Forwarded-For: 203.0.113.5, unknown",), False), (("X-Forwarded-For: 203.0.113.5.",), False), ((), False),
+            (("Forwarded: for=203.0.113.5;proto=https, for=198.51.100.9",), True),
+            (('Forwarded: For="[2001:db8:1::1]:443"',), True), (("Forwarded: for=203.0.113.5, for=_hidden",), False),
+            (("Forwarded: for=203.0.113.5, proto=https",), False),
+            (("Forwarded: for=203.0.113.5", "X-Forwarded-For: 6.6.6.6"), False),
+            (("Forwarded: for=6.6.6.6", "X-Forwarded-For: 203.0.113.5"), True)):
+        assert sees(stack, key, *headers) == near, headers
+    names = {name.lower() for name, _ in stack.upstream.requests()[-1]["headers"]}
+    assert not names & {"forwarded", "x-forwarded-for"}
+    # HAProxy's files stay as they are: the agent knows the networks as soon as the command returns
+    assert adm(*render)["haproxy"] == "unchanged"
+    assert not sees(stack, key, "X-Forwarded-For: 203.0.113.5")

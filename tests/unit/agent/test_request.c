@@ -158,6 +158,48 @@ static void a_key_belongs_into_four_headers(void **state)
 	}
 }
 
+/* The address of a request from `src` with these header lines; "?" if there is none. */
+static void assert_client(const char *src, const char *lines, const char *expected)
+{
+	struct cidr trusted[2];
+	struct decide_request r = {.has_src = true};
+	char head[256], text[IP_TEXT_SIZE] = "?";
+
+	assert_int_equal(ip_parse(slice_from_str(src), &r.src), 0);
+	assert_int_equal(cidr_parse(SLICE_LITERAL("10.0.0.0/8"), &trusted[0]), 0);
+	assert_int_equal(cidr_parse(SLICE_LITERAL("198.51.100.0/24"), &trusted[1]), 0);
+	struct snapshot s = {
+		.sections = {[SNAPSHOT_TRUSTED] = trusted}, .counts = {[SNAPSHOT_TRUSTED] = 2}};
+	snprintf(head, sizeof(head), "host: relay\r\n%s\r\n", lines);
+	request_read_head(&r, slice_from_str(head), &s, digest);
+	assert_int_equal(r.fault, REFUSAL_NONE);
+	if (r.has_src)
+		ip_format(&r.src, text);
+	assert_string_equal(text, expected);
+}
+
+static void trusted_proxies_tell_the_clients_address(void **state)
+{
+	static const char *const rows[][3] = {
+		{"10.0.0.1", "x-forwarded-for: 6.6.6.6, 192.0.2.1, 198.51.100.7\r\n", "192.0.2.1"},
+		{"10.0.0.1",
+			"x-forwarded-for: 6.6.6.6, 192.0.2.1\r\nx-forwarded-for: 198.51.100.7\r\n",
+			"192.0.2.1"},
+		{"10.0.0.1", "forwarded: for=192.0.2.1;proto=https\r\n", "192.0.2.1"},
+		{"10.0.0.1", "forwarded: for=6.6.6.6\r\nx-forwarded-for: 192.0.2.1\r\n",
+			"192.0.2.1"},
+		{"10.0.0.1", "", "10.0.0.1"},
+		{"10.0.0.1", "x-forwarded-for: \r\n", "10.0.0.1"},
+		{"10.0.0.1", "x-forwarded-for: unknown\r\n", "?"},
+		{"192.0.2.9", "x-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\n",
+			"192.0.2.9"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_client(rows[i][0], rows[i][1], rows[i][2]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +210,7 @@ int main(void)
 		cmocka_unit_test(takes_the_first_valid_label),
 		cmocka_unit_test(blames_what_it_cannot_take),
 		cmocka_unit_test(a_key_belongs_into_four_headers),
+		cmocka_unit_test(trusted_proxies_tell_the_clients_address),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,6 @@ static void asks_before_it_injects_and_injects_before_it_forwards(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
-	assert_before(text, "set-src", "send-spoe-group");
 	assert_before(text, "send-spoe-group relay decide\n", "send-spoe-group relay decide2");
 	assert_before(text, "send-spoe-group relay decide2", "-m str deny");
 	assert_before(text, "send-spoe-group relay decide\n", "track-sc0");
