@@ -9,6 +9,7 @@
 #include "agent/healer.h"
 #include "agent/lease.h"
 #include "agent/quiet.h"
+#include "agent/sharing.h"
 #include "common/board.h"
 #include "common/child.h"
 #include "common/snapshot.h"
@@ -50,6 +51,7 @@ struct agent {
 	bool room_is_stale; /* something was released: decide waiting requests again */
 	struct decide_state state;
 	struct badkeys badkeys;
+	struct sharing sharing;
 	const struct snapshot *snapshot; /* in force; NULL = none yet: nothing is allowed */
 	uint64_t random;		 /* of this process; part of every random choice */
 	int64_t last_question_ms;	 /* monotonic */

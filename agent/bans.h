@@ -9,7 +9,8 @@
 
 /* Empty tables, plus the bans that an earlier agent left on the board. 0, -ENOMEM, -EIO. */
 int bans_start(struct agent *a);
-/* Does nothing for decisions without a bad key. */
+void bans_stop(struct agent *a);
+/* Counts a bad key; for a good one, only whose it is. */
 void bans_note(struct agent *a, const struct decide_request *r, const struct decide_verdict *v,
 	int64_t now_ms);
 

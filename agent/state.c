@@ -104,7 +104,7 @@ void state_follow(struct agent *a, int64_t now_ms)
 
 void state_close(struct agent *a)
 {
-	badkeys_fini(&a->badkeys);
+	bans_stop(a);
 	healer_fini(&a->healer);
 	room_fini(&a->room);
 	leases_fini(&a->leases);

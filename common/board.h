@@ -362,13 +362,25 @@ struct board_why {
 	struct board_candidate candidates[BOARD_CANDIDATES];
 };
 
-/* An address that the agent has banned; control copies the ban into the store. */
+/* Why an address with many bad keys is not banned. */
+enum board_spared {
+	BOARD_SPARED_NOT, /* it is banned */
+	BOARD_SPARED_LOOPBACK,
+	BOARD_SPARED_TRUSTED, /* a proxy of --trust-forwarded */
+	BOARD_SPARED_SHARED,  /* several tenants use it */
+	BOARD_SPARED_COUNT,
+};
+
+/*
+ * An address that has sent many bad keys. Control copies the ban into the store, or raises a notice about a
+ * spared one.
+ */
 struct board_ban {
 	_Atomic uint64_t sequence; /* as in board_request */
 	struct cidr network;
 	int64_t expires_ms; /* Unix time */
 	uint32_t bad_keys;  /* number of different ones */
-	uint32_t pad;
+	uint32_t spared;    /* enum board_spared; then `expires_ms` is 0 */
 };
 
 /* A metric that is a counter of the board, and where the counter is. */

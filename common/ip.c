@@ -32,6 +32,13 @@ bool ip_is_v4(const struct ip *ip)
 	return memcmp(ip->b, v4_prefix, V4_OFFSET) == 0;
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return ip_is_v4(ip) ? ip->b[V4_OFFSET] == 127 : memcmp(ip->b, v6, sizeof(v6)) == 0;
+}
+
 int ip_parse(struct slice s, struct ip *ret)
 {
 	char text[IP_TEXT_SIZE];

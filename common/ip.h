@@ -21,6 +21,8 @@ struct cidr {
 struct ip ip_from_v4(const uint8_t *four);
 struct ip ip_from_v6(const uint8_t *sixteen);
 bool ip_is_v4(const struct ip *ip);
+/* 127.0.0.0/8 or ::1 */
+bool ip_is_loopback(const struct ip *ip);
 /* 0 or -EINVAL. Only plain addresses, without zone or brackets. */
 int ip_parse(struct slice s, struct ip *ret);
 /* "10.0.0.0/8", "::1", "127.0.0.1". -EINVAL also if a host bit is set. */

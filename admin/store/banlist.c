@@ -1,6 +1,7 @@
 #include "admin/store/banlist.h"
 
 #include "admin/store/boardmark.h"
+#include "admin/store/notices.h"
 #include "admin/store/sql.h"
 #include "common/ban.h"
 #include "common/clock.h"
@@ -59,11 +60,38 @@ static int insert(struct store *s, const struct board_ban *ban, int64_t now_ms, 
 		"ttii", cidr_format(&net, network), reason, now_ms, ban->expires_ms);
 }
 
+/* A ban would hit others than the sender: an operator decides. */
+static int tell_spared(struct store *s, const struct board_ban *ban, struct errtext *e)
+{
+	static const char *const reasons[BOARD_SPARED_COUNT] = {
+		[BOARD_SPARED_LOOPBACK] = "it is an address of this machine",
+		[BOARD_SPARED_TRUSTED] = "it is a proxy of --trust-forwarded",
+		[BOARD_SPARED_SHARED] = "several tenants use it",
+	};
+	char network[CIDR_TEXT_SIZE];
+	char subject[NOTICES_SUBJECT_SIZE];
+	char message[NOTICES_MESSAGE_MAX];
+
+	if (ban->spared >= BOARD_SPARED_COUNT)
+		return 0;
+	cidr_format(&ban->network, network);
+	snprintf(message, sizeof(message),
+		"%u different bad keys within a minute from %s, which is not banned: %s. To ban it: "
+		"relayadm bans add %s",
+		ban->bad_keys, network, reasons[ban->spared], network);
+	return notices_raise(
+		s, NOTICE_BAN_SPARED, notices_subject("address", network, subject), message, e);
+}
+
 static int take_one(struct store *s, const struct board_ban *ban, int64_t now_ms, struct errtext *e)
 {
 	bool full = false;
 
-	if (ban->expires_ms <= now_ms || !is_one_source(&ban->network))
+	if (!is_one_source(&ban->network))
+		return 0;
+	if (ban->spared != BOARD_SPARED_NOT)
+		return tell_spared(s, ban, e);
+	if (ban->expires_ms <= now_ms)
 		return 0;
 	int error = banlist_is_full(s, &full, e);
 	if (error)

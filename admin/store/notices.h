@@ -2,7 +2,8 @@
  * Notices: facts that an operator has to know and may have to act on. An open notice is unique by
  * kind and subject, so a cause that goes on is one notice with a count. A notice ends when an
  * operator acknowledges it or when its cause is gone. Kinds come from this program alone, because
- * they label a metric. The subject names the thing: `account/NAME`, `egress/NAME`.
+ * they label a metric. The subject names the thing: `account/NAME`, `egress/NAME`,
+ * `address/NETWORK`.
  */
 #ifndef RELAY_ADMIN_STORE_NOTICES_H
 #define RELAY_ADMIN_STORE_NOTICES_H
@@ -23,6 +24,7 @@
 #define NOTICE_REFRESH_FAILING "refresh_failing"
 #define NOTICE_WATCH_FAILED "watch_failed"
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
+#define NOTICE_BAN_SPARED "ban_spared"
 
 /*
  * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a

@@ -15,12 +15,15 @@ from relay import ANY, Stack, wait_until
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _numbers = itertools.count(1)
 BAD_KEYS = 20  # default of [limits] bad_keys
+PROXY = "127.0.0.1"
 
 
 @pytest.fixture(scope="module")
 def stack():
-    """One stack for all tests: each test removes its bans and restores the switches."""
-    s = Stack(ANY)
+    """One stack for all tests: each test removes its bans and restores the switches. Its balancer is on loopback, because
+    loopback itself is never banned.
+    """
+    s = Stack(ANY, render=("--trust-forwarded", PROXY))
     try:
         yield s.start()
     finally:
@@ -30,13 +33,13 @@ def stack():
 @pytest.fixture
 def source():
     """An address from which no other test has sent bad keys."""
-    return f"127.0.{next(_numbers)}.66"
+    return f"198.18.{next(_numbers)}.66"
 
 
-def ask(stack, key, source="127.0.0.1"):
-    """(status, code) of a request from that address."""
-    c = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30, source_address=(source, 0))
-    c.request("GET", "/v1/models", headers={"X-API-Key": key})
+def ask(stack, key, source=None):
+    """(status, code) of a request from that address; without one, from the balancer itself."""
+    c = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+    c.request("GET", "/v1/models", headers={"X-API-Key": key} | ({"X-Forwarded-For": source} if source else {}))
     answer = c.getresponse()
     answer.read()
     c.close()
@@ -69,7 +72,7 @@ def send_bad_keys(stack, source):
 def test_bad_keys_ban_their_address_until_the_ban_is_lifted(stack, source):
     send_bad_keys(stack, source)
     assert ask(stack, stack.key, source) == (403, "ip_banned")
-    assert ask(stack, stack.key, "127.0.0.67") == (200, None)
+    assert ask(stack, stack.key, "198.18.0.67") == (200, None)
     row = wait_until("control has the ban", lambda: bans(stack).get(source))
     assert row["source"] == "agent"
     assert row["reason"] == f"{BAD_KEYS} different bad keys within a minute"
@@ -81,6 +84,30 @@ def test_bad_keys_ban_their_address_until_the_ban_is_lifted(stack, source):
     assert list(bans(stack)) == ["192.0.2.0/24"]
     stack.relay.adm("bans", "del", "192.0.2.0/24")
     assert ask(stack, stack.key, source) == (200, None)
+
+
+def spared(stack):
+    rows = stack.relay.adm("notices", "list")["items"]
+    return {row["subject"]: row for row in rows if row["kind"] == "ban_spared"}
+
+
+def test_the_balancer_itself_is_not_banned(stack):
+    send_bad_keys(stack, None)
+    assert ask(stack, stack.key) == (200, None)
+    row = wait_until("a notice", lambda: spared(stack).get(f"address/{PROXY}"))
+    assert str(BAD_KEYS) in row["message"]
+    assert ask(stack, stack.key) == (200, None) and bans(stack) == {}
+
+
+def test_an_address_of_several_tenants_is_not_banned(stack, source):
+    stack.relay.adm("tenants", "add", "other", "--pool", "demo")
+    other = stack.relay.issue("other")
+    assert ask(stack, stack.key, source) == ask(stack, other, source) == (200, None)
+    send_bad_keys(stack, source)
+    assert ask(stack, stack.key, source) == ask(stack, other, source) == (200, None)
+    row = wait_until("a notice", lambda: spared(stack).get(f"address/{source}"))
+    assert "several tenants" in row["message"] and f"relayadm bans add {source}" in row["message"]
+    assert bans(stack) == {}
 
 
 def test_one_bad_key_is_refused_for_ever_and_bans_nobody(stack, source):
@@ -106,7 +133,7 @@ def test_a_ban_survives_agent_and_control(stack, source):
     old = stack.relay.pid_of("agent")
     os.kill(old, signal.SIGKILL)
     wait_until("another agent", lambda: stack.relay.pid_of("agent") not in (0, old))
-    wait_until("the agent answers", lambda: ask(stack, stack.key, "127.0.0.67") == (200, None))
+    wait_until("the agent answers", lambda: ask(stack, stack.key, "198.18.0.67") == (200, None))
     assert ask(stack, stack.key, source) == (403, "ip_banned")
     assert list(bans(stack)) == [source]
     stack.relay.adm("bans", "del", source)

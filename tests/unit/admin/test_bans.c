@@ -168,6 +168,28 @@ static bool poll_bans(struct room *r, struct room_seen *seen)
 	return true;
 }
 
+static void a_spared_address_is_a_notice_and_no_ban(void **state)
+{
+	struct board_ban ban = {.bad_keys = 20, .spared = BOARD_SPARED_SHARED};
+	struct room *r = *state;
+	struct room_seen seen;
+
+	assert_int_equal(cidr_parse(SLICE_LITERAL("192.0.2.1"), &ban.network), 0);
+	board_put_ban(r->board, &ban);
+	ban.spared = BOARD_SPARED_COUNT; /* no reason that control knows */
+	board_put_ban(r->board, &ban);
+	assert_true(poll_bans(r, &seen));
+	assert_int_equal(seen.snapshot.counts[SNAPSHOT_BAN], 0);
+	assert_true(seen.snapshot.head->bans_taken == 2);
+	room_seen_fini(&seen);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM bans"), 0);
+	assert_int_equal(room_number(r,
+				 "SELECT count(*) FROM notices WHERE kind = 'ban_spared'"
+				 " AND subject = 'address/192.0.2.1'"
+				 " AND message LIKE '%several tenants use it%'"),
+		1);
+}
+
 static void bans_of_the_agent_are_taken_over_once(void **state)
 {
 	struct room *r = *state;
@@ -328,6 +350,7 @@ int main(void)
 		TEST(an_expired_ban_has_no_effect),
 		TEST(a_full_list_rejects_bans_and_stays_fast),
 		TEST(bans_of_the_agent_are_taken_over_once),
+		TEST(a_spared_address_is_a_notice_and_no_ban),
 		TEST(an_interrupted_takeover_is_repeated),
 		TEST(a_new_board_is_read_from_its_start),
 		TEST(a_ban_is_lifted_before_its_takeover),

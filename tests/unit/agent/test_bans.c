@@ -48,7 +48,7 @@ static int teardown(void **state)
 {
 	struct scene *s = *state;
 
-	badkeys_fini(&s->agent.badkeys);
+	bans_stop(&s->agent);
 	board_unmap(s->agent.board);
 	close(s->board_fd);
 	return 0;
@@ -96,13 +96,88 @@ static void enough_different_bad_keys_ban_an_address(void **state)
 	assert_false(is_banned(s));
 }
 
+static void come_from(struct scene *s, const char *address)
+{
+	assert_int_equal(ip_parse(slice_from_str(address), &s->request.src), 0);
+}
+
+static void send_good(struct scene *s, const struct snapshot_tenant *tenant, int64_t now_ms)
+{
+	const struct decide_verdict v = {.action = DECIDE_ALLOW, .tenant = tenant};
+
+	bans_note(&s->agent, &s->request, &v, now_ms);
+}
+
+/* Sends enough bad keys for a ban; returns what the board then has. */
+static struct board_ban send_many(struct scene *s)
+{
+	struct board_ban ban = {.bad_keys = 0};
+	uint64_t n = atomic_load(&s->agent.board->bans_written);
+
+	for (unsigned i = 0; i < MAX; i++)
+		send_bad(s, i);
+	assert_int_equal(board_read_ban(s->agent.board, n, &ban), 0);
+	return ban;
+}
+
+static void loopback_and_trusted_proxies_are_not_banned(void **state)
+{
+	static const char *const loopbacks[] = {"127.0.0.1", "127.9.9.9", "::1"};
+	struct scene *s = *state;
+	struct cidr trusted;
+
+	for (size_t i = 0; i < sizeof(loopbacks) / sizeof(loopbacks[0]); i++) {
+		come_from(s, loopbacks[i]);
+		const struct board_ban ban = send_many(s);
+		assert_int_equal(ban.spared, BOARD_SPARED_LOOPBACK);
+		assert_true(ban.expires_ms == 0);
+		assert_false(is_banned(s));
+	}
+	assert_int_equal(cidr_parse(SLICE_LITERAL("10.1.0.0/16"), &trusted), 0);
+	s->snapshot.sections[SNAPSHOT_TRUSTED] = &trusted;
+	s->snapshot.counts[SNAPSHOT_TRUSTED] = 1;
+	come_from(s, "10.1.2.3");
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_TRUSTED);
+	assert_false(is_banned(s));
+	come_from(s, "10.2.2.3");
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_NOT);
+	assert_true(is_banned(s));
+	assert_int_equal(counted(s, BOARD_BANNED), 1);
+}
+
+static void an_address_of_several_tenants_is_not_banned(void **state)
+{
+	const struct snapshot_tenant one = {.id = 1};
+	const struct snapshot_tenant other = {.id = 2};
+	const struct snapshot_tenant third = {.id = 3};
+	struct scene *s = *state;
+
+	send_good(s, &one, NOW - 1000);
+	send_good(s, &one, NOW);
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_NOT);
+	assert_true(is_banned(s));
+	come_from(s, "192.0.2.2");
+	send_good(s, &one, NOW - 3000);
+	send_good(s, &other, NOW - 2000);
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_SHARED);
+	assert_false(is_banned(s));
+	/* IPv6 by /64, and a third tenant in place of the one seen longest ago */
+	come_from(s, "2001:db8::1");
+	send_good(s, &one, NOW - (int64_t)2 * SHARING_WINDOW_S * 1000);
+	send_good(s, &other, NOW - 2000);
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_NOT);
+	come_from(s, "2001:db8::2");
+	send_good(s, &third, NOW);
+	assert_int_equal(send_many(s).spared, BOARD_SPARED_SHARED);
+}
+
 static void a_new_agent_knows_what_the_old_one_has_banned(void **state)
 {
 	struct scene *s = *state;
 
 	for (unsigned i = 0; i < MAX; i++)
 		send_bad(s, i);
-	badkeys_fini(&s->agent.badkeys);
+	bans_stop(&s->agent);
 	assert_int_equal(bans_start(&s->agent), 0);
 	assert_true(is_banned(s));
 	s->head.bans_taken = 1;
@@ -149,6 +224,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(enough_different_bad_keys_ban_an_address),
+		TEST(loopback_and_trusted_proxies_are_not_banned),
+		TEST(an_address_of_several_tenants_is_not_banned),
 		TEST(a_new_agent_knows_what_the_old_one_has_banned),
 		TEST(bans_nobody_if_off_or_without_an_address),
 		TEST(only_keys_that_were_looked_up_go_into_the_cache),
