@@ -55,6 +55,7 @@ static const struct policy_row response_rows[] = {
 	{"x-relay-*", true},
 	{"x-request-id", true},
 	{"x-circuit-breaker", true},
+	{"ratelimit", true},
 	{"ratelimit-*", true},
 	/* credentials, and a session of the account */
 	{"authorization", true},
