@@ -221,8 +221,10 @@ void answer_write(
 	}
 }
 
-void answer_write_label(const struct decide_request *r, struct spoe_ack *ack)
+void answer_write_client(const struct decide_request *r, struct spoe_ack *ack)
 {
+	if (r->hops_n)
+		set_str(ack, SEAM_VAR_HOPS, (struct slice){r->hops, r->hops_n});
 	if (r->label.n)
 		set_str(ack, SEAM_VAR_LABEL, r->label);
 }

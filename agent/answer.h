@@ -10,8 +10,8 @@
 
 void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t now_ms,
 	struct spoe_ack *ack);
-/* The client's own id of the request, for its record. */
-void answer_write_label(const struct decide_request *r, struct spoe_ack *ack);
+/* What only the client says: its own id of the request, for the record, and the headers of its hop. */
+void answer_write_client(const struct decide_request *r, struct spoe_ack *ack);
 /* What the body names, for the questions of a request that waits. */
 void answer_write_name(const struct decide_request *r, struct spoe_ack *ack);
 /* The answer to `again`. */

@@ -200,7 +200,7 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 	int64_t now = clock_wall_ms();
 
 	a->last_question_ms = begin / 1000000;
-	answer_write_label(r, ack);
+	answer_write_client(r, ack);
 	if (is_for_nobody(a, r, now)) {
 		board_add(&a->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
 		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
@@ -277,6 +277,6 @@ void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct
 	int64_t now_ms, struct spoe_ack *ack)
 {
 	keep_reasons(a, r, v, now_ms);
-	answer_write_label(r, ack);
+	answer_write_client(r, ack);
 	answer_write(a, v, now_ms, ack);
 }

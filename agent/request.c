@@ -27,6 +27,7 @@ struct reading {
 	bool is_json, is_encoded; /* the body */
 	bool is_proxied;	  /* a trusted proxy sent the request */
 	struct forwarded addresses, elements;
+	bool has_hops;		  /* Connection says more than the usual */
 };
 
 typedef void take_fn(struct reading *g, struct slice value);
@@ -69,6 +70,13 @@ static void take_type(struct reading *g, struct slice value)
 		(parameters.n == 0 || memchr("; \t", parameters.p[0], 3));
 }
 
+static void take_connection(struct reading *g, struct slice value)
+{
+	if (!slice_eq_nocase(value, SLICE_LITERAL("keep-alive")) &&
+		!slice_eq_nocase(value, SLICE_LITERAL("close")))
+		g->has_hops = true;
+}
+
 static void take_encoding(struct reading *g, struct slice value)
 {
 	g->is_encoded = !slice_eq_nocase(value, SLICE_LITERAL("identity"));
@@ -105,6 +113,7 @@ static const struct field {
 	{{"host", 4}, take_host},
 	{{"content-length", 14}, take_length},
 	{{"content-type", 12}, take_type},
+	{{"connection", 10}, take_connection},
 	{{"content-encoding", 16}, take_encoding},
 	{{"upgrade", 7}, take_upgrade},
 	{{"x-request-id", 12}, take_request_id},
@@ -258,6 +267,8 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	while ((answer = head_next(&rest, &line)) == HEAD_LINE)
 		take_line(&g, &line);
 	if (answer == HEAD_BAD)
+		request_blame(r, REFUSAL_BAD_REQUEST);
+	if (g.has_hops && !head_hops(head, r->hops, &r->hops_n))
 		request_blame(r, REFUSAL_BAD_REQUEST);
 	if (has_misplaced_key(head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);

@@ -3,6 +3,7 @@
 #define RELAY_AGENT_REQUEST_H
 
 #include "agent/bodyname.h"
+#include "common/head.h"
 #include "common/ip.h"
 #include "common/refusal.h"
 #include "common/slice.h"
@@ -44,7 +45,10 @@ struct decide_request {
 	struct slice auth; /* only if it is `Bearer rk_...` */
 	struct slice sticky;
 	struct slice method;
-	struct slice path;  /* without the query */
+	struct slice path; /* without the query */
+	/* headers for this hop only (head_hops); HAProxy removes them */
+	size_t hops_n;
+	char hops[HEAD_HOPS_MAX];
 	struct slice label; /* the client's own id of the request; empty = none */
 	/*
 	 * Of `again`: what HAProxy saw of the response that it took back, as a limits text (result.h)

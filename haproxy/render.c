@@ -127,7 +127,12 @@ static void append_defaults(const struct render_model *m, struct buffer *b)
 		"\tretries 0\n"
 		"\t# Any request may reuse any idle connection: a backend has one upstream, each request\n"
 		"\t# carries its credential, and HAProxy notices at once when the upstream closes.\n"
-		"\thttp-reuse always\n",
+		"\thttp-reuse always\n"
+		"\t# The header policy does not see trailers.\n"
+		".if version_atleast(3.2)\n"
+		"\toption http-drop-request-trailers\n"
+		"\toption http-drop-response-trailers\n"
+		".endif\n",
 		RENDER_SERVER_TIMEOUT_MS, client_timeout_ms(m));
 }
 

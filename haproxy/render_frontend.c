@@ -69,9 +69,26 @@ static void append_wait(struct buffer *b)
 			"\n");
 }
 
+/*
+ * Only 3.4 and later can delete a header whose name is not known before. A header that is for this hop must
+ * not go on, so earlier versions refuse the request.
+ */
+static void append_hops(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\t# Headers that Connection names are for this hop.\n"
+		".if version_atleast(3.4)\n"
+		"\thttp-request del-headers-bin var(txn.relay.hops) if { " RENDER_VAR(
+			"hops") " -m found }\n"
+				".else\n");
+	render_refusal(b, REFUSAL_BAD_REQUEST, "if { " RENDER_VAR("hops") " -m found }");
+	buffer_append_str(b, ".endif\n");
+}
+
 /* Of a request that is allowed. A backend would rewrite the path again at each attempt. */
 static void append_forward(struct buffer *b)
 {
+	append_hops(b);
 	render_tracking(b);
 	buffer_append_str(b,
 		"\t# Origin form only: an absolute URI would carry the client's Host.\n"

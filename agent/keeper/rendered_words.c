@@ -19,15 +19,16 @@ bool rendered_is_among(const char *text, const char *const *list)
 bool rendered_is_action(const char *text)
 {
 	static const char *const actions[] = {"accept", "add-header", "allow", "capture", "close",
-		"del-header", "deny", "disable-l7-retry", "inspect-delay", "pause", "redirect",
-		"reject", "replace-header", "replace-path", "replace-pathq", "replace-uri",
-		"replace-value", "return", "sc-inc-gpc", "sc-inc-gpc0", "sc-inc-gpc1",
-		"sc-set-gpt0", "send-spoe-group", "set-bc-mark", "set-bc-tos", "set-dst",
-		"set-dst-port", "set-fc-mark", "set-fc-tos", "set-header", "set-log-level",
-		"set-mark", "set-method", "set-path", "set-pathq", "set-priority-class",
-		"set-query", "set-retries", "set-src", "set-src-port", "set-status", "set-timeout",
-		"set-tos", "set-uri", "set-var", "set-var-fmt", "silent-drop", "track-sc0",
-		"track-sc1", "track-sc2", "unset-var", "use-service", "wait-for-body", NULL};
+		"del-header", "del-headers-bin", "deny", "disable-l7-retry", "inspect-delay",
+		"pause", "redirect", "reject", "replace-header", "replace-path", "replace-pathq",
+		"replace-uri", "replace-value", "return", "sc-inc-gpc", "sc-inc-gpc0",
+		"sc-inc-gpc1", "sc-set-gpt0", "send-spoe-group", "set-bc-mark", "set-bc-tos",
+		"set-dst", "set-dst-port", "set-fc-mark", "set-fc-tos", "set-header",
+		"set-log-level", "set-mark", "set-method", "set-path", "set-pathq",
+		"set-priority-class", "set-query", "set-retries", "set-src", "set-src-port",
+		"set-status", "set-timeout", "set-tos", "set-uri", "set-var", "set-var-fmt",
+		"silent-drop", "track-sc0", "track-sc1", "track-sc2", "unset-var", "use-service",
+		"wait-for-body", NULL};
 
 	return rendered_is_among(text, actions);
 }

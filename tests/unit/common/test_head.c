@@ -83,6 +83,40 @@ static void finds_a_word_of_a_list(void **state)
 	assert_false(head_list_has_prefix(SLICE_LITERAL(""), word));
 }
 
+static void finds_the_headers_of_this_hop(void **state)
+{
+	static const struct {
+		const char *head;
+		const char *hops; /* without the 0 at the end */
+		bool fits;
+	} rows[] = {
+		{"connection: keep-alive\r\nx-a: b\r\n\r\n", "", true},
+		{"connection: X-A, close\r\nx-a: b\r\n\r\n", "\3x-a", true},
+		{"x-a: b\r\nx-b: c\r\nconnection: x-b\r\nconnection: , x-a ,\r\n\r\n", "\3x-b\3x-a",
+			true},
+		{"connection: x-a\r\nx-ab: c\r\n\r\n", "", true},
+		{"connection: host, content-length, upgrade\r\nhost: a\r\ncontent-length: 1\r\n\r\n",
+			"", true},
+		{"connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\r\nz: b\r\n\r\n", "", true},
+		{"connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\nz: b\r\n\r\n", "", false},
+		{"connection: x-0123456789012345678901234567890123456789012345678901234567890\r\n"
+		 "x-0123456789012345678901234567890123456789012345678901234567890: b\r\n\r\n",
+			"", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char out[HEAD_HOPS_MAX];
+		size_t n = 0;
+		assert_int_equal(head_hops(slice_from_str(rows[i].head), out, &n), rows[i].fits);
+		if (!rows[i].fits)
+			continue;
+		size_t expected = strlen(rows[i].hops);
+		assert_int_equal(n, expected ? expected + 1 : 0);
+		assert_memory_equal(out, rows[i].hops, n);
+	}
+}
+
 static void knows_a_label(void **state)
 {
 	static const char longest[] =
@@ -108,6 +142,7 @@ int main(void)
 		cmocka_unit_test(a_request_may_have_no_header),
 		cmocka_unit_test(refuses_what_is_no_complete_head),
 		cmocka_unit_test(finds_a_word_of_a_list),
+		cmocka_unit_test(finds_the_headers_of_this_hop),
 		cmocka_unit_test(knows_a_label),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
