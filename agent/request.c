@@ -266,7 +266,8 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	begin_address(&g);
 	while ((answer = head_next(&rest, &line)) == HEAD_LINE)
 		take_line(&g, &line);
-	if (answer == HEAD_BAD)
+	/* HAProxy 2.6 lets NUL pass */
+	if (answer == HEAD_BAD || memchr(head.p, '\0', head.n))
 		request_blame(r, REFUSAL_BAD_REQUEST);
 	if (g.has_hops && !head_hops(head, r->hops, &r->hops_n))
 		request_blame(r, REFUSAL_BAD_REQUEST);

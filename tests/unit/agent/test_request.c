@@ -110,6 +110,43 @@ static void takes_the_first_valid_label(void **state)
 	assert_text(read_head("traceparent: \x01\r\n\r\n").label, "");
 }
 
+static void knows_a_body_that_can_be_asked_for(void **state)
+{
+	static const struct {
+		const char *head;
+		bool has_json;
+	} rows[] = {
+		{"content-type: application/json\r\ncontent-length: 2\r\n\r\n", true},
+		{"content-length: 2\r\ncontent-type: Application/JSON; charset=utf-8\r\n\r\n",
+			true},
+		{"content-type: application/json\r\ncontent-length: 2\r\n"
+		 "content-encoding: identity\r\n\r\n",
+			true},
+		{"content-type: application/json\r\ncontent-length: 2\r\n"
+		 "content-encoding: gzip\r\n\r\n",
+			false},
+		{"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n", false},
+		{"content-type: application/json\r\ncontent-length: 0\r\n\r\n", false},
+		{"content-type: application/jsonl\r\ncontent-length: 2\r\n\r\n", false},
+		{"content-type: text/plain\r\ncontent-length: 2\r\n\r\n", false},
+		{"content-length: 2\r\n\r\n", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(read_head(rows[i].head).has_json, rows[i].has_json);
+}
+
+static void refuses_nul(void **state)
+{
+	static const char head[] = "x-api-key: a\0b\r\n\r\n";
+	struct decide_request r = {.gen = 1};
+
+	(void)state;
+	request_read_head(&r, (struct slice){head, sizeof(head) - 1}, NULL, digest);
+	assert_int_equal(r.fault, REFUSAL_BAD_REQUEST);
+}
+
 static void blames_what_it_cannot_take(void **state)
 {
 	static const struct {
@@ -208,6 +245,8 @@ int main(void)
 		cmocka_unit_test(names_a_conversation_by_the_first_configured_header),
 		cmocka_unit_test(a_long_name_counts_by_its_digest),
 		cmocka_unit_test(takes_the_first_valid_label),
+		cmocka_unit_test(knows_a_body_that_can_be_asked_for),
+		cmocka_unit_test(refuses_nul),
 		cmocka_unit_test(blames_what_it_cannot_take),
 		cmocka_unit_test(a_key_belongs_into_four_headers),
 		cmocka_unit_test(trusted_proxies_tell_the_clients_address),
