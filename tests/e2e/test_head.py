@@ -1,5 +1,7 @@
 """The head of a request as the agent reads it, through a real HAProxy: size, HTTP/2, reused connections; paths that climb;
 relay keys in the wrong place."""
+import contextlib
+import http.client
 import json
 import subprocess
 
@@ -66,6 +68,16 @@ def test_a_large_head(stack, version):
     refused(stack, "bad_request", 400, "/v1/x?" + "q" * 8192, **options)
     refused(stack, "bad_request", 400, "/v1/../x", **options)
     refused(stack, "misplaced_api_key", 400, "/v1/x", headers=(f"X-Own: {stack.key}",), **options)
+
+
+def test_a_head_beyond_the_buffer_is_refused_by_haproxy_itself(stack):
+    s = stack.connect()
+    with contextlib.suppress(OSError):
+        s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: relay\r\nX-Large: " + b"x" * 200000)
+    answer = http.client.HTTPResponse(s)
+    answer.begin()
+    assert answer.status == (431 if float(stack.version) >= 3.2 else 400)
+    s.close()
 
 
 def test_each_request_of_a_connection_counts_by_its_head(stack):

@@ -1,5 +1,6 @@
 """Misbehaving peers on an abstract socket: whatever they send, the same agent continues to serve."""
 import os
+import pathlib
 import re
 import resource
 import subprocess
@@ -158,6 +159,11 @@ def test_health_check(served):
     c.close()
 
 
+def resident_kb(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+)", status, re.M)[1])
+
+
 def test_a_thousand_connections_at_once(served):
     connections = [spop.Connection(served.name) for _ in range(1000)]
     for c in connections:
@@ -166,6 +172,15 @@ def test_a_thousand_connections_at_once(served):
         assert c.frame()[0] == spop.AGENT_HELLO
         assert c.frame()[0] == spop.ACK
     wait_until("they are counted", lambda: served.relay.metric("relay_spop_connections") >= 1000)
+    # an incomplete frame costs what came of it, not a buffer of 64 KB
+    before = resident_kb(served.relay.pid_of("agent"))
+    for c in connections:
+        c.send(spop.decide(1, str(uuid.uuid4()), served.key, h=spop.head("x: " + "y" * 30000))[:1000])
+    probe = spop.Connection(served.name).open()
+    probe.send(spop.decide(1, str(uuid.uuid4()), served.key))
+    assert probe.frame()[0] == spop.ACK
+    probe.close()
+    assert resident_kb(served.relay.pid_of("agent")) - before < 8000
     for c in connections:
         c.close()
     wait_until("they are gone", lambda: served.relay.metric("relay_spop_connections") < 100)

@@ -31,11 +31,15 @@ static void walk(struct slice head)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct snapshot_text sticky[] = {{0, 10}, {10, 9}};
-	const struct snapshot s = {
-		.sections = {[SNAPSHOT_TEXT] = "session-idthread-id", [SNAPSHOT_STICKY] = sticky},
-		.counts = {[SNAPSHOT_TEXT] = 19, [SNAPSHOT_STICKY] = 2}};
+	/* 127.0.0.0/8 */
+	static const struct cidr trusted = {
+		.ip = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127}}, .bits = 104};
+	const struct snapshot s = {.sections = {[SNAPSHOT_TEXT] = "session-idthread-id",
+					   [SNAPSHOT_STICKY] = sticky,
+					   [SNAPSHOT_TRUSTED] = &trusted},
+		.counts = {[SNAPSHOT_TEXT] = 19, [SNAPSHOT_STICKY] = 2, [SNAPSHOT_TRUSTED] = 1}};
 	struct slice head = {(const char *)data, size};
-	struct decide_request r = {.gen = 1};
+	struct decide_request r = {.has_src = true, .src = trusted.ip};
 	char digest[REQUEST_DIGEST_LEN];
 
 	walk(head);

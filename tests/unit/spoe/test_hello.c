@@ -261,6 +261,11 @@ static void announces_pipelining_by_age_or_by_room(void **state)
 	hello.capabilities = SPOE_CAP_PIPELINING | SPOE_CAP_ASYNC;
 	assert_true(spoe_hello_pipelining(&hello, ACK_LARGE));
 	assert_true(spoe_hello_pipelining(&hello, SIZE_MAX));
+	/* buffers of 64 KB have no room for 20 answers of 8,000 bytes */
+	hello = (struct spoe_hello){.frame_max = 65532, .capabilities = SPOE_CAP_PIPELINING};
+	assert_false(spoe_hello_pipelining(&hello, 8000));
+	hello.frame_max = 163836;
+	assert_true(spoe_hello_pipelining(&hello, 8000));
 }
 
 static void encodes_agent_hello_byte_for_byte(void **state)
