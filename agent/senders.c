@@ -5,18 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_loopback(const struct ip *ip)
-{
-	static const uint8_t v6[16] = {[15] = 1};
-
-	return ip_is_v4(ip) ? ip->b[12] == 127 : memcmp(ip->b, v6, sizeof(v6)) == 0;
-}
-
 void senders_init(struct senders *s, int fd, const struct allowed *allowed)
 {
 	*s = (struct senders){.allowed = allowed};
-	s->is_blind = sockowner_open(&s->owner, fd) != 0;
-	s->others_exist = !is_loopback(&s->owner.receiver.ip);
+	s->is_blind = sockowner_open(&s->owner, fd, SOCKOWNER_NETLINK) &&
+		sockowner_open(&s->owner, fd, SOCKOWNER_LISTS);
+	s->others_exist = !ip_is_loopback(&s->owner.receiver.ip);
 	if (s->is_blind)
 		log_write(LOG_LEVEL_WARNING,
 			"the kernel does not show who sends end records: only their secret is checked",

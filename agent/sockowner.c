@@ -3,16 +3,14 @@
 #include "common/num.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define LINE_SIZE 512
 
 int sockowner_address(const struct sockaddr *sa, struct sockowner_address *ret)
 {
@@ -180,33 +178,60 @@ static bool parse_line(struct slice text, struct line *ret)
 	return true;
 }
 
-static int find_in(
-	const char *path, const struct sockowner_address *a, struct sockowner_socket *ret)
-{
-	char text[LINE_SIZE];
-	struct line line;
-	int result = -ENOENT;
-	FILE *f = fopen(path, "re");
+struct lines {
+	int fd;
+	size_t used;
+	size_t taken; /* of these bytes */
+	char data[4096];
+};
 
-	if (!f)
+/* False at the end of the list, or in a line that is too long for one. */
+static bool next_line(struct lines *l, struct slice *ret)
+{
+	for (;;) {
+		char *begin = l->data + l->taken;
+		char *end = memchr(begin, '\n', l->used - l->taken);
+		if (end) {
+			*ret = (struct slice){begin, (size_t)(end - begin)};
+			l->taken += ret->n + 1;
+			return true;
+		}
+		l->used -= l->taken;
+		l->taken = 0;
+		memmove(l->data, begin, l->used);
+		ssize_t n = read(l->fd, l->data + l->used, sizeof(l->data) - l->used);
+		if (n <= 0)
+			return false;
+		l->used += (size_t)n;
+	}
+}
+
+static int find_in(int list, const struct sockowner_address *a, struct sockowner_socket *ret)
+{
+	struct lines lines = {.fd = list};
+	struct slice text;
+	struct line line;
+
+	if (lseek(list, 0, SEEK_SET) < 0)
 		return -EIO;
-	while (result && fgets(text, sizeof(text), f)) {
-		if (!parse_line(slice_from_str(text), &line) || line.port != a->port)
+	while (next_line(&lines, &text)) {
+		if (!parse_line(text, &line) || line.port != a->port)
 			continue;
 		if (!is_any(&line.ip) && memcmp(&line.ip, &a->ip, sizeof(a->ip)) != 0)
 			continue;
 		*ret = line.socket;
-		result = 0;
+		return 0;
 	}
-	fclose(f);
-	return result;
+	return -ENOENT;
 }
 
-static int read_lists(const struct sockowner_address *a, struct sockowner_socket *ret)
+/* A socket of IPv6 may send to IPv4. */
+static int read_lists(
+	const struct sockowner *o, const struct sockowner_address *a, struct sockowner_socket *ret)
 {
-	int error = ip_is_v4(&a->ip) ? find_in("/proc/net/udp", a, ret) : -ENOENT;
+	int error = ip_is_v4(&a->ip) ? find_in(o->lists[0], a, ret) : -ENOENT;
 
-	return error == -ENOENT ? find_in("/proc/net/udp6", a, ret) : error;
+	return error == -ENOENT ? find_in(o->lists[1], a, ret) : error;
 }
 
 /* --- both --- */
@@ -214,36 +239,47 @@ static int read_lists(const struct sockowner_address *a, struct sockowner_socket
 int sockowner_find(
 	struct sockowner *o, const struct sockowner_address *sender, struct sockowner_socket *ret)
 {
-	return o->netlink_fd >= 0 ? ask_kernel(o, sender, ret) : read_lists(sender, ret);
+	return o->netlink_fd >= 0 ? ask_kernel(o, sender, ret) : read_lists(o, sender, ret);
 }
 
-static bool sees_itself(struct sockowner *o, uint64_t inode)
+static void open_source(struct sockowner *o, enum sockowner_source source)
 {
-	struct sockowner_socket found = {0};
-
-	return sockowner_find(o, &o->receiver, &found) == 0 && found.inode == inode;
+	if (source == SOCKOWNER_NETLINK) {
+		o->netlink_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+		return;
+	}
+	o->lists[0] = open("/proc/net/udp", O_RDONLY | O_CLOEXEC);
+	o->lists[1] = open("/proc/net/udp6", O_RDONLY | O_CLOEXEC);
 }
 
-int sockowner_open(struct sockowner *o, int fd)
+int sockowner_open(struct sockowner *o, int fd, enum sockowner_source source)
 {
 	struct sockaddr_storage own = {0};
+	struct sockowner_socket found = {0};
 	socklen_t len = sizeof(own);
 	struct stat st;
 
-	*o = (struct sockowner){.netlink_fd = -1};
+	*o = (struct sockowner){.netlink_fd = -1, .lists = {-1, -1}};
 	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0 || fstat(fd, &st) < 0 ||
 		sockowner_address((const struct sockaddr *)&own, &o->receiver))
 		return -ENOTSUP;
-	o->netlink_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	if (o->netlink_fd >= 0 && sees_itself(o, st.st_ino))
+	open_source(o, source);
+	if (sockowner_find(o, &o->receiver, &found) == 0 && found.inode == st.st_ino)
 		return 0;
 	sockowner_close(o);
-	return sees_itself(o, st.st_ino) ? 0 : -ENOTSUP;
+	return -ENOTSUP;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void sockowner_close(struct sockowner *o)
 {
-	if (o->netlink_fd >= 0)
-		close(o->netlink_fd);
-	o->netlink_fd = -1;
+	close_one(&o->netlink_fd);
+	close_one(&o->lists[0]);
+	close_one(&o->lists[1]);
 }

@@ -17,12 +17,18 @@ struct sockowner_address {
 };
 
 struct sockowner {
-	int netlink_fd;			   /* -1 = /proc/net/udp is read */
+	int netlink_fd; /* -1 = the lists are read */
+	/* of IPv4 and IPv6; kept open, because the agent opens no file while it serves */
+	int lists[2];
 	struct sockowner_address receiver; /* all zero bytes: any address */
 };
 
-/* `fd` receives the datagrams. -ENOTSUP: the kernel does not even show that socket. */
-int sockowner_open(struct sockowner *o, int fd);
+enum sockowner_source {
+	SOCKOWNER_NETLINK,
+	SOCKOWNER_LISTS,
+};
+/* `fd` receives the datagrams. -ENOTSUP: this source does not even show that socket. */
+int sockowner_open(struct sockowner *o, int fd, enum sockowner_source source);
 void sockowner_close(struct sockowner *o);
 
 struct sockowner_socket {

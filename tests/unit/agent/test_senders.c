@@ -96,8 +96,10 @@ static void begin(struct world *w, const char *host)
 	senders_init(&w->senders, w->receiver, &w->allowed);
 	assert_false(w->senders.is_blind);
 	assert_true(w->senders.owner.netlink_fd >= 0);
-	if (with_proc)
-		sockowner_close(&w->senders.owner);
+	if (!with_proc)
+		return;
+	sockowner_close(&w->senders.owner);
+	assert_int_equal(sockowner_open(&w->senders.owner, w->receiver, SOCKOWNER_LISTS), 0);
 }
 
 static void end(struct world *w)
