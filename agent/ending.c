@@ -166,7 +166,8 @@ static void settle_conversation(struct agent *a, const struct record *r)
 		agent_settle(a, lease, &answer);
 }
 
-static void end_request(struct agent *a, const struct record *r, const struct stream *stream)
+static void end_request(
+	struct agent *a, const struct record *r, const struct stream *stream, bool proven)
 {
 	struct statefile_lease *lease = lease_of(a, r, stream);
 
@@ -179,7 +180,7 @@ static void end_request(struct agent *a, const struct record *r, const struct st
 	if (lease && lease->attempt > 1)
 		keep_attempts(a->board, r, lease, clock_wall_ms());
 	if (lease)
-		agent_release(a, lease, never_left(r, lease, stream));
+		agent_release(a, lease, proven && never_left(r, lease, stream));
 	else
 		forget_request(a, r);
 }
@@ -196,7 +197,18 @@ void ending_take(struct agent *a, const struct record *r)
 	if (stream.is_answer && r->account)
 		settle_conversation(a, r);
 	if (stream.is_client)
-		end_request(a, r, &stream);
+		end_request(a, r, &stream, true);
 	else if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, NULL);
+}
+
+bool ending_take_unproven(struct agent *a, const struct record *r)
+{
+	const struct stream stream = stream_of(r);
+
+	if (!stream.is_client || !r->key || !lease_of(a, r, &stream))
+		return false;
+	board_add(&a->board->counters[BOARD_EVENTS], 1);
+	end_request(a, r, &stream, false);
+	return true;
 }

@@ -10,5 +10,10 @@
 #include "common/record.h"
 
 void ending_take(struct agent *a, const struct record *r);
+/*
+ * A record whose sender is gone before anybody saw it: it ends the request in progress that it names, whose
+ * id nobody can guess, and is believed nothing else. False: there is no such request.
+ */
+bool ending_take_unproven(struct agent *a, const struct record *r);
 
 #endif

@@ -98,19 +98,32 @@ static struct slice secret_of(struct events *e, struct slice datagram)
 	return slice_from_str(secret->text);
 }
 
+static void refuse_sender(struct events *e, const char *message)
+{
+	refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet, message);
+}
+
 /* The sender is looked up last: only for who knows the secret. */
 static void take_record(struct events *e, const struct record *r, const struct sockaddr *from)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
-	if (!e->is_local && !generations_live(&e->agent->generations, r->gen, now_ms))
-		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-			"end record rejected: no process of its generation runs");
-	else if (!e->is_local && !senders_allow(&e->senders, from, now_ms))
-		refuse(e, BOARD_EVENTS_FORGED, &e->forged_quiet,
-			"end record rejected: its sender is not in [spop] allow_users, or is gone");
-	else
+	if (!generations_live(&e->agent->generations, r->gen, now_ms)) {
+		refuse_sender(e, "end record rejected: no process of its generation runs");
+		return;
+	}
+	switch (senders_judge(&e->senders, from, now_ms)) {
+	case SENDERS_ALLOWED:
 		ending_take(e->agent, r);
+		break;
+	case SENDERS_REFUSED:
+		refuse_sender(e, "end record rejected: its sender is not in [spop] allow_users");
+		break;
+	case SENDERS_GONE:
+		if (!ending_take_unproven(e->agent, r))
+			refuse_sender(e, "end record rejected: its sender is gone");
+		break;
+	}
 }
 
 static void take_datagram(struct events *e, struct slice datagram, const struct sockaddr *from)
@@ -120,7 +133,10 @@ static void take_datagram(struct events *e, struct slice datagram, const struct 
 
 	switch (record_parse(datagram, secret, &record)) {
 	case RECORD_OK:
-		take_record(e, &record, from);
+		if (e->is_local)
+			ending_take(e->agent, &record);
+		else
+			take_record(e, &record, from);
 		break;
 	case RECORD_OTHER:
 		break;

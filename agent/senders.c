@@ -67,32 +67,40 @@ static enum look look_up(struct senders *s, const struct sockowner_address *a)
 	return found.uid == 0 || allowed_uid(s->allowed, found.uid) ? LOOK_ALLOWED : LOOK_REFUSED;
 }
 
-bool senders_allow(struct senders *s, const struct sockaddr *from, int64_t now_ms)
+static enum senders_verdict verdict_of_gone(
+	const struct senders *s, const struct sender *row, int64_t now_ms)
+{
+	bool believed = row ? now_ms - row->seen_ms < SENDERS_GONE_MS : s->others_exist;
+
+	return believed ? SENDERS_ALLOWED : SENDERS_GONE;
+}
+
+enum senders_verdict senders_judge(struct senders *s, const struct sockaddr *from, int64_t now_ms)
 {
 	struct sockowner_address a;
 
 	if (s->is_blind)
-		return true;
+		return SENDERS_ALLOWED;
 	if (sockowner_address(from, &a))
-		return false;
+		return SENDERS_REFUSED;
 	struct sender *row = find(s, &a);
 	if (row && now_ms - row->seen_ms < SENDERS_RECHECK_MS)
-		return true;
+		return SENDERS_ALLOWED;
 	switch (look_up(s, &a)) {
 	case LOOK_ALLOWED:
 		if (row)
 			row->seen_ms = now_ms;
 		else
 			keep(s, &a, now_ms);
-		return true;
+		return SENDERS_ALLOWED;
 	case LOOK_REFUSED:
 		if (row)
 			drop(s, row);
-		return false;
+		return SENDERS_REFUSED;
 	case LOOK_UNSEEN:
-		return row ? now_ms - row->seen_ms < SENDERS_GONE_MS : s->others_exist;
+		break;
 	}
-	return false;
+	return verdict_of_gone(s, row, now_ms);
 }
 
 void senders_sweep(struct senders *s, int64_t now_ms)

@@ -36,7 +36,12 @@ struct senders {
 /* `fd` receives the records. `allowed` must outlive it; root is allowed too. */
 void senders_init(struct senders *s, int fd, const struct allowed *allowed);
 void senders_fini(struct senders *s); /* a zeroed one too */
-bool senders_allow(struct senders *s, const struct sockaddr *from, int64_t now_ms);
+enum senders_verdict {
+	SENDERS_ALLOWED,
+	SENDERS_REFUSED, /* another user */
+	SENDERS_GONE,	 /* no socket has this address, and it was not seen in time */
+};
+enum senders_verdict senders_judge(struct senders *s, const struct sockaddr *from, int64_t now_ms);
 /* Every SENDERS_SWEEP_MS: looks all up again, and forgets those that are gone. */
 void senders_sweep(struct senders *s, int64_t now_ms);
 

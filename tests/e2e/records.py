@@ -9,6 +9,13 @@ def secret(relay):
             re.search(r"setenv SPOA_RELAY_SECRET '(.*)'", config)[1])
 
 
+def answer(relay, identity, track):
+    """The record of a request whose account refused its token."""
+    gen, key = secret(relay)
+    return (f"relay1 {key} {gen} {identity} {track} relay-in b1-demo-direct out 401 130 290 0 0 1 1 5 -- 0 - - "
+            "1.0.0.0 st=401;").encode()
+
+
 def refusal(relay, gen=None, key=None):
     """A function that makes the record of a refused request from its id."""
     gen, key = (gen, key) if key else secret(relay)

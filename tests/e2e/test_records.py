@@ -1,6 +1,7 @@
 """End records of requests: shown, counted if lost, rejected if forged."""
 import base64
 import contextlib
+import http.client
 import os
 import re
 import signal
@@ -162,6 +163,31 @@ def test_a_generations_secret_is_valid_while_it_has_a_process(fresh, version):
                    lambda: send(*gone) and refused() > before + 2, step=0.2)
         identity = send(*now)
         wait_until("the newest one stays valid", lambda: listed(s, identity))
+
+
+def test_a_sender_that_is_gone_only_ends_its_request(fresh):
+    """The agent sleeps while a process sends and ends, as an old HAProxy process may with its first record."""
+    s = fresh()
+    refused, leases = (lambda: s.relay.metric("relay_events_refused_total"),
+                       lambda: s.relay.metric("relay_leases_outstanding"))
+    stream = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+    stream.request("GET", "/sse?n=100000&ms=50", headers={"X-API-Key": s.key})
+    mine = stream.getresponse().getheader("X-Request-Id")
+    wait_until("a lease", lambda: leases() == 1)
+    before, agent = refused(), s.relay.pid_of("agent")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        send_record(s, records.refusal(s.relay)(str(uuid.uuid4())).decode())
+        send_record(s, records.answer(s.relay, uuid.uuid4(), "1|1|1").decode())
+        send_record(s, records.answer(s.relay, mine, "1|1|2").decode())
+        send_record(s, records.answer(s.relay, mine, "1|1|1").decode())
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    wait_until("what ends no request is refused", lambda: refused() == before + 3)
+    wait_until("the request has ended", lambda: leases() == 0 and listed(s, mine))
+    # a refused token would have taken the account out
+    assert s.post("/v1/x", key=s.key).status == 200
+    stream.close()
 
 
 def test_lost_records_are_counted(fresh):

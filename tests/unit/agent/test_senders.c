@@ -83,9 +83,15 @@ static int strangers_socket_at(struct world *w, const char *host, uint16_t port)
 	return fd;
 }
 
+static enum senders_verdict verdict_on(
+	struct world *w, const struct sockaddr_storage *from, int64_t now_ms)
+{
+	return senders_judge(&w->senders, (const struct sockaddr *)from, now_ms);
+}
+
 static bool allows(struct world *w, const struct sockaddr_storage *from, int64_t now_ms)
 {
-	return senders_allow(&w->senders, (const struct sockaddr *)from, now_ms);
+	return verdict_on(w, from, now_ms) == SENDERS_ALLOWED;
 }
 
 static void begin(struct world *w, const char *host)
@@ -121,8 +127,8 @@ static void takes_only_allowed_users(void **state)
 		assert_true(allows(&w, &from, 0));
 		int theirs = strangers_socket_at(&w, hosts[i], 0);
 		from = name_of(theirs);
-		assert_false(allows(&w, &from, 0));
-		assert_false(allows(&w, &from, 1));
+		assert_int_equal(verdict_on(&w, &from, 0), SENDERS_REFUSED);
+		assert_int_equal(verdict_on(&w, &from, 1), SENDERS_REFUSED);
 		assert_int_equal(w.senders.count, 1);
 		close(ours);
 		close(theirs);
@@ -162,7 +168,7 @@ static void a_port_that_another_user_took_is_refused(void **state)
 	uint16_t port = port_of(ours);
 	close(ours);
 	int theirs = strangers_socket_at(&w, "127.0.0.1", port);
-	assert_false(allows(&w, &from, 1000 + SENDERS_RECHECK_MS));
+	assert_int_equal(verdict_on(&w, &from, 1000 + SENDERS_RECHECK_MS), SENDERS_REFUSED);
 	assert_int_equal(w.senders.count, 0);
 	close(theirs);
 	/* nobody has it now: nobody is believed any longer */
@@ -208,7 +214,7 @@ static void the_last_records_of_a_process_count(void **state)
 	end(&w);
 }
 
-static void an_unknown_sender_that_is_gone_is_refused(void **state)
+static void an_unknown_sender_that_is_gone_is_told_apart(void **state)
 {
 	struct world w;
 
@@ -217,7 +223,7 @@ static void an_unknown_sender_that_is_gone_is_refused(void **state)
 	int ours = socket_at("127.0.0.1", 0);
 	struct sockaddr_storage from = name_of(ours);
 	close(ours);
-	assert_false(allows(&w, &from, 0));
+	assert_int_equal(verdict_on(&w, &from, 0), SENDERS_GONE);
 	end(&w);
 }
 
@@ -277,7 +283,7 @@ int main(void)
 		cmocka_unit_test(a_port_that_another_user_took_is_refused),
 		cmocka_unit_test(another_address_with_the_same_port_is_another_sender),
 		cmocka_unit_test(the_last_records_of_a_process_count),
-		cmocka_unit_test(an_unknown_sender_that_is_gone_is_refused),
+		cmocka_unit_test(an_unknown_sender_that_is_gone_is_told_apart),
 		cmocka_unit_test(senders_elsewhere_pass_if_the_receiver_is_not_on_loopback),
 		cmocka_unit_test(more_senders_than_it_keeps_are_looked_up),
 	};
