@@ -2,8 +2,16 @@
 
 #include <errno.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+
+/* Sanitizers and coverage open files and start threads, at the end too. */
+#ifdef RELAY_INSTRUMENTED
+#define IS_INSTRUMENTED true
+#else
+#define IS_INSTRUMENTED false
+#endif
 
 /* Names, because a machine may not have each of them. NULL ends a list. */
 static const char *const agents_calls[] = {
@@ -66,8 +74,9 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const char *const *n
 /* Questions to the kernel who a local peer is. */
 static int add_netlink(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(
-		filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+	const struct scmp_arg_cmp netlink = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &netlink);
 }
 
 static int load(scmp_filter_ctx filter, int error)
@@ -81,25 +90,11 @@ static int load(scmp_filter_ctx filter, int error)
 	return error;
 }
 
-#ifdef RELAY_INSTRUMENTED
-
-/* Sanitizers and coverage open files and start threads, at the end too. */
 int sandbox_agent(void)
 {
-	return 0;
-}
-
-int sandbox_control(void)
-{
-	return 0;
-}
-
-#else
-
-int sandbox_agent(void)
-{
+	if (IS_INSTRUMENTED)
+		return 0;
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-
 	if (!filter)
 		return -ENOMEM;
 	int error = add_all(filter, SCMP_ACT_ALLOW, agents_calls);
@@ -110,11 +105,10 @@ int sandbox_agent(void)
 
 int sandbox_control(void)
 {
+	if (IS_INSTRUMENTED)
+		return 0;
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-
 	if (!filter)
 		return -ENOMEM;
 	return load(filter, add_all(filter, SCMP_ACT_ERRNO(EPERM), refused_to_control));
 }
-
-#endif
