@@ -76,7 +76,7 @@ static void take_config(struct control *c, struct slice text)
 	if (store_bump_version(c->store, &e) < 0)
 		log_event(
 			LOG_LEVEL_ERROR, "configuration not published", LOG_STR("reason", e.text));
-	change_publish(c, CHANGE_HAPROXY, NULL, NULL);
+	change_publish(c, CHANGE_NOW, NULL, NULL);
 }
 
 static void reload_config(struct control *c)

@@ -162,6 +162,7 @@ static void finish_haproxy(struct changes *all, struct change_outcome *o)
 	static const enum haproxy_reload reloads[] = {
 		[CHANGE_FILES] = HAPROXY_RELOAD_LATER,
 		[CHANGE_HAPROXY] = HAPROXY_RELOAD_SOON,
+		[CHANGE_NOW] = HAPROXY_RELOAD_IF_CHANGED,
 		[CHANGE_RELOAD] = HAPROXY_RELOAD_ALWAYS,
 	};
 	const struct round *r = &all->round;

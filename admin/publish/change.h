@@ -24,7 +24,8 @@ struct control;
 enum change_reach {
 	CHANGE_AGENT,	/* the agent's snapshot */
 	CHANGE_FILES,	/* HAProxy's files, too; the reload stays pending */
-	CHANGE_HAPROXY, /* and a reload of HAProxy when its files have changed */
+	CHANGE_HAPROXY, /* and a reload of HAProxy when its files have changed, shared with others */
+	CHANGE_NOW,	/* the same, at once: the configuration file was read again */
 	CHANGE_RELOAD,	/* or even when they have not */
 };
 
