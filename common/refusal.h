@@ -84,7 +84,7 @@
 	X(REQUEST_TOO_LARGE, 413, "request_too_large", "invalid_request_error", false, 0, 0,       \
 		"The request body is larger than this relay allows",                               \
 		"The body is larger than `[requests] max_body`. With that option set, a body "     \
-		"without `Content-Length` must also fit into 64 KB.",                              \
+		"without `Content-Length` must also be at most 47,000 bytes long.",                \
 		"Send a smaller body, and send it with `Content-Length`. The operator can raise "  \
 		"`[requests] max_body`.")                                                          \
 	X(HEADERS_TOO_LARGE, 431, "headers_too_large", "invalid_request_error", false, 0, 0,       \
@@ -103,7 +103,8 @@
 		"Configure the client to use HTTP; answers stream as server-sent events.")         \
 	X(REQUEST_TIMEOUT, 408, "request_timeout", "invalid_request_error", true, 0, 0,            \
 		"The request did not arrive in time",                                              \
-		"The head or the buffered part of the body did not arrive within 30 seconds.",     \
+		"The head did not arrive within 30 seconds, or a body that the relay waits for "   \
+		"did not arrive within 120 seconds.",                                              \
 		"Send the request again. If it happens often, look for a slow or broken network "  \
 		"between the client and HAProxy.")                                                 \
 	X(RATE_LIMITED, 429, "rate_limited", "rate_limit_error", true, 1, REFUSAL_ANY,             \

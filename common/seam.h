@@ -40,7 +40,8 @@
 
 /* What the agent reads of a body. With a usual head it fits into a frame, and into HAProxy's buffer. */
 #define SEAM_BODY_MAX 49152
-#define SEAM_BODY_WAIT_S 30 /* HAProxy waits for it for so long */
+/* HAProxy waits for a body for so long; 2.6 and 3.0 count all waits of a request together. */
+#define SEAM_BODY_WAIT_S 120
 
 /*
  * Arguments of all messages: id, name, longest value in bytes (0 = not a string). The renderer

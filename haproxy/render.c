@@ -53,17 +53,8 @@ static void append_system_ca(const struct render_model *m, struct buffer *b)
 
 static void append_global(const struct render_model *m, struct buffer *b)
 {
-	buffer_printf(b,
-		"\nglobal\n"
-		"\t# A request of up to about %d KB fits in one buffer, so another account can retry\n"
-		"\t# it. A credential of 4 KB needs the reserve (maxrewrite). A request in progress\n"
-		"\t# uses up to two buffers (%d KB), an idle connection none. While a retry is\n"
-		"\t# possible HAProxy keeps a copy of the request: one buffer more, and 30 to 60 us\n"
-		"\t# of CPU to copy it.\n"
-		"\ttune.bufsize %d\n"
-		"\ttune.maxrewrite %d\n",
-		(RENDER_BUFSIZE - RENDER_MAXREWRITE) / 1024, 2 * RENDER_BUFSIZE / 1024,
-		RENDER_BUFSIZE, RENDER_MAXREWRITE);
+	buffer_append_str(b, "\nglobal\n");
+	render_buffers(m, b);
 	append_system_ca(m, b);
 	render_id_key(m, b);
 	buffer_printf(b,

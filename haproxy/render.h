@@ -66,7 +66,8 @@ struct render_options {
 	size_t trusted_count;
 	const char
 		*stats; /* HOST:PORT of the stats page and the Prometheus exporter; NULL = none */
-	const char *chroot; /* HAProxy's, without a `/` at the end; NULL = none */
+	const char *chroot;	 /* HAProxy's, without a `/` at the end; NULL = none */
+	const char *replay_body; /* 48k, 144k or off; NULL = 48k */
 };
 
 #define RENDER_UID_NONE ((uint32_t)-1)

@@ -81,13 +81,14 @@ void render_again(const struct render_model *m, struct buffer *b)
 	buffer_append_str(
 		b, "\nfrontend " SEAM_FRONTEND_AGAIN " from " RENDER_DEFAULTS "\n\tbind ");
 	render_own_bind(m, SEAM_FRONTEND_AGAIN, b);
-	buffer_append_str(b, " accept-proxy\n\toption http-buffer-request\n");
+	buffer_append_str(b, " accept-proxy\n");
 	render_log(m, b);
 	render_same_id(b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_own_errors(b);
 	render_allowed(b);
 	render_error_shapes(b, RENDER_PATHS_UPSTREAM);
+	render_wait_for_replay(m, "", b);
 	append_failed(b);
 	render_ask(SEAM_MSG_AGAIN, "", b);
 	render_ask_again(SEAM_MSG_AGAIN2, "", b);
@@ -100,14 +101,6 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_response(m, b);
 	render_after_response(b);
 	render_routes(b);
-}
-
-/* HAProxy retries only if the agent has another account. */
-void render_retry_rule(struct buffer *b)
-{
-	buffer_append_str(b,
-		"\t# Retry only if another account can take over.\n"
-		"\thttp-request disable-l7-retry unless { " RENDER_ALT " -m bool }\n");
 }
 
 /* The words of error events that are a reason to use another account, of all providers. */

@@ -141,7 +141,7 @@ void render_egress_defaults(const struct render_model *m, struct buffer *b)
 	render_close_own_connection(b);
 	render_credential(b);
 	render_extra_headers(m, b);
-	render_retry_rule(b);
+	render_retry_rule(m, b);
 }
 
 /*
@@ -198,14 +198,14 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
  * the `again` server that arrives while it still sends the body: a large request that no other account
  * can take gets HAProxy's own error instead.
  */
-static void append_persistence(struct buffer *b)
+static void append_persistence(const struct render_model *m, struct buffer *b)
 {
 	buffer_printf(b,
 		"\tforce-persist if { fe_name " SEAM_FRONTEND_INTERNAL " }\n"
 		".if version_before(3.0)\n"
 		"\tforce-persist if !{ " RENDER_ALT " -m bool } { req.body_size gt %d }\n"
 		".endif\n",
-		RENDER_BUFSIZE);
+		render_replay_body_max(m));
 }
 
 /*
@@ -259,7 +259,7 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	buffer_append_str(
 		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_limits(k->provider, b);
-	append_persistence(b);
+	append_persistence(m, b);
 	append_use_fresh(b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);

@@ -105,6 +105,8 @@ static int check_options(const struct render_options *o, struct errtext *e)
 		error = render_check_path("certificate", o->cert, e);
 	if (!error && o->stats)
 		error = check_bind("stats address", o->stats, e);
+	if (!error && !render_replay_is_known(o->replay_body))
+		error = errtext_set(e, -EINVAL, "replayed bodies are 48k, 144k or off");
 	return error;
 }
 

@@ -21,36 +21,6 @@ static void append_binds(const struct render_options *o, struct buffer *b)
 	}
 }
 
-void render_request_limits(const struct render_model *m, struct buffer *b)
-{
-	uint64_t max_body = m->config->requests_max_body;
-	char condition[128];
-
-	buffer_append_str(b,
-		"\n\t# TRACE would show the injected credential to the client; CONNECT is for "
-		"forward proxies.\n");
-	render_refusal(b, REFUSAL_BAD_REQUEST, "if { method TRACE CONNECT }");
-	if (!max_body)
-		return;
-	buffer_printf(b,
-		"\n\t# Refuse bodies above %" PRIu64
-		" bytes. HAProxy does not count a body without "
-		"Content-Length, so such\n\t# a body must fit in the buffer: at most %d bytes, with at "
-		"most %d bytes of headers.\n",
-		max_body, RENDER_UNSIZED_BODY_MAX, RENDER_UNSIZED_HEAD_MAX);
-	snprintf(condition, sizeof(condition), "if { req.body_size gt %" PRIu64 " }", max_body);
-	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
-	snprintf(condition, sizeof(condition),
-		"if !{ req.fhdr(content-length) -m found } { req.body_size gt %d }",
-		RENDER_UNSIZED_BODY_MAX);
-	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
-	snprintf(condition, sizeof(condition),
-		"if !{ req.fhdr(content-length) -m found } { req.body_size gt 0 }"
-		" { req.hdrs,length gt %d }",
-		RENDER_UNSIZED_HEAD_MAX);
-	render_refusal(b, REFUSAL_REQUEST_TOO_LARGE, condition);
-}
-
 /*
  * A request that must wait for a slot is sent to the agent again through a second engine with a long
  * time limit. The agent answers within SEAM_WAIT_MS. HAProxy asks again if the answer is "wait" or if the
@@ -86,10 +56,12 @@ static void append_hops(struct buffer *b)
 }
 
 /* Of a request that is allowed. A backend would rewrite the path again at each attempt. */
-static void append_forward(struct buffer *b)
+static void append_forward(const struct render_model *m, struct buffer *b)
 {
 	append_hops(b);
+	/* before the wait for the body: the gauge must show a slot that is taken */
 	render_tracking(b);
+	render_wait_for_body(m, b);
 	buffer_append_str(b,
 		"\t# Origin form only: an absolute URI would carry the client's Host.\n"
 		"\thttp-request set-uri %[pathq] unless { url_beg / }\n"
@@ -112,23 +84,22 @@ static void append_waited(struct buffer *b)
 }
 
 /* The ordinary request meets no rule behind the first `allow` of this set. */
-static void append_decision(struct buffer *b)
+static void append_decision(const struct render_model *m, struct buffer *b)
 {
 	render_ask(SEAM_MSG_DECIDE, "", b);
-	append_forward(b);
+	append_forward(m, b);
 	buffer_append_str(b, "\thttp-request allow if relay_allowed\n");
 	render_ask_again(SEAM_MSG_DECIDE2, "", b);
 	render_body(b);
 	append_wait(b);
 	append_waited(b);
-	append_forward(b);
+	append_forward(m, b);
 }
 
 void render_frontend(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND " from " RENDER_DEFAULTS "\n");
 	append_binds(&m->options, b);
-	buffer_append_str(b, "\toption http-buffer-request\n");
 	render_log(m, b);
 	render_new_id(b);
 	render_engine(m, SEAM_ENGINE, b);
@@ -137,7 +108,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_allowed(b);
 	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_request_limits(m, b);
-	append_decision(b);
+	append_decision(m, b);
 	render_response(m, b);
 	render_after_response(b);
 	render_routes(b);

@@ -32,16 +32,6 @@
 #define RENDER_PATH RENDER_VAR("path")
 #define RENDER_TRACK_KEY RENDER_VAR("track")
 
-/*
- * HAProxy can retry a request only if the whole request fits in one buffer; most do. The reserve lets
- * rules write a long credential: with 1024 bytes HAProxy answers 500 (docs/HAPROXY-NOTES.md, failover).
- */
-#define RENDER_BUFSIZE 163840
-#define RENDER_MAXREWRITE 16384
-/* A body of unknown length must fit in one buffer with its head, where HAProxy can measure it. */
-#define RENDER_UNSIZED_BODY_MAX 65536
-#define RENDER_UNSIZED_HEAD_MAX 65536
-
 #define RENDER_SERVER_TIMEOUT_MS 600000u
 /* HAProxy gives up a connection if sent data is not acknowledged for this long. */
 #define RENDER_UNACKNOWLEDGED "15s"
@@ -79,8 +69,18 @@ void render_allowed(struct buffer *b);
 void render_routes(struct buffer *b);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
-/* Size of the body, and methods that are not allowed. */
+
+/* The choices of render_options.replay_body: 48k, 144k, off. */
+bool render_replay_is_known(const char *name);
+/* Bytes of the largest body that another account can get in the same request; 0 = none. */
+int render_replay_body_max(const struct render_model *m);
+void render_buffers(const struct render_model *m, struct buffer *b);
+/* Refuses without a question: bodies that are announced as too large, and some methods. */
 void render_request_limits(const struct render_model *m, struct buffer *b);
+/* Waits for the body of an allowed request where that is needed, and refuses one that is too large. */
+void render_wait_for_body(const struct render_model *m, struct buffer *b);
+/* Waits for a body that can be replayed; `condition` is ACLs with a blank behind, or empty. */
+void render_wait_for_replay(const struct render_model *m, const char *condition, struct buffer *b);
 
 /* Removes headers of the client and of an account; what the account needs is set behind it. */
 void render_request_headers(const struct render_model *m, struct buffer *b);
@@ -127,7 +127,7 @@ void render_after_response(struct buffer *b);
 /* The frontend for further attempts, and the servers that send requests to it. */
 void render_again(const struct render_model *m, struct buffer *b);
 void render_again_servers(const struct render_model *m, struct buffer *b);
-void render_retry_rule(struct buffer *b);
+void render_retry_rule(const struct render_model *m, struct buffer *b);
 /* The rules for an upstream's response. */
 void render_response(const struct render_model *m, struct buffer *b);
 /* The response that HAProxy may take back, for the next attempt. */

@@ -86,14 +86,13 @@ static void append_middle(struct buffer *b, const struct provider_shape *s)
 			provider_status_name(s, status), s->middle[2]);
 }
 
-static void append_set(
-	struct buffer *b, const char *kind, const struct provider_shape *s, const char *condition)
+static void append_set(struct buffer *b, const struct provider_shape *s, const char *condition)
 {
 	struct slice before;
 	struct slice behind;
 
 	split_close(s, &before, &behind);
-	buffer_printf(b, "\t%s set-var-fmt(txn.rly.shape) '%s%c%.*s%c%.*s", kind, s->open,
+	buffer_printf(b, "\thttp-request set-var-fmt(txn.rly.shape) '%s%c%.*s%c%.*s", s->open,
 		SEPARATOR, (int)before.n, before.p, SEPARATOR, (int)behind.n, behind.p);
 	if (s->statuses)
 		append_middle(b, s);
@@ -118,7 +117,7 @@ void render_error_shapes(struct buffer *b, enum render_paths paths)
 			buffer_append_str(&condition, k ? " || " : " if ");
 			append_path(&condition, s->paths[k], paths);
 		}
-		append_set(b, "tcp-request content", s, buffer_str(&condition));
+		append_set(b, s, buffer_str(&condition));
 		if (buffer_error(&condition))
 			b->error = buffer_error(&condition);
 		buffer_fini(&condition);
@@ -135,7 +134,7 @@ void render_shape_of_agent(struct buffer *b)
 		char condition[64];
 		snprintf(condition, sizeof(condition), " if { " SHAPE " -m str %s }",
 			provider_shape_at(i)->name);
-		append_set(b, "http-request", provider_shape_at(i), condition);
+		append_set(b, provider_shape_at(i), condition);
 	}
 }
 

@@ -230,6 +230,7 @@ static int take_options(struct haproxy_model *m, struct json_object *options, st
 	struct json_object *flag;
 	const char *cert = option_text(options, "cert");
 	const char *stats = option_text(options, "stats");
+	const char *replay = option_text(options, "replay_body");
 	const char *out = haproxy_model_output_dir(m->render.config, options);
 	int error = option_list(m, options, "bind", r->binds, RENDER_BINDS_MAX, &r->bind_count, e);
 
@@ -242,10 +243,12 @@ static int take_options(struct haproxy_model *m, struct json_object *options, st
 		return error;
 	r->cert = cert ? keep(m, slice_from_str(cert)) : NULL;
 	r->stats = stats ? keep(m, slice_from_str(stats)) : NULL;
+	r->replay_body = replay ? keep(m, slice_from_str(replay)) : NULL;
 	r->accept_proxy = json_object_object_get_ex(options, "accept_proxy", &flag) &&
 		json_object_get_boolean(flag);
 	m->render.output_dir = keep(m, slice_from_str(out));
-	if (!m->render.output_dir || (cert && !r->cert) || (stats && !r->stats))
+	if (!m->render.output_dir || (cert && !r->cert) || (stats && !r->stats) ||
+		(replay && !r->replay_body))
 		return no_memory(e);
 	return 0;
 }

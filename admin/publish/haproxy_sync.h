@@ -54,7 +54,7 @@ void haproxy_sync_free(struct haproxy_sync *h);
 void haproxy_sync_prepare(struct haproxy_sync *h);
 /*
  * First half of `haproxy render`: `options` is a JSON object {out, bind: [..], cert, accept_proxy,
- * trust_forwarded: [..] or "a,b", stats}; missing ones take their defaults. They are kept for later
+ * trust_forwarded: [..] or "a,b", stats, replay_body}; missing ones take their defaults. They are kept for later
  * renderings once HAProxy has accepted the result. 0; -EINVAL with the reason: nothing was changed.
  */
 int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e);

@@ -120,8 +120,8 @@ class Pool:
 class FailingStack(Stack):
     """A stack with the failing upstream under each provider, and an egress without a listener."""
 
-    def __init__(self, version, extra=NO_BUDGET):
-        super().__init__(version, extra)
+    def __init__(self, version, extra=NO_BUDGET, render=()):
+        super().__init__(version, extra, render)
         self.failing = Failing(self.dir)
 
     def start(self):

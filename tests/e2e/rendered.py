@@ -34,7 +34,7 @@ class Upstream:
     """Keeps every request it receives; `reply` is bytes, or is called with the connection."""
 
     def __init__(self, tls=None):
-        self.requests, self.connections, self.tls = [], 0, tls
+        self.requests, self.heads, self.connections, self.tls = [], [], 0, tls
         self.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -61,8 +61,11 @@ class Upstream:
         head = b"".join(iter(stream.readline, b"\r\n")) if stream.peek(1) else b""
         if not head:
             return False
+        self.heads.append(head)
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         body = stream.read(int(length[1])) if length else b""
+        if re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
+            body = b"".join(iter(lambda: read_chunk(stream), b""))
         self.requests.append((head.decode("latin1"), body, source))
         if callable(self.reply):
             return self.reply(sock)
@@ -71,6 +74,12 @@ class Upstream:
 
     def close(self):
         spoa_probe.stop_accepting(self.listener, self.acceptor)
+
+
+def read_chunk(stream):
+    data = stream.read(int(stream.readline(), 16))
+    stream.readline()
+    return data
 
 
 class Answer:

@@ -178,14 +178,14 @@ def test_nothing_is_counted_before_the_body_is_there(site):
         s.close()
 
 
-@pytest.mark.takes(32)
+@pytest.mark.takes(125)
 def test_a_body_that_never_comes(fresh):
     s = fresh(ANY)
     s.account("other", "demo", "token-of-other")
     s.relay.adm("pools", "set", "demo", "demo", "other")
     wait_until("HAProxy knows the accounts", lambda: s.get("/echo", key=s.key).status == 200)
     pending = begin(s, s.key, 1000)
-    pending.settimeout(45)
+    pending.settimeout(200)
     answer = pending.recv(65536)
     assert answer.startswith(b"HTTP/1.1 408") and b"request_timeout" in answer, answer
     assert s.relay.metric("relay_leases_outstanding") == 0

@@ -25,7 +25,7 @@ def sha(body):
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def site(request):
-    s = FailingStack(request.param)
+    s = FailingStack(request.param, render=("--replay-body", "144k"))
     try:
         yield s.start()
     finally:

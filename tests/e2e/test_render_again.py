@@ -28,7 +28,7 @@ def haproxy(request):
 @pytest.fixture(scope="module")
 def world(haproxy, tmp_path_factory):
     place = tmp_path_factory.mktemp("again")
-    world = Attempts(haproxy[1], place, internal=place / "internal.sock")
+    world = Attempts(haproxy[1], place, internal=place / "internal.sock", replay="144k")
     yield world
     world.close()
 
@@ -296,7 +296,9 @@ def test_probes_an_account(world):
     world.plan([probe], {"probed": answer(401, headers=b"X-Relay-Error: fake\r\nRetry-After: 9\r\n")})
     got = world.ask_inside("/v1/models", "X-Relay-Account: 9\r\nUser-Agent: ours\r\nanthropic-version: ours\r\n")
     assert got.status == 401 and got.header("x-relay-error") is None
-    assert world.probe.asked == [("probe", {"gen": 7, "id": got.header("x-request-id").encode(), "account": b"9"})]
+    (message, args), = world.probe.asked
+    assert message == "probe"
+    assert args == {"gen": 7, "id": got.header("x-request-id").encode(), "account": b"9"}
     lines = set(world.sent()[0].lower().splitlines())
     assert {"authorization: bearer probed", "chatgpt-account-id: acct", "anthropic-version: ours", "user-agent: ours"} <= lines
     assert "x-relay" not in world.sent()[0].lower() and world.sent()[2] == "127.0.0.5"

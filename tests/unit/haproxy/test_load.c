@@ -93,6 +93,7 @@ static void take_environment(struct model *model)
 	m->records_have_secret = m->secret != NULL;
 	m->options.cert = getenv("SAMPLE_CERT");
 	m->options.stats = getenv("SAMPLE_STATS");
+	m->options.replay_body = getenv("SAMPLE_REPLAY");
 	m->options.accept_proxy = getenv("SAMPLE_PROXY") != NULL;
 	m->options.trusted_count = (m->options.trusted[0] = getenv("SAMPLE_TRUST")) != NULL;
 	m->admin_socket = getenv("SAMPLE_ADMIN");

@@ -382,6 +382,75 @@ static void keeps_a_header_that_control_sends_in_probes(void **state)
 	free(text);
 }
 
+/* The wait is behind the decision, and behind the tracking, without which the slot would be healed. */
+static void waits_for_a_body_only_where_it_can_be_replayed(void **state)
+{
+	static const struct {
+		const char *replay;
+		const char *buffer;
+		const char *limit;
+	} rows[] = {
+		{NULL, "\ttune.bufsize 65536\n\ttune.maxrewrite 8192\n", "gt 47000 }\n"},
+		{"48k", "\ttune.bufsize 65536\n\ttune.maxrewrite 8192\n", "gt 47000 }\n"},
+		{"144k", "\ttune.bufsize 163840\n\ttune.maxrewrite 16384\n", "gt 143000 }\n"},
+		{"off", "\ttune.bufsize 65536\n\ttune.maxrewrite 8192\n", NULL},
+	};
+	static const char rule[] =
+		" if { var(txn.relay.alt) -m bool } { req.hdr(content-length) -m found }";
+	struct model model;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		model_init(&model);
+		model.m.options.replay_body = rows[i].replay;
+		char *text = model_render(&model);
+		assert_has(text, rows[i].buffer);
+		char *client = section_of(text, "frontend relay-in ");
+		assert_lacks(client, "http-buffer-request");
+		assert_before(client, "send-spoe-group relay decide\n", "wait-for-body");
+		assert_before(client, "track-sc0", "wait-for-body");
+		assert_int_equal(count_of(client, rule), rows[i].limit ? 2 : 0);
+		if (rows[i].limit)
+			assert_int_equal(count_of(client, rows[i].limit), 2);
+		free(text);
+	}
+}
+
+static void copies_no_body_where_none_is_replayed(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.m.options.replay_body = "off";
+	char *text = model_render(&model);
+	assert_has(text,
+		"\thttp-request disable-l7-retry unless { var(txn.relay.alt) -m bool }"
+		" { method GET HEAD }\n");
+	free(text);
+	model.m.options.replay_body = "47k";
+	assert_non_null(strstr(model_refusal(&model), "48k, 144k or off"));
+}
+
+static void bounds_bodies_with_and_without_a_length(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.config.requests_max_body = 1000;
+	char *text = model_render(&model);
+	char *client = section_of(text, "frontend relay-in ");
+	assert_before(client, "if { req.hdr_val(content-length) gt 1000 }\n", "send-spoe-group");
+	assert_before(client, "send-spoe-group relay decide\n", " at-least 1001 if relay_allowed ");
+	assert_int_equal(count_of(client, " { req.body_size gt 1000 }\n"), 2);
+	free(text);
+	model.config.requests_max_body = 100000;
+	text = model_render(&model);
+	assert_has(text, " { req.body_size gt 47000 }\n");
+	free(text);
+}
+
 static void never_balances_to_the_server_of_an_egress(void **state)
 {
 	struct model model;
@@ -479,6 +548,9 @@ int main(void)
 		cmocka_unit_test(needs_no_look_ahead),
 		cmocka_unit_test(continues_a_long_list_in_a_second_rule),
 		cmocka_unit_test(sets_every_slot_once),
+		cmocka_unit_test(waits_for_a_body_only_where_it_can_be_replayed),
+		cmocka_unit_test(copies_no_body_where_none_is_replayed),
+		cmocka_unit_test(bounds_bodies_with_and_without_a_length),
 		cmocka_unit_test(keeps_a_header_that_control_sends_in_probes),
 		cmocka_unit_test(never_balances_to_the_server_of_an_egress),
 		cmocka_unit_test(looks_names_up_in_the_family_of_the_egress),

@@ -47,7 +47,8 @@ static void goes_by_the_identity_and_the_shape_of_the_first_attempt(void **state
 	assert_has(again, "\tunique-id-format %[fc_pp_unique_id]\n");
 	assert_before(again, "\ttcp-request session silent-drop unless { fc_pp_unique_id ",
 		"\tunique-id-format");
-	assert_has(again, " accept-proxy\n\toption http-buffer-request\n");
+	assert_lacks(again, "http-buffer-request");
+	assert_before(again, "\thttp-request wait-for-body ", "send-spoe-group relay again\n");
 	assert_before(again, "{ var(txn.relay.shape) -m str anthropic }", "-m str deny");
 	assert_has(again, "track-sc0 var(txn.relay.track) table relay-track");
 	free(text);
