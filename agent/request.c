@@ -27,7 +27,7 @@ struct reading {
 	bool is_json, is_encoded; /* the body */
 	bool is_proxied;	  /* a trusted proxy sent the request */
 	struct forwarded addresses, elements;
-	bool has_hops;		  /* Connection says more than the usual */
+	bool has_hops; /* Connection says more than the usual */
 };
 
 typedef void take_fn(struct reading *g, struct slice value);
