@@ -20,9 +20,10 @@
 /*
  * Once there was a record, the socket is read and not watched, until it is empty after TIMER_S: whenever
  * something else has woken the agent and PAUSE_S are over, else by a timer. So the records of a busy HAProxy
- * wake the agent seldom. The kernel keeps what arrives meanwhile.
+ * wake the agent seldom. The kernel keeps what arrives meanwhile. Records are read before the questions that
+ * came with them: who asks again knows the end of the request before.
  */
-#define PAUSE_S 0.001
+#define PAUSE_S 0.0002
 #define TIMER_S 0.002
 #define SECRET_PAUSE_S 0.05 /* until the first snapshot brings the secret */
 
@@ -42,7 +43,7 @@ struct events {
 	struct agent *agent;
 	ev_io io;
 	ev_timer poll; /* runs while the socket is not watched */
-	ev_prepare before;
+	ev_check before;
 	double read_s; /* last time, as ev_now() */
 	ev_timer sweep;
 	bool is_local;
@@ -277,8 +278,8 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_io_start(loop, &e->io);
 }
 
-/* Before the loop sleeps. */
-static void on_before(struct ev_loop *loop, ev_prepare *before, int revents)
+/* As soon as the loop is awake, before any question is read. */
+static void on_awake(struct ev_loop *loop, ev_check *before, int revents)
 {
 	struct events *e = before->data;
 
@@ -320,10 +321,10 @@ struct events *events_new(struct agent *a)
 		return NULL;
 	e->agent = a;
 	ev_timer_init(&e->poll, on_poll, 0, TIMER_S);
-	ev_prepare_init(&e->before, on_before);
-	ev_set_priority(&e->before, EV_MAXPRI); /* before the one that wakes waiting requests */
+	ev_check_init(&e->before, on_awake);
+	ev_set_priority(&e->before, EV_MAXPRI);
 	e->poll.data = e->before.data = e;
-	ev_prepare_start(a->loop, &e->before);
+	ev_check_start(a->loop, &e->before);
 	allowed_init(&e->allowed, a->start->config);
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		const struct child_listener *l = &a->start->listeners[i];
@@ -346,7 +347,7 @@ void events_free(struct events *e)
 		return;
 	ev_io_stop(e->agent->loop, &e->io);
 	ev_timer_stop(e->agent->loop, &e->poll);
-	ev_prepare_stop(e->agent->loop, &e->before);
+	ev_check_stop(e->agent->loop, &e->before);
 	ev_timer_stop(e->agent->loop, &e->sweep);
 	senders_fini(&e->senders);
 	free(e);

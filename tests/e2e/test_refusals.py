@@ -153,11 +153,13 @@ def test_a_wait_ends_with_the_shortage(site):
     pool = pool_of(site, "waits", wait="20s")
     window(pool, 0, 3)
     assert pool.post().status == 429
+    wait_until("the end record is judged", lambda: pool.show(pool.tokens[0])["state"] != "ok")
     pool.failing.set(pool.tokens[0])
     began = time.monotonic()
     assert pool.post().status == 200 and time.monotonic() - began < 18
     window(pool, 0, HOURS)
     assert pool.post().status == 429
+    wait_until("the end record is judged", lambda: pool.show(pool.tokens[0])["state"] != "ok")
     began = time.monotonic()
     assert pool.post().code == "accounts_exhausted" and time.monotonic() - began < 18
 
