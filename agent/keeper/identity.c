@@ -77,7 +77,7 @@ static int make_parents(char *path)
 }
 
 /* What was made just now: another one in its place, or a link, is not given away. */
-static int give(int parent, const char *name, const struct identity *owner)
+static int give(int parent, const char *name, unsigned mode, const struct identity *owner)
 {
 	struct stat st;
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -87,7 +87,10 @@ static int give(int parent, const char *name, const struct identity *owner)
 	int error = fstat(fd, &st) < 0 ? -errno : 0;
 	if (!error && st.st_uid != geteuid())
 		error = -EPERM;
-	if (!error && fchown(fd, owner->uid, owner->gid) < 0)
+	/* mkdir() left out the bits of the umask */
+	if (!error && fchmod(fd, mode) < 0)
+		error = -errno;
+	if (!error && geteuid() == 0 && fchown(fd, owner->uid, owner->gid) < 0)
 		error = -errno;
 	close(fd);
 	return error;
@@ -101,8 +104,8 @@ static int make_in(
 	if (parent < 0)
 		return -errno;
 	int error = mkdirat(parent, name, mode) < 0 ? -errno : 0;
-	if (!error && geteuid() == 0)
-		error = give(parent, name, owner);
+	if (!error)
+		error = give(parent, name, mode, owner);
 	close(parent);
 	return error;
 }

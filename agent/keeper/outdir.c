@@ -39,6 +39,11 @@ static int check_owner(int fd, const char *path, const struct identities *ids, s
 			"%s: the relay's own users can write to it, and HAProxy may read it as root: "
 			"run chown root, chmod go-w on it",
 			path);
+	bool is_readable =
+		(st.st_mode & S_IXOTH) || (st.st_gid == ids->control.gid && (st.st_mode & S_IXGRP));
+	if (!is_readable)
+		return errtext_set(e, -EPERM,
+			"%s: control cannot read the files in it: run chmod 0755 on it", path);
 	return 0;
 }
 

@@ -86,6 +86,28 @@ def test_a_directory_of_controls_is_taken_over(locked):
     assert "program" not in (out / "relay.cfg").read_text()
 
 
+def test_the_umask_of_the_start_changes_nothing(locked):
+    s = locked(start=False)
+    old = os.umask(0o077)
+    try:
+        s.start()
+    finally:
+        os.umask(old)
+    assert owner(s.dir / "haproxy") == ("root", 0o755)
+    before = s.relay.adm("haproxy", "status")["generation"]
+    change = s.relay.adm("egress", "add", "spare", "--source", "127.0.0.9")
+    assert change["haproxy"] == "unchanged", change
+    assert s.relay.adm("haproxy", "check")["check"] == "good"
+    assert s.relay.adm("haproxy", "status")["generation"] == before
+
+
+def test_a_directory_that_control_cannot_read_is_refused(locked):
+    s = locked(start=False)
+    (s.dir / "haproxy").mkdir(mode=0o750)
+    run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "chmod 0755" in run.stderr
+
+
 def test_a_directory_that_everybody_may_write_is_refused(locked):
     s = locked(start=False)
     out = s.dir / "haproxy"
