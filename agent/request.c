@@ -67,7 +67,7 @@ static void take_type(struct reading *g, struct slice value)
 	struct slice parameters = slice_skip(value, json.n);
 
 	g->is_json = slice_eq_nocase(slice_cut(value, json.n), json) &&
-		(parameters.n == 0 || memchr("; \t", parameters.p[0], 3));
+		(parameters.n == 0 || strchr("; \t", parameters.p[0]));
 }
 
 static void take_connection(struct reading *g, struct slice value)
