@@ -225,6 +225,8 @@ void answer_write_client(const struct decide_request *r, struct spoe_ack *ack)
 {
 	if (r->hops_n)
 		set_str(ack, SEAM_VAR_HOPS, (struct slice){r->hops, r->hops_n});
+	if (r->kinds[0])
+		set_text(ack, SEAM_VAR_KINDS, r->kinds);
 	if (r->label.n)
 		set_str(ack, SEAM_VAR_LABEL, r->label);
 }

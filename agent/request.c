@@ -4,6 +4,7 @@
 
 #include "common/forwarded.h"
 #include "common/head.h"
+#include "common/kinds.h"
 #include "common/num.h"
 #include "common/provider.h"
 #include "common/relaykey.h"
@@ -271,6 +272,9 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 		request_blame(r, REFUSAL_BAD_REQUEST);
 	if (g.has_hops && !head_hops(head, r->hops, &r->hops_n))
 		request_blame(r, REFUSAL_BAD_REQUEST);
+	if (r->hops_n &&
+		!kinds_find(head, (struct slice){r->hops, r->hops_n}, r->kinds, sizeof(r->kinds)))
+		r->kinds[0] = '\0';
 	if (has_misplaced_key(head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);
 	settle(&g, digest);

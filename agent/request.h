@@ -6,6 +6,7 @@
 #include "common/head.h"
 #include "common/ip.h"
 #include "common/refusal.h"
+#include "common/seam.h"
 #include "common/slice.h"
 
 #include <stdbool.h>
@@ -49,7 +50,8 @@ struct decide_request {
 	/* headers for this hop only (head_hops); HAProxy removes them */
 	size_t hops_n;
 	char hops[HEAD_HOPS_MAX];
-	struct slice label; /* the client's own id of the request; empty = none */
+	char kinds[SEAM_KINDS_SIZE]; /* of them; "" = not to be told from the others */
+	struct slice label;	     /* the client's own id of the request; empty = none */
 	/*
 	 * Of `again`: what HAProxy saw of the response that it took back, as a limits text (result.h)
 	 * with the status. Empty: no response, or HAProxy 2.6, which cannot tell.

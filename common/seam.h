@@ -101,6 +101,7 @@ enum seam_arg {
 	X(FRESH, "fresh")	/* bool: a new connection; answers to `again` only */                \
 	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
 	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */         \
+	X(KINDS, "kinds") /* kinds of those headers, for HAProxy before 3.4 */                       \
 	X(HOPS, "hops")	  /* names of headers for this hop only, for del-headers-bin */              \
 	X(LABEL,                                                                                     \
 		"label") /* the client's own id of the request, for its record; unset without one */ \
@@ -123,6 +124,12 @@ const char *seam_var_name(enum seam_var v);
 #define SEAM_ACTION_ANSWER "answer"
 #define SEAM_ACTION_WAIT "wait"
 #define SEAM_ACTION_BODY "body"
+
+/* A kind of headers: a character of the name and its place, counted from the end (common/kinds.h). */
+#define SEAM_KIND_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789"
+#define SEAM_KIND_PLACES 5
+#define SEAM_KIND_LEN 3 /* with its separator */
+#define SEAM_KINDS_SIZE 52
 
 /* Responses that become account_switched if another account could serve. */
 #define SEAM_SWITCH_STATUSES 401, 403, 429, 503, 529

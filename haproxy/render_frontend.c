@@ -40,8 +40,8 @@ static void append_wait(struct buffer *b)
 }
 
 /*
- * Only 3.4 and later can delete a header whose name is not known before. A header that is for this hop must
- * not go on, so earlier versions refuse the request.
+ * Only 3.4 and later can delete a header whose name is not known before. Earlier versions remove it by its
+ * kind (append_kinds); a header that is for this hop must not go on, so without one they refuse the request.
  */
 static void append_hops(struct buffer *b)
 {
@@ -51,8 +51,39 @@ static void append_hops(struct buffer *b)
 		"\thttp-request del-headers-bin var(txn.relay.hops) if { " RENDER_VAR(
 			"hops") " -m found }\n"
 				".else\n");
-	render_refusal(b, REFUSAL_BAD_REQUEST, "if { " RENDER_VAR("hops") " -m found }");
+	render_refusal(b, REFUSAL_BAD_REQUEST,
+		"if { " RENDER_VAR("hops") " -m found } !{ " RENDER_KINDS " -m found }");
 	buffer_append_str(b, ".endif\n");
+}
+
+/* Rules for few requests, behind everything else. */
+static void append_kinds(struct buffer *b)
+{
+	static const char dots[] = ".........";
+
+	buffer_append_str(b,
+		"\n\t# Headers that Connection names, by a character and its place in the name that no other\n"
+		"\t# header of the request has.\n"
+		".if version_before(3.4)\n");
+	for (int place = 0; place < SEAM_KIND_PLACES; place++) {
+		for (const char *c = SEAM_KIND_CHARACTERS; *c; c++)
+			buffer_printf(b,
+				"\thttp-request del-header '%c%.*s$' -m reg"
+				" if { " RENDER_KINDS " -m sub ;%c%d; }\n",
+				*c, place, dots, *c, place);
+	}
+	buffer_append_str(b, ".endif\n");
+}
+
+/* The ordinary request meets no rule behind it. */
+static void append_allow(struct buffer *b)
+{
+	buffer_append_str(b,
+		".if version_before(3.4)\n"
+		"\thttp-request allow if relay_allowed !{ " RENDER_KINDS " -m found }\n"
+		".else\n"
+		"\thttp-request allow if relay_allowed\n"
+		".endif\n");
 }
 
 /* Of a request that is allowed. A backend would rewrite the path again at each attempt. */
@@ -88,12 +119,13 @@ static void append_decision(const struct render_model *m, struct buffer *b)
 {
 	render_ask(SEAM_MSG_DECIDE, "", b);
 	append_forward(m, b);
-	buffer_append_str(b, "\thttp-request allow if relay_allowed\n");
+	append_allow(b);
 	render_ask_again(SEAM_MSG_DECIDE2, "", b);
 	render_body(b);
 	append_wait(b);
 	append_waited(b);
 	append_forward(m, b);
+	append_kinds(b);
 }
 
 void render_frontend(const struct render_model *m, struct buffer *b)

@@ -29,6 +29,7 @@
 #define RENDER_EGRESS_PREFIX "b"
 #define RENDER_HAS_BACKEND                                                                         \
 	"relay_allowed { " RENDER_BACKEND_NAME " -m beg " RENDER_EGRESS_PREFIX " }"
+#define RENDER_KINDS RENDER_VAR("kinds")
 #define RENDER_PATH RENDER_VAR("path")
 #define RENDER_TRACK_KEY RENDER_VAR("track")
 

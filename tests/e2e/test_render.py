@@ -158,6 +158,15 @@ def test_lets_nothing_of_the_clients_identity_pass(world):
             "x-forwarded-for: 192.0.2.1", "content-encoding: zstd"} <= set(lines)
 
 
+def test_removes_headers_that_connection_names(world):
+    world.allow(hops="\x05x-hop\x02a9\0", kinds=";p0;90;", path="/rewritten")
+    world.ask("/v1/x", "Connection: X-Hop, A9\r\nX-Hop: 1\r\nA9: 1\r\nX-End: 1\r\nX-Hops: 1\r\n", "POST", b"body")
+    head = world.sent()[0].lower()
+    names = {line.partition(":")[0] for line in head.split("\r\n")[1:]}
+    assert {"x-end", "x-hops", "host", "content-length"} <= names and not names & {"x-hop", "a9"}
+    assert head.startswith("post /rewritten ") and world.sent()[1] == b"body"
+
+
 def test_injects_what_the_account_needs(world):
     world.allow(**{ACCOUNT_SLOT: "acct", EXTRA_SLOT: 'a "b" %[src]'})
     world.ask(headers="chatgpt-account-id: own\r\n")

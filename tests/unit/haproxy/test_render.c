@@ -264,12 +264,12 @@ static void an_extra_header_for_credentials_is_set_once(void **state)
 /* The expression of the request's header policy, in storage of `regex`. */
 static void compile_policy(const char *text, regex_t *regex)
 {
-	static const char begin[] = "http-request del-header '";
+	static const char begin[] = "http-request del-header '^(";
 	const char *from = strstr(text, begin);
 	char expression[4096];
 
 	assert_non_null(from);
-	from += strlen(begin);
+	from += strlen(begin) - 2;
 	size_t len = strcspn(from, "'");
 	assert_true(len < sizeof(expression));
 	snprintf(expression, sizeof(expression), "%.*s", (int)len, from);
@@ -451,6 +451,26 @@ static void bounds_bodies_with_and_without_a_length(void **state)
 	free(text);
 }
 
+static void removes_every_kind_of_headers(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	char *client = section_of(text, "frontend relay-in ");
+	assert_int_equal(count_of(client, "{ var(txn.relay.kinds) -m sub ;"),
+		SEAM_KIND_PLACES * strlen(SEAM_KIND_CHARACTERS));
+	assert_has(client,
+		"\thttp-request del-header 'p$' -m reg if { var(txn.relay.kinds) -m sub ;p0; }\n");
+	assert_has(client,
+		"\thttp-request del-header '9....$' -m reg if { var(txn.relay.kinds) -m sub ;94; }\n");
+	assert_before(client,
+		"http-request allow if relay_allowed !{ var(txn.relay.kinds) -m found }\n",
+		"-m sub ;p0;");
+	free(text);
+}
+
 static void never_balances_to_the_server_of_an_egress(void **state)
 {
 	struct model model;
@@ -548,6 +568,7 @@ int main(void)
 		cmocka_unit_test(needs_no_look_ahead),
 		cmocka_unit_test(continues_a_long_list_in_a_second_rule),
 		cmocka_unit_test(sets_every_slot_once),
+		cmocka_unit_test(removes_every_kind_of_headers),
 		cmocka_unit_test(waits_for_a_body_only_where_it_can_be_replayed),
 		cmocka_unit_test(copies_no_body_where_none_is_replayed),
 		cmocka_unit_test(bounds_bodies_with_and_without_a_length),
