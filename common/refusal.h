@@ -164,7 +164,8 @@
 		"Send the request again after `Retry-After` seconds. `relayadm accounts "          \
 		"list` shows the state of each account and when it ends. If the cause is "         \
 		"gone, `relayadm accounts reset NAME` forgets the failures. After a "              \
-		"change with `--no-reload`, use `relayadm haproxy reload`.")                       \
+		"change that said `pending reload`, or one with `--no-reload`, use "               \
+		"`relayadm haproxy reload`.")                                                      \
 	X(SITE_DISABLED, 503, "site_disabled", "overloaded_error", false, 0, 0,                    \
 		"The relay is switched off by its operator",                                       \
 		"An operator switched off the whole relay (`relayadm site disable`), or it "       \
