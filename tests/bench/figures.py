@@ -3,6 +3,7 @@
 the relay's HAProxy files with an agent that answers a constant; the relay with one and with two accounts in the pool,
 and 10,000 keys. All run at once. The load goes to one at a time, in rounds; the figures are medians."""
 import argparse
+import os
 import pathlib
 import re
 import socket
@@ -16,7 +17,10 @@ from relay import BUILD, Process, Stack, free_port, wait_until  # noqa: E402
 
 KEYS = 10000
 DEFAULTS = "defaults\n    mode http\n    timeout client 60s\n    timeout server 60s\n    timeout connect 5s\n"
-SYSTEMS = ("bare", "no-op", "constant", "one", "two")
+# "two": the client names its conversation in a header, as Codex and Claude Code do; "body": the agent has to look for
+# the name in the body.
+SYSTEMS = ("bare", "no-op", "constant", "one", "two", "body")
+POOLS = {"one": "one", "two": "two", "body": "two"}
 # CPU time of a request with two accounts and 32 clients.
 HAPROXY_GOAL, ALL_GOAL, AGENT_GOAL_US, CONTROL_GOAL_US = 1.8, 2.1, 5, 3
 GOAL_CLIENTS, GOAL_BODY = 32, 100
@@ -54,9 +58,9 @@ class Site:
         self.start_bare()
         self.start_noop()
         self.start_constant()
-        for pool in ("one", "two"):
-            self.ports[pool] = s.port
-            self.processes[pool] = {"haproxy": s.haproxy.pid, "agent": r.pid_of("agent"), "control": r.pid_of("control")}
+        for name in POOLS:
+            self.ports[name] = s.port
+            self.processes[name] = {"haproxy": s.haproxy.pid, "agent": r.pid_of("agent"), "control": r.pid_of("control")}
         for name in SYSTEMS:
             wait_until(f"{name} answers", lambda n=name: self.answers(n))
 
@@ -66,7 +70,7 @@ class Site:
         return [item["token"] for item in items["items"]]
 
     def key(self, name, i):
-        keys = self.keys["one" if name == "one" else "two"]
+        keys = self.keys[POOLS.get(name, "two")]
         return keys[i * 7919 % len(keys)]
 
     def start_upstream(self):
@@ -219,9 +223,11 @@ def load(site, name, i, clients, size, seconds):
     script = site.stack.dir / f"post-{size}.txt"
     if not script.exists():
         write(script, 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-                      f'wrk.body = "\\"" .. string.rep("x", {size - 2}) .. "\\""\n')
-    run = subprocess.run(["wrk", "-t", "1", "-c", str(clients), "-d", str(seconds), "--latency", "-s", str(script), "-H",
-                          f"X-API-Key: {site.key(name, i)}", site.url(name)], capture_output=True, text=True, check=True)
+                      f'wrk.body = "{{\\"prompt_cache_key\\":\\"k\\",\\"input\\":\\"" .. string.rep("x", {size - 38}) .. "\\"}}"\n')
+    named = [] if name == "body" else ["-H", f"session-id: conversation-{i}"]
+    run = subprocess.run(["wrk", "-t", "1", "-c", str(clients), "-d", str(seconds), "--latency", "-s", str(script), *named,
+                          "-H", f"X-API-Key: {site.key(name, i)}", site.url(name)], capture_output=True, text=True,
+                         check=True)
     assert "Non-2xx" not in run.stdout and "Socket errors" not in run.stdout, f"{name}: {run.stdout}"
 
     def ms(percent):
@@ -336,6 +342,12 @@ def run(version, options):
     return good
 
 
+def set_malloc():
+    """As the drop-in for HAProxy's unit does."""
+    drop_in = (pathlib.Path(__file__).resolve().parents[2] / "haproxy/spoa-relay.conf").read_text()
+    os.environ.update(word.split("=", 1) for word in re.findall(r"MALLOC_\w+=\d+", drop_in))
+
+
 def numbers(text):
     return [int(word) for word in text.split(",")]
 
@@ -349,6 +361,7 @@ def main():
     parser.add_argument("--bodies", type=numbers, default=[100, 40000], metavar="BYTES,...")
     parser.add_argument("--replay-body", metavar="SIZE", help="as `relayadm haproxy render` takes it")
     options = parser.parse_args()
+    set_malloc()
     missed = [v for v in options.haproxy_versions.split(",") if not run(v, options)]
     if missed:
         sys.exit(f"a goal is missed on HAProxy {', '.join(missed)}")
