@@ -46,13 +46,14 @@ static void append_wait(struct buffer *b)
 static void append_hops(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Headers that Connection names are for this hop.\n"
+		"\t# Headers that Connection names are for this hop. The agent reads them until it has decided.\n"
 		".if version_atleast(3.4)\n"
-		"\thttp-request del-headers-bin var(txn.relay.hops) if { " RENDER_VAR(
-			"hops") " -m found }\n"
-				".else\n");
+		"\thttp-request del-headers-bin var(txn.relay.hops) if relay_allowed"
+		" { " RENDER_VAR("hops") " -m found }\n"
+					 ".else\n");
 	render_refusal(b, REFUSAL_BAD_REQUEST,
-		"if { " RENDER_VAR("hops") " -m found } !{ " RENDER_KINDS " -m found }");
+		"if relay_allowed { " RENDER_VAR("hops") " -m found } !{ " RENDER_KINDS
+							 " -m found }");
 	buffer_append_str(b, ".endif\n");
 }
 

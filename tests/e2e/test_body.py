@@ -178,6 +178,18 @@ def test_nothing_is_counted_before_the_body_is_there(site):
         s.close()
 
 
+def test_each_question_has_the_headers_that_connection_names(site):
+    """The key and the conversation are among them: they go only after the last question."""
+    pool = pool_of(site, "named", limits=("--concurrency", "1", "--wait", "30s"))
+    for token in pool.tokens:
+        pool.failing.set(token, "ok", delay=0.2, method="POST")
+    hops = [("Connection", "X-API-Key, X-Hop, Thread-Id"), ("X-Hop", "theirs"), ("Thread-Id", "a")]
+    sent = [hops[:2], hops, hops[:2]]
+    with concurrent.futures.ThreadPoolExecutor(len(sent)) as threads:
+        list(threads.map(lambda headers: ask(pool, PATH, BODY, headers), sent))
+    pool.failing.calm()
+
+
 @pytest.mark.takes(125)
 def test_a_body_that_never_comes(fresh):
     s = fresh(ANY)
