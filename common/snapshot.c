@@ -23,7 +23,8 @@ size_t snapshot_row_size(enum snapshot_section section)
 
 static int bad(struct errtext *e, const char *what)
 {
-	return errtext_set(e, -EBADMSG, "snapshot: %s", what);
+	errtext_set(e, -EBADMSG, "snapshot: %s", what);
+	return -EBADMSG;
 }
 
 /* --- key tables --- */

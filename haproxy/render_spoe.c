@@ -27,7 +27,7 @@ bool render_spop_has_secret(const struct render_model *m)
 /* The source of each argument; append_arg() writes the generation. */
 static const char *const sources[SEAM_ARG_COUNT] = {
 	[SEAM_ARG_SECRET] = ("env(" SEAM_SECRET_ENV ")"),
-	[SEAM_ARG_WORKER] = "var(proc." SEAM_PROC_WORKER ")",
+	[SEAM_ARG_WORKER] = ("var(proc." SEAM_PROC_WORKER ")"),
 	[SEAM_ARG_ID] = "unique-id",
 	[SEAM_ARG_HEAD] = "req.hdrs",
 	[SEAM_ARG_METHOD] = "method",
