@@ -35,6 +35,7 @@ struct round {
 	size_t count, next, done;
 	size_t unreached; /* requests that HAProxy did not accept */
 	size_t missing;	  /* egresses that HAProxy has no backend for yet */
+	size_t judged;	  /* egresses of which the endpoint told the address */
 };
 
 struct egress_check {
@@ -144,8 +145,7 @@ static void round_finish(struct round *round)
 	if (round->tell)
 		round->tell(round->context, NULL, 0, NULL);
 	if (round == round->owner->periodic)
-		plan_next(round->owner,
-			round->count && round->unreached + round->missing == round->count);
+		plan_next(round->owner, !round->judged && round->unreached + round->missing);
 	round_free(round);
 }
 
@@ -194,6 +194,7 @@ static void judge(struct one *one, const struct ip *seen)
 		tell_error(one, e.text);
 		return;
 	}
+	one->round->judged++;
 	tell_row(one, &v, v.matches ? "ok" : "mismatch", v.reason.text);
 }
 
