@@ -16,6 +16,17 @@ static bool has_brace(struct slice s)
 	return memchr(s.p, '{', slice_cut(s, REFRESH_BODY_LEAD).n) != NULL;
 }
 
+/* Text, as far as JSON may have it; zero bytes, as UTF-16 and UTF-32 have them. Packed bytes are no text. */
+static bool is_text(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c && c < ' ' && c != '\t' && c != '\n' && c != '\r')
+			return false;
+	}
+	return has_brace(s);
+}
+
 /* False: the end of the room. */
 static bool append_piece(struct buffer *out, const unsigned char *piece, size_t n)
 {
@@ -58,14 +69,20 @@ static bool has_magic(struct slice s)
 		((p[0] & 0x0f) == 8 && p[0] >> 4 <= 7 && (p[0] * 256 + p[1]) % 31 == 0);
 }
 
+/* Packed bytes may have a brace by chance: what they give must then be beyond doubt. */
+static bool is_unpacked(struct slice packed, struct slice out)
+{
+	return has_brace(packed) ? is_text(out) : has_brace(out) || has_magic(out);
+}
+
 /* False: `text` is not packed. */
 static bool unpack(struct slice text, struct buffer *out)
 {
 	if (has_magic(text))
 		inflate_all(text, WINDOW_EITHER, out);
-	if (!out->len && text.n && text.p[0] != '<' && !has_brace(text)) {
+	if (!out->len && text.n && text.p[0] != '<' && !is_text(text)) {
 		inflate_all(text, WINDOW_BARE, out);
-		if (out->len && !has_brace(buffer_slice(out)) && !has_magic(buffer_slice(out)))
+		if (!is_unpacked(text, buffer_slice(out)))
 			buffer_clear(out);
 	}
 	return out->len > 0;

@@ -114,6 +114,10 @@ class Process:
     def stop(self, seconds=60, sig=signal.SIGTERM):
         if self.popen.poll() is None:
             self.popen.send_signal(sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(seconds / 2)
+        if self.popen.poll() is None:  # the master of HAProxy 2.6 forgets to stop if it is just reloading
+            self.popen.send_signal(sig)
         try:
             code = self.popen.wait(seconds)
         except subprocess.TimeoutExpired:

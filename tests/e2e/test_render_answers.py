@@ -318,11 +318,15 @@ def test_resends_on_a_new_connection(world, haproxy):
         served.append(sock)
         return not known and sock.sendall(OK) is None
     served = []
-    world.plan([allowed(1, "one", alt=True)], {"one": close_reused})
-    assert world.ask(method="POST", body=b"x").status == 200
-    before = world.upstream.connections
-    world.plan([allowed(1, "one", alt=True), allowed(2, "one", alt=True, fresh=True)], {"one": close_reused})
-    assert world.ask(method="POST", body=b"x").status == 200
+    for _ in range(5):  # on a starved machine HAProxy has closed the idle connection before
+        world.plan([allowed(1, "one", alt=True)], {"one": close_reused})
+        assert world.ask(method="POST", body=b"x").status == 200
+        before = world.upstream.connections
+        world.plan([allowed(1, "one", alt=True), allowed(2, "one", alt=True, fresh=True)], {"one": close_reused})
+        assert world.ask(method="POST", body=b"x").status == 200
+        if world.upstream.connections > before and world.messages() == ["decide"]:
+            continue
+        break
     assert world.messages() == ["decide", "again"] and len(world.upstream.requests) == 2
     if sees(haproxy):  # the agent asks for it only there
         assert told(world.asked()["failed"]) == "st=0;" and world.upstream.connections == before + 1
