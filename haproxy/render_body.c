@@ -3,7 +3,6 @@
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
 
-#define BROKEN_CONNECTIONS 8 /* of a dead agent: more questions */
 #define IF_ASKED " if { " RENDER_ACTION " -m str " SEAM_ACTION_BODY " }"
 
 static void append_ask(struct buffer *b, const char *condition)
@@ -25,6 +24,6 @@ void render_body(struct buffer *b)
 		SEAM_BODY_WAIT_S, SEAM_BODY_MAX);
 	append_ask(b, "");
 	append_ask(b, "");
-	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
+	for (int i = 0; i < RENDER_BROKEN_CONNECTIONS; i++)
 		append_ask(b, " { " RENDER_ERROR " -m int 255 257 }");
 }

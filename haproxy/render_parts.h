@@ -22,6 +22,11 @@
 #define RENDER_ACTION RENDER_VAR("action")
 #define RENDER_ALT RENDER_VAR("alt")
 #define RENDER_ERROR RENDER_VAR("error")
+/*
+ * More questions, for the connections of a dead agent. From 3.1 on there is one for each question in
+ * progress: with eight more, one request in some crashes under load was refused.
+ */
+#define RENDER_BROKEN_CONNECTIONS 24
 /* The client closed its side and so interrupted the question: SPOE error 5, from 3.1 on 4. */
 #define RENDER_INTERRUPTED "{ " RENDER_ERROR " -m int 4 5 }"
 #define RENDER_BACKEND_NAME RENDER_VAR("be")

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 
-#define BROKEN_CONNECTIONS 8 /* more questions, for the connections of a dead agent */
-
 void render_log(const struct render_model *m, struct buffer *b)
 {
 	char format[RECORD_MAX];
@@ -109,7 +107,7 @@ void render_ask_again(const char *message, const char *condition, struct buffer 
 		"\t# Repeat it if no answer came, then once for each broken connection (SPOE errors 255\n"
 		"\t# and 257, which HAProxy reports at once).\n");
 	append_ask(b, message, buffer_str(&unanswered));
-	for (int i = 0; i < BROKEN_CONNECTIONS; i++)
+	for (int i = 0; i < RENDER_BROKEN_CONNECTIONS; i++)
 		append_ask(b, message, buffer_str(&broken));
 	buffer_fini(&unanswered);
 	buffer_fini(&broken);
