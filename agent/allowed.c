@@ -1,8 +1,8 @@
 #include "agent/allowed.h"
 
+#include "common/callers.h"
 #include "common/log.h"
 
-#include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,18 +16,13 @@ static void add(struct allowed *a, uid_t uid)
 
 static void add_name(struct allowed *a, struct slice name, bool configured)
 {
-	char text[64];
+	const struct passwd *user = callers_user(name);
 
-	if (name.n == 0 || name.n >= sizeof(text))
-		return;
-	memcpy(text, name.p, name.n);
-	text[name.n] = '\0';
-	const struct passwd *user = getpwnam(text);
 	if (user)
 		add(a, user->pw_uid);
-	else if (configured)
+	else if (configured && name.n)
 		log_event(LOG_LEVEL_WARNING, "unknown user in [spop] allow_users",
-			LOG_STR("user", text));
+			LOG_SLICE("user", name));
 }
 
 void allowed_init(struct allowed *a, const struct config *c)

@@ -1,6 +1,5 @@
 #include "common/callers.h"
 
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,15 +14,21 @@ static bool is_ours(const struct config *c, bool as_root, const struct passwd *u
 	return strcmp(user->pw_name, c->user.s) == 0 || strcmp(user->pw_name, c->agent_user.s) == 0;
 }
 
-static void add(const struct config *c, bool as_root, struct slice name, struct callers *all)
+const struct passwd *callers_user(struct slice name)
 {
 	char text[64];
 
 	if (name.n == 0 || name.n >= sizeof(text))
-		return;
+		return NULL;
 	memcpy(text, name.p, name.n);
 	text[name.n] = '\0';
-	const struct passwd *user = getpwnam(text);
+	return getpwnam(text);
+}
+
+static void add(const struct config *c, bool as_root, struct slice name, struct callers *all)
+{
+	const struct passwd *user = callers_user(name);
+
 	if (!user || is_ours(c, as_root, user))
 		return;
 	if (all->count == CALLERS_NONE)

@@ -2,6 +2,7 @@
 
 #include "common/channel.h"
 #include "common/clock.h"
+#include "common/durable.h"
 #include "common/snapshot.h"
 #include "haproxy/runtime.h"
 
@@ -44,19 +45,6 @@ static int path_of(
 	return 0;
 }
 
-static int write_all(int fd, struct slice s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		s = slice_skip(s, (size_t)n);
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Writes the whole file under another name, then renames it: HAProxy never reads half a file. */
 static int write_file(
 	const char *dir, const char *name, struct slice text, mode_t mode, struct errtext *e)
@@ -74,7 +62,7 @@ static int write_file(
 	if (fd < 0)
 		return errtext_set(
 			e, -errno, "%s: cannot be written: %s", temporary, strerror(errno));
-	error = fchmod(fd, mode) < 0 ? -errno : write_all(fd, text);
+	error = fchmod(fd, mode) < 0 ? -errno : durable_write(fd, text);
 	close(fd);
 	if (!error && rename(temporary, path) < 0)
 		error = -errno;

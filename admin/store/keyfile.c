@@ -1,6 +1,7 @@
 #include "admin/store/keyfile.h"
 
 #include "admin/store/hex.h"
+#include "common/durable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,17 +83,6 @@ static int sync_directory(const char *path)
 	return error;
 }
 
-static int write_durably(int fd, struct slice text)
-{
-	ssize_t n = write(fd, text.p, text.n);
-
-	if (n < 0)
-		return -errno;
-	if ((size_t)n != text.n)
-		return -EIO;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* The file gets its name when it is complete: a crash leaves no half a key. */
 static int store_text(const char *path, struct slice text)
 {
@@ -105,7 +95,7 @@ static int store_text(const char *path, struct slice text)
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
 	if (fd < 0)
 		return -errno;
-	int error = write_durably(fd, text);
+	int error = durable_write(fd, text);
 	close(fd);
 	if (!error && link(temporary, path) < 0)
 		error = -errno;

@@ -2,6 +2,8 @@
 
 #include "agent/keeper/rendered.h"
 
+#include "common/durable.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,19 +87,6 @@ int outdir_prepare(const char *path, const struct identities *ids, struct errtex
 
 /* --- writing --- */
 
-static int write_all(int fd, struct slice s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		s = slice_skip(s, (size_t)n);
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int fill(int fd, const char *name, struct slice text, const struct identities *ids)
 {
 	/* the record secret is in the files */
@@ -105,7 +94,7 @@ static int fill(int fd, const char *name, struct slice text, const struct identi
 
 	if (ids->drop && fchown(fd, (uid_t)-1, ids->control.gid) < 0)
 		return -errno;
-	return fchmod(fd, mode) < 0 ? -errno : write_all(fd, text);
+	return fchmod(fd, mode) < 0 ? -errno : durable_write(fd, text);
 }
 
 static int replace(int dir, const char *name, struct slice text, const struct identities *ids)
