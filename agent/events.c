@@ -21,7 +21,7 @@
  * Once there was a record, the socket is read and not watched, until it is empty after TIMER_S: whenever
  * something else has woken the agent and PAUSE_S are over, else by a timer. So the records of a busy HAProxy
  * wake the agent seldom. The kernel keeps what arrives meanwhile. Records are read before the questions that
- * came with them: who asks again knows the end of the request before.
+ * came with them. So a request is decided with the end of its client's request before.
  */
 #define PAUSE_S 0.0002
 #define TIMER_S 0.002

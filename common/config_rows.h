@@ -41,8 +41,8 @@
 		"characters without blanks, quotes and backslashes. Required with a tcp "          \
 		"listener. Empty: the relay makes a secret and renders it into HAProxy's files.")  \
 	X(spop, allow_users, spop_allow_users, TEXT, ANY, "", RESTART,                             \
-		"Users of HAProxy's processes, who may connect to abns and unix listeners and "    \
-		"send records over UDP from this machine, separated by commas. The first one "     \
+		"Users of HAProxy's processes, separated by commas. They can connect to abns "     \
+		"and unix listeners and send records over UDP from this machine. The first one "   \
 		"owns HAProxy's internal sockets. The agent's own user is always allowed, and "    \
 		"root for records. Empty: haproxy and root, or only root if the relay is not "     \
 		"started by root.")                                                                \

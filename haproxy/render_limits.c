@@ -88,7 +88,7 @@ static void append_event_lines(const char *sample, const char *before, struct bu
 	buffer_append_str(b, "\n");
 }
 
-/* Removes everything before the JSON of the event. `\x01` stands for no byte of a stream. */
+/* Removes everything before the JSON of the event. No stream has the byte 1, so `[^\x01]` matches any byte. */
 #define EVENT_JSON                                                                                 \
 	BODY ",regsub('^([^\\x01]*\\n)?event: *(error|response[.]failed)\\r?\\n','')"              \
 	     ",regsub('^([^\\x01]*\\n)?data: *([{] *\\\"(error|type))','\\\\2')"

@@ -26,7 +26,7 @@ struct render_names {
 
 bool render_list_has(struct render_list list, const char *name);
 /*
- * Adds a name: `*` at its end stands for any rest, at its beginning for at least one character. A name
+ * Adds a name. `*` at its end matches any rest; at its beginning it matches at least one character. A name
  * that the set has is not added again. More exceptions below a prefix than RENDER_EXCEPTIONS_MAX are an
  * error of the buffer, -E2BIG.
  */

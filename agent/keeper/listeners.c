@@ -75,7 +75,7 @@ int listeners_make_directories(
 
 /* --- one listener --- */
 
-/* Who may connect to a path: its owner, with the mode. */
+/* Owner and mode of a socket: the users that can connect. */
 struct access {
 	unsigned mode;
 	uid_t uid;
