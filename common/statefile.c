@@ -1,8 +1,9 @@
 #include "common/statefile.h"
 
 #include "common/clock.h"
+#include "common/statefile_convert.h"
+#include "common/statefile_layout.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,96 +14,20 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
-#define MAGIC "RLYSTATE"
-#define PAGE 4096
-
-static_assert(sizeof(struct statefile_usage) == 64, "usage is one cache line");
-static_assert(sizeof(struct statefile_lease) == 128, "a lease is two cache lines");
-static_assert(sizeof(struct statefile_health) == 192, "health is three cache lines");
-static_assert(sizeof(struct statefile_head) <= PAGE, "the head fits in one page");
-
-/* Of one part of the table of usage: the first is in its place in the file, the others are at the end. */
-#define USAGE_PART ((size_t)STATEFILE_USAGES * sizeof(struct statefile_usage))
-#define FIRST_PART (PAGE + USAGE_PART) /* with the head before it */
-#define USAGE_PARTS_MAX (STATEFILE_USAGES_MAX / STATEFILE_USAGES)
-
-static_assert(USAGE_PART % PAGE == 0, "the parts of usage are adjacent in memory");
-static_assert(STATEFILE_USAGE == 0, "the first part of usage follows the head");
-
-struct table_shape {
-	uint32_t row_size;
-	uint32_t rows;
-};
-
-static const struct table_shape shapes[STATEFILE_TABLE_COUNT] = {
-	[STATEFILE_USAGE] = {sizeof(struct statefile_usage), STATEFILE_USAGES},
-	[STATEFILE_LEASE] = {sizeof(struct statefile_lease), STATEFILE_LEASES},
-	[STATEFILE_STICKY] = {sizeof(struct statefile_binding), STATEFILE_BINDINGS},
-	[STATEFILE_HEALTH] = {sizeof(struct statefile_health), STATEFILE_HEALTHS},
-	[STATEFILE_UNDO] = {sizeof(struct statefile_undo), 1},
-};
-
-static uint32_t head_crc(const struct statefile_head *h)
+/* The head and the first part of usage. */
+static size_t first_part(void)
 {
-	return (uint32_t)crc32(0, (const Bytef *)h, offsetof(struct statefile_head, crc));
-}
+	const struct statefile_head h = layout_head();
 
-static struct statefile_head make_head(void)
-{
-	struct statefile_head h = {.format = STATEFILE_FORMAT, .head_size = sizeof(h)};
-	uint64_t offset = PAGE;
-
-	memcpy(h.magic, MAGIC, sizeof(h.magic));
-	for (size_t i = 0; i < STATEFILE_TABLE_COUNT; i++) {
-		uint64_t size = (uint64_t)shapes[i].row_size * shapes[i].rows;
-		h.tables[i].offset = offset;
-		h.tables[i].row_size = shapes[i].row_size;
-		h.tables[i].rows = shapes[i].rows;
-		offset += (size + PAGE - 1) / PAGE * PAGE;
-	}
-	h.size = offset;
-	h.crc = head_crc(&h);
-	return h;
-}
-
-/* Parts of usage in a file of this size; 0 = not a size that a state file has. */
-static uint32_t count_parts(off_t size)
-{
-	uint64_t least = make_head().size;
-
-	if (size < 0 || (uint64_t)size < least)
-		return 0;
-	uint64_t parts = 1 + ((uint64_t)size - least) / USAGE_PART;
-	return parts > USAGE_PARTS_MAX ? 0 : (uint32_t)parts;
-}
-
-static int check_head(int fd, struct errtext *e)
-{
-	struct statefile_head expected = make_head();
-	struct statefile_head h;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return errtext_set(e, -errno, "cannot be examined: %s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return errtext_set(e, -EBADMSG, "is not a regular file");
-	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || memcmp(h.magic, MAGIC, 8) != 0)
-		return errtext_set(e, -EBADMSG, "is not a state file of spoa-relay");
-	if (h.crc != head_crc(&h))
-		return errtext_set(e, -EBADMSG, "has a damaged head");
-	if (h.format != expected.format)
-		return errtext_set(e, -EBADMSG, "is of format %u, this program writes %u", h.format,
-			expected.format);
-	if (memcmp(&h, &expected, sizeof(h)) != 0 || count_parts(st.st_size) == 0)
-		return errtext_set(e, -EBADMSG, "has another size than its head says");
-	return 0;
+	return LAYOUT_PAGE + (size_t)layout_usage_part(&h);
 }
 
 static size_t reserved(void)
 {
-	return PAGE + USAGE_PARTS_MAX * USAGE_PART;
+	const struct statefile_head h = layout_head();
+
+	return LAYOUT_PAGE + LAYOUT_USAGE_PARTS_MAX * (size_t)layout_usage_part(&h);
 }
 
 /* Address space for all rows of usage that a file can have. */
@@ -126,12 +51,13 @@ static void *map_part(int fd, void *at, uint64_t offset, size_t size, int flags)
 
 static int map_tables(int fd, int flags, struct statefile *f)
 {
-	const size_t size = (size_t)make_head().size;
+	const size_t size = (size_t)layout_head().size;
+	const size_t first = first_part();
 
-	if (map_part(fd, f->block, 0, FIRST_PART, flags) == MAP_FAILED)
+	if (map_part(fd, f->block, 0, first, flags) == MAP_FAILED)
 		return -errno;
 	f->usage_parts = 1;
-	void *rest = map_part(fd, NULL, FIRST_PART, size - FIRST_PART, flags);
+	void *rest = map_part(fd, NULL, first, size - first, flags);
 	if (rest == MAP_FAILED)
 		return -errno;
 	f->rest = rest;
@@ -140,15 +66,16 @@ static int map_tables(int fd, int flags, struct statefile *f)
 
 int statefile_follow(struct statefile *f, int fd)
 {
-	const uint64_t size = make_head().size;
+	const struct statefile_head h = layout_head();
+	const size_t part = (size_t)layout_usage_part(&h);
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	for (; f->usage_parts < count_parts(st.st_size); f->usage_parts++) {
-		const size_t before = f->usage_parts * USAGE_PART;
-		if (map_part(fd, (char *)f->block + PAGE + before, size + before - USAGE_PART,
-			    USAGE_PART, 0) == MAP_FAILED)
+	for (; f->usage_parts < layout_parts(&h, st.st_size); f->usage_parts++) {
+		const size_t before = f->usage_parts * part;
+		if (map_part(fd, (char *)f->block + LAYOUT_PAGE + before,
+			    layout_size(&h, f->usage_parts), part, 0) == MAP_FAILED)
 			return -errno;
 	}
 	return 0;
@@ -172,7 +99,8 @@ static int map_whole(int fd, int flags, struct statefile *ret, struct errtext *e
 static int check(int fd, struct errtext *e)
 {
 	struct statefile f = {0};
-	int error = check_head(fd, e);
+	struct statefile_head h;
+	int error = layout_read(fd, &h, e);
 
 	if (!error)
 		error = map_whole(fd, 0, &f, e);
@@ -186,7 +114,7 @@ static int check(int fd, struct errtext *e)
 /* Reserve the blocks now, so that a full disk cannot cause a SIGBUS in the agent later. */
 static int make(int fd)
 {
-	struct statefile_head h = make_head();
+	struct statefile_head h = layout_head();
 	int error = posix_fallocate(fd, 0, (off_t)h.size);
 
 	if (error)
@@ -199,15 +127,15 @@ static int make(int fd)
 /* As make(): the blocks are reserved. A part that is not complete is no part. */
 int statefile_grow(int fd)
 {
+	const struct statefile_head h = layout_head();
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	uint32_t parts = count_parts(st.st_size);
-	if (parts == 0 || parts == USAGE_PARTS_MAX)
+	uint32_t parts = layout_parts(&h, st.st_size);
+	if (parts == 0 || parts == LAYOUT_USAGE_PARTS_MAX)
 		return -EFBIG;
-	off_t whole = (off_t)(make_head().size + (parts - 1) * USAGE_PART);
-	return -posix_fallocate(fd, whole, (off_t)USAGE_PART);
+	return -posix_fallocate(fd, (off_t)layout_size(&h, parts), (off_t)layout_usage_part(&h));
 }
 
 /* Between our open and our lock another instance may have renamed the file and made a new one. */
@@ -261,32 +189,102 @@ static int create(const char *path, struct errtext *e)
 	return fd;
 }
 
-static int open_or_create(const char *path, int *ret_set_aside, struct errtext *e)
+/* --- another format --- */
+
+static int sync_directory(const char *path)
 {
+	char name[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(name, sizeof(name), "%.*s", slash ? (int)(slash - path + 1) : 1,
+		slash ? path : ".");
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int error = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+/* The new file is complete and locked before it takes the name. Returns its descriptor. */
+static int replace(int old, const struct statefile_head *h, const char *path, const char *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	int error = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	if (!error)
+		error = convert_rows(old, h, fd);
+	if (!error && rename(name, path) < 0)
+		error = -errno;
+	if (!error)
+		error = sync_directory(path);
+	if (error) {
+		unlink(name);
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* The lock of the old file keeps other instances out, and the new one has its own. */
+static int convert(int old, const struct statefile_head *h, const char *path, struct errtext *e)
+{
+	char name[PATH_MAX];
+
+	if ((size_t)snprintf(name, sizeof(name), "%s.new", path) >= sizeof(name))
+		return errtext_set(e, -ENAMETOOLONG, "%s: the name is too long", path);
+	/* one that was not completed */
+	unlink(name);
+	int fd = replace(old, h, path, name);
+	if (fd < 0)
+		return errtext_set(e, fd,
+			"%s: cannot be converted from format %u to %u: %s; it is unchanged", path,
+			h->format, STATEFILE_FORMAT, strerror(-fd));
+	errtext_set(
+		e, 0, "%s was converted from format %u to %u", path, h->format, STATEFILE_FORMAT);
+	return fd;
+}
+
+/* --- opening --- */
+
+/* keep the old file locked until the new one exists, or two instances could swap files */
+static int replace_bad(const char *path, struct errtext *e)
+{
+	int error = set_aside(path, e);
+
+	return error ? error : create(path, e);
+}
+
+static int open_or_create(const char *path, enum statefile_event *ret_event, struct errtext *e)
+{
+	struct statefile_head h;
 	struct stat st;
 
+	*ret_event = STATEFILE_MADE;
 	if (lstat(path, &st) < 0 && errno == ENOENT)
 		return create(path, e);
+	*ret_event = STATEFILE_OPENED;
 	int fd = open_locked(path, 0, e);
 	if (fd < 0)
 		return fd;
-	if (check(fd, e) == 0)
+	int error = layout_read(fd, &h, e);
+	if (!error)
+		error = check(fd, e);
+	if (!error)
 		return fd;
-	/* keep the old file locked until the new one exists, or two instances could swap files */
-	int made = set_aside(path, e);
-	if (!made) {
-		*ret_set_aside = 1;
-		made = create(path, e);
-	}
+	*ret_event = error == -EPROTO ? STATEFILE_CONVERTED : STATEFILE_SET_ASIDE;
+	int made = error == -EPROTO ? convert(fd, &h, path, e) : replace_bad(path, e);
 	close(fd);
 	return made;
 }
 
-int statefile_open(
-	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e)
+int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_event *ret_event,
+	struct errtext *e)
 {
-	*ret_set_aside = 0;
-	int fd = open_or_create(path, ret_set_aside, e);
+	int fd = open_or_create(path, ret_event, e);
+
 	if (fd < 0)
 		return fd;
 	if (fchmod(fd, 0600) < 0 || (uid != (unsigned)-1 && fchown(fd, uid, gid) < 0)) {
@@ -299,7 +297,8 @@ int statefile_open(
 
 int statefile_map(int fd, struct statefile *ret, struct errtext *e)
 {
-	int error = check_head(fd, e);
+	struct statefile_head h;
+	int error = layout_read(fd, &h, e);
 
 	if (!error)
 		error = map_whole(fd, MAP_POPULATE, ret, e);
@@ -311,7 +310,7 @@ void statefile_unmap(struct statefile *f)
 	if (f->block)
 		munmap(f->block, reserved());
 	if (f->rest)
-		munmap(f->rest, (size_t)make_head().size - FIRST_PART);
+		munmap(f->rest, (size_t)layout_head().size - first_part());
 	*f = (struct statefile){0};
 }
 
@@ -321,8 +320,8 @@ void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_
 
 	if (t == STATEFILE_USAGE) {
 		*ret_rows = f->usage_parts * STATEFILE_USAGES;
-		return (char *)f->block + PAGE;
+		return (char *)f->block + LAYOUT_PAGE;
 	}
 	*ret_rows = h->tables[t].rows;
-	return f->rest + h->tables[t].offset - FIRST_PART;
+	return f->rest + h->tables[t].offset - first_part();
 }

@@ -1,7 +1,7 @@
 /*
  * The state file: the state that must survive the agent, as tables of fixed-size rows in one mapped
- * file. The keeper opens, checks and sizes it; it renames a foreign or corrupt file to FILE.bad-TIME and
- * makes a new one. The agent writes rows with plain stores; control syncs the file.
+ * file. The keeper opens and sizes it. It converts a file of another format, and renames a foreign one to
+ * FILE.bad-TIME and makes a new one. The agent writes rows with plain stores; control syncs the file.
  *
  * A row is in use if its `state` is not 0. A writer fills a row and stores `state` last, so that a
  * SIGKILL at any moment leaves each row complete or unused.
@@ -16,7 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATEFILE_FORMAT 3
+/*
+ * A format gives rows more fields, at the end, in the place of `spare`; a field that is 0 is one that the
+ * writer did not know. So each build can convert the files of all others from STATEFILE_OLDEST on:
+ * every row keeps the fields that both formats have.
+ */
+#define STATEFILE_FORMAT 4
+#define STATEFILE_OLDEST 3
 /* Tenants, families, accounts and pools with counts of this month. The file grows by as many at its end. */
 #define STATEFILE_USAGES 131072
 #define STATEFILE_USAGES_MAX (8 * STATEFILE_USAGES)
@@ -69,6 +75,8 @@ struct statefile_usage {
 	uint32_t last_account;	/* of a pool: the account chosen last, not by a binding */
 	uint16_t consecutive;	/* of a pool: its uses in a row */
 	uint16_t failure_ratio; /* of an account: share of recent failures, in 1/65535 */
+	uint8_t spare[60];
+	uint32_t check;
 };
 
 enum lease_state {
@@ -116,6 +124,8 @@ struct statefile_lease {
 	uint16_t failed[STATEFILE_ATTEMPTS]; /* how each attempt failed (lease.h); 0 = it did not */
 	uint32_t request; /* hash of method and path; 0 = written by an older version */
 	uint32_t bound;	  /* account that the conversation was bound to; 0 = none */
+	uint8_t spare[60];
+	uint32_t check;
 };
 
 static inline uint32_t lease_worker(const struct statefile_lease *lease)
@@ -151,6 +161,8 @@ struct statefile_binding {
 	uint32_t account;
 	uint64_t conversation; /* keyed hash of tenant, pool and conversation */
 	uint64_t used;	       /* last use, and more */
+	uint8_t spare[4];
+	uint32_t check;
 };
 
 enum health_kind {
@@ -206,7 +218,8 @@ struct statefile_health {
 	int64_t last_used_ms;
 	int64_t last_success_ms;
 	struct statefile_permit permits[STATEFILE_PERMITS];
-	uint8_t pad3[8];
+	uint8_t spare[4];
+	uint32_t check;
 };
 
 /*
@@ -221,7 +234,7 @@ struct statefile_undo {
 	uint32_t lease;		/* row + 1; 0 = none */
 	uint32_t usages;	/* rows saved */
 	uint32_t rows[STATEFILE_UNDO_USAGES];
-	uint32_t pad;
+	uint32_t check; /* of all before it */
 	struct statefile_usage before[STATEFILE_UNDO_USAGES];
 	struct statefile_lease lease_before;
 };
@@ -240,6 +253,14 @@ struct statefile_head {
 	uint32_t pad;
 };
 
+/* What happened to the file before it could be used. */
+enum statefile_event {
+	STATEFILE_OPENED,
+	STATEFILE_MADE,
+	STATEFILE_CONVERTED, /* it was of another format */
+	STATEFILE_SET_ASIDE, /* renamed, and a new one made */
+};
+
 /* Mapped MAP_SHARED. The rows of usage are one table, although the file has them in several parts. */
 struct statefile {
 	void *block;	      /* head and usage; NULL = not mapped */
@@ -248,12 +269,13 @@ struct statefile {
 };
 
 /*
- * Opens or makes the file, mode 0600, owned by `uid`:`gid` unless those are (uid_t)-1. Locks it
- * (-EADDRINUSE: another instance runs here). If a bad file was renamed, `ret_set_aside` is set and `e`
- * holds the reason. Returns a descriptor or -errno.
+ * Opens, makes or converts the file, mode 0600, owned by `uid`:`gid` unless those are (uid_t)-1. Locks it
+ * (-EADDRINUSE: another instance runs here). For STATEFILE_CONVERTED and STATEFILE_SET_ASIDE `e` says
+ * what was done and why. A file that cannot be converted, as on a full disk, stays as it was. Returns a
+ * descriptor or -errno.
  */
-int statefile_open(
-	const char *path, unsigned uid, unsigned gid, int *ret_set_aside, struct errtext *e);
+int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_event *ret_event,
+	struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 /*
  * Gives the file STATEFILE_USAGES more rows of usage. No process sees them before its statefile_follow().

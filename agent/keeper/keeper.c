@@ -565,16 +565,18 @@ static void run(struct keeper *k)
 static int open_state(struct keeper *k, struct errtext *e)
 {
 	char path[PATH_MAX];
-	int was_set_aside;
+	enum statefile_event event;
 	uid_t uid = k->ids.drop ? k->ids.control.uid : (uid_t)-1;
 	int error = config_state_path(&k->config, "state", path, sizeof(path));
 
 	if (error)
 		return errtext_set(e, error, "[relay] state_dir is too long");
-	k->statefile_fd = statefile_open(path, uid, k->ids.control.gid, &was_set_aside, e);
+	k->statefile_fd = statefile_open(path, uid, k->ids.control.gid, &event, e);
 	if (k->statefile_fd < 0)
 		return k->statefile_fd;
-	if (was_set_aside)
+	if (event == STATEFILE_CONVERTED)
+		log_event(LOG_LEVEL_INFO, "state file converted", LOG_STR("file", e->text));
+	if (event == STATEFILE_SET_ASIDE)
 		log_event(LOG_LEVEL_WARNING, "state file unusable, starting with a new one",
 			LOG_STR("error", e->text));
 	k->board_fd = board_create();

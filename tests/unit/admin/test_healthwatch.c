@@ -155,7 +155,7 @@ static void the_reason_has_a_count_and_a_class(void **state)
 	struct room *r = *state;
 	struct room_seen seen;
 	char path[ROOM_PATH_MAX];
-	int set_aside;
+	enum statefile_event set_aside;
 	uint32_t count;
 
 	snprintf(path, sizeof(path), "%s/state", r->dir);

@@ -22,7 +22,7 @@ static int setup(void **state)
 	struct room *r = room_new();
 	static struct child_start start;
 	char path[ROOM_PATH_MAX];
-	int aside;
+	enum statefile_event aside;
 
 	snprintf(path, sizeof(path), "%s/state", r->dir);
 	start.statefile_fd = statefile_open(path, (unsigned)-1, (unsigned)-1, &aside, &r->e);
