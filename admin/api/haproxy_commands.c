@@ -44,7 +44,7 @@ static void on_done(void *context, const struct change_outcome *outcome)
 	json_object *o = deferred_answer(w->deferred);
 
 	if (!outcome->error)
-		request_put_haproxy(o, outcome);
+		request_put_outcome(o, outcome);
 	if (!outcome->error && w->with_state)
 		put_state(w->control, o);
 	if (!outcome->error && w->note.text[0])

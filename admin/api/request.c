@@ -3,6 +3,7 @@
 #include "admin/api/deferred.h"
 #include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
+#include "admin/publish/publish.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 #include "common/log.h"
@@ -92,7 +93,7 @@ static void log_change(const struct request *r)
 		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
 }
 
-void request_put_haproxy(json_object *o, const struct change_outcome *outcome)
+static void put_haproxy(json_object *o, const struct change_outcome *outcome)
 {
 	struct errtext failed = outcome->haproxy_error;
 
@@ -105,9 +106,9 @@ void request_put_haproxy(json_object *o, const struct change_outcome *outcome)
 	answer_text(o, "failed", failed.text);
 }
 
-static void put_outcome(json_object *o, const struct change_outcome *outcome)
+void request_put_outcome(json_object *o, const struct change_outcome *outcome)
 {
-	request_put_haproxy(o, outcome);
+	put_haproxy(o, outcome);
 	if (outcome->warning.text[0])
 		answer_text(o, "warning", outcome->warning.text);
 }
@@ -117,7 +118,7 @@ static void on_published(void *context, const struct change_outcome *outcome)
 	struct deferred *d = context;
 
 	if (!outcome->error)
-		put_outcome(deferred_answer(d), outcome);
+		request_put_outcome(deferred_answer(d), outcome);
 	deferred_finish(d, outcome->error, outcome->reason.text);
 }
 
@@ -131,21 +132,37 @@ static enum change_reach reach_of(const struct request *r)
 {
 	if (!haproxy_may_care(r->command))
 		return CHANGE_AGENT;
-	return request_flag(r, "no_reload") ? CHANGE_FILES : CHANGE_HAPROXY;
+	if (request_flag(r, "no_reload"))
+		return CHANGE_FILES;
+	return request_flag(r, "no_wait") ? CHANGE_SOON : CHANGE_HAPROXY;
+}
+
+static bool agent_has_all(const struct request *r)
+{
+	const struct publish *p = r->control->publish;
+
+	return publish_acknowledged(p) >= publish_version(p);
 }
 
 /* The answer comes when the change is in force. */
 static int publish_change(struct request *r)
 {
 	const struct change_outcome nothing = {.haproxy = HAPROXY_UNCHANGED};
+	enum change_reach reach = reach_of(r);
 
+	/* What is missing from earlier changes is tried again, so that the answer is true. */
 	if (r->unchanged) {
-		put_outcome(r->answer, &nothing);
-		return 0;
+		bool owes = reach >= CHANGE_SOON && haproxy_sync_owes(r->control->haproxy);
+		if (!owes && agent_has_all(r)) {
+			request_put_outcome(r->answer, &nothing);
+			return 0;
+		}
+		reach = owes ? CHANGE_RELOAD : CHANGE_AGENT;
+	} else {
+		log_change(r);
 	}
-	log_change(r);
 	struct deferred *d = deferred_new(r);
-	int error = change_publish(r->control, reach_of(r), d ? on_published : NULL, d);
+	int error = change_publish(r->control, reach, d ? on_published : NULL, d);
 	if (d && error)
 		deferred_finish(d, error, "out of memory");
 	return d ? 0 : errtext_set(&r->error, -ENOMEM, "out of memory");

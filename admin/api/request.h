@@ -42,8 +42,11 @@ request_fn *request_handler(enum command_id id);
 unsigned request_run(struct request *r);
 /* The HTTP status of a handler's result; puts an error into `answer`. */
 unsigned request_status(struct request *r, int error);
-/* Adds `haproxy`, and after a failed reload `haproxy_error` and `failed`. */
-void request_put_haproxy(json_object *o, const struct change_outcome *outcome);
+/*
+ * Adds `haproxy`, after a failed reload `haproxy_error` and `failed`, and `warning` when the agent does not
+ * have the change.
+ */
+void request_put_outcome(json_object *o, const struct change_outcome *outcome);
 /* Fills `answer` with an error in the form of the API and returns `status`. */
 unsigned request_refuse(struct request *r, unsigned status, const char *message);
 

@@ -246,6 +246,16 @@ static const char *socket_path(const struct command_args *args)
 	return env && *env ? env : COMMAND_SOCKET;
 }
 
+/* Only a change that HAProxy must load takes long; a script gets no line that it did not ask for. */
+static const char *waiting_text(const struct command *c)
+{
+	bool may_wait = command_option_find(c, SLICE_LITERAL("no-wait")) != NULL;
+
+	return may_wait && isatty(STDERR_FILENO) == 1
+		? "waiting until HAProxy has loaded the change ..."
+		: NULL;
+}
+
 static int send_call(const struct command_args *args, const struct call *call)
 {
 	struct client_answer answer;
@@ -254,6 +264,7 @@ static int send_call(const struct command_args *args, const struct call *call)
 		.socket = socket_path(args),
 		.method = args->command->method,
 		.target = buffer_str(&call->target),
+		.waiting = waiting_text(args->command),
 	};
 	int code = open_output(call->output, &request.output_fd);
 

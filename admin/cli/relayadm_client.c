@@ -1,7 +1,10 @@
 #include "admin/cli/relayadm_client.h"
 
+#include "common/clock.h"
+
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +42,35 @@ static size_t receive(char *data, size_t size, size_t n, void *context)
 	}
 	buffer_append(sink->body, data, bytes);
 	return buffer_error(sink->body) ? 0 : bytes;
+}
+
+struct patience {
+	const char *waiting;
+	int64_t until_ms;
+};
+
+/* curl calls it at least once a second. */
+static int on_progress(
+	void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+	struct patience *p = context;
+
+	(void)down_total;
+	(void)down;
+	(void)up_total;
+	(void)up;
+	if (p->waiting && clock_monotonic_ms() >= p->until_ms) {
+		fprintf(stderr, "%s\n", p->waiting);
+		p->waiting = NULL;
+	}
+	return 0;
+}
+
+static void set_patience(CURL *curl, struct patience *p)
+{
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, p);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, p->waiting ? 0L : 1L);
 }
 
 static int reason(
@@ -83,12 +115,14 @@ static int perform(
 	struct sink sink = {.curl = curl, .body = &ret->body, .output_fd = call->output_fd};
 	/* no round trip for Expect: 100-continue */
 	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	struct patience patience = {call->waiting, clock_monotonic_ms() + CLIENT_PATIENCE_MS};
 	struct buffer url = {0};
 	const char *type = NULL;
 
 	headers = curl_slist_append(headers, "Content-Type: application/json");
 	buffer_printf(&url, "http://localhost%s", call->target);
 	set_up(curl, call, &sink, buffer_str(&url), headers);
+	set_patience(curl, &patience);
 	CURLcode code = curl_easy_perform(curl);
 	curl_slist_free_all(headers);
 	buffer_fini(&url);

@@ -9,6 +9,7 @@
 
 #define CLIENT_CONNECT_MS 3000L
 #define CLIENT_TIMEOUT_MS 180000L /* a reload of HAProxy may take long */
+#define CLIENT_PATIENCE_MS 1000	  /* a change that HAProxy need not load takes 100 ms at most */
 #define CLIENT_ANSWER_MAX ((size_t)1 << 30)
 
 struct client_call {
@@ -17,6 +18,8 @@ struct client_call {
 	const char *target; /* path and query, encoded */
 	struct slice body;  /* p NULL = none */
 	int output_fd;	    /* takes the bytes of a good answer; -1 = `answer` does */
+	/* printed once to stderr if there is no answer after CLIENT_PATIENCE_MS; NULL = nothing */
+	const char *waiting;
 };
 
 struct client_answer {

@@ -4,8 +4,14 @@
 
 #define NO_RELOAD                                                                                  \
 	{                                                                                          \
-		.name = "no-reload", .type = COMMAND_FLAG,                                         \
+		.name = "no-reload",                                                               \
+		.type = COMMAND_FLAG,                                                              \
 		.help = "do not reload HAProxy now; the change is pending until the next reload",  \
+	},                                                                                         \
+	{                                                                                          \
+		.name = "no-wait", .type = COMMAND_FLAG,                                           \
+		.help = "do not wait for a reload that this change shares with others; exit 1 if " \
+			"it is still to come",                                                     \
 	}
 #define NUMBER(text, what)                                                                         \
 	{                                                                                          \

@@ -16,7 +16,8 @@
 struct change {
 	struct change *next;
 	enum change_reach reach;
-	struct json_object *options; /* of `haproxy render`; NULL = another change */
+	struct change_outcome outcome; /* of one that waits for a shared reload: so far */
+	struct json_object *options;   /* of `haproxy render`; NULL = another change */
 	change_done_fn *done;
 	void *context;
 };
@@ -37,8 +38,9 @@ struct changes {
 	struct change *queue; /* oldest first */
 	struct change **tail;
 	struct round round;
-	ev_timer timer;	 /* the end of the round */
-	ev_timer reload; /* that changes share */
+	struct change *waiters; /* in force at the agent; a shared reload is to come */
+	ev_timer timer;		/* the end of the round */
+	ev_timer reload;	/* that changes share */
 };
 
 /* --- the queue --- */
@@ -119,9 +121,22 @@ static void tell(const struct change *change, const struct change_outcome *o)
 		own.haproxy = HAPROXY_UNCHANGED;
 		own.haproxy_error.text[0] = '\0';
 	}
-	if (change->reach < CHANGE_HAPROXY)
-		own.haproxy_failed = false;
+	if (change->reach < CHANGE_SOON)
+		own.haproxy_failed = own.haproxy_unwritten && change->reach == CHANGE_FILES;
+	if (change->reach == CHANGE_SOON && own.haproxy_shares) {
+		own.haproxy_failed = true;
+		errtext_set(&own.haproxy_error, 0,
+			"changes within %d s share one reload, which is to come",
+			HAPROXY_SYNC_TOGETHER_MS / 1000);
+	}
 	change->done(change->context, &own);
+}
+
+static void end_change(struct change *change, const struct change_outcome *o)
+{
+	tell(change, o);
+	json_object_put(change->options);
+	free(change);
 }
 
 static void end_changes(struct change *first, const struct change_outcome *o)
@@ -130,20 +145,58 @@ static void end_changes(struct change *first, const struct change_outcome *o)
 
 	for (struct change *change = first; change; change = next) {
 		next = change->next;
-		tell(change, o);
-		json_object_put(change->options);
-		free(change);
+		end_change(change, o);
 	}
+}
+
+/* Who asked for a change that HAProxy must load hears of it when HAProxy has loaded it. */
+static bool waits_for_reload(const struct change *change, const struct change_outcome *o)
+{
+	return !o->error && o->haproxy_shares && change->reach == CHANGE_HAPROXY &&
+		!change->options;
 }
 
 static void end_round(struct changes *all, const struct change_outcome *o)
 {
-	struct change *first = all->round.changes;
+	struct change *next = all->round.changes;
 
 	all->round = (struct round){.under_way = false};
 	if (all->control->loop)
 		ev_timer_stop(all->control->loop, &all->timer);
-	end_changes(first, o);
+	for (struct change *change = next; change; change = next) {
+		next = change->next;
+		if (!waits_for_reload(change, o)) {
+			end_change(change, o);
+			continue;
+		}
+		change->outcome = *o;
+		change->next = all->waiters;
+		all->waiters = change;
+	}
+}
+
+/* A reload was tried, or HAProxy was found to have all. */
+static void end_waiters(struct changes *all, const struct haproxy_report *report)
+{
+	bool pending = report->outcome == HAPROXY_PENDING;
+	struct change *next = all->waiters;
+
+	all->waiters = NULL;
+	for (struct change *change = next; change; change = next) {
+		struct change_outcome o = change->outcome;
+		next = change->next;
+		o.haproxy = pending ? HAPROXY_PENDING : HAPROXY_RELOADED;
+		o.haproxy_error = report->error;
+		o.haproxy_failed = pending;
+		o.haproxy_shares = false;
+		end_change(change, &o);
+	}
+}
+
+static void end_waiters_unless_shared(struct changes *all, const struct haproxy_report *report)
+{
+	if (!haproxy_sync_is_due_later(all->control->haproxy))
+		end_waiters(all, report);
 }
 
 static void start_reload_timer(struct changes *all)
@@ -161,6 +214,7 @@ static void finish_haproxy(struct changes *all, struct change_outcome *o)
 {
 	static const enum haproxy_reload reloads[] = {
 		[CHANGE_FILES] = HAPROXY_RELOAD_LATER,
+		[CHANGE_SOON] = HAPROXY_RELOAD_SOON,
 		[CHANGE_HAPROXY] = HAPROXY_RELOAD_SOON,
 		[CHANGE_NOW] = HAPROXY_RELOAD_IF_CHANGED,
 		[CHANGE_RELOAD] = HAPROXY_RELOAD_ALWAYS,
@@ -174,9 +228,13 @@ static void finish_haproxy(struct changes *all, struct change_outcome *o)
 	haproxy_sync_finish(all->control->haproxy,
 		is_rendering ? HAPROXY_RELOAD_IF_CHANGED : reloads[r->reach], &report);
 	start_reload_timer(all);
+	end_waiters_unless_shared(all, &report);
 	o->haproxy = report.outcome;
 	o->haproxy_error = report.error;
 	o->haproxy_failed = report.failed;
+	o->haproxy_unwritten = report.unwritten;
+	o->haproxy_shares = report.outcome == HAPROXY_PENDING && !report.error.text[0] &&
+		haproxy_sync_is_due_later(all->control->haproxy);
 }
 
 /* The round is over when the agent has answered, or when the time is up. */
@@ -252,7 +310,16 @@ static void begin_round(struct changes *all)
 	}
 }
 
-void changes_run(struct changes *all)
+/* Nobody is left waiting by a relay that stops: the next start reloads HAProxy. */
+static void end_at_stop(struct changes *all)
+{
+	struct haproxy_report report = {.outcome = HAPROXY_PENDING};
+
+	errtext_set(&report.error, 0, "the relay stops; HAProxy is reloaded when it starts again");
+	end_waiters(all, &report);
+}
+
+static void run_rounds(struct changes *all)
 {
 	while (changes_busy(all)) {
 		struct change_outcome o = {.haproxy = HAPROXY_UNCHANGED};
@@ -267,6 +334,13 @@ void changes_run(struct changes *all)
 	}
 }
 
+void changes_run(struct changes *all)
+{
+	run_rounds(all);
+	if (all->control->draining)
+		end_at_stop(all);
+}
+
 bool changes_busy(const struct changes *all)
 {
 	return all->round.under_way || all->wanted || all->queue;
@@ -275,10 +349,15 @@ bool changes_busy(const struct changes *all)
 /* A round that is under way writes the files itself, after the agent's answer and not before. */
 void changes_retry(struct changes *all)
 {
+	struct haproxy_report report;
 	bool reload = false;
 
-	if (!changes_busy(all) && haproxy_sync_retry(all->control->haproxy, &reload))
+	if (changes_busy(all))
+		return;
+	if (haproxy_sync_retry(all->control->haproxy, &reload, &report))
 		change_publish(all->control, reload ? CHANGE_HAPROXY : CHANGE_FILES, NULL, NULL);
+	else
+		end_waiters_unless_shared(all, &report);
 }
 
 /* --- start and end --- */
@@ -334,6 +413,7 @@ void changes_free(struct changes *all)
 	errtext_set(&o.reason, 0, "the relay stops");
 	end_round(all, &o);
 	end_changes(all->queue, &o);
+	end_at_stop(all);
 	if (all->control->loop)
 		ev_timer_stop(all->control->loop, &all->reload);
 	free(all);

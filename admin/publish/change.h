@@ -22,9 +22,10 @@ struct control;
 
 /* Each value includes the ones before it. */
 enum change_reach {
-	CHANGE_AGENT,	/* the agent's snapshot */
-	CHANGE_FILES,	/* HAProxy's files, too; the reload stays pending */
-	CHANGE_HAPROXY, /* and a reload of HAProxy when its files have changed, shared with others */
+	CHANGE_AGENT, /* the agent's snapshot */
+	CHANGE_FILES, /* HAProxy's files, too; the reload stays pending */
+	CHANGE_SOON,  /* and a reload of HAProxy when its files have changed, shared with others */
+	CHANGE_HAPROXY, /* the same, and the outcome is told after that reload */
 	CHANGE_NOW,	/* the same, at once: the configuration file was read again */
 	CHANGE_RELOAD,	/* or even when they have not */
 };
@@ -35,6 +36,8 @@ struct change_outcome {
 	enum haproxy_outcome haproxy;
 	struct errtext haproxy_error; /* empty: nothing failed */
 	bool haproxy_failed;	      /* what was asked for is not in force at HAProxy */
+	bool haproxy_unwritten;	      /* because its files could not be rendered or written */
+	bool haproxy_shares;	      /* the reload waits for other changes */
 	bool acknowledged;	      /* the agent has the change in force */
 	struct errtext warning;	      /* empty, or why it is not acknowledged */
 };
@@ -58,9 +61,12 @@ int change_publish(struct control *c, enum change_reach reach, change_done_fn *d
 int change_render(
 	struct control *c, struct json_object *options, change_done_fn *done, void *context);
 
-/* Ends the round if it is complete, and begins the next. To be called before the loop sleeps. */
+/*
+ * Ends the round if it is complete, and begins the next. To be called before the loop sleeps. Changes that
+ * wait for a shared reload end here when control drains.
+ */
 void changes_run(struct changes *all);
-/* Whether a round is under way or wanted. */
+/* Whether a round is under way or wanted. Changes that wait for a shared reload do not count. */
 bool changes_busy(const struct changes *all);
 /* Tries again what is pending at HAProxy; for a timer. */
 void changes_retry(struct changes *all);

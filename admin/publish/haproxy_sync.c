@@ -29,9 +29,10 @@ struct haproxy_sync {
 	struct json_object *options; /* NULL = never rendered */
 	struct haproxy_texts texts;  /* of the newest generation, when `unwritten` */
 	bool unwritten;
-	bool failed;	     /* the last rendering failed: the files lack changes of the store */
-	bool pending;	     /* HAProxy has not loaded the newest generation yet */
-	bool deferred;	     /* by --no-reload: the timer does not reload */
+	bool failed;   /* the last rendering failed: the files lack changes of the store */
+	bool pending;  /* HAProxy has not loaded the newest generation yet */
+	bool deferred; /* by --no-reload: the timer does not reload */
+	bool promised; /* changes wait for the shared reload; --no-reload does not put it off */
 	int64_t reloaded_ms; /* when a change reloaded HAProxy, monotonic; 0 = never */
 	struct errtext error;
 };
@@ -138,6 +139,7 @@ static void mark_loaded(struct haproxy_sync *h)
 	store_set_setting(h->control->store, SETTING_LOADED, text, NULL);
 	h->pending = false;
 	h->deferred = false;
+	h->promised = false;
 	h->error.text[0] = '\0';
 }
 
@@ -368,6 +370,31 @@ static bool works_with_old_files(const struct haproxy_sync *h, int error)
 	return (error != -ENOTSUP && error != -ENOENT && error != -ECONNREFUSED) || is_running(h);
 }
 
+/* Until HAProxy starts for the first time, there is no HAProxy that could lack a change. */
+static bool was_started(const struct haproxy_sync *h)
+{
+	const struct board *b = h->control->board;
+
+	return (b && board_get(&b->frames[0])) || loaded_generation(h->control->store) > 0;
+}
+
+/* A reload failed with this error: whether what was asked for is not in force. */
+static bool is_missing(
+	const struct haproxy_sync *h, enum haproxy_reload when, bool is_new, int error)
+{
+	switch (when) {
+	case HAPROXY_RELOAD_ALWAYS:
+		return true;
+	case HAPROXY_RELOAD_IF_CHANGED:
+		return works_with_old_files(h, error);
+	case HAPROXY_RELOAD_SOON:
+		return is_new && (works_with_old_files(h, error) || was_started(h));
+	case HAPROXY_RELOAD_LATER:
+		break;
+	}
+	return false;
+}
+
 static int write_files(struct haproxy_sync *h, struct errtext *e)
 {
 	if (!h->unwritten)
@@ -402,6 +429,7 @@ static enum haproxy_outcome leave_to_timer(struct haproxy_sync *h, bool is_new)
 	bool brings_reload = is_new || h->deferred;
 
 	h->deferred = false;
+	h->promised |= brings_reload;
 	return brings_reload ? HAPROXY_PENDING : HAPROXY_UNCHANGED;
 }
 
@@ -418,67 +446,76 @@ static int find_loaded(struct haproxy_sync *h, struct errtext *e)
 	return loaded;
 }
 
+/* The files are in place. 0, or a negative code with the reason. */
+static int bring_into_force(
+	struct haproxy_sync *h, enum haproxy_reload when, bool is_new, struct haproxy_report *ret)
+{
+	if (when == HAPROXY_RELOAD_LATER) {
+		h->deferred = !h->promised;
+		return 0;
+	}
+	if (when == HAPROXY_RELOAD_SOON && haproxy_sync_wait_ms(h) > 0) {
+		ret->outcome = leave_to_timer(h, is_new);
+		return 0;
+	}
+	int error = reload(h, &ret->error);
+	ret->failed = error && is_missing(h, when, is_new, error);
+	if (error)
+		return error;
+	if (when == HAPROXY_RELOAD_SOON)
+		h->reloaded_ms = clock_monotonic_ms();
+	ret->outcome = HAPROXY_RELOADED;
+	return 0;
+}
+
 void haproxy_sync_finish(
 	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret)
 {
-	struct errtext why = {""};
 	bool asked = when == HAPROXY_RELOAD_ALWAYS;
 	bool is_new = h->unwritten || h->failed;
 
 	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
 	if (asked && h->options && !h->failed)
 		h->pending = true;
-	if (h->pending && !asked && !is_new && find_loaded(h, &why) &&
-		when == HAPROXY_RELOAD_SOON) {
-		ret->error = why;
+	if (h->pending && !asked && !is_new && find_loaded(h, &ret->error) &&
+		when == HAPROXY_RELOAD_SOON)
 		return;
-	}
-	int error = write_files(h, &why);
-	ret->failed = error != 0;
-	if (!error && !h->failed && !h->pending) {
+	ret->error.text[0] = '\0';
+	int error = write_files(h, &ret->error);
+	ret->failed = ret->unwritten = error || h->failed;
+	if (!error && h->failed) {
+		ret->error = h->error;
+		h->deferred |= when == HAPROXY_RELOAD_LATER && !h->promised;
+	} else if (!error && !h->pending) {
 		h->error.text[0] = '\0';
 		ret->outcome = HAPROXY_UNCHANGED;
-		return;
+	} else if (!error) {
+		error = bring_into_force(h, when, is_new, ret);
 	}
-	if (!error && when == HAPROXY_RELOAD_LATER) {
-		h->deferred = true;
-		return;
-	}
-	if (!error && !h->failed && when == HAPROXY_RELOAD_SOON && haproxy_sync_wait_ms(h) > 0) {
-		ret->outcome = leave_to_timer(h, is_new);
-		return;
-	}
-	if (!error && !h->failed) {
-		error = reload(h, &why);
-		if (!error && when == HAPROXY_RELOAD_SOON)
-			h->reloaded_ms = clock_monotonic_ms();
-		ret->failed = error && (asked || (is_new && works_with_old_files(h, error)));
-	}
-	if (error) {
-		note_error(h, &why);
-		ret->error = why;
-	} else if (h->failed) {
-		ret->error = h->error;
-		ret->failed = true;
-	} else {
-		ret->outcome = HAPROXY_RELOADED;
-	}
+	if (error)
+		note_error(h, &ret->error);
 }
 
-bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload)
+bool haproxy_sync_owes(const struct haproxy_sync *h)
 {
-	struct haproxy_report report;
+	return h->options && (h->pending || h->failed) && was_started(h);
+}
+
+bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload, struct haproxy_report *ret)
+{
 	struct errtext why = {""};
 
 	*ret_reload = !h->deferred;
-	if (!h->options || (!h->pending && !h->failed))
-		return false;
-	if (h->failed)
+	if (h->options && h->failed)
 		return true;
-	if (!h->deferred)
-		haproxy_sync_finish(h, HAPROXY_RELOAD_SOON, &report);
-	else if (!h->unwritten)
+	if (h->options && h->pending && !h->deferred) {
+		haproxy_sync_finish(h, HAPROXY_RELOAD_SOON, ret);
+		return false;
+	}
+	if (h->options && h->pending && !h->unwritten)
 		find_loaded(h, &why);
+	*ret = (struct haproxy_report){
+		.outcome = h->options && h->pending ? HAPROXY_PENDING : HAPROXY_UNCHANGED};
 	return false;
 }
 

@@ -30,10 +30,11 @@ struct haproxy_report {
 	enum haproxy_outcome outcome;
 	struct errtext error; /* why it is pending; empty when nothing failed */
 	/*
-	 * HAProxy works without what the change brought. Not for a HAProxy that does not run: it
-	 * reads the files when it starts.
+	 * What was asked for is not in force: HAProxy runs without it, or has been used and does not run.
+	 * Not before HAProxy is started for the first time: it reads the files then.
 	 */
 	bool failed;
+	bool unwritten; /* the reason is that the files could not be rendered or written */
 };
 
 enum haproxy_reload {
@@ -70,11 +71,14 @@ void haproxy_sync_finish(
 /* Whether a reload waits for others, and until when; for a timer that calls haproxy_sync_retry(). */
 bool haproxy_sync_is_due_later(const struct haproxy_sync *h);
 int64_t haproxy_sync_wait_ms(const struct haproxy_sync *h);
+/* Whether a HAProxy that is in use lacks something, as far as control knows without asking it. */
+bool haproxy_sync_owes(const struct haproxy_sync *h);
 /*
- * Retries a pending write or reload. True: rendering has failed, so the caller starts a change, with a
- * reload if `*ret_reload`. Never between the two halves of a change.
+ * Retries a pending write or reload, with the outcome in `ret`. True: rendering has failed, so the caller
+ * starts a change, with a reload if `*ret_reload`; `ret` is not written. Never between the two halves of a
+ * change.
  */
-bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload);
+bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload, struct haproxy_report *ret);
 
 /* `haproxy check`: runs HAProxy over the files on disk. */
 int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e);

@@ -1,6 +1,7 @@
 """Changes of live accounts: no request fails, and none gets a mixture of the old set and the new one."""
 import asyncio
 import collections
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from relay import ANY, VERSIONS, Process, Stack, free_port, header, is_full, wait_until
+from relay import ANY, BUILD, VERSIONS, Process, Stack, free_port, header, is_full, wait_until
 from traffic import read_answer
 
 
@@ -78,18 +79,91 @@ def test_changes_soon_after_another_share_its_reload(fresh):
     first = r.adm("accounts", "set", "demo", "--header", "X-New: 0", settle=False)
     assert first["haproxy"] == "reloaded" and reloads(s) == before + 1
     for n in range(1, 4):
-        change = r.adm("accounts", "set", "demo", "--header", f"X-New{n}: {n}", "--header", "X-New: 1", settle=False)
-        assert change["haproxy"] == "pending reload" and "haproxy_error" not in change
+        run = r.adm_run("accounts", "set", "demo", "--header", f"X-New{n}: {n}", "--header", "X-New: 1", "--no-wait")
+        change = json.loads(run.stdout)
+        assert run.returncode == 1 and change["haproxy"] == "pending reload", run
+        assert "share one reload" in change["haproxy_error"] and "HAProxy has not loaded it" in run.stderr
     # this one needs nothing of HAProxy, so it does not say that it waits
     assert r.adm("accounts", "set", "demo", "--weight", "7", settle=False)["haproxy"] == "unchanged"
+    # nor does one with --no-reload put off what others wait for
+    r.adm("accounts", "set", "demo", "--header", "X-New4: 4", "--header", "X-New: 1", "--no-reload")
     assert seen_of(s, s.key) == {("127.0.0.1", "0")}
     wait_until("HAProxy has the changes", lambda: not r.adm("haproxy", "status")["pending"])
     assert reloads(s) == before + 2
     assert seen_of(s, s.key) == {("127.0.0.1", "1")}
     # whoever asks for a reload does not wait
-    r.adm("accounts", "set", "demo", "--header", "X-New: 2", "--header", "X-Other: 2", settle=False)
+    r.adm_run("accounts", "set", "demo", "--header", "X-New: 2", "--header", "X-Other: 2", "--no-wait")
     assert r.adm("haproxy", "reload", settle=False)["haproxy"] == "reloaded"
     assert seen_of(s, s.key) == {("127.0.0.1", "2")}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_script_uses_at_once_what_it_has_added(fresh, version):
+    """No `haproxy reload`: each command returns when HAProxy has its change, and changes at one time share a reload."""
+    s = fresh(version)
+    r = s.relay
+    before = reloads(s)
+    for n in (1, 2):
+        r.adm("upstreams", "add", f"more{n}", "--url", s.upstream.url, "--provider", "openai", settle=False)
+        change = r.adm("accounts", "add", f"more{n}", "--upstream", f"more{n}", "--token-stdin", stdin=f"token-{n}",
+                       settle=False)
+        assert change["haproxy"] == "reloaded", change
+        r.adm("pools", "set", f"more{n}", f"more{n}")
+        r.adm("tenants", "add", f"more{n}", "--pool", f"more{n}", "--daily", "0", "--monthly", "0")
+        assert s.post("/v1/x", key=r.issue(f"more{n}")).status == 200
+    # more of them at the same time wait together
+    so_far = reloads(s)
+    assert so_far <= before + 4
+    runs = []
+    threads = [threading.Thread(target=lambda n=n: runs.append(
+        r.adm_run("accounts", "add", f"own{n}", "--upstream", "demo", "--header", f"X-Own{n}: 1", "--token-stdin",
+                  stdin=f"token-{n}"))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [run.returncode for run in runs] == [0] * 4
+    assert {json.loads(run.stdout)["haproxy"] for run in runs} <= {"reloaded", "unchanged"}
+    assert reloads(s) <= so_far + 2
+    assert not r.adm("haproxy", "status")["pending"]
+
+
+def test_a_shared_reload_that_haproxy_refuses_fails_the_commands_that_wait_for_it(fresh):
+    s = fresh()
+    r = s.relay
+    good = (s.dir / "haproxy.cfg").read_text()
+    assert r.adm("accounts", "set", "demo", "--header", "X-New: 0", settle=False)["haproxy"] == "reloaded"
+    (s.dir / "haproxy.cfg").write_text(good + "frontend broken\n    bind unix@/nowhere/at/all\n")
+    change = ("accounts", "set", "demo", "--header", "X-New: 0", "--header", "X-Late: 1")
+    run = r.adm_run(*change)
+    answer = json.loads(run.stdout)
+    assert run.returncode == 1 and answer["haproxy"] == "pending reload" and answer["haproxy_error"], run
+    assert "stored, but HAProxy has not loaded it" in run.stderr
+    # a command that changes nothing is not in force either
+    document = s.dir / "export.json"
+    document.write_text(json.dumps(r.adm("export")))
+    run = r.adm_run("apply", str(document))
+    assert run.returncode == 1 and json.loads(run.stdout)["changes"] == [] and "has not loaded it" in run.stderr, run
+    (s.dir / "haproxy.cfg").write_text(good)
+    assert r.adm_run("apply", str(document)).returncode == 0
+    assert not r.adm("haproxy", "status")["pending"]
+
+
+def test_a_relay_that_stops_answers_a_change_that_waits_for_a_reload(fresh):
+    s = fresh()
+    r = s.relay
+    assert r.adm("accounts", "set", "demo", "--header", "X-New: 0", settle=False)["haproxy"] == "reloaded"
+    command = [str(BUILD / "relayadm"), "--socket", str(r.socket), "--json", "accounts", "set", "demo", "--header",
+               "X-New: 0", "--header", "X-Late: 1"]
+    late = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until("the change is stored", lambda: "X-Late" in json.dumps(r.adm("accounts", "show", "demo")))
+    r.stop()
+    out, err = late.communicate(timeout=30)
+    assert late.returncode == 1 and json.loads(out)["haproxy"] == "pending reload", (out, err)
+    assert "HAProxy is reloaded when it starts again" in err
+    r.start()
+    wait_until("HAProxy has it", lambda: not r.adm("haproxy", "status")["pending"])
+    assert seen_of(s, s.key) == {("127.0.0.1", "0")}
 
 
 def test_the_order_of_the_readme_leaves_nothing_pending():
@@ -251,10 +325,10 @@ def test_no_request_fails_while_accounts_change_and_haproxy_reloads(fresh, versi
         for n in range(changes):
             if n % 2:
                 source = f"127.0.0.{60 + n}"
-                r.adm("accounts", "set", "demo", "--egress", f"ip{n}", settle=False)
+                r.adm("accounts", "set", "demo", "--egress", f"ip{n}")
             else:
                 new = ((f"x-n{n}", str(n)),)
-                r.adm("accounts", "set", "demo", "--header", f"X-N{n}: {n}", settle=False)
+                r.adm("accounts", "set", "demo", "--header", f"X-N{n}: {n}")
             sets.add((source, new))
             if n * asked // changes != (n + 1) * asked // changes:
                 assert r.adm("haproxy", "reload", settle=False)["haproxy"] == "reloaded"

@@ -237,6 +237,42 @@ static void a_failing_haproxy_binary_keeps_the_change_pending(void **state)
 	assert_true(file_has(r, RENDER_CFG_NAME, "b2-chat-east"));
 }
 
+/* The reload was put off, the rendering was not. */
+static void without_a_reload_a_rendering_that_fails_is_a_failure_too(void **state)
+{
+	struct room *r = *state;
+	struct change_outcome outcome = {.error = 1};
+
+	assert_int_equal(render(r, &outcome), 0);
+	snprintf(r->control.config.haproxy_binary.s, sizeof(r->control.config.haproxy_binary.s),
+		"/nowhere/haproxy");
+	room_run(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(store_bump_version(r->control.store, &r->e), 0);
+	assert_int_equal(change_publish(&r->control, CHANGE_FILES, take_outcome, &outcome), 0);
+	room_settle(r);
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_true(outcome.haproxy_failed);
+	assert_non_null(strstr(outcome.haproxy_error.text, "/nowhere/haproxy"));
+}
+
+static void a_haproxy_that_was_used_and_is_gone_lacks_a_change(void **state)
+{
+	struct room *r = *state;
+	struct change_outcome outcome;
+
+	assert_int_equal(render(r, &outcome), 0);
+	assert_false(haproxy_sync_owes(r->control.haproxy));
+	/* it has greeted the agent, and has no connection now */
+	board_set(&r->board->frames[0], 1);
+	outcome = change(r, "INSERT INTO account_egresses VALUES (1, 2, 1)");
+	assert_int_equal(outcome.haproxy, HAPROXY_PENDING);
+	assert_true(outcome.haproxy_failed);
+	assert_true(haproxy_sync_owes(r->control.haproxy));
+	/* it reads the files when it starts, and files are what this asks for */
+	assert_int_equal(render(r, &outcome), 0);
+	assert_false(outcome.haproxy_failed);
+}
+
 static void files_are_never_written_from_a_failed_rendering(void **state)
 {
 	struct room *r = *state;
@@ -390,6 +426,8 @@ int main(void)
 		TEST(a_change_irrelevant_to_haproxy_makes_no_generation),
 		TEST(a_refused_render_changes_nothing),
 		TEST(a_failing_haproxy_binary_keeps_the_change_pending),
+		TEST(without_a_reload_a_rendering_that_fails_is_a_failure_too),
+		TEST(a_haproxy_that_was_used_and_is_gone_lacks_a_change),
 		TEST(files_are_never_written_from_a_failed_rendering),
 		TEST(lost_files_are_written_again),
 		TEST(the_output_directory_is_checked),
