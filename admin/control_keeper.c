@@ -17,6 +17,14 @@ static int take(int *fd)
 	return taken;
 }
 
+/* The keeper restarts a control process whose loop does not come here for a while. */
+static void answer(const struct control *c, uint64_t number)
+{
+	const struct channel_message m = {.type = CHANNEL_PONG, .version = number};
+
+	channel_send(c->keeper_fd, &m, NULL, 0);
+}
+
 static void take_message(struct control *c, const struct channel_message *m, int *fd)
 {
 	switch (m->type) {
@@ -31,6 +39,9 @@ static void take_message(struct control *c, const struct channel_message *m, int
 		break;
 	case CHANNEL_DRAIN:
 		c->draining = true;
+		break;
+	case CHANNEL_PING:
+		answer(c, m->version);
 		break;
 	case CHANNEL_PROCESSES:
 		memcpy(c->processes, m->processes, sizeof(c->processes));

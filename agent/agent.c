@@ -252,6 +252,9 @@ static void handle_keeper(
 		reload(p, fds[0]);
 	} else if (m->type == CHANNEL_DRAIN) {
 		start_draining(p);
+	} else if (m->type == CHANNEL_PING) {
+		const struct channel_message pong = {.type = CHANNEL_PONG, .version = m->version};
+		channel_send(p->keeper_io.fd, &pong, NULL, 0);
 	}
 }
 

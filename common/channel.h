@@ -6,6 +6,8 @@
 #ifndef RELAY_COMMON_CHANNEL_H
 #define RELAY_COMMON_CHANNEL_H
 
+#include "common/child.h"
+
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,12 +30,18 @@ enum channel_type {
 	 * version = number of the question. keeper -> control: error and text, the number again; 0 = the last.
 	 */
 	CHANNEL_FILE,
+	CHANNEL_PING, /* keeper -> child: version = number of the question; the child's loop answers */
+	CHANNEL_PONG, /* child -> keeper: the number again */
 };
 
 struct channel_process {
 	int32_t pid; /* 0 = not running */
 	uint32_t restarts;
-	int64_t started_ms; /* Unix time */
+	uint32_t ends[CHILD_END_COUNT]; /* `restarts` by reason */
+	uint32_t state;			/* enum child_state */
+	uint32_t last_end;		/* enum child_end, if `last_end_ms` */
+	int64_t last_end_ms;		/* Unix time of the last restart; 0 = none */
+	int64_t started_ms;		/* Unix time */
 };
 
 /*
@@ -54,8 +62,8 @@ struct channel_message {
 	uint32_t type; /* enum channel_type */
 	int32_t error;
 	uint64_t version;
-	struct channel_process processes[3]; /* by enum child_role */
-	char text[CHANNEL_TEXT_MAX];	     /* NUL-terminated */
+	struct channel_process processes[CHILD_ROLE_COUNT];
+	char text[CHANNEL_TEXT_MAX]; /* NUL-terminated */
 	struct channel_usage usage;
 };
 

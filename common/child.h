@@ -19,6 +19,30 @@ enum child_role {
 
 const char *child_role_name(enum child_role r); /* "keeper", "control", "agent" */
 
+/* Why a child was restarted. */
+enum child_end {
+	CHILD_END_CRASH,  /* it died of a fault: SIGSEGV, SIGABRT, ... */
+	CHILD_END_KILLED, /* another signal: kill(1), the kernel without memory */
+	CHILD_END_EXIT,	  /* it served, and ended */
+	CHILD_END_HUNG,	  /* it served, did not answer the keeper any more, and was killed */
+	CHILD_END_START,  /* it ended, or was killed, before it served */
+	CHILD_END_COUNT,
+};
+
+const char *child_end_name(
+	enum child_end e); /* "crash", "killed", "exit", "hung", "start"; else "?" */
+
+enum child_state {
+	CHILD_DOWN, /* it does not run: the keeper waits before the next start */
+	CHILD_STARTING,
+	CHILD_SERVING,
+	CHILD_HUNG, /* killed, but the kernel has not ended it yet */
+	CHILD_STATE_COUNT,
+};
+
+const char *child_state_name(
+	enum child_state s); /* "down", "starting", "serving", "hung"; else "?" */
+
 enum child_socket {
 	CHILD_SOCKET_SPOP,    /* agent; several */
 	CHILD_SOCKET_EVENTS,  /* agent; datagrams */

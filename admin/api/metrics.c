@@ -294,6 +294,16 @@ static void put_probes(const struct scrape *s)
 			probe_reason_name((enum probe_reason)i), NULL);
 }
 
+static void put_restarts(const struct scrape *s)
+{
+	for (int role = CHILD_CONTROL; role < CHILD_ROLE_COUNT; role++) {
+		const struct channel_process *p = &s->control->processes[role];
+		for (int i = 0; i < CHILD_END_COUNT; i++)
+			put(s, p->ends[i], child_role_name((enum child_role)role),
+				child_end_name((enum child_end)i));
+	}
+}
+
 static void put_build_info(const struct scrape *s)
 {
 	put(s, 1, version_text(), NULL);
@@ -380,6 +390,10 @@ static const struct {
 	{{"relay_probes_total", METRIC_COUNTER, {"reason"}, "probes",
 		 "Probes of accounts by reason."},
 		put_probes},
+	{{"relay_child_restarts_total", METRIC_COUNTER, {"child", "reason"}, "restarts",
+		 "Restarts of the agent and of control. `reason` is crash (a fault), killed (a signal from "
+		 "outside), exit, hung (it did not answer the keeper) or start (it never served)."},
+		put_restarts},
 	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1", "1 if the store answers, 0 if not."},
 		put_store_up},
 	{{"relay_build_info", METRIC_GAUGE, {"version"}, "1",

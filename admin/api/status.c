@@ -33,6 +33,10 @@ static void put_process(json_object *o, const char *name, const struct channel_p
 	answer_number(one, "pid", p->pid);
 	answer_number(one, "uptime_s", p->pid && uptime_ms > 0 ? uptime_ms / 1000 : 0);
 	answer_number(one, "restarts", p->restarts);
+	answer_text(one, "state", child_state_name((enum child_state)p->state));
+	answer_text(one, "last_restart",
+		p->last_end_ms ? child_end_name((enum child_end)p->last_end) : NULL);
+	answer_time(one, "last_restart_at", p->last_end_ms);
 	json_object_object_add(o, name, one);
 }
 

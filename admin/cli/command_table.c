@@ -211,7 +211,10 @@ static const struct command_column process_columns[] = {
 	{"name", "PROCESS", COLUMN_PLAIN},
 	{"pid", "PID", COLUMN_PLAIN},
 	{"uptime_s", "UPTIME", COLUMN_SPAN},
+	{"state", "STATE", COLUMN_PLAIN},
 	{"restarts", "RESTARTS", COLUMN_PLAIN},
+	{"last_restart", "REASON", COLUMN_PLAIN},
+	{"last_restart_at", "RESTARTED", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
 static const struct command_column pool_columns[] = {

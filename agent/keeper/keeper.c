@@ -1,14 +1,13 @@
 #include "agent/keeper/keeper.h"
 
+#include "agent/keeper/child.h"
 #include "agent/keeper/listeners.h"
 #include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
-#include "agent/keeper/supervise.h"
 #include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
-#include "common/child.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/snapshot.h"
@@ -32,20 +31,6 @@
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
 
-struct child {
-	enum child_role role;
-	pid_t pid;  /* 0 = not running */
-	int fd;	    /* keeper's end of its channel; -1 = none */
-	bool ready; /* it has reported CHANNEL_READY */
-	bool ever_ready;
-	uint32_t restarts;
-	int64_t started_ms;    /* wall clock, for people */
-	int64_t started_mono;  /* monotonic, for decisions */
-	int64_t restart_at;    /* monotonic ms; -1 = not waiting */
-	uint32_t soon_crashes; /* crashes by signal in a row, each soon after the start */
-	struct supervise supervise;
-};
-
 struct held_snapshot {
 	uint64_t version;
 	int fds[2]; /* snapshot, key base; -1 = none */
@@ -60,8 +45,8 @@ struct keeper {
 	int board_fd;
 	int signal_fd;
 	sigset_t original_mask;
-	struct child
-		children[CHILD_ROLE_COUNT]; /* CHILD_KEEPER: the keeper itself, for the report */
+	/* CHILD_KEEPER: the keeper itself, for the report */
+	struct child children[CHILD_ROLE_COUNT];
 	struct writer writer;
 	struct held_snapshot newest, previous;
 	bool fell_back;
@@ -75,29 +60,13 @@ static struct child *other_child(struct keeper *k, const struct child *c)
 	return &k->children[c->role == CHILD_AGENT ? CHILD_CONTROL : CHILD_AGENT];
 }
 
-static void send_to(struct child *c, enum channel_type type, int fd)
-{
-	struct channel_message m = {.type = type};
-
-	if (c->fd < 0)
-		return;
-	int error = channel_send(c->fd, &m, &fd, fd >= 0 ? 1 : 0);
-	if (error)
-		log_event(LOG_LEVEL_ERROR, "cannot send to child process",
-			LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
-}
-
 static void report_processes(struct keeper *k)
 {
 	struct channel_message m = {.type = CHANNEL_PROCESSES};
 	struct child *control = &k->children[CHILD_CONTROL];
 
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
-		m.processes[i] = (struct channel_process){
-			.pid = k->children[i].pid,
-			.restarts = k->children[i].restarts,
-			.started_ms = k->children[i].started_ms,
-		};
+		child_describe(&k->children[i], &m.processes[i]);
 	if (control->fd >= 0)
 		channel_send(control->fd, &m, NULL, 0);
 }
@@ -210,15 +179,10 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 
 static void take_started(struct keeper *k, struct child *c, pid_t pid, struct pairs *p)
 {
-	c->pid = pid;
-	c->fd = p->to_keeper[0];
-	c->ready = false;
-	c->started_ms = clock_wall_ms();
-	c->started_mono = clock_monotonic_ms();
-	c->restart_at = -1;
+	child_started(c, pid, p->to_keeper[0]);
 	if (p->to_writer[0] >= 0)
 		writer_use(&k->writer, p->to_writer[0]);
-	send_to(other_child(k, c), CHANNEL_PEER, p->to_peer[0]);
+	child_send(other_child(k, c), CHANNEL_PEER, p->to_peer[0]);
 	close(p->to_peer[0]);
 	p->to_keeper[0] = p->to_writer[0] = p->to_peer[0] = -1;
 	pairs_close(p);
@@ -268,21 +232,14 @@ static void start_or_wait(struct keeper *k, struct child *c)
 
 /* --- ending --- */
 
-static bool is_crash(int status)
-{
-	if (!WIFSIGNALED(status))
-		return false;
-	int sig = WTERMSIG(status);
-	return sig == SIGSEGV || sig == SIGABRT || sig == SIGBUS || sig == SIGFPE || sig == SIGILL;
-}
-
-static void log_end(const struct child *c, int status, int64_t delay)
+static void log_end(const struct child *c, int status, enum child_end why, int64_t delay)
 {
 	log_event(LOG_LEVEL_ERROR, "child process ended, restarting it",
 		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
+		LOG_STR("reason", child_end_name(why)),
 		LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 		LOG_INT("exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-		LOG_INT("restarts", c->restarts), LOG_INT("delay_ms", delay));
+		LOG_INT("delay_ms", delay));
 }
 
 /*
@@ -292,7 +249,7 @@ static void count_crash(struct keeper *k, struct child *c, int status)
 {
 	bool soon = clock_monotonic_ms() - c->started_mono < CRASH_SOON_MS;
 
-	c->soon_crashes = is_crash(status) && soon ? c->soon_crashes + 1 : 0;
+	c->soon_crashes = child_is_crash(status) && soon ? c->soon_crashes + 1 : 0;
 	if (c->role != CHILD_AGENT || c->soon_crashes < CRASHES_BEFORE_FALLBACK || k->fell_back)
 		return;
 	k->fell_back = true;
@@ -302,7 +259,7 @@ static void count_crash(struct keeper *k, struct child *c, int status)
 
 static void stop(struct keeper *k, int exit_code);
 
-static void child_ended(struct keeper *k, struct child *c, int status)
+static void take_end(struct keeper *k, struct child *c, int status)
 {
 	bool hopeless = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !c->ever_ready;
 
@@ -322,8 +279,7 @@ static void child_ended(struct keeper *k, struct child *c, int status)
 	}
 	count_crash(k, c, status);
 	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, clock_monotonic_ms());
-	c->restarts++;
-	log_end(c, status, delay);
+	log_end(c, status, child_ended(c, status), delay);
 	c->pid = 0;
 	if (delay == 0)
 		start_or_wait(k, c);
@@ -341,7 +297,7 @@ static void reap(struct keeper *k)
 			continue;
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 			if (k->children[i].pid == pid)
-				child_ended(k, &k->children[i], status);
+				take_end(k, &k->children[i], status);
 		}
 	}
 	report_processes(k);
@@ -353,7 +309,7 @@ static void drain_next(struct keeper *k)
 	bool agent_runs = k->children[CHILD_AGENT].pid != 0;
 	struct child *next = &k->children[agent_runs ? CHILD_AGENT : CHILD_CONTROL];
 
-	send_to(next, CHANNEL_DRAIN, -1);
+	child_send(next, CHANNEL_DRAIN, -1);
 	k->stop_deadline = clock_monotonic_ms() + (agent_runs ? DRAIN_AGENT_MS : DRAIN_CONTROL_MS);
 }
 
@@ -384,10 +340,12 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 	int fds[CHANNEL_FDS_MAX])
 {
 	if (m->type == CHANNEL_READY) {
-		c->ready = c->ever_ready = true;
-		c->supervise.failed_starts = 0;
-		log_event(LOG_LEVEL_INFO, "child process ready",
-			LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid));
+		child_ready(c);
+		report_processes(k);
+		return;
+	}
+	if (m->type == CHANNEL_PONG) {
+		watch_answer(&c->watch, m->version);
 		return;
 	}
 	if (m->type == CHANNEL_SNAPSHOT_KEEP && c->role == CHILD_AGENT && fds[0] >= 0 &&
@@ -461,7 +419,7 @@ static void reload(struct keeper *k)
 	config_reload(&k->config, &fresh);
 	log_set_level(k->config.log_level);
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
-		send_to(&k->children[i], CHANNEL_RELOAD, fd);
+		child_send(&k->children[i], CHANNEL_RELOAD, fd);
 	close(fd);
 	log_write(LOG_LEVEL_INFO, "configuration reloaded", NULL);
 }
@@ -490,14 +448,27 @@ static void receive_signals(struct keeper *k)
 
 /* --- the loop --- */
 
+/* A draining control process has left its loop. */
+static bool is_watched(const struct keeper *k, const struct child *c)
+{
+	return c->pid && !(k->stopping && c->role == CHILD_CONTROL);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int64_t next_deadline(const struct keeper *k)
 {
 	int64_t next = k->stopping ? k->stop_deadline : INT64_MAX;
 
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
-		int64_t at = k->children[i].restart_at;
-		if (!k->stopping && at >= 0 && at < next)
-			next = at;
+		const struct child *c = &k->children[i];
+		if (!k->stopping && c->restart_at >= 0)
+			next = earlier(next, c->restart_at);
+		if (is_watched(k, c))
+			next = earlier(next, child_watch_due(c));
 	}
 	return next;
 }
@@ -531,6 +502,19 @@ static void act_on_time(struct keeper *k)
 	}
 }
 
+static void watch_children(struct keeper *k)
+{
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
+		struct child *c = &k->children[i];
+		if (!is_watched(k, c) || clock_monotonic_ms() < child_watch_due(c))
+			continue;
+		const struct watch_sample sample = child_sample(c);
+		receive_from(k, c);
+		if (child_watch(c, &sample))
+			report_processes(k);
+	}
+}
+
 static bool is_running(const struct keeper *k)
 {
 	return k->children[CHILD_AGENT].pid || k->children[CHILD_CONTROL].pid;
@@ -553,6 +537,7 @@ static void run(struct keeper *k)
 		writer_receive(&k->writer, &k->config, &k->ids);
 		receive_signals(k);
 		act_on_time(k);
+		watch_children(k);
 		bool agent_gone = k->stopping && !k->children[CHILD_AGENT].pid;
 		if (agent_gone && !agent_was_draining && is_running(k))
 			drain_next(k);
@@ -632,11 +617,8 @@ static void keeper_init(struct keeper *k, const struct config *c, const char *co
 		.writer = {.fd = -1},
 		.newest = {0, {-1, -1}},
 		.previous = {0, {-1, -1}}};
-	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++) {
-		k->children[i] =
-			(struct child){.role = (enum child_role)i, .fd = -1, .restart_at = -1};
-		supervise_init(&k->children[i].supervise, clock_monotonic_ms());
-	}
+	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
+		child_init(&k->children[i], (enum child_role)i);
 	k->children[CHILD_KEEPER].pid = getpid();
 	k->children[CHILD_KEEPER].started_ms = clock_wall_ms();
 }

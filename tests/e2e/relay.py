@@ -228,13 +228,30 @@ class Relay:
     def pid_of(self, role):
         return self.adm("status")["processes"][role]["pid"]
 
-    def metric(self, name):
+    @contextlib.contextmanager
+    def stopped(self, role):
+        """The process stands still, and so does the keeper, which would restart it."""
+        keeper, pid = self.process.pid, self.pid_of(role)
+        os.kill(keeper, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            os.kill(keeper, signal.SIGCONT)
+
+    def metric(self, name, **labels):
+        """The sum of the samples that have these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in self.metrics().splitlines()
+                   if line.startswith((name + " ", name + "{")) and all(w in line for w in wanted))
+
+    def metrics(self):
         c = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=60)
         c.request("GET", "/metrics")
         text = c.getresponse().read().decode()
         c.close()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if line.startswith((name + " ", name + "{")))
+        return text
 
     def issue(self, tenant, *options):
         return self.adm("tokens", "issue", "--tenant", tenant, "--rpm", "0", *options)["token"]

@@ -121,12 +121,9 @@ def test_one_bad_key_is_refused_for_ever_and_bans_nobody(stack, source):
 
 
 def test_a_ban_survives_agent_and_control(stack, source):
-    control = stack.relay.pid_of("control")
-    os.kill(control, signal.SIGSTOP)
-    try:
+    with stack.relay.stopped("control") as control:
         send_bad_keys(stack, source)
         assert ask(stack, stack.key, source) == (403, "ip_banned")
-    finally:
         os.kill(control, signal.SIGKILL)
     wait_until("control is back", lambda: stack.relay.adm_run("status").returncode == 0)
     wait_until("control has the ban", lambda: source in bans(stack))

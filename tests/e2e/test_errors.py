@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import socket
-import subprocess
 import time
 
 import pytest
@@ -221,14 +220,10 @@ def test_no_decision_no_forwarding(fresh):
 
 def test_an_agent_that_stands_still(fresh):
     s = fresh()
-    pid = s.relay.pid_of("agent")
     s.upstream.clear()
-    subprocess.run(["kill", "-STOP", str(pid)], check=True)
-    try:
+    with s.relay.stopped("agent"):
         began = time.monotonic()
         check(s.post("/v1/x", key=s.key), 503, "agent_unavailable", "/v1/x")
         assert time.monotonic() - began < AT_ONCE
-    finally:
-        subprocess.run(["kill", "-CONT", str(pid)], check=True)
     assert s.upstream.requests() == []
     wait_until("it serves again", lambda: s.post("/v1/x", key=s.key).status == 200)

@@ -170,12 +170,8 @@ def test_a_gauge_that_is_not_read_any_more_is_a_warning(site):
     """The agent reads HAProxy's gauge; a stopped agent reads nothing."""
     wait_until("the gauge is read", lambda: site.relay.adm("status")["haproxy"]["gauge_age_s"] is not None)
     assert site.relay.adm("status")["warnings"] == []
-    agent = site.relay.pid_of("agent")
-    os.kill(agent, signal.SIGSTOP)
-    try:
+    with site.relay.stopped("agent"):
         [warning] = wait_until("there is a warning", lambda: site.relay.adm("status")["warnings"])
         assert warning.startswith("HAProxy's gauge was last read 1")
         assert f"warnings: {warning}" in human(site, "status")
-    finally:
-        os.kill(agent, signal.SIGCONT)
     wait_until("it is read again", lambda: site.relay.adm("status")["warnings"] == [])

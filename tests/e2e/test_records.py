@@ -2,9 +2,7 @@
 import base64
 import contextlib
 import http.client
-import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -177,15 +175,12 @@ def test_a_sender_that_is_gone_only_ends_its_request(fresh):
     stream.request("GET", "/sse?n=100000&ms=50", headers={"X-API-Key": s.key})
     mine = stream.getresponse().getheader("X-Request-Id")
     wait_until("a lease", lambda: leases() == 1)
-    before, agent = refused(), s.relay.pid_of("agent")
-    os.kill(agent, signal.SIGSTOP)
-    try:
+    before = refused()
+    with s.relay.stopped("agent"):
         send_record(s, records.refusal(s.relay)(str(uuid.uuid4())).decode())
         send_record(s, records.answer(s.relay, uuid.uuid4(), "1|1|1").decode())
         send_record(s, records.answer(s.relay, mine, "1|1|2").decode())
         send_record(s, records.answer(s.relay, mine, "1|1|1").decode())
-    finally:
-        os.kill(agent, signal.SIGCONT)
     wait_until("what ends no request is refused", lambda: refused() == before + 3)
     wait_until("the request has ended", lambda: leases() == 0 and listed(s, mine))
     # a refused token would have taken the account out
@@ -195,14 +190,10 @@ def test_a_sender_that_is_gone_only_ends_its_request(fresh):
 
 def test_lost_records_are_counted(fresh):
     s = fresh()
-    pid = s.relay.pid_of("agent")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with s.relay.stopped("agent"):
         text = "x" * 8000
         for _ in range(20000):
             send_record(s, text)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     wait_until("losses are counted", lambda: s.relay.metric("relay_events_lost_total") > 0 or
                send_record(s, "one more tells"), 10)
     assert s.post("/v1/x", key=s.key).status == 200

@@ -79,7 +79,8 @@ static void status_has_sections(void **state)
 {
 	json_object *o = json_tokener_parse(
 		"{\"mode\":\"single\",\"processes\":{\"keeper\":{\"pid\":7,\"uptime_s\":3700,"
-		"\"restarts\":0}},\"pools\":[],\"accounts\":[{\"name\":\"a\",\"upstream\":\"u\","
+		"\"restarts\":2,\"state\":\"serving\",\"last_restart\":\"hung\",\"last_restart_at\":\"T\"}},"
+		"\"pools\":[],\"accounts\":[{\"name\":\"a\",\"upstream\":\"u\","
 		"\"state\":\"open\",\"until_s\":300,\"circuit\":\"open\",\"risk\":0.25,"
 		"\"egress\":[\"e\"],\"active\":1,\"requests\":9}]}");
 	struct buffer out = {0};
@@ -88,7 +89,8 @@ static void status_has_sections(void **state)
 	command_table_status(o, &out);
 	assert_string_equal(buffer_str(&out),
 		"mode: single\n"
-		"\nPROCESS  PID  UPTIME  RESTARTS\nkeeper   7    1h 1m   0\n"
+		"\nPROCESS  PID  UPTIME  STATE    RESTARTS  REASON  RESTARTED\n"
+		"keeper   7    1h 1m   serving  2         hung    T\n"
 		"\nACCOUNT  UPSTREAM  STATE  FOR    CIRCUIT  RISK  EGRESS  ACTIVE  REQUESTS\n"
 		"a        u         open   5m 0s  open     0.25  e       1       9\n");
 	buffer_fini(&out);

@@ -51,7 +51,9 @@ static void every_field_arrives_as_sent(void **state)
 	struct channel_message sent = {.type = CHANNEL_PROCESSES,
 		.error = -EBADMSG,
 		.version = UINT64_MAX,
-		.processes = {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}},
+		.processes = {{.pid = 1, .restarts = 2, .ends = {3, 4}, .started_ms = 5},
+			{.pid = 6, .state = CHILD_HUNG, .last_end = CHILD_END_HUNG},
+			{.pid = 7, .last_end_ms = 8}},
 		.text = "why"};
 	struct channel_message got;
 	int fds[CHANNEL_FDS_MAX];
