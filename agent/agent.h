@@ -8,10 +8,10 @@
 #include "agent/gone.h"
 #include "agent/healer.h"
 #include "agent/lease.h"
-#include "agent/quiet.h"
 #include "agent/sharing.h"
 #include "common/board.h"
 #include "common/child.h"
+#include "common/quiet.h"
 #include "common/snapshot.h"
 #include "common/statefile.h"
 

@@ -1,7 +1,10 @@
 #include "agent/check.h"
 
 #include "agent/decide/candidate.h"
+#include "common/acceptor.h"
 #include "common/clock.h"
+#include "common/log.h"
+#include "common/quiet.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CHECK_ACCEPTS_PER_WAKE 16
+#define ACCEPT_PAUSE_S 0.1
+
 struct check {
 	struct checks *all;
-	struct check *next, **link;
+	struct check *next, *previous;
 	ev_io io;
 	ev_timer limit;
 	size_t n;
@@ -21,9 +27,12 @@ struct check {
 
 struct checks {
 	struct agent *agent;
-	struct check *first;
+	struct check *first, *last; /* newest first */
 	uint32_t count;
+	struct acceptor acceptor;
+	struct quiet quiet;
 	ev_io listener;
+	ev_timer resume;
 };
 
 static const struct snapshot_backend *backend_by_name(const struct snapshot *s, struct slice name)
@@ -67,9 +76,14 @@ static void check_close(struct check *c)
 	ev_io_stop(all->agent->loop, &c->io);
 	ev_timer_stop(all->agent->loop, &c->limit);
 	close(c->io.fd);
-	*c->link = c->next;
+	if (all->last == c)
+		all->last = c->previous;
+	if (c->previous)
+		c->previous->next = c->next;
+	else
+		all->first = c->next;
 	if (c->next)
-		c->next->link = c->link;
+		c->next->previous = c->previous;
 	free(c);
 	all->count--;
 }
@@ -115,21 +129,40 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	check_close(timer->data);
 }
 
+static void complain(struct checks *all, const char *why)
+{
+	if (!quiet_may_speak(&all->quiet, clock_monotonic_ms()))
+		return;
+	log_event(LOG_LEVEL_WARNING, "agent-check connection closed", LOG_STR("reason", why),
+		LOG_INT("suppressed", all->quiet.suppressed));
+	all->quiet.suppressed = 0;
+}
+
+static void put_first(struct checks *all, struct check *c)
+{
+	c->next = all->first;
+	if (c->next)
+		c->next->previous = c;
+	else
+		all->last = c;
+	all->first = c;
+	all->count++;
+}
+
+/* HAProxy sends the name at once: a connection that has waited longest makes room. */
 static void check_new(struct checks *all, int fd)
 {
-	struct check *c = all->count < CHECKS_MAX ? calloc(1, sizeof(*c)) : NULL;
-
+	if (all->count >= CHECKS_MAX) {
+		complain(all, "too many connections");
+		check_close(all->last);
+	}
+	struct check *c = calloc(1, sizeof(*c));
 	if (!c) {
 		close(fd);
 		return;
 	}
 	c->all = all;
-	c->next = all->first;
-	c->link = &all->first;
-	if (c->next)
-		c->next->link = &c->next;
-	all->first = c;
-	all->count++;
+	put_first(all, c);
 	ev_io_init(&c->io, on_check, fd, EV_READ);
 	ev_timer_init(&c->limit, on_limit, CHECK_MS / 1000.0, 0);
 	c->io.data = c->limit.data = c;
@@ -137,14 +170,40 @@ static void check_new(struct checks *all, int fd)
 	ev_timer_start(all->agent->loop, &c->limit);
 }
 
+static void on_resume(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct checks *all = timer->data;
+
+	(void)events;
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &all->listener);
+}
+
+/* The listener may stay readable. */
+static void pause_accepting(struct checks *all, int error)
+{
+	complain(all, strerror(-error));
+	ev_io_stop(all->agent->loop, &all->listener);
+	ev_timer_again(all->agent->loop, &all->resume);
+}
+
 static void on_listener(struct ev_loop *loop, ev_io *io, int events)
 {
-	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct checks *all = io->data;
 
 	(void)loop;
 	(void)events;
-	if (fd >= 0)
-		check_new(io->data, fd);
+	for (int i = 0; i < CHECK_ACCEPTS_PER_WAKE; i++) {
+		int fd = acceptor_accept(&all->acceptor, io->fd);
+		if (fd >= 0)
+			check_new(all, fd);
+		else if (fd == -EMFILE)
+			complain(all, strerror(EMFILE));
+		else if (fd != -EAGAIN)
+			pause_accepting(all, fd);
+		if (fd < 0 && fd != -EMFILE)
+			return;
+	}
 }
 
 struct checks *checks_new(struct agent *a)
@@ -154,6 +213,9 @@ struct checks *checks_new(struct agent *a)
 	if (!c)
 		return NULL;
 	c->agent = a;
+	acceptor_init(&c->acceptor, a->start->keeper_fd);
+	ev_timer_init(&c->resume, on_resume, 0, ACCEPT_PAUSE_S);
+	c->resume.data = c;
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		const struct child_listener *l = &a->start->listeners[i];
 		if (l->what != CHILD_SOCKET_CHECK)
@@ -175,5 +237,7 @@ void checks_free(struct checks *c)
 		check_close(open);
 	}
 	ev_io_stop(c->agent->loop, &c->listener);
+	ev_timer_stop(c->agent->loop, &c->resume);
+	acceptor_fini(&c->acceptor);
 	free(c);
 }

@@ -3,10 +3,10 @@
 #include "agent/allowed.h"
 #include "agent/ending.h"
 #include "agent/held.h"
-#include "agent/quiet.h"
 #include "agent/senders.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/quiet.h"
 #include "common/record.h"
 
 #include <errno.h>

@@ -4,11 +4,12 @@
 #include "agent/answer.h"
 #include "agent/asking.h"
 #include "agent/held.h"
-#include "agent/quiet.h"
 #include "agent/unproven.h"
 #include "agent/waiting.h"
+#include "common/acceptor.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/quiet.h"
 #include "common/seam.h"
 #include "spoe/session.h"
 
@@ -61,6 +62,7 @@ struct peers {
 	uint32_t listener_count;
 	ev_timer sweep;
 	ev_timer resume_accept;
+	struct acceptor acceptor;
 	struct quiet refused_quiet, broken_quiet, secret_quiet, stalled_quiet, accept_quiet;
 	uint8_t input[PEER_READ_SIZE];
 	uint8_t output[PEER_WRITE_SIZE];
@@ -252,6 +254,8 @@ static enum step step_event(struct peer *c, const struct spoe_event *event, stru
 {
 	switch (event->type) {
 	case SPOE_EVENT_HELLO:
+		if (!c->needs_secret)
+			peer_prove(c);
 		peer_set_state(c, PEER_SERVING);
 		return spoe_session_hello(&c->session, out) ? STEP_CLOSE : STEP_NEXT;
 	case SPOE_EVENT_NOTIFY:
@@ -498,7 +502,8 @@ static bool close_unproven(struct peers *p, struct unproven *u)
 	if (!u)
 		return false;
 	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
-	complain(&p->secret_quiet, "connection closed: no secret", "too many connections");
+	complain(&p->secret_quiet, "connection closed: no HELLO or no secret",
+		"too many connections");
 	unproven_remove(&p->unproven, u);
 	peer_close((struct peer *)((char *)u - offsetof(struct peer, unproven)));
 	return true;
@@ -517,8 +522,7 @@ static void peer_new(struct listener *l, int fd)
 	c->needs_secret = !l->is_local;
 	c->state = PEER_OPENING;
 	c->prove_by_ms = c->deadline_ms = clock_monotonic_ms() + PEER_HELLO_MS;
-	if (c->needs_secret)
-		unproven_add(&p->unproven, &c->unproven, fd);
+	unproven_add(&p->unproven, &c->unproven, fd);
 	spoe_session_init(&c->session, SEAM_ACK_MAX);
 	c->next = p->all;
 	c->link = &p->all;
@@ -551,10 +555,16 @@ static void accept_peer(struct listener *l, int fd)
 	complain(&p->refused_quiet, "connection rejected", why);
 }
 
-/* Out of descriptors: the listener stays readable, so stop watching it for a moment. */
+static void drop_peer(struct peers *p)
+{
+	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
+	complain(&p->accept_quiet, "connection closed", strerror(EMFILE));
+}
+
+/* The listener may stay readable, so stop watching it for a moment. */
 static void pause_accepting(struct peers *p, int error)
 {
-	complain(&p->accept_quiet, "cannot accept connections", strerror(error));
+	complain(&p->accept_quiet, "cannot accept connections", strerror(-error));
 	for (uint32_t i = 0; i < p->listener_count; i++)
 		ev_io_stop(p->agent->loop, &p->listeners[i].io);
 	ev_timer_again(p->agent->loop, &p->resume_accept);
@@ -577,14 +587,14 @@ static void on_listener(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	for (int i = 0; i < PEER_ACCEPTS_PER_WAKE; i++) {
-		int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
+		int fd = acceptor_accept(&l->peers->acceptor, io->fd);
+		if (fd >= 0)
 			accept_peer(l, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			pause_accepting(l->peers, errno);
-		if (errno != EINTR && errno != ECONNABORTED)
+		else if (fd == -EMFILE)
+			drop_peer(l->peers);
+		else if (fd != -EAGAIN)
+			pause_accepting(l->peers, fd);
+		if (fd < 0 && fd != -EMFILE)
 			return;
 	}
 }
@@ -629,6 +639,7 @@ struct peers *peers_new(struct agent *a)
 		return NULL;
 	p->agent = a;
 	allowed_init(&p->allowed, a->start->config);
+	acceptor_init(&p->acceptor, a->start->keeper_fd);
 	for (uint32_t i = 0; i < a->start->listener_count; i++) {
 		if (a->start->listeners[i].what == CHILD_SOCKET_SPOP)
 			listen_on(p, &a->start->listeners[i]);
@@ -654,6 +665,7 @@ void peers_free(struct peers *p)
 		ev_io_stop(p->agent->loop, &p->listeners[i].io);
 	ev_timer_stop(p->agent->loop, &p->sweep);
 	ev_timer_stop(p->agent->loop, &p->resume_accept);
+	acceptor_fini(&p->acceptor);
 	free(p);
 }
 

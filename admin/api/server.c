@@ -1,24 +1,44 @@
 #include "admin/api/server.h"
 
 #include "admin/api/deferred.h"
+#include "admin/api/server_connections.h"
 #include "admin/api/server_exchange.h"
+#include "common/acceptor.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/quiet.h"
 
 #include <errno.h>
 #include <ev.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define HEAD_MAX ((size_t)32 << 10) /* libmicrohttpd's own memory of one connection */
+#define ACCEPTS_PER_WAKE 64
+#define ACCEPT_PAUSE_S 0.1
+#define SWEEP_S 1.0
 
 /*
- * One daemon of libmicrohttpd on control's loop, which watches its epoll descriptor and its timer.
+ * One daemon of libmicrohttpd on control's loop, which watches its epoll descriptor and its timer. The
+ * connections are accepted here: libmicrohttpd forgets its listener when it is full, and has no limit for a
+ * user.
  */
 struct listener {
 	struct server *server;
+	const char *name;	   /* for the log */
+	int fd;			   /* -1 = none */
 	struct MHD_Daemon *daemon; /* NULL = not served */
+	struct server_connections connections;
+	struct acceptor acceptor;
+	struct quiet quiet;
+	ev_io incoming;
 	ev_io readable;
 	ev_timer timer;
+	ev_timer sweep;
+	ev_timer resume; /* accepting */
 	struct sleeper *sleepers;
 	bool stopping;
 };
@@ -65,6 +85,130 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 	drive(w->data);
 }
 
+/* --- accepting --- */
+
+static void complain(struct listener *l, const char *why)
+{
+	if (!quiet_may_speak(&l->quiet, clock_monotonic_ms()))
+		return;
+	log_event(LOG_LEVEL_WARNING, "connection closed", LOG_STR("listener", l->name),
+		LOG_STR("reason", why), LOG_INT("suppressed", l->quiet.suppressed));
+	l->quiet.suppressed = 0;
+}
+
+static bool make_room(struct listener *l, const struct origin *origin)
+{
+	enum server_room room = server_connections_make_room(&l->connections, origin);
+
+	if (room == SERVER_ROOM_FREE)
+		return true;
+	complain(l, "too many connections");
+	if (room == SERVER_ROOM_NONE)
+		return false;
+	MHD_run(l->daemon);
+	return server_connections_make_room(&l->connections, origin) == SERVER_ROOM_FREE;
+}
+
+static void take_connection(struct listener *l, int fd)
+{
+	const struct origin origin = origin_of(fd);
+	const struct sockaddr_un nobody = {.sun_family = AF_UNIX};
+
+	if (!make_room(l, &origin) ||
+		!server_connections_add(&l->connections, fd, &origin, clock_monotonic_ms())) {
+		close(fd);
+		return;
+	}
+	if (MHD_add_connection(l->daemon, fd, (const struct sockaddr *)&nobody, sizeof(nobody)) ==
+		MHD_YES)
+		return;
+	/* libmicrohttpd has closed it, and may have said so */
+	struct server_connection *c = server_connections_find(&l->connections, fd);
+	if (c)
+		server_connections_remove(&l->connections, c);
+	complain(l, "out of memory");
+}
+
+/* The listener may stay readable. */
+static void pause_accepting(struct listener *l, int error)
+{
+	struct ev_loop *loop = l->server->control->loop;
+
+	complain(l, strerror(-error));
+	ev_io_stop(loop, &l->incoming);
+	ev_timer_again(loop, &l->resume);
+}
+
+static void on_resume(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct listener *l = w->data;
+
+	(void)events;
+	ev_timer_stop(loop, w);
+	ev_io_start(loop, &l->incoming);
+}
+
+static void on_incoming(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct listener *l = w->data;
+	int fd = 0;
+
+	(void)loop;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_WAKE && (fd >= 0 || fd == -EMFILE); i++) {
+		fd = acceptor_accept(&l->acceptor, w->fd);
+		if (fd >= 0)
+			take_connection(l, fd);
+		else if (fd == -EMFILE)
+			complain(l, strerror(EMFILE));
+		else if (fd != -EAGAIN)
+			pause_accepting(l, fd);
+	}
+	drive(l);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct listener *l = w->data;
+	int64_t before_ms = clock_monotonic_ms() - (int64_t)SERVER_IDLE_S * 1000;
+
+	(void)loop;
+	(void)events;
+	if (server_connections_end_idle(&l->connections, before_ms))
+		drive(l);
+}
+
+/* The row of a connection of libmicrohttpd. */
+static struct server_connection *row_of(struct listener *l, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? server_connections_find(&l->connections, info->connect_fd) : NULL;
+}
+
+static void touch(struct listener *l, struct MHD_Connection *connection, bool waits)
+{
+	struct server_connection *c = row_of(l, connection);
+
+	if (!c)
+		return;
+	c->since_ms = clock_monotonic_ms();
+	c->waits = waits;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **own,
+	enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *l = context;
+	struct server_connection *c =
+		code == MHD_CONNECTION_NOTIFY_CLOSED ? row_of(l, connection) : NULL;
+
+	(void)own;
+	if (c)
+		server_connections_remove(&l->connections, c);
+}
+
 /* --- answers that come later --- */
 
 static void forget(struct sleeper *s)
@@ -83,6 +227,7 @@ static void on_finished(void *context)
 	struct listener *l = s->listener;
 
 	MHD_resume_connection(s->connection);
+	touch(l, s->connection, false);
 	forget(s);
 	/* not from here: the code that finishes the answer may be in the middle of something */
 	ev_timer_stop(l->server->control->loop, &l->timer);
@@ -100,6 +245,7 @@ static enum MHD_Result sleep_until_done(
 	*s = (struct sleeper){l, connection, l->sleepers};
 	l->sleepers = s;
 	deferred_wait(x->deferred, on_finished, s);
+	touch(l, connection, true);
 	MHD_suspend_connection(connection);
 	return MHD_YES;
 }
@@ -140,6 +286,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (l->stopping)
 		return MHD_NO;
 	if (!x) {
+		touch(l, connection, false);
 		*ret_exchange = exchange_new();
 		return *ret_exchange ? MHD_YES : MHD_NO;
 	}
@@ -162,43 +309,63 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **exchange,
 	enum MHD_RequestTerminationCode code)
 {
-	(void)context;
-	(void)connection;
 	(void)code;
+	touch(context, connection, false);
 	exchange_free(*exchange);
 	*exchange = NULL;
 }
 
 /* --- start, stop --- */
 
-static int start_listener(struct listener *l, int fd, struct errtext *e)
+static void start_watchers(struct listener *l, int epoll_fd)
 {
-	l->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-		on_request, l, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, l, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_MAX, MHD_OPTION_END);
+	struct ev_loop *loop = l->server->control->loop;
+
+	ev_io_init(&l->incoming, on_incoming, l->fd, EV_READ);
+	ev_io_init(&l->readable, on_readable, epoll_fd, EV_READ);
+	ev_timer_init(&l->timer, on_timer, 0., 0.);
+	ev_timer_init(&l->sweep, on_sweep, SWEEP_S, SWEEP_S);
+	ev_timer_init(&l->resume, on_resume, 0., ACCEPT_PAUSE_S);
+	l->incoming.data = l->readable.data = l->timer.data = l->sweep.data = l->resume.data = l;
+	ev_io_start(loop, &l->incoming);
+	ev_io_start(loop, &l->readable);
+	ev_timer_start(loop, &l->sweep);
+}
+
+static int start_listener(struct listener *l, const char *name, int fd, struct errtext *e)
+{
+	server_connections_init(&l->connections);
+	acceptor_init(&l->acceptor, fd);
+	l->name = name;
+	l->fd = fd;
+	l->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, l, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)SERVER_CONNECTIONS_MAX + 1, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)SERVER_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_MAX,
+		MHD_OPTION_END);
 	if (!l->daemon)
 		return errtext_set(e, -EIO, "the admin server cannot be started");
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	if (!info || info->epoll_fd < 0)
 		return errtext_set(e, -EIO, "the admin server has no epoll descriptor");
-	ev_io_init(&l->readable, on_readable, info->epoll_fd, EV_READ);
-	ev_timer_init(&l->timer, on_timer, 0., 0.);
-	l->readable.data = l;
-	l->timer.data = l;
-	ev_io_start(l->server->control->loop, &l->readable);
+	start_watchers(l, info->epoll_fd);
 	drive(l);
 	return 0;
 }
 
 static void stop_listener(struct listener *l)
 {
+	struct ev_loop *loop = l->server->control->loop;
 	struct sleeper *asleep;
 
 	if (!l->daemon)
 		return;
-	ev_io_stop(l->server->control->loop, &l->readable);
+	ev_io_stop(loop, &l->incoming);
+	ev_timer_stop(loop, &l->resume);
+	ev_timer_stop(loop, &l->sweep);
+	ev_io_stop(loop, &l->readable);
 	/* sends the answers that were finished just now: one run takes them, one writes what is left */
 	MHD_run(l->daemon);
 	MHD_run(l->daemon);
@@ -209,9 +376,11 @@ static void stop_listener(struct listener *l)
 		free(asleep);
 	}
 	MHD_run(l->daemon);
-	ev_timer_stop(l->server->control->loop, &l->timer);
+	ev_timer_stop(loop, &l->timer);
 	MHD_stop_daemon(l->daemon);
 	l->daemon = NULL;
+	acceptor_fini(&l->acceptor);
+	close(l->fd);
 }
 
 int server_start(
@@ -226,9 +395,9 @@ int server_start(
 	s->admin.server = s;
 	s->metrics.server = s;
 	if (admin_fd >= 0)
-		error = start_listener(&s->admin, admin_fd, e);
+		error = start_listener(&s->admin, "admin", admin_fd, e);
 	if (!error && metrics_fd >= 0)
-		error = start_listener(&s->metrics, metrics_fd, e);
+		error = start_listener(&s->metrics, "metrics", metrics_fd, e);
 	if (error) {
 		server_stop(s);
 		return error;

@@ -9,8 +9,8 @@
 
 #include "common/errtext.h"
 
-#define SERVER_CONNECTIONS_MAX 128
-#define SERVER_IDLE_S 30 /* an idle connection is closed after this time */
+#define SERVER_IDLE_S                                                                              \
+	30 /* a connection is closed this long after its last request began or ended */
 
 struct control;
 struct server;

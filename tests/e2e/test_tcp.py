@@ -55,7 +55,7 @@ def test_the_secret_opens_and_another_does_not(fresh, monkeypatch):
 
 
 PROVE_S = 5  # PEER_HELLO_MS of agent/peer.h
-PER_ADDRESS = 512  # UNPROVEN_PER_ADDRESS of agent/unproven.h
+PER_ADDRESS = 512  # UNPROVEN_PER_PEER of agent/unproven.h
 PEERS = 4096
 
 

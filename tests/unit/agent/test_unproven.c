@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define MANY (UNPROVEN_PER_ADDRESS + 1)
+#define MANY (UNPROVEN_PER_PEER + 1)
 
 static struct unproven all[MANY + 1];
 

@@ -1,6 +1,6 @@
 /* Limits log lines that a peer can cause: at most one of a kind per interval, with a count. */
-#ifndef RELAY_AGENT_QUIET_H
-#define RELAY_AGENT_QUIET_H
+#ifndef RELAY_COMMON_QUIET_H
+#define RELAY_COMMON_QUIET_H
 
 #include <stdbool.h>
 #include <stdint.h>
