@@ -43,6 +43,9 @@ static void take_message(struct control *c, const struct channel_message *m, int
 	case CHANNEL_PING:
 		answer(c, m->version);
 		break;
+	case CHANNEL_SNAPSHOT_GIVEN_UP:
+		publish_give_up(c->publish, m->version);
+		break;
 	case CHANNEL_PROCESSES:
 		memcpy(c->processes, m->processes, sizeof(c->processes));
 		break;

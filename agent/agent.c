@@ -71,15 +71,26 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 	return 0;
 }
 
+/* Before the first byte is read, so that the keeper knows the version if reading it is the end. */
+static void tell_used(const struct process *p, uint64_t version)
+{
+	const struct channel_message m = {.type = CHANNEL_SNAPSHOT_USE, .version = version};
+
+	channel_send(p->keeper_io.fd, &m, NULL, 0);
+}
+
 static void take_snapshot(struct process *p, const struct channel_message *m, const int *fds)
 {
 	struct errtext e = {""};
 	struct channel_message ack = {.type = CHANNEL_SNAPSHOT_ACK, .version = m->version};
 	struct channel_message keep = {.type = CHANNEL_SNAPSHOT_KEEP, .version = m->version};
 
+	tell_used(p, m->version);
 	ack.error = load_snapshot(p, fds[0], fds[1], &e);
 	snprintf(ack.text, sizeof(ack.text), "%.*s", (int)sizeof(ack.text) - 1, e.text);
-	if (!ack.error) {
+	if (ack.error) {
+		tell_used(p, p->agent.snapshot ? p->agent.snapshot->head->version : 0);
+	} else {
 		int error = channel_send(p->keeper_io.fd, &keep, fds, 2);
 		if (error)
 			log_event(LOG_LEVEL_WARNING, "cannot send snapshot to keeper",

@@ -31,7 +31,9 @@ enum channel_type {
 	 */
 	CHANNEL_FILE,
 	CHANNEL_PING, /* keeper -> child: version = number of the question; the child's loop answers */
-	CHANNEL_PONG, /* child -> keeper: the number again */
+	CHANNEL_PONG,	      /* child -> keeper: the number again */
+	CHANNEL_SNAPSHOT_USE, /* agent -> keeper: version that it tries or returns to; 0 = none */
+	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
 };
 
 struct channel_process {

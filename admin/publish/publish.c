@@ -6,6 +6,7 @@
 #include "admin/publish/haproxy_sync.h"
 #include "admin/publish/keybase.h"
 #include "admin/store/banlist.h"
+#include "admin/store/notices.h"
 #include "admin/store/secrets.h"
 #include "admin/store/site.h"
 #include "admin/store/store.h"
@@ -29,7 +30,8 @@ struct publish {
 	uint64_t version;
 	uint64_t sent; /* to this peer; 0 = nothing */
 	uint64_t acknowledged;
-	uint64_t refused; /* the last version that the agent did not take */
+	uint64_t refused;  /* the last version that the agent did not take */
+	uint64_t given_up; /* it crashed the agent; 0 = none */
 	char reason[CHANNEL_TEXT_MAX];
 };
 
@@ -96,6 +98,8 @@ uint64_t publish_acknowledged(const struct publish *p)
 
 const char *publish_refusal(const struct publish *p, uint64_t version)
 {
+	if (version == p->given_up)
+		return "it crashed the agent, which uses the one before";
 	return p->refused == version ? p->reason : NULL;
 }
 
@@ -266,7 +270,7 @@ void publish_send(struct publish *p)
 {
 	const struct channel_message m = {.type = CHANNEL_SNAPSHOT, .version = p->version};
 
-	if (p->peer_fd < 0 || p->fds[0] < 0 || p->sent == p->version)
+	if (p->peer_fd < 0 || p->fds[0] < 0 || p->sent == p->version || p->version == p->given_up)
 		return;
 	int error = channel_send(p->peer_fd, &m, p->fds, 2);
 	if (!error)
@@ -275,12 +279,43 @@ void publish_send(struct publish *p)
 		forget_peer(p);
 }
 
+/* --- a snapshot that crashes the agent --- */
+
+#define GIVEN_UP_SUBJECT "snapshot"
+
+void publish_give_up(struct publish *p, uint64_t version)
+{
+	struct errtext e = {""};
+	char text[NOTICES_MESSAGE_MAX];
+
+	p->given_up = version;
+	snprintf(text, sizeof(text),
+		"the configuration of version %llu has crashed the agent, which uses the one before: the last "
+		"changes are not in force; undo them, or make another one, and report the crash",
+		(unsigned long long)version);
+	if (notices_raise(p->control->store, NOTICE_SNAPSHOT_GIVEN_UP, GIVEN_UP_SUBJECT, text, &e))
+		log_event(LOG_LEVEL_ERROR, "notice not stored", LOG_STR("reason", e.text));
+}
+
+static void end_given_up(struct publish *p)
+{
+	struct errtext e = {""};
+
+	p->given_up = 0;
+	if (notices_resolve(p->control->store, NOTICE_SNAPSHOT_GIVEN_UP, GIVEN_UP_SUBJECT, &e))
+		log_event(LOG_LEVEL_ERROR, "notice not ended", LOG_STR("reason", e.text));
+}
+
+/* --- the agent's answers --- */
+
 static void take_ack(struct publish *p, const struct channel_message *m)
 {
 	if (m->type != CHANNEL_SNAPSHOT_ACK)
 		return;
 	if (!m->error) {
 		p->acknowledged = m->version;
+		if (p->given_up && m->version != p->given_up)
+			end_given_up(p);
 		return;
 	}
 	p->refused = m->version;

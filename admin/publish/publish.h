@@ -24,6 +24,11 @@ int publish_build(struct publish *p, struct errtext *e);
 void publish_send(struct publish *p);
 /* The other end is a new agent, on this channel (owned by publish from now on). */
 void publish_set_peer(struct publish *p, int fd);
+/*
+ * This version has crashed the agent, which has returned to the one before. No agent gets it again, and a
+ * notice tells the operator; the next version that an agent accepts ends both.
+ */
+void publish_give_up(struct publish *p, uint64_t version);
 /* Reads the agent's answers. */
 void publish_receive(struct publish *p);
 

@@ -125,7 +125,8 @@ int notices_each_total(struct store *s, notices_total_fn *fn, void *context, str
 		"WITH kinds (kind) AS (VALUES ('" NOTICE_ACCOUNT_SUSPENDED
 		"'), ('" NOTICE_ACCOUNT_INVALID "'), ('" NOTICE_NEEDS_LOGIN
 		"'), ('" NOTICE_REFRESH_FAILING "'), ('" NOTICE_WATCH_FAILED
-		"'), ('" NOTICE_EGRESS_MISMATCH "'), ('" NOTICE_BAN_SPARED "')"
+		"'), ('" NOTICE_EGRESS_MISMATCH "'), ('" NOTICE_BAN_SPARED
+		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "')"
 		" UNION SELECT substr(name, length('" TOTAL "') + 1) FROM settings"
 		"  WHERE name GLOB '" TOTAL "*')"
 		" SELECT kind, coalesce((SELECT CAST(value AS INTEGER) FROM settings"

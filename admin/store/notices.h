@@ -25,6 +25,7 @@
 #define NOTICE_WATCH_FAILED "watch_failed"
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
 #define NOTICE_BAN_SPARED "ban_spared"
+#define NOTICE_SNAPSHOT_GIVEN_UP "snapshot_given_up"
 
 /*
  * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a

@@ -31,7 +31,7 @@ void child_started(struct child *c, pid_t pid, int fd)
 	c->pid = pid;
 	c->fd = fd;
 	c->ready = false;
-	c->is_killed = false;
+	c->is_killed = c->is_looping = false;
 	c->started_ms = clock_wall_ms();
 	c->started_mono = clock_monotonic_ms();
 	c->restart_at = -1;
@@ -123,6 +123,7 @@ static void kill_hung(struct child *c)
 		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
 		LOG_INT("silent_ms", c->watch.silent_ms), LOG_STR("process_state", state));
 	c->is_killed = true;
+	c->is_looping = p.state == 'R';
 	kill(c->pid, SIGKILL);
 }
 

@@ -12,10 +12,11 @@
 
 struct child {
 	enum child_role role;
-	pid_t pid;	/* 0 = not running */
-	int fd;		/* keeper's end of its channel; -1 = none. Owned */
-	bool ready;	/* it has reported CHANNEL_READY */
-	bool is_killed; /* because it did not answer */
+	pid_t pid;	 /* 0 = not running */
+	int fd;		 /* keeper's end of its channel; -1 = none. Owned */
+	bool ready;	 /* it has reported CHANNEL_READY */
+	bool is_killed;	 /* because it did not answer */
+	bool is_looping; /* and it used the CPU */
 	bool ever_ready;
 	uint32_t ends[CHILD_END_COUNT]; /* its restarts by reason */
 	enum child_end last_end;

@@ -5,6 +5,7 @@
 #include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
+#include "agent/keeper/snapshots.h"
 #include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
@@ -26,15 +27,8 @@
 
 #define DRAIN_AGENT_MS 25000 /* together below the 30 s that a stop may take */
 #define DRAIN_CONTROL_MS 3000
-#define CRASHES_BEFORE_FALLBACK 3
-#define CRASH_SOON_MS 5000
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
-
-struct held_snapshot {
-	uint64_t version;
-	int fds[2]; /* snapshot, key base; -1 = none */
-};
 
 struct keeper {
 	struct config config;
@@ -48,8 +42,7 @@ struct keeper {
 	/* CHILD_KEEPER: the keeper itself, for the report */
 	struct child children[CHILD_ROLE_COUNT];
 	struct writer writer;
-	struct held_snapshot newest, previous;
-	bool fell_back;
+	struct snapshots snapshots;
 	bool stopping;
 	int64_t stop_deadline; /* monotonic ms */
 	int exit_code;
@@ -71,30 +64,15 @@ static void report_processes(struct keeper *k)
 		channel_send(control->fd, &m, NULL, 0);
 }
 
-/* --- snapshots --- */
-
-static void drop_snapshot(struct held_snapshot *s)
+/* Control does not send this version to the next agent, and tells the operator. */
+static void tell_given_up(struct keeper *k)
 {
-	for (size_t i = 0; i < 2; i++) {
-		if (s->fds[i] >= 0)
-			close(s->fds[i]);
-		s->fds[i] = -1;
-	}
-	s->version = 0;
-}
+	const struct child *control = &k->children[CHILD_CONTROL];
+	const struct channel_message m = {
+		.type = CHANNEL_SNAPSHOT_GIVEN_UP, .version = k->snapshots.given_up};
 
-static void keep_snapshot(struct keeper *k, uint64_t version, const int fds[CHANNEL_FDS_MAX])
-{
-	drop_snapshot(&k->previous);
-	k->previous = k->newest;
-	k->newest = (struct held_snapshot){version, {fds[0], fds[1]}};
-	k->fell_back = false;
-	k->children[CHILD_AGENT].soon_crashes = 0;
-}
-
-static const struct held_snapshot *snapshot_for_start(const struct keeper *k)
-{
-	return k->fell_back && k->previous.fds[0] >= 0 ? &k->previous : &k->newest;
+	if (control->fd >= 0 && k->snapshots.given_up)
+		channel_send(control->fd, &m, NULL, 0);
 }
 
 /* --- starting --- */
@@ -161,7 +139,7 @@ static _Noreturn void run_child(
 
 static void fill_start(const struct keeper *k, enum child_role role, struct child_start *start)
 {
-	const struct held_snapshot *held = snapshot_for_start(k);
+	const struct snapshots_held *held = &k->snapshots.newest;
 
 	*start = (struct child_start){
 		.config = &k->config,
@@ -180,6 +158,10 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 static void take_started(struct keeper *k, struct child *c, pid_t pid, struct pairs *p)
 {
 	child_started(c, pid, p->to_keeper[0]);
+	if (c->role == CHILD_AGENT)
+		snapshots_start(&k->snapshots, c->started_mono);
+	else
+		tell_given_up(k);
 	if (p->to_writer[0] >= 0)
 		writer_use(&k->writer, p->to_writer[0]);
 	child_send(other_child(k, c), CHANNEL_PEER, p->to_peer[0]);
@@ -242,19 +224,18 @@ static void log_end(const struct child *c, int status, enum child_end why, int64
 		LOG_INT("delay_ms", delay));
 }
 
-/*
- * If the newest snapshot crashes every agent soon after its start, the agent gets the previous one.
- */
-static void count_crash(struct keeper *k, struct child *c, int status)
+static void look_at_snapshot(struct keeper *k, const struct child *agent, int status)
 {
-	bool soon = clock_monotonic_ms() - c->started_mono < CRASH_SOON_MS;
+	bool is_fault = child_is_crash(status) || agent->is_looping;
+	/* the fault of an endless loop was before its end */
+	int64_t when = agent->is_looping ? agent->watch.asked_ms : clock_monotonic_ms();
 
-	c->soon_crashes = child_is_crash(status) && soon ? c->soon_crashes + 1 : 0;
-	if (c->role != CHILD_AGENT || c->soon_crashes < CRASHES_BEFORE_FALLBACK || k->fell_back)
+	if (!snapshots_end(&k->snapshots, is_fault, when))
 		return;
-	k->fell_back = true;
-	log_event(LOG_LEVEL_ERROR, "newest snapshot crashes the agent, using the previous one",
-		LOG_INT("version", k->newest.version), LOG_INT("before", k->previous.version));
+	log_event(LOG_LEVEL_ERROR, "snapshot crashes the agent, using the one before",
+		LOG_INT("given_up", k->snapshots.given_up),
+		LOG_INT("used", k->snapshots.newest.version));
+	tell_given_up(k);
 }
 
 static void stop(struct keeper *k, int exit_code);
@@ -277,7 +258,8 @@ static void take_end(struct keeper *k, struct child *c, int status)
 		stop(k, 1);
 		return;
 	}
-	count_crash(k, c, status);
+	if (c->role == CHILD_AGENT)
+		look_at_snapshot(k, c, status);
 	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, clock_monotonic_ms());
 	log_end(c, status, child_ended(c, status), delay);
 	c->pid = 0;
@@ -348,9 +330,13 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 		watch_answer(&c->watch, m->version);
 		return;
 	}
-	if (m->type == CHANNEL_SNAPSHOT_KEEP && c->role == CHILD_AGENT && fds[0] >= 0 &&
+	if (c->role == CHILD_AGENT && m->type == CHANNEL_SNAPSHOT_USE) {
+		snapshots_use(&k->snapshots, m->version, clock_monotonic_ms());
+		return;
+	}
+	if (c->role == CHILD_AGENT && m->type == CHANNEL_SNAPSHOT_KEEP && fds[0] >= 0 &&
 		fds[1] >= 0) {
-		keep_snapshot(k, m->version, fds);
+		snapshots_keep(&k->snapshots, m->version, fds);
 		fds[0] = fds[1] = -1;
 		return;
 	}
@@ -614,9 +600,8 @@ static void keeper_init(struct keeper *k, const struct config *c, const char *co
 		.statefile_fd = -1,
 		.board_fd = -1,
 		.signal_fd = -1,
-		.writer = {.fd = -1},
-		.newest = {0, {-1, -1}},
-		.previous = {0, {-1, -1}}};
+		.writer = {.fd = -1}};
+	snapshots_init(&k->snapshots);
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
 		child_init(&k->children[i], (enum child_role)i);
 	k->children[CHILD_KEEPER].pid = getpid();

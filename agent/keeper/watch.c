@@ -2,7 +2,8 @@
 
 void watch_start(struct watch *w, int64_t limit_ms, int64_t now_ms)
 {
-	*w = (struct watch){.limit_ms = limit_ms, .looked_ms = now_ms, .is_asked = true};
+	*w = (struct watch){
+		.limit_ms = limit_ms, .looked_ms = now_ms, .asked_ms = now_ms, .is_asked = true};
 }
 
 void watch_serve(struct watch *w, int64_t limit_ms)
@@ -35,6 +36,7 @@ enum watch_step watch_look(struct watch *w, int64_t now_ms, const struct watch_s
 	if (!w->is_asked) {
 		w->is_asked = true;
 		w->number++;
+		w->asked_ms = now_ms;
 		w->silent_ms = 0;
 		return WATCH_ASK;
 	}

@@ -32,6 +32,7 @@ struct watch {
 	int64_t limit_ms;
 	int64_t silent_ms; /* counted since the question */
 	int64_t looked_ms; /* monotonic time of the last look */
+	int64_t asked_ms;  /* of the last question */
 	int64_t cpu_ms;	   /* at the last look */
 	uint64_t number;   /* of the last question */
 	bool is_asked;	   /* its answer is missing */

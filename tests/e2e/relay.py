@@ -173,8 +173,9 @@ def may_reload(words):
 class Relay:
     """spoa-relay with its own directory."""
 
-    def __init__(self, directory, haproxy, extra=""):
+    def __init__(self, directory, haproxy, extra="", program="spoa-relay"):
         self.dir = pathlib.Path(directory)
+        self.program = BUILD / program
         self.haproxy_binary = haproxy[0]
         self.events_port = free_port(socket.SOCK_DGRAM)
         self.metrics_port = free_port()
@@ -196,7 +197,7 @@ class Relay:
             f"master_socket = {self.dir}/master.sock\nadmin_socket = {self.dir}/haproxy.sock\n{extra}")
 
     def start(self):
-        self.process = Process("spoa-relay", [BUILD / "spoa-relay", "--config", self.config], self.dir / "relay.log")
+        self.process = Process("spoa-relay", [self.program, "--config", self.config], self.dir / "relay.log")
         wait_until("spoa-relay answers", self._answers)
 
     def _answers(self):
@@ -260,14 +261,14 @@ class Relay:
 class Stack:
     """Upstream, relay and HAProxy of one version."""
 
-    def __init__(self, version, extra="", render=()):
+    def __init__(self, version, extra="", render=(), program="spoa-relay"):
         self.version = version
         self.command = haproxy_command(version)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="relay-e2e-"))
         self.dir.chmod(0o755)
         self.port, self.stats_port = free_port(), free_port()
         self.upstream = Upstream(self.dir)
-        self.relay = Relay(self.dir, self.command, extra)
+        self.relay = Relay(self.dir, self.command, extra, program)
         self.haproxy = None
         self.render = render
         self.keys = {}

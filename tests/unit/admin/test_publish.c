@@ -514,6 +514,45 @@ static void an_unknown_value_in_the_store_is_an_error(void **state)
 	room_seen_fini(&seen);
 }
 
+static int64_t open_notices(struct room *r)
+{
+	return room_number(r,
+		"SELECT count(*) FROM notices WHERE acked_ms = 0 AND kind = 'snapshot_given_up'");
+}
+
+static void a_version_that_was_given_up_is_not_sent_again(void **state)
+{
+	struct room *r = *state;
+	struct publish *p = r->control.publish;
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+	struct room_seen seen;
+
+	room_run(r, SMALL);
+	publish(r, &seen);
+	room_seen_fini(&seen);
+	assert_null(publish_refusal(p, publish_version(p)));
+	publish_give_up(p, publish_version(p));
+	publish_give_up(p, publish_version(p));
+	assert_non_null(publish_refusal(p, publish_version(p)));
+	assert_int_equal(open_notices(r), 1);
+	replace_agent(r);
+	publish_send(p);
+	assert_int_equal(channel_receive(r->agent_fd, &m, fds), -EAGAIN);
+	assert_non_null(publish_refusal(p, publish_version(p)));
+	/* an answer that was on its way is none to a later version */
+	room_acknowledge(r, publish_version(p), 0);
+	publish_receive(p);
+	assert_int_equal(open_notices(r), 1);
+	publish(r, &seen);
+	assert_true(seen.version == publish_version(p));
+	assert_null(publish_refusal(p, seen.version));
+	room_acknowledge(r, seen.version, 0);
+	publish_receive(p);
+	assert_int_equal(open_notices(r), 0);
+	room_seen_fini(&seen);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -533,6 +572,7 @@ int main(void)
 		TEST(a_rotated_key_keeps_its_family_without_the_first_key),
 		TEST(knows_what_the_agent_has_answered),
 		TEST(a_new_agent_gets_the_last_snapshot),
+		TEST(a_version_that_was_given_up_is_not_sent_again),
 		TEST(a_change_among_ten_thousand_keys_is_quick),
 	};
 
