@@ -1,42 +1,57 @@
 #include "common/log.h"
 
 #include "common/clock.h"
+#include "common/sink.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#define LOG_LINE_MAX 4096
-
 struct line {
-	char text[LOG_LINE_MAX];
+	char text[SINK_LINE_MAX];
 	size_t n;
 };
 
 static struct {
 	const char *role;
 	enum log_level level;
-	bool is_terminal;
-} sink = {"spoa-relay", LOG_LEVEL_INFO, false};
+	struct sink out;
+	uint64_t
+		missing; /* lines of this process that were dropped since the last one that was not */
+} log_state = {.role = "spoa-relay", .level = LOG_LEVEL_INFO, .out = {.fd = STDERR_FILENO}};
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
+/* syslog(3)'s, for the journal */
+static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
 
 void log_init(const char *role, enum log_level level)
 {
-	sink.role = role;
-	sink.level = level;
-	sink.is_terminal = isatty(STDERR_FILENO) == 1;
+	log_state.role = role;
+	log_state.level = level;
+	log_state.missing = 0;
+	sink_open(&log_state.out);
+}
+
+void log_set_role(const char *role)
+{
+	log_state.role = role;
+	log_state.missing = 0;
 }
 
 void log_set_level(enum log_level level)
 {
-	sink.level = level;
+	log_state.level = level;
 }
 
 bool log_is_on(enum log_level level)
 {
-	return level <= sink.level;
+	return level <= log_state.level;
+}
+
+uint64_t log_dropped(void)
+{
+	return sink_dropped(&log_state.out);
 }
 
 int log_level_parse(struct slice name, enum log_level *ret)
@@ -116,51 +131,77 @@ static void put_value(struct line *l, const struct log_field *f)
 
 static void put_json(struct line *l, enum log_level level, const char *message, const char *time)
 {
+	if (log_state.out.form == SINK_JOURNAL)
+		put_str(l, priorities[level]);
 	put_str(l, "{\"time\":\"");
 	put_str(l, time);
 	put_str(l, "\",\"level\":\"");
 	put_str(l, level_names[level]);
 	put_str(l, "\",\"role\":\"");
-	put_str(l, sink.role);
+	put_str(l, log_state.role);
 	put_str(l, "\",\"msg\":");
 	put_quoted(l, slice_from_str(message));
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields)
+static void put_text(struct line *l, enum log_level level, const char *message, const char *time)
 {
-	struct line l = {.n = 0};
-	char time[CLOCK_RFC3339_SIZE];
+	put_str(l, time);
+	put_str(l, " ");
+	put_str(l, level_names[level]);
+	put_str(l, " ");
+	put_str(l, log_state.role);
+	put_str(l, ": ");
+	put_str(l, message);
+}
 
-	if (level > sink.level)
-		return;
-	clock_format_rfc3339_ms(clock_wall_ms(), time);
-	if (sink.is_terminal) {
-		put_str(&l, time);
-		put_str(&l, " ");
-		put_str(&l, level_names[level]);
-		put_str(&l, " ");
-		put_str(&l, sink.role);
-		put_str(&l, ": ");
-		put_str(&l, message);
-	} else {
-		put_json(&l, level, message, time);
-	}
+/* A field is written whole or not at all, so that the line stays valid JSON. */
+static void put_fields(struct line *l, const struct log_field *fields, bool is_text)
+{
 	for (const struct log_field *f = fields; f && f->type != LOG_FIELD_END; f++) {
-		/* a field is written whole or not at all, so that the line stays valid JSON */
-		size_t before = l.n;
-		put_str(&l, sink.is_terminal ? " " : ",\"");
-		put_str(&l, f->name);
-		put_str(&l, sink.is_terminal ? "=" : "\":");
-		put_value(&l, f);
-		if (sizeof(l.text) - 3 - l.n < 16) {
-			l.n = before;
+		size_t before = l->n;
+		put_str(l, is_text ? " " : ",\"");
+		put_str(l, f->name);
+		put_str(l, is_text ? "=" : "\":");
+		put_value(l, f);
+		if (sizeof(l->text) - 3 - l->n < 16) {
+			l->n = before;
 			break;
 		}
 	}
-	if (!sink.is_terminal)
+}
+
+static bool write_line(enum log_level level, const char *message, const struct log_field *fields)
+{
+	bool is_text = log_state.out.form == SINK_TEXT;
+	struct line l = {.n = 0};
+	char time[CLOCK_RFC3339_SIZE];
+
+	clock_format_rfc3339_ms(clock_wall_ms(), time);
+	if (is_text)
+		put_text(&l, level, message, time);
+	else
+		put_json(&l, level, message, time);
+	put_fields(&l, fields, is_text);
+	if (!is_text)
 		l.text[l.n++] = '}';
 	l.text[l.n++] = '\n';
-	/* there is no other place to report a failure of the log */
-	ssize_t ignored = write(STDERR_FILENO, l.text, l.n);
-	(void)ignored;
+	return sink_write(&log_state.out, (struct slice){l.text, l.n});
+}
+
+/* There may be room again: says how many lines are missing above. */
+static bool tell_missing(void)
+{
+	const struct log_field fields[] = {LOG_INT("count", log_state.missing), {0}};
+
+	return write_line(LOG_LEVEL_WARNING, "log lines were dropped: nobody read them", fields);
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields)
+{
+	if (level > log_state.level)
+		return;
+	if (log_state.missing && tell_missing())
+		log_state.missing = 0;
+	if (log_state.missing || !write_line(level, message, fields))
+		log_state.missing++;
 }

@@ -1,6 +1,7 @@
 /*
- * Log lines on stderr: one JSON object per line, or text on a terminal. The sink is the only global
- * variable of the product. Fields never hold keys, tokens or bodies.
+ * Log lines on stderr (sink.h): one JSON object per line, after a priority in the journal, or text on a
+ * terminal. The log is the only global variable of the product. Fields never hold keys, tokens, bodies or
+ * queries.
  *
  *   log_event(LOG_LEVEL_INFO, "snapshot accepted", LOG_INT("version", v), LOG_STR("from", s));
  */
@@ -9,6 +10,7 @@
 
 #include "common/slice.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level {
@@ -39,11 +41,15 @@ struct log_field {
 /* A positive or negative errno value, written as its text. */
 #define LOG_ERROR_CODE(e) ((struct log_field){LOG_FIELD_ERRNO, "error", {NULL, 0}, (int64_t)(e)})
 
-/* `role` is "keeper", "control", "agent" or a tool's name; kept by pointer. */
+/* `role` is "keeper", "control", "agent" or a tool's name; kept by pointer. Opens stderr. */
 void log_init(const char *role, enum log_level level);
+/* In a child: what log_init() opened stays open. */
+void log_set_role(const char *role);
 void log_set_level(enum log_level level);
 /* Would a line of this level be written? Saves formatting on hot paths. */
 bool log_is_on(enum log_level level);
+/* Lines that were not written since log_init(), of all processes that share its stderr. */
+uint64_t log_dropped(void);
 /* 0 or -EINVAL. Names: error, warning, info, debug. */
 int log_level_parse(struct slice name, enum log_level *ret);
 

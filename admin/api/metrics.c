@@ -11,6 +11,7 @@
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
 #include "common/board.h"
+#include "common/log.h"
 #include "common/reference.h"
 #include "common/version.h"
 
@@ -280,6 +281,11 @@ static void put_unsaved(const struct scrape *s)
 	put(s, s->control->history->unsaved, NULL, NULL);
 }
 
+static void put_log_dropped(const struct scrape *s)
+{
+	put(s, log_dropped(), NULL, NULL);
+}
+
 static void put_refreshes(const struct scrape *s)
 {
 	for (int i = 0; i < REFRESH_OUTCOME_COUNT; i++)
@@ -378,6 +384,9 @@ static const struct {
 	{{"relay_requests_unsaved_total", METRIC_COUNTER, {NULL}, "requests",
 		 "Finished requests that the history lacks: they were overwritten before they were saved."},
 		put_unsaved},
+	{{"relay_log_lines_dropped_total", METRIC_COUNTER, {NULL}, "lines",
+		 "Log lines of all processes that were not written because nobody read stderr."},
+		put_log_dropped},
 	{{"relay_notices_open", METRIC_GAUGE, {NULL}, "notices",
 		 "Notices that are not acknowledged and whose cause still exists."},
 		put_open_notices},

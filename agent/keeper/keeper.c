@@ -119,7 +119,7 @@ static _Noreturn void run_child(
 {
 	bool is_agent = c->role == CHILD_AGENT;
 
-	log_init(child_role_name(c->role), k->config.log_level);
+	log_set_role(child_role_name(c->role));
 	close_unneeded(k, start);
 	set_child_signals(k);
 	raise_file_limit();

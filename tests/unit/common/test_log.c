@@ -7,9 +7,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
@@ -190,6 +194,181 @@ static void the_level_decides_what_is_written(void **state)
 	free(text);
 }
 
+/* --- readers that do not read --- */
+
+struct stream {
+	int reader;
+	int saved;
+};
+
+static void stream_start(struct stream *s, bool is_socket)
+{
+	int fds[2];
+
+	if (is_socket)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	else
+		assert_int_equal(pipe(fds), 0);
+	s->reader = fds[0];
+	s->saved = dup(STDERR_FILENO);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	log_init("agent", LOG_LEVEL_INFO);
+}
+
+static void stream_stop(struct stream *s)
+{
+	dup2(s->saved, STDERR_FILENO);
+	close(s->saved);
+	close(s->reader);
+	log_init("test", LOG_LEVEL_INFO);
+}
+
+/* Everything that waits in the stream, NUL-terminated; the caller frees it. */
+static char *drain(struct stream *s)
+{
+	char *text = calloc(1, 4 << 20);
+	size_t n = 0;
+	ssize_t got = 0;
+
+	while ((got = recv(s->reader, text + n, (4 << 20) - 1 - n, MSG_DONTWAIT)) > 0)
+		n += (size_t)got;
+	if (n == 0 && got < 0 && errno == ENOTSOCK) {
+		assert_int_equal(fcntl(s->reader, F_SETFL, O_NONBLOCK), 0);
+		while ((got = read(s->reader, text + n, (4 << 20) - 1 - n)) > 0)
+			n += (size_t)got;
+	}
+	return text;
+}
+
+static size_t lines_in(const char *text)
+{
+	size_t n = 0;
+
+	while ((text = strchr(text, '\n'))) {
+		n++;
+		text++;
+	}
+	return n;
+}
+
+static void fill(uint64_t lines)
+{
+	for (uint64_t i = 0; i < lines; i++)
+		log_event(LOG_LEVEL_INFO, "one of many", LOG_INT("i", i));
+}
+
+/* A writer that blocked would hang here: nobody reads. */
+static void a_reader_that_stops_costs_lines_and_never_time(void **state)
+{
+	const uint64_t many = 20000;
+
+	(void)state;
+	for (int is_socket = 0; is_socket < 2; is_socket++) {
+		struct stream s;
+		stream_start(&s, is_socket);
+		uint64_t before = log_dropped();
+		fill(many);
+		uint64_t dropped = log_dropped() - before;
+		assert_in_range(dropped, 1, many - 1);
+		char *text = drain(&s);
+		assert_int_equal(lines_in(text), many - dropped);
+		assert_int_equal(text[strlen(text) - 1], '\n'); /* no line is cut */
+		free(text);
+		log_write(LOG_LEVEL_INFO, "after", NULL);
+		text = drain(&s);
+		char count[32];
+		snprintf(count, sizeof(count), "\"count\":%llu}", (unsigned long long)dropped);
+		assert_int_equal(lines_in(text), 2);
+		assert_non_null(strstr(text, count));
+		assert_non_null(strstr(text, "\"msg\":\"after\""));
+		assert_int_equal(log_dropped() - before, dropped);
+		/* other programs that share stderr may block as before */
+		assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+		free(text);
+		stream_stop(&s);
+	}
+}
+
+static void the_count_of_dropped_lines_is_shared_with_children(void **state)
+{
+	struct stream s;
+	int status = 1;
+
+	(void)state;
+	stream_start(&s, false);
+	fill(20000);
+	uint64_t before = log_dropped();
+	pid_t pid = fork();
+	if (pid == 0) {
+		log_set_role("child");
+		fill(50);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(log_dropped() - before, 50);
+	stream_stop(&s);
+}
+
+/* --- the journal --- */
+
+static void set_journal(const struct stat *st, int beside)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st->st_dev,
+		(unsigned long long)st->st_ino + (unsigned)beside);
+	setenv("JOURNAL_STREAM", text, 1);
+	log_init("agent", LOG_LEVEL_DEBUG);
+}
+
+static void the_journal_gets_priorities(void **state)
+{
+	static const char *const begins[] = {"<3>{", "<4>{", "<6>{", "<7>{"};
+	struct stream s;
+	struct stat st;
+
+	(void)state;
+	stream_start(&s, true);
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	set_journal(&st, 0);
+	for (unsigned level = 0; level < 4; level++) {
+		log_event((enum log_level)level, "m", LOG_INT("n", 1));
+		char *text = drain(&s);
+		assert_memory_equal(text, begins[level], 4);
+		json_object_put(parse_line(text + 3));
+		free(text);
+	}
+	unsetenv("JOURNAL_STREAM");
+	stream_stop(&s);
+}
+
+/* The variable is inherited: a program whose stderr leads elsewhere must not write priorities. */
+static void another_stream_gets_none(void **state)
+{
+	static const char *const bad[] = {"", ":", "1", "x:y", "1:2:3", "18446744073709551616:1"};
+	struct stream s;
+	struct stat st;
+
+	(void)state;
+	stream_start(&s, true);
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	set_journal(&st, 1);
+	log_write(LOG_LEVEL_INFO, "m", NULL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		setenv("JOURNAL_STREAM", bad[i], 1);
+		log_init("agent", LOG_LEVEL_INFO);
+		log_write(LOG_LEVEL_INFO, "m", NULL);
+	}
+	char *text = drain(&s);
+	assert_int_equal(lines_in(text), 1 + sizeof(bad) / sizeof(bad[0]));
+	assert_null(strchr(text, '<'));
+	free(text);
+	unsetenv("JOURNAL_STREAM");
+	stream_stop(&s);
+}
+
 static void levels_have_four_exact_names(void **state)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -215,6 +394,10 @@ int main(void)
 		cmocka_unit_test(a_long_value_is_left_out_whole),
 		cmocka_unit_test(a_long_message_is_cut_and_closed),
 		cmocka_unit_test(the_level_decides_what_is_written),
+		cmocka_unit_test(a_reader_that_stops_costs_lines_and_never_time),
+		cmocka_unit_test(the_count_of_dropped_lines_is_shared_with_children),
+		cmocka_unit_test(the_journal_gets_priorities),
+		cmocka_unit_test(another_stream_gets_none),
 		cmocka_unit_test(levels_have_four_exact_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
