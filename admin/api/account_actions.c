@@ -2,6 +2,7 @@
  * relayadm accounts suspend, resume, reset, refresh and check. A new epoch of an account voids what the
  * agent holds against it.
  */
+#include "admin/api/audit.h"
 #include "admin/api/deferred.h"
 #include "admin/api/handlers.h"
 #include "admin/store/account_state.h"
@@ -153,6 +154,22 @@ static int suspend_risky(
 			       "i", (int64_t)f->id);
 }
 
+/* A line for each account. */
+static void audit_suspended(struct request *r, json_object *items)
+{
+	for (size_t i = 0; i < json_object_array_length(items); i++) {
+		json_object *one = json_object_array_get_idx(items, i);
+		json_object *before = json_object_new_object();
+		json_object *after = json_object_new_object();
+		answer_flag(before, "suspended", false);
+		answer_flag(after, "suspended", true);
+		audit_note(r, "accounts",
+			json_object_get_string(json_object_object_get(one, "name")), before, after);
+		json_object_put(before);
+		json_object_put(after);
+	}
+}
+
 int accounts_suspend_risky(struct request *r)
 {
 	struct risky all = {.above = (uint32_t)(request_share(r, "risk_above", 1) * WHOLE + 0.5)};
@@ -167,6 +184,8 @@ int accounts_suspend_risky(struct request *r)
 	r->unchanged = !error && count == 0;
 	for (size_t i = 0; i < count && !error; i++)
 		error = suspend_risky(r, &found[i], all.above, items);
+	if (!error)
+		audit_suspended(r, items);
 	buffer_fini(&all.found);
 	return error;
 }

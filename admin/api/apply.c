@@ -2,6 +2,7 @@
  * `relayadm apply` and `relayadm export`. A document of `export` is applied as a whole or not at all, in
  * the one transaction of the request.
  */
+#include "admin/api/audit.h"
 #include "admin/api/document.h"
 #include "admin/api/handlers.h"
 #include "common/errtext.h"
@@ -155,8 +156,8 @@ static void note(
 	buffer_fini(&line);
 }
 
-static void note_differences(json_object *changes, const char *kind, const char *name,
-	json_object *before, json_object *after)
+static void note_differences(struct request *r, json_object *changes, const char *kind,
+	const char *name, json_object *before, json_object *after)
 {
 	struct buffer fields = {0};
 
@@ -165,8 +166,10 @@ static void note_differences(json_object *changes, const char *kind, const char 
 		if (!json_object_equal(json_object_object_get(before, field), value))
 			buffer_printf(&fields, "%s%s", fields.len ? ", " : "", field);
 	}
-	if (fields.len)
+	if (fields.len) {
 		note(changes, '~', kind, name, buffer_str(&fields));
+		audit_note(r, kind, name, before, after);
+	}
 	buffer_fini(&fields);
 }
 
@@ -183,12 +186,18 @@ static int add_item(
 	struct request *r, const struct document_kind *kind, const char *name, json_object *changes)
 {
 	int64_t id = 0;
+	json_object *after = NULL;
 	int error = kind->insert(r, name, &id);
 
 	if (!error)
 		error = update_item(r, kind, id);
 	if (!error)
+		error = show_item(r, kind, name, &after);
+	if (!error)
 		note(changes, '+', kind->field, name, "");
+	if (!error)
+		audit_note(r, kind->field, name, NULL, after);
+	json_object_put(after);
 	return error;
 }
 
@@ -206,7 +215,7 @@ static int change_item(struct request *r, const struct document_kind *kind, cons
 	if (!error)
 		error = show_item(r, kind, name, &after);
 	if (!error)
-		note_differences(changes, kind->field, name, before, after);
+		note_differences(r, changes, kind->field, name, before, after);
 	json_object_put(before);
 	json_object_put(after);
 	return error;

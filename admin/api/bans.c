@@ -87,6 +87,15 @@ static int insert(struct request *r, const char *network, int64_t now_ms, int64_
 	return error;
 }
 
+int ban_show(struct request *r, const char *network)
+{
+	int error = query_each(r, describe, r->answer,
+		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE network = ?1",
+		"t", network);
+
+	return error || json_object_object_length(r->answer) ? error : -ENOENT;
+}
+
 int bans_add(struct request *r)
 {
 	char network[CIDR_TEXT_SIZE];
@@ -102,11 +111,7 @@ int bans_add(struct request *r)
 		error = refuse_full(r);
 	if (!error)
 		error = insert(r, network, now, expires);
-	if (error)
-		return error;
-	return query_each(r, describe, r->answer,
-		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE network = ?1",
-		"t", network);
+	return error ? error : ban_show(r, network);
 }
 
 /* Also lifts a ban of the agent that has not been taken over yet. */

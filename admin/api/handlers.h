@@ -26,4 +26,8 @@ int pool_update(struct request *r, int64_t id);
 int account_suspend(struct request *r, int64_t id, bool suspended, const char *reason);
 int tenant_enable(struct request *r, int64_t id, bool enabled);
 
+/* One key, or one ban by its text in the store, into the answer. -ENOENT when there is none. */
+int token_show(struct request *r, int64_t id);
+int ban_show(struct request *r, const char *network);
+
 #endif

@@ -1,12 +1,12 @@
 #include "admin/api/request.h"
 
+#include "admin/api/audit.h"
 #include "admin/api/deferred.h"
 #include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/publish/publish.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
-#include "common/log.h"
 #include "common/num.h"
 
 #include <errno.h>
@@ -82,17 +82,6 @@ static unsigned fail(struct request *r, int error)
 	return row->status;
 }
 
-/* Logs the action, the user and the target; never the values. */
-static void log_change(const struct request *r)
-{
-	const char *field = r->command->arguments[0].field;
-	const char *target = r->name ? r->name : request_text(r, field ? field : "tenant");
-
-	log_event(LOG_LEVEL_INFO, "change", LOG_STR("noun", r->command->noun),
-		LOG_STR("verb", r->command->verb ? r->command->verb : ""),
-		LOG_STR("target", target ? target : ""), LOG_INT("uid", r->uid));
-}
-
 static void put_haproxy(json_object *o, const struct change_outcome *outcome)
 {
 	struct errtext failed = outcome->haproxy_error;
@@ -145,7 +134,7 @@ static bool agent_has_all(const struct request *r)
 }
 
 /* The answer comes when the change is in force. */
-static int publish_change(struct request *r)
+static int publish_change(struct request *r, const char *changed)
 {
 	const struct change_outcome nothing = {.haproxy = HAPROXY_UNCHANGED};
 	enum change_reach reach = reach_of(r);
@@ -159,7 +148,7 @@ static int publish_change(struct request *r)
 		}
 		reach = owes ? CHANGE_RELOAD : CHANGE_AGENT;
 	} else {
-		log_change(r);
+		audit_log(r, changed);
 	}
 	struct deferred *d = deferred_new(r);
 	int error = change_publish(r->control, reach, d ? on_published : NULL, d);
@@ -169,21 +158,39 @@ static int publish_change(struct request *r)
 }
 
 /* The version is raised first: rows that carry it take the new one. */
+static int run_audited(struct request *r, request_fn *handler, char changed[AUDIT_TEXT_SIZE])
+{
+	int error = store_bump_version(r->control->store, &r->error);
+
+	if (error)
+		return error;
+	json_object *before = audit_subject(r);
+	error = handler(r);
+	json_object *after = error ? NULL : audit_subject(r);
+	audit_describe(r, before, after, changed);
+	json_object_put(before);
+	json_object_put(after);
+	return error;
+}
+
 static int run_change(struct request *r, request_fn *handler)
 {
 	struct store *s = r->control->store;
+	char changed[AUDIT_TEXT_SIZE] = "";
 	int error = store_begin(s, &r->error);
 
 	if (error)
 		return error;
-	error = store_bump_version(s, &r->error);
-	if (!error)
-		error = handler(r);
+	error = run_audited(r, handler, changed);
 	if (error || r->unchanged)
 		store_rollback(s);
 	else
 		error = store_commit(s, &r->error);
-	return error ? error : publish_change(r);
+	if (!error)
+		error = publish_change(r, changed);
+	json_object_put(r->audited);
+	r->audited = NULL;
+	return error;
 }
 
 unsigned request_status(struct request *r, int error)

@@ -25,6 +25,7 @@ struct request {
 	struct slice document;	   /* of a COMMAND_DOCUMENT argument, not parsed yet */
 	json_object *answer;	   /* an object, never NULL; the handler fills it */
 	struct buffer bytes;	   /* the answer of ANSWER_FILE */
+	json_object *audited;	   /* lines of a change of many things (audit.h); NULL = none */
 	bool unchanged;		   /* set by a handler of a change that changed nothing */
 	struct deferred *deferred; /* set by deferred_new(): the answer comes later */
 	uid_t uid;

@@ -107,7 +107,7 @@ static int show_row(struct request *r, struct row *row, void *context)
 	return 0;
 }
 
-static int show_key(struct request *r, int64_t id)
+int token_show(struct request *r, int64_t id)
 {
 	int error = query_each(r, show_row, NULL, SELECT_KEYS " WHERE k.id = ?1", "i", id);
 
@@ -122,7 +122,7 @@ int tokens_show(struct request *r)
 	int error = subject_id(r, &id);
 
 	if (!error)
-		error = show_key(r, id);
+		error = token_show(r, id);
 	if (!error)
 		usage_describe(r->control, USAGE_KEY,
 			(uint32_t)json_object_get_int64(
@@ -370,7 +370,7 @@ int tokens_revoke(struct request *r)
 	else if (!error)
 		error = touch_key(r, k.id, clock_wall_ms(), k.expires_ms);
 	if (!error)
-		error = show_key(r, k.id);
+		error = token_show(r, k.id);
 	forget_key(&k);
 	return error;
 }
