@@ -33,15 +33,16 @@ static int check_reason(struct request *r, const char *reason)
 	return errtext_set(&r->error, -EINVAL, "reason: longer than %d bytes", REASON_MAX);
 }
 
+/* `reason` NULL: the one that the account has stays; it is empty unless the account is suspended. */
 static int suspend(struct request *r, int64_t id, const char *reason)
 {
-	int error = check_reason(r, reason);
+	int error = reason ? check_reason(r, reason) : 0;
 
-	return error
-		? error
-		: query_run(r,
-			  "UPDATE accounts SET suspended = 1, suspend_reason = ?1 WHERE id = ?2",
-			  "ti", reason, id);
+	return error ? error
+		     : query_run(r,
+			       "UPDATE accounts SET suspended = 1,"
+			       " suspend_reason = coalesce(?1, suspend_reason) WHERE id = ?2",
+			       "ti", reason, id);
 }
 
 static int resolve_notice(struct request *r, struct row *row, void *context)
@@ -93,9 +94,7 @@ static int change_subject(struct request *r, int (*change)(struct request *r, in
 
 static int suspend_with_reason(struct request *r, int64_t id)
 {
-	const char *reason = request_text(r, "reason");
-
-	return suspend(r, id, reason ? reason : "");
+	return suspend(r, id, request_text(r, "reason"));
 }
 
 int accounts_suspend(struct request *r)

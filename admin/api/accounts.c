@@ -188,35 +188,24 @@ static int update_egresses(struct request *r, int64_t id)
 	return error;
 }
 
+/* The row has checked the form. */
 static int update_pace(struct request *r, int64_t id)
 {
 	const char *text = request_text(r, "pace");
+	struct slice rest = slice_from_str(text ? text : "");
+	struct slice from;
 	uint64_t min = 0;
 	uint64_t max = 0;
 
 	if (!text)
 		return 0;
-	struct slice rest = slice_from_str(text);
-	struct slice from;
 	if (*text) {
-		bool good = slice_next(&rest, '-', &from) && rest.p &&
-			num_parse_duration(slice_trim(from), PACE_MAX_MS, &min) == 0 &&
-			num_parse_duration(slice_trim(rest), PACE_MAX_MS, &max) == 0 &&
-			min <= max && max > 0;
-		if (!good)
-			return errtext_set(&r->error, -EINVAL,
-				"pace: \"%.100s\" is not MIN-MAX, as 500ms-3s, up to 10 minutes",
-				text);
+		slice_next(&rest, '-', &from);
+		num_parse_duration(slice_trim(from), PACE_MAX_MS, &min);
+		num_parse_duration(slice_trim(rest), PACE_MAX_MS, &max);
 	}
 	return query_run(r, "UPDATE accounts SET pace_min_ms = ?1, pace_max_ms = ?2 WHERE id = ?3",
 		"iii", (int64_t)min, (int64_t)max, id);
-}
-
-static int check_weight(struct request *r)
-{
-	if (request_number(r, "weight", 1) > 0)
-		return 0;
-	return errtext_set(&r->error, -EINVAL, "weight: 1 to 1000; suspend the account instead");
 }
 
 static int update_credential(struct request *r, int64_t id)
@@ -242,10 +231,8 @@ static int update_credential(struct request *r, int64_t id)
 int account_update(struct request *r, int64_t id)
 {
 	int64_t upstream_id = 0;
-	int error = check_weight(r);
+	int error = noun_check_region(r);
 
-	if (!error)
-		error = noun_check_region(r);
 	if (!error)
 		error = noun_update(r, &noun_account, id);
 	if (!error)

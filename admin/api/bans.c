@@ -53,17 +53,6 @@ static int read_network(struct request *r, char out[CIDR_TEXT_SIZE])
 	return 0;
 }
 
-static int read_expiry(struct request *r, int64_t now_ms, int64_t *ret)
-{
-	uint64_t ms = request_duration(r, "for", 0);
-
-	if (request_has(r, "for") && ms == 0)
-		return errtext_set(&r->error, -EINVAL,
-			"for: more than 0; without it the ban stays until it is deleted");
-	*ret = ms ? now_ms + (int64_t)ms : 0;
-	return 0;
-}
-
 static int refuse_full(struct request *r)
 {
 	bool full = false;
@@ -100,11 +89,10 @@ int bans_add(struct request *r)
 {
 	char network[CIDR_TEXT_SIZE];
 	int64_t now = clock_wall_ms();
-	int64_t expires = 0;
+	int64_t ms = (int64_t)request_duration(r, "for", 0);
+	int64_t expires = ms ? now + ms : 0;
 	int error = read_network(r, network);
 
-	if (!error)
-		error = read_expiry(r, now, &expires);
 	if (!error)
 		error = banlist_purge(r->control->store, now, &r->error);
 	if (!error)

@@ -5,11 +5,10 @@
 
 static int finish_account(struct request *r, int64_t id)
 {
-	const char *reason = request_text(r, "suspend_reason");
-
 	if (!request_has(r, "suspended"))
 		return 0;
-	return account_suspend(r, id, request_flag(r, "suspended"), reason ? reason : "");
+	return account_suspend(
+		r, id, request_flag(r, "suspended"), request_text(r, "suspend_reason"));
 }
 
 static int finish_tenant(struct request *r, int64_t id)

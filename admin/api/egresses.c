@@ -278,14 +278,15 @@ int egress_del(struct request *r)
 
 int egress_suspend(struct request *r)
 {
-	const char *reason = request_text(r, "reason");
 	int64_t id = 0;
 	int error = noun_subject(r, &noun_egress, &id);
 
+	/* without a reason the one that it has stays */
 	if (!error)
 		error = query_run(r,
-			"UPDATE egresses SET suspended = 1, suspend_reason = ?2 WHERE id = ?1",
-			"it", id, reason ? reason : "");
+			"UPDATE egresses SET suspended = 1,"
+			" suspend_reason = coalesce(?2, suspend_reason) WHERE id = ?1",
+			"it", id, request_text(r, "reason"));
 	return error ? error : noun_show(r, &noun_egress, r->name, r->answer);
 }
 

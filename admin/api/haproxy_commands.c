@@ -3,6 +3,7 @@
 #include "admin/api/handlers.h"
 #include "admin/publish/change.h"
 #include "admin/publish/haproxy_chroot.h"
+#include "admin/publish/haproxy_model.h"
 #include "admin/publish/haproxy_sync.h"
 #include "common/errtext.h"
 
@@ -31,11 +32,13 @@ static void put_state(struct control *c, json_object *o)
 
 /* --- render, reload: answered when they are done --- */
 
+typedef void describe_fn(struct control *c, json_object *o);
+
 struct waiting {
 	struct control *control;
 	struct deferred *deferred;
-	bool with_state;
-	struct errtext note; /* empty = none */
+	describe_fn *describe; /* NULL: the outcome alone */
+	struct errtext note;   /* empty = none */
 };
 
 static void on_done(void *context, const struct change_outcome *outcome)
@@ -45,20 +48,20 @@ static void on_done(void *context, const struct change_outcome *outcome)
 
 	if (!outcome->error)
 		request_put_outcome(o, outcome);
-	if (!outcome->error && w->with_state)
-		put_state(w->control, o);
+	if (!outcome->error && w->describe)
+		w->describe(w->control, o);
 	if (!outcome->error && w->note.text[0])
 		answer_text(o, "note", w->note.text);
 	deferred_finish(w->deferred, outcome->error, outcome->reason.text);
 	free(w);
 }
 
-static struct waiting *wait_for(struct request *r, bool with_state)
+static struct waiting *wait_for(struct request *r, describe_fn *describe)
 {
 	struct waiting *w = malloc(sizeof(*w));
 
 	if (w)
-		*w = (struct waiting){r->control, deferred_new(r), with_state, {""}};
+		*w = (struct waiting){r->control, deferred_new(r), describe, {""}};
 	if (w && w->deferred)
 		return w;
 	free(w);
@@ -75,24 +78,83 @@ static int end_if_failed(struct waiting *w, int error)
 	return 0;
 }
 
-int haproxy_render(struct request *r)
+/* A chroot that an operator gave, now or before, needs no search. */
+static bool chroot_is_given(struct request *r)
 {
-	struct waiting *w = wait_for(r, true);
+	json_object *before = haproxy_sync_options(r->control->haproxy);
+	const char *given = request_text(r, "chroot");
+
+	return given ? *given != '\0' : before && json_object_object_get_ex(before, "chroot", NULL);
+}
+
+static int render(struct request *r, describe_fn *describe)
+{
+	struct waiting *w = wait_for(r, describe);
 
 	if (!w)
 		return -ENOMEM;
-	haproxy_chroot_add(&r->control->config, r->body, &w->note);
+	if (!chroot_is_given(r))
+		haproxy_chroot_add(&r->control->config, r->body, &w->note);
 	return end_if_failed(w, change_render(r->control, r->body, on_done, w));
+}
+
+int haproxy_render(struct request *r)
+{
+	return render(r, put_state);
 }
 
 int haproxy_reload(struct request *r)
 {
 	int error = haproxy_sync_is_rendered(r->control->haproxy, &r->error);
-	struct waiting *w = error ? NULL : wait_for(r, false);
+	struct waiting *w = error ? NULL : wait_for(r, NULL);
 
 	if (!w)
 		return error ? error : -ENOMEM;
 	return end_if_failed(w, change_publish(r->control, CHANGE_RELOAD, on_done, w));
+}
+
+/* --- options --- */
+
+static void put_text(json_object *o, const char *field, json_object *options)
+{
+	json_object_object_add(o, field, json_object_get(json_object_object_get(options, field)));
+}
+
+static void put_list(json_object *o, const char *field, json_object *options)
+{
+	json_object *list = json_object_object_get(options, field);
+
+	json_object_object_add(o, field, list ? json_object_get(list) : json_object_new_array());
+}
+
+/* null: not given, so that the default counts. */
+static void put_options(struct control *c, json_object *o)
+{
+	json_object *options = haproxy_sync_options(c->haproxy);
+	const char *out = options ? haproxy_model_output_dir(&c->config, options) : NULL;
+
+	answer_text(o, "out", out);
+	put_list(o, "bind", options);
+	put_text(o, "cert", options);
+	answer_flag(o, "accept_proxy",
+		json_object_get_boolean(json_object_object_get(options, "accept_proxy")));
+	put_list(o, "trust_forwarded", options);
+	put_text(o, "stats", options);
+	put_text(o, "replay_body", options);
+	answer_text(o, "chroot", options ? haproxy_model_chroot(options) : NULL);
+}
+
+int haproxy_options(struct request *r)
+{
+	put_options(r->control, r->answer);
+	return 0;
+}
+
+int haproxy_options_set(struct request *r)
+{
+	int error = haproxy_sync_is_rendered(r->control->haproxy, &r->error);
+
+	return error ? error : render(r, put_options);
 }
 
 /* --- check, status --- */

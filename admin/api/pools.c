@@ -78,9 +78,14 @@ int pool_insert(struct request *r, const char *name, int64_t *ret_id)
 	return noun_insert_error(r, &noun_pool, error);
 }
 
-static int add_member(struct request *r, int64_t pool, int64_t upstream, size_t position)
+static size_t members_given(const struct request *r)
 {
-	const char *name = member_name(r, position);
+	return json_object_array_length(request_value(r, "accounts"));
+}
+
+/* Behind the members that the pool has. -EEXIST without a text for one of them. */
+static int add_member(struct request *r, int64_t pool, int64_t upstream, const char *name)
+{
 	int64_t account = 0;
 	int64_t same = 0;
 	int error = noun_reference(r, &noun_account, name, &account);
@@ -91,33 +96,47 @@ static int add_member(struct request *r, int64_t pool, int64_t upstream, size_t 
 			upstream);
 	if (!error && !same)
 		error = errtext_set(&r->error, -EINVAL,
-			"accounts: a pool has one upstream, and \"%s\" is of another than \"%s\"",
-			name, member_name(r, 0));
-	if (!error)
-		error = query_run(r,
-			"INSERT INTO pool_members (pool_id, account_id, position) VALUES (?1, ?2, ?3)",
-			"iii", pool, account, (int64_t)position);
-	if (error == -EEXIST)
-		error = errtext_set(&r->error, -EINVAL, "accounts: \"%s\" is named twice", name);
+			"accounts: a pool has one upstream, and \"%s\" is of another than the pool",
+			name);
+	return error
+		? error
+		: query_run(r,
+			  "INSERT INTO pool_members (pool_id, account_id, position) VALUES (?1, ?2,"
+			  " (SELECT coalesce(max(position) + 1, 0) FROM pool_members"
+			  "  WHERE pool_id = ?1))",
+			  "ii", pool, account);
+}
+
+static int check_count(struct request *r, int64_t id)
+{
+	int64_t n = 0;
+	int error = query_number(
+		r, &n, "SELECT count(*) FROM pool_members WHERE pool_id = ?1", "i", id);
+
+	if (!error && n > MEMBERS_MAX)
+		error = errtext_set(
+			&r->error, -EINVAL, "accounts: a pool has at most %d", MEMBERS_MAX);
 	return error;
 }
 
 static int replace_members(struct request *r, int64_t id)
 {
-	size_t n = json_object_array_length(request_value(r, "accounts"));
+	size_t n = members_given(r);
 	int64_t upstream = 0;
 	int error = find_upstream(r, &upstream);
 
-	if (!error && n > MEMBERS_MAX)
-		error = errtext_set(&r->error, -EINVAL, "accounts: more than %d", MEMBERS_MAX);
 	if (!error)
 		error = query_run(r, "DELETE FROM pool_members WHERE pool_id = ?1", "i", id);
 	if (!error)
 		error = query_run(
 			r, "UPDATE pools SET upstream_id = ?1 WHERE id = ?2", "ii", upstream, id);
-	for (size_t i = 0; i < n && !error; i++)
-		error = add_member(r, id, upstream, i);
-	return error;
+	for (size_t i = 0; i < n && !error; i++) {
+		error = add_member(r, id, upstream, member_name(r, i));
+		if (error == -EEXIST)
+			error = errtext_set(&r->error, -EINVAL, "accounts: \"%s\" is named twice",
+				member_name(r, i));
+	}
+	return error ? error : check_count(r, id);
 }
 
 int pool_update(struct request *r, int64_t id)
@@ -129,14 +148,6 @@ int pool_update(struct request *r, int64_t id)
 	return error;
 }
 
-/* A pool that is replaced starts with the defaults again. */
-static int reset_pool(struct request *r, int64_t id)
-{
-	return query_run(r,
-		"UPDATE pools SET strategy = 'sticky', sticky = 'soft', wait_ms = 10000 WHERE id = ?1",
-		"i", id);
-}
-
 int pools_set(struct request *r)
 {
 	int64_t id = 0;
@@ -144,10 +155,83 @@ int pools_set(struct request *r)
 
 	if (error)
 		return error;
-	error = id ? reset_pool(r, id) : pool_insert(r, r->name, &id);
+	if (!id)
+		error = pool_insert(r, r->name, &id);
 	if (!error)
 		error = pool_update(r, id);
 	return error ? error : noun_show(r, &noun_pool, r->name, r->answer);
+}
+
+/* An account that is in the pool already keeps its place. */
+static int add_members(struct request *r, int64_t id)
+{
+	size_t n = members_given(r);
+	int64_t upstream = 0;
+	int error =
+		query_number(r, &upstream, "SELECT upstream_id FROM pools WHERE id = ?1", "i", id);
+
+	r->unchanged = true;
+	for (size_t i = 0; i < n && !error; i++) {
+		error = add_member(r, id, upstream, member_name(r, i));
+		if (!error)
+			r->unchanged = false;
+		else if (error == -EEXIST)
+			error = 0;
+	}
+	return error ? error : check_count(r, id);
+}
+
+static int remove_member(struct request *r, int64_t id, const char *name)
+{
+	int64_t account = 0;
+	int error = noun_reference(r, &noun_account, name, &account);
+
+	if (!error)
+		error = query_run(r,
+			"DELETE FROM pool_members WHERE pool_id = ?1 AND account_id = ?2", "ii", id,
+			account);
+	if (!error && store_changed_rows(r->control->store) == 0)
+		error = errtext_set(&r->error, -EINVAL, "accounts: \"%s\" is not in pool \"%s\"",
+			name, r->name);
+	return error;
+}
+
+static int remove_members(struct request *r, int64_t id)
+{
+	size_t n = members_given(r);
+	int64_t left = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < n && !error; i++)
+		error = remove_member(r, id, member_name(r, i));
+	if (!error)
+		error = query_number(
+			r, &left, "SELECT count(*) FROM pool_members WHERE pool_id = ?1", "i", id);
+	if (!error && left == 0)
+		error = errtext_set(&r->error, -EBUSY,
+			"pool \"%s\" would have no account left: relayadm pools del %s deletes it",
+			r->name, r->name);
+	return error;
+}
+
+static int change_members(struct request *r, int (*change)(struct request *r, int64_t id))
+{
+	int64_t id = 0;
+	int error = noun_subject(r, &noun_pool, &id);
+
+	if (!error)
+		error = change(r, id);
+	return error ? error : noun_show(r, &noun_pool, r->name, r->answer);
+}
+
+int pools_add(struct request *r)
+{
+	return change_members(r, add_members);
+}
+
+int pools_remove(struct request *r)
+{
+	return change_members(r, remove_members);
 }
 
 int pools_list(struct request *r)

@@ -144,12 +144,7 @@ static int read_body(struct request *r, struct exchange *x, struct MHD_Connectio
 
 static int check_name(struct request *r)
 {
-	struct slice name = slice_from_str(r->name);
-
-	if (!r->name || r->command->arguments[0].type != COMMAND_NAME ||
-		command_name_is_valid(name))
-		return 0;
-	return errtext_set(&r->error, -EINVAL, "\"%.100s\" is not a name", r->name);
+	return r->name ? command_subject_check(r->command, r->name, &r->error) : 0;
 }
 
 /* --- from a request to HTTP --- */

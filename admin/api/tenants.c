@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define WAIT_MAX_MS ((uint64_t)10 * 60 * 1000) /* "forever" is no longer: agent/decide/decide.h */
 #define WAIT_TEXT_SIZE 32
 
 /* `wait` is stored as refuse, forever or milliseconds, and shown as an operator writes it. */
@@ -106,17 +105,13 @@ static int update_pool(struct request *r, int64_t id)
 static int update_wait(struct request *r, int64_t id)
 {
 	const char *wait = request_text(r, "wait");
+	uint64_t ms = request_duration(r, "wait", 0);
 	char text[WAIT_TEXT_SIZE];
-	uint64_t ms;
 
 	if (!wait)
 		return 0;
 	if (strcmp(wait, "refuse") == 0 || strcmp(wait, "forever") == 0)
 		return query_run(r, "UPDATE tenants SET wait = ?1 WHERE id = ?2", "ti", wait, id);
-	if (num_parse_duration(slice_from_str(wait), WAIT_MAX_MS, &ms))
-		return errtext_set(&r->error, -EINVAL,
-			"wait: \"%.100s\" is neither refuse nor forever nor a duration up to %d minutes",
-			wait, (int)(WAIT_MAX_MS / 60000));
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)ms);
 	return query_run(
 		r, "UPDATE tenants SET wait = ?1 WHERE id = ?2", "ti", ms ? text : "refuse", id);

@@ -276,10 +276,6 @@ int tokens_issue(struct request *r)
 	};
 	int error = check_label(r, d.name);
 
-	if (!error && request_has(r, "count") && request_number(r, "count", 0) == 0)
-		error = errtext_set(&r->error, -EINVAL, "count: at least 1");
-	if (!error && request_has(r, "ttl") && ttl == 0)
-		error = errtext_set(&r->error, -EINVAL, "ttl: must be above 0");
 	if (!error)
 		error = noun_reference(r, &noun_tenant, d.tenant, &d.tenant_id);
 	if (!error)

@@ -182,6 +182,8 @@ static int check_complete(struct parse *p)
 	const struct command_argument *next = &a->command->arguments[p->positional];
 	if (next->metavar && !next->optional && !(next->repeats && was_given(a, next->metavar)))
 		return errtext_set(p->e, -EINVAL, "%s is missing", next->metavar);
+	if (a->given_count == 0 && a->command->verb && strcmp(a->command->verb, "set") == 0)
+		return errtext_set(p->e, -EINVAL, "nothing to change is given");
 	return 0;
 }
 

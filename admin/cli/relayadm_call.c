@@ -25,8 +25,10 @@ static int read_content(
 	}
 	if (error == -EFBIG)
 		return errtext_set(e, -EFBIG, "%s: larger than %zu bytes", path, max);
+	/* -EINVAL is for wrong usage */
 	if (error)
-		return errtext_set(e, error, "%s: %s", path, strerror(-error));
+		return errtext_set(
+			e, error == -EINVAL ? -EIO : error, "%s: %s", path, strerror(-error));
 	return 0;
 }
 
@@ -66,9 +68,9 @@ static int add_path(const struct command_given *g, json_object *body, struct err
 	char here[4096];
 	char path[8192];
 
-	if (g->text.n == 0)
+	if (g->text.n == 0 && !g->option.clearable)
 		return errtext_set(e, -EINVAL, "--%s is empty", g->option.name);
-	if (g->text.p[0] == '/')
+	if (g->text.n == 0 || g->text.p[0] == '/')
 		return command_text_add(&g->option, g->text, body, e);
 	if (!getcwd(here, sizeof(here)))
 		return errtext_set(
@@ -116,7 +118,10 @@ static int add_given(
 	case COMMAND_FLAG:
 	case COMMAND_SWITCH:
 	case COMMAND_CHOICE:
+	case COMMAND_NETWORK:
 	case COMMAND_NETWORKS:
+	case COMMAND_SPAN:
+	case COMMAND_REQUEST:
 	case COMMAND_HEADERS:
 	case COMMAND_TEXTS:
 	case COMMAND_ORIGIN:
@@ -176,8 +181,8 @@ static bool sends_query(const struct command *c, const struct call *call)
 static int prepare(
 	const struct command_args *args, struct call *call, json_object *body, struct errtext *e)
 {
-	if (args->subject && !*args->subject)
-		return errtext_set(e, -EINVAL, "%s is empty", args->command->arguments[0].metavar);
+	if (args->subject && command_subject_check(args->command, args->subject, e))
+		return -EINVAL;
 	for (size_t i = 0; i < args->given_count; i++) {
 		const struct command_given *g = &args->given[i];
 		int error = is_repeating(args->command, g) ? add_word(g, body, e)
@@ -186,7 +191,7 @@ static int prepare(
 		if (error)
 			return error;
 	}
-	if (command_presence_check(args->command, body, e))
+	if (command_body_check(args->command, body, e))
 		return -EINVAL;
 	put_target(args, &call->target);
 	if (sends_query(args->command, call)) {

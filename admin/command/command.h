@@ -30,11 +30,14 @@ enum command_type {
 	COMMAND_NAMES,	  /* a,b,c -> array of names */
 	COMMAND_NUMBER,	  /* number, 0..max */
 	COMMAND_SHARE,	  /* number, 0..1 with a fraction */
-	COMMAND_DURATION, /* string, as the user wrote it: 30d */
+	COMMAND_DURATION, /* string, as the user wrote it: 30d; or one of `choices` */
 	COMMAND_FLAG,	  /* no value -> true */
 	COMMAND_SWITCH,	  /* on|off -> bool */
 	COMMAND_CHOICE,	  /* string, one of `choices` */
+	COMMAND_NETWORK,  /* string, CIDR */
 	COMMAND_NETWORKS, /* CIDR,... -> array of strings */
+	COMMAND_SPAN,	  /* string, two durations: 500ms-3s; "" clears */
+	COMMAND_REQUEST,  /* string, the id of a request */
 	COMMAND_HEADERS,  /* 'Name: value', repeatable -> object */
 	COMMAND_TEXTS,	  /* repeatable -> array of strings */
 	COMMAND_PATH,	  /* string; relayadm makes it absolute */
@@ -53,7 +56,8 @@ struct command_option {
 	bool required;
 	bool clearable; /* an empty value clears the option */
 	char group; /* options of one letter exclude each other; an upper-case letter: one is required */
-	uint64_t max;	     /* COMMAND_NUMBER, COMMAND_DURATION (ms); 0 = the type's own */
+	uint64_t min;	     /* COMMAND_NUMBER, COMMAND_DURATION (ms) */
+	uint64_t max;	     /* the same and COMMAND_SPAN; 0 = the type's own */
 	const char *choices; /* a|b|c */
 	const char *help;
 };
@@ -138,6 +142,8 @@ enum command_answer {
 	X(ACCOUNTS_REFRESH, accounts_refresh)                                                      \
 	X(ACCOUNTS_CHECK, accounts_check)                                                          \
 	X(ACCOUNTS_DEL, accounts_del)                                                              \
+	X(POOLS_ADD, pools_add)                                                                    \
+	X(POOLS_REMOVE, pools_remove)                                                              \
 	X(POOLS_SET, pools_set)                                                                    \
 	X(POOLS_LIST, pools_list)                                                                  \
 	X(POOLS_SHOW, pools_show)                                                                  \
@@ -150,6 +156,8 @@ enum command_answer {
 	X(SITE_DISABLE, site_disable)                                                              \
 	X(SITE_SELF_USE, site_self_use)                                                            \
 	X(HAPROXY_RENDER, haproxy_render)                                                          \
+	X(HAPROXY_OPTIONS, haproxy_options)                                                        \
+	X(HAPROXY_OPTIONS_SET, haproxy_options_set)                                                \
 	X(HAPROXY_CHECK, haproxy_check)                                                            \
 	X(HAPROXY_RELOAD, haproxy_reload)                                                          \
 	X(HAPROXY_STATUS, haproxy_status)                                                          \
@@ -227,6 +235,8 @@ int command_value_check(const struct command_option *o, json_object *value, stru
  * A whole body: no unknown field, every type right, required ones there, groups kept. 0 or -EINVAL.
  */
 int command_body_check(const struct command *c, json_object *body, struct errtext *e);
+/* The text in place of {} in the path against its argument's type. 0 or -EINVAL. */
+int command_subject_check(const struct command *c, const char *text, struct errtext *e);
 /* Only the required fields and groups. */
 int command_presence_check(const struct command *c, json_object *body, struct errtext *e);
 /* Only the present fields: a part of a document. */

@@ -61,7 +61,9 @@ static const struct command_option tenant_options[] = {
 		.help = "pool for keys without a pool; '' = none"},
 	{.name = "wait",
 		.metavar = "refuse|DURATION|forever",
-		.type = COMMAND_TEXT,
+		.type = COMMAND_DURATION,
+		.choices = "refuse|forever",
+		.max = (uint64_t)10 * 60 * 1000,
 		.help = "whether a request waits when all slots are taken"},
 	{.name = "shadow",
 		.metavar = "on|off",
@@ -88,12 +90,14 @@ static const struct command_option token_issue_options[] = {
 	{.name = "ttl",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
+		.min = 1,
 		.help = "lifetime, e.g. 30d; without it the key never expires"},
 	REQUEST_LIMITS,
 	ALLOW_IP,
 	{.name = "count",
 		.metavar = "N",
 		.type = COMMAND_NUMBER,
+		.min = 1,
 		.max = 10000,
 		.help = "number of keys to make with these options"},
 	END,
@@ -221,6 +225,7 @@ static const struct command_option egress_set_options[] = {
 		{.name = "weight",                                                                 \
 			.metavar = "N",                                                            \
 			.type = COMMAND_NUMBER,                                                    \
+			.min = 1,                                                                  \
 			.max = 1000,                                                               \
 			.help = "share of the requests, 1 to 1000; default 100"},                  \
 		TEXT("region", "REGION", "region of the account"),                                 \
@@ -228,8 +233,12 @@ static const struct command_option egress_set_options[] = {
 		NUMBER("rph", "requests per hour; 0 = unlimited"),                                 \
 		NUMBER("concurrency", "concurrent requests; 0 = unlimited"),                       \
 		NUMBER("max-consecutive", "rotate after N consecutive uses; 0 = never"),           \
-		TEXT("pace", "MIN-MAX",                                                            \
-			"random wait before each request, e.g. 500ms-3s; '' = none"),              \
+		{.name = "pace",                                                                   \
+			.metavar = "MIN-MAX",                                                      \
+			.type = COMMAND_SPAN,                                                      \
+			.clearable = true,                                                         \
+			.max = (uint64_t)10 * 60 * 1000,                                           \
+			.help = "random wait before each request, e.g. 500ms-3s; '' = none"},      \
 		HEADERS, NO_RELOAD
 
 static const struct command_option account_add_options[] = {
@@ -289,6 +298,7 @@ static const struct command_option ban_add_options[] = {
 	{.name = "for",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
+		.min = 1,
 		.help = "length of the ban, e.g. 10m; without it the ban has no end"},
 	TEXT("reason", "TEXT", "reason to store and show"),
 	END,
@@ -296,41 +306,54 @@ static const struct command_option ban_add_options[] = {
 
 static const struct command_option no_reload_options[] = {NO_RELOAD, END};
 
+#define HAPROXY_OPTIONS                                                                             \
+	{.name = "bind",                                                                            \
+		.metavar = "ADDR",                                                                  \
+		.type = COMMAND_TEXTS,                                                              \
+		.help = "address for clients, HOST:PORT, repeatable; replaces all earlier ones"},   \
+		{.name = "cert",                                                                    \
+			.metavar = "FILE",                                                          \
+			.type = COMMAND_PATH,                                                       \
+			.clearable = true,                                                          \
+			.help = "certificate with key (PEM) for clients; '' = plain HTTP"},         \
+		{.name = "trust-forwarded",                                                         \
+			.metavar = "CIDR,...",                                                      \
+			.type = COMMAND_NETWORKS,                                                   \
+			.clearable = true,                                                          \
+			.help = "networks of proxies that tell the client's address in "            \
+				"X-Forwarded-For or Forwarded; '' = none"},                         \
+		TEXT("stats", "ADDR",                                                               \
+			"address for HAProxy's statistics page and metrics, HOST:PORT; '' = none"), \
+		{.name = "replay-body",                                                             \
+			.metavar = "48k|144k|off",                                                  \
+			.type = COMMAND_CHOICE,                                                     \
+			.choices = "48k|144k|off",                                                  \
+			.help = "largest body that another account can get within a request; "      \
+				"default 48k"},                                                     \
+	{                                                                                           \
+		.name = "chroot", .metavar = "DIR", .type = COMMAND_PATH, .clearable = true,        \
+		.help = "HAProxy's chroot, / for none; '' = as in [haproxy] config"                 \
+	}
+
 static const struct command_option haproxy_render_options[] = {
 	{.name = "out",
 		.metavar = "DIR",
 		.type = COMMAND_PATH,
 		.required = true,
 		.help = "directory for the files"},
-	{.name = "bind",
-		.metavar = "ADDR",
-		.type = COMMAND_TEXTS,
-		.help = "address for clients, HOST:PORT, repeatable"},
-	{.name = "cert",
-		.metavar = "FILE",
-		.type = COMMAND_PATH,
-		.help = "certificate with key (PEM) for clients"},
+	HAPROXY_OPTIONS,
 	{.name = "accept-proxy",
 		.type = COMMAND_FLAG,
 		.help = "clients connect through a load balancer that sends the PROXY protocol"},
-	{.name = "trust-forwarded",
-		.metavar = "CIDR,...",
-		.type = COMMAND_NETWORKS,
-		.help = "networks of proxies that tell the client's address in X-Forwarded-For or "
-			"Forwarded"},
-	{.name = "stats",
-		.metavar = "ADDR",
-		.type = COMMAND_TEXT,
-		.help = "address for HAProxy's statistics page and metrics, HOST:PORT"},
-	{.name = "replay-body",
-		.metavar = "48k|144k|off",
-		.type = COMMAND_CHOICE,
-		.choices = "48k|144k|off",
-		.help = "largest body that another account can get within a request; default 48k"},
-	{.name = "chroot",
-		.metavar = "DIR",
-		.type = COMMAND_PATH,
-		.help = "HAProxy's chroot, / for none; default: as in [haproxy] config"},
+	END,
+};
+
+static const struct command_option haproxy_set_options[] = {
+	HAPROXY_OPTIONS,
+	{.name = "accept-proxy",
+		.metavar = "on|off",
+		.type = COMMAND_SWITCH,
+		.help = "clients connect through a load balancer that sends the PROXY protocol"},
 	END,
 };
 
@@ -374,7 +397,15 @@ static const struct command_option notice_list_options[] = {
 #define NETWORK                                                                                    \
 	{                                                                                          \
 		{                                                                                  \
-			.metavar = "CIDR", .field = "network", .type = COMMAND_TEXT                \
+			.metavar = "CIDR", .field = "network", .type = COMMAND_NETWORK             \
+		}                                                                                  \
+	}
+#define POOL_AND_ACCOUNTS(accounts_are_optional)                                                   \
+	{                                                                                          \
+		{.metavar = "POOL", .type = COMMAND_NAME},                                         \
+		{                                                                                  \
+			.metavar = "ACCOUNT", .field = "accounts", .type = COMMAND_NAMES,          \
+			.repeats = true, .optional = (accounts_are_optional)                       \
 		}                                                                                  \
 	}
 #define CHANGE .authority = AUTHORITY_ADMIN, .changes = true
@@ -535,14 +566,16 @@ static const struct command rows[COMMAND_COUNT] = {
 		"deletes an account that is in no pool, with its credential", NAME_IN_PATH,
 		no_reload_options, CHANGE},
 
+	[COMMAND_POOLS_ADD] = {"pools", "add", "POST", "/v1/pools/{}/add",
+		"adds accounts to a pool; those that are in it keep their places",
+		POOL_AND_ACCOUNTS(false), CHANGE},
+	[COMMAND_POOLS_REMOVE] = {"pools", "remove", "POST", "/v1/pools/{}/remove",
+		"removes accounts from a pool; the last one stays", POOL_AND_ACCOUNTS(false),
+		CHANGE},
 	[COMMAND_POOLS_SET] = {"pools", "set", "PUT", "/v1/pools/{}",
-		"makes or replaces a pool of accounts of one upstream",
-		{{.metavar = "POOL", .type = COMMAND_NAME},
-			{.metavar = "ACCOUNT",
-				.field = "accounts",
-				.type = COMMAND_NAMES,
-				.repeats = true}},
-		pool_set_options, CHANGE},
+		"makes a pool of accounts of one upstream, or changes what is given; the accounts "
+		"given replace all earlier ones",
+		POOL_AND_ACCOUNTS(true), pool_set_options, CHANGE},
 	[COMMAND_POOLS_LIST] = {"pools", "list", "GET", "/v1/pools", "lists the pools",
 		.columns = {COLUMN("name", "NAME", COLUMN_PLAIN),
 			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
@@ -580,8 +613,15 @@ static const struct command rows[COMMAND_COUNT] = {
 		{{.metavar = "on|off", .field = "on", .type = COMMAND_SWITCH}}, CHANGE},
 
 	[COMMAND_HAPROXY_RENDER] = {"haproxy", "render", "POST", "/v1/haproxy/render",
-		"renders HAProxy's files, now and after each change, with these options",
+		"renders HAProxy's files, now and after each change; options that are not given "
+		"stay as they are",
 		.options = haproxy_render_options, .answer = ANSWER_OBJECT,
+		.authority = AUTHORITY_ADMIN},
+	[COMMAND_HAPROXY_OPTIONS] = {"haproxy", "options", "GET", "/v1/haproxy/options",
+		"shows the options of haproxy render", .answer = ANSWER_OBJECT},
+	[COMMAND_HAPROXY_OPTIONS_SET] = {"haproxy", "options", "PATCH", "/v1/haproxy/options",
+		"changes the given options, keeps the others, and renders HAProxy's files",
+		.options = haproxy_set_options, .answer = ANSWER_OBJECT,
 		.authority = AUTHORITY_ADMIN},
 	[COMMAND_HAPROXY_CHECK] = {"haproxy", "check", "POST", "/v1/haproxy/check",
 		"checks the rendered files with HAProxy", .answer = ANSWER_OBJECT,
@@ -611,7 +651,7 @@ static const struct command rows[COMMAND_COUNT] = {
 		.answer = ANSWER_LIST},
 	[COMMAND_REQUESTS_WHY] = {"requests", "why", "GET", "/v1/requests/{}/why",
 		"shows the state of the limits and why each account was or was not chosen",
-		{{.metavar = "REQUEST_ID", .type = COMMAND_TEXT}}, .answer = ANSWER_STATUS},
+		{{.metavar = "REQUEST_ID", .type = COMMAND_REQUEST}}, .answer = ANSWER_STATUS},
 	[COMMAND_NOTICES_LIST] = {"notices", "list", "GET", "/v1/notices",
 		"lists the open problems, newest first", .options = notice_list_options,
 		.columns = {COLUMN("id", "ID", COLUMN_PLAIN), COLUMN("kind", "KIND", COLUMN_PLAIN),

@@ -133,6 +133,9 @@ int command_text_add(
 	case COMMAND_TEXT:
 	case COMMAND_NAME:
 	case COMMAND_DURATION:
+	case COMMAND_SPAN:
+	case COMMAND_REQUEST:
+	case COMMAND_NETWORK:
 	case COMMAND_CHOICE:
 	case COMMAND_PATH:
 	case COMMAND_CONTENT:

@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "common/ip.h"
 #include "common/num.h"
+#include "common/record.h"
 
 #include <errno.h>
 
@@ -68,14 +69,51 @@ static int check_duration(const struct command_option *o, struct slice s, struct
 	uint64_t ms;
 	int error = num_parse_duration(s, max, &ms);
 
+	if (o->choices && is_choice(o->choices, s))
+		return 0;
+	if (!error && ms < o->min)
+		return errtext_set(e, -EINVAL, "%s: must be at least %s", o->name,
+			num_format_duration(o->min, text));
 	if (error == -ERANGE)
 		return errtext_set(
 			e, -EINVAL, "%s: at most %s", o->name, num_format_duration(max, text));
 	if (error)
 		return errtext_set(e, -EINVAL,
-			"%s: \"%.*s\" is not a duration (as 500ms, 10s, 30d)", o->name,
-			(int)slice_cut(s, 100).n, s.p);
+			"%s: \"%.*s\" is not a duration (as 500ms, 10s, 30d)%s%s", o->name,
+			(int)slice_cut(s, 100).n, s.p, o->choices ? ", and none of " : "",
+			o->choices ? o->choices : "");
 	return 0;
+}
+
+/* MIN-MAX. The bound is that of both; a span of nothing is no span. */
+static int check_span(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	struct slice rest = s;
+	struct slice from;
+	uint64_t min = 0;
+	uint64_t max = 0;
+	char text[NUM_DURATION_SIZE];
+
+	if (s.n == 0)
+		return 0;
+	bool good = slice_next(&rest, '-', &from) && rest.p &&
+		num_parse_duration(slice_trim(from), o->max, &min) == 0 &&
+		num_parse_duration(slice_trim(rest), o->max, &max) == 0 && min <= max && max > 0;
+	if (good)
+		return 0;
+	return errtext_set(e, -EINVAL, "%s: \"%.*s\" is not MIN-MAX, as 500ms-3s, up to %s",
+		o->name, (int)slice_cut(s, 100).n, s.p, num_format_duration(o->max, text));
+}
+
+static int check_request(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	uint8_t id[16];
+
+	if (record_parse_id(s, id) == 0)
+		return 0;
+	return errtext_set(e, -EINVAL,
+		"%s: \"%.*s\" is not the id of a request: take the one of X-Request-Id", o->name,
+		(int)slice_cut(s, 100).n, s.p);
 }
 
 static int check_network(const struct command_option *o, struct slice s, struct errtext *e)
@@ -119,8 +157,13 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 		return check_name(o, s, e);
 	case COMMAND_DURATION:
 		return check_duration(o, s, e);
+	case COMMAND_NETWORK:
 	case COMMAND_NETWORKS:
 		return check_network(o, s, e);
+	case COMMAND_SPAN:
+		return check_span(o, s, e);
+	case COMMAND_REQUEST:
+		return check_request(o, s, e);
 	case COMMAND_CHOICE:
 		if (is_choice(o->choices, s))
 			return 0;
@@ -170,6 +213,9 @@ static enum json_type wanted_type(const struct command_option *o)
 	case COMMAND_CONTENT:
 	case COMMAND_STDIN:
 	case COMMAND_ORIGIN:
+	case COMMAND_NETWORK:
+	case COMMAND_SPAN:
+	case COMMAND_REQUEST:
 	case COMMAND_DOCUMENT:
 	case COMMAND_OUTPUT:
 		break;
@@ -209,10 +255,10 @@ static int check_number(const struct command_option *o, json_object *value, stru
 	int64_t n = json_object_get_int64(value);
 	uint64_t max = number_max(o);
 
-	if (n >= 0 && (uint64_t)n <= max)
+	if (n >= 0 && (uint64_t)n >= o->min && (uint64_t)n <= max)
 		return 0;
-	return errtext_set(
-		e, -EINVAL, "%s: a number from 0 to %llu", o->name, (unsigned long long)max);
+	return errtext_set(e, -EINVAL, "%s: a number from %llu to %llu", o->name,
+		(unsigned long long)o->min, (unsigned long long)max);
 }
 
 /* NaN is outside the bounds too. */
@@ -362,6 +408,20 @@ int command_presence_check(const struct command *c, json_object *body, struct er
 	int error = check_required(c, body, e);
 
 	return error ? error : check_groups(c, body, e);
+}
+
+int command_subject_check(const struct command *c, const char *text, struct errtext *e)
+{
+	const struct command_option o = command_argument_option(&c->arguments[0]);
+	struct slice s = slice_from_str(text);
+	uint64_t n;
+
+	if (o.type != COMMAND_NUMBER)
+		return check_string(&o, s, e);
+	if (num_parse_u64(s, INT64_MAX, &n) == 0)
+		return 0;
+	return errtext_set(e, -EINVAL, "%s: \"%.*s\" is not a whole number", o.name,
+		(int)slice_cut(s, 100).n, s.p);
 }
 
 int command_body_check(const struct command *c, json_object *body, struct errtext *e)

@@ -83,7 +83,8 @@ void haproxy_chroot_add(const struct config *c, struct json_object *options, str
 	struct buffer text = {0};
 
 	note->text[0] = '\0';
-	if (json_object_object_get_ex(options, "chroot", NULL) || !path[0])
+	json_object_object_add(options, HAPROXY_CHROOT_FOUND, json_object_new_string(""));
+	if (!path[0])
 		return;
 	int error = buffer_read_file(&text, path, FILE_MAX);
 	haproxy_chroot_find(buffer_slice(&text), chroot);
@@ -93,7 +94,8 @@ void haproxy_chroot_add(const struct config *c, struct json_object *options, str
 			"%s cannot be read (%s): if HAProxy has a chroot, give --chroot DIR", path,
 			strerror(-error));
 	else if (chroot[0] && is_inside(c->haproxy_socket_dir.s, chroot))
-		json_object_object_add(options, "chroot", json_object_new_string(chroot));
+		json_object_object_add(
+			options, HAPROXY_CHROOT_FOUND, json_object_new_string(chroot));
 	else if (chroot[0])
 		errtext_set(note, 0,
 			"%s has chroot %s, but the sockets in %s are outside of it: HAProxy cannot "

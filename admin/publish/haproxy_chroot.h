@@ -14,10 +14,11 @@
 
 /* Writes the chroot of a configuration, without a `/` at its end; empty = none. */
 void haproxy_chroot_find(struct slice text, char out[HAPROXY_CHROOT_SIZE]);
+#define HAPROXY_CHROOT_FOUND "chroot_found"
 /*
- * Adds `chroot` to the options of a rendering, unless they have it. A chroot that the relay's sockets are
- * not in is left out: HAProxy may be another one than the one that this file starts. `note` then says
- * so; it is empty otherwise.
+ * Adds `chroot_found` to the options of a rendering, which counts where no `chroot` was given; empty = none. A
+ * chroot that the relay's sockets are not in is left out: HAProxy may be another one than the one that this
+ * file starts. `note` then says so; it is empty otherwise.
  */
 void haproxy_chroot_add(const struct config *c, struct json_object *options, struct errtext *note);
 

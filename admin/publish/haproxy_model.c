@@ -1,6 +1,7 @@
 #include "admin/publish/haproxy_model.h"
 
 #include "admin/control.h"
+#include "admin/publish/haproxy_chroot.h"
 #include "admin/publish/url.h"
 #include "admin/store/hex.h"
 #include "admin/store/secrets.h"
@@ -211,6 +212,13 @@ const char *haproxy_model_output_dir(const struct config *config, struct json_ob
 	return given ? given : "";
 }
 
+const char *haproxy_model_chroot(struct json_object *options)
+{
+	const char *given = option_text(options, "chroot");
+
+	return given ? given : option_text(options, HAPROXY_CHROOT_FOUND);
+}
+
 /* Without a `/` at its end; `/` is no chroot. */
 static int take_chroot(struct haproxy_model *m, const char *text, struct errtext *e)
 {
@@ -238,7 +246,7 @@ static int take_options(struct haproxy_model *m, struct json_object *options, st
 		error = option_list(m, options, "trust_forwarded", r->trusted, RENDER_TRUSTED_MAX,
 			&r->trusted_count, e);
 	if (!error)
-		error = take_chroot(m, option_text(options, "chroot"), e);
+		error = take_chroot(m, haproxy_model_chroot(options), e);
 	if (error)
 		return error;
 	r->cert = cert ? keep(m, slice_from_str(cert)) : NULL;

@@ -49,5 +49,7 @@ int haproxy_model_init(struct haproxy_model *m, struct control *c, struct json_o
 void haproxy_model_fini(struct haproxy_model *m);
 /* [haproxy] output_dir, or the `out` of the options; "" = neither. Borrowed from them. */
 const char *haproxy_model_output_dir(const struct config *config, struct json_object *options);
+/* HAProxy's chroot as the options have it, given or found; NULL = none. Borrowed from them. */
+const char *haproxy_model_chroot(struct json_object *options);
 
 #endif

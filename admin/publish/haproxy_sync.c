@@ -553,13 +553,33 @@ static int check_options(
 	return 0;
 }
 
-/* The configured directory is the default for `out`. */
-static struct json_object *copy_options(const struct haproxy_sync *h, struct json_object *options)
+static bool is_empty(struct json_object *value)
+{
+	return !value ||
+		(json_object_is_type(value, json_type_string) && !*json_object_get_string(value)) ||
+		(json_object_is_type(value, json_type_array) &&
+			json_object_array_length(value) == 0);
+}
+
+/*
+ * The options kept so far with the given ones in their place; an empty one takes its default again. The
+ * configured directory is the default for `out`.
+ */
+static struct json_object *merge_options(const struct haproxy_sync *h, struct json_object *given)
 {
 	struct json_object *copy = NULL;
 
-	if (json_object_deep_copy(options, &copy, NULL) < 0)
+	if (!h->options)
+		copy = json_object_new_object();
+	else if (json_object_deep_copy(h->options, &copy, NULL) < 0)
 		return NULL;
+	json_object_object_foreach(given, field, value)
+	{
+		if (is_empty(value))
+			json_object_object_del(copy, field);
+		else
+			json_object_object_add(copy, field, json_object_get(value));
+	}
 	if (!*text_option(copy, "out"))
 		json_object_object_add(copy, "out",
 			json_object_new_string(h->control->config.haproxy_output_dir.s));
@@ -568,7 +588,7 @@ static struct json_object *copy_options(const struct haproxy_sync *h, struct jso
 
 int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
 {
-	struct json_object *copy = copy_options(h, options);
+	struct json_object *copy = merge_options(h, options);
 	int error = copy ? check_options(h, copy, e) : errtext_set(e, -ENOMEM, "out of memory");
 
 	if (!error)
@@ -581,6 +601,11 @@ int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, str
 	h->options = copy;
 	h->failed = false;
 	return 0;
+}
+
+struct json_object *haproxy_sync_options(const struct haproxy_sync *h)
+{
+	return h->options;
 }
 
 /* Rendering has checked the texts. */

@@ -55,10 +55,13 @@ void haproxy_sync_free(struct haproxy_sync *h);
 void haproxy_sync_prepare(struct haproxy_sync *h);
 /*
  * First half of `haproxy render`: `options` is a JSON object {out, bind: [..], cert, accept_proxy,
- * trust_forwarded: [..] or "a,b", stats, replay_body}; missing ones take their defaults. They are kept for later
- * renderings once HAProxy has accepted the result. 0; -EINVAL with the reason: nothing was changed.
+ * trust_forwarded: [..], stats, replay_body, chroot, chroot_found}; missing ones stay as they are, empty ones take
+ * their defaults. They are kept for later renderings once HAProxy has accepted the result. 0; -EINVAL with the
+ * reason: nothing was changed.
  */
 int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e);
+/* The options in use, borrowed; NULL before the first `haproxy render`. */
+struct json_object *haproxy_sync_options(const struct haproxy_sync *h);
 /*
  * Each reload leaves an old HAProxy process for some time. The first change reloads at once, and
  * further ones within this time wait for its end and share a reload.

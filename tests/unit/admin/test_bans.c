@@ -86,12 +86,13 @@ static void rejects_an_invalid_network(void **state)
 	struct room *r = *state;
 
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{}", 400, "CIDR is missing");
-	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"\"}", 400, "is empty");
+	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"\"}", 400,
+		"is not an address or network");
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"10.0.0.1/8\"}", 400, "host bits");
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"10.0.0.0/33\"}", 400, "not an");
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"example.org\"}", 400, "not an");
 	room_refuse(r, COMMAND_BANS_ADD, NULL, "{\"network\":\"10.0.0.1\",\"for\":\"0\"}", 400,
-		"for: more than 0");
+		"for: must be at least 1ms");
 	room_refuse(r, COMMAND_BANS_DEL, NULL, "{\"network\":\"nobody\"}", 400, "not an");
 }
 

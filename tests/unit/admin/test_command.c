@@ -47,7 +47,10 @@ static void every_option_has_help_and_a_metavar(void **state)
 		{
 			assert_true(o->help && strlen(o->help) > 3);
 			assert_int_equal(command_option_takes_value(o), o->metavar != NULL);
-			assert_int_equal(o->type == COMMAND_CHOICE, o->choices != NULL);
+			assert_true(o->type != COMMAND_CHOICE || o->choices);
+			assert_true(!o->choices || o->type == COMMAND_CHOICE ||
+				o->type == COMMAND_DURATION);
+			assert_true(o->max == 0 || o->min <= o->max);
 		}
 	}
 }
@@ -216,10 +219,25 @@ static void refuses_bad_bodies_by_name(void **state)
 	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"allow_ip\":\"10.0.0.0/8\"}", "array");
 	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"allow_ip\":[\"10.0.0.1/8\"]}", "10.0.0.1/8");
 	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"shadow\":\"on\"}", "true or false");
-	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"wait\":\"\"}", "wait: is empty");
-	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"wait\":\"a\\u0000b\"}", "control character");
+	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"wait\":\"\"}",
+		"not a duration (as 500ms, 10s, 30d), and none of refuse|forever");
+	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"wait\":\"a\\u0000b\"}", "not a duration");
+	refuse(COMMAND_TENANTS_ADD, "{\"name\":\"a\",\"wait\":\"11m\"}", "wait: at most 10m");
 	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"ttl\":\"soon\"}", "not a duration");
-	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"count\":10001}", "count: a number");
+	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"ttl\":\"0\"}",
+		"ttl: must be at least 1ms");
+	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"count\":10001}",
+		"count: a number from 1 to 10000");
+	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"count\":0}", "count: a number");
+	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"a\",\"name\":\"b\\u0000c\"}",
+		"control character");
+	refuse(COMMAND_TOKENS_ISSUE, "{\"tenant\":\"\"}", "is not a name");
+	refuse(COMMAND_BANS_ADD, "{\"network\":\"10.0.0.1/8\"}", "CIDR: \"10.0.0.1/8\" is not");
+	refuse(COMMAND_ACCOUNTS_SET, "{\"pace\":\"1s\"}", "MIN-MAX");
+	refuse(COMMAND_ACCOUNTS_SET, "{\"pace\":\"3s-1s\"}", "MIN-MAX");
+	refuse(COMMAND_ACCOUNTS_SET, "{\"pace\":\"1s-11m\"}", "up to 10m");
+	refuse(COMMAND_ACCOUNTS_SET, "{\"pace\":\"0-0\"}", "MIN-MAX");
+	refuse(COMMAND_ACCOUNTS_SET, "{\"weight\":0}", "weight: a number from 1 to 1000");
 	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\"}", "--url is missing");
 	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\",\"url\":\"x\",\"provider\":\"y\"}",
 		"none of");
@@ -232,9 +250,32 @@ static void refuses_bad_bodies_by_name(void **state)
 	refuse(COMMAND_ACCOUNTS_ADD, "{\"name\":\"a\",\"upstream\":\"u\"}",
 		"give one of --token-file");
 	refuse(COMMAND_ACCOUNTS_SET, "{\"token\":\"a\",\"auth_json\":\"b\"}", "only one of");
-	refuse(COMMAND_POOLS_SET, "{\"accounts\":[]}", "ACCOUNT: at least one");
+	refuse(COMMAND_POOLS_ADD, "{\"accounts\":[]}", "ACCOUNT: at least one");
+	refuse(COMMAND_POOLS_REMOVE, "{}", "ACCOUNT is missing");
 	refuse(COMMAND_POOLS_SET, "{\"accounts\":[5]}", "array of strings");
 	refuse(COMMAND_POOLS_SET, "{\"accounts\":[\"a\"],\"wait\":\"31s\"}", "wait: at most 30s");
+}
+
+static void checks_the_object_of_a_command(void **state)
+{
+	static const struct {
+		enum command_id id;
+		const char *bad, *good;
+	} cases[] = {
+		{COMMAND_TENANTS_SHOW, "A b", "ab"},
+		{COMMAND_TOKENS_SHOW, "x1", "12"},
+		{COMMAND_NOTICES_ACK, "-1", "0"},
+		{COMMAND_REQUESTS_WHY, "1234", "01a22049-6bf7-7c2d-9755-98e4843787c0"},
+	};
+	struct errtext e = {""};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct command *c = command_row(cases[i].id);
+		assert_int_equal(command_subject_check(c, cases[i].good, &e), 0);
+		assert_int_equal(command_subject_check(c, cases[i].bad, &e), -EINVAL);
+		assert_int_equal(command_subject_check(c, "", &e), -EINVAL);
+	}
 }
 
 /* --- generated texts --- */
@@ -300,6 +341,7 @@ int main(void)
 		cmocka_unit_test(knows_valid_names),
 		cmocka_unit_test(takes_good_bodies),
 		cmocka_unit_test(refuses_bad_bodies_by_name),
+		cmocka_unit_test(checks_the_object_of_a_command),
 		cmocka_unit_test(help_names_every_command),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

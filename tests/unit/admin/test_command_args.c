@@ -99,7 +99,9 @@ static void rejects_an_invalid_command_line(void **state)
 	REFUSE("no verb given", W("tokens"));
 	REFUSE("no command given", W("--json"));
 	REFUSE("NAME is missing", W("tenants"), W("show"));
-	REFUSE("ACCOUNT is missing", W("pools"), W("set"), W("main"));
+	REFUSE("nothing to change is given", W("pools"), W("set"), W("main"));
+	REFUSE("nothing to change is given", W("tenants"), W("set"), W("main"));
+	REFUSE("ACCOUNT is missing", W("pools"), W("add"), W("main"));
 	REFUSE("one word too many", W("tenants"), W("show"), W("a"), W("b"));
 	REFUSE("unknown option \"--x\"", W("tenants"), W("add"), W("a"), W("--x"));
 	REFUSE("unknown option \"-x\"", W("tenants"), W("add"), W("-x"));
@@ -209,6 +211,12 @@ static void an_option_selects_the_form_of_a_command(void **state)
 		-EINVAL);
 	assert_int_equal(
 		PARSE(&a, &e, W("accounts"), W("suspend"), W("a"), W("--risk-above=0.7")), -EINVAL);
+	assert_int_equal(PARSE(&a, &e, W("haproxy"), W("options")), 0);
+	assert_ptr_equal(a.command, command_row(COMMAND_HAPROXY_OPTIONS));
+	command_args_fini(&a);
+	assert_int_equal(PARSE(&a, &e, W("haproxy"), W("options"), W("--stats"), W("")), 0);
+	assert_ptr_equal(a.command, command_row(COMMAND_HAPROXY_OPTIONS_SET));
+	command_args_fini(&a);
 	assert_int_equal(PARSE(&a, &e, W("accounts"), W("suspend")), -EINVAL);
 	assert_int_equal(PARSE(&a, &e, W("accounts"), W("resume"), W("--risk-above=0.7")), -EINVAL);
 }

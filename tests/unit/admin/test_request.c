@@ -208,7 +208,7 @@ static void references_must_exist(void **state)
 	refuse(r, COMMAND_POOLS_SET, "x", "{\"accounts\":[\"a\",\"nobody\"]}", 400,
 		"no account named \"nobody\"");
 	refuse(r, COMMAND_POOLS_SET, "p", "{\"accounts\":[\"a\",\"c\"]}", 400,
-		"\"c\" is of another than \"a\"");
+		"\"c\" is of another than the pool");
 	refuse(r, COMMAND_POOLS_SET, "p", "{\"accounts\":[\"a\",\"a\"]}", 400, "named twice");
 	refuse(r, COMMAND_TENANTS_SET, "t", "{\"pool\":\"nope\"}", 400, "no pool named \"nope\"");
 	refuse(r, COMMAND_TENANTS_SET, "nobody", "{}", 404, "no tenant named \"nobody\"");
@@ -227,7 +227,8 @@ static void a_failed_set_changes_nothing(void **state)
 	furnish(r);
 	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"weight\":7,\"egress\":[\"nope\"]}", 400, "nope");
 	assert_int_equal(room_number(r, "SELECT weight FROM accounts WHERE name = 'a'"), 100);
-	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"weight\":0}", 400, "weight: 1 to 1000");
+	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"weight\":0}", 400,
+		"weight: a number from 1 to 1000");
 	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"pace\":\"3s-1s\"}", 400, "pace:");
 	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"token\":\"a b\"}", 400, "token:");
 	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"auth_json\":\"{\"}", 400, "auth.json is not JSON");
