@@ -2,6 +2,7 @@
 #include "admin/cli/command_args.h"
 #include "admin/cli/command_help.h"
 #include "admin/cli/command_table.h"
+#include "admin/cli/complaint.h"
 #include "admin/cli/relayadm_call.h"
 #include "admin/cli/relayadm_client.h"
 #include "common/errtext.h"
@@ -13,21 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum exit_code {
-	EXIT_DONE,
-	EXIT_REFUSED,
-	EXIT_USAGE,
-	EXIT_UNREACHABLE,
-};
-
 #define JSON_PRETTY                                                                                \
 	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
-
-static int complain(int code, const char *text)
-{
-	fprintf(stderr, "relayadm: %s\n", text);
-	return code;
-}
 
 static int print(struct buffer *out)
 {
@@ -35,12 +23,14 @@ static int print(struct buffer *out)
 		buffer_error(out) || fputs(buffer_str(out), stdout) == EOF || fflush(stdout) != 0;
 
 	buffer_fini(out);
-	return failed ? complain(EXIT_REFUSED, "cannot write the output") : EXIT_DONE;
+	return failed ? complain(false, EXIT_REFUSED, "cannot write the output") : EXIT_DONE;
 }
 
 static int usage_error(const struct command_args *args, const char *text)
 {
-	fprintf(stderr, "relayadm: %s\n", text);
+	complain(args->json, EXIT_USAGE, text);
+	if (args->json)
+		return EXIT_USAGE;
 	if (args->command && args->command->verb)
 		fprintf(stderr, "Try: relayadm %s %s --help\n", args->noun, args->command->verb);
 	else if (args->noun)
@@ -170,13 +160,21 @@ static int print_answer(const struct command *c, json_object *answer)
 	return print(&out);
 }
 
-static int refused(const struct client_answer *answer, json_object *body)
+/* With --json the answer has its notes and warnings, and stderr has errors alone. */
+static int tell(const struct command_args *args, json_object *body)
 {
-	const char *message = string_of(json_object_object_get(body, "error"), "message");
-	char text[64];
+	const char *warning = string_of(body, "warning");
+	const char *note = string_of(body, "note");
+	const char *failed = string_of(body, "failed");
+	int not_in_force = warning ? complain_of_warning(args->json, warning) : EXIT_DONE;
 
-	snprintf(text, sizeof(text), "the daemon answered with status %ld", answer->status);
-	return complain(EXIT_REFUSED, message ? message : text);
+	if (note && !args->json)
+		fprintf(stderr, "relayadm: note: %s\n", note);
+	int code = args->json ? print_json(body) : print_answer(args->command, body);
+	if (code == EXIT_DONE && failed)
+		code = args->json ? complain_of_warning(true, failed)
+				  : complain(false, EXIT_REFUSED, failed);
+	return code == EXIT_DONE ? not_in_force : code;
 }
 
 static int show(const struct command_args *args, const struct client_answer *answer)
@@ -184,32 +182,22 @@ static int show(const struct command_args *args, const struct client_answer *ans
 	json_object *body = answer->is_json ? json_tokener_parse(buffer_str(&answer->body)) : NULL;
 	int code;
 
-	if (answer->status != 200) {
-		code = refused(answer, body);
-	} else if (args->command->answer == ANSWER_FILE) {
+	if (answer->status != 200)
+		code = complain_of_answer(args->json, answer->status, body);
+	else if (args->command->answer == ANSWER_FILE)
 		code = EXIT_DONE;
-	} else if (!body) {
-		code = complain(
-			EXIT_UNREACHABLE, "the program behind the socket is not spoa-relay");
-	} else {
-		const char *warning = string_of(body, "warning");
-		if (warning)
-			fprintf(stderr, "relayadm: warning: %s\n", warning);
-		if (string_of(body, "note"))
-			fprintf(stderr, "relayadm: note: %s\n", string_of(body, "note"));
-		code = args->json ? print_json(body) : print_answer(args->command, body);
-		if (code == EXIT_DONE && string_of(body, "failed"))
-			code = complain(EXIT_REFUSED, string_of(body, "failed"));
-		if (code == EXIT_DONE && warning)
-			code = EXIT_REFUSED;
-	}
+	else if (!body)
+		code = complain(args->json, EXIT_UNREACHABLE,
+			"the program behind the socket is not spoa-relay");
+	else
+		code = tell(args, body);
 	json_object_put(body);
 	return code;
 }
 
 /* --- a call --- */
 
-static int open_output(const char *path, int *ret_fd)
+static int open_output(bool json, const char *path, int *ret_fd)
 {
 	char text[4200];
 
@@ -220,18 +208,18 @@ static int open_output(const char *path, int *ret_fd)
 	if (*ret_fd >= 0)
 		return EXIT_DONE;
 	snprintf(text, sizeof(text), "%.4000s: %s", path, strerror(errno));
-	return complain(EXIT_REFUSED, text);
+	return complain(json, EXIT_REFUSED, text);
 }
 
 /* An incomplete backup is deleted. */
-static int close_output(int fd, const char *path, int code)
+static int close_output(bool json, int fd, const char *path, int code)
 {
 	if (fd < 0)
 		return code;
 	bool failed = fsync(fd) != 0;
 	failed = close(fd) != 0 || failed;
 	if (failed && code == EXIT_DONE)
-		code = complain(EXIT_REFUSED, "cannot write the file to disk");
+		code = complain(json, EXIT_REFUSED, "cannot write the file to disk");
 	if (code != EXIT_DONE)
 		unlink(path);
 	return code;
@@ -266,7 +254,7 @@ static int send_call(const struct command_args *args, const struct call *call)
 		.target = buffer_str(&call->target),
 		.waiting = waiting_text(args->command),
 	};
-	int code = open_output(call->output, &request.output_fd);
+	int code = open_output(args->json, call->output, &request.output_fd);
 
 	if (code)
 		return code;
@@ -274,11 +262,12 @@ static int send_call(const struct command_args *args, const struct call *call)
 		request.body = (struct slice){buffer_str(&call->body), call->body.len};
 	int error = client_run(&request, &answer, &e);
 	if (error)
-		code = complain(error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
+		code = complain(args->json,
+			error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
 	else
 		code = show(args, &answer);
 	buffer_fini(&answer.body);
-	return close_output(request.output_fd, call->output, code);
+	return close_output(args->json, request.output_fd, call->output, code);
 }
 
 static int run(const struct command_args *args)
@@ -290,10 +279,20 @@ static int run(const struct command_args *args)
 	if (error == -EINVAL)
 		return usage_error(args, e.text);
 	if (error)
-		return complain(EXIT_REFUSED, e.text);
+		return complain(args->json, EXIT_REFUSED, e.text);
 	int code = send_call(args, &call);
 	call_fini(&call);
 	return code;
+}
+
+/* For words that cannot be parsed: --json may come behind the wrong one. */
+static bool asks_for_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -302,8 +301,13 @@ int main(int argc, char **argv)
 	struct errtext e;
 	int code = EXIT_USAGE;
 
-	if (command_args_parse(argc, argv, &args, &e))
+	int error = command_args_parse(argc, argv, &args, &e);
+	if (error == -ENOMEM)
+		return complain(false, EXIT_REFUSED, e.text);
+	if (error) {
+		args.json |= asks_for_json(argc, argv);
 		return usage_error(&args, e.text);
+	}
 	switch (args.want) {
 	case ARGS_COMMAND:
 		code = run(&args);

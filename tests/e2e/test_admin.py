@@ -71,10 +71,30 @@ REFUSED = [
     # words, exit code, part of the message
     (["tenants", "add", "t"], 1, 'tenant "t" exists already'),
     (["upstreams", "add", "u", "--url", "http://x"], 1, 'upstream "u" exists already'),
-    (["tenants", "add", "UPPER"], 1, "not a name"),
+    (["tenants", "add", "UPPER"], 2, "not a name"),
+    (["tenants", "show", "UPPER"], 2, "not a name"),
     (["tenants", "add", "x", "--pool", "nope"], 1, 'no pool named "nope"'),
     (["tenants", "set", "nobody", "--rpm", "1"], 1, 'no tenant named "nobody"'),
-    (["tenants", "set", "t", "--allow-ip", "10.0.0.1/8"], 1, "10.0.0.1/8"),
+    (["tenants", "set", "t", "--allow-ip", "10.0.0.1/8"], 2, "10.0.0.1/8"),
+    (["tenants", "set", "t", "--wait", "soon"], 2, "refuse|forever"),
+    (["tenants", "set", "t"], 2, "nothing to change"),
+    (["pools", "add", "ghost", "a"], 1, 'no pool named "ghost"'),
+    (["pools", "add", "p", "c"], 1, "one upstream"),
+    (["pools", "add", "p"], 2, "ACCOUNT is missing"),
+    (["pools", "remove", "p", "c"], 1, "is not in pool"),
+    (["pools", "remove", "p", "a", "b"], 1, "no account left"),
+    (["pools", "set", "new", "--strategy", "sticky"], 1, "at least one"),
+    (["haproxy", "options", "--stats", "127.0.0.1:1"], 1, "never rendered"),
+    (["haproxy", "options", "--replay-body", "1k"], 2, "none of"),
+    (["bans", "add", "10.0.0.1/8"], 2, "10.0.0.1/8"),
+    (["bans", "add", "10.0.0.1", "--for", "0"], 2, "at least 1ms"),
+    (["requests", "list", "--last", "many"], 2, "whole number"),
+    (["requests", "why", "1234"], 2, "not the id of a request"),
+    (["requests", "why", "01a22049-6bf7-7c2d-9755-98e4843787c0"], 1, "nothing is known"),
+    (["tokens", "show", "x"], 2, "whole number"),
+    (["tokens", "issue"], 2, "--tenant is missing"),
+    (["tokens", "issue", "--tenant", "t", "--count", "0"], 2, "from 1 to 10000"),
+    (["accounts", "set", "a", "--pace", "3s-1s"], 2, "MIN-MAX"),
     (["pools", "set", "p", "a", "ghost"], 1, 'no account named "ghost"'),
     (["pools", "set", "p", "a", "c"], 1, "one upstream"),
     (["accounts", "del", "a"], 1, "in use by pool p"),
@@ -86,7 +106,7 @@ REFUSED = [
     (["egress", "add", "x", "--source", "300.0.0.1"], 1, "not an IP address"),
     (["tokens", "issue", "--tenant", "nobody"], 1, 'no tenant named "nobody"'),
     (["tokens", "revoke", "999"], 1, "no key with id 999"),
-    (["accounts", "set", "a", "--weight", "0"], 1, "weight"),
+    (["accounts", "set", "a", "--weight", "0"], 2, "weight"),
     (["accounts", "set", "a", "--token-file", "/nonexistent"], 1, "/nonexistent"),
     (["apply", "/nonexistent"], 1, "/nonexistent"),
     (["egress", "add", "x"], 2, "--source, --socks4, --node"),
@@ -103,7 +123,7 @@ REFUSED = [
     (["accounts", "suspend", "a", "--risk-above", "0.7"], 2, "--risk-above"),
     (["accounts", "reset", "nobody"], 1, 'no account named "nobody"'),
     (["notices", "ack", "7"], 1, "no notice with id 7"),
-    (["notices", "ack", "x"], 1, "not the id of a notice"),
+    (["notices", "ack", "x"], 2, "whole number"),
     (["frobnicate"], 2, 'unknown noun "frobnicate"'),
 ]
 
@@ -112,12 +132,56 @@ def test_a_refusal_is_clear_and_changes_nothing(furnished):
     before = furnished.adm("export")
     version = furnished.adm("status")["store"]["version"]
     for words, code, message in REFUSED:
-        run = furnished.adm_run(*words)
+        run = subprocess.run([RELAYADM, "--socket", furnished.socket, *words], capture_output=True, text=True, timeout=60)
         assert run.returncode == code, (words, run)
         assert run.stderr.startswith("relayadm: ") and message in run.stderr, (words, run.stderr)
         assert run.stdout == ""
+        error = json.loads(furnished.adm_run(*words).stderr)["error"]
+        assert error["message"] == run.stderr.splitlines()[0].removeprefix("relayadm: "), (words, error)
+        assert (error["code"] == "usage") == (code == 2), (words, error)
     assert furnished.adm("export") == before
     assert furnished.adm("status")["store"]["version"] == version
+
+
+def rows():
+    """Every command with the words of its arguments, from the help."""
+    text = subprocess.run([RELAYADM, "help"], capture_output=True, text=True, check=True).stdout
+    lines = re.findall(r"^  ([a-z]+(?: [a-z-]+)*)((?: \[?[A-Z_|a-z]+(?:\.\.\.)?\]?)*)(?:  |$)", text, re.M)
+    return [(head.split(), tail.split()) for head, tail in lines]
+
+
+def test_a_wrong_use_is_exit_2_for_every_command(relay):
+    """Without the daemon's help: no word of these reaches it."""
+    commands = rows()
+    assert len(commands) > 55
+    for words, arguments in commands:
+        wrong = [["--no-such-option"], ["--json", *(["x"] * 9)] if not any("..." in a for a in arguments) else ["--json=1"]]
+        if arguments and not arguments[0].startswith("["):
+            wrong.append([])
+        for more in wrong:
+            run = subprocess.run([RELAYADM, "--socket", "/nonexistent", *words, *more], capture_output=True, text=True)
+            assert run.returncode == 2, (words, more, run)
+            assert run.stdout == "" and run.stderr
+
+
+def test_a_refusal_is_exit_1_for_every_object(furnished):
+    """A name that nothing has, or an id."""
+    asked = set()
+    for words, arguments in rows():
+        if arguments[:1] not in (["NAME"], ["POOL"], ["ID"]) or words[1:] == ["add"] and words[0] != "pools":
+            continue
+        subject = "999" if arguments[0] == "ID" else "nobody"
+        more = {"set": ["--rpm", "1"]}.get(words[1], []) + ["a" for a in arguments[1:]]
+        if words[0] in ("upstreams", "egress"):
+            more = {"set": ["--region" if words[0] == "egress" else "--strip", "x"]}.get(words[1], [])
+        if words == ["pools", "set"]:
+            continue  # makes the pool
+        run = furnished.adm_run(*words, subject, *more)
+        assert run.returncode == 1, (words, run)
+        error = json.loads(run.stderr)["error"]
+        assert error["code"] == "not_found" and error["message"], (words, error)
+        asked.add(words[0])
+    assert asked == {"tenants", "tokens", "upstreams", "egress", "accounts", "pools", "notices"}
 
 
 def test_a_malformed_auth_json_is_named_and_changes_nothing(furnished, tmp_path):
@@ -156,6 +220,8 @@ def test_a_key_needs_a_pool_whose_accounts_have_credentials(furnished, tmp_path)
 def test_a_daemon_that_is_not_there_is_exit_3(tmp_path):
     run = subprocess.run([RELAYADM, "--socket", tmp_path / "none.sock", "status"], capture_output=True, text=True)
     assert run.returncode == 3 and "none.sock" in run.stderr
+    run = subprocess.run([RELAYADM, "--json", "--socket", tmp_path / "none.sock", "status"], capture_output=True, text=True)
+    assert run.returncode == 3 and json.loads(run.stderr)["error"]["code"] == "unreachable" and run.stdout == ""
     run = subprocess.run([RELAYADM, "status"], capture_output=True, text=True,
                          env={**os.environ, "RELAYADM_SOCKET": str(tmp_path / "env.sock")})
     assert run.returncode == 3 and "env.sock" in run.stderr
@@ -209,6 +275,8 @@ def test_an_account_can_be_suspended_and_resumed(furnished):
     furnished.adm("accounts", "suspend", "a", "--reason", "bill not paid")
     shown = furnished.adm("accounts", "show", "a")
     assert (shown["state"], shown["suspend_reason"]) == ("suspended", "bill not paid")
+    furnished.adm("accounts", "suspend", "a")
+    assert furnished.adm("accounts", "show", "a")["suspend_reason"] == "bill not paid"
     furnished.adm("accounts", "resume", "a")
     assert furnished.adm("accounts", "show", "a")["state"] == "ok"
 
@@ -225,8 +293,11 @@ def test_options_of_later_use_are_kept_and_shown(furnished):
     furnished.adm("pools", "set", "p", "b", "a", "--strategy", "round-robin", "--sticky", "hard", "--wait", "5s")
     p = furnished.adm("pools", "show", "p")
     assert (p["accounts"], p["strategy"], p["sticky"], p["wait"]) == (["b", "a"], "round-robin", "hard", "5s")
-    furnished.adm("pools", "set", "p", "b", "a", "--sticky", "free")
-    assert furnished.adm("pools", "show", "p")["sticky"] == "free"
+    furnished.adm("pools", "set", "p", "--sticky", "free")
+    p = furnished.adm("pools", "show", "p")
+    assert (p["accounts"], p["strategy"], p["sticky"], p["wait"]) == (["b", "a"], "round-robin", "free", "5s")
+    furnished.adm("pools", "remove", "p", "a")
+    assert furnished.adm("pools", "add", "p", "a")["accounts"] == ["b", "a"]
     furnished.adm("upstreams", "set", "codex", "--token-url", "https://auth.invalid/token", "--client-id", "app_1")
     assert furnished.adm("upstreams", "show", "codex")["client_id"] == "app_1"
 
@@ -349,7 +420,8 @@ def test_http_errors_are_json_with_the_right_status(furnished):
         ("POST", "/v1/tenants", '{"a":' * 40, 400), ("POST", "/v1/tenants", " " * 1100000, 413),
         ("GET", "/v1/tenants/none", None, 404), ("GET", "/v1/tenants/BAD", None, 400),
         ("GET", "/v1/tokens?tenant=t&tenant=t", None, 400), ("GET", "/v1/tokens?x=1", None, 400),
-        ("GET", "/v1/requests?last=abc", None, 400), ("DELETE", "/v1/egress/e", None, 409),
+        ("GET", "/v1/requests?last=abc", None, 400), ("GET", "/v1/tokens/x", None, 400),
+        ("GET", "/v1/requests/1234/why", None, 400), ("DELETE", "/v1/egress/e", None, 409),
     ]:
         answer, document = ask(furnished, method, path, body)
         assert answer.status == status, (method, path, body and body[:50], document)
@@ -395,7 +467,7 @@ def complete(words):
 def test_completion_knows_nouns_verbs_options_and_choices():
     assert {"tenants", "accounts", "--json"} <= set(complete(["relayadm", ""]))
     assert complete(["relayadm", "tok"]) == ["tokens"]
-    assert set(complete(["relayadm", "pools", ""])) == {"set", "list", "show", "del"}
+    assert set(complete(["relayadm", "pools", ""])) == {"add", "remove", "set", "list", "show", "del"}
     assert complete(["relayadm", "--socket", "/x", "tokens", "iss"]) == ["issue"]
     assert complete(["relayadm", "tokens", "issue", "--ten"]) == ["--tenant"]
     assert complete(["relayadm", "upstreams", "add", "u", "--provider", "co"]) == ["codex"]

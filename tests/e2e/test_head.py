@@ -139,4 +139,6 @@ def test_the_address_behind_a_chain_of_trusted_proxies(fresh, version):
     assert not names & {"forwarded", "x-forwarded-for"}
     # HAProxy's files stay as they are: the agent knows the networks as soon as the command returns
     assert adm(*render)["haproxy"] == "unchanged"
+    assert sees(stack, key, "X-Forwarded-For: 203.0.113.5")
+    assert adm("haproxy", "options", "--trust-forwarded", "")["trust_forwarded"] == []
     assert not sees(stack, key, "X-Forwarded-For: 203.0.113.5")
