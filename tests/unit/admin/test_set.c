@@ -79,6 +79,7 @@ static const struct specimen {
 	{NULL, "region", "\"eu-1\"", "\"us-2\"", NULL},
 	{NULL, "headers", "{\"X-A\":\"1\"}", "{\"X-B\":\"2\",\"X-C\":\"3\"}", NULL},
 	{NULL, "no_reload", NULL, "says how, not what", NULL},
+	{NULL, "no_wait", NULL, "says how, not what", NULL},
 };
 
 /* --- certificates --- */
