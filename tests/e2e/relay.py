@@ -157,6 +157,12 @@ def header(row, name):
     return values[0] if values else None
 
 
+def reason(stderr):
+    """The message of `relayadm --json`: the last line is the error."""
+    last = (stderr.splitlines() or [""])[-1]
+    return json.loads(last)["error"]["message"] if last.startswith("{") else stderr
+
+
 class Refused(Exception):
     def __init__(self, code, stderr):
         super().__init__(f"exit {code}: {stderr}")
@@ -223,7 +229,7 @@ class Relay:
             answer["haproxy"] = self.adm("haproxy", "reload")["haproxy"]
             del answer["haproxy_error"], answer["failed"]
         elif run.returncode:
-            raise Refused(run.returncode, run.stderr)
+            raise Refused(run.returncode, reason(run.stderr))
         return answer
 
     def pid_of(self, role):
