@@ -19,6 +19,7 @@
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
+#include "admin/upkeep/storewatch.h"
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -51,6 +52,7 @@ struct runner {
 	ev_idle history_idle; /* while requests wait to be saved, and nothing else is to do */
 	struct healing healing;
 	struct healthwatch healthwatch;
+	struct storewatch storewatch;
 	struct watchfile *watchfile;
 	ev_timer retry;
 	ev_idle merge;
@@ -241,6 +243,7 @@ static void start_watchers(struct runner *r)
 	ev_timer_start(loop, &r->history_timer);
 	healing_start(&r->healing, &r->control);
 	healthwatch_start(&r->healthwatch, &r->control);
+	storewatch_start(&r->storewatch, &r->control);
 	ev_timer_start(loop, &r->retry);
 }
 
@@ -261,7 +264,9 @@ static int open_state(struct runner *r, struct errtext *e)
 	c->board = board_map(c->start->board_fd, false, e);
 	if (!c->board)
 		return -EIO;
-	int error = store_open(c->config.store_url.s, &c->store, e);
+	const char *url = c->config.store_url.s;
+	int error = c->start->make_store ? store_open(url, &c->store, e)
+					 : store_open_existing(url, &c->store, e);
 	if (!error)
 		error = usage_open(c, e);
 	if (!error)
@@ -288,6 +293,21 @@ static int open_links(struct control *c, struct errtext *e)
 	return 0;
 }
 
+/*
+ * A new version: the configuration may have changed since the last run of control. Without room on the disk,
+ * control serves what the store has.
+ */
+static int raise_version(struct control *c, struct errtext *e)
+{
+	int error = store_bump_version(c->store, e);
+
+	if (!error || store_is_up(c->store))
+		return error;
+	log_event(LOG_LEVEL_ERROR, "the store takes no changes: control only reads",
+		LOG_STR("reason", e->text));
+	return 0;
+}
+
 static int start_all(struct runner *r, struct errtext *e)
 {
 	struct control *c = &r->control;
@@ -298,9 +318,8 @@ static int start_all(struct runner *r, struct errtext *e)
 	/* Writes HAProxy files that a crash left unwritten or an upgrade renders differently. */
 	if (!error)
 		haproxy_sync_prepare(c->haproxy);
-	/* A new version: the configuration may have changed since the last run of control. */
 	if (!error)
-		error = store_bump_version(c->store, e);
+		error = raise_version(c, e);
 	if (!error)
 		error = publish_build(c->publish, e);
 	if (error)
@@ -322,6 +341,7 @@ static void stop_all(struct runner *r)
 	struct control *c = &r->control;
 
 	server_stop(r->server);
+	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);
 	watchfile_free(r->watchfile);
 	probe_free(c->probe);

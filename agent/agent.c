@@ -27,6 +27,7 @@
 #define DRAIN_LOOK_S 0.1
 #define EXPIRE_LOOK_S 60.0
 #define SHOW_S 1.0 /* the board shows states that end by time this soon after their end */
+#define STORE_SILENT_MS 30000 /* longer than a restart of control takes, also of one that hangs */
 #define EXIT_BROKEN 1
 
 /* The agent and the channels of its process. */
@@ -39,7 +40,8 @@ struct process {
 	ev_timer expire_timer;
 	ev_timer show_timer;
 	int64_t drain_began_ms;
-	struct config config; /* including reloads */
+	int64_t store_told_ms; /* monotonic: when control last told of the store */
+	struct config config;  /* including reloads */
 };
 
 static void close_fds(const int fds[CHANNEL_FDS_MAX])
@@ -166,12 +168,28 @@ static void on_expire(struct ev_loop *loop, ev_timer *timer, int events)
 	healer_expire(&p->agent.leases, clock_wall_ms(), release_healed, &p->agent);
 }
 
+/* --- the store --- */
+
+static void take_store(struct process *p, int error)
+{
+	p->agent.state.store_is_down = error != 0;
+	p->store_told_ms = clock_monotonic_ms();
+}
+
+/* Without control, nobody has the store. */
+static void look_for_control(struct process *p)
+{
+	if (clock_monotonic_ms() - p->store_told_ms >= STORE_SILENT_MS)
+		p->agent.state.store_is_down = true;
+}
+
 static void on_show(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct process *p = timer->data;
 
 	(void)loop;
 	(void)events;
+	look_for_control(p);
 	judge_show_all(&p->agent, clock_wall_ms());
 	state_follow(&p->agent, clock_wall_ms());
 }
@@ -198,6 +216,8 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 			take_snapshot(p, &m, fds);
 		else if (!error && m.type == CHANNEL_GAUGE && fds[0] >= 0)
 			take_gauge(&p->agent, fds[0]);
+		else if (!error && m.type == CHANNEL_STORE)
+			take_store(p, m.error);
 		else if (!error && m.type == CHANNEL_USAGE)
 			page_take(&p->agent, &m.usage, clock_wall_ms());
 		close_fds(fds);
@@ -315,6 +335,7 @@ static int process_start(struct process *p, const struct child_start *start, str
 	struct errtext refused = {""};
 
 	p->config = *start->config;
+	p->store_told_ms = clock_monotonic_ms();
 	a->start = start;
 	int error = state_open(a, e);
 	if (error)

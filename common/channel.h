@@ -34,6 +34,7 @@ enum channel_type {
 	CHANNEL_PONG,	      /* child -> keeper: the number again */
 	CHANNEL_SNAPSHOT_USE, /* agent -> keeper: version that it tries or returns to; 0 = none */
 	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
+	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
 };
 
 struct channel_process {

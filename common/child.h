@@ -60,6 +60,7 @@ struct child_listener {
 struct child_start {
 	const struct config *config;
 	const char *config_path; /* for messages */
+	bool make_store;	 /* control: this is the first start, so there may be no store */
 	bool as_root;		 /* root has started the relay */
 	int keeper_fd;		 /* channel to the keeper */
 	int peer_fd;		 /* channel to the other child */
@@ -76,5 +77,7 @@ struct child_start {
 /* The two mains; they return the exit code. */
 int agent_main(const struct child_start *start);
 int control_main(const struct child_start *start);
+/* `spoa-relay --init`: makes store and key file. 0 or a negative errno with the reason. */
+int control_init(const struct config *config, struct errtext *e);
 
 #endif

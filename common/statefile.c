@@ -257,6 +257,19 @@ static int replace_bad(const char *path, struct errtext *e)
 	return error ? error : create(path, e);
 }
 
+/* A copy of a file may have holes: a full disk would then cause a SIGBUS in the agent (make()). */
+static int fill_holes(int fd, struct errtext *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return errtext_set(e, -errno, "the state file: %s", strerror(errno));
+	int error = st.st_blocks * 512 < st.st_size ? posix_fallocate(fd, 0, st.st_size) : 0;
+	return error ? errtext_set(e, -error, "the state file: its blocks cannot be reserved: %s",
+			       strerror(error))
+		     : 0;
+}
+
 static int open_or_create(const char *path, enum statefile_event *ret_event, struct errtext *e)
 {
 	struct statefile_head h;
@@ -287,6 +300,11 @@ int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_
 
 	if (fd < 0)
 		return fd;
+	int holes = fill_holes(fd, e);
+	if (holes) {
+		close(fd);
+		return holes;
+	}
 	if (fchmod(fd, 0600) < 0 || (uid != (unsigned)-1 && fchown(fd, uid, gid) < 0)) {
 		int error = -errno;
 		close(fd);

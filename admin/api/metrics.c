@@ -403,7 +403,8 @@ static const struct {
 		 "Restarts of the agent and of control. `reason` is crash (a fault), killed (a signal from "
 		 "outside), exit, hung (it did not answer the keeper) or start (it never served)."},
 		put_restarts},
-	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1", "1 if the store answers, 0 if not."},
+	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1",
+		 "1 if the store answers and takes changes, 0 if not."},
 		put_store_up},
 	{{"relay_build_info", METRIC_GAUGE, {"version"}, "1",
 		 "Always 1; the label is the version that runs."},
@@ -494,7 +495,7 @@ void metrics_render(struct control *c, struct buffer *out)
 {
 	struct scrape s = {.control = c, .board = c->board, .samples = {.out = out}};
 
-	s.store_up = load_names(&s) && load_facts(&s);
+	s.store_up = load_names(&s) && load_facts(&s) && store_is_up(c->store);
 	put_all(&s);
 	labelled_fini(&s.tenants);
 	labelled_fini(&s.accounts);

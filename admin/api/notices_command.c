@@ -1,5 +1,6 @@
 /* relayadm notices, and the notices of status; notices.h keeps them. */
 #include "admin/store/notices.h"
+#include "admin/store/notices_kept.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
@@ -8,6 +9,7 @@
 #include "common/num.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define SHOWN 10 /* in status */
 #define COLUMNS                                                                                    \
@@ -37,11 +39,41 @@ static int add_item(struct request *r, struct row *row, void *context)
 	return describe(r, row, o);
 }
 
+/* Those that the store has not taken yet: they have no id. */
+static json_object *describe_kept(const struct kept_notice *n)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "id", NULL);
+	answer_text(o, "kind", n->kind);
+	answer_text(o, "subject", n->subject);
+	answer_text(o, "message", n->message);
+	answer_number(o, "count", n->count);
+	answer_time(o, "created_at", n->created_ms);
+	answer_time(o, "last_at", n->last_ms);
+	answer_time(o, "acked_at", 0);
+	return o;
+}
+
+/* A token that goes with the process is more urgent than anything else. */
+static void add_kept(struct request *r, json_object *items)
+{
+	size_t count;
+	const struct kept_notice *rows = notices_kept_rows(r->control->store, &count);
+
+	for (int urgent = 1; urgent >= 0; urgent--)
+		for (size_t i = 0; i < count; i++)
+			if ((strcmp(rows[i].kind, NOTICE_TOKEN_UNSAVED) == 0) == urgent)
+				json_object_array_add(items, describe_kept(&rows[i]));
+}
+
 int notices_list(struct request *r)
 {
-	return query_each(r, add_item, answer_items(r->answer),
-		COLUMNS " WHERE ?1 OR acked_ms = 0 ORDER BY id DESC", "i",
-		(int64_t)request_flag(r, "all"));
+	json_object *items = answer_items(r->answer);
+
+	add_kept(r, items);
+	return query_each(r, add_item, items, COLUMNS " WHERE ?1 OR acked_ms = 0 ORDER BY id DESC",
+		"i", (int64_t)request_flag(r, "all"));
 }
 
 int notices_describe(struct request *r, json_object *o)
@@ -52,6 +84,7 @@ int notices_describe(struct request *r, json_object *o)
 
 	answer_number(o, "notices_open", open);
 	json_object_object_add(o, "notices", items);
+	add_kept(r, items);
 	if (error)
 		return error;
 	return query_each(r, add_item, items,

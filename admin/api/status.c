@@ -11,6 +11,7 @@
 #include "admin/api/usage.h"
 #include "admin/publish/publish.h"
 #include "admin/store/account_state.h"
+#include "admin/upkeep/refresh.h"
 #include "common/clock.h"
 #include "common/record.h"
 #include "common/version.h"
@@ -71,8 +72,11 @@ static void put_store(struct request *r)
 {
 	json_object *o = json_object_new_object();
 
+	const struct store *s = r->control->store;
+
 	answer_text(o, "kind", "sqlite");
-	answer_flag(o, "up", true);
+	answer_flag(o, "up", store_is_up(s));
+	answer_text(o, "error", store_is_up(s) ? NULL : store_fault(s));
 	answer_number(o, "version", (int64_t)store_version(r->control->store));
 	json_object_object_add(r->answer, "store", o);
 	json_object_object_add(r->answer, "redis", NULL);
@@ -109,6 +113,27 @@ static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read
 		buffer_append_str(&text, "never read");
 	buffer_append_str(&text, ": slots of lost requests are not given back");
 	json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+	buffer_fini(&text);
+}
+
+static void warn_of_store(struct request *r, json_object *warnings)
+{
+	size_t unsaved = refresh_unsaved(r->control->refresh);
+	struct buffer text = {0};
+
+	if (unsaved) {
+		buffer_printf(&text,
+			"refreshed tokens of %zu accounts are in memory alone: do not restart the relay "
+			"before the store takes them",
+			unsaved);
+		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+		buffer_clear(&text);
+	}
+	if (!store_is_up(r->control->store)) {
+		buffer_printf(
+			&text, "the store takes no changes: %s", store_fault(r->control->store));
+		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
+	}
 	buffer_fini(&text);
 }
 
@@ -158,6 +183,7 @@ static int put_haproxy(struct request *r)
 	json_object_object_add(r->answer, "haproxy", o);
 	json_object *warnings = json_object_new_array();
 	json_object_object_add(r->answer, "warnings", warnings);
+	warn_of_store(r, warnings);
 	if (state.answers)
 		warn_of_gauge(r, warnings, read_ms);
 	return put_old_sets(r, &state, o, warnings);

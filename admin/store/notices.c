@@ -1,5 +1,6 @@
 #include "admin/store/notices.h"
 
+#include "admin/store/notices_kept.h"
 #include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -61,10 +62,9 @@ static int forget_old(struct store *s, struct errtext *e)
 		"i", (int64_t)NOTICES_KEPT);
 }
 
-int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
+static int raise_stored(struct store *s, const char *kind, const char *subject, struct slice text,
 	struct errtext *e)
 {
-	struct slice text = cut_message(message);
 	bool found = false;
 	int error = count_on_open(s, kind, subject, text, &found, e);
 
@@ -80,10 +80,22 @@ int notices_raise(struct store *s, const char *kind, const char *subject, const 
 	return forget_old(s, e);
 }
 
+int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
+	struct errtext *e)
+{
+	struct slice text = cut_message(message);
+	int error = raise_stored(s, kind, subject, text, e);
+
+	if (error)
+		notices_kept_put(s, kind, subject, text);
+	return error;
+}
+
 /* --- resolve --- */
 
 int notices_resolve(struct store *s, const char *kind, const char *subject, struct errtext *e)
 {
+	notices_kept_drop(s, kind, subject);
 	return sql_run(s, e,
 		"UPDATE notices SET acked_ms = ?3"
 		" WHERE (?1 IS NULL OR kind = ?1) AND subject = ?2 AND acked_ms = 0",
@@ -100,7 +112,14 @@ const char *notices_subject(const char *what, const char *name, char *out)
 
 int notices_count_open(struct store *s, int64_t *ret, struct errtext *e)
 {
-	return sql_number(s, e, ret, "SELECT count(*) FROM notices WHERE acked_ms = 0", "");
+	size_t kept;
+	int64_t stored = 0;
+	int error =
+		sql_number(s, e, &stored, "SELECT count(*) FROM notices WHERE acked_ms = 0", "");
+
+	notices_kept_rows(s, &kept);
+	*ret = stored + (int64_t)kept;
+	return error;
 }
 
 struct totals {
@@ -126,7 +145,8 @@ int notices_each_total(struct store *s, notices_total_fn *fn, void *context, str
 		"'), ('" NOTICE_ACCOUNT_INVALID "'), ('" NOTICE_NEEDS_LOGIN
 		"'), ('" NOTICE_REFRESH_FAILING "'), ('" NOTICE_WATCH_FAILED
 		"'), ('" NOTICE_EGRESS_MISMATCH "'), ('" NOTICE_BAN_SPARED
-		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "')"
+		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "'), ('" NOTICE_STORE_DOWN
+		"'), ('" NOTICE_TOKEN_UNSAVED "')"
 		" UNION SELECT substr(name, length('" TOTAL "') + 1) FROM settings"
 		"  WHERE name GLOB '" TOTAL "*')"
 		" SELECT kind, coalesce((SELECT CAST(value AS INTEGER) FROM settings"

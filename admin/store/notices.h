@@ -26,10 +26,13 @@
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
 #define NOTICE_BAN_SPARED "ban_spared"
 #define NOTICE_SNAPSHOT_GIVEN_UP "snapshot_given_up"
+#define NOTICE_STORE_DOWN "store_down"
+#define NOTICE_TOKEN_UNSAVED "token_unsaved" /* a refreshed token exists only in memory */
 
 /*
  * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a
- * transaction; the log line remains when the transaction is rolled back. 0 or negative.
+ * transaction; the log line remains when the transaction is rolled back. 0 or negative: then it is kept in
+ * memory (notices_kept.h) until the store takes it.
  */
 int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
 	struct errtext *e);

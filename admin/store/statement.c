@@ -8,10 +8,32 @@
 
 #define STATEMENTS_MAX 512 /* the program has fewer texts; beyond it the longest unused goes */
 
+static void note_trouble(struct store *s)
+{
+	int rc = sqlite3_errcode(s->db);
+	bool damaged = rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
+	bool failed = rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_READONLY ||
+		rc == SQLITE_CANTOPEN || rc == SQLITE_PERM;
+
+	if (damaged)
+		s->trouble = STORE_DAMAGED;
+	else if (failed && s->trouble == STORE_FINE)
+		s->trouble = STORE_FAILED;
+	if ((damaged || failed) && s->trouble != STORE_GONE)
+		errtext_set(&s->fault, 0, "store %s: %s", s->path, sqlite3_errmsg(s->db));
+}
+
+int statement_may_change(struct store *s, struct errtext *e)
+{
+	return s->trouble == STORE_GONE ? errtext_set(e, -EIO, "%s", s->fault.text) : 0;
+}
+
 int statement_error(struct store *s, struct errtext *e)
 {
 	int code = store_error_code(s->db);
 
+	if (code == -EIO)
+		note_trouble(s);
 	switch (code) {
 	case -EEXIST:
 		return errtext_set(e, code, "exists already");
@@ -137,6 +159,8 @@ struct statement *statement_get(struct store *s, const char *sql, struct errtext
 
 int statement_step(struct store *s, struct statement *st, struct errtext *e)
 {
+	if (!sqlite3_stmt_readonly(st->st) && statement_may_change(s, e))
+		return -EIO;
 	switch (sqlite3_step(st->st)) {
 	case SQLITE_ROW:
 		return 1;

@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define STATEMENT_BUCKETS 256
 #define STATEMENT_COLUMNS 32
@@ -22,8 +23,22 @@ struct statement {
 	char *names[STATEMENT_COLUMNS]; /* of the columns */
 };
 
+/* Why the store takes no changes. */
+enum store_trouble {
+	STORE_FINE,
+	STORE_FAILED,  /* until a change succeeds */
+	STORE_GONE,    /* until the file is back */
+	STORE_DAMAGED, /* until the next start */
+};
+
 struct store {
 	sqlite3 *db;
+	char *path;
+	dev_t device;
+	ino_t inode;
+	enum store_trouble trouble;
+	struct errtext fault;
+	struct kept_notices *kept; /* that could not be stored; NULL = none */
 	struct statement *buckets[STATEMENT_BUCKETS];
 	size_t count;
 	uint64_t uses;
@@ -40,7 +55,9 @@ int statement_step(struct store *s, struct statement *st, struct errtext *e);
 void statement_end(struct statement *st);
 void statement_free_all(struct store *s);
 
-/* SQLite's last error as a code and a text. */
+/* SQLite's last error as a code and a text. One of the file itself puts the store down. */
 int statement_error(struct store *s, struct errtext *e);
+/* 0, or -EIO while the file is gone: a change would be lost. */
+int statement_may_change(struct store *s, struct errtext *e);
 
 #endif

@@ -8,9 +8,28 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-int store_open(const char *url, struct store **ret, struct errtext *e)
+static int open_file(struct store *s, const char *path, bool may_make, struct errtext *e)
+{
+	struct stat st;
+
+	s->path = strdup(path);
+	if (!s->path)
+		return errtext_set(e, -ENOMEM, "store: out of memory");
+	int error = store_file_open(path, may_make, &s->db, e);
+	if (error)
+		return error;
+	if (stat(path, &st) == 0) {
+		s->device = st.st_dev;
+		s->inode = st.st_ino;
+	}
+	return 0;
+}
+
+static int open_url(const char *url, bool may_make, struct store **ret, struct errtext *e)
 {
 	static const char scheme[] = "sqlite:";
 	struct slice rest = slice_from_str(url);
@@ -21,13 +40,23 @@ int store_open(const char *url, struct store **ret, struct errtext *e)
 	struct store *s = calloc(1, sizeof(*s));
 	if (!s)
 		return errtext_set(e, -ENOMEM, "store: out of memory");
-	int error = store_file_open(url + sizeof(scheme) - 1, &s->db, e);
+	int error = open_file(s, url + sizeof(scheme) - 1, may_make, e);
 	if (error) {
-		free(s);
+		store_close(s);
 		return error;
 	}
 	*ret = s;
 	return 0;
+}
+
+int store_open(const char *url, struct store **ret, struct errtext *e)
+{
+	return open_url(url, true, ret, e);
+}
+
+int store_open_existing(const char *url, struct store **ret, struct errtext *e)
+{
+	return open_url(url, false, ret, e);
 }
 
 void store_close(struct store *s)
@@ -36,6 +65,8 @@ void store_close(struct store *s)
 		return;
 	statement_free_all(s);
 	sqlite3_close(s->db);
+	free(s->kept);
+	free(s->path);
 	free(s);
 }
 
@@ -48,7 +79,9 @@ static int execute(struct store *s, const char *sql, struct errtext *e)
 
 int store_begin(struct store *s, struct errtext *e)
 {
-	return execute(s, "BEGIN IMMEDIATE", e);
+	int error = statement_may_change(s, e);
+
+	return error ? error : execute(s, "BEGIN IMMEDIATE", e);
 }
 
 int store_commit(struct store *s, struct errtext *e)

@@ -16,9 +16,26 @@
 
 struct store;
 
-/* `url` is sqlite:PATH. Refuses a file that another program wrote, that is damaged, or that is newer than this program. */
+/*
+ * `url` is sqlite:PATH. Refuses a file that another program wrote, that is damaged, or that is newer than this
+ * program. Opens also on a full disk; then only reading works until there is room. store_open() makes the file
+ * if it is missing or empty; store_open_existing() refuses that with -ENOENT.
+ */
 int store_open(const char *url, struct store **ret, struct errtext *e);
+int store_open_existing(const char *url, struct store **ret, struct errtext *e);
 void store_close(struct store *s);
+
+/*
+ * Whether the store takes changes. It does not while its disk is full or read-only, its file is gone or
+ * replaced, or the database is damaged. Found by any statement that fails, and by store_watch().
+ */
+bool store_is_up(const struct store *s);
+const char *store_fault(const struct store *s); /* "" = none */
+/*
+ * Looks for the file and for room on its disk, and if the store is down, writes a little. For a timer. While
+ * the file is gone, changes are refused, since the next start would not find them.
+ */
+void store_watch(struct store *s);
 
 /* Transactions; they do not nest. A failed commit is rolled back. */
 int store_begin(struct store *s, struct errtext *e);

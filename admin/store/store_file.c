@@ -12,10 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_TIMEOUT_MS 5000
+#define OPEN_BUSY_MS 5000
+#define BUSY_TIMEOUT_MS 40
 
 struct opening {
 	const char *path;
+	bool may_make;
+	bool alone; /* without shared memory beside the file, for which a full disk has no room */
 	sqlite3 *db;
 	struct errtext *e;
 };
@@ -40,12 +43,23 @@ int store_error_code(sqlite3 *db)
 	}
 }
 
+static int is_missing(const struct opening *o)
+{
+	return errtext_set(o->e, -ENOENT,
+		"store %s: is missing or empty: restore a backup, or make a new one with spoa-relay "
+		"--init",
+		o->path);
+}
+
 /* Creates the file with its mode before SQLite does, because SQLite's mode follows the umask. */
 static int make_file(const struct opening *o)
 {
 	struct stat st;
-	int fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	int make = o->may_make ? O_CREAT : 0;
+	int fd = open(o->path, O_RDWR | make | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 
+	if (fd < 0 && errno == ENOENT && !o->may_make)
+		return is_missing(o);
 	if (fd < 0 && errno == ENOENT)
 		return errtext_set(o->e, -ENOENT,
 			"store %s: its directory does not exist: make it, or correct [store] url",
@@ -147,7 +161,7 @@ static int check_ours(const struct opening *o, int64_t *ret_version)
 	if (error)
 		return error;
 	if (id == 0 && *ret_version == 0 && tables == 0)
-		return 0;
+		return o->may_make ? 0 : is_missing(o);
 	if (id != SCHEMA_APPLICATION_ID)
 		return errtext_set(o->e, -EBADMSG,
 			"store %s: is a database of another program: correct [store] url", o->path);
@@ -197,29 +211,51 @@ static int set_up(const struct opening *o)
 	int64_t version = 0;
 
 	sqlite3_extended_result_codes(o->db, 1);
-	sqlite3_busy_timeout(o->db, BUSY_TIMEOUT_MS);
-	int error = check_ours(o, &version);
+	sqlite3_busy_timeout(o->db, OPEN_BUSY_MS);
+	int error = o->alone ? run(o, "PRAGMA locking_mode = EXCLUSIVE") : 0;
+	if (!error)
+		error = check_ours(o, &version);
 	if (!error)
 		error = run(o,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 			"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
 			"PRAGMA secure_delete = ON");
-	return error ? error : migrate(o, version);
+	if (!error)
+		error = migrate(o, version);
+	/* control has the only connection: whoever else writes must not hold up its loop */
+	sqlite3_busy_timeout(o->db, BUSY_TIMEOUT_MS);
+	return error;
 }
 
-int store_file_open(const char *path, sqlite3 **ret, struct errtext *e)
+/* `ret_no_room`: SQLite could not make the files beside the database. */
+static int connect_file(struct opening *o, bool *ret_no_room)
 {
-	struct opening o = {.path = path, .e = e};
+	int rc =
+		sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	int error = rc == SQLITE_OK ? set_up(o) : explain(o, rc);
+
+	if (!error)
+		return 0;
+	rc = sqlite3_errcode(o->db);
+	*ret_no_room = rc == SQLITE_IOERR || rc == SQLITE_FULL || rc == SQLITE_CANTOPEN;
+	sqlite3_close(o->db);
+	return error;
+}
+
+int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errtext *e)
+{
+	struct opening o = {.path = path, .may_make = may_make, .e = e};
+	bool no_room = false;
 	int error = make_file(&o);
 
 	if (error)
 		return error;
-	int rc = sqlite3_open_v2(path, &o.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-	error = rc == SQLITE_OK ? set_up(&o) : explain(&o, rc);
-	if (error) {
-		sqlite3_close(o.db);
-		return error;
+	error = connect_file(&o, &no_room);
+	if (error && no_room) {
+		o.alone = true;
+		error = connect_file(&o, &no_room);
 	}
-	*ret = o.db;
-	return 0;
+	if (!error)
+		*ret = o.db;
+	return error;
 }

@@ -5,9 +5,13 @@
 #include "common/errtext.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
-/* A connection that is set up and migrated. 0 or a negative errno with what the user can do. */
-int store_file_open(const char *path, sqlite3 **ret, struct errtext *e);
+/*
+ * A connection that is set up and migrated. 0 or a negative errno with what the user can do. Without
+ * `may_make` a file that is missing or empty is an error, -ENOENT.
+ */
+int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errtext *e);
 
 /* The errno code of SQLite's last error. */
 int store_error_code(sqlite3 *db);

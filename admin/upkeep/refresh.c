@@ -2,6 +2,7 @@
 
 #include "admin/control.h"
 #include "admin/publish/change.h"
+#include "admin/store/notices.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/refresh_body.h"
@@ -24,6 +25,7 @@
 #define SCAN_MS 5000	    /* longest time between two scans of the store */
 #define STORE_PAUSE_MS 1000 /* pause after an error of the store */
 #define RENEWED_PAUSE_MS 1000
+#define ALARM_MS 60000 /* between two lines about a token that cannot be saved */
 
 struct refresh {
 	struct control *control;
@@ -171,6 +173,49 @@ static void settle(struct refresh_item *item, enum refresh_outcome outcome)
 
 /* --- replies --- */
 
+/* Nothing that the relay tells is louder: with the process, the only copy of a token would go. */
+static void alarm_unsaved(struct refresh_item *item, const struct errtext *why)
+{
+	struct store *s = item->owner->control->store;
+	char subject[NOTICES_SUBJECT_SIZE];
+	struct errtext message;
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (item->alarm_ms > now_ms)
+		return;
+	item->alarm_ms = now_ms + ALARM_MS;
+	errtext_set(&message, 0,
+		"the only copy of a refreshed token is in memory, since it cannot be saved: do not stop "
+		"or restart the relay before the store takes it; else log in again (%.200s)",
+		why->text);
+	log_event(LOG_LEVEL_ERROR, "a refreshed token cannot be saved",
+		LOG_STR("account", item->name), LOG_STR("reason", message.text));
+	notices_raise(s, NOTICE_TOKEN_UNSAVED, notices_subject("account", item->name, subject),
+		message.text, NULL);
+}
+
+static void end_alarm(struct refresh_item *item)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+
+	if (!item->alarm_ms)
+		return;
+	item->alarm_ms = 0;
+	log_event(LOG_LEVEL_INFO, "the refreshed token is saved", LOG_STR("account", item->name));
+	notices_resolve(item->owner->control->store, NOTICE_TOKEN_UNSAVED,
+		notices_subject("account", item->name, subject), NULL);
+}
+
+static void keep_unsaved(struct refresh_item *item, const struct refresh_raw *raw)
+{
+	if (item->unsaved_status)
+		return;
+	buffer_append_slice(&item->unsaved, raw->body);
+	snprintf(item->unsaved_encoding, sizeof(item->unsaved_encoding), "%s", raw->encoding);
+	item->unsaved_ms = raw->arrived_ms;
+	item->unsaved_status = raw->status;
+}
+
 /* Writes the reply to the journal. While the store fails, the only copy is kept in memory. */
 static void save_reply(struct refresh_item *item, const struct refresh_raw *raw)
 {
@@ -180,17 +225,13 @@ static void save_reply(struct refresh_item *item, const struct refresh_raw *raw)
 
 	note_store(item->owner, error == -ENOENT ? 0 : error, &e);
 	if (error && error != -ENOENT) {
-		if (item->unsaved_status)
-			return;
-		buffer_append_slice(&item->unsaved, raw->body);
-		snprintf(item->unsaved_encoding, sizeof(item->unsaved_encoding), "%s",
-			raw->encoding);
-		item->unsaved_ms = raw->arrived_ms;
-		item->unsaved_status = raw->status;
+		keep_unsaved(item, raw);
+		alarm_unsaved(item, &e);
 		return;
 	}
 	item->unsaved_status = 0;
 	buffer_fini(&item->unsaved);
+	end_alarm(item);
 	if (!error)
 		settle(item, REFRESH_LOST);
 }
@@ -268,6 +309,17 @@ static int intend_and_send(struct refresh_item *item, struct errtext *e)
 	return error;
 }
 
+/* The access token that is there runs out one day. */
+static void tell_postponed(const struct refresh_item *item, const struct errtext *why)
+{
+	char subject[NOTICES_SUBJECT_SIZE];
+	struct errtext message;
+
+	errtext_set(&message, 0, "postponed, since the outcome could not be saved: %s", why->text);
+	notices_raise(item->owner->control->store, NOTICE_REFRESH_FAILING,
+		notices_subject("account", item->name, subject), message.text, NULL);
+}
+
 /* Postpones an account whose intent could not be written. */
 static void put_off(struct refresh_item *item, const struct errtext *e)
 {
@@ -275,6 +327,8 @@ static void put_off(struct refresh_item *item, const struct errtext *e)
 
 	item->not_before_ms =
 		clock_monotonic_ms() + refresh_next(&state, REFRESH_NOT_SENT).pause_ms;
+	if (!store_is_up(item->owner->control->store))
+		tell_postponed(item, e);
 	log_event(LOG_LEVEL_WARNING, "token refresh postponed", LOG_STR("account", item->name),
 		LOG_STR("reason", e->text), LOG_INT("retries", item->retries));
 	refresh_waiters_tell(&item->owner->waiters, item->account, -EBUSY, e->text);
@@ -393,6 +447,15 @@ int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void
 		&r->waiters, account, clock_monotonic_ms() + REFRESH_WAIT_MS, told, context);
 }
 
+size_t refresh_unsaved(const struct refresh *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; r && i < r->list.count; i++)
+		n += r->list.items[i]->unsaved_status != 0;
+	return n;
+}
+
 uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o)
 {
 	return r ? r->counts[o] : 0;
@@ -418,7 +481,7 @@ void refresh_drain(struct refresh *r)
 	int64_t end = clock_monotonic_ms() + REFRESH_DRAIN_MS;
 
 	r->draining = true;
-	while (r->gates.busy && clock_monotonic_ms() < end)
+	while ((r->gates.busy || refresh_unsaved(r)) && clock_monotonic_ms() < end)
 		ev_run(r->control->loop, EVRUN_ONCE);
 }
 

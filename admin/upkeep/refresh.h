@@ -14,6 +14,7 @@
 #include "admin/upkeep/refresh_waiters.h"
 #include "common/errtext.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define REFRESH_PARALLEL_MAX 16	  /* concurrent refreshes, each with a different client id */
@@ -40,6 +41,8 @@ int refresh_ask(struct refresh *r, int64_t account, const char **ret_word, struc
 /* Reports the next outcome for this account, or a timeout after REFRESH_WAIT_MS. 0 or -EAGAIN. */
 int refresh_wait(struct refresh *r, int64_t account, refresh_told_fn *told, void *context);
 
+/* Accounts with a reply that the store could not take: it is in memory alone. NULL gives 0. */
+size_t refresh_unsaved(const struct refresh *r);
 /* Since the start. NULL gives 0. */
 uint64_t refresh_count(const struct refresh *r, enum refresh_outcome o);
 

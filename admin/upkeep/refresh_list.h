@@ -42,6 +42,7 @@ struct refresh_item {
 	uint64_t gate; /* of the client id, while it is held */
 	/* the only copy of a reply that the store has not taken yet */
 	unsigned unsaved_status; /* 0 = none */
+	int64_t alarm_ms; /* monotonic: when the next line about `unsaved` is due; 0 = none yet */
 	struct buffer unsaved;
 	char unsaved_encoding[OUTBOUND_ENCODING_SIZE];
 	int64_t unsaved_ms; /* its arrival, Unix time */

@@ -33,7 +33,8 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 	window_clock_set(&c.clock, now_ms);
 	if (is_health(r)) {
 		ret->action = DECIDE_ANSWER;
-		ret->healthy = !state->draining && s->head->flags & SNAPSHOT_SITE_ENABLED;
+		ret->healthy = !state->draining && !state->store_is_down &&
+			s->head->flags & SNAPSHOT_SITE_ENABLED;
 		return;
 	}
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {

@@ -148,6 +148,7 @@ struct decide_state {
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* position of round-robin */
 	bool draining;
+	bool store_is_down; /* control said so, or is silent; only /relay/health tells */
 };
 
 /* Results that only later stages read; the verdict has the caller's results. */

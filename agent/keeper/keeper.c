@@ -1,6 +1,7 @@
 #include "agent/keeper/keeper.h"
 
 #include "agent/keeper/child.h"
+#include "agent/keeper/firstrun.h"
 #include "agent/keeper/listeners.h"
 #include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
@@ -35,6 +36,7 @@ struct keeper {
 	const char *config_path;
 	struct identities ids;
 	struct listeners listeners;
+	bool is_first; /* there may be no store yet */
 	int statefile_fd;
 	int board_fd;
 	int signal_fd;
@@ -144,6 +146,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 	*start = (struct child_start){
 		.config = &k->config,
 		.config_path = k->config_path,
+		.make_store = k->is_first && !k->children[CHILD_CONTROL].ever_ready,
 		.as_root = k->ids.drop,
 		.files_fd = -1,
 		.statefile_fd = k->statefile_fd,
@@ -568,6 +571,8 @@ static int open_everything(struct keeper *k, struct errtext *e)
 		error = listeners_make_directories(&k->config, &k->ids, e);
 	if (!error && k->config.haproxy_output_dir.s[0])
 		error = outdir_prepare(k->config.haproxy_output_dir.s, &k->ids, e);
+	if (!error)
+		error = firstrun_check(&k->config, &k->is_first, e);
 	/* the state file's lock comes before the sockets: a second instance must not disturb the first */
 	if (!error)
 		error = open_state(k, e);

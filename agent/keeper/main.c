@@ -1,4 +1,5 @@
 /* The program spoa-relay: what its command line asks for. The rest is in keeper.c and in the children. */
+#include "agent/keeper/firstrun.h"
 #include "agent/keeper/keeper.h"
 #include "agent/keeper/options.h"
 #include "common/config.h"
@@ -55,6 +56,19 @@ static int print_config(const struct config *c)
 	return print(&text);
 }
 
+static int init(const struct config *c)
+{
+	struct errtext e = {""};
+
+	log_init("init", c->log_level);
+	if (firstrun_init(c, &e)) {
+		fprintf(stderr, "spoa-relay: %s\n", e.text);
+		return 1;
+	}
+	printf("made a new, empty store: %s\n", c->store_url.s);
+	return 0;
+}
+
 static int with_config(const struct options *o)
 {
 	static struct config config;
@@ -70,6 +84,8 @@ static int with_config(const struct options *o)
 	}
 	if (o->task == OPTIONS_PRINT)
 		return print_config(&config);
+	if (o->task == OPTIONS_INIT)
+		return init(&config);
 	if (o->task == OPTIONS_CHECK) {
 		printf("%s: OK\n", o->config_path);
 		return 0;
@@ -113,6 +129,7 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 	case OPTIONS_CONFIG:
 	case OPTIONS_CHECK:
+	case OPTIONS_INIT:
 	case OPTIONS_PRINT:
 		break;
 	}

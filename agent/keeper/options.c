@@ -19,6 +19,8 @@ static const struct row {
 	{"check-config", NULL, OPTIONS_CHECK, "read the configuration, report errors, exit 0 or 1"},
 	{"print-config", NULL, OPTIONS_PRINT,
 		"show every option: value, default, whether a reload applies a change"},
+	{"init", NULL, OPTIONS_INIT,
+		"make a new, empty store where one is missing, and exit; a first start makes it by itself"},
 	{"version", NULL, OPTIONS_VERSION, "show the version"},
 	{"help", NULL, OPTIONS_HELP, "show this text"},
 	{"generate", "WHAT", OPTIONS_GENERATE, NULL},

@@ -13,6 +13,7 @@ enum options_task {
 	OPTIONS_CONFIG, /* not a task: names the file */
 	OPTIONS_CHECK,
 	OPTIONS_PRINT,
+	OPTIONS_INIT,
 	OPTIONS_VERSION,
 	OPTIONS_HELP,
 	OPTIONS_GENERATE,

@@ -1,5 +1,6 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/store/notices_kept.h"
 #include "admin/store/schema.h"
 
 #include <errno.h>
@@ -52,6 +53,68 @@ static void reopens_its_own_database(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM egresses"), 1);
 	assert_int_equal(room_number(r, "PRAGMA foreign_keys"), 1);
 	assert_int_equal(room_number(r, "PRAGMA synchronous"), 2);
+}
+
+static void makes_no_store_where_one_is_expected(void **state)
+{
+	struct room *r = *state;
+	struct store *s = NULL;
+	struct stat st;
+
+	shut(r);
+	assert_int_equal(store_open_existing(r->url, &r->control.store, &r->e), 0);
+	store_close(r->control.store);
+	r->control.store = NULL;
+	assert_int_equal(truncate(r->db, 0), 0);
+	assert_int_equal(store_open_existing(r->url, &s, &r->e), -ENOENT);
+	assert_non_null(strstr(r->e.text, "--init"));
+	assert_int_equal(unlink(r->db), 0);
+	assert_int_equal(store_open_existing(r->url, &s, &r->e), -ENOENT);
+	assert_int_equal(stat(r->db, &st), -1);
+}
+
+static int64_t open_notices(struct room *r)
+{
+	int64_t n = -1;
+
+	assert_int_equal(notices_count_open(r->control.store, &n, &r->e), 0);
+	return n;
+}
+
+static void takes_no_change_while_its_file_is_gone(void **state)
+{
+	struct room *r = *state;
+	struct store *s = r->control.store;
+	char aside[ROOM_PATH_MAX + 8];
+	size_t kept;
+
+	store_watch(s);
+	assert_true(store_is_up(s));
+	assert_string_equal(store_fault(s), "");
+	snprintf(aside, sizeof(aside), "%s.aside", r->db);
+	assert_int_equal(rename(r->db, aside), 0);
+	store_watch(s);
+	assert_false(store_is_up(s));
+	assert_non_null(strstr(store_fault(s), r->db));
+	assert_int_equal(store_begin(s, &r->e), -EIO);
+	assert_int_equal(store_set_setting(s, "a", "b", &r->e), -EIO);
+	assert_int_equal(room_number(r, "SELECT count(*) FROM egresses"), 1);
+	assert_int_equal(notices_raise(s, NOTICE_STORE_DOWN, "store/store", "gone", &r->e), -EIO);
+	notices_raise(s, NOTICE_STORE_DOWN, "store/store", "still gone", &r->e);
+	const struct kept_notice *rows = notices_kept_rows(s, &kept);
+	assert_int_equal(kept, 1);
+	assert_int_equal(rows[0].count, 2);
+	assert_string_equal(rows[0].message, "still gone");
+	assert_int_equal(open_notices(r), 1);
+
+	assert_int_equal(rename(aside, r->db), 0);
+	store_watch(s);
+	assert_true(store_is_up(s));
+	notices_kept_rows(s, &kept);
+	assert_int_equal(kept, 0);
+	assert_int_equal(open_notices(r), 1);
+	assert_int_equal(notices_resolve(s, NOTICE_STORE_DOWN, "store/store", &r->e), 0);
+	assert_int_equal(open_notices(r), 0);
 }
 
 static void rejects_a_file_that_is_no_database(void **state)
@@ -297,6 +360,8 @@ static void copies_itself_while_it_is_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(makes_no_store_where_one_is_expected),
+		TEST(takes_no_change_while_its_file_is_gone),
 		TEST(reopens_its_own_database),
 		TEST(rejects_a_file_that_is_no_database),
 		TEST(refuses_a_damaged_database),
