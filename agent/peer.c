@@ -250,10 +250,29 @@ static void count_disconnect(struct peer *c, unsigned status)
 	board_add(&b->disconnects[status < BOARD_STATUS_MAX ? status : BOARD_STATUS_MAX - 1], 1);
 }
 
+static bool engine_is_full(const struct peer *c)
+{
+	struct slice engine = c->session.peer.engine_id;
+	uint32_t others = 0;
+
+	if (!engine.n || !(c->session.peer.capabilities & SPOE_CAP_ASYNC))
+		return false;
+	for (const struct peer *o = c->peers->all; o; o = o->next)
+		others += o->state != PEER_OPENING && !o->closing &&
+			slice_eq(o->session.peer.engine_id, engine);
+	return others >= PEERS_PER_ENGINE;
+}
+
 static enum step step_event(struct peer *c, const struct spoe_event *event, struct spoe_writer *out)
 {
 	switch (event->type) {
 	case SPOE_EVENT_HELLO:
+		if (engine_is_full(c)) {
+			board_add(counter(c->peers, BOARD_SPOP_REFUSED), 1);
+			spoe_disconnect_encode(
+				out, SPOE_STATUS_RESOURCE, SLICE_LITERAL("enough connections"));
+			return STEP_CLOSE;
+		}
 		if (!c->needs_secret)
 			peer_prove(c);
 		peer_set_state(c, PEER_SERVING);

@@ -11,7 +11,12 @@
 struct peer;
 struct spoe_ack;
 
-#define PEERS_MAX 4096	       /* connections */
+#define PEERS_MAX 4096 /* connections */
+/*
+ * Of an engine that sends many questions on one connection, which is a thread of HAProxy 2.6 to 3.0. As
+ * long as more questions are in progress than it sends in a second, it opens a connection for each.
+ */
+#define PEERS_PER_ENGINE 128
 #define PEER_HELLO_MS 5000     /* from connect to HELLO; over TCP to the secret */
 #define PEER_STALL_MS 10000    /* while an answer is unsent */
 #define PEER_LINGER_MS 1000    /* from the last byte sent to the close */

@@ -226,6 +226,30 @@ def test_more_connections_than_are_kept(served, descriptors):
     wait_until("HAProxy is served again", lambda: served.post("/v1/x", key=served.key).status == 200)
 
 
+def test_an_engine_gets_as_many_connections_as_it_needs(served):
+    """HAProxy 2.6 to 3.0 opens one for each question while it is overloaded, up to the end of its descriptors."""
+    def opened(engine, capabilities="pipelining,async"):
+        c = spop.Connection(served.name)
+        connections.append(c)
+        c.send(spop.hello(capabilities=capabilities, **{"engine-id": engine}))
+        return c.frame()[0]
+    connections = []
+    try:
+        for _ in range(128):  # PEERS_PER_ENGINE of agent/peer.h
+            assert opened("one") == spop.AGENT_HELLO
+        assert opened("one") == spop.AGENT_DISCONNECT
+        assert opened("two") == spop.AGENT_HELLO
+        assert opened("one", "pipelining") == spop.AGENT_HELLO
+        for c in (connections[0], connections[127]):
+            assert b"allow" in ask(c, served)
+        connections[5].close()
+        connections.pop().close()  # HAProxy has all connections of an engine with the same capabilities
+        wait_until("there is a place again", lambda: opened("one") == spop.AGENT_HELLO)
+    finally:
+        for c in connections:
+            c.close()
+
+
 def memory_kb(pid):
     with open(f"/proc/{pid}/status") as f:
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
