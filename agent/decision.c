@@ -169,9 +169,11 @@ void agent_decide(
 	bans_note(a, r, ret, now_ms);
 }
 
-static bool is_for_nobody(const struct agent *a, const struct decide_request *r, int64_t now_ms)
+/* Without a snapshot nothing can be decided. */
+static void refuse_undecided(struct agent *a, struct spoe_ack *ack)
 {
-	return !a->snapshot || gone_has(&a->gone, r->id, now_ms);
+	board_add(&a->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
+	answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
 }
 
 /* True: the request waits. */
@@ -201,8 +203,12 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 
 	a->last_question_ms = begin / 1000000;
 	answer_write_client(r, ack);
-	if (is_for_nobody(a, r, now)) {
-		board_add(&a->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
+	if (!a->snapshot) {
+		refuse_undecided(a, ack);
+		return true;
+	}
+	/* HAProxy has refused it already, and its record was counted */
+	if (gone_has(&a->gone, r->id, now)) {
 		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
 		return true;
 	}
@@ -231,7 +237,7 @@ void agent_answer_again(
 	if (lease)
 		memcpy(&before, lease, sizeof(before));
 	if (!a->snapshot) {
-		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);
+		refuse_undecided(a, ack);
 		return;
 	}
 	decide_again(a->snapshot, &a->state, r, repeated, now, randomness_of(a, r), &verdict);

@@ -12,13 +12,16 @@ struct stream {
 	bool is_client; /* the client's stream; its record is the request's */
 	bool is_answer; /* a server answered or failed to: the record tells the account's health */
 	bool was_taken; /* HAProxy took it back from a server for another attempt */
+	bool is_ours;	/* a request of control */
 };
 
 static struct stream stream_of(const struct record *r)
 {
+	bool is_ours = slice_eq_str(r->frontend, SEAM_FRONTEND_INTERNAL);
+
 	return (struct stream){
-		.is_client = !slice_eq_str(r->frontend, SEAM_FRONTEND_AGAIN) &&
-			!slice_eq_str(r->frontend, SEAM_FRONTEND_INTERNAL),
+		.is_ours = is_ours,
+		.is_client = !is_ours && !slice_eq_str(r->frontend, SEAM_FRONTEND_AGAIN),
 		.is_answer = slice_eq_str(r->server, SEAM_SERVER_OUT) ||
 			slice_eq_str(r->server, SEAM_SERVER_FRESH),
 		.was_taken = slice_has_prefix(r->server, SLICE_LITERAL(SEAM_SERVER_AGAIN)),
@@ -69,6 +72,17 @@ static void count_status(struct board *b, const struct record *r)
 
 	if (tenant)
 		board_add(&tenant->status_class[class < 6 ? class : 0], 1);
+}
+
+/* The agent counts its own refusals when it decides. The outer stream repeats the inner one's answer. */
+static void count_refusal(struct board *b, const struct record *r, const struct stream *stream)
+{
+	enum refusal refusal = r->is_own && !stream->is_ours && !stream->was_taken
+		? refusal_find(r->code)
+		: REFUSAL_NONE;
+
+	if (refusal != REFUSAL_NONE)
+		board_add(&b->refused[refusal], 1);
 }
 
 static void observe_upstream(struct agent *a, const struct record *r)
@@ -185,11 +199,22 @@ static void end_request(
 		forget_request(a, r);
 }
 
+void ending_count_early(struct agent *a, const struct record *r)
+{
+	if (!stream_of(r).is_client)
+		return;
+	if (r->status == 400)
+		board_add(&a->board->refused[REFUSAL_BAD_REQUEST], 1);
+	else if (r->status == 408)
+		board_add(&a->board->refused[REFUSAL_REQUEST_TIMEOUT], 1);
+}
+
 void ending_take(struct agent *a, const struct record *r)
 {
 	const struct stream stream = stream_of(r);
 
 	board_add(&a->board->counters[BOARD_EVENTS], 1);
+	count_refusal(a->board, r, &stream);
 	if (stream.is_answer && r->account && was_sent(r))
 		observe_upstream(a, r);
 	if (r->account)

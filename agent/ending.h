@@ -10,6 +10,8 @@
 #include "common/record.h"
 
 void ending_take(struct agent *a, const struct record *r);
+/* Of RECORD_EARLY: only counts what HAProxy answered. */
+void ending_count_early(struct agent *a, const struct record *r);
 /*
  * A record whose sender is gone before anybody saw it: it ends the request in progress that it names, whose
  * id nobody can guess, and is believed nothing else. False: there is no such request.

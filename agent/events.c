@@ -139,6 +139,9 @@ static void take_datagram(struct events *e, struct slice datagram, const struct 
 		else
 			take_record(e, &record, from);
 		break;
+	case RECORD_EARLY:
+		ending_count_early(e->agent, &record);
+		break;
 	case RECORD_OTHER:
 		break;
 	case RECORD_BAD:

@@ -105,6 +105,7 @@ void judge_show_account(struct agent *a, const struct snapshot_account *account,
 		return;
 	show_standing(
 		a, row, &subject, &shown->standing, &shown->circuit, &shown->until_ms, now_ms);
+	board_time_outage(a->board, shown, clock_monotonic_ms());
 	show_risk(a, account, health_used(row, now_ms), shown, now_ms);
 	board_set(&shown->epoch, account->epoch);
 	board_set(&shown->refused_credential, row ? row->refused_credential : 0);

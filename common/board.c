@@ -16,7 +16,8 @@ static_assert((BOARD_REQUESTS & (BOARD_REQUESTS - 1)) == 0, "the ring wraps by a
 static_assert((BOARD_WHYS & (BOARD_WHYS - 1)) == 0, "the ring wraps by a mask");
 static_assert((BOARD_BANS & (BOARD_BANS - 1)) == 0, "the ring wraps by a mask");
 static_assert((BOARD_ROWS & (BOARD_ROWS - 1)) == 0, "rows wrap by a mask");
-static_assert(BOARD_UPSTREAM_BUCKETS <= BOARD_DECISION_BUCKETS, "one histogram serves both");
+static_assert(BOARD_UPSTREAM_BUCKETS <= BOARD_DECISION_BUCKETS, "one histogram serves all");
+static_assert(BOARD_RECOVERY_BUCKETS <= BOARD_DECISION_BUCKETS, "one histogram serves all");
 
 const double board_upstream_bounds[BOARD_UPSTREAM_BUCKETS - 1] = {
 	0.01,
@@ -31,6 +32,20 @@ const double board_upstream_bounds[BOARD_UPSTREAM_BUCKETS - 1] = {
 	30,
 	60,
 	300,
+};
+
+const double board_recovery_bounds[BOARD_RECOVERY_BUCKETS - 1] = {
+	1,
+	5,
+	10,
+	30,
+	60,
+	300,
+	900,
+	3600,
+	18000,
+	86400,
+	604800,
 };
 
 static const uint64_t upstream_bounds_ms[BOARD_UPSTREAM_BUCKETS - 1] = {
@@ -117,6 +132,24 @@ void board_observe_upstream(struct board_histogram *h, uint64_t ms)
 		i++;
 	board_add(&h->buckets[i], 1);
 	board_add(&h->sum_us, ms * 1000);
+}
+
+void board_time_outage(struct board *b, struct board_account *a, int64_t now_ms)
+{
+	int64_t since_ms = (int64_t)board_get(&a->out_since_ms);
+	bool is_out = board_get(&a->standing) != BOARD_STANDING_USABLE;
+	size_t i = 0;
+
+	if (is_out && !since_ms)
+		board_set(&a->out_since_ms, (uint64_t)now_ms);
+	if (is_out || !since_ms)
+		return;
+	board_set(&a->out_since_ms, 0);
+	uint64_t ms = now_ms > since_ms ? (uint64_t)(now_ms - since_ms) : 0;
+	while (i < BOARD_RECOVERY_BUCKETS - 1 && (double)ms > board_recovery_bounds[i] * 1000)
+		i++;
+	board_add(&b->recovery.buckets[i], 1);
+	board_add(&b->recovery.sum_us, ms * 1000);
 }
 
 /*

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_FORMAT 5
+#define BOARD_FORMAT 6
 #define BOARD_ROWS 4096	     /* labelled rows of each kind: tenants, accounts, upstreams */
 #define BOARD_REQUESTS 65536 /* requests in the ring; a power of two */
 #define BOARD_WHYS 8192	     /* decisions with their reasons; a power of two */
@@ -132,6 +132,10 @@ enum board_counter_id {
 #define BOARD_UPSTREAM_BUCKETS 13
 extern const double board_upstream_bounds[BOARD_UPSTREAM_BUCKETS - 1]; /* seconds */
 
+/* Outages of accounts, seconds: 1 5 10 30 60 300 900 3600 18000 86400 604800, +Inf */
+#define BOARD_RECOVERY_BUCKETS 12
+extern const double board_recovery_bounds[BOARD_RECOVERY_BUCKETS - 1]; /* seconds */
+
 struct board_histogram {
 	board_counter buckets[BOARD_DECISION_BUCKETS]; /* not cumulative */
 	board_counter sum_us;
@@ -203,6 +207,7 @@ struct board_account {
 	board_counter brakes;		 /* gauge: key families that may not use it now */
 	board_counter last_used_ms, last_success_ms; /* gauges, Unix time */
 	board_counter window_ms; /* gauge: Unix time at which the upstream's limit ends; 0 = none */
+	board_counter out_since_ms; /* gauge: monotonic; since when it is not usable; 0 = it is */
 	board_counter results[RESULT_CLASS_COUNT];
 };
 
@@ -430,6 +435,7 @@ struct board {
 	board_counter frames[BOARD_FRAME_TYPES];
 	board_counter disconnects[BOARD_STATUS_MAX]; /* by SPOP status code */
 	struct board_histogram decision;
+	struct board_histogram recovery; /* of accounts: from out to usable */
 	struct board_tenant tenants[BOARD_ROWS];
 	struct board_account accounts[BOARD_ROWS];
 	struct board_backend backends[BOARD_ROWS];
@@ -466,6 +472,11 @@ static inline uint64_t board_get(const board_counter *c)
 
 void board_observe_decision(struct board *b, uint64_t ns);
 void board_observe_upstream(struct board_histogram *h, uint64_t ms);
+/*
+ * The account's standing was written at `now_ms`, monotonic: notes the beginning of an outage, and counts one
+ * that has ended. The board and so an outage outlive the agent.
+ */
+void board_time_outage(struct board *b, struct board_account *a, int64_t now_ms);
 
 /* Writer: the row of `id`, made if it is new. NULL, and BOARD_FULL counted, if the table is full. */
 struct board_tenant *board_tenant(struct board *b, uint32_t id);

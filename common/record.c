@@ -272,9 +272,24 @@ static int parse_fields(const struct slice *fields, struct record *r)
 	if (slice_has_prefix(r->server, SLICE_LITERAL("<")))
 		r->server = (struct slice){NULL, 0}; /* <NOSRV>, <STATS>, <PROMEX> */
 	r->code = present(fields[RECORD_FIELD_CODE]);
+	r->is_own = slice_has_prefix(r->code, SLICE_LITERAL(RECORD_OWN));
+	if (r->is_own)
+		r->code = slice_skip(r->code, sizeof(RECORD_OWN) - 1);
 	r->label = present(fields[RECORD_FIELD_LABEL]);
 	r->limits = present(fields[RECORD_FIELD_LIMITS]);
 	return parse_numbers(fields, r);
+}
+
+/* The head was malformed or too slow. A client that left got no answer. */
+static enum record_result parse_early(const struct slice *fields, struct record *ret)
+{
+	struct record r = {.frontend = fields[RECORD_FIELD_FRONTEND]};
+
+	if (slice_has_prefix(fields[RECORD_FIELD_TERMINATION], SLICE_LITERAL("C")) ||
+		parse_numbers(fields, &r) || r.status < 400)
+		return RECORD_OTHER;
+	*ret = r;
+	return RECORD_EARLY;
 }
 
 int record_secret(struct slice stored, uint64_t gen, char out[RECORD_SECRET_SIZE])
@@ -321,7 +336,7 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 	if (secret.n && !slice_eq_secret(fields[RECORD_FIELD_SECRET], secret))
 		return RECORD_FORGED;
 	if (present(fields[RECORD_FIELD_ID]).n == 0)
-		return RECORD_OTHER;
+		return parse_early(fields, ret);
 	if (parse_fields(fields, &r))
 		return RECORD_BAD;
 	*ret = r;

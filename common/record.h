@@ -14,6 +14,7 @@
 
 #define RECORD_MAGIC "relay1"
 #define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
+#define RECORD_OWN "!"	/* before the code of a refusal that the agent did not decide */
 
 /* id, HAProxy log-format expression; record_log_format() writes secret and gen */
 #define RECORD_FIELDS(X)                                                                           \
@@ -77,6 +78,7 @@ struct record {
 	char termination[3]; /* HAProxy's two letters; "--" is a normal end */
 	unsigned retries;
 	struct slice code;  /* refusal code, empty for none */
+	bool is_own;	    /* HAProxy refused by itself, or after an agent that allowed it */
 	struct slice label; /* the client's request id or traceparent, empty for none */
 	struct record_mark mark;
 	struct slice limits;
@@ -86,6 +88,7 @@ enum record_result {
 	RECORD_OK,
 	RECORD_BAD,    /* malformed */
 	RECORD_FORGED, /* well-formed, but with another secret */
+	RECORD_EARLY, /* HAProxy refused what was no request yet: only frontend and status are set */
 	RECORD_OTHER, /* another line of HAProxy: a stopped proxy, a connection without a request */
 };
 

@@ -16,6 +16,15 @@ const struct refusal_row *refusal_row(enum refusal r)
 	return &rows[(size_t)r < REFUSAL_COUNT ? r : REFUSAL_NONE];
 }
 
+enum refusal refusal_find(struct slice code)
+{
+	for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++) {
+		if (slice_eq_str(code, rows[i].code))
+			return (enum refusal)i;
+	}
+	return REFUSAL_NONE;
+}
+
 static int64_t seconds_until(int64_t then_ms, int64_t now_ms)
 {
 	return then_ms > now_ms ? (then_ms - now_ms + 999) / 1000 : 1;

@@ -5,6 +5,8 @@
 #ifndef RELAY_COMMON_REFUSAL_H
 #define RELAY_COMMON_REFUSAL_H
 
+#include "common/slice.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -239,6 +241,9 @@ struct refusal_row {
 
 /* `r` other than REFUSAL_NONE. */
 const struct refusal_row *refusal_row(enum refusal r);
+
+/* The refusal with this code; REFUSAL_NONE if there is none. */
+enum refusal refusal_find(struct slice code);
 
 /* What a client is told about one refusal, beside its row. */
 struct refusal_told {

@@ -3,6 +3,7 @@
  * closing (render_shapes.c). It is built when an error is answered, and a response made before any rule
  * has run is valid JSON too.
  */
+#include "common/record.h"
 #include "common/seam.h"
 #include "haproxy/render_parts.h"
 #include "haproxy/render_text.h"
@@ -185,6 +186,9 @@ void render_after_response(struct buffer *b)
 	append_status_fixes(b);
 	buffer_append_str(b,
 		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"
+		"\thttp-after-response set-var(txn.rly.code) str(" RECORD_OWN
+		"),concat(,txn.rly.code)"
+		" unless { " RENDER_ACTION " -m str " SEAM_ACTION_DENY " }\n"
 		"\thttp-after-response set-header Retry-After %[" RETRY_AFTER "]"
 		" if { " RETRY_AFTER " -m found }\n");
 	buffer_printf(b,

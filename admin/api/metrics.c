@@ -149,6 +149,17 @@ static void put_requests(const struct scrape *s)
 	}
 }
 
+static double recovery_bound(size_t bucket)
+{
+	return board_recovery_bounds[bucket];
+}
+
+static void put_recoveries(const struct scrape *s)
+{
+	samples_put_histogram(
+		&s->samples, &s->board->recovery, BOARD_RECOVERY_BUCKETS, recovery_bound, NULL);
+}
+
 static void put_ttfb(const struct scrape *s)
 {
 	put_upstreams(s, true);
@@ -343,8 +354,10 @@ static const struct {
 	metric_fn *put;
 } metrics[] = {
 	{{"relay_decisions_total", METRIC_COUNTER, {"action", "code"}, "decisions",
-		 "Decisions of the agent. `action` is allow, deny, or answer for the relay's own endpoints; "
-		 "`code` is the error code of a refusal."},
+		 "Decisions about requests. `action` is allow, deny, or answer for the relay's own endpoints; "
+		 "`code` is the error code of a refusal. Refusals by HAProxy itself count, too, such as "
+		 "agent_unavailable, request_timeout or upstream_timeout, also of a request that the agent "
+		 "allowed before."},
 		put_decisions},
 	{{"relay_decision_duration_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
 		 "Time that the agent took for one decision."},
@@ -371,6 +384,10 @@ static const struct {
 	{{"relay_account_risk", METRIC_GAUGE, {"account"}, "0 to 1",
 		 "Risk of the account from failures and usage, see docs/LIMITS.md."},
 		put_risk},
+	{{"relay_account_recovery_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
+		 "How long accounts were out: from the moment that one could not be used, for example because "
+		 "of a failed probe, an open circuit or a window of the upstream, until it could again."},
+		put_recoveries},
 	{{"relay_shadow_passed_total", METRIC_COUNTER, {"tenant", "limit"}, "requests",
 		 "Requests that a limit would have refused without shadow mode. `limit` is rate, concurrency "
 		 "or quota."},

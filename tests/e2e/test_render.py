@@ -44,7 +44,7 @@ def test_forwards_nothing_without_an_agent(haproxy, tmp_path, path):
         assert time.monotonic() - start < 20
         assert assert_error(answer, 503, "agent_unavailable", path)["retryable"] is True
         assert answer.header("retry-after") == "1"
-        assert world.record(answer)[FIELD_CODE] == "agent_unavailable"
+        assert world.record(answer)[FIELD_CODE] == "!agent_unavailable"
         assert world.upstream.requests == []
     finally:
         world.close()

@@ -139,7 +139,7 @@ def test_passes_a_refusal_of_a_further_attempt_unharmed(world, path, shape):
     assert assert_error(got, 502, "upstream_unreachable", path)["message"] == "Some text"
     assert got.header("retry-after") == "7"
     denied, outer = world.records_of(got, 2)
-    assert denied[5] == "relay-again" and denied[FIELD_CODE] == outer[FIELD_CODE] == "upstream_unreachable"
+    assert denied[5] == "relay-again" and (denied[FIELD_CODE], outer[FIELD_CODE]) == ("upstream_unreachable", "!upstream_unreachable")
     assert outer[7:9] in (["again1", "502"], ["again2", "502"])
 
 

@@ -82,6 +82,31 @@ static void an_upstream_time_counts_at_the_bound_and_not_above(void **state)
 	}
 }
 
+static void an_outage_of_an_account_is_counted_when_it_ends(void **state)
+{
+	int fd;
+	struct board *b = new_board(&fd);
+	struct board_account *a = board_account(b, 7);
+
+	(void)state;
+	board_time_outage(b, a, 1000);
+	assert_int_equal(board_get(&a->out_since_ms), 0);
+	board_set(&a->standing, BOARD_STANDING_OPEN);
+	board_time_outage(b, a, 2000);
+	/* another reason to be out is the same outage */
+	board_set(&a->standing, BOARD_STANDING_WINDOW);
+	board_time_outage(b, a, 5000);
+	assert_int_equal(board_get(&a->out_since_ms), 2000);
+	assert_int_equal(bucket_of(&b->recovery), BOARD_DECISION_BUCKETS);
+	board_set(&a->standing, BOARD_STANDING_USABLE);
+	board_time_outage(b, a, 7001);
+	board_time_outage(b, a, 9000);
+	assert_int_equal(bucket_of(&b->recovery), 2); /* above 5 s */
+	assert_int_equal(board_get(&b->recovery.buckets[2]), 1);
+	assert_int_equal(board_get(&b->recovery.sum_us), 5001000);
+	free_board(b, fd);
+}
+
 static void the_reader_sees_what_the_writer_put(void **state)
 {
 	const struct board_request put = {.id = {1, 2, 3},
@@ -377,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_decision_counts_at_the_bound_and_not_above),
 		cmocka_unit_test(an_upstream_time_counts_at_the_bound_and_not_above),
+		cmocka_unit_test(an_outage_of_an_account_is_counted_when_it_ends),
 		cmocka_unit_test(the_reader_sees_what_the_writer_put),
 		cmocka_unit_test(a_row_that_is_being_written_is_not_read),
 		cmocka_unit_test(the_oldest_goes_when_the_ring_is_full),

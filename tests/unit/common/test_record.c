@@ -1,4 +1,5 @@
 #include "common/record.h"
+#include "common/refusal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,7 +123,45 @@ static void a_refused_request_has_no_server(void **state)
 	assert_int_equal(r.server.n, 0);
 	assert_int_equal(r.ttfb_ms, -1);
 	assert_true(slice_eq_str(r.code, "invalid_api_key"));
+	assert_false(r.is_own);
 	assert_int_equal(r.limits.n, 0);
+}
+
+static void a_refusal_of_haproxy_itself_is_marked(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(parse("relay1 " SECRET " 7 " ID
+			       " - relay-in relay-in <NOSRV> 408 98 371 0 -1 -1 -1 0 cR 0 "
+			       "!request_timeout - - -\n",
+				 &r),
+		RECORD_OK);
+	assert_true(r.is_own);
+	assert_true(slice_eq_str(r.code, "request_timeout"));
+	assert_int_equal(refusal_find(r.code), REFUSAL_REQUEST_TIMEOUT);
+	assert_int_equal(refusal_find(SLICE_LITERAL("request_timeouts")), REFUSAL_NONE);
+	assert_int_equal(refusal_find(SLICE_LITERAL("")), REFUSAL_NONE);
+}
+
+static void a_refusal_before_a_request_has_a_status_and_no_id(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(
+		parse("relay1 " SECRET
+		      " 7 - - relay-in relay-in <NOSRV> 408 0 0 -1 -1 -1 -1 30004 cR 0 - - - -",
+			&r),
+		RECORD_EARLY);
+	assert_int_equal(r.status, 408);
+	assert_true(slice_eq_str(r.frontend, "relay-in"));
+	assert_int_equal(
+		parse("relay1 " SECRET
+		      " 7 - - relay-in relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
+			&r),
+		RECORD_EARLY);
+	assert_int_equal(r.status, 400);
 }
 
 static void a_wrong_secret_is_a_forgery(void **state)
@@ -198,8 +237,12 @@ static void haproxys_own_lines_are_no_alarm(void **state)
 		parse("Proxy relay-in stopped (cumulated conns: FE: 5, BE: 0).", &r), RECORD_OTHER);
 	assert_int_equal(
 		parse("relay1 " SECRET
-		      " 7 - - relay-in relay-in <NOSRV> 400 0 187 -1 -1 -1 -1 0 PR 0 - - - -",
+		      " 7 - - relay-in relay-in <NOSRV> 400 0 0 -1 -1 -1 -1 0 CR 0 - - - -",
 			&r),
+		RECORD_OTHER);
+	assert_int_equal(parse("relay1 " SECRET
+			       " 7 - - relay-in relay-in <NOSRV> 0 0 0 -1 -1 -1 -1 0 PR 0 - - - -",
+				 &r),
 		RECORD_OTHER);
 }
 
@@ -254,6 +297,8 @@ int main(void)
 		cmocka_unit_test(reads_every_field),
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
+		cmocka_unit_test(a_refusal_of_haproxy_itself_is_marked),
+		cmocka_unit_test(a_refusal_before_a_request_has_a_status_and_no_id),
 		cmocka_unit_test(a_wrong_secret_is_a_forgery),
 		cmocka_unit_test(each_generation_has_its_secret),
 		cmocka_unit_test(other_datagrams_are_bad),
