@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -366,6 +367,15 @@ static int exit_code(int error)
 	return error == -ENOMEM || error == -EIO || error == -EBUSY ? EXIT_FAILED : EXIT_CONFIG;
 }
 
+/* For relayadm, which the keeper answers meanwhile. */
+static void tell_failure(const struct child_start *start, const struct errtext *e)
+{
+	struct channel_message m = {.type = CHANNEL_FAILED};
+
+	snprintf(m.text, sizeof(m.text), "%.*s", (int)sizeof(m.text) - 1, e->text);
+	channel_send(start->keeper_fd, &m, NULL, 0);
+}
+
 int control_main(const struct child_start *start)
 {
 	struct errtext e = {""};
@@ -389,6 +399,7 @@ int control_main(const struct child_start *start)
 	error = start_all(&r, &e);
 	if (error) {
 		log_event(LOG_LEVEL_ERROR, "control cannot start", LOG_STR("reason", e.text));
+		tell_failure(start, &e);
 		stop_all(&r);
 		return exit_code(error);
 	}

@@ -33,6 +33,7 @@ enum channel_type {
 	CHANNEL_PING, /* keeper -> child: version = number of the question; the child's loop answers */
 	CHANNEL_PONG,	      /* child -> keeper: the number again */
 	CHANNEL_SNAPSHOT_USE, /* agent -> keeper: version that it tries or returns to; 0 = none */
+	CHANNEL_FAILED,	      /* child -> keeper: text = why it cannot start; it ends */
 	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
 	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
 };

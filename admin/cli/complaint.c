@@ -1,6 +1,7 @@
 #include "admin/cli/complaint.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -44,21 +45,35 @@ static const char *member(json_object *error, const char *field)
 	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
 }
 
-int complain_of_answer(bool json, long status, json_object *body)
+/* NULL: the answer of the daemon has none. */
+static const char *of_error(json_object *body, const char *field)
 {
 	json_object *error = json_object_is_type(body, json_type_object)
 		? json_object_object_get(body, "error")
 		: NULL;
-	bool has_error = json_object_is_type(error, json_type_object);
-	const char *message = has_error ? member(error, "message") : NULL;
-	const char *code = has_error ? member(error, "code") : NULL;
+
+	return json_object_is_type(error, json_type_object) ? member(error, field) : NULL;
+}
+
+bool complaint_is_of_keeper(json_object *body)
+{
+	const char *code = of_error(body, "code");
+
+	return code && strcmp(code, "control_not_running") == 0;
+}
+
+int complain_of_answer(bool json, long status, json_object *body)
+{
+	enum exit_code end = complaint_is_of_keeper(body) ? EXIT_UNREACHABLE : EXIT_REFUSED;
+	const char *message = of_error(body, "message");
+	const char *code = of_error(body, "code");
 	char text[64];
 
 	snprintf(text, sizeof(text), "the daemon answered with status %ld", status);
 	if (!json || !code)
-		return complain(json, EXIT_REFUSED, message ? message : text);
+		return complain(json, end, message ? message : text);
 	print_error(code, message ? message : text);
-	return EXIT_REFUSED;
+	return end;
 }
 
 int complain_of_warning(bool json, const char *text)

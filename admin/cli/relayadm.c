@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOST_MS 2000L
+
 #define JSON_PRETTY                                                                                \
 	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -244,6 +246,30 @@ static const char *waiting_text(const struct command *c)
 		: NULL;
 }
 
+/* The connection was lost: the keeper may know why. */
+static int lost(const struct command_args *args, const struct errtext *why)
+{
+	const struct client_call again = {.socket = socket_path(args),
+		.method = "GET",
+		.target = "/",
+		.output_fd = -1,
+		.timeout_ms = LOST_MS};
+	struct client_answer answer;
+	struct errtext e;
+	json_object *body = NULL;
+	int code;
+
+	if (client_run(&again, &answer, &e) == 0 && answer.is_json)
+		body = json_tokener_parse(buffer_str(&answer.body));
+	if (complaint_is_of_keeper(body))
+		code = complain_of_answer(args->json, answer.status, body);
+	else
+		code = complain(args->json, EXIT_UNREACHABLE, why->text);
+	json_object_put(body);
+	buffer_fini(&answer.body);
+	return code;
+}
+
 static int send_call(const struct command_args *args, const struct call *call)
 {
 	struct client_answer answer;
@@ -261,7 +287,9 @@ static int send_call(const struct command_args *args, const struct call *call)
 	if (call->has_body)
 		request.body = (struct slice){buffer_str(&call->body), call->body.len};
 	int error = client_run(&request, &answer, &e);
-	if (error)
+	if (error == -EPIPE)
+		code = lost(args, &e);
+	else if (error)
 		code = complain(args->json,
 			error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
 	else

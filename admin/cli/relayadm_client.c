@@ -1,11 +1,13 @@
 #include "admin/cli/relayadm_client.h"
 
 #include "common/clock.h"
+#include "common/procstat.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct sink {
@@ -45,46 +47,111 @@ static size_t receive(char *data, size_t size, size_t n, void *context)
 }
 
 struct patience {
+	CURL *curl;
+	int64_t began_ms;
 	const char *waiting;
-	int64_t until_ms;
+	int fd;	       /* of the connection */
+	pid_t stopped; /* the keeper, which stands still; 0 = it does not */
 };
+
+static int on_socket(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+	struct patience *p = context;
+
+	(void)purpose;
+	p->fd = fd;
+	return CURL_SOCKOPT_OK;
+}
+
+/*
+ * The keeper, which opened the socket, answers if control does not. If it is stopped, nobody may ever answer, so
+ * there is no point in waiting for the first byte.
+ */
+static pid_t stopped_keeper(const struct patience *p)
+{
+	curl_off_t first_byte_us = 0;
+	struct procstat stat;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	curl_easy_getinfo(p->curl, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
+	if (first_byte_us || getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return 0;
+	procstat_read(peer.pid, &stat);
+	return stat.state == 'T' || stat.state == 't' ? peer.pid : 0;
+}
 
 /* curl calls it at least once a second. */
 static int on_progress(
 	void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
 	struct patience *p = context;
+	int64_t waited_ms = clock_monotonic_ms() - p->began_ms;
 
 	(void)down_total;
 	(void)down;
 	(void)up_total;
 	(void)up;
-	if (p->waiting && clock_monotonic_ms() >= p->until_ms) {
+	if (p->waiting && waited_ms >= CLIENT_PATIENCE_MS) {
 		fprintf(stderr, "%s\n", p->waiting);
 		p->waiting = NULL;
 	}
-	return 0;
+	if (waited_ms >= CLIENT_LOOK_MS)
+		p->stopped = stopped_keeper(p);
+	return p->stopped != 0;
 }
 
 static void set_patience(CURL *curl, struct patience *p)
 {
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, p);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, p->waiting ? 0L : 1L);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
+	curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, p);
 }
 
-static int reason(
-	const struct client_call *call, const struct sink *sink, CURLcode code, struct errtext *e)
+static int no_connection(CURL *curl, const struct client_call *call, struct errtext *e)
 {
+	long error = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+	if (error == ENOENT || error == ECONNREFUSED)
+		return errtext_set(e, -ECONNREFUSED,
+			"the control process is not running: nothing listens at %s, is spoa-relay started?",
+			call->socket);
+	if (error == EACCES)
+		return errtext_set(e, -ECONNREFUSED,
+			"cannot reach spoa-relay: this user may not use the socket %s, its group may",
+			call->socket);
+	return errtext_set(e, -ECONNREFUSED, "cannot reach spoa-relay at %s: %s", call->socket,
+		error ? strerror((int)error) : "no connection");
+}
+
+static bool is_lost(CURLcode code)
+{
+	return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+		code == CURLE_PARTIAL_FILE;
+}
+
+static int reason(const struct client_call *call, const struct sink *sink, const struct patience *p,
+	CURLcode code, struct errtext *e)
+{
+	if (p->stopped)
+		return errtext_set(e, -ECONNREFUSED,
+			"the control process is not running: its parent, process %d, is stopped and cannot "
+			"restart it; to continue it: kill -CONT %d",
+			(int)p->stopped, (int)p->stopped);
 	if (sink->failed)
 		return errtext_set(e, -EIO, "cannot write the answer: %s", strerror(errno));
 	if (code == CURLE_COULDNT_CONNECT)
-		return errtext_set(e, -ECONNREFUSED,
-			"cannot reach spoa-relay at %s: is it running, and may you use its socket?",
-			call->socket);
+		return no_connection(p->curl, call, e);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return errtext_set(
 			e, -ECONNREFUSED, "spoa-relay at %s does not answer", call->socket);
+	if (is_lost(code))
+		return errtext_set(e, -EPIPE,
+			"the control process ended before it answered (%s): look whether the change is in force",
+			curl_easy_strerror(code));
 	return errtext_set(e, -ECONNREFUSED, "no answer from spoa-relay at %s: %s", call->socket,
 		curl_easy_strerror(code));
 }
@@ -99,7 +166,8 @@ static void set_up(CURL *curl, const struct client_call *call, struct sink *sink
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CLIENT_CONNECT_MS);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CLIENT_TIMEOUT_MS);
+	curl_easy_setopt(
+		curl, CURLOPT_TIMEOUT_MS, call->timeout_ms ? call->timeout_ms : CLIENT_TIMEOUT_MS);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
@@ -115,7 +183,8 @@ static int perform(
 	struct sink sink = {.curl = curl, .body = &ret->body, .output_fd = call->output_fd};
 	/* no round trip for Expect: 100-continue */
 	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-	struct patience patience = {call->waiting, clock_monotonic_ms() + CLIENT_PATIENCE_MS};
+	struct patience patience = {
+		.curl = curl, .began_ms = clock_monotonic_ms(), .waiting = call->waiting, .fd = -1};
 	struct buffer url = {0};
 	const char *type = NULL;
 
@@ -127,7 +196,7 @@ static int perform(
 	curl_slist_free_all(headers);
 	buffer_fini(&url);
 	if (code != CURLE_OK)
-		return reason(call, &sink, code, e);
+		return reason(call, &sink, &patience, code, e);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
 	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	ret->is_json = type && strncmp(type, "application/json", 16) == 0;

@@ -10,6 +10,7 @@
 #define CLIENT_CONNECT_MS 3000L
 #define CLIENT_TIMEOUT_MS 180000L /* a reload of HAProxy may take long */
 #define CLIENT_PATIENCE_MS 1000	  /* a change that HAProxy need not load takes 100 ms at most */
+#define CLIENT_LOOK_MS 500	  /* without a byte: does the keeper stand still? */
 #define CLIENT_ANSWER_MAX ((size_t)1 << 30)
 
 struct client_call {
@@ -20,6 +21,7 @@ struct client_call {
 	int output_fd;	    /* takes the bytes of a good answer; -1 = `answer` does */
 	/* printed once to stderr if there is no answer after CLIENT_PATIENCE_MS; NULL = nothing */
 	const char *waiting;
+	long timeout_ms; /* 0 = CLIENT_TIMEOUT_MS */
 };
 
 struct client_answer {
@@ -28,7 +30,10 @@ struct client_answer {
 	struct buffer body;
 };
 
-/* 0; -ECONNREFUSED (daemon unreachable) or -EIO with the reason. The caller ends `ret->body`. */
+/*
+ * 0; -ECONNREFUSED (daemon unreachable), -EPIPE (the connection was lost) or -EIO with the reason. The caller
+ * ends `ret->body`.
+ */
 int client_run(const struct client_call *call, struct client_answer *ret, struct errtext *e);
 /* Percent-encodes one path segment or query value. */
 void client_encode(struct slice text, struct buffer *out);

@@ -1,10 +1,11 @@
 #include "agent/keeper/child.h"
 
-#include "agent/keeper/procstat.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/procstat.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 /* Sanitizers make a child many times slower. */
@@ -22,8 +23,10 @@
 
 void child_init(struct child *c, enum child_role role)
 {
-	*c = (struct child){.role = role, .fd = -1, .restart_at = -1};
-	supervise_init(&c->supervise, clock_monotonic_ms());
+	int64_t now_ms = clock_monotonic_ms();
+
+	*c = (struct child){.role = role, .fd = -1, .restart_at = -1, .down_since = now_ms};
+	supervise_init(&c->supervise, now_ms);
 }
 
 void child_started(struct child *c, pid_t pid, int fd)
@@ -84,6 +87,43 @@ void child_describe(const struct child *c, struct channel_process *ret)
 		ret->ends[i] = c->ends[i];
 		ret->restarts += c->ends[i];
 	}
+}
+
+/* --- for an operator --- */
+
+int64_t child_silence_ms(const struct child *c, int64_t now_ms)
+{
+	if (!c->ready)
+		return now_ms - c->down_since;
+	return c->watch.is_asked ? c->watch.silent_ms : 0;
+}
+
+static long long seconds(int64_t ms)
+{
+	return ms > 0 ? (ms + 999) / 1000 : 0;
+}
+
+static void explain_down(const struct child *c, int64_t now_ms, char *out, size_t size)
+{
+	if (c->restart_at >= 0)
+		snprintf(out, size, "%s; the next start is in %lld s",
+			c->last_words[0] ? c->last_words : "it could not be started",
+			seconds(c->restart_at - now_ms));
+	else
+		snprintf(out, size, "the relay is stopping");
+}
+
+void child_explain(const struct child *c, int64_t now_ms, char *out, size_t size)
+{
+	if (!c->pid)
+		explain_down(c, now_ms, out, size);
+	else if (c->ready)
+		snprintf(out, size, "it has not answered for %lld s, and is restarted after %d s",
+			seconds(child_silence_ms(c, now_ms)), HUNG_CONTROL_MS / 1000);
+	else
+		snprintf(out, size, "it has been starting for %lld s%s%s",
+			seconds(now_ms - c->started_mono),
+			c->last_words[0] ? "; the one before: " : "", c->last_words);
 }
 
 /* --- the watchdog --- */
@@ -164,10 +204,29 @@ static enum child_end why(const struct child *c, int status)
 	return c->ready ? CHILD_END_EXIT : CHILD_END_START;
 }
 
+static void note_last_words(struct child *c, int status)
+{
+	if (c->failure[0])
+		snprintf(c->last_words, sizeof(c->last_words), "%s", c->failure);
+	else if (c->last_end == CHILD_END_HUNG)
+		snprintf(c->last_words, sizeof(c->last_words), "it did not answer and was killed");
+	else if (WIFSIGNALED(status))
+		snprintf(c->last_words, sizeof(c->last_words), "it ended by signal %d",
+			WTERMSIG(status));
+	else
+		snprintf(c->last_words, sizeof(c->last_words), "it ended with exit code %d",
+			WEXITSTATUS(status));
+	c->failure[0] = '\0';
+}
+
 enum child_end child_ended(struct child *c, int status)
 {
 	c->last_end = why(c, status);
+	if (c->ready)
+		c->down_since = clock_monotonic_ms();
+	c->ready = false;
 	c->last_end_ms = clock_wall_ms();
 	c->ends[c->last_end]++;
+	note_last_words(c, status);
 	return c->last_end;
 }

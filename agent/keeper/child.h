@@ -20,11 +20,14 @@ struct child {
 	bool ever_ready;
 	uint32_t ends[CHILD_END_COUNT]; /* its restarts by reason */
 	enum child_end last_end;
-	int64_t last_end_ms;   /* wall clock; 0 = it was never restarted */
-	int64_t started_ms;    /* wall clock, for people */
-	int64_t started_mono;  /* monotonic, for decisions */
-	int64_t restart_at;    /* monotonic ms; -1 = not waiting */
-	uint32_t soon_crashes; /* crashes by signal in a row, each soon after the start */
+	int64_t last_end_ms;		/* wall clock; 0 = it was never restarted */
+	int64_t started_ms;		/* wall clock, for people */
+	int64_t started_mono;		/* monotonic, for decisions */
+	int64_t restart_at;		/* monotonic ms; -1 = not waiting */
+	uint32_t soon_crashes;		/* crashes by signal in a row, each soon after the start */
+	int64_t down_since;		/* monotonic; without a child that serves, since */
+	char failure[CHANNEL_TEXT_MAX]; /* its reason why it cannot start; "" = none given */
+	char last_words[CHANNEL_TEXT_MAX + 32]; /* why the last one ended, for people */
 	struct supervise supervise;
 	struct watch watch;
 };
@@ -37,6 +40,11 @@ void child_ready(struct child *c);
 /* `fd` -1: none. A failure is logged. */
 void child_send(const struct child *c, enum channel_type type, int fd);
 void child_describe(const struct child *c, struct channel_process *ret);
+
+/* For how long nobody has answered in its place; 0 = it serves. */
+int64_t child_silence_ms(const struct child *c, int64_t now_ms);
+/* Why it does not serve: one sentence without a full stop. */
+void child_explain(const struct child *c, int64_t now_ms, char *out, size_t size);
 
 /* When child_watch() is due, monotonic; INT64_MAX = it does not run. */
 int64_t child_watch_due(const struct child *c);

@@ -7,6 +7,7 @@
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
 #include "agent/keeper/snapshots.h"
+#include "agent/keeper/standin.h"
 #include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
@@ -48,6 +49,7 @@ struct keeper {
 	bool stopping;
 	int64_t stop_deadline; /* monotonic ms */
 	int exit_code;
+	int64_t stand_in_at; /* monotonic ms; the next answer in control's place */
 };
 
 static struct child *other_child(struct keeper *k, const struct child *c)
@@ -329,6 +331,10 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 		report_processes(k);
 		return;
 	}
+	if (m->type == CHANNEL_FAILED) {
+		memcpy(c->failure, m->text, sizeof(c->failure));
+		return;
+	}
 	if (m->type == CHANNEL_PONG) {
 		watch_answer(&c->watch, m->version);
 		return;
@@ -459,6 +465,11 @@ static int64_t next_deadline(const struct keeper *k)
 		if (is_watched(k, c))
 			next = earlier(next, child_watch_due(c));
 	}
+	const struct child *control = &k->children[CHILD_CONTROL];
+	if (!control->ready && control->down_since + STANDIN_AFTER_MS > k->stand_in_at)
+		next = earlier(next, control->down_since + STANDIN_AFTER_MS);
+	else if (!control->ready)
+		next = earlier(next, k->stand_in_at);
 	return next;
 }
 
@@ -504,6 +515,20 @@ static void watch_children(struct keeper *k)
 	}
 }
 
+/* On time and not when a connection arrives: a descriptor that is lacking must not make a busy loop. */
+static void stand_in(struct keeper *k)
+{
+	const struct child *control = &k->children[CHILD_CONTROL];
+	int64_t now = clock_monotonic_ms();
+	char reason[512];
+
+	if (child_silence_ms(control, now) < STANDIN_AFTER_MS || now < k->stand_in_at)
+		return;
+	k->stand_in_at = now + STANDIN_EVERY_MS;
+	child_explain(control, now, reason, sizeof(reason));
+	standin_answer(listeners_admin(&k->listeners), reason);
+}
+
 static bool is_running(const struct keeper *k)
 {
 	return k->children[CHILD_AGENT].pid || k->children[CHILD_CONTROL].pid;
@@ -527,6 +552,7 @@ static void run(struct keeper *k)
 		receive_signals(k);
 		act_on_time(k);
 		watch_children(k);
+		stand_in(k);
 		bool agent_gone = k->stopping && !k->children[CHILD_AGENT].pid;
 		if (agent_gone && !agent_was_draining && is_running(k))
 			drain_next(k);

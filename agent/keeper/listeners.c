@@ -220,6 +220,15 @@ void listeners_close(struct listeners *l)
 	l->count = 0;
 }
 
+int listeners_admin(const struct listeners *l)
+{
+	for (uint32_t i = 0; i < l->count; i++) {
+		if (l->rows[i].what == CHILD_SOCKET_ADMIN)
+			return l->rows[i].fd;
+	}
+	return -1;
+}
+
 static enum child_role served_by(enum child_socket what)
 {
 	switch (what) {

@@ -26,6 +26,8 @@ int listeners_open(const struct config *c, const struct identities *ids, struct 
 	struct errtext *e);
 /* Closes them and removes the socket paths that it made. */
 void listeners_close(struct listeners *l);
+/* The admin socket. */
+int listeners_admin(const struct listeners *l);
 /* Copies the listeners of `role`. */
 void listeners_for(const struct listeners *l, enum child_role role, struct child_start *start);
 

@@ -1,6 +1,6 @@
 /* What /proc says about a process. */
-#ifndef RELAY_AGENT_KEEPER_PROCSTAT_H
-#define RELAY_AGENT_KEEPER_PROCSTAT_H
+#ifndef RELAY_COMMON_PROCSTAT_H
+#define RELAY_COMMON_PROCSTAT_H
 
 #include <stdint.h>
 #include <sys/types.h>

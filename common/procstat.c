@@ -1,4 +1,4 @@
-#include "agent/keeper/procstat.h"
+#include "common/procstat.h"
 
 #include "common/num.h"
 
