@@ -19,6 +19,7 @@
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
+#include "admin/upkeep/statewatch.h"
 #include "admin/upkeep/storewatch.h"
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
@@ -54,6 +55,7 @@ struct runner {
 	struct healing healing;
 	struct healthwatch healthwatch;
 	struct storewatch storewatch;
+	struct statewatch statewatch;
 	struct watchfile *watchfile;
 	ev_timer retry;
 	ev_idle merge;
@@ -170,6 +172,7 @@ static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 	if (fdatasync(r->control.start->statefile_fd) < 0)
 		log_event(LOG_LEVEL_ERROR, "cannot sync the state file", LOG_ERROR_CODE(errno));
 	make_room(r);
+	statewatch_poll(&r->statewatch, &r->control);
 }
 
 static void on_bans(struct ev_loop *loop, ev_timer *w, int events)

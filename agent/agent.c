@@ -39,6 +39,7 @@ struct process {
 	ev_timer drain_timer;
 	ev_timer expire_timer;
 	ev_timer show_timer;
+	ev_prepare before_sleep;
 	int64_t drain_began_ms;
 	int64_t store_told_ms; /* monotonic: when control last told of the store */
 	struct config config;  /* including reloads */
@@ -312,6 +313,15 @@ static void on_keeper(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- start --- */
 
+static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	struct process *p = prepare->data;
+
+	(void)loop;
+	(void)events;
+	state_settle(&p->agent);
+}
+
 static void watch_channels(struct process *p)
 {
 	const struct child_start *start = p->agent.start;
@@ -322,7 +332,9 @@ static void watch_channels(struct process *p)
 	ev_timer_init(&p->expire_timer, on_expire, EXPIRE_LOOK_S, EXPIRE_LOOK_S);
 	ev_timer_init(&p->show_timer, on_show, SHOW_S, SHOW_S);
 	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p->expire_timer.data = p;
-	p->show_timer.data = p;
+	ev_prepare_init(&p->before_sleep, on_before_sleep);
+	p->show_timer.data = p->before_sleep.data = p;
+	ev_prepare_start(p->agent.loop, &p->before_sleep);
 	ev_timer_start(p->agent.loop, &p->show_timer);
 	ev_io_start(p->agent.loop, &p->keeper_io);
 	ev_io_start(p->agent.loop, &p->control_io);

@@ -1,5 +1,7 @@
 #include "agent/binding.h"
 
+#include "common/staterow.h"
+
 #include <stddef.h>
 
 #define TENANT_FACTOR 2654435761u /* spreads the ids of tenants */
@@ -126,20 +128,38 @@ static void put(struct bindings *b, const struct binding_key *key, uint32_t acco
 {
 	struct statefile_binding *row = place_for(b, key);
 
+	staterow_open(STATEROW(row));
 	set_state(row, BINDING_FREE, 0);
 	row->conversation = key->conversation;
 	row->account = account;
 	row->used = used_now(key, answered);
 	set_state(row, state, 0);
+	staterow_seal(STATEROW(row));
 }
 
 static void rebind(struct statefile_binding *row, uint32_t account, uint64_t used,
 	enum binding_state state, uint32_t before)
 {
+	staterow_open(STATEROW(row));
 	set_state(row, BINDING_FREE, 0);
 	row->account = account;
 	row->used = used;
 	set_state(row, state, before & BINDING_STATE_MASK);
+	staterow_seal(STATEROW(row));
+}
+
+static void use(struct statefile_binding *row, uint64_t used)
+{
+	staterow_open(STATEROW(row));
+	row->used = used;
+	staterow_seal(STATEROW(row));
+}
+
+static void pin(struct statefile_binding *row)
+{
+	staterow_open(STATEROW(row));
+	set_state(row, BINDING_PINNED, 0);
+	staterow_seal(STATEROW(row));
 }
 
 /* --- interface --- */
@@ -163,7 +183,7 @@ void binding_use(struct bindings *b, const struct binding_key *key, uint32_t acc
 	struct statefile_binding *row = find(b, key);
 
 	if (row)
-		row->used = used_now(key, is_answered(row));
+		use(row, used_now(key, is_answered(row)));
 	else
 		put(b, key, account, false, BINDING_HELD);
 }
@@ -175,7 +195,7 @@ void binding_follow(struct bindings *b, const struct binding_key *key, uint32_t 
 	if (!row)
 		put(b, key, account, false, BINDING_HELD);
 	else if (row->account == account || is_answered(row) || state_of(row) == BINDING_PINNED)
-		row->used = used_now(key, is_answered(row));
+		use(row, used_now(key, is_answered(row)));
 	else
 		rebind(row, account, used_now(key, false), BINDING_HELD, 0);
 }
@@ -190,7 +210,7 @@ bool binding_answered(
 		return false;
 	}
 	if (row->account == account) {
-		row->used = used_now(key, true);
+		use(row, used_now(key, true));
 		return false;
 	}
 	if (!is_answered(row)) {
@@ -210,7 +230,7 @@ void binding_pin(struct bindings *b, const struct binding_key *key, uint32_t acc
 	if (!row)
 		put(b, key, account, true, BINDING_PINNED);
 	else if (row->account == account)
-		set_state(row, BINDING_PINNED, 0);
+		pin(row);
 	else
 		rebind(row, account, used_now(key, true), BINDING_PINNED, 0);
 }

@@ -1,6 +1,9 @@
 #include "agent/health.h"
 
+#include "common/staterow.h"
+
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SWEEP_LOOKS 64
@@ -11,14 +14,38 @@
 
 int healths_init(struct healths *h, struct statefile_health *rows, uint32_t count)
 {
-	*h = (struct healths){.rows = rows};
-	return idindex_init(&h->index, rows, sizeof(*rows), count, count);
+	*h = (struct healths){.rows = rows, .open = calloc(count, sizeof(*h->open))};
+	return h->open ? idindex_init(&h->index, rows, sizeof(*rows), count, count) : -ENOMEM;
 }
 
 void healths_fini(struct healths *h)
 {
 	idindex_fini(&h->index);
+	free(h->open);
 	*h = (struct healths){0};
+}
+
+/* An open row is listed once; should the list be full, it stays open. */
+static struct statefile_health *open_row(struct healths *h, uint32_t i)
+{
+	struct statefile_health *row = &h->rows[i];
+
+	if (row->check != STATEROW_OPEN && h->open_count < h->index.count)
+		h->open[h->open_count++] = i;
+	staterow_open(STATEROW(row));
+	return row;
+}
+
+void healths_seal(struct healths *h)
+{
+	for (uint32_t n = 0; n < h->open_count; n++) {
+		struct statefile_health *row = &h->rows[h->open[n]];
+		if (row->state)
+			staterow_seal(STATEROW(row));
+		else
+			staterow_free(STATEROW(row));
+	}
+	h->open_count = 0;
 }
 
 uint32_t health_place(const struct healths *h, const struct health_subject *subject)
@@ -56,14 +83,32 @@ static void forget_one(struct healths *h, int64_t now_ms)
 }
 
 /* Clears all but kind and id, and moves to a generation that no earlier request has. */
-static void clear_row(struct statefile_health *row, uint32_t epoch)
+static void clear_row(struct statefile_health *row, uint32_t epoch, int64_t now_ms)
 {
+	const size_t at = offsetof(struct statefile_health, epoch);
 	uint32_t generation = row->generation + 1;
-	size_t at = offsetof(struct statefile_health, epoch);
 
-	memset((char *)row + at, 0, sizeof(*row) - at);
+	memset((char *)row + at, 0, offsetof(struct statefile_health, check) - at);
 	row->epoch = epoch;
 	row->generation = generation;
+	row->last_used_ms = now_ms;
+}
+
+static struct statefile_health *make_row(
+	struct healths *h, const struct health_subject *subject, int64_t now_ms)
+{
+	if (idindex_next(&h->index) == IDINDEX_NONE)
+		forget_one(h, now_ms);
+	uint32_t i = idindex_next(&h->index);
+	if (i == IDINDEX_NONE) {
+		h->full++;
+		return NULL;
+	}
+	struct statefile_health *row = open_row(h, i);
+	row->id = subject->id;
+	clear_row(row, subject->epoch, now_ms);
+	idindex_add(&h->index, i, subject->kind);
+	return row;
 }
 
 struct statefile_health *health_of(
@@ -71,25 +116,12 @@ struct statefile_health *health_of(
 {
 	uint32_t i = idindex_find(&h->index, subject->kind, subject->id);
 
-	if (i != IDINDEX_NONE) {
-		if (h->rows[i].epoch == subject->epoch)
-			return &h->rows[i];
-		clear_row(&h->rows[i], subject->epoch);
-		h->rows[i].last_used_ms = now_ms;
-		return &h->rows[i];
-	}
-	if (idindex_next(&h->index) == IDINDEX_NONE)
-		forget_one(h, now_ms);
-	i = idindex_next(&h->index);
-	if (i == IDINDEX_NONE) {
-		h->full++;
-		return NULL;
-	}
-	h->rows[i].id = subject->id;
-	clear_row(&h->rows[i], subject->epoch);
-	h->rows[i].last_used_ms = now_ms;
-	idindex_add(&h->index, i, subject->kind);
-	return &h->rows[i];
+	if (i == IDINDEX_NONE)
+		return make_row(h, subject, now_ms);
+	struct statefile_health *row = open_row(h, i);
+	if (row->epoch != subject->epoch)
+		clear_row(row, subject->epoch, now_ms);
+	return row;
 }
 
 /* --- permits --- */

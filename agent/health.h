@@ -43,12 +43,16 @@ struct healths {
 	struct statefile_health *rows; /* of the state file */
 	struct idindex index;
 	uint32_t sweep;
+	uint32_t *open; /* rows that may be changing */
+	uint32_t open_count;
 	uint64_t full; /* how often no row was free */
 };
 
 /* 0 or -ENOMEM. */
 int healths_init(struct healths *h, struct statefile_health *rows, uint32_t count);
 void healths_fini(struct healths *h);
+/* Ends all changes of rows from health_of(), before the agent waits for its next work. */
+void healths_seal(struct healths *h);
 
 /* The operator's settings of an account or backend; from the snapshot. */
 struct health_subject {
@@ -65,7 +69,10 @@ const struct statefile_health *health_find(
 	const struct healths *h, const struct health_subject *subject);
 /* Where the row is, of any epoch; IDINDEX_NONE = there is none. */
 uint32_t health_place(const struct healths *h, const struct health_subject *subject);
-/* Creates the row, or clears it for a new epoch; NULL when all rows are taken. */
+/*
+ * The row, to be changed until healths_seal(). It is made, or cleared for a new epoch. NULL when all rows
+ * are taken.
+ */
 struct statefile_health *health_of(
 	struct healths *h, const struct health_subject *subject, int64_t now_ms);
 

@@ -1,5 +1,7 @@
 #include "agent/idindex.h"
 
+#include "common/staterow.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -66,7 +68,10 @@ static void take_out(struct idindex *x, uint32_t hole)
 
 static void free_row(struct idindex *x, uint32_t i)
 {
-	atomic_store_explicit(&row_at(x, i)->state, 0, memory_order_release);
+	struct row *row = row_at(x, i);
+
+	atomic_store_explicit(&row->state, 0, memory_order_release);
+	staterow_free(row, x->row_size);
 	x->free_rows[x->free_count++] = i;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Finds rows of the state file by kind and id. Rows begin with `_Atomic uint32_t state` (the kind;
- * 0 = free) and `uint32_t id`. The index lives in memory and is rebuilt from the rows; a stack
+ * 0 = free) and `uint32_t id`, and end with their check (common/staterow.h). The index lives in memory and is rebuilt from the rows; a stack
  * holds the free ones. All operations are O(1) and allocate nothing.
  */
 #ifndef RELAY_AGENT_IDINDEX_H
@@ -34,7 +34,7 @@ void idindex_fini(struct idindex *x);
 uint32_t idindex_find(const struct idindex *x, uint32_t kind, uint32_t id);
 /* The free row that idindex_add() will take; IDINDEX_NONE when all are taken. */
 uint32_t idindex_next(const struct idindex *x);
-/* Adds the row from idindex_next(), complete apart from its state, which is stored last. */
+/* Adds the open row from idindex_next(), complete apart from its state. The caller seals it. */
 void idindex_add(struct idindex *x, uint32_t i, uint32_t kind);
 void idindex_remove(struct idindex *x, uint32_t i);
 

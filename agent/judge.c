@@ -204,8 +204,8 @@ static void note_ratio(struct agent *a, const struct attempt *t, const struct re
 		(refused && !t->charge.mark.is_probe))
 		return;
 	int target = fails ? UINT16_MAX : 0;
-	row->failure_ratio =
-		(uint16_t)(row->failure_ratio + (target - row->failure_ratio) / RESULT_SHARE);
+	usage_set_ratio(
+		row, (uint16_t)(row->failure_ratio + (target - row->failure_ratio) / RESULT_SHARE));
 }
 
 static void note_class(struct agent *a, const struct attempt *t, const struct result *result)

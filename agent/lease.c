@@ -2,10 +2,17 @@
 
 #include "common/provider.h"
 #include "common/record.h"
+#include "common/staterow.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void free_row(struct statefile_lease *lease)
+{
+	atomic_store_explicit(&lease->state, LEASE_FREE, memory_order_release);
+	staterow_free(STATEROW(lease));
+}
 
 static enum lease_state state_of(const struct statefile_lease *lease)
 {
@@ -60,7 +67,7 @@ static void take_over_rows(struct leases *l, lease_fn *each, void *context)
 		struct statefile_lease *row = &l->rows[i];
 		bool valid = state_of(row) != LEASE_FREE && !index_find(l, row->id, &at);
 		if (!valid) {
-			atomic_store_explicit(&row->state, LEASE_FREE, memory_order_relaxed);
+			free_row(row);
 			l->free_rows[free_count++] = i;
 			continue;
 		}
@@ -118,9 +125,30 @@ void lease_commit(struct statefile_lease *lease)
 	atomic_store_explicit(&lease->state, LEASE_DECIDED, memory_order_release);
 }
 
+/* --- changes of a lease in use --- */
+
+void lease_open(struct statefile_lease *lease)
+{
+	staterow_open(STATEROW(lease));
+}
+
+void lease_seal(struct statefile_lease *lease)
+{
+	staterow_seal(STATEROW(lease));
+}
+
 void lease_confirm(struct statefile_lease *lease)
 {
+	lease_open(lease);
 	atomic_store_explicit(&lease->state, LEASE_CONFIRMED, memory_order_release);
+	lease_seal(lease);
+}
+
+void lease_set_flags(struct statefile_lease *lease, uint32_t flags)
+{
+	lease_open(lease);
+	lease->flags = flags;
+	lease_seal(lease);
 }
 
 void lease_end(struct leases *l, struct statefile_lease *lease)
@@ -130,7 +158,7 @@ void lease_end(struct leases *l, struct statefile_lease *lease)
 	if (!index_find(l, lease->id, &at))
 		return;
 	index_remove(l, at);
-	atomic_store_explicit(&lease->state, LEASE_FREE, memory_order_release);
+	free_row(lease);
 	l->free_rows[l->count - l->used] = (uint32_t)(lease - l->rows);
 	l->used--;
 }
@@ -159,8 +187,10 @@ void lease_note_failure(
 
 	if (attempt == 0 || attempt > STATEFILE_ATTEMPTS)
 		return;
+	lease_open(lease);
 	lease->failed[attempt - 1] = (uint16_t)(status | (unsigned)f->class << STATUS_BITS |
 		(unsigned)f->verdict << (STATUS_BITS + CLASS_BITS));
+	lease_seal(lease);
 }
 
 uint32_t lease_account(const struct statefile_lease *lease, uint32_t attempt)

@@ -30,11 +30,15 @@ void leases_fini(struct leases *l);
 /* NULL when there is none. */
 struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
 /*
- * A new row with this id, state LEASE_FREE: the caller fills it and then calls lease_commit(). NULL
- * when all are taken.
+ * A new row with this id, state LEASE_FREE: the caller fills it in a change that can be undone (undo.h)
+ * and then calls lease_commit(). NULL when all are taken.
  */
 struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16]);
 void lease_commit(struct statefile_lease *lease);
+/* Outside of a change that can be undone, fields of a lease in use are written between these. */
+void lease_open(struct statefile_lease *lease);
+void lease_seal(struct statefile_lease *lease);
+void lease_set_flags(struct statefile_lease *lease, uint32_t flags);
 /* HAProxy's gauge shows the request. */
 void lease_confirm(struct statefile_lease *lease);
 void lease_end(struct leases *l, struct statefile_lease *lease);

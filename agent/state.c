@@ -8,7 +8,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#define FORGET_LOOKS 4096 /* the largest table is done in less than five minutes */
+#define LOOKS 4096 /* the largest table is done in less than five minutes */
 
 static void take_over_lease(void *context, const struct statefile_lease *lease)
 {
@@ -28,17 +28,38 @@ static void reset_gauges(struct board *b)
 	}
 }
 
+/* Shows damage that was found, and logs it. */
+static void report(struct agent *a, const struct statefile_damage *d)
+{
+	for (size_t t = 0; t < STATEFILE_TABLE_COUNT; t++) {
+		if (!d->mended[t] && !d->dropped[t])
+			continue;
+		board_add(&a->board->counters[BOARD_STATE_MENDED_USAGE + t], d->mended[t]);
+		board_add(&a->board->counters[BOARD_STATE_DROPPED_USAGE + t], d->dropped[t]);
+		log_event(d->dropped[t] ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+			"state file was damaged",
+			LOG_STR("table", statefile_table_name((enum statefile_table)t)),
+			LOG_INT("rows_mended", d->mended[t]),
+			LOG_INT("rows_dropped", d->dropped[t]));
+	}
+}
+
 static int open_tables(struct agent *a)
 {
 	const struct statefile *f = &a->statefile;
 	uint32_t usages, leases, bindings, undos, healths;
+	struct statefile_damage damage = {{0}, {0}};
 	struct statefile_health *health_rows = statefile_table(f, STATEFILE_HEALTH, &healths);
 	struct statefile_binding *binding_rows = statefile_table(f, STATEFILE_STICKY, &bindings);
 
 	a->undo.usages = statefile_table(f, STATEFILE_USAGE, &usages);
 	a->undo.leases = statefile_table(f, STATEFILE_LEASE, &leases);
 	a->undo.row = statefile_table(f, STATEFILE_UNDO, &undos);
-	undo_recover(&a->undo);
+	a->undo.usage_count = usages;
+	a->undo.lease_count = leases;
+	undo_recover(&a->undo, &damage);
+	statefile_check_rows(f, &damage);
+	report(a, &damage);
 	bindings_init(&a->bindings, binding_rows, bindings);
 	int error = usages_init(&a->usages, a->undo.usages, usages, STATEFILE_USAGES_MAX);
 	if (!error)
@@ -55,7 +76,9 @@ static int open_tables(struct agent *a)
 		error = room_init(&a->room);
 	if (!error)
 		error = healer_init(&a->healer, leases);
-	board_add(&a->board->counters[BOARD_STATE_DROPPED], a->usages.index.dropped);
+	damage = (struct statefile_damage){.dropped = {[STATEFILE_USAGE] = a->usages.index.dropped,
+						   [STATEFILE_HEALTH] = a->healths.index.dropped}};
+	report(a, &damage);
 	return error;
 }
 
@@ -97,13 +120,21 @@ void state_follow(struct agent *a, int64_t now_ms)
 		statefile_table(&a->statefile, STATEFILE_USAGE, &rows);
 		usages_grow(&a->usages, rows);
 	}
-	usages_forget(&a->usages, now_ms, FORGET_LOOKS);
+	usages_look(&a->usages, now_ms, LOOKS);
+	report(a, &a->usages.damage);
+	a->usages.damage = (struct statefile_damage){{0}, {0}};
 	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.index.used);
 	board_set(&a->board->counters[BOARD_USAGE_ROOM], a->usages.index.count);
 }
 
+void state_settle(struct agent *a)
+{
+	healths_seal(&a->healths);
+}
+
 void state_close(struct agent *a)
 {
+	state_settle(a);
 	bans_stop(a);
 	healer_fini(&a->healer);
 	room_fini(&a->room);

@@ -9,8 +9,13 @@
  * -errno.
  */
 int state_open(struct agent *a, struct errtext *e);
-/* Once a second: uses the rows that control has added to the file, and frees those of past months. */
+/*
+ * Once a second: uses the rows that control has added to the file, checks some, and frees those of past
+ * months.
+ */
 void state_follow(struct agent *a, int64_t now_ms);
+/* Before the agent waits for work: no row is being changed. */
+void state_settle(struct agent *a);
 void state_close(struct agent *a);
 
 #endif

@@ -1,6 +1,11 @@
 #include "agent/undo.h"
 
+#include "common/staterow.h"
+
+#include <stddef.h>
 #include <string.h>
+
+#define HEADER offsetof(struct statefile_undo, before)
 
 static void set_state(struct undo *u, uint32_t state)
 {
@@ -12,18 +17,38 @@ static void set_state(struct undo *u, uint32_t state)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-bool undo_recover(struct undo *u)
+/* A saved row that is damaged is not restored: the check of the row itself decides about it. */
+static void restore_usage(struct undo *u, uint32_t i)
+{
+	const struct statefile_usage *before = &u->row->before[i];
+
+	if (u->row->rows[i] < u->usage_count && staterow_is_sound(STATEROW(before)))
+		memcpy(&u->usages[u->row->rows[i]], before, sizeof(*before));
+}
+
+static void restore_lease(struct undo *u)
+{
+	const struct statefile_lease *before = &u->row->lease_before;
+
+	if (u->row->lease <= u->lease_count &&
+		((!before->state && !before->check) || staterow_is_sound(STATEROW(before))))
+		memcpy(&u->leases[u->row->lease - 1], before, sizeof(*before));
+}
+
+bool undo_recover(struct undo *u, struct statefile_damage *damage)
 {
 	struct statefile_undo *row = u->row;
+	bool is_set = row->check != 0;
+	bool is_sound = is_set && row->check == undo_sum(row);
 
-	if (atomic_load_explicit(&row->state, memory_order_acquire) == 0)
-		return false;
-	for (uint32_t i = 0; i < row->usages && i < STATEFILE_UNDO_USAGES; i++)
-		memcpy(&u->usages[row->rows[i]], &row->before[i], sizeof(row->before[i]));
-	if (row->lease)
-		memcpy(&u->leases[row->lease - 1], &row->lease_before, sizeof(row->lease_before));
+	damage->dropped[STATEFILE_UNDO] += is_set && !is_sound;
+	for (uint32_t i = 0; is_sound && i < row->usages && i < STATEFILE_UNDO_USAGES; i++)
+		restore_usage(u, i);
+	if (is_sound && row->lease)
+		restore_lease(u);
 	set_state(u, 0);
-	return true;
+	staterow_free(row, HEADER);
+	return is_sound;
 }
 
 void undo_begin(struct undo *u, struct statefile_usage *const *usages, uint32_t count,
@@ -42,10 +67,26 @@ void undo_begin(struct undo *u, struct statefile_usage *const *usages, uint32_t 
 	row->lease = lease ? (uint32_t)(lease - u->leases) + 1 : 0;
 	if (lease)
 		memcpy(&row->lease_before, lease, sizeof(*lease));
+	staterow_put_check(row, HEADER, undo_sum(row));
 	set_state(u, 1);
+}
+
+static void seal_lease(struct statefile_lease *lease)
+{
+	if (lease->state)
+		staterow_seal(STATEROW(lease));
+	else
+		staterow_free(STATEROW(lease));
 }
 
 void undo_end(struct undo *u)
 {
+	const struct statefile_undo *row = u->row;
+
+	for (uint32_t i = 0; i < row->usages; i++)
+		staterow_seal(STATEROW(&u->usages[row->rows[i]]));
+	if (row->lease)
+		seal_lease(&u->leases[row->lease - 1]);
 	set_state(u, 0);
+	staterow_free(u->row, HEADER);
 }

@@ -14,11 +14,18 @@ struct undo {
 	struct statefile_undo *row; /* of the state file */
 	struct statefile_usage *usages;
 	struct statefile_lease *leases;
+	uint32_t usage_count, lease_count; /* rows; only for undo_recover() */
 };
 
-/* Restores what a killed agent left half changed; true if there was anything. */
-bool undo_recover(struct undo *u);
-/* Saves at most STATEFILE_UNDO_USAGES usage rows (NULL ones are skipped) and a lease. */
+/*
+ * Restores what a killed agent left half changed; true if there was anything. A damaged row of undo is
+ * added to `damage`.
+ */
+bool undo_recover(struct undo *u, struct statefile_damage *damage);
+/*
+ * Saves at most STATEFILE_UNDO_USAGES usage rows (NULL ones are skipped) and a lease. Until undo_end()
+ * they need no valid check; then they are sealed.
+ */
 void undo_begin(struct undo *u, struct statefile_usage *const *usages, uint32_t count,
 	const struct statefile_lease *lease);
 void undo_end(struct undo *u);

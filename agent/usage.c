@@ -1,6 +1,9 @@
 #include "agent/usage.h"
 
+#include "common/staterow.h"
+
 #include <stddef.h>
+#include <string.h>
 
 #define SWEEP_LOOKS 64
 
@@ -53,18 +56,40 @@ static void forget_one(struct usages *u, int64_t now_ms)
 	}
 }
 
+/* False: the row was dropped. A row whose subject was wrong too is in the index under that one. */
+static bool check_row(struct usages *u, uint32_t i)
+{
+	struct statefile_usage *row = &u->rows[i];
+	struct statefile_usage mended;
+
+	if (staterow_is_sound(STATEROW(row)))
+		return true;
+	memcpy(&mended, row, sizeof(mended));
+	if (staterow_mend(STATEROW(&mended)) && mended.id == row->id &&
+		mended.state == row->state) {
+		memcpy(row, &mended, sizeof(*row));
+		u->damage.mended[STATEFILE_USAGE]++;
+		return true;
+	}
+	idindex_remove(&u->index, i);
+	u->damage.dropped[STATEFILE_USAGE]++;
+	return false;
+}
+
 static bool yields(enum usage_kind kind)
 {
 	return kind == USAGE_TENANT || kind == USAGE_KEY;
 }
 
-void usages_forget(struct usages *u, int64_t now_ms, uint32_t looks)
+void usages_look(struct usages *u, int64_t now_ms, uint32_t looks)
 {
 	uint32_t month = window_number(USAGE_MONTH, now_ms);
 
 	for (; looks > 0 && u->index.used > 0; looks--) {
 		uint32_t i = u->sweep;
 		u->sweep = i + 1 < u->index.fresh ? i + 1 : 0;
+		if (kind_of(&u->rows[i]) == USAGE_FREE || !check_row(u, i))
+			continue;
 		if (yields(kind_of(&u->rows[i])) && is_forgettable(u, i, month))
 			idindex_remove(&u->index, i);
 	}
@@ -93,9 +118,10 @@ static struct statefile_usage *make_row(
 		return NULL;
 	uint32_t i = idindex_next(&u->index);
 	struct statefile_usage *row = &u->rows[i];
-	*row = (struct statefile_usage){.id = id};
+	*row = (struct statefile_usage){.id = id, .check = STATEROW_OPEN};
 	row->windows[USAGE_MONTH].number = window_number(USAGE_MONTH, now_ms);
 	idindex_add(&u->index, i, kind);
+	staterow_seal(STATEROW(row));
 	return row;
 }
 
@@ -104,8 +130,11 @@ static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
 {
 	uint32_t month = window_number(USAGE_MONTH, now_ms);
 
-	if (row->windows[USAGE_MONTH].number < month)
-		row->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+	if (row->windows[USAGE_MONTH].number >= month)
+		return;
+	staterow_open(STATEROW(row));
+	row->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+	staterow_seal(STATEROW(row));
 }
 
 struct statefile_usage *usage_of(
@@ -113,10 +142,17 @@ struct statefile_usage *usage_of(
 {
 	uint32_t found = idindex_find(&u->index, kind, id);
 
-	if (found == IDINDEX_NONE)
+	if (found == IDINDEX_NONE || !check_row(u, found))
 		return make_row(u, kind, id, now_ms);
 	keep_for_month(&u->rows[found], now_ms);
 	return &u->rows[found];
+}
+
+void usage_set_ratio(struct statefile_usage *row, uint16_t ratio)
+{
+	staterow_open(STATEROW(row));
+	row->failure_ratio = ratio;
+	staterow_seal(STATEROW(row));
 }
 
 void usage_add(struct statefile_usage *row, const struct window_clock *clock)

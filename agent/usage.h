@@ -6,6 +6,9 @@
  * Tenant and key windows count a request once, account windows once per attempt. A count is given
  * back only for a request that was certainly never sent to an upstream: its end record names no
  * server or no connection. A lost record gives nothing back, since the request may have been sent.
+ *
+ * A row whose check fails is not used, also while the agent runs: a flipped bit is flipped back, else the
+ * row is dropped and begins again.
  */
 #ifndef RELAY_AGENT_USAGE_H
 #define RELAY_AGENT_USAGE_H
@@ -22,7 +25,8 @@
 struct usages {
 	struct statefile_usage *rows; /* of the state file */
 	struct idindex index;
-	uint32_t sweep; /* where the next search for a reusable row starts */
+	uint32_t sweep;			/* where the next search for a reusable row starts */
+	struct statefile_damage damage; /* found since the start */
 };
 
 /* `max` (at least `count`): rows that there can ever be. 0 or -ENOMEM. */
@@ -30,10 +34,10 @@ int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count, 
 /* There are more rows now, all free: `count` in all. */
 void usages_grow(struct usages *u, uint32_t count);
 /*
- * Frees the rows of tenants and families without requests this month, among the next `looks` rows. So the
- * file grows only for those that are in use.
+ * Checks the next `looks` rows, and frees those of tenants and families without requests this month. So
+ * the file grows only for those that are in use.
  */
-void usages_forget(struct usages *u, int64_t now_ms, uint32_t looks);
+void usages_look(struct usages *u, int64_t now_ms, uint32_t looks);
 /* Rows that tenants and families may take, of `count`. */
 uint32_t usages_for_keys(uint32_t count);
 void usages_fini(struct usages *u);
@@ -47,6 +51,11 @@ struct statefile_usage *usage_find(const struct usages *u, enum usage_kind kind,
  */
 struct statefile_usage *usage_of(
 	struct usages *u, enum usage_kind kind, uint32_t id, int64_t now_ms);
+
+/* Share of recent failures of an account, in 1/65535. */
+void usage_set_ratio(struct statefile_usage *row, uint16_t ratio);
+
+/* The changes below are made in a change that can be undone (undo.h), which seals the row. */
 
 /* NULL rows are ignored. Counts one request in every current window. */
 void usage_add(struct statefile_usage *row, const struct window_clock *clock);

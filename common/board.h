@@ -41,7 +41,11 @@ typedef _Atomic uint64_t board_counter;
 	M(FAILOVERS, COUNTER, "relay_failovers_total", "reason", "attempts",                       \
 		"Failed attempts for which HAProxy asked for another account. `reason` is "        \
 		"response (an answer or a lost connection), connect (no connection), egress (the " \
-		"egress was known to be down) or refused (no other account could take over).")
+		"egress was known to be down) or refused (no other account could take over).")     \
+	M(STATE_DROPPED, COUNTER, "relay_state_rows_dropped_total", "table", "rows",               \
+		"Damaged rows of the state file that were dropped, with their counts.")            \
+	M(STATE_MENDED, COUNTER, "relay_state_rows_mended_total", "table", "rows",                 \
+		"Rows of the state file in which one flipped bit was found and flipped back.")
 
 /*
  * Single counters. M: a metric (id, type, name, unit, help: common/metric.h). W: one word of a metric of
@@ -85,7 +89,16 @@ typedef _Atomic uint64_t board_counter;
 		"Rows of the state file for such counts. It grows by itself, up to 1,048,576.")    \
 	M(USAGE_FULL, COUNTER, "relay_usage_refused_total", "requests",                            \
 		"Requests refused with `overloaded` because a table of the state file was full.")  \
-	P(STATE_DROPPED) /* rows of the state file that failed their check */                      \
+	W(STATE_DROPPED_USAGE, STATE_DROPPED, "usage") /* in the order of enum statefile_table */  \
+	W(STATE_DROPPED_LEASES, STATE_DROPPED, "leases")                                           \
+	W(STATE_DROPPED_BINDINGS, STATE_DROPPED, "bindings")                                       \
+	W(STATE_DROPPED_HEALTH, STATE_DROPPED, "health")                                           \
+	W(STATE_DROPPED_UNDO, STATE_DROPPED, "undo")                                               \
+	W(STATE_MENDED_USAGE, STATE_MENDED, "usage")                                               \
+	W(STATE_MENDED_LEASES, STATE_MENDED, "leases")                                             \
+	W(STATE_MENDED_BINDINGS, STATE_MENDED, "bindings")                                         \
+	W(STATE_MENDED_HEALTH, STATE_MENDED, "health")                                             \
+	W(STATE_MENDED_UNDO, STATE_MENDED, "undo")                                                 \
 	M(BINDINGS_MOVED, COUNTER, "relay_bindings_moved_total", "conversations",                  \
 		"Conversations that moved to another account.")                                    \
 	M(BINDINGS_PINNED, COUNTER, "relay_bindings_pinned_total", "conversations",                \

@@ -96,21 +96,6 @@ static int map_whole(int fd, int flags, struct statefile *ret, struct errtext *e
 	return 0;
 }
 
-static int check(int fd, struct errtext *e)
-{
-	struct statefile f = {0};
-	struct statefile_head h;
-	int error = layout_read(fd, &h, e);
-
-	if (!error)
-		error = map_whole(fd, 0, &f, e);
-	if (error)
-		return error;
-	error = statefile_check_rows(&f, e);
-	statefile_unmap(&f);
-	return error;
-}
-
 /* Reserve the blocks now, so that a full disk cannot cause a SIGBUS in the agent later. */
 static int make(int fd)
 {
@@ -283,8 +268,8 @@ static int open_or_create(const char *path, enum statefile_event *ret_event, str
 	if (fd < 0)
 		return fd;
 	int error = layout_read(fd, &h, e);
-	if (!error)
-		error = check(fd, e);
+	if (error == -EBADMSG && layout_mend(fd))
+		error = layout_read(fd, &h, e);
 	if (!error)
 		return fd;
 	*ret_event = error == -EPROTO ? STATEFILE_CONVERTED : STATEFILE_SET_ASIDE;

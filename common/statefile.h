@@ -4,7 +4,7 @@
  * FILE.bad-TIME and makes a new one. The agent writes rows with plain stores; control syncs the file.
  *
  * A row is in use if its `state` is not 0. A writer fills a row and stores `state` last, so that a
- * SIGKILL at any moment leaves each row complete or unused.
+ * SIGKILL at any moment leaves each row complete or unused. `check` is of all before it (staterow.h).
  */
 #ifndef RELAY_COMMON_STATEFILE_H
 #define RELAY_COMMON_STATEFILE_H
@@ -225,7 +225,7 @@ struct statefile_health {
 /*
  * The old values of the rows that a decision changes: windows and lease change together or not at all.
  * Written before the first change, cleared after the last. A new agent that finds it set restores the
- * old values, because the decision was never sent.
+ * old values, because the decision was never sent. The saved rows have their own checks.
  */
 #define STATEFILE_UNDO_USAGES 4
 
@@ -234,10 +234,13 @@ struct statefile_undo {
 	uint32_t lease;		/* row + 1; 0 = none */
 	uint32_t usages;	/* rows saved */
 	uint32_t rows[STATEFILE_UNDO_USAGES];
-	uint32_t check; /* of all before it */
+	uint32_t check;
 	struct statefile_usage before[STATEFILE_UNDO_USAGES];
 	struct statefile_lease lease_before;
 };
+
+/* Of a row that is set, whatever its state is: the check is stored before it, and cleared after it. */
+uint32_t undo_sum(const struct statefile_undo *u);
 
 struct statefile_head {
 	char magic[8];
@@ -285,8 +288,21 @@ int statefile_grow(int fd);
 /* Maps the rows that the file has more than at the last call; those that are mapped stay where they are. */
 int statefile_follow(struct statefile *f, int fd);
 void statefile_unmap(struct statefile *f);
-/* True if an agent can have written every row; also of a live file that control reads. */
-int statefile_check_rows(const struct statefile *f, struct errtext *e);
+/* Rows that were damaged, by table. */
+struct statefile_damage {
+	uint32_t mended[STATEFILE_TABLE_COUNT];	 /* a flipped bit was flipped back */
+	uint32_t dropped[STATEFILE_TABLE_COUNT]; /* more was wrong */
+};
+
+#define STATEFILE_MENDS 256 /* rows for which the wrong bit is searched, at most */
+
+/*
+ * Checks all rows, when no other process writes and no change is in progress: seals open rows, mends or
+ * drops damaged ones and adds them to `damage`. Later, every row in use has a valid check.
+ */
+void statefile_check_rows(const struct statefile *f, struct statefile_damage *damage);
+/* "usage", "leases", "bindings", "health" or "undo" */
+const char *statefile_table_name(enum statefile_table t);
 /* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);
 

@@ -1,77 +1,53 @@
 #include "common/result.h"
 #include "common/statefile.h"
+#include "common/staterow.h"
 
-#include <errno.h>
-#include <stdbool.h>
+#define STATES 8 /* more than a table has, without the parts of a binding's */
 
+/* A row in use that is sealed, or open, can have been written by an agent. */
 typedef bool row_fn(const struct statefile *f, const void *row);
-
-static uint32_t load(const _Atomic uint32_t *state)
-{
-	return atomic_load_explicit(state, memory_order_acquire);
-}
 
 static bool usage_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_usage *u = row;
-	uint32_t kind = load(&u->state);
 
 	(void)f;
-	return kind == USAGE_FREE || (kind < USAGE_KIND_COUNT && u->id);
+	return u->state < USAGE_KIND_COUNT && u->id;
 }
 
 static bool lease_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_lease *l = row;
-	uint32_t state = load(&l->state);
 
 	(void)f;
-	if (state == LEASE_FREE)
-		return true;
-	return state < LEASE_STATE_COUNT && l->tenant && l->key && l->account && l->decided_ms > 0;
+	return l->state < LEASE_STATE_COUNT && l->tenant && l->key && l->account &&
+		l->decided_ms > 0;
 }
 
+/* In its own bucket, too. */
 static bool binding_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_binding *b = row;
-	uint32_t state = load(&b->state) & BINDING_STATE_MASK;
+	uint32_t rows;
+	const struct statefile_binding *table = statefile_table(f, STATEFILE_STICKY, &rows);
 
-	(void)f;
-	if (state == BINDING_FREE)
-		return true;
-	return state < BINDING_STATE_COUNT && b->account && b->conversation &&
-		b->used & BINDING_TIME_MASK &&
-		b->used >> (BINDING_TENANT_SHIFT + BINDING_TENANT_BITS) == 0;
+	return (b->state & BINDING_STATE_MASK) < BINDING_STATE_COUNT && b->account &&
+		b->conversation && b->used & BINDING_TIME_MASK &&
+		b->used >> (BINDING_TENANT_SHIFT + BINDING_TENANT_BITS) == 0 &&
+		(uint64_t)(b - table) / STATEFILE_BINDING_WAYS ==
+		b->conversation % (rows / STATEFILE_BINDING_WAYS);
 }
 
 static bool health_is_sound(const struct statefile *f, const void *row)
 {
 	const struct statefile_health *h = row;
-	uint32_t kind = load(&h->state);
 
 	(void)f;
-	if (kind == HEALTH_FREE)
-		return true;
-	return kind < HEALTH_KIND_COUNT && h->id && h->circuit < CIRCUIT_COUNT &&
+	return h->state < HEALTH_KIND_COUNT && h->id && h->circuit < CIRCUIT_COUNT &&
 		h->cool_class < RESULT_CLASS_COUNT;
 }
 
-static bool undo_is_sound(const struct statefile *f, const void *row)
-{
-	const struct statefile_undo *u = row;
-
-	if (load(&u->state) == 0)
-		return true;
-	if (load(&u->state) != 1 || u->usages > STATEFILE_UNDO_USAGES ||
-		u->lease > STATEFILE_LEASES)
-		return false;
-	for (uint32_t i = 0; i < u->usages; i++) {
-		if (u->rows[i] >= f->usage_parts * STATEFILE_USAGES)
-			return false;
-	}
-	return true;
-}
-
+/* The row of undo has gone when rows are checked. */
 static const struct table_check {
 	const char *name;
 	uint32_t row_size;
@@ -81,20 +57,95 @@ static const struct table_check {
 	[STATEFILE_LEASE] = {"leases", sizeof(struct statefile_lease), lease_is_sound},
 	[STATEFILE_STICKY] = {"bindings", sizeof(struct statefile_binding), binding_is_sound},
 	[STATEFILE_HEALTH] = {"health", sizeof(struct statefile_health), health_is_sound},
-	[STATEFILE_UNDO] = {"undo", sizeof(struct statefile_undo), undo_is_sound},
+	[STATEFILE_UNDO] = {"undo", sizeof(struct statefile_undo), NULL},
 };
 
-int statefile_check_rows(const struct statefile *f, struct errtext *e)
+const char *statefile_table_name(enum statefile_table t)
 {
-	for (size_t t = 0; t < STATEFILE_TABLE_COUNT; t++) {
-		uint32_t rows;
-		const char *table = statefile_table(f, (enum statefile_table)t, &rows);
-		for (uint32_t i = 0; checks[t].is_sound && i < rows; i++) {
-			if (!checks[t].is_sound(f, table + (size_t)i * checks[t].row_size))
-				return errtext_set(e, -EBADMSG,
-					"has a damaged row %u in its table of %s", i,
-					checks[t].name);
-		}
+	return checks[t].name;
+}
+
+uint32_t undo_sum(const struct statefile_undo *u)
+{
+	struct statefile_undo set;
+	const size_t size = offsetof(struct statefile_undo, before);
+
+	memcpy(&set, u, size);
+	set.state = 1;
+	return staterow_sum(&set, size);
+}
+
+struct checking {
+	const struct statefile *file;
+	const struct table_check *check;
+	uint32_t mends; /* searches that are left */
+};
+
+/* A flipped bit of a row in use is searched and found. */
+static bool mend(struct checking *c, void *row)
+{
+	if (c->mends == 0)
+		return false;
+	c->mends--;
+	return staterow_mend(row, c->check->row_size) && staterow_state(row);
+}
+
+/* Only its state is 0: it was damaged, or an agent was killed while it freed the row. */
+static bool revive(struct checking *c, void *row)
+{
+	for (uint32_t state = 1; state < STATES; state++) {
+		memcpy(row, &state, sizeof(state));
+		if (staterow_check(row, c->check->row_size) ==
+			staterow_sum(row, c->check->row_size))
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+/* True: it is whole now, and in use. */
+static bool restore(struct checking *c, void *row, uint32_t *mended)
+{
+	const size_t size = c->check->row_size;
+
+	if (!staterow_state(row))
+		return revive(c, row);
+	if (staterow_is_sound(row, size))
+		return true;
+	bool is_mended = mend(c, row);
+	*mended += is_mended;
+	return is_mended;
+}
+
+static void check_row(struct checking *c, void *row, uint32_t *mended, uint32_t *dropped)
+{
+	const size_t size = c->check->row_size;
+	const uint32_t check = staterow_check(row, size);
+
+	if (!staterow_state(row) && check == 0)
+		return;
+	if (!staterow_state(row) && check == STATEROW_OPEN) {
+		staterow_free(row, size);
+		return;
+	}
+	if (!restore(c, row, mended) || !c->check->is_sound(c->file, row)) {
+		memset(row, 0, size);
+		(*dropped)++;
+		return;
+	}
+	if (check == STATEROW_OPEN)
+		staterow_seal(row, size);
+}
+
+void statefile_check_rows(const struct statefile *f, struct statefile_damage *damage)
+{
+	struct checking c = {.file = f, .mends = STATEFILE_MENDS};
+
+	for (size_t t = 0; t < STATEFILE_UNDO; t++) {
+		uint32_t rows;
+		char *table = statefile_table(f, (enum statefile_table)t, &rows);
+		c.check = &checks[t];
+		for (uint32_t i = 0; i < rows; i++)
+			check_row(&c, table + (size_t)i * c.check->row_size, &damage->mended[t],
+				&damage->dropped[t]);
+	}
 }

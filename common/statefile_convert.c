@@ -1,9 +1,11 @@
 #include "common/statefile_convert.h"
 
 #include "common/statefile_layout.h"
+#include "common/staterow.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,14 +19,12 @@ struct image {
 	char *block;
 };
 
-static int map_image(int fd, int protection, int flags, struct image *m)
+/* NULL with errno. */
+static char *map_image(int fd, const struct image *m, int flags)
 {
-	void *block = mmap(NULL, m->size, protection, flags, fd, 0);
+	void *block = mmap(NULL, m->size, PROT_READ | PROT_WRITE, flags, fd, 0);
 
-	if (block == MAP_FAILED)
-		return -errno;
-	m->block = block;
-	return 0;
+	return block == MAP_FAILED ? NULL : block;
 }
 
 static void *row_at(const struct image *m, enum statefile_table t, uint32_t row)
@@ -32,38 +32,52 @@ static void *row_at(const struct image *m, enum statefile_table t, uint32_t row)
 	return m->block + layout_offset(&m->head, t, row);
 }
 
-static uint32_t state_of(const void *row)
+/* From format 4 on a row ends with its check. */
+static bool has_checks(const struct image *m)
 {
-	uint32_t state;
-
-	memcpy(&state, row, sizeof(state));
-	return state;
+	return m->head.format > 3;
 }
 
-/* A row ends with its check, from format 4 on. */
 static size_t fields_size(const struct image *m, enum statefile_table t)
 {
-	return m->head.tables[t].row_size - (m->head.format > 3 ? sizeof(uint32_t) : 0);
+	return m->head.tables[t].row_size - (has_checks(m) ? sizeof(uint32_t) : 0);
 }
 
-/* Bytes of a row that both formats have. */
-static size_t common_size(const struct image *a, const struct image *b, enum statefile_table t)
+static bool is_free(const struct image *m, const void *row, enum statefile_table t)
 {
-	size_t one = fields_size(a, t);
-	size_t other = fields_size(b, t);
+	return !staterow_state(row) &&
+		(!has_checks(m) || !staterow_check(row, m->head.tables[t].row_size));
+}
 
-	return one < other ? one : other;
+/*
+ * Copies the fields that both formats have. A damaged row gets a check that is wrong, so that an agent
+ * deals with it as with any other.
+ */
+static void copy_row(const struct image *from, const void *row, const struct image *to, void *ret,
+	enum statefile_table t)
+{
+	const size_t theirs = fields_size(from, t);
+	const size_t ours = fields_size(to, t);
+	const size_t size = to->head.tables[t].row_size;
+
+	memset(ret, 0, size);
+	if (is_free(from, row, t))
+		return;
+	memcpy(ret, row, theirs < ours ? theirs : ours);
+	if (!has_checks(from) || staterow_is_sound(row, from->head.tables[t].row_size))
+		staterow_seal(ret, size);
+	else
+		staterow_put_check(ret, size, ~staterow_sum(ret, size));
 }
 
 static void copy_table(const struct image *from, const struct image *to, enum statefile_table t)
 {
-	const size_t size = common_size(from, to, t);
 	const uint32_t rows = layout_rows(&from->head, t, from->parts);
 
 	for (uint32_t i = 0; i < rows; i++) {
 		const void *row = row_at(from, t, i);
-		if (state_of(row))
-			memcpy(row_at(to, t, i), row, size);
+		if (!is_free(from, row, t))
+			copy_row(from, row, to, row_at(to, t, i), t);
 	}
 }
 
@@ -72,6 +86,13 @@ static size_t lease_before(const struct image *m)
 {
 	return offsetof(struct statefile_undo, before) +
 		STATEFILE_UNDO_USAGES * (size_t)m->head.tables[STATEFILE_USAGE].row_size;
+}
+
+static bool is_in_change(const struct image *m, const struct statefile_undo *u)
+{
+	if (has_checks(m))
+		return u->check && u->check == undo_sum(u);
+	return u->state == 1;
 }
 
 /* The last agent was killed in a change: it is undone here, so the new file has none in progress. */
@@ -83,17 +104,17 @@ static void undo(const struct image *from, const struct image *to)
 	const uint32_t rows = layout_rows(&from->head, STATEFILE_USAGE, from->parts);
 
 	memcpy(&u, row, offsetof(struct statefile_undo, before));
-	if (u.state != 1)
+	if (!is_in_change(from, &u))
 		return;
 	for (uint32_t i = 0; i < u.usages && i < STATEFILE_UNDO_USAGES; i++) {
 		if (u.rows[i] < rows)
-			memcpy(row_at(to, STATEFILE_USAGE, u.rows[i]),
+			copy_row(from,
 				before + i * (size_t)from->head.tables[STATEFILE_USAGE].row_size,
-				common_size(from, to, STATEFILE_USAGE));
+				to, row_at(to, STATEFILE_USAGE, u.rows[i]), STATEFILE_USAGE);
 	}
 	if (u.lease && u.lease <= STATEFILE_LEASES)
-		memcpy(row_at(to, STATEFILE_LEASE, u.lease - 1), row + lease_before(from),
-			common_size(from, to, STATEFILE_LEASE));
+		copy_row(from, row + lease_before(from), to,
+			row_at(to, STATEFILE_LEASE, u.lease - 1), STATEFILE_LEASE);
 }
 
 static int write_image(int fd, const struct image *from, struct image *to)
@@ -102,9 +123,9 @@ static int write_image(int fd, const struct image *from, struct image *to)
 
 	if (error)
 		return -error;
-	error = map_image(fd, PROT_READ | PROT_WRITE, MAP_SHARED, to);
-	if (error)
-		return error;
+	to->block = map_image(fd, to, MAP_SHARED);
+	if (!to->block)
+		return -errno;
 	memcpy(to->block, &to->head, sizeof(to->head));
 	for (size_t t = 0; t < STATEFILE_UNDO; t++)
 		copy_table(from, to, (enum statefile_table)t);
@@ -126,10 +147,10 @@ int convert_rows(int from_fd, const struct statefile_head *h, int to_fd)
 		return -EBADMSG;
 	from.size = (size_t)layout_size(h, from.parts);
 	to.size = (size_t)layout_size(&to.head, to.parts);
-	int error = map_image(from_fd, PROT_READ, MAP_SHARED, &from);
-	if (error)
-		return error;
-	error = write_image(to_fd, &from, &to);
+	from.block = map_image(from_fd, &from, MAP_PRIVATE);
+	if (!from.block)
+		return -errno;
+	int error = write_image(to_fd, &from, &to);
 	munmap(from.block, from.size);
 	return error;
 }

@@ -10,6 +10,7 @@
 
 #define MAGIC "RLYSTATE"
 #define ROW_SIZE_MAX 4096
+#define HEAD_FLIPS 4 /* flipped bits of a head that are mended */
 
 static_assert(sizeof(struct statefile_usage) == 128, "usage is two cache lines");
 static_assert(sizeof(struct statefile_lease) == 192, "a lease is three cache lines");
@@ -124,6 +125,23 @@ int layout_read(int fd, struct statefile_head *ret, struct errtext *e)
 	if (!error || error == -EPROTO)
 		*ret = h;
 	return error;
+}
+
+/* The head of a format is the same in each file. */
+bool layout_mend(int fd)
+{
+	const struct statefile_head ours = layout_head();
+	struct statefile_head h;
+	struct stat st;
+	int flips = 0;
+
+	if (fstat(fd, &st) < 0 || layout_parts(&ours, st.st_size) == 0 ||
+		pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+		return false;
+	for (size_t i = 0; i < sizeof(h); i++)
+		flips += __builtin_popcount(
+			(unsigned)((const uint8_t *)&h)[i] ^ ((const uint8_t *)&ours)[i]);
+	return flips <= HEAD_FLIPS && pwrite(fd, &ours, sizeof(ours), 0) == (ssize_t)sizeof(ours);
 }
 
 /* --- places --- */

@@ -7,6 +7,7 @@
 
 #include "common/statefile.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define LAYOUT_PAGE 4096
@@ -19,6 +20,8 @@ struct statefile_head layout_head(void);
  * damaged; -EPROTO: it is sound and of another format that can be converted.
  */
 int layout_read(int fd, struct statefile_head *ret, struct errtext *e);
+/* Writes the head of a file of this format again if a few of its bits were flipped; true if so. */
+bool layout_mend(int fd);
 /* Bytes of one part of the table of usage. The first is in its place, the others are at the end. */
 uint64_t layout_usage_part(const struct statefile_head *h);
 /* Parts of usage in a file of this size; 0 = not a size that a file with this head has. */

@@ -6,11 +6,13 @@
 #include "common/board.h"
 #include "common/clock.h"
 #include "common/errtext.h"
+#include "common/staterow.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define NOTICE_PERCENT 80
-#define READS 4
+#define READS 1000
 
 int usage_open(struct control *c, struct errtext *e)
 {
@@ -39,38 +41,25 @@ int usage_make_room(struct control *c)
 
 /* --- reading --- */
 
-static bool is_same(const struct statefile_usage *a, const struct statefile_usage *b)
-{
-	return a->id == b->id && a->state == b->state &&
-		memcmp(a->windows, b->windows, sizeof(a->windows)) == 0;
-}
-
-/* Two equal copies in a row were not taken in the middle of a change; READS bounds the tries. */
-static void copy_row(const struct statefile_usage *row, struct statefile_usage *ret)
-{
-	struct statefile_usage again;
-
-	memcpy(ret, row, sizeof(*ret));
-	for (int i = 0; i < READS; i++) {
-		atomic_thread_fence(memory_order_acquire);
-		memcpy(&again, row, sizeof(again));
-		if (is_same(ret, &again))
-			return;
-		memcpy(ret, &again, sizeof(*ret));
-	}
-}
-
-/* Also false when the row changed its subject during the copy. */
-static bool take_row(
+/*
+ * A copy with a valid check was not taken in the middle of a change; changes take less than a
+ * microsecond, so READS bounds the tries. Also -ENOENT when the row changed its subject during the copy.
+ */
+static int take_row(
 	const struct statefile_usage *row, enum usage_kind kind, struct statefile_usage *ret)
 {
-	if (atomic_load_explicit(&row->state, memory_order_acquire) != kind)
-		return false;
-	copy_row(row, ret);
-	return atomic_load_explicit(&ret->state, memory_order_relaxed) == kind;
+	for (int i = 0; i < READS; i++) {
+		if (atomic_load_explicit(&row->state, memory_order_acquire) != kind)
+			return -ENOENT;
+		memcpy(ret, row, sizeof(*ret));
+		atomic_thread_fence(memory_order_acquire);
+		if (ret->check == staterow_sum(STATEROW(ret)))
+			return ret->state == kind ? 0 : -ENOENT;
+	}
+	return -EBADMSG;
 }
 
-bool usage_read(
+int usage_read(
 	const struct control *c, enum usage_kind kind, uint32_t id, struct statefile_usage *ret)
 {
 	uint32_t count = 0;
@@ -79,12 +68,14 @@ bool usage_read(
 		c->statefile.block ? statefile_table(&c->statefile, STATEFILE_USAGE, &count) : NULL;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (rows[i].id != id || !take_row(&rows[i], kind, &row) || row.id != id)
+		int error = rows[i].id == id ? take_row(&rows[i], kind, &row) : -ENOENT;
+		if (error == -ENOENT || (!error && row.id != id))
 			continue;
-		memcpy(ret, &row, sizeof(*ret));
-		return true;
+		if (!error)
+			memcpy(ret, &row, sizeof(*ret));
+		return error;
 	}
-	return false;
+	return -ENOENT;
 }
 
 static uint32_t subject_of(const struct statefile_lease *lease, enum usage_kind kind)
@@ -176,17 +167,17 @@ void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, 
 	struct statefile_usage row = {.id = id};
 	json_object *items = json_object_new_array();
 	int64_t now = clock_wall_ms();
-	bool counted = is_counted(kind, o);
-	bool found = counted && usage_read(c, kind, id, &row);
+	int error = is_counted(kind, o) ? usage_read(c, kind, id, &row) : -EBADMSG;
 
 	answer_number(o, "in_use", usage_slots(c, kind, id));
 	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
 		int64_t limit = limit_of(o, limit_field(w));
-		int64_t used = found ? window_count(&row, w, now) : 0;
+		int64_t used = error ? 0 : window_count(&row, w, now);
 		if (limit == 0 && (w < USAGE_DAY || kind == USAGE_ACCOUNT))
 			continue;
-		json_object_array_add(items, describe_window(w, limit, counted ? used : -1, now));
+		json_object_array_add(
+			items, describe_window(w, limit, error == -EBADMSG ? -1 : used, now));
 	}
 	json_object_object_add(o, "usage", items);
 }
@@ -236,7 +227,7 @@ int usage_describe_quotas(struct request *r, json_object *o)
 
 	json_object_object_add(o, "quota", search.items);
 	for (uint32_t i = 0; i < count && !error; i++) {
-		if (!take_row(&rows[i], USAGE_TENANT, &search.usage))
+		if (take_row(&rows[i], USAGE_TENANT, &search.usage))
 			continue;
 		error = query_each(r, put_tenant, &search,
 			"SELECT name, daily, monthly FROM tenants WHERE id = ?1", "i",

@@ -25,8 +25,8 @@ void usage_close(struct control *c);
  */
 int usage_make_room(struct control *c);
 
-/* A copy of the row. False when there is none. */
-bool usage_read(
+/* A copy of the row. -ENOENT when there is none, -EBADMSG when its check fails. */
+int usage_read(
 	const struct control *c, enum usage_kind kind, uint32_t id, struct statefile_usage *ret);
 /* Requests in progress of a tenant, key or account. */
 uint32_t usage_slots(const struct control *c, enum usage_kind kind, uint32_t id);
@@ -34,7 +34,7 @@ uint32_t usage_slots(const struct control *c, enum usage_kind kind, uint32_t id)
 /*
  * Adds `in_use` and `usage`: one object for each limited window, and, except for accounts, always
  * for day and month. The limits are the fields of `o` (rps, rpm, rph, daily, monthly, concurrency).
- * A tenant or key without any limit is not counted: what it has used is null.
+ * A tenant or key without any limit is not counted: what it has used is null, as is a damaged count.
  */
 void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, json_object *o);
 /* Adds `quota`: tenants that have used 80 % or more of their day or month. */

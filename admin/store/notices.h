@@ -3,7 +3,7 @@
  * kind and subject, so a cause that goes on is one notice with a count. A notice ends when an
  * operator acknowledges it or when its cause is gone. Kinds come from this program alone, because
  * they label a metric. The subject names the thing: `account/NAME`, `egress/NAME`,
- * `address/NETWORK`.
+ * `address/NETWORK`, `state`.
  */
 #ifndef RELAY_ADMIN_STORE_NOTICES_H
 #define RELAY_ADMIN_STORE_NOTICES_H
@@ -28,6 +28,7 @@
 #define NOTICE_SNAPSHOT_GIVEN_UP "snapshot_given_up"
 #define NOTICE_STORE_DOWN "store_down"
 #define NOTICE_TOKEN_UNSAVED "token_unsaved" /* a refreshed token exists only in memory */
+#define NOTICE_STATE_DAMAGED "state_damaged"
 
 /*
  * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a

@@ -123,7 +123,7 @@ static bool resend(struct decide_context *c)
 	if (!c->scratch.account_usage)
 		return false;
 	v->fresh = true;
-	v->lease->flags |= LEASE_FRESH;
+	lease_set_flags(v->lease, v->lease->flags | LEASE_FRESH);
 	decide_move(c);
 	return true;
 }
@@ -175,7 +175,7 @@ static enum refusal go_on(struct decide_context *c)
 		? decide_other_account(c)
 		: REFUSAL_CIRCUIT_OPEN;
 	if (refusal != REFUSAL_NONE && unsent && v->lease->attempt == 1)
-		v->lease->flags |= LEASE_UNSENT;
+		lease_set_flags(v->lease, v->lease->flags | LEASE_UNSENT);
 	if (refusal != REFUSAL_NONE)
 		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : refusal;
 	c->scratch.account_usage =
@@ -187,6 +187,14 @@ static enum refusal go_on(struct decide_context *c)
 	decide_move(c);
 	v->watch = true; /* whether it succeeds elsewhere is known at the head of the answer */
 	return REFUSAL_NONE;
+}
+
+/* No attempt that again2 could repeat. */
+static void forget_attempt(struct statefile_lease *lease)
+{
+	lease_open(lease);
+	lease->again_ms = 0;
+	lease_seal(lease);
 }
 
 void decide_again(const struct snapshot *s, struct decide_state *state,
@@ -204,5 +212,5 @@ void decide_again(const struct snapshot *s, struct decide_state *state,
 	if (ret->refusal == REFUSAL_NONE)
 		ret->action = DECIDE_ALLOW;
 	else if (ret->lease)
-		ret->lease->again_ms = 0; /* no attempt that again2 could repeat */
+		forget_attempt(ret->lease);
 }

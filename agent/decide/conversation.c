@@ -172,7 +172,7 @@ bool decide_answered(const struct snapshot *s, struct decide_state *state,
 	if (!lease->conversation || !(lease->flags & LEASE_UNSETTLED))
 		return false;
 	bool moved = binding_answered(state->bindings, &key, lease->bound, lease->account);
-	lease->flags &= ~LEASE_UNSETTLED;
+	lease_set_flags(lease, lease->flags & ~LEASE_UNSETTLED);
 	return moved;
 }
 

@@ -233,7 +233,9 @@ enum refusal decide_reserve(struct decide_context *c)
 		return REFUSAL_OVERLOADED;
 	if (v->repeated) {
 		decide_enter(c, v->lease->attempt);
+		lease_open(v->lease);
 		point_lease(c, v->lease);
+		lease_seal(v->lease);
 		return REFUSAL_NONE;
 	}
 	enum refusal refusal = admit(c);

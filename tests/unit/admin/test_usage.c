@@ -2,7 +2,9 @@
 
 #include "admin/api/usage.h"
 #include "common/clock.h"
+#include "common/staterow.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -58,6 +60,7 @@ static struct statefile_usage *put_usage(
 		row->windows[i] = (struct statefile_window){
 			window_number((enum usage_window)i, clock_wall_ms()) + 1, count};
 	atomic_store(&row->state, kind);
+	staterow_seal(STATEROW(row));
 	return row;
 }
 
@@ -213,10 +216,30 @@ static void counts_of_an_earlier_window_are_not_shown(void **state)
 	struct statefile_usage *row = put_usage(r, 0, USAGE_TENANT, 1, 70);
 	row->windows[USAGE_MINUTE].number -= 60;
 	row->windows[USAGE_DAY].number -= 3;
+	staterow_seal(STATEROW(row));
 	json_object *answer = answer_of(r, COMMAND_TENANTS_SHOW, "acme");
 	check_window(answer, "minute", 60, 0, 60);
 	check_window(answer, "day", 100, 0, 100);
 	check_window(answer, "month", 1000, 70, 930);
+	json_object_put(answer);
+}
+
+static void a_damaged_count_is_unknown(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, TENANTS);
+	struct statefile_usage *row = put_usage(r, 0, USAGE_TENANT, 1, 70);
+	row->windows[USAGE_DAY].count ^= 1;
+	json_object *answer = answer_of(r, COMMAND_TENANTS_SHOW, "acme");
+	json_object *day = window_in(answer, "day");
+	json_object *used;
+	assert_non_null(day);
+	assert_true(json_object_object_get_ex(day, "used", &used));
+	assert_null(used);
+	json_object_put(answer);
+	answer = answer_of(r, COMMAND_STATUS, NULL);
+	assert_int_equal(json_object_array_length(json_object_object_get(answer, "quota")), 0);
 	json_object_put(answer);
 }
 
@@ -320,7 +343,7 @@ static void without_a_state_file_nothing_is_used(void **state)
 	assert_int_equal(number_in(answer, "in_use"), 0);
 	check_window(answer, "day", 100, 0, 100);
 	json_object_put(answer);
-	assert_false(usage_read(&r->control, USAGE_TENANT, 1, &row));
+	assert_int_equal(usage_read(&r->control, USAGE_TENANT, 1, &row), -ENOENT);
 	json_object_put(answer_of(r, COMMAND_STATUS, NULL));
 }
 
@@ -357,6 +380,7 @@ static void status_lists_quotas_from_80_percent_on(void **state)
 
 	row->windows[USAGE_DAY].count = 80;
 	row->windows[USAGE_MONTH].count = 800;
+	staterow_seal(STATEROW(row));
 	answer = answer_of(r, COMMAND_STATUS, NULL);
 	items = json_object_object_get(answer, "quota");
 	assert_int_equal(json_object_array_length(items), 3);
@@ -395,6 +419,7 @@ int main(void)
 		TEST(a_tenant_shows_its_windows_and_slots),
 		TEST(without_limits_the_use_is_unknown),
 		TEST(counts_of_an_earlier_window_are_not_shown),
+		TEST(a_damaged_count_is_unknown),
 		TEST(shadow_counts_are_shown_when_shadow_is_on),
 		TEST(a_key_shows_its_own_use_not_its_tenants),
 		TEST(a_rotated_key_shows_the_use_of_its_family),

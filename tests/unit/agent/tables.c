@@ -1,5 +1,7 @@
 #include "tables.h"
 
+#include "common/staterow.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,10 +13,31 @@ static void take_over_lease(void *context, const struct statefile_lease *lease)
 	slots_enter_lease(&t->slots, lease);
 }
 
+/* Every row in use has a valid check, or is open, after any kill. */
+#define CHECK_TABLE(rows, count)                                                                   \
+	for (uint32_t i = 0; i < (count); i++) {                                                   \
+		if ((rows)[i].state && !staterow_is_sound(STATEROW(&(rows)[i])))                   \
+			abort();                                                                   \
+	}
+
+static void check_rows(const struct tables *t)
+{
+	CHECK_TABLE(t->usage_rows, t->size.usages)
+	CHECK_TABLE(t->lease_rows, t->size.leases)
+	CHECK_TABLE(t->binding_rows, t->size.bindings)
+	CHECK_TABLE(t->health_rows, TABLES_HEALTHS)
+}
+
 void tables_start(struct tables *t)
 {
-	t->undo = (struct undo){t->undo_row, t->usage_rows, t->lease_rows};
-	undo_recover(&t->undo);
+	struct statefile_damage damage = {{0}, {0}};
+
+	t->undo = (struct undo){
+		t->undo_row, t->usage_rows, t->lease_rows, t->size.usages, t->size.leases};
+	undo_recover(&t->undo, &damage);
+	check_rows(t);
+	if (damage.dropped[STATEFILE_UNDO])
+		abort();
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
 	if (usages_init(&t->usages, t->usage_rows, t->size.usages, t->size.usages) ||
 		slots_init(&t->slots, t->size.leases) || budgets_init(&t->budgets) ||
@@ -34,6 +57,9 @@ void tables_start(struct tables *t)
 
 void tables_stop(struct tables *t)
 {
+	healths_seal(&t->healths);
+	if (t->undo_row->check == 0)
+		check_rows(t);
 	usages_fini(&t->usages);
 	leases_fini(&t->leases);
 	healths_fini(&t->healths);

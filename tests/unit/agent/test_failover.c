@@ -579,11 +579,12 @@ static void a_kill_during_a_move_moves_nothing(void **state)
 	memcpy(&before, crowd_lease(c, 1), sizeof(before));
 	assert_true(crowd_again(c, 1));
 	uint32_t second = crowd_account(c);
-	c->tables.undo_row->state = 1;
+	c->tables.undo_row->check = undo_sum(c->tables.undo_row);
 	crowd_restart(c);
 	/* how the attempt failed is true all the same */
 	memset(before.failed, 0, sizeof(before.failed));
 	memset(crowd_lease(c, 1)->failed, 0, sizeof(before.failed));
+	lease_seal(crowd_lease(c, 1));
 	assert_memory_equal(crowd_lease(c, 1), &before, sizeof(before));
 	assert_int_equal(all_in_use(c), 1);
 	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, before.account), 1);

@@ -124,6 +124,7 @@ static void a_lease_of_an_older_version_is_of_its_key(void **state)
 	use_key(c, CROWD_KEY);
 	assert_true(crowd_decide(c, 1));
 	crowd_lease(c, 1)->family = 0;
+	lease_seal(crowd_lease(c, 1));
 	crowd_restart(c);
 	assert_int_equal(crowd_in_use(c, USAGE_KEY, CROWD_KEY), 1);
 	decide_release(&c->tables.state, crowd_lease(c, 1), true);

@@ -203,6 +203,7 @@ static void broken_streams_blame_nobody_and_those_of_several_keys_ask_for_a_prob
 	assert_int_equal(board_get(&shown(s)->wants_probe_ms), 0);
 	assert_true(crowd_decide(&s->crowd, 11));
 	crowd_lease(&s->crowd, 11)->family = 77;
+	lease_seal(crowd_lease(&s->crowd, 11));
 	answer(s, 11, 200, "SD");
 	assert_true(board_get(&shown(s)->wants_probe_ms) > 0);
 	assert_int_equal(board_get(&shown(s)->wants_probe_class), BOARD_EVIDENCE_BROKEN);

@@ -1,5 +1,6 @@
 /* Rows of usage: found, counted, given back, reused, taken over. */
 #include "agent/usage.h"
+#include "common/staterow.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,9 @@ static void add(struct statefile_usage *row, int64_t now_ms)
 	struct window_clock clock;
 
 	window_clock_set(&clock, now_ms);
+	staterow_open(STATEROW(row));
 	usage_add(row, &clock);
+	staterow_seal(STATEROW(row));
 }
 
 static void assert_counts(const struct statefile_usage *row, int64_t now_ms, uint32_t second,
@@ -199,11 +202,11 @@ static void forgets_tenants_and_keys_of_other_months_only(void **state)
 	usage_of(&u, USAGE_ACCOUNT, 3, NOW_MS - 1);
 	add(usage_of(&u, USAGE_KEY, 4, NOW_MS - 1), NOW_MS);
 	usage_of(&u, USAGE_POOL, 5, NOW_MS - 1);
-	usages_forget(&u, NOW_MS - 1, 6);
+	usages_look(&u, NOW_MS - 1, 6);
 	assert_int_equal(u.index.used, 5);
-	usages_forget(&u, NOW_MS, 1);
+	usages_look(&u, NOW_MS, 1);
 	assert_int_equal(u.index.used, 4);
-	usages_forget(&u, NOW_MS, 100);
+	usages_look(&u, NOW_MS, 100);
 	assert_null(usage_find(&u, USAGE_KEY, 1));
 	assert_null(usage_find(&u, USAGE_TENANT, 2));
 	assert_non_null(usage_find(&u, USAGE_ACCOUNT, 3));
