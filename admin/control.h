@@ -55,6 +55,7 @@ struct control {
 	int reload_fd;	  /* text of a new configuration to load; -1 = none */
 	bool keeper_gone; /* control ends: the keeper has ended */
 	bool draining;
+	int64_t drain_until_ms; /* monotonic: then what is in progress is given up */
 };
 
 #endif

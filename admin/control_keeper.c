@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/publish/publish.h"
 #include "common/channel.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ static void take_message(struct control *c, const struct channel_message *m, int
 		break;
 	case CHANNEL_DRAIN:
 		c->draining = true;
+		c->drain_until_ms = clock_monotonic_ms() + (int64_t)m->version;
 		break;
 	case CHANNEL_PING:
 		answer(c, m->version);

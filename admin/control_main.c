@@ -115,6 +115,13 @@ static void watch_peer(struct runner *r)
 	ev_io_start(r->control.loop, &r->peer);
 }
 
+/* A refresh token may be used once only: its reply is worth a wait. */
+static bool is_busy(struct control *c)
+{
+	return changes_busy(c->changes) ||
+		(refresh_drain(c->refresh) && clock_monotonic_ms() < c->drain_until_ms);
+}
+
 /*
  * Runs before the loop sleeps and handles the results of all events. A command that waits for its change
  * gets its answer even when the relay stops.
@@ -132,7 +139,7 @@ static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 	watch_peer(r);
 	if (publish_wants_merge(c->publish))
 		ev_idle_start(loop, &r->merge);
-	if (c->keeper_gone || (c->draining && !changes_busy(c->changes)))
+	if (c->keeper_gone || (c->draining && !is_busy(c)))
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -379,6 +386,16 @@ static void tell_failure(const struct child_start *start, const struct errtext *
 	channel_send(start->keeper_fd, &m, NULL, 0);
 }
 
+/* What an agent has left on a board that no control process will read. */
+static int save_board(struct runner *r, struct errtext *e)
+{
+	int error = open_state(r, e);
+
+	if (!error)
+		history_flush(&r->history);
+	return error;
+}
+
 int control_main(const struct child_start *start)
 {
 	struct errtext e = {""};
@@ -399,18 +416,17 @@ int control_main(const struct child_start *start)
 	int error = sandbox_control();
 	if (error)
 		log_event(LOG_LEVEL_WARNING, "no filter for system calls", LOG_ERROR_CODE(error));
-	error = start_all(&r, &e);
+	error = start->only_saves ? save_board(&r, &e) : start_all(&r, &e);
 	if (error) {
 		log_event(LOG_LEVEL_ERROR, "control cannot start", LOG_STR("reason", e.text));
 		tell_failure(start, &e);
+	}
+	if (error || start->only_saves) {
 		stop_all(&r);
-		return exit_code(error);
+		return error ? exit_code(error) : 0;
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
-	ev_prepare_stop(r.control.loop, &r.before); /* It would wake the loop again. */
-	refresh_drain(r.control.refresh);
-	changes_run(r.control.changes); /* A token may have been renewed just now. */
 	history_flush(&r.history);
 	stop_all(&r);
 	return 0;

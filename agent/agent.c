@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DRAIN_QUIET_MS 1000 /* without a question for this long: HAProxy asks elsewhere */
-#define DRAIN_LOOK_S 0.1
+#define DRAIN_LOOK_S 0.05
+#define LEAVE_STEP_S 0.002 /* HAProxy notices the ends of connections meanwhile */
 #define EXPIRE_LOOK_S 60.0
 #define SHOW_S 1.0 /* the board shows states that end by time this soon after their end */
 #define STORE_SILENT_MS 30000 /* longer than a restart of control takes, also of one that hangs */
@@ -37,12 +37,13 @@ struct process {
 	ev_io keeper_io;
 	ev_io control_io;
 	ev_timer drain_timer;
+	ev_timer leave_timer;
 	ev_timer expire_timer;
 	ev_timer show_timer;
 	ev_prepare before_sleep;
-	int64_t drain_began_ms;
-	int64_t store_told_ms; /* monotonic: when control last told of the store */
-	struct config config;  /* including reloads */
+	int64_t drain_until_ms; /* monotonic */
+	int64_t store_told_ms;	/* monotonic: when control last told of the store */
+	struct config config;	/* including reloads */
 };
 
 static void close_fds(const int fds[CHANNEL_FDS_MAX])
@@ -65,7 +66,10 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 		log_event(LOG_LEVEL_ERROR, "snapshot rejected", LOG_STR("error", e->text));
 		return error;
 	}
+	bool is_first = !a->snapshot;
 	a->snapshot = &p->holder.snapshot;
+	if (is_first && a->peers)
+		peers_accept(a->peers);
 	a->room_is_stale = true;
 	judge_show_all(a, clock_wall_ms());
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
@@ -236,24 +240,39 @@ static void use_control_channel(struct process *p, int fd)
 
 /* --- keeper --- */
 
+/* Nothing waits, and no new request is admitted: only requests in progress are left. */
 static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct process *p = timer->data;
-	int64_t now = clock_monotonic_ms();
-	int64_t last = p->agent.last_question_ms > p->drain_began_ms ? p->agent.last_question_ms
-								     : p->drain_began_ms;
+	uint32_t left = p->agent.leases.used;
 
 	(void)events;
-	if (peers_count(p->agent.peers) == 0 || now - last >= DRAIN_QUIET_MS)
-		ev_break(loop, EVBREAK_ALL);
+	if (left && clock_monotonic_ms() < p->drain_until_ms)
+		return;
+	if (left)
+		log_event(LOG_LEVEL_INFO,
+			"stopping while requests are in progress, which HAProxy completes",
+			LOG_INT("count", left));
+	ev_break(loop, EVBREAK_ALL);
 }
 
-static void start_draining(struct process *p)
+static void start_draining(struct process *p, uint64_t ms)
 {
 	p->agent.state.draining = true;
 	waiting_refuse_all(&p->agent);
-	p->drain_began_ms = clock_monotonic_ms();
+	p->drain_until_ms = clock_monotonic_ms() + (int64_t)ms;
 	ev_timer_start(p->agent.loop, &p->drain_timer);
+}
+
+static void on_leave_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct process *p = timer->data;
+
+	(void)events;
+	if (peers_leave(p->agent.peers))
+		return;
+	waiting_send_back_all(&p->agent);
+	ev_break(loop, EVBREAK_ALL);
 }
 
 static void reload(struct process *p, int fd)
@@ -283,10 +302,12 @@ static void handle_keeper(
 	} else if (m->type == CHANNEL_RELOAD && fds[0] >= 0) {
 		reload(p, fds[0]);
 	} else if (m->type == CHANNEL_DRAIN) {
-		start_draining(p);
+		start_draining(p, m->version);
 	} else if (m->type == CHANNEL_PING) {
 		const struct channel_message pong = {.type = CHANNEL_PONG, .version = m->version};
 		channel_send(p->keeper_io.fd, &pong, NULL, 0);
+	} else if (m->type == CHANNEL_LEAVE) {
+		ev_timer_start(p->agent.loop, &p->leave_timer);
 	}
 }
 
@@ -329,11 +350,12 @@ static void watch_channels(struct process *p)
 	ev_io_init(&p->keeper_io, on_keeper, start->keeper_fd, EV_READ);
 	ev_io_init(&p->control_io, on_control, start->peer_fd, EV_READ);
 	ev_timer_init(&p->drain_timer, on_drain_timer, DRAIN_LOOK_S, DRAIN_LOOK_S);
+	ev_timer_init(&p->leave_timer, on_leave_timer, 0, LEAVE_STEP_S);
 	ev_timer_init(&p->expire_timer, on_expire, EXPIRE_LOOK_S, EXPIRE_LOOK_S);
 	ev_timer_init(&p->show_timer, on_show, SHOW_S, SHOW_S);
 	p->keeper_io.data = p->control_io.data = p->drain_timer.data = p->expire_timer.data = p;
 	ev_prepare_init(&p->before_sleep, on_before_sleep);
-	p->show_timer.data = p->before_sleep.data = p;
+	p->show_timer.data = p->before_sleep.data = p->leave_timer.data = p;
 	ev_prepare_start(p->agent.loop, &p->before_sleep);
 	ev_timer_start(p->agent.loop, &p->show_timer);
 	ev_io_start(p->agent.loop, &p->keeper_io);

@@ -146,8 +146,12 @@ static void write_health(
 	char body[HEALTH_BODY_MAX];
 	const char *status = v->healthy ? "ok" : "unavailable";
 
-	snprintf(body, sizeof(body), "{\"status\":\"%s\",\"mode\":\"single\",\"node\":\"%s\"}",
-		status, s->head->node_id);
+	if (v->is_live)
+		snprintf(body, sizeof(body), "{\"live\":%s}", v->healthy ? "true" : "false");
+	else
+		snprintf(body, sizeof(body),
+			"{\"status\":\"%s\",\"mode\":\"single\",\"node\":\"%s\"}", status,
+			s->head->node_id);
 	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ANSWER);
 	set_int(ack, SEAM_VAR_STATUS, v->healthy ? 200 : 503);
 	set_text(ack, SEAM_VAR_BODY, body);

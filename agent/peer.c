@@ -1,17 +1,13 @@
 #include "agent/peer.h"
 
-#include "agent/allowed.h"
 #include "agent/answer.h"
 #include "agent/asking.h"
 #include "agent/held.h"
-#include "agent/unproven.h"
+#include "agent/peer_state.h"
 #include "agent/waiting.h"
-#include "common/acceptor.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/quiet.h"
 #include "common/seam.h"
-#include "spoe/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,55 +16,8 @@
 #include <unistd.h>
 
 #define SWEEP_S 0.5
-#define ACCEPT_PAUSE_S 0.1
 
-enum peer_state {
-	PEER_OPENING, /* no HELLO yet */
-	PEER_SERVING,
-	PEER_STALLED,	/* an answer is unsent; nothing is read meanwhile */
-	PEER_LINGERING, /* everything is sent; waiting for the peer to close */
-};
-
-struct peer {
-	struct peers *peers;
-	struct peer *next, **link; /* list of all */
-	ev_io io;
-	enum peer_state state;
-	bool closing;	   /* close after the unsent bytes; answer no more */
-	bool needs_secret; /* it connected over TCP */
-	struct unproven unproven;
-	int64_t prove_by_ms; /* monotonic: until the HELLO, over TCP until the secret */
-	int64_t deadline_ms; /* monotonic; INT64_MAX = none */
-	struct spoe_session session;
-	uint8_t *held; /* input of an incomplete frame; NULL = none */
-	size_t held_n, held_size;
-	uint8_t *unsent; /* PEER_WRITE_SIZE; NULL = none */
-	size_t unsent_n, unsent_at;
-};
-
-struct listener {
-	struct peers *peers;
-	ev_io io;
-	bool is_local;
-};
-
-struct peers {
-	struct agent *agent;
-	struct peer *all;
-	uint32_t count;
-	struct unproven_list unproven;
-	struct allowed allowed;
-	struct listener listeners[CHILD_LISTENERS_MAX];
-	uint32_t listener_count;
-	ev_timer sweep;
-	ev_timer resume_accept;
-	struct acceptor acceptor;
-	struct quiet refused_quiet, broken_quiet, secret_quiet, stalled_quiet, accept_quiet;
-	uint8_t input[PEER_READ_SIZE];
-	uint8_t output[PEER_WRITE_SIZE];
-};
-
-static void complain(struct quiet *q, const char *message, const char *why)
+void peer_complain(struct quiet *q, const char *message, const char *why)
 {
 	if (!quiet_may_speak(q, clock_monotonic_ms()))
 		return;
@@ -77,7 +26,7 @@ static void complain(struct quiet *q, const char *message, const char *why)
 	q->suppressed = 0;
 }
 
-static board_counter *counter(const struct peers *p, enum board_counter_id id)
+board_counter *peer_counter(const struct peers *p, enum board_counter_id id)
 {
 	return &p->agent->board->counters[id];
 }
@@ -99,7 +48,7 @@ static void peer_close(struct peer *c)
 	free(c->unsent);
 	free(c);
 	p->count--;
-	board_set(counter(p, BOARD_SPOP_CONNECTIONS), p->count);
+	board_set(peer_counter(p, BOARD_SPOP_CONNECTIONS), p->count);
 }
 
 /* Only this function sets the watched events, from the state. */
@@ -192,8 +141,8 @@ enum step {
 
 static enum step refuse_peer(struct peer *c, struct spoe_writer *out)
 {
-	complain(&c->peers->secret_quiet, "connection closed: wrong secret", "[spop] secret");
-	board_add(counter(c->peers, BOARD_SPOP_REFUSED), 1);
+	peer_complain(&c->peers->secret_quiet, "connection closed: wrong secret", "[spop] secret");
+	board_add(peer_counter(c->peers, BOARD_SPOP_REFUSED), 1);
 	spoe_disconnect_encode(out, SPOE_STATUS_INVALID, SLICE_LITERAL("not allowed"));
 	return STEP_CLOSE;
 }
@@ -268,7 +217,7 @@ static enum step step_event(struct peer *c, const struct spoe_event *event, stru
 	switch (event->type) {
 	case SPOE_EVENT_HELLO:
 		if (engine_is_full(c)) {
-			board_add(counter(c->peers, BOARD_SPOP_REFUSED), 1);
+			board_add(peer_counter(c->peers, BOARD_SPOP_REFUSED), 1);
 			spoe_disconnect_encode(
 				out, SPOE_STATUS_RESOURCE, SLICE_LITERAL("enough connections"));
 			return STEP_CLOSE;
@@ -291,7 +240,7 @@ static enum step step_event(struct peer *c, const struct spoe_event *event, stru
 
 static enum step step_broken(struct peer *c, struct spoe_writer *out)
 {
-	complain(&c->peers->broken_quiet, "connection closed: protocol error",
+	peer_complain(&c->peers->broken_quiet, "connection closed: protocol error",
 		spoe_status_text(c->session.status));
 	count_disconnect(c, (unsigned)c->session.status);
 	spoe_session_disconnect(&c->session, out);
@@ -513,22 +462,21 @@ static void on_peer(struct ev_loop *loop, ev_io *io, int events)
 		peer_close(c);
 }
 
-/* --- accepting --- */
+/* --- all connections --- */
 
-/* Makes room. False: there is none to close. */
-static bool close_unproven(struct peers *p, struct unproven *u)
+bool peer_close_unproven(struct peers *p, struct unproven *u)
 {
 	if (!u)
 		return false;
-	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
-	complain(&p->secret_quiet, "connection closed: no HELLO or no secret",
+	board_add(peer_counter(p, BOARD_SPOP_REFUSED), 1);
+	peer_complain(&p->secret_quiet, "connection closed: no HELLO or no secret",
 		"too many connections");
 	unproven_remove(&p->unproven, u);
 	peer_close((struct peer *)((char *)u - offsetof(struct peer, unproven)));
 	return true;
 }
 
-static void peer_new(struct listener *l, int fd)
+void peer_new(struct listener *l, int fd)
 {
 	struct peers *p = l->peers;
 	struct peer *c = calloc(1, sizeof(*c));
@@ -552,70 +500,8 @@ static void peer_new(struct listener *l, int fd)
 	c->io.data = c;
 	ev_io_start(p->agent->loop, &c->io);
 	p->count++;
-	board_set(counter(p, BOARD_SPOP_CONNECTIONS), p->count);
-	close_unproven(p, unproven_excess(&p->unproven, &c->unproven));
-}
-
-static void accept_peer(struct listener *l, int fd)
-{
-	struct peers *p = l->peers;
-	const char *why = NULL;
-
-	if (p->count >= PEERS_MAX && !close_unproven(p, p->unproven.oldest))
-		why = "too many connections";
-	else if (l->is_local && !allowed_peer(&p->allowed, fd))
-		why = "user is not in [spop] allow_users";
-	if (!why) {
-		peer_new(l, fd);
-		return;
-	}
-	close(fd);
-	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
-	complain(&p->refused_quiet, "connection rejected", why);
-}
-
-static void drop_peer(struct peers *p)
-{
-	board_add(counter(p, BOARD_SPOP_REFUSED), 1);
-	complain(&p->accept_quiet, "connection closed", strerror(EMFILE));
-}
-
-/* The listener may stay readable, so stop watching it for a moment. */
-static void pause_accepting(struct peers *p, int error)
-{
-	complain(&p->accept_quiet, "cannot accept connections", strerror(-error));
-	for (uint32_t i = 0; i < p->listener_count; i++)
-		ev_io_stop(p->agent->loop, &p->listeners[i].io);
-	ev_timer_again(p->agent->loop, &p->resume_accept);
-}
-
-static void on_resume_accept(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct peers *p = timer->data;
-
-	(void)events;
-	ev_timer_stop(loop, timer);
-	for (uint32_t i = 0; i < p->listener_count; i++)
-		ev_io_start(loop, &p->listeners[i].io);
-}
-
-static void on_listener(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct listener *l = io->data;
-
-	(void)loop;
-	(void)events;
-	for (int i = 0; i < PEER_ACCEPTS_PER_WAKE; i++) {
-		int fd = acceptor_accept(&l->peers->acceptor, io->fd);
-		if (fd >= 0)
-			accept_peer(l, fd);
-		else if (fd == -EMFILE)
-			drop_peer(l->peers);
-		else if (fd != -EAGAIN)
-			pause_accepting(l->peers, fd);
-		if (fd < 0 && fd != -EMFILE)
-			return;
-	}
+	board_set(peer_counter(p, BOARD_SPOP_CONNECTIONS), p->count);
+	peer_close_unproven(p, unproven_excess(&p->unproven, &c->unproven));
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
@@ -631,23 +517,12 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 		if (now < c->deadline_ms)
 			continue;
 		if (c->state == PEER_STALLED) {
-			board_add(counter(p, BOARD_SPOP_STALLED), 1);
-			complain(&p->stalled_quiet, "connection closed",
+			board_add(peer_counter(p, BOARD_SPOP_STALLED), 1);
+			peer_complain(&p->stalled_quiet, "connection closed",
 				"HAProxy does not read its answers");
 		}
 		peer_close(c);
 	}
-}
-
-static void listen_on(struct peers *p, const struct child_listener *from)
-{
-	struct listener *l = &p->listeners[p->listener_count++];
-
-	l->peers = p;
-	l->is_local = address_is_local(&from->address);
-	ev_io_init(&l->io, on_listener, from->fd, EV_READ);
-	l->io.data = l;
-	ev_io_start(p->agent->loop, &l->io);
 }
 
 struct peers *peers_new(struct agent *a)
@@ -657,17 +532,11 @@ struct peers *peers_new(struct agent *a)
 	if (!p)
 		return NULL;
 	p->agent = a;
-	allowed_init(&p->allowed, a->start->config);
-	acceptor_init(&p->acceptor, a->start->keeper_fd);
-	for (uint32_t i = 0; i < a->start->listener_count; i++) {
-		if (a->start->listeners[i].what == CHILD_SOCKET_SPOP)
-			listen_on(p, &a->start->listeners[i]);
-	}
 	ev_timer_init(&p->sweep, on_sweep, SWEEP_S, SWEEP_S);
-	ev_timer_init(&p->resume_accept, on_resume_accept, 0, ACCEPT_PAUSE_S);
-	p->sweep.data = p->resume_accept.data = p;
+	p->sweep.data = p;
 	ev_timer_start(a->loop, &p->sweep);
-	board_set(counter(p, BOARD_SPOP_CONNECTIONS), 0);
+	peer_accept_start(p);
+	board_set(peer_counter(p, BOARD_SPOP_CONNECTIONS), 0);
 	return p;
 }
 
@@ -680,15 +549,47 @@ void peers_free(struct peers *p)
 		next = c->next;
 		peer_close(c);
 	}
-	for (uint32_t i = 0; i < p->listener_count; i++)
-		ev_io_stop(p->agent->loop, &p->listeners[i].io);
+	peer_accept_stop(p);
 	ev_timer_stop(p->agent->loop, &p->sweep);
-	ev_timer_stop(p->agent->loop, &p->resume_accept);
 	acceptor_fini(&p->acceptor);
 	free(p);
 }
 
-uint32_t peers_count(const struct peers *p)
+/* A killed agent's questions are asked again, so a connection that sends without an end may be cut. */
+static void answer_last(struct peer *c)
 {
-	return p->count;
+	char first;
+
+	for (int i = 0; i < PEER_LAST_READS && c->state == PEER_SERVING; i++) {
+		if (recv(c->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || !peer_read(c))
+			return;
+	}
+}
+
+static bool leave_peer(struct peer *c)
+{
+	const struct room *room = &c->peers->agent->room;
+
+	if (room_has_owner(room, c))
+		return false;
+	answer_last(c);
+	if (room_has_owner(room, c))
+		return false;
+	peer_close(c);
+	return true;
+}
+
+bool peers_leave(struct peers *p)
+{
+	struct peer *next;
+	uint32_t closed = 0;
+
+	peer_accept_stop(p);
+	if (p->leave_step == 0)
+		p->leave_step = p->count / PEER_LEAVE_STEPS + 1;
+	for (struct peer *c = p->all; c && closed < p->leave_step; c = next) {
+		next = c->next;
+		closed += leave_peer(c);
+	}
+	return closed > 0;
 }

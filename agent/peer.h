@@ -23,9 +23,15 @@ struct spoe_ack;
 #define PEER_READ_SIZE 65536   /* one read */
 #define PEER_WRITE_SIZE 262144 /* most unsent bytes of a connection */
 #define PEER_ACCEPTS_PER_WAKE 64
+#define PEER_LAST_READS 64 /* of a connection, when another agent follows */
+#define PEER_LEAVE_STEPS 32
 
-/* NULL when out of memory. Listens on every SPOP listener of `a->start`. */
+/*
+ * NULL when out of memory. Accepts on every SPOP listener of `a->start`: without a snapshot only after
+ * peers_accept(), or when questions would not wait any longer.
+ */
 struct peers *peers_new(struct agent *a);
+void peers_accept(struct peers *p);
 void peers_free(struct peers *p);
 /* Late answers, to questions that waited. */
 typedef void peer_write_fn(void *context, struct spoe_ack *ack);
@@ -34,7 +40,11 @@ bool peer_can_answer(const struct peer *c);
 /* A connection that turns out to be closed is freed by its next event. */
 void peer_answer(
 	struct peer *c, uint64_t stream_id, uint64_t frame_id, peer_write_fn *write, void *context);
-/* Connections now open. */
-uint32_t peers_count(const struct peers *p);
+/*
+ * Another agent follows: accepts no more, and closes some connections, those with waiting questions never. In
+ * PEER_LEAVE_STEPS calls a moment apart all are closed, so HAProxy meets few at a time that have ended. What has
+ * arrived on a connection is answered before. False: none is left to close.
+ */
+bool peers_leave(struct peers *p);
 
 #endif

@@ -248,6 +248,11 @@ static struct waiter *first_of_owner(const struct room *r, const void *owner)
 	return NULL;
 }
 
+bool room_has_owner(const struct room *r, const void *owner)
+{
+	return r->count && first_of_owner(r, owner);
+}
+
 void room_remove_owner(struct room *r, const void *owner)
 {
 	struct waiter *w;

@@ -89,6 +89,8 @@ void room_set_reason(struct room *r, struct waiter *w, enum room_reason reason, 
 void room_remove(struct room *r, struct waiter *w);
 /* NULL when the request does not wait. */
 struct waiter *room_find(const struct room *r, const uint8_t id[16]);
+/* Whether any request of this connection waits. */
+bool room_has_owner(const struct room *r, const void *owner);
 /* Removes all requests of a connection. */
 void room_remove_owner(struct room *r, const void *owner);
 /* Moves the first tenant to the end of the order. */

@@ -258,6 +258,30 @@ void waiting_refuse_all(struct agent *a)
 	}
 }
 
+/* As after SEAM_WAIT_MS. */
+static void write_wait(void *context, struct spoe_ack *ack)
+{
+	const struct reply *r = context;
+
+	answer_write(r->agent, r->verdict, r->now_ms, ack);
+	answer_write_name(&r->waiter->request, ack);
+}
+
+void waiting_send_back_all(struct agent *a)
+{
+	while (a->room.first) {
+		struct waiter *w = a->room.first->first;
+		struct decide_verdict wait = {
+			.action = DECIDE_WAIT, .since_ms = w->request.since_ms};
+		struct reply reply = {a, w, &wait, clock_wall_ms()};
+		const struct room_seat *seat = &w->seat;
+		if (peer_can_answer(seat->owner))
+			peer_answer(
+				seat->owner, seat->stream_id, seat->frame_id, write_wait, &reply);
+		leave(a, w);
+	}
+}
+
 struct waiting *waiting_new(struct agent *a)
 {
 	struct waiting *w = calloc(1, sizeof(*w));

@@ -18,5 +18,7 @@ void waiting_forget(struct agent *a, const uint8_t id[16]);
 void waiting_forget_owner(struct agent *a, const void *owner);
 /* The agent is about to stop: refuses all waiting requests. */
 void waiting_refuse_all(struct agent *a);
+/* Another agent follows: HAProxy asks it for all waiting requests, which keep their places. */
+void waiting_send_back_all(struct agent *a);
 
 #endif

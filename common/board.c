@@ -63,6 +63,30 @@ static const uint64_t upstream_bounds_ms[BOARD_UPSTREAM_BUCKETS - 1] = {
 	300000,
 };
 
+/*
+ * Counters are told apart by their places. A program of another build takes a board over only if all its counters
+ * are in the same places.
+ */
+static uint32_t layout(void)
+{
+	static const char names[] =
+#define M(id, ...) #id ","
+#define W(id, ...) #id ","
+#define P(id) #id ","
+		BOARD_COUNTERS(M, W, P) BOARD_TENANT_METRICS(M) BOARD_ACCOUNT_METRICS(M)
+#undef M
+#undef W
+#undef P
+#define X(id, ...) #id ","
+			REFUSAL_ROWS(X);
+#undef X
+	uint32_t hash = 2166136261u ^ BOARD_FORMAT ^ (uint32_t)sizeof(struct board);
+
+	for (size_t i = 0; i < sizeof(names); i++)
+		hash = (hash ^ (unsigned char)names[i]) * 16777619u;
+	return hash;
+}
+
 int board_create(void)
 {
 	int fd = memfd_create("relay-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -79,7 +103,7 @@ int board_create(void)
 		return error;
 	}
 	memcpy(b->magic, MAGIC, sizeof(b->magic));
-	b->format = BOARD_FORMAT;
+	b->layout = layout();
 	b->size = sizeof(*b);
 	b->created_ms = clock_wall_ms();
 	munmap(b, sizeof(*b));
@@ -100,7 +124,7 @@ struct board *board_map(int fd, bool writable, struct errtext *e)
 		errtext_set(e, -errno, "the board cannot be mapped: %s", strerror(errno));
 		return NULL;
 	}
-	if (memcmp(b->magic, MAGIC, sizeof(b->magic)) != 0 || b->format != BOARD_FORMAT) {
+	if (memcmp(b->magic, MAGIC, sizeof(b->magic)) != 0 || b->layout != layout()) {
 		munmap(b, sizeof(*b));
 		errtext_set(e, -EBADMSG, "the board is of another version");
 		return NULL;

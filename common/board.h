@@ -440,7 +440,7 @@ extern const struct board_metric board_account_metrics[BOARD_ACCOUNT_METRIC_COUN
 
 struct board {
 	char magic[8];
-	uint32_t format;
+	uint32_t layout; /* of the program that made it */
 	uint32_t size;
 	int64_t created_ms; /* Unix time; identifies the board */
 	board_counter counters[BOARD_COUNTER_COUNT];

@@ -20,11 +20,12 @@ enum channel_type {
 	CHANNEL_SNAPSHOT_KEEP, /* agent -> keeper: version; fds = snapshot, key base it accepted */
 	CHANNEL_PEER,	       /* keeper -> child: fds[0] = the new channel to the other child */
 	CHANNEL_RELOAD,	       /* keeper -> child: fds[0] = the configuration's text, checked */
-	CHANNEL_DRAIN,	       /* keeper -> child: finish the work in progress, then exit 0 */
-	CHANNEL_READY,	       /* child -> keeper: the child serves */
-	CHANNEL_PROCESSES,     /* keeper -> control: processes, whenever one changed */
-	CHANNEL_GAUGE, /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
-	CHANNEL_USAGE, /* control -> agent: usage */
+	CHANNEL_DRAIN, /* keeper -> child: finish the work in progress, for `version` ms at most,
+				  then exit 0; nothing new begins */
+	CHANNEL_READY, /* child -> keeper: the child serves */
+	CHANNEL_PROCESSES, /* keeper -> control: processes, whenever one changed */
+	CHANNEL_GAUGE,	   /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
+	CHANNEL_USAGE,	   /* control -> agent: usage */
 	/*
 	 * On a separate channel. control -> keeper: text = name of a file for HAProxy, fds[0] = its content,
 	 * version = number of the question. keeper -> control: error and text, the number again; 0 = the last.
@@ -36,6 +37,7 @@ enum channel_type {
 	CHANNEL_FAILED,	      /* child -> keeper: text = why it cannot start; it ends */
 	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
 	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
+	CHANNEL_LEAVE, /* keeper -> agent: answer what has arrived, then exit 0: another agent follows */
 };
 
 struct channel_process {

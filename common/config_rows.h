@@ -29,6 +29,10 @@
 	X(relay, group, group, TEXT, ANY, "spoa-relay", RESTART,                                   \
 		"Group that may use the admin socket if root starts the relay. Use another group " \
 		"than that of `user`, whose members may read the rendered files.")                 \
+	X(relay, drain, drain_ms, DURATION, WITHIN(0, 86400000), "30s", RELOAD,                    \
+		"After SIGTERM the relay refuses new requests and stops as soon as no request is " \
+		"in progress, at the latest after this time. The service manager must wait "       \
+		"longer: `TimeoutStopSec` of systemd.")                                            \
 	X(relay, log_level, log_level, LEVEL, ANY, "info", RELOAD,                                 \
 		"Least severe log lines to write: error, warning, info or debug.")                 \
 	X(spop, listen, spop_listen, TEXT, ANY, "", RESTART,                                       \

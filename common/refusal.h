@@ -181,8 +181,7 @@
 		"Send the request again. If it happens often, look at "                            \
 		"`relay_leases_outstanding`, `relay_usage_rows` and the log of HAProxy.")          \
 	X(DRAINING, 503, "draining", "overloaded_error", true, 1, REFUSAL_ANY,                     \
-		"The relay is stopping",                                                           \
-		"The relay is stopping and does not let this request wait any longer.",            \
+		"The relay is stopping", "The relay is stopping and takes no new request.",        \
 		"Send the request again; a load balancer sends it to another node.")               \
 	X(ACCOUNT_SWITCHED, 503, "account_switched", "overloaded_error", true, 1, REFUSAL_ANY,     \
 		"The account refused and another can serve: send the request again",               \

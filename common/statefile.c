@@ -278,6 +278,19 @@ static int open_or_create(const char *path, enum statefile_event *ret_event, str
 	return made;
 }
 
+/* A keeper that took over from another one may no longer change files of other users. */
+static int set_access(int fd, unsigned uid, unsigned gid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	bool is_owned = uid == (unsigned)-1 || (st.st_uid == uid && st.st_gid == gid);
+	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
+		return -errno;
+	return is_owned || fchown(fd, uid, gid) == 0 ? 0 : -errno;
+}
+
 int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_event *ret_event,
 	struct errtext *e)
 {
@@ -290,8 +303,8 @@ int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_
 		close(fd);
 		return holes;
 	}
-	if (fchmod(fd, 0600) < 0 || (uid != (unsigned)-1 && fchown(fd, uid, gid) < 0)) {
-		int error = -errno;
+	int error = set_access(fd, uid, gid);
+	if (error) {
 		close(fd);
 		return errtext_set(e, error, "%s: %s", path, strerror(-error));
 	}

@@ -476,13 +476,10 @@ struct refresh *refresh_new(struct control *c)
 	return r;
 }
 
-void refresh_drain(struct refresh *r)
+bool refresh_drain(struct refresh *r)
 {
-	int64_t end = clock_monotonic_ms() + REFRESH_DRAIN_MS;
-
 	r->draining = true;
-	while ((r->gates.busy || refresh_unsaved(r)) && clock_monotonic_ms() < end)
-		ev_run(r->control->loop, EVRUN_ONCE);
+	return r->gates.busy > 0 || refresh_unsaved(r);
 }
 
 void refresh_free(struct refresh *r)

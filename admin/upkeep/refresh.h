@@ -14,21 +14,21 @@
 #include "admin/upkeep/refresh_waiters.h"
 #include "common/errtext.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define REFRESH_PARALLEL_MAX 16	  /* concurrent refreshes, each with a different client id */
 #define REFRESH_TIMEOUT_MS 170000 /* HAProxy gives up at 180 s; a late reply is better than none */
 #define REFRESH_WAIT_MS 25000	  /* longest wait of a caller for an outcome */
-#define REFRESH_DRAIN_MS 1500	  /* at the end, for pending replies */
 
 struct control;
 struct refresh;
 
 /* Starts at once with the rows of the journal. NULL: out of memory. */
 struct refresh *refresh_new(struct control *c);
-/* Starts no new refresh and waits, bounded, for pending replies. */
-void refresh_drain(struct refresh *r);
+/* Starts no new refresh. True while replies are pending. */
+bool refresh_drain(struct refresh *r);
 /* Cancels pending refreshes; their outcome is unknown. NULL is fine. */
 void refresh_free(struct refresh *r);
 

@@ -3,6 +3,7 @@
 /* In this order (docs/DESIGN.md, "Deciding"). */
 static decide_stage_fn *const stages[] = {
 	decide_wellformed,
+	decide_draining,
 	decide_switches,
 	decide_banned,
 	decide_key,
@@ -17,10 +18,26 @@ static decide_stage_fn *const stages[] = {
 	decide_reserve,
 };
 
-static bool is_health(const struct decide_request *r)
+/* GET /relay/health and GET /relay/live need no key. */
+static bool is_public(const struct decide_request *r, const char *path)
 {
-	return r->fault == REFUSAL_NONE && slice_eq_str(r->path, "/relay/health") &&
+	return r->fault == REFUSAL_NONE && slice_eq_str(r->path, path) &&
 		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
+}
+
+static bool answer_public(const struct decide_context *c)
+{
+	struct decide_verdict *v = c->verdict;
+
+	v->is_live = is_public(c->request, "/relay/live");
+	if (!v->is_live && !is_public(c->request, "/relay/health"))
+		return false;
+	v->action = DECIDE_ANSWER;
+	v->healthy = !c->state->draining &&
+		(v->is_live ||
+			(!c->state->store_is_down &&
+				c->snapshot->head->flags & SNAPSHOT_SITE_ENABLED));
+	return true;
 }
 
 void decide(const struct snapshot *s, struct decide_state *state, const struct decide_request *r,
@@ -31,12 +48,8 @@ void decide(const struct snapshot *s, struct decide_state *state, const struct d
 
 	*ret = (struct decide_verdict){.action = DECIDE_DENY, .gen = r->gen};
 	window_clock_set(&c.clock, now_ms);
-	if (is_health(r)) {
-		ret->action = DECIDE_ANSWER;
-		ret->healthy = !state->draining && !state->store_is_down &&
-			s->head->flags & SNAPSHOT_SITE_ENABLED;
+	if (answer_public(&c))
 		return;
-	}
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
 		ret->refusal = stages[i](&c);
 		if (ret->refusal != REFUSAL_NONE || ret->action != DECIDE_DENY)

@@ -42,7 +42,7 @@ struct provider;
 enum decide_action {
 	DECIDE_DENY,
 	DECIDE_ALLOW,
-	DECIDE_ANSWER, /* /relay/health, /relay/me */
+	DECIDE_ANSWER, /* /relay/health, /relay/live, /relay/me */
 	DECIDE_WAIT,   /* not now; `refusal` is the reason */
 	DECIDE_BODY,   /* not without the body, which HAProxy sends with the next question */
 };
@@ -84,6 +84,7 @@ struct decide_verdict {
 	enum refusal shadow;  /* the refusal that shadow mode suppressed; REFUSAL_NONE = none */
 	bool repeated;	      /* a repeated question: its lease existed */
 	bool healthy;	      /* of DECIDE_ANSWER */
+	bool is_live;	      /* of DECIDE_ANSWER: /relay/live */
 	bool is_me;	      /* of DECIDE_ANSWER */
 	bool bound;	      /* the conversation was bound to this account */
 	bool moved;	      /* the conversation was bound to another account */
@@ -172,6 +173,7 @@ typedef enum refusal decide_stage_fn(struct decide_context *c);
 
 /* gate.c */
 decide_stage_fn decide_wellformed; /* arguments */
+decide_stage_fn decide_draining;   /* the relay does not stop */
 decide_stage_fn decide_switches;   /* the site is enabled */
 decide_stage_fn decide_banned;	   /* ban list */
 decide_stage_fn decide_tenant;

@@ -17,6 +17,15 @@ enum refusal decide_wellformed(struct decide_context *c)
 	return key_twice ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
 }
 
+/* A request that was admitted before keeps its answer, if HAProxy asks for it again. */
+enum refusal decide_draining(struct decide_context *c)
+{
+	const struct decide_state *state = c->state;
+
+	return state->draining && !lease_find(state->leases, c->request->id) ? REFUSAL_DRAINING
+									     : REFUSAL_NONE;
+}
+
 enum refusal decide_switches(struct decide_context *c)
 {
 	return c->snapshot->head->flags & SNAPSHOT_SITE_ENABLED ? REFUSAL_NONE

@@ -51,16 +51,28 @@ void child_ready(struct child *c)
 		LOG_INT("pid", c->pid));
 }
 
+static void send_message(const struct child *c, const struct channel_message *m, int fd)
+{
+	if (c->fd < 0)
+		return;
+	int error = channel_send(c->fd, m, &fd, fd >= 0 ? 1 : 0);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "cannot send to child process",
+			LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
+}
+
 void child_send(const struct child *c, enum channel_type type, int fd)
 {
 	const struct channel_message m = {.type = type};
 
-	if (c->fd < 0)
-		return;
-	int error = channel_send(c->fd, &m, &fd, fd >= 0 ? 1 : 0);
-	if (error)
-		log_event(LOG_LEVEL_ERROR, "cannot send to child process",
-			LOG_STR("child", child_role_name(c->role)), LOG_ERROR_CODE(error));
+	send_message(c, &m, fd);
+}
+
+void child_send_number(const struct child *c, enum channel_type type, uint64_t number)
+{
+	const struct channel_message m = {.type = type, .version = number};
+
+	send_message(c, &m, -1);
 }
 
 static enum child_state state_of(const struct child *c)
@@ -229,4 +241,14 @@ enum child_end child_ended(struct child *c, int status)
 	c->ends[c->last_end]++;
 	note_last_words(c, status);
 	return c->last_end;
+}
+
+void child_log_end(const struct child *c, int status, enum child_end why, int64_t delay)
+{
+	log_event(LOG_LEVEL_ERROR, "child process ended, restarting it",
+		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
+		LOG_STR("reason", child_end_name(why)),
+		LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+		LOG_INT("exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+		LOG_INT("delay_ms", delay));
 }

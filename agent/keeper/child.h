@@ -39,6 +39,8 @@ void child_ready(struct child *c);
 
 /* `fd` -1: none. A failure is logged. */
 void child_send(const struct child *c, enum channel_type type, int fd);
+/* With a number in `version`, without a descriptor. */
+void child_send_number(const struct child *c, enum channel_type type, uint64_t number);
 void child_describe(const struct child *c, struct channel_process *ret);
 
 /* For how long nobody has answered in its place; 0 = it serves. */
@@ -55,6 +57,7 @@ bool child_watch(struct child *c, const struct watch_sample *s);
 
 /* Its status of waitpid(). Says why it ended, and counts the restart. */
 enum child_end child_ended(struct child *c, int status);
+void child_log_end(const struct child *c, int status, enum child_end why, int64_t delay);
 /* It died of a fault and not of a signal that somebody sent. */
 bool child_is_crash(int status);
 

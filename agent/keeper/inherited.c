@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-
 static uint64_t number_of(const char *variable, uint64_t max)
 {
 	const char *text = getenv(variable);
@@ -27,15 +25,30 @@ static void set_flags(int fd)
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* "name:name": systemd names a socket like its unit. A long name is of no descriptor that we know. */
+static void take_names(struct inherited *i)
+{
+	const char *at = getenv("LISTEN_FDNAMES");
+
+	for (uint32_t n = 0; at && n < i->count; n++) {
+		size_t len = strcspn(at, ":");
+		if (len < sizeof(i->names[n]))
+			memcpy(i->names[n], at, len);
+		at = at[len] ? at + len + 1 : NULL;
+	}
+}
+
 void inherited_init(struct inherited *i)
 {
 	bool for_us = number_of("LISTEN_PID", INT32_MAX) == (uint64_t)getpid();
 
-	i->count = for_us ? (uint32_t)number_of("LISTEN_FDS", INHERITED_MAX) : 0;
+	*i = (struct inherited){
+		.count = for_us ? (uint32_t)number_of("LISTEN_FDS", INHERITED_MAX) : 0};
 	for (uint32_t n = 0; n < i->count; n++) {
-		i->fds[n] = FIRST_FD + (int)n;
+		i->fds[n] = INHERITED_FIRST_FD + (int)n;
 		set_flags(i->fds[n]);
 	}
+	take_names(i);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -88,14 +101,47 @@ static bool fits(int fd, const struct address *a)
 		(datagram || has_option(fd, SO_ACCEPTCONN, 1)) && same_address(fd, a);
 }
 
-int inherited_take(struct inherited *i, const struct address *a)
+static bool begins(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+bool inherited_from_keeper(const struct inherited *i)
 {
 	for (uint32_t n = 0; n < i->count; n++) {
-		int fd = i->fds[n];
-		if (fd < 0 || !fits(fd, a))
+		if (begins(i->names[n], INHERITED_BOARD))
+			return true;
+	}
+	return false;
+}
+
+static int take_row(struct inherited *i, uint32_t n)
+{
+	int fd = i->fds[n];
+
+	i->fds[n] = -1;
+	return fd;
+}
+
+int inherited_take(struct inherited *i, const struct address *a, bool *ret_ours)
+{
+	for (uint32_t n = 0; n < i->count; n++) {
+		if (i->fds[n] < 0 || !fits(i->fds[n], a))
 			continue;
-		i->fds[n] = -1;
-		return fd;
+		*ret_ours = strcmp(i->names[n], INHERITED_LISTENER) == 0;
+		return take_row(i, n);
+	}
+	return -1;
+}
+
+int inherited_take_named(struct inherited *i, const char *name, uint64_t *ret_number)
+{
+	for (uint32_t n = 0; n < i->count; n++) {
+		if (i->fds[n] < 0 || !begins(i->names[n], name))
+			continue;
+		struct slice number = slice_from_str(i->names[n] + strlen(name));
+		if (num_parse_u64(number, UINT64_MAX, ret_number) == 0)
+			return take_row(i, n);
 	}
 	return -1;
 }
@@ -105,9 +151,11 @@ void inherited_fini(struct inherited *i)
 	for (uint32_t n = 0; n < i->count; n++) {
 		if (i->fds[n] < 0)
 			continue;
-		log_event(LOG_LEVEL_WARNING,
-			"a socket from systemd has no address of the configuration, closing it",
-			LOG_INT("fd", i->fds[n]));
+		if (has_option(i->fds[n], SO_ACCEPTCONN, 1) ||
+			has_option(i->fds[n], SO_TYPE, SOCK_DGRAM))
+			log_event(LOG_LEVEL_WARNING,
+				"a socket from systemd has no address of the configuration, closing it",
+				LOG_INT("fd", i->fds[n]));
 		close(i->fds[n]);
 	}
 	i->count = 0;

@@ -2,18 +2,21 @@
 
 #include "agent/keeper/child.h"
 #include "agent/keeper/firstrun.h"
+#include "agent/keeper/kept.h"
 #include "agent/keeper/listeners.h"
 #include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
+#include "agent/keeper/reload.h"
+#include "agent/keeper/signals.h"
 #include "agent/keeper/snapshots.h"
 #include "agent/keeper/standin.h"
+#include "agent/keeper/successor.h"
 #include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/snapshot.h"
 #include "common/statefile.h"
 
 #include <errno.h>
@@ -27,27 +30,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DRAIN_AGENT_MS 25000 /* together below the 30 s that a stop may take */
-#define DRAIN_CONTROL_MS 3000
+#define END_MS 3000    /* of a child that has nothing left to wait for */
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
 
 struct keeper {
 	struct config config;
 	const char *config_path;
+	const char *program; /* its path, which may lead to another file by now */
 	struct identities ids;
+	struct inherited inherited; /* at the start */
 	struct listeners listeners;
 	bool is_first; /* there may be no store yet */
 	int statefile_fd;
-	int board_fd;
 	int signal_fd;
 	sigset_t original_mask;
 	/* CHILD_KEEPER: the keeper itself, for the report */
 	struct child children[CHILD_ROLE_COUNT];
 	struct writer writer;
+	int board_fd;
 	struct snapshots snapshots;
+	struct successor successor;
 	bool stopping;
-	int64_t stop_deadline; /* monotonic ms */
+	int64_t drain_deadline; /* monotonic ms: work in progress is given up */
+	int64_t stop_deadline;	/* monotonic ms: the child that ends now is killed */
 	int exit_code;
 	int64_t stand_in_at; /* monotonic ms; the next answer in control's place */
 };
@@ -109,15 +115,6 @@ static void raise_file_limit(void)
 	}
 }
 
-/* Only the channel stops a child: a signal to the process group must not. */
-static void set_child_signals(const struct keeper *k)
-{
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	sigprocmask(SIG_SETMASK, &k->original_mask, NULL);
-}
-
 static _Noreturn void run_child(
 	const struct keeper *k, const struct child *c, const struct child_start *start)
 {
@@ -125,7 +122,7 @@ static _Noreturn void run_child(
 
 	log_set_role(child_role_name(c->role));
 	close_unneeded(k, start);
-	set_child_signals(k);
+	signals_of_child(&k->original_mask);
 	raise_file_limit();
 	int error =
 		identity_become(is_agent ? &k->ids.agent : &k->ids.control, k->ids.drop, !is_agent);
@@ -156,6 +153,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 		.snapshot_fd = held->fds[0],
 		.keybase_fd = held->fds[1],
 		.snapshot_version = held->version,
+		.only_saves = k->successor.step == SUCCESSOR_SAVES,
 	};
 	listeners_for(&k->listeners, role, start);
 }
@@ -219,16 +217,6 @@ static void start_or_wait(struct keeper *k, struct child *c)
 
 /* --- ending --- */
 
-static void log_end(const struct child *c, int status, enum child_end why, int64_t delay)
-{
-	log_event(LOG_LEVEL_ERROR, "child process ended, restarting it",
-		LOG_STR("child", child_role_name(c->role)), LOG_INT("pid", c->pid),
-		LOG_STR("reason", child_end_name(why)),
-		LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-		LOG_INT("exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-		LOG_INT("delay_ms", delay));
-}
-
 static void look_at_snapshot(struct keeper *k, const struct child *agent, int status)
 {
 	bool is_fault = child_is_crash(status) || agent->is_looping;
@@ -252,7 +240,7 @@ static void take_end(struct keeper *k, struct child *c, int status)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	if (k->stopping) {
+	if (k->stopping || successor_ends(&k->successor, c->role)) {
 		c->pid = 0;
 		return;
 	}
@@ -266,7 +254,7 @@ static void take_end(struct keeper *k, struct child *c, int status)
 	if (c->role == CHILD_AGENT)
 		look_at_snapshot(k, c, status);
 	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, clock_monotonic_ms());
-	log_end(c, status, child_ended(c, status), delay);
+	child_log_end(c, status, child_ended(c, status), delay);
 	c->pid = 0;
 	if (delay == 0)
 		start_or_wait(k, c);
@@ -280,7 +268,8 @@ static void reap(struct keeper *k)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (writer_ended(&k->writer, pid, status))
+		if (writer_ended(&k->writer, pid, status) ||
+			successor_trial_ended(&k->successor, pid, status))
 			continue;
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 			if (k->children[i].pid == pid)
@@ -295,9 +284,11 @@ static void drain_next(struct keeper *k)
 {
 	bool agent_runs = k->children[CHILD_AGENT].pid != 0;
 	struct child *next = &k->children[agent_runs ? CHILD_AGENT : CHILD_CONTROL];
-
-	child_send(next, CHANNEL_DRAIN, -1);
-	k->stop_deadline = clock_monotonic_ms() + (agent_runs ? DRAIN_AGENT_MS : DRAIN_CONTROL_MS);
+	int64_t left = k->drain_deadline - clock_monotonic_ms();
+	if (left < 0)
+		left = 0;
+	child_send_number(next, CHANNEL_DRAIN, (uint64_t)left);
+	k->stop_deadline = clock_monotonic_ms() + left + END_MS;
 }
 
 static void kill_children(struct keeper *k)
@@ -315,10 +306,69 @@ static void stop(struct keeper *k, int exit_code)
 		kill_children(k);
 		return;
 	}
+	successor_cancel(&k->successor);
 	k->stopping = true;
 	k->exit_code = exit_code;
+	k->drain_deadline = clock_monotonic_ms() + (int64_t)k->config.drain_ms;
 	log_write(LOG_LEVEL_INFO, "stopping", NULL);
 	drain_next(k);
+}
+
+/* --- the next program --- */
+
+static void fill_handover(struct keeper *k, struct handover *h)
+{
+	*h = (struct handover){.program = k->program, .config_path = k->config_path};
+	listeners_hand_over(&k->listeners, h);
+	kept_hand_over(&k->board_fd, &k->snapshots, h);
+	handover_keep(h, &k->statefile_fd);
+	handover_keep(h, &k->signal_fd);
+	handover_keep(h, &k->writer.fd);
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
+		handover_keep(h, &k->children[i].fd);
+}
+
+static void replace(struct keeper *k)
+{
+	struct handover h;
+
+	if (k->stopping)
+		return;
+	fill_handover(k, &h);
+	int error = successor_begin(&k->successor, &h, &k->original_mask);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "program not replaced", LOG_ERROR_CODE(error));
+}
+
+static void become_next(struct keeper *k)
+{
+	struct handover h;
+
+	fill_handover(k, &h);
+	int error = handover_exec(&h, NULL);
+	log_event(LOG_LEVEL_ERROR, "program not replaced, going on as before",
+		LOG_STR("program", k->program), LOG_ERROR_CODE(error));
+	successor_cancel(&k->successor);
+	start_or_wait(k, &k->children[CHILD_AGENT]);
+	start_or_wait(k, &k->children[CHILD_CONTROL]);
+}
+
+static void go_on_replacing(struct keeper *k)
+{
+	struct child *control = &k->children[CHILD_CONTROL];
+	struct child *agent = &k->children[CHILD_AGENT];
+
+	while (successor_next(
+		&k->successor, control->pid, agent->pid, (int64_t)k->config.drain_ms)) {
+		if (k->successor.step == SUCCESSOR_CONTROL_ENDS)
+			child_send_number(control, CHANNEL_DRAIN, k->config.drain_ms);
+		else if (k->successor.step == SUCCESSOR_AGENT_ENDS)
+			child_send(agent, CHANNEL_LEAVE, -1);
+		else if (k->successor.step == SUCCESSOR_SAVES)
+			start_or_wait(k, control);
+		else if (k->successor.step == SUCCESSOR_REPLACES)
+			become_next(k);
+	}
 }
 
 /* --- messages and signals --- */
@@ -381,38 +431,12 @@ static void receive_from(struct keeper *k, struct child *c)
 	}
 }
 
-static int config_text_fd(const char *path, struct config *ret, struct errtext *e)
-{
-	struct buffer text = {0};
-	int error = buffer_read_file(&text, path, CONFIG_FILE_MAX);
-
-	if (error)
-		error = errtext_set(e, error, "%s: %s", path, strerror(-error));
-	else
-		error = config_parse(ret, path, buffer_slice(&text), e);
-	int fd = error ? error : snapshot_seal("relay-config", buffer_slice(&text));
-	buffer_fini(&text);
-	return fd;
-}
-
 static void reload(struct keeper *k)
 {
-	struct config fresh;
-	struct errtext e = {""};
-	struct buffer frozen = {0};
-	int fd = config_text_fd(k->config_path, &fresh, &e);
+	int fd = reload_config(&k->config, k->config_path);
 
-	if (fd < 0) {
-		log_event(LOG_LEVEL_ERROR, "configuration not reloaded", LOG_STR("error", e.text));
+	if (fd < 0)
 		return;
-	}
-	config_needs_restart(&k->config, &fresh, &frozen);
-	if (frozen.len)
-		log_event(LOG_LEVEL_WARNING, "changed options need a restart",
-			LOG_STR("options", buffer_str(&frozen)));
-	buffer_fini(&frozen);
-	config_reload(&k->config, &fresh);
-	log_set_level(k->config.log_level);
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
 		child_send(&k->children[i], CHANNEL_RELOAD, fd);
 	close(fd);
@@ -426,9 +450,7 @@ static void handle_signal(struct keeper *k, int sig)
 	else if (sig == SIGHUP)
 		reload(k);
 	else if (sig == SIGUSR2)
-		log_write(LOG_LEVEL_WARNING,
-			"SIGUSR2 ignored: this version cannot replace itself, restart it instead",
-			NULL);
+		replace(k);
 	else
 		stop(k, 0);
 }
@@ -470,7 +492,7 @@ static int64_t next_deadline(const struct keeper *k)
 		next = earlier(next, control->down_since + STANDIN_AFTER_MS);
 	else if (!control->ready)
 		next = earlier(next, k->stand_in_at);
-	return next;
+	return earlier(next, successor_deadline(&k->successor));
 }
 
 static int poll_timeout(const struct keeper *k)
@@ -493,13 +515,17 @@ static void act_on_time(struct keeper *k)
 		log_write(
 			LOG_LEVEL_WARNING, "child process did not stop in time, killing it", NULL);
 		kill_children(k);
-		k->stop_deadline = now + DRAIN_CONTROL_MS;
+		k->stop_deadline = now + END_MS;
 	}
 	for (size_t i = CHILD_CONTROL; !k->stopping && i < CHILD_ROLE_COUNT; i++) {
 		struct child *c = &k->children[i];
 		if (c->restart_at >= 0 && now >= c->restart_at)
 			start_or_wait(k, c);
 	}
+	if (now >= successor_deadline(&k->successor))
+		successor_overdue(&k->successor, k->children[CHILD_CONTROL].pid,
+			k->children[CHILD_AGENT].pid);
+	go_on_replacing(k);
 }
 
 static void watch_children(struct keeper *k)
@@ -579,7 +605,9 @@ static int open_state(struct keeper *k, struct errtext *e)
 	if (event == STATEFILE_SET_ASIDE)
 		log_event(LOG_LEVEL_WARNING, "state file unusable, starting with a new one",
 			LOG_STR("error", e->text));
-	k->board_fd = board_create();
+	kept_take(&k->inherited, &k->board_fd, &k->snapshots);
+	if (k->board_fd < 0)
+		k->board_fd = board_create();
 	return k->board_fd < 0 ? errtext_set(e, k->board_fd, "cannot create shared memory: %s",
 					 strerror(-k->board_fd))
 			       : 0;
@@ -603,61 +631,49 @@ static int open_everything(struct keeper *k, struct errtext *e)
 	if (!error)
 		error = open_state(k, e);
 	if (!error)
-		error = listeners_open(&k->config, &k->ids, &k->listeners, e);
+		error = listeners_open(&k->config, &k->ids, &k->inherited, &k->listeners, e);
+	inherited_fini(&k->inherited);
 	return error ? error : lockdown_keeper();
 }
 
-static int catch_signals(struct keeper *k)
-{
-	sigset_t caught;
-
-	sigemptyset(&caught);
-	sigaddset(&caught, SIGTERM);
-	sigaddset(&caught, SIGINT);
-	sigaddset(&caught, SIGHUP);
-	sigaddset(&caught, SIGCHLD);
-	sigaddset(&caught, SIGUSR2);
-	signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &caught, &k->original_mask) < 0)
-		return -errno;
-	k->signal_fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
-	return k->signal_fd < 0 ? -errno : 0;
-}
-
-static void keeper_init(struct keeper *k, const struct config *c, const char *config_path)
+static void keeper_init(
+	struct keeper *k, const struct config *c, const char *config_path, const char *program)
 {
 	*k = (struct keeper){.config = *c,
 		.config_path = config_path,
+		.program = program,
 		.statefile_fd = -1,
-		.board_fd = -1,
 		.signal_fd = -1,
 		.writer = {.fd = -1}};
+	k->board_fd = -1;
 	snapshots_init(&k->snapshots);
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
 		child_init(&k->children[i], (enum child_role)i);
+	inherited_init(&k->inherited);
 	k->children[CHILD_KEEPER].pid = getpid();
 	k->children[CHILD_KEEPER].started_ms = clock_wall_ms();
 }
 
-int keeper_main(const struct config *c, const char *config_path)
+int keeper_main(const struct config *c, const char *config_path, const char *program)
 {
 	static struct keeper k; /* large, and one per process */
 	struct errtext e = {""};
 
-	keeper_init(&k, c, config_path);
+	keeper_init(&k, c, config_path, program);
 	int error = lockdown_secrets();
 	if (!error)
 		error = open_everything(&k, &e);
 	if (!error)
-		error = catch_signals(&k);
-	if (error) {
+		error = k.signal_fd = signals_catch(&k.original_mask);
+	if (error < 0) {
 		log_event(LOG_LEVEL_ERROR, "cannot start",
 			LOG_STR("error", e.text[0] ? e.text : strerror(-error)));
 		listeners_close(&k.listeners);
 		return 1;
 	}
-	start_or_wait(&k, &k.children[CHILD_CONTROL]);
+	/* with a snapshot of the keeper before, the agent serves at once */
 	start_or_wait(&k, &k.children[CHILD_AGENT]);
+	start_or_wait(&k, &k.children[CHILD_CONTROL]);
 	run(&k);
 	listeners_close(&k.listeners);
 	log_write(LOG_LEVEL_INFO, "stopped", NULL);

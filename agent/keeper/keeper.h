@@ -10,7 +10,10 @@
 
 #include "common/config.h"
 
-/* Returns the exit code: 0 after SIGTERM or SIGINT, 1 when it could not start. */
-int keeper_main(const struct config *c, const char *config_path);
+/*
+ * Returns the exit code: 0 after SIGTERM or SIGINT, 1 when it could not start. `program`: absolute path of the
+ * program, for SIGUSR2.
+ */
+int keeper_main(const struct config *c, const char *config_path, const char *program);
 
 #endif

@@ -1,6 +1,5 @@
 #include "agent/keeper/listeners.h"
 
-#include "agent/keeper/inherited.h"
 #include "common/callers.h"
 
 #include <errno.h>
@@ -105,7 +104,7 @@ static struct access for_group(const struct identities *ids)
 	return (struct access){0660, geteuid(), getegid()};
 }
 
-/* What is being opened, and what systemd has opened. */
+/* What is being opened, and what is open already. */
 struct opening {
 	struct listeners *l;
 	struct inherited *inherited;
@@ -134,13 +133,16 @@ static int add(const struct opening *o, enum child_socket what, const struct add
 
 	if (l->count == CHILD_LISTENERS_MAX)
 		return errtext_set(o->e, -E2BIG, "more than %d listeners", CHILD_LISTENERS_MAX);
-	int fd = inherited_take(o->inherited, a);
-	bool from_systemd = fd >= 0;
-	if (!from_systemd)
+	bool ours = false;
+	int fd = inherited_take(o->inherited, a, &ours);
+	enum listener_origin origin = ours ? LISTENER_TAKEN : LISTENER_SYSTEMD;
+	if (fd < 0) {
 		fd = listen_at(o, a, access);
+		origin = LISTENER_OPENED;
+	}
 	if (fd < 0)
 		return fd;
-	l->from_systemd[l->count] = from_systemd;
+	l->origins[l->count] = origin;
 	l->rows[l->count++] = (struct child_listener){what, *a, fd};
 	return 0;
 }
@@ -188,32 +190,31 @@ static int open_operators(
 	return error;
 }
 
-int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,
-	struct errtext *e)
+int listeners_open(const struct config *c, const struct identities *ids,
+	struct inherited *inherited, struct listeners *ret, struct errtext *e)
 {
 	struct listeners l = {.count = 0};
-	struct inherited inherited;
-	const struct opening o = {&l, &inherited, e};
-
-	inherited_init(&inherited);
+	const struct opening o = {&l, inherited, e};
 	int error = open_haproxys(&o, c, ids);
+
 	if (!error)
 		error = open_operators(&o, c, ids);
-	inherited_fini(&inherited);
 	if (error) {
-		listeners_close(&l);
+		listeners_give_back(&l);
 		return error;
 	}
 	*ret = l;
 	return 0;
 }
 
-void listeners_close(struct listeners *l)
+static void close_all(struct listeners *l, bool with_taken)
 {
 	for (uint32_t i = 0; i < l->count; i++) {
 		const struct address *a = &l->rows[i].address;
 		bool has_path = a->kind == ADDRESS_UNIX || a->kind == ADDRESS_UNIX_DGRAM;
-		if (has_path && !l->from_systemd[i])
+		bool is_ours = l->origins[i] == LISTENER_OPENED ||
+			(with_taken && l->origins[i] == LISTENER_TAKEN);
+		if (has_path && is_ours)
 			unlink(a->u.un.sun_path);
 		close(l->rows[i].fd);
 	}
@@ -227,6 +228,23 @@ int listeners_admin(const struct listeners *l)
 			return l->rows[i].fd;
 	}
 	return -1;
+}
+
+void listeners_close(struct listeners *l)
+{
+	close_all(l, true);
+}
+
+void listeners_give_back(struct listeners *l)
+{
+	close_all(l, false);
+}
+
+void listeners_hand_over(struct listeners *l, struct handover *h)
+{
+	for (uint32_t i = 0; i < l->count; i++)
+		handover_add(h, &l->rows[i].fd,
+			l->origins[i] == LISTENER_SYSTEMD ? "systemd" : INHERITED_LISTENER);
 }
 
 static enum child_role served_by(enum child_socket what)

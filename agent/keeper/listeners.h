@@ -2,12 +2,20 @@
 #ifndef RELAY_AGENT_KEEPER_LISTENERS_H
 #define RELAY_AGENT_KEEPER_LISTENERS_H
 
+#include "agent/keeper/handover.h"
 #include "agent/keeper/identity.h"
+#include "agent/keeper/inherited.h"
 #include "common/child.h"
+
+enum listener_origin {
+	LISTENER_OPENED,  /* here */
+	LISTENER_TAKEN,	  /* from the keeper before; otherwise the same */
+	LISTENER_SYSTEMD, /* its path stays when the relay stops */
+};
 
 struct listeners {
 	struct child_listener rows[CHILD_LISTENERS_MAX];
-	bool from_systemd[CHILD_LISTENERS_MAX]; /* its path stays when the relay stops */
+	enum listener_origin origins[CHILD_LISTENERS_MAX];
 	uint32_t count;
 };
 
@@ -19,13 +27,16 @@ struct listeners {
 int listeners_make_directories(
 	const struct config *c, const struct identities *ids, struct errtext *e);
 /*
- * Opens all or none; takes those that systemd has opened. 0, or a negative errno with the address that
- * failed.
+ * Opens all or none; takes those that are inherited. 0, or a negative errno with the address that failed.
  */
-int listeners_open(const struct config *c, const struct identities *ids, struct listeners *ret,
-	struct errtext *e);
-/* Closes them and removes the socket paths that it made. */
+int listeners_open(const struct config *c, const struct identities *ids,
+	struct inherited *inherited, struct listeners *ret, struct errtext *e);
+/* Closes them and removes the socket paths that a keeper made. */
 void listeners_close(struct listeners *l);
+/* The same, but whoever passed sockets keeps them: only what listeners_open() has opened goes. */
+void listeners_give_back(struct listeners *l);
+/* All of them, for the next program. */
+void listeners_hand_over(struct listeners *l, struct handover *h);
 /* The admin socket. */
 int listeners_admin(const struct listeners *l);
 /* Copies the listeners of `role`. */

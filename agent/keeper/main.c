@@ -2,15 +2,19 @@
 #include "agent/keeper/firstrun.h"
 #include "agent/keeper/keeper.h"
 #include "agent/keeper/options.h"
+#include "agent/keeper/trial.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "common/reference.h"
 #include "common/version.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* What the build asks for: see common/reference.h. */
@@ -69,6 +73,17 @@ static int init(const struct config *c)
 	return 0;
 }
 
+/* As it was started, not where links lead: the next version may be behind the same link. */
+static void find_program(char out[PATH_MAX])
+{
+	const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+	char here[PATH_MAX];
+
+	if (path[0] == '/' || !getcwd(here, sizeof(here)) ||
+		(size_t)snprintf(out, PATH_MAX, "%s/%s", here, path) >= PATH_MAX)
+		snprintf(out, PATH_MAX, "%s", path);
+}
+
 static int with_config(const struct options *o)
 {
 	static struct config config;
@@ -87,17 +102,21 @@ static int with_config(const struct options *o)
 	if (o->task == OPTIONS_INIT)
 		return init(&config);
 	if (o->task == OPTIONS_CHECK) {
-		printf("%s: OK\n", o->config_path);
-		return 0;
+		int code = trial_run(&config);
+		if (code != 1)
+			printf("%s: OK\n", o->config_path);
+		return code;
 	}
 	/* the children may not have access to the directory of the start */
 	char *path = realpath(o->config_path, NULL);
+	char program[PATH_MAX];
+	find_program(program);
 	if (!path || chdir("/") < 0) {
 		fprintf(stderr, "spoa-relay: %s: %s\n", o->config_path, strerror(errno));
 		return 1;
 	}
 	log_init("keeper", config.log_level);
-	int code = keeper_main(&config, path);
+	int code = keeper_main(&config, path, program);
 	free(path);
 	return code;
 }

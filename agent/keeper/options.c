@@ -74,7 +74,7 @@ void options_usage(struct buffer *out)
 	}
 	buffer_append_str(out,
 		"\nRuns in the foreground and logs to stderr. SIGHUP reloads the configuration, SIGTERM "
-		"stops.\n");
+		"drains and stops,\nSIGUSR2 replaces the running program by the one on disk.\n");
 }
 
 static const char man_description[] =
@@ -97,8 +97,11 @@ static const char man_rest[] =
 	".SH SIGNALS\n"
 	".TP\n\\fBSIGHUP\\fR\nreloads the configuration. Options that need a restart keep their old value.\n"
 	".TP\n\\fBSIGTERM\\fR, \\fBSIGINT\\fR\n"
-	"refuses waiting requests, answers HAProxy's last questions, and stops after at most 28 seconds.\n"
-	"Streams in HAProxy continue. A second signal stops at once.\n"
+	"refuses new and waiting requests, and stops as soon as no request is in progress, at the latest\n"
+	"after the option \fBdrain\fR. Streams in HAProxy continue. A second signal stops at once.\n"
+	".TP\n\fBSIGUSR2\fR\n"
+	"replaces the running program by the one that is on disk now, if that accepts the configuration. The\n"
+	"process id stays, and no request fails.\n"
 	".SH EXIT STATUS\n"
 	"0 after a stop by signal or a successful task, 1 after an error, 2 after a wrong command line.\n"
 	".SH FILES\n"

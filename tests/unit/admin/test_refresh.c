@@ -481,7 +481,8 @@ static void shutdown_waits_for_pending_replies(void **state)
 	start(s);
 	wait_for_requests(s, 1);
 	counterpart_answer_all(&s->host, GRANTED);
-	refresh_drain(s->room->control.refresh);
+	while (refresh_drain(s->room->control.refresh))
+		ev_run(s->room->control.loop, EVRUN_ONCE);
 	expect_token(s, CREDENTIAL_REFRESH_TOKEN, "rt.2");
 	assert_int_equal(room_number(s->room, ROWS), 0);
 }

@@ -452,25 +452,43 @@ static void a_path_of_another_api_has_no_route(void **state)
 	}
 }
 
-static void health_is_public_and_reports_draining(void **state)
+static void health_and_live_are_public_and_report_draining(void **state)
+{
+	static const char *const paths[] = {"/relay/health", "/relay/live"};
+	struct decide_verdict v;
+	char path[2048];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct small s = small_world();
+		s.request.path = slice_from_str(paths[i]);
+		s.request.method = SLICE_LITERAL("GET");
+		decide_small(&s, &v, path);
+		assert_int_equal(v.action, DECIDE_ANSWER);
+		assert_true(v.healthy);
+		assert_int_equal(v.is_live, i == 1);
+		s.draining = true;
+		decide_small(&s, &v, path);
+		assert_int_equal(v.action, DECIDE_ANSWER);
+		assert_false(v.healthy);
+		s.draining = false;
+		s.request.method = SLICE_LITERAL("POST");
+		decide_small(&s, &v, path);
+		assert_int_equal(v.refusal, REFUSAL_MISSING_API_KEY);
+	}
+}
+
+static void a_draining_relay_refuses_new_requests_first(void **state)
 {
 	struct small s = small_world();
 	struct decide_verdict v;
 	char path[2048];
 
 	(void)state;
-	s.request.path = SLICE_LITERAL("/relay/health");
-	s.request.method = SLICE_LITERAL("GET");
-	decide_small(&s, &v, path);
-	assert_int_equal(v.action, DECIDE_ANSWER);
-	assert_true(v.healthy);
 	s.draining = true;
 	decide_small(&s, &v, path);
-	assert_int_equal(v.action, DECIDE_ANSWER);
-	assert_false(v.healthy);
-	s.request.method = SLICE_LITERAL("POST");
-	decide_small(&s, &v, path);
-	assert_int_equal(v.refusal, REFUSAL_MISSING_API_KEY);
+	assert_int_equal(v.action, DECIDE_DENY);
+	assert_int_equal(v.refusal, REFUSAL_DRAINING);
 }
 
 int main(void)
@@ -490,7 +508,8 @@ int main(void)
 		cmocka_unit_test(says_which_bad_keys_to_cache),
 		cmocka_unit_test(paths_are_rewritten_on_segment_boundaries),
 		cmocka_unit_test(a_path_of_another_api_has_no_route),
-		cmocka_unit_test(health_is_public_and_reports_draining),
+		cmocka_unit_test(health_and_live_are_public_and_report_draining),
+		cmocka_unit_test(a_draining_relay_refuses_new_requests_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

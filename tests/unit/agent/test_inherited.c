@@ -77,8 +77,10 @@ static void takes_each_socket_once_and_by_its_address(void **state)
 		fds[n] = opened(&a[n]);
 	struct inherited i = holding(fds, COUNT);
 	for (size_t n = COUNT; n-- > 0;) {
-		assert_int_equal(inherited_take(&i, &a[n]), fds[n]);
-		assert_int_equal(inherited_take(&i, &a[n]), -1);
+		bool ours = true;
+		assert_int_equal(inherited_take(&i, &a[n], &ours), fds[n]);
+		assert_false(ours);
+		assert_int_equal(inherited_take(&i, &a[n], &ours), -1);
 		close(fds[n]);
 	}
 	unlink(a[0].u.un.sun_path);
@@ -92,14 +94,15 @@ static void takes_nothing_of_another_kind(void **state)
 	struct address elsewhere = address_of("tcp:", "127.0.0.1:0");
 
 	(void)state;
+	bool ours;
 	datagrams.kind = ADDRESS_UNIX_DGRAM;
 	int fds[] = {opened(&datagrams), bound_only(&silent), opened(&elsewhere)};
 	struct inherited i = holding(fds, 3);
 	datagrams.kind = ADDRESS_UNIX;
 	elsewhere.u.in.sin_port ^= 1;
-	assert_int_equal(inherited_take(&i, &datagrams), -1);
-	assert_int_equal(inherited_take(&i, &silent), -1);
-	assert_int_equal(inherited_take(&i, &elsewhere), -1);
+	assert_int_equal(inherited_take(&i, &datagrams, &ours), -1);
+	assert_int_equal(inherited_take(&i, &silent, &ours), -1);
+	assert_int_equal(inherited_take(&i, &elsewhere, &ours), -1);
 	inherited_fini(&i);
 	for (size_t n = 0; n < 3; n++)
 		assert_int_equal(fcntl(fds[n], F_GETFD), -1);
@@ -122,6 +125,26 @@ static void believes_only_an_environment_for_this_process(void **state)
 	assert_int_equal(i.count, 0);
 }
 
+static void takes_memory_by_name_and_number(void **state)
+{
+	const int fds[] = {100, 101, 102, 103};
+	struct inherited i = holding(fds, 4);
+	static const char *const names[] = {
+		"relay-snapshot-7-9", "relay-snapshot-7-8", "relay-board-x", ""};
+	uint64_t number;
+
+	(void)state;
+	for (size_t n = 0; n < 4; n++)
+		snprintf(i.names[n], sizeof(i.names[n]), "%s", names[n]);
+	assert_int_equal(inherited_take_named(&i, "relay-snapshot-8-", &number), -1);
+	assert_int_equal(inherited_take_named(&i, "relay-snapshot-7-", &number), 100);
+	assert_int_equal(number, 9);
+	assert_int_equal(inherited_take_named(&i, "relay-snapshot-7-", &number), 101);
+	assert_int_equal(number, 8);
+	assert_int_equal(inherited_take_named(&i, "relay-snapshot-7-", &number), -1);
+	assert_int_equal(inherited_take_named(&i, "relay-board-", &number), -1);
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -139,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_each_socket_once_and_by_its_address),
 		cmocka_unit_test(takes_nothing_of_another_kind),
+		cmocka_unit_test(takes_memory_by_name_and_number),
 		cmocka_unit_test(believes_only_an_environment_for_this_process),
 	};
 

@@ -236,10 +236,10 @@ static void another_format_is_refused(void **state)
 	struct board *b = new_board(&fd);
 
 	(void)state;
-	b->format++;
+	b->layout++;
 	assert_null(board_map(fd, false, &e));
 	assert_non_null(strstr(e.text, "another version"));
-	b->format--;
+	b->layout--;
 	b->magic[0] ^= 1;
 	assert_null(board_map(fd, false, &e));
 	free_board(b, fd);

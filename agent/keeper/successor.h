@@ -1,0 +1,52 @@
+/*
+ * SIGUSR2: the keeper replaces itself and both children by the program that is on disk now (docs/UPGRADE.md). A
+ * trial comes first: the program checks the configuration and what it would take over. The process id stays.
+ */
+#ifndef RELAY_AGENT_KEEPER_SUCCESSOR_H
+#define RELAY_AGENT_KEEPER_SUCCESSOR_H
+
+#include "agent/keeper/handover.h"
+#include "common/child.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* In this order. */
+enum successor_step {
+	SUCCESSOR_NONE,
+	SUCCESSOR_TRIES, /* the trial runs */
+	SUCCESSOR_TRIED,
+	SUCCESSOR_CONTROL_ENDS, /* while the agent still answers */
+	SUCCESSOR_AGENT_ENDS,
+	SUCCESSOR_SAVES, /* control again: what the board has, if the program does not take it over */
+	SUCCESSOR_REPLACES,
+};
+
+struct successor {
+	enum successor_step step;
+	pid_t trial; /* 0 = none */
+	bool takes_all;
+	int64_t deadline; /* monotonic ms, of this step */
+};
+
+/* Starts the trial, with the signals of `mask` blocked. 0, -EBUSY (it is being replaced) or -errno. */
+int successor_begin(struct successor *s, struct handover *h, const sigset_t *mask);
+/* True if the process was the trial. */
+bool successor_trial_ended(struct successor *s, pid_t pid, int status);
+/* A child of this role that ends now is not started again. */
+bool successor_ends(const struct successor *s, enum child_role role);
+/* The relay stops, or the program cannot be replaced. */
+void successor_cancel(struct successor *s);
+/*
+ * Goes on to the next step if the children are as this one wants them. True if it has: the caller does what the new
+ * step says. `drain_ms`: patience with work in progress.
+ */
+bool successor_next(struct successor *s, bool control_runs, bool agent_runs, int64_t drain_ms);
+/* Monotonic ms; INT64_MAX = none. */
+int64_t successor_deadline(const struct successor *s);
+/* The step takes too long: its process is to be killed, which this does to the trial. */
+void successor_overdue(struct successor *s, pid_t control, pid_t agent);
+
+#endif

@@ -1,0 +1,43 @@
+#include "agent/keeper/trial.h"
+
+#include "agent/keeper/identity.h"
+#include "agent/keeper/inherited.h"
+#include "agent/keeper/kept.h"
+#include "agent/keeper/listeners.h"
+
+#include <stdio.h>
+
+/* The state file and the store are in use: they are not tried. */
+static int open_all(const struct config *c, struct inherited *i, struct errtext *e)
+{
+	struct identities ids;
+	struct listeners listeners;
+	int error = identities_find(c, &ids, e);
+
+	if (!error)
+		error = listeners_make_directories(c, &ids, e);
+	if (!error)
+		error = listeners_open(c, &ids, i, &listeners, e);
+	if (!error)
+		listeners_give_back(&listeners);
+	return error;
+}
+
+int trial_run(const struct config *c)
+{
+	struct inherited inherited;
+	struct errtext e = {""};
+	struct snapshots snapshots;
+	int board_fd;
+
+	inherited_init(&inherited);
+	if (!inherited_from_keeper(&inherited))
+		return 0;
+	snapshots_init(&snapshots);
+	bool takes_all = kept_take(&inherited, &board_fd, &snapshots);
+	if (open_all(c, &inherited, &e)) {
+		fprintf(stderr, "spoa-relay: %s\n", e.text);
+		return 1;
+	}
+	return takes_all ? TRIAL_TAKES_ALL : 0;
+}

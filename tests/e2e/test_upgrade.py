@@ -1,0 +1,264 @@
+"""SIGUSR2 replaces the program and loses nothing. See docs/UPGRADE.md."""
+import asyncio
+import collections
+import contextlib
+import json
+import pathlib
+import shutil
+import signal
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from relay import BUILD, VERSIONS, header, is_full, wait_until
+from test_limits import me, window
+from traffic import Program, read_answer
+
+ROUNDS = 50 if is_full() else 10
+RATE = 300
+STREAMS = 50
+EVENTS, PAUSE_MS = 40, 50  # of one stream: 2 s
+
+
+def processes(s):
+    """{role: {pid, ...}}, or {} while control is replaced."""
+    run = s.relay.adm_run("status")
+    return json.loads(run.stdout)["processes"] if run.returncode == 0 else {}
+
+
+def replace(s):
+    """Sends SIGUSR2 and waits until both children are other ones, of the same keeper."""
+    before = wait_until("status answers", lambda: processes(s))
+    s.relay.process.popen.send_signal(signal.SIGUSR2)
+
+    def replaced():
+        now = processes(s)
+        return now and all(now[role]["pid"] not in (0, before[role]["pid"]) for role in ("agent", "control"))
+
+    wait_until("both children are replaced", replaced)
+    assert processes(s)["keeper"]["pid"] == before["keeper"]["pid"] == s.relay.process.pid
+
+
+class Streams:
+    """Clients that read one stream after the other until they are stopped. Each stream must come whole."""
+
+    def __init__(self, s):
+        self.s, self.on = s, True
+        self.ended = collections.Counter()
+
+    async def one(self):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.s.port)
+        writer.write(f"GET /sse?n={EVENTS}&ms={PAUSE_MS} HTTP/1.1\r\nHost: relay\r\nX-API-Key: {self.s.key}\r\n"
+                     "Connection: close\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            answer = await asyncio.wait_for(reader.read(-1), 60)
+        writer.close()
+        return answer
+
+    async def client(self):
+        while self.on:
+            answer = await self.one()
+            whole = answer.count(b"data:") == EVENTS and answer.endswith(b"0\r\n\r\n")
+            self.ended["whole" if whole else answer[:300]] += 1
+
+    async def run(self):
+        await asyncio.gather(*(self.client() for _ in range(STREAMS)))
+
+
+class Traffic:
+    """RATE requests a second and STREAMS streams, in a thread."""
+
+    def __init__(self, s):
+        self.s, self.answers, self.streams = s, collections.Counter(), Streams(s)
+        self.on = True
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.on = self.streams.on = False
+        self.thread.join(180)
+
+    async def requests(self):
+        while self.on:
+            program = Program(self.s.port, self.s.key, RATE, 1)
+            await program.run()
+            self.answers += program.answers
+
+    async def run(self):
+        await asyncio.gather(self.requests(), self.streams.run())
+
+
+def assert_exact(s, requests):
+    """The counts of all places agree with the upstream's."""
+    rows = s.upstream.requests()
+    assert len(rows) == requests
+    assert {header(row, "authorization") for row in rows} == {"Bearer token-of-demo"}
+    assert window(me(s, s.key)["tenant"], "day")["used"] == requests
+    wait_until("all slots are free", lambda: s.relay.metric("relay_leases_outstanding") == 0)
+    wait_until("every request has a row", lambda: rows_of(s) == requests)
+    assert s.relay.metric("relay_slots_healed_total") == 0
+    assert s.relay.metric("relay_events_lost_total") == 0
+
+
+def rows_of(s):
+    with contextlib.closing(sqlite3.connect(s.dir / "state" / "relay.db", timeout=60)) as store:
+        return store.execute("SELECT count(*) FROM requests WHERE account_id > 0").fetchone()[0]
+
+
+@pytest.mark.takes(30)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_replaced_under_load(fresh, version):
+    s = fresh(version, extra="[requests]\nmax_rows = 1000000\n")
+    s.relay.adm("tenants", "set", "demo", "--daily", "1000000")
+    s.upstream.clear()
+    before = rows_of(s)
+    with Traffic(s) as traffic:
+        wait_until("all stream", lambda: s.relay.metric("relay_leases_outstanding") >= STREAMS)
+        for _ in range(ROUNDS):
+            replace(s)
+    answers, streams = traffic.answers, traffic.streams.ended
+    assert set(answers) == {200} and set(streams) == {"whole"}
+    assert before == 0
+    assert_exact(s, answers[200] + streams["whole"])
+    assert s.relay.process.text().count("checking the new one") == ROUNDS
+    assert not [line for line in s.relay.process.text().splitlines() if '"level":"error"' in line]
+
+
+def capabilities(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line for line in lines if line.startswith(("Cap", "NoNewPrivs", "Uid", "Gid"))}
+
+
+def test_a_replaced_keeper_has_no_more_rights(fresh):
+    s = fresh()
+    before = capabilities(s.relay.process.pid)
+    replace(s)
+    assert capabilities(s.relay.process.pid) == before
+    assert s.post("/v1/x", key=s.key).status == 200
+    # it still writes HAProxy's files, starts children and reads its configuration
+    s.relay.adm("egress", "add", "near", "--source", "127.0.0.9")
+    s.relay.adm("accounts", "set", "demo", "--egress", "near")
+    assert "near" in (s.dir / "haproxy" / "relay.cfg").read_text()
+
+
+@pytest.fixture
+def own(fresh, tmp_path_factory):
+    """A stack whose program is a copy, which a test may exchange."""
+    s = fresh()
+    s.relay.stop()
+    s.relay.program = s.dir / "spoa-relay"
+    shutil.copy(BUILD / "spoa-relay", s.relay.program)
+    s.relay.start()
+    wait_until("it serves", lambda: s.post("/v1/x", key=s.key).status == 200)
+    return s
+
+
+def install(s, data, mode=0o755):
+    """As install(1) and dpkg do it: the old file goes, and its process keeps it."""
+    new = s.dir / "new"
+    new.write_bytes(data)
+    new.chmod(mode)
+    new.rename(s.relay.program)
+
+
+def test_a_program_that_cannot_run_changes_nothing(own):
+    good, config = own.relay.program.read_bytes(), own.relay.config.read_text()
+    before = processes(own)
+    for data, text in ((b"\x7fELF rubbish", config), (b"#!/bin/sh\nexit 1\n", config),
+                       (good, config + "[relay]\nlog_levle = debug\n")):
+        install(own, data)
+        own.relay.config.write_text(text)
+        seen = own.relay.process.text().count("program not replaced")
+        own.relay.process.popen.send_signal(signal.SIGUSR2)
+        wait_until("it is refused", lambda: own.relay.process.text().count("program not replaced") > seen)
+        assert processes(own) == before
+        assert own.post("/v1/x", key=own.key).status == 200
+    assert "log_levle" in own.relay.process.text()
+    own.relay.program.unlink()
+    own.relay.process.popen.send_signal(signal.SIGUSR2)
+    wait_until("it is refused", lambda: "cannot start the program" in own.relay.process.text())
+    install(own, good)
+    own.relay.config.write_text(config)
+    replace(own)
+    assert own.post("/v1/x", key=own.key).status == 200
+
+
+def test_a_new_listener_is_opened_and_an_old_one_closed(own):
+    port = own.relay.metrics_port
+    own.relay.config.write_text(own.relay.config.read_text().replace(f"tcp:127.0.0.1:{port}", f"tcp:127.0.0.2:{port}"))
+    replace(own)
+    with pytest.raises(ConnectionRefusedError):
+        own.relay.metric("relay_events_total")
+    own.relay.config.write_text(own.relay.config.read_text().replace(f"tcp:127.0.0.2:{port}", f"tcp:127.0.0.1:{port}"))
+    replace(own)
+    assert own.relay.metric("relay_leases_outstanding") == 0
+
+
+OTHER_FORMATS = ((b"RLYBOARD", b"RLYBOARE"), (b"relay-snapshot-", b"relay-snapshoX-"))
+NO_HANDOVERS = ((b"LISTEN_FDNAMES", b"LISTEN_FDNAMEX"),)
+
+
+@pytest.mark.parametrize("changes", [OTHER_FORMATS, NO_HANDOVERS], ids=["other formats", "older"])
+def test_another_build(own, changes):
+    """It takes the sockets and the state file. What the board has is saved before, or would be lost."""
+    good = other = own.relay.program.read_bytes()
+    for old, new in changes:
+        assert old in other
+        other = other.replace(old, new)
+    own.relay.adm("tenants", "set", "demo", "--daily", "1000000")
+    own.upstream.clear()
+    rows = wait_until("the first request has a row", lambda: rows_of(own))
+    with Traffic(own) as traffic:
+        for program in (other, good, other, good):
+            install(own, program)
+            replace(own)
+    answers, streams = traffic.answers, traffic.streams.ended
+    assert set(answers) == {200} and set(streams) == {"whole"}
+    requests = answers[200] + streams["whole"]
+    assert len(own.upstream.requests()) == requests
+    wait_until("every request has a row", lambda: rows_of(own) == rows + requests)
+    assert window(me(own, own.key)["tenant"], "day")["used"] == requests
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_waiting_request_keeps_its_place(fresh, version):
+    s = fresh(version)
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "1", "--wait", "50s")
+    holder = s.connect()
+    s.send(holder, "GET", "/sse?n=1000&ms=100")
+    wait_until("the slot is taken", lambda: s.relay.metric("relay_leases_outstanding") == 1)
+    order = []
+
+    def wait(name):
+        assert s.post(f"/v1/x?{name}", key=s.key).status == 200
+        order.append(name)
+
+    threads = []
+    for n in range(3):
+        threads.append(threading.Thread(target=wait, args=(f"w{n}",)))
+        threads[-1].start()
+        wait_until("it waits", lambda: s.relay.metric("relay_requests_waiting") == n + 1)
+    for _ in range(2):
+        replace(s)
+        wait_until("they wait again", lambda: s.relay.metric("relay_requests_waiting") == 3)
+    holder.close()
+    for t in threads:
+        t.join(60)
+    sent = [row["query"] for row in s.upstream.requests() if row["query"].startswith("w")]
+    assert sent == ["w0", "w1", "w2"]
+    assert len(order) == 3
+
+
+def test_a_second_signal_meanwhile_and_a_stop(own):
+    """Signals that come too fast replace once; a stop wins."""
+    for _ in range(5):
+        own.relay.process.popen.send_signal(signal.SIGUSR2)
+        time.sleep(0.01)
+    own.relay.stop()
+    own.relay.start()
+    assert own.post("/v1/x", key=own.key).status == 200
