@@ -23,12 +23,14 @@ struct egress_check;
 struct ev_loop;
 struct haproxy_sync;
 struct history;
+struct minute;
 struct outbound;
 struct probe;
 struct publish;
 struct refresh;
 struct secrets;
 struct store;
+struct unbound;
 struct vault;
 
 struct control {
@@ -48,6 +50,8 @@ struct control {
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	const struct history *history;
+	const struct minute *minute;			    /* NULL = none (tests) */
+	const struct unbound *unbound;			    /* NULL = none (tests) */
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */

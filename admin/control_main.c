@@ -16,11 +16,13 @@
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
+#include "admin/upkeep/minute.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
 #include "admin/upkeep/statewatch.h"
 #include "admin/upkeep/storewatch.h"
+#include "admin/upkeep/unbound.h"
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -57,6 +59,8 @@ struct runner {
 	struct storewatch storewatch;
 	struct statewatch statewatch;
 	struct watchfile *watchfile;
+	struct minute minute;
+	struct unbound unbound;
 	ev_timer retry;
 	ev_idle merge;
 	int room_error;	      /* of the last make_room() */
@@ -254,6 +258,8 @@ static void start_watchers(struct runner *r)
 	ev_timer_start(loop, &r->history_timer);
 	healing_start(&r->healing, &r->control);
 	healthwatch_start(&r->healthwatch, &r->control);
+	minute_start(&r->minute, loop);
+	unbound_start(&r->unbound, &r->control);
 	storewatch_start(&r->storewatch, &r->control);
 	ev_timer_start(loop, &r->retry);
 }
@@ -287,6 +293,9 @@ static int open_state(struct runner *r, struct errtext *e)
 	r->history = (struct history){.store = c->store, .board = c->board, .config = &c->config};
 	c->secrets = &r->secrets;
 	c->history = &r->history;
+	minute_init(&r->minute, c->board);
+	c->minute = &r->minute;
+	c->unbound = &r->unbound;
 	return error;
 }
 
@@ -354,6 +363,7 @@ static void stop_all(struct runner *r)
 	server_stop(r->server);
 	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);
+	unbound_stop(&r->unbound);
 	watchfile_free(r->watchfile);
 	probe_free(c->probe);
 	refresh_free(c->refresh);

@@ -86,3 +86,21 @@ int runtime_status(const char *admin_socket, const char *master_socket, int time
 		*ret = status;
 	return error;
 }
+
+/* Of servers only: rows of type 4. */
+int runtime_unbound(const char *admin_socket, const char *master_socket, int timeout_ms,
+	runtime_unbound_fn *fn, void *context, struct errtext *e)
+{
+	bool by_admin = is_given(admin_socket);
+	struct buffer answer = {.max = RUNTIME_ANSWER_MAX};
+	int error = !by_admin && !is_given(master_socket)
+		? errtext_set(e, -ENOTSUP, "no socket of HAProxy is configured")
+		: runtime_command(by_admin ? admin_socket : master_socket,
+			  by_admin ? "show stat -1 4 -1" : "@1 show stat -1 4 -1", timeout_ms,
+			  &answer, e);
+
+	if (!error)
+		runtime_parse_unbound(buffer_slice(&answer), fn, context);
+	buffer_fini(&answer);
+	return error;
+}

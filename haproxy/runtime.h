@@ -45,4 +45,12 @@ struct runtime_status {
 int runtime_status(const char *admin_socket, const char *master_socket, int timeout_ms,
 	struct runtime_status *ret, struct errtext *e);
 
+/*
+ * Calls `fn` with the name of each backend through which HAProxy cannot connect because its machine does not
+ * have the source address, as its check of the server says. 0, or as runtime_command().
+ */
+typedef void runtime_unbound_fn(void *context, struct slice backend);
+int runtime_unbound(const char *admin_socket, const char *master_socket, int timeout_ms,
+	runtime_unbound_fn *fn, void *context, struct errtext *e);
+
 #endif

@@ -1,6 +1,7 @@
 #include "haproxy/runtime_text.h"
 
 #include "common/num.h"
+#include "common/seam.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,6 +72,23 @@ int runtime_parse_variable(struct slice answer, uint64_t *ret)
 	struct slice number;
 	slice_next(&rest, '>', &number);
 	return num_parse_u64(number, UINT64_MAX, ret) ? -ENOENT : 0;
+}
+
+/* pxname,svname,...; the text is of HAProxy and of the C library, the same in all versions of HAProxy. */
+void runtime_parse_unbound(struct slice answer, runtime_unbound_fn *fn, void *context)
+{
+	static const char mark[] = "bind to source address (Cannot assign requested address)";
+	struct slice line;
+
+	while (next_line(&answer, &line)) {
+		struct slice rest = line;
+		struct slice backend;
+		struct slice server;
+		if (slice_next(&rest, ',', &backend) && slice_next(&rest, ',', &server) &&
+			slice_eq_str(server, SEAM_SERVER_OUT) &&
+			memmem(rest.p, rest.n, mark, sizeof(mark) - 1))
+			fn(context, backend);
+	}
 }
 
 static void take_number(struct slice value, uint64_t *out)

@@ -21,6 +21,9 @@ int runtime_parse_processes(struct slice answer, struct runtime_processes *ret);
 /* Reads the known fields of `show info`; -EPROTO without a version. */
 int runtime_parse_info(struct slice answer, struct runtime_status *ret);
 
+/* The names in the rows of `show stat` of servers `out` whose last check could not bind. */
+void runtime_parse_unbound(struct slice answer, runtime_unbound_fn *fn, void *context);
+
 /* The number in an answer to `get var`. -ENOENT: there is none; -EPROTO: not such an answer. */
 int runtime_parse_variable(struct slice answer, uint64_t *ret);
 

@@ -2,13 +2,16 @@
 
 #include "admin/api/query.h"
 #include "admin/store/store.h"
+#include "admin/upkeep/unbound.h"
 #include "common/board.h"
 #include "common/clock.h"
 
 struct backends {
 	json_object *items;
 	struct buffer reason;
-	size_t out; /* of them */
+	size_t out;   /* of them */
+	bool unbound; /* HAProxy's machine does not have the address */
+	struct slice address;
 };
 
 static enum board_standing standing_of(const struct board_backend *b)
@@ -38,11 +41,28 @@ static int put_backend(struct request *r, struct row *row, void *context)
 	answer_time(o, "until", b ? (int64_t)board_get(&b->until_ms) : 0);
 	answer_number(o, "failures", b ? (int64_t)board_get(&b->failures) : 0);
 	json_object_array_add(all->items, o);
-	if (standing == BOARD_STANDING_USABLE)
+	bool unbound = unbound_has(r->control->unbound, row_u32(row, "id"));
+	all->unbound |= unbound;
+	if (standing == BOARD_STANDING_USABLE && !unbound)
 		return 0;
 	all->out++;
-	put_reason(all, row_text(row, "upstream"), board_standing_text(standing));
+	if (!unbound)
+		put_reason(all, row_text(row, "upstream"), board_standing_text(standing));
 	return 0;
+}
+
+bool egress_state_is_usable(const struct control *c, uint32_t backend)
+{
+	return standing_of(board_find_backend(c->board, backend)) == BOARD_STANDING_USABLE &&
+		!unbound_has(c->unbound, backend);
+}
+
+/* One cause for all upstreams. */
+static void put_missing_address(struct backends *all)
+{
+	if (all->unbound)
+		buffer_printf(&all->reason, "%sHAProxy's machine does not have the address %.*s",
+			all->reason.len ? "; " : "", (int)all->address.n, all->address.p);
 }
 
 static const char *state_of(const struct egress_row *row, const struct backends *all)
@@ -56,18 +76,20 @@ static const char *state_of(const struct egress_row *row, const struct backends 
 
 void egress_state_describe(struct request *r, const struct egress_row *row, json_object *o)
 {
-	struct backends all = {.items = json_object_new_array()};
+	struct backends all = {.items = json_object_new_array(), .address = row->address};
 
 	/* a store that fails here fails the query of the egresses too */
 	query_each(r, put_backend, &all,
 		"SELECT b.id, b.name, u.name AS upstream FROM backends b JOIN upstreams u ON u.id = b.upstream_id"
 		" WHERE b.egress_id = ?1 AND b.last_gen IS NULL ORDER BY u.name",
 		"i", row->id);
+	put_missing_address(&all);
 	answer_text(o, "state", state_of(row, &all));
 	if (row->suspended)
 		answer_slice(o, "reason", row->suspend_reason);
 	else
 		answer_text(o, "reason", buffer_str(&all.reason));
+	answer_flag(o, "address_missing", all.unbound);
 	json_object_object_add(o, "backends", all.items);
 	buffer_fini(&all.reason);
 }

@@ -11,12 +11,16 @@ struct egress_row {
 	int64_t id;
 	bool suspended;
 	struct slice suspend_reason;
+	struct slice address; /* as the operator gave it */
 };
 
 /*
- * Adds `state` (ok, down, suspended), `reason`, and `backends` with the state of each. An egress is
- * down when no upstream can be reached through it; `ok` has a reason when some cannot.
+ * Adds `state` (ok, down, suspended), `reason`, `address_missing`, and `backends` with the state of each. An
+ * egress is down when no upstream can be reached through it; `ok` has a reason when some cannot.
  */
 void egress_state_describe(struct request *r, const struct egress_row *row, json_object *o);
+
+/* Whether requests can leave through this backend, as far as agent and HAProxy have found. */
+bool egress_state_is_usable(const struct control *c, uint32_t backend);
 
 #endif

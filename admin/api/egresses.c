@@ -22,6 +22,7 @@ static void describe(struct request *r, struct row *row, json_object *o)
 		.id = row_number(row, "id"),
 		.suspended = row_flag(row, "suspended"),
 		.suspend_reason = row_text(row, "suspend_reason"),
+		.address = row_text(row, "address"),
 	};
 
 	answer_slice(o, "name", row_text(row, "name"));

@@ -9,6 +9,7 @@
 #include "admin/api/recent.h"
 #include "admin/api/site.h"
 #include "admin/api/usage.h"
+#include "admin/api/warnings.h"
 #include "admin/publish/publish.h"
 #include "admin/store/account_state.h"
 #include "admin/upkeep/refresh.h"
@@ -21,7 +22,6 @@
 
 #define ERRORS_SHOWN 10
 #define ERRORS_SEARCHED 1000
-#define GAUGE_OLD_MS 10000
 #define NAMES_SHOWN 5
 
 /* --- processes --- */
@@ -78,6 +78,7 @@ static void put_store(struct request *r)
 	answer_flag(o, "up", store_is_up(s));
 	answer_text(o, "error", store_is_up(s) ? NULL : store_fault(s));
 	answer_number(o, "version", (int64_t)store_version(r->control->store));
+	answer_number(o, "unsaved_tokens", (int64_t)refresh_unsaved(r->control->refresh));
 	json_object_object_add(r->answer, "store", o);
 	json_object_object_add(r->answer, "redis", NULL);
 }
@@ -93,56 +94,10 @@ static void put_agent(struct request *r)
 	json_object_object_add(r->answer, "snapshot", o);
 }
 
-/*
- * A control process that has just started has not read the gauge yet, so its start counts as a
- * reading.
- */
-static void warn_of_gauge(struct request *r, json_object *warnings, int64_t read_ms)
-{
-	int64_t started_ms = r->control->started_ms;
-	int64_t age_ms = clock_wall_ms() - (read_ms > started_ms ? read_ms : started_ms);
-	struct buffer text = {0};
-
-	if (age_ms <= GAUGE_OLD_MS)
-		return;
-	buffer_append_str(&text, "HAProxy's gauge was ");
-	if (read_ms)
-		buffer_printf(&text, "last read %lld s ago",
-			(long long)(clock_wall_ms() - read_ms) / 1000);
-	else
-		buffer_append_str(&text, "never read");
-	buffer_append_str(&text, ": slots of lost requests are not given back");
-	json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
-	buffer_fini(&text);
-}
-
-static void warn_of_store(struct request *r, json_object *warnings)
-{
-	size_t unsaved = refresh_unsaved(r->control->refresh);
-	struct buffer text = {0};
-
-	if (unsaved) {
-		buffer_printf(&text,
-			"refreshed tokens of %zu accounts are in memory alone: do not restart the relay "
-			"before the store takes them",
-			unsaved);
-		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
-		buffer_clear(&text);
-	}
-	if (!store_is_up(r->control->store)) {
-		buffer_printf(
-			&text, "the store takes no changes: %s", store_fault(r->control->store));
-		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
-	}
-	buffer_fini(&text);
-}
-
 /* Accounts whose newest headers or egresses wait for a reload, while HAProxy serves the ones before. */
-static int put_old_sets(
-	struct request *r, const struct haproxy_state *state, json_object *o, json_object *warnings)
+static int put_old_sets(struct request *r, const struct haproxy_state *state, json_object *o)
 {
 	struct buffer names = {0};
-	struct buffer text = {0};
 	int count = !state->pending ? 0
 				    : query_names(r, &names, NAMES_SHOWN,
 					      "SELECT a.name FROM account_sets s"
@@ -152,14 +107,9 @@ static int put_old_sets(
 					      "i", (int64_t)state->loaded);
 
 	answer_number(o, "old_sets", count > 0 ? count : 0);
-	if (count > 0) {
-		buffer_printf(&text,
-			"old set in use: HAProxy has not loaded the new headers or egresses of %s",
-			buffer_str(&names));
-		json_object_array_add(warnings, json_object_new_string(buffer_str(&text)));
-	}
+	if (count > 0)
+		answer_text(o, "old_set_names", buffer_str(&names));
 	buffer_fini(&names);
-	buffer_fini(&text);
 	return count < 0 ? count : 0;
 }
 
@@ -170,6 +120,7 @@ static int put_haproxy(struct request *r)
 
 	haproxy_sync_state(r->control->haproxy, &state);
 	answer_number(o, "generation", (int64_t)state.gen);
+	answer_flag(o, "rendered", *state.output_dir);
 	answer_flag(o, "pending", state.pending);
 	answer_flag(o, "reachable", state.answers);
 	answer_text(o, "version", state.answers ? state.status.version : NULL);
@@ -181,12 +132,7 @@ static int put_haproxy(struct request *r)
 	else
 		json_object_object_add(o, "gauge_age_s", NULL);
 	json_object_object_add(r->answer, "haproxy", o);
-	json_object *warnings = json_object_new_array();
-	json_object_object_add(r->answer, "warnings", warnings);
-	warn_of_store(r, warnings);
-	if (state.answers)
-		warn_of_gauge(r, warnings, read_ms);
-	return put_old_sets(r, &state, o, warnings);
+	return put_old_sets(r, &state, o);
 }
 
 /* --- counts --- */
@@ -250,13 +196,46 @@ static void put_traffic(struct request *r)
 
 /* --- pools, accounts --- */
 
+struct ways {
+	int64_t all, usable;
+};
+
+static int count_way(struct request *r, struct row *row, void *context)
+{
+	bool usable = !row_flag(row, "suspended") &&
+		egress_state_is_usable(r->control, row_u32(row, "id"));
+	struct ways *ways = context;
+
+	ways->all++;
+	ways->usable += usable;
+	return 0;
+}
+
+/* Whether one of its egresses is usable. Before HAProxy's files are rendered nothing is known. */
+static int has_way(struct request *r, struct row *row, bool *ret)
+{
+	struct ways ways = {0, 0};
+	int error = query_each(r, count_way, &ways,
+		"SELECT b.id, e.suspended FROM backends b JOIN egresses e ON e.id = b.egress_id"
+		" WHERE b.upstream_id = ?1 AND b.last_gen IS NULL AND (EXISTS (SELECT 1 FROM"
+		" account_egresses x WHERE x.account_id = ?2 AND x.egress_id = e.id) OR"
+		" (e.kind = 'direct' AND NOT EXISTS (SELECT 1 FROM account_egresses x"
+		" WHERE x.account_id = ?2)))",
+		"ii", row_number(row, "upstream_id"), row_number(row, "fact_id"));
+
+	*ret = ways.usable > 0 || ways.all == 0;
+	return error;
+}
+
 static int count_usable(struct request *r, struct row *row, void *context)
 {
 	struct account_facts facts = account_facts_read(row, r->control->board);
 	int64_t *count = context;
+	bool ok = account_state(&facts) == ACCOUNT_OK;
+	int error = ok ? has_way(r, row, &ok) : 0;
 
-	*count += account_state(&facts) == ACCOUNT_OK;
-	return 0;
+	*count += ok;
+	return error;
 }
 
 static int put_pool(struct request *r, struct row *row, void *context)
@@ -264,7 +243,7 @@ static int put_pool(struct request *r, struct row *row, void *context)
 	json_object *o = json_object_new_object();
 	int64_t usable = 0;
 	int error = query_each(r, count_usable, &usable,
-		"SELECT " ACCOUNT_FACTS " FROM" ACCOUNT_FACTS_FROM
+		"SELECT " ACCOUNT_FACTS ", a.upstream_id FROM" ACCOUNT_FACTS_FROM
 		"JOIN pool_members m ON m.account_id = a.id WHERE m.pool_id = ?1",
 		"i", row_number(row, "id"));
 
@@ -352,11 +331,13 @@ static int put_egress(struct request *r, struct row *row, void *context)
 		.id = row_number(row, "id"),
 		.suspended = row_flag(row, "suspended"),
 		.suspend_reason = row_text(row, "suspend_reason"),
+		.address = row_text(row, "address"),
 	};
 	json_object *o = json_object_new_object();
 
 	answer_slice(o, "name", row_text(row, "name"));
 	egress_state_describe(r, &state, o);
+	answer_slice(o, "address", state.address);
 	json_object_object_del(o, "backends");
 	if (is_in_order(o))
 		json_object_put(o);
@@ -372,7 +353,8 @@ static int put_egresses(struct request *r)
 
 	json_object_object_add(r->answer, "egress", items);
 	return query_each(r, put_egress, items,
-		"SELECT id, name, suspended, suspend_reason FROM egresses ORDER BY name", "");
+		"SELECT id, name, address, suspended, suspend_reason FROM egresses ORDER BY name",
+		"");
 }
 
 /* --- last errors --- */
@@ -409,8 +391,27 @@ static int put_errors(struct request *r)
 	return error;
 }
 
+/* The first members of the answer; warnings_describe() fills them. */
+static void put_places(struct request *r)
+{
+	json_object_object_add(r->answer, "ok", NULL);
+	json_object_object_add(r->answer, "summary", NULL);
+	json_object_object_add(r->answer, "warnings", NULL);
+}
+
+/* `--check`: what is wrong makes the command fail. */
+static int finish(struct request *r)
+{
+	warnings_describe(r);
+	if (request_flag(r, "check") &&
+		!json_object_get_boolean(json_object_object_get(r->answer, "ok")))
+		answer_text(r->answer, "failed", "the relay is not ok");
+	return 0;
+}
+
 int status_show(struct request *r)
 {
+	put_places(r);
 	put_node(r);
 	put_processes(r);
 	put_agent(r);
@@ -431,5 +432,7 @@ int status_show(struct request *r)
 		error = put_egresses(r);
 	if (!error)
 		error = usage_describe_quotas(r, r->answer);
-	return error ? error : put_errors(r);
+	if (!error)
+		error = put_errors(r);
+	return error ? error : finish(r);
 }

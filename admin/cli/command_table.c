@@ -56,6 +56,7 @@ static void put_number(int64_t n, enum command_kind kind, struct buffer *out)
 	case COLUMN_SPAN:
 		put_span(n, out);
 		break;
+	case COLUMN_STATE:
 	case COLUMN_PLAIN:
 		buffer_printf(out, "%" PRId64, n);
 		break;
@@ -156,19 +157,62 @@ static size_t column_width(const struct command_column *c, json_object *items, s
 	return width;
 }
 
-static void put_cell(const char *text, size_t width, bool is_last, struct buffer *out)
+#define RED "\x1b[31m"
+#define YELLOW "\x1b[33m"
+#define PLAIN "\x1b[0m"
+
+/* Of a COLUMN_STATE: every other word is a state in which something is wrong, and so is none of a number. */
+static bool is_wrong(json_object *value)
+{
+	static const char *const good[] = {"ok", "closed", "serving"};
+	const char *word = json_object_get_string(value);
+
+	if (json_object_is_type(value, json_type_int))
+		return json_object_get_int64(value) == 0;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		if (!word || strcmp(word, good[i]) == 0)
+			return false;
+	}
+	return true;
+}
+
+static void put_coloured(const char *text, const char *colour, struct buffer *out)
+{
+	if (colour)
+		buffer_printf(out, "%s%s" PLAIN, colour, text);
+	else
+		buffer_append_str(out, text);
+}
+
+static void put_cell(
+	const char *text, size_t width, bool is_last, const char *colour, struct buffer *out)
 {
 	size_t w = text_width(text);
 
-	buffer_append_str(out, text);
+	put_coloured(text, colour, out);
 	if (is_last)
 		buffer_append_str(out, "\n");
 	else
 		buffer_printf(out, "%*s", (int)(width - w + 2), "");
 }
 
+static void put_row(const struct command_column *columns, const size_t *widths, json_object *item,
+	bool colour, struct buffer *out)
+{
+	struct buffer cell = {0};
+
+	for (size_t c = 0; columns[c].field; c++) {
+		bool wrong = colour && columns[c].kind == COLUMN_STATE &&
+			is_wrong(json_object_object_get(item, columns[c].field));
+		format_cell(&columns[c], item, &cell);
+		put_cell(buffer_str(&cell), widths[c], !columns[c + 1].field, wrong ? RED : NULL,
+			out);
+	}
+	buffer_fini(&cell);
+}
+
 void command_table_list(
-	const struct command_column *columns, json_object *items, struct buffer *out)
+	const struct command_column *columns, json_object *items, bool colour, struct buffer *out)
 {
 	size_t widths[COMMAND_COLUMNS_MAX] = {0};
 	struct buffer cell = {0};
@@ -177,13 +221,9 @@ void command_table_list(
 		widths[c] = column_width(&columns[c], items, &cell);
 	}
 	for (size_t c = 0; columns[c].field; c++)
-		put_cell(columns[c].title, widths[c], !columns[c + 1].field, out);
-	for (size_t i = 0; i < json_object_array_length(items); i++) {
-		for (size_t c = 0; columns[c].field; c++) {
-			format_cell(&columns[c], json_object_array_get_idx(items, i), &cell);
-			put_cell(buffer_str(&cell), widths[c], !columns[c + 1].field, out);
-		}
-	}
+		put_cell(columns[c].title, widths[c], !columns[c + 1].field, NULL, out);
+	for (size_t i = 0; i < json_object_array_length(items); i++)
+		put_row(columns, widths, json_object_array_get_idx(items, i), colour, out);
 	buffer_fini(&cell);
 }
 
@@ -211,7 +251,7 @@ static const struct command_column process_columns[] = {
 	{"name", "PROCESS", COLUMN_PLAIN},
 	{"pid", "PID", COLUMN_PLAIN},
 	{"uptime_s", "UPTIME", COLUMN_SPAN},
-	{"state", "STATE", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_STATE},
 	{"restarts", "RESTARTS", COLUMN_PLAIN},
 	{"last_restart", "REASON", COLUMN_PLAIN},
 	{"last_restart_at", "RESTARTED", COLUMN_PLAIN},
@@ -222,15 +262,15 @@ static const struct command_column pool_columns[] = {
 	{"upstream", "UPSTREAM", COLUMN_PLAIN},
 	{"strategy", "STRATEGY", COLUMN_PLAIN},
 	{"accounts", "ACCOUNTS", COLUMN_PLAIN},
-	{"usable", "USABLE", COLUMN_PLAIN},
+	{"usable", "USABLE", COLUMN_STATE},
 	{NULL, NULL, COLUMN_PLAIN},
 };
 static const struct command_column account_columns[] = {
 	{"name", "ACCOUNT", COLUMN_PLAIN},
 	{"upstream", "UPSTREAM", COLUMN_PLAIN},
-	{"state", "STATE", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_STATE},
 	{"until_s", "FOR", COLUMN_SPAN},
-	{"circuit", "CIRCUIT", COLUMN_PLAIN},
+	{"circuit", "CIRCUIT", COLUMN_STATE},
 	{"risk", "RISK", COLUMN_PLAIN},
 	{"egress", "EGRESS", COLUMN_PLAIN},
 	{"active", "ACTIVE", COLUMN_PLAIN},
@@ -240,7 +280,7 @@ static const struct command_column account_columns[] = {
 static const struct command_column backend_columns[] = {
 	{"backend", "BACKEND", COLUMN_PLAIN},
 	{"upstream", "UPSTREAM", COLUMN_PLAIN},
-	{"state", "STATE", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_STATE},
 	{"until", "UNTIL", COLUMN_PLAIN},
 	{"failures", "FAILURES", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
@@ -255,7 +295,7 @@ static const struct command_column notice_columns[] = {
 };
 static const struct command_column egress_columns[] = {
 	{"name", "EGRESS", COLUMN_PLAIN},
-	{"state", "STATE", COLUMN_PLAIN},
+	{"state", "STATE", COLUMN_STATE},
 	{"reason", "REASON", COLUMN_PLAIN},
 	{NULL, NULL, COLUMN_PLAIN},
 };
@@ -308,12 +348,12 @@ static const struct command_column candidate_columns[] = {
 };
 
 static void put_section(
-	const struct command_column *columns, json_object *items, struct buffer *out)
+	const struct command_column *columns, json_object *items, bool colour, struct buffer *out)
 {
 	if (json_object_array_length(items) == 0)
 		return;
 	buffer_append_str(out, "\n");
-	command_table_list(columns, items, out);
+	command_table_list(columns, items, colour, out);
 }
 
 static const struct command_column *status_section(const char *key)
@@ -349,7 +389,7 @@ static bool is_table(const char *key, json_object *value)
 		json_object_is_type(json_object_array_get_idx(value, 0), json_type_object);
 }
 
-void command_table_object(json_object *o, struct buffer *out)
+void command_table_object(json_object *o, bool colour, struct buffer *out)
 {
 	json_object *plain = json_object_new_object();
 
@@ -363,12 +403,12 @@ void command_table_object(json_object *o, struct buffer *out)
 	json_object_object_foreach(o, section, items)
 	{
 		if (is_table(section, items))
-			put_section(status_section(section), items, out);
+			put_section(status_section(section), items, colour, out);
 	}
 }
 
 /* {keeper: {...}, ...} as rows of a table. */
-static void put_processes(json_object *processes, struct buffer *out)
+static void put_processes(json_object *processes, bool colour, struct buffer *out)
 {
 	json_object *items = json_object_new_array();
 
@@ -382,17 +422,58 @@ static void put_processes(json_object *processes, struct buffer *out)
 		}
 		json_object_array_add(items, row);
 	}
-	put_section(process_columns, items, out);
+	put_section(process_columns, items, colour, out);
 	json_object_put(items);
 }
 
-/* The screen of one request has no processes and leaves out unknown values. */
-void command_table_status(json_object *status, struct buffer *out)
+static const char *text_of(json_object *o, const char *field)
+{
+	const char *text = json_object_get_string(json_object_object_get(o, field));
+
+	return text ? text : "";
+}
+
+/* The first line says it all; each problem that it joins has a separate line, too. */
+static void put_summary(json_object *status, bool colour, struct buffer *out)
+{
+	json_object *warnings = json_object_object_get(status, "warnings");
+	bool ok = json_object_get_boolean(json_object_object_get(status, "ok"));
+	size_t n = json_object_array_length(warnings);
+
+	put_coloured(text_of(status, "summary"), colour && !ok ? RED : NULL, out);
+	buffer_append_str(out, "\n");
+	for (size_t i = 0; i < n; i++) {
+		json_object *one = json_object_array_get_idx(warnings, i);
+		bool is_problem = strcmp(text_of(one, "level"), "problem") == 0;
+		if (is_problem && n == 1)
+			continue;
+		put_coloured(text_of(one, "level"),
+			!colour		     ? NULL
+				: is_problem ? RED
+					     : YELLOW,
+			out);
+		buffer_printf(out, ": %s\n", text_of(one, "message"));
+	}
+}
+
+static bool is_of_summary(const char *key)
+{
+	return strcmp(key, "ok") == 0 || strcmp(key, "summary") == 0 ||
+		strcmp(key, "warnings") == 0;
+}
+
+/* The screen of one request has no summary and no processes, and leaves out unknown values. */
+void command_table_status(json_object *status, bool colour, struct buffer *out)
 {
 	json_object *processes = json_object_object_get(status, "processes");
+	bool has_summary = json_object_object_get(status, "summary") != NULL;
 
+	if (has_summary)
+		put_summary(status, colour, out);
 	json_object_object_foreach(status, key, value)
 	{
+		if (has_summary && is_of_summary(key))
+			continue;
 		if (status_section(key) || (processes ? value == processes : !value))
 			continue;
 		buffer_printf(out, "%s: ", key);
@@ -400,10 +481,10 @@ void command_table_status(json_object *status, struct buffer *out)
 		buffer_append_str(out, "\n");
 	}
 	if (processes)
-		put_processes(processes, out);
+		put_processes(processes, colour, out);
 	json_object_object_foreach(status, section, items)
 	{
 		if (status_section(section) && json_object_is_type(items, json_type_array))
-			put_section(status_section(section), items, out);
+			put_section(status_section(section), items, colour, out);
 	}
 }

@@ -131,19 +131,30 @@ static void put_outcome(json_object *answer, struct buffer *out)
 		error ? ")" : "");
 }
 
+/* https://no-color.org */
+static bool wants_colour(void)
+{
+	const char *refused = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) == 1 && !(refused && *refused) && term && *term &&
+		strcmp(term, "dumb") != 0;
+}
+
 static int print_answer(const struct command *c, json_object *answer)
 {
 	struct buffer out = {0};
 
 	switch (c->answer) {
 	case ANSWER_LIST:
-		command_table_list(c->columns, json_object_object_get(answer, "items"), &out);
+		command_table_list(
+			c->columns, json_object_object_get(answer, "items"), wants_colour(), &out);
 		break;
 	case ANSWER_OBJECT:
-		command_table_object(answer, &out);
+		command_table_object(answer, wants_colour(), &out);
 		break;
 	case ANSWER_STATUS:
-		command_table_status(answer, &out);
+		command_table_status(answer, wants_colour(), &out);
 		break;
 	case ANSWER_TOKEN:
 		put_tokens(answer, &out);

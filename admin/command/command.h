@@ -76,7 +76,8 @@ enum command_kind {
 	COLUMN_LIMIT, /* 0 is shown as - */
 	COLUMN_MS,    /* a number of milliseconds; negative is - */
 	COLUMN_BYTES,
-	COLUMN_SPAN, /* seconds as 4m 30s */
+	COLUMN_SPAN,  /* seconds as 4m 30s */
+	COLUMN_STATE, /* a word, or a number of usable things: coloured when something is wrong */
 };
 
 struct command_column {

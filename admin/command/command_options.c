@@ -352,3 +352,8 @@ const struct command_option haproxy_set_options[] = {
 		.help = "clients connect through a load balancer that sends the PROXY protocol"},
 	END,
 };
+
+const struct command_option status_options[] = {
+	{.name = "check", .type = COMMAND_FLAG, .help = "exit with 1 if something is wrong"},
+	END,
+};

@@ -22,5 +22,6 @@ extern const struct command_option ban_add_options[];
 extern const struct command_option no_reload_options[];
 extern const struct command_option haproxy_render_options[];
 extern const struct command_option haproxy_set_options[];
+extern const struct command_option status_options[];
 
 #endif

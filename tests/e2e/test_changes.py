@@ -23,7 +23,7 @@ def seen_of(s, key, n=20):
 
 
 def old_set_warnings(s):
-    return [w for w in s.relay.adm("status")["warnings"] if "old set in use" in w]
+    return [w for w in s.relay.adm("status")["warnings"] if w["code"] == "old_sets"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -35,7 +35,7 @@ def test_an_account_keeps_its_set_until_haproxy_has_the_new_one(fresh, version):
     change = r.adm("accounts", "set", "demo", "--header", "X-New: 1", "--egress", "ip1", "--no-reload")
     assert change["haproxy"] == "pending reload"
     assert seen_of(s, s.key) == {("127.0.0.1", None)}
-    assert "demo" in old_set_warnings(s)[0]
+    assert "old set in use" in old_set_warnings(s)[0]["message"] and "demo" in old_set_warnings(s)[0]["message"]
     assert r.adm("status")["haproxy"]["old_sets"] == 1
     # a new value waits together with its name
     r.adm("accounts", "set", "demo", "--header", "X-New: 2", "--no-reload")

@@ -17,7 +17,7 @@ static void assert_list(const char *json, const char *want)
 	struct buffer out = {0};
 
 	assert_non_null(items);
-	command_table_list(columns, items, &out);
+	command_table_list(columns, items, false, &out);
 	assert_string_equal(buffer_str(&out), want);
 	buffer_fini(&out);
 	json_object_put(items);
@@ -54,7 +54,7 @@ static void terminal_control_characters_are_escaped(void **state)
 	struct buffer out = {0};
 
 	(void)state;
-	command_table_object(o, &out);
+	command_table_object(o, false, &out);
 	assert_string_equal(buffer_str(&out), "label: a\\x1b[2Jb\\x0a\n");
 	buffer_fini(&out);
 	json_object_put(o);
@@ -67,7 +67,7 @@ static void objects_are_lines(void **state)
 	struct buffer out = {0};
 
 	(void)state;
-	command_table_object(o, &out);
+	command_table_object(o, false, &out);
 	assert_string_equal(buffer_str(&out),
 		"name: a\npool: -\non: yes\nn: 5\n"
 		"headers:\n  X-A: b\nnone: -\ne: -\n");
@@ -86,7 +86,7 @@ static void status_has_sections(void **state)
 	struct buffer out = {0};
 
 	(void)state;
-	command_table_status(o, &out);
+	command_table_status(o, false, &out);
 	assert_string_equal(buffer_str(&out),
 		"mode: single\n"
 		"\nPROCESS  PID  UPTIME  STATE    RESTARTS  REASON  RESTARTED\n"
@@ -106,7 +106,7 @@ static void usage_is_a_table_below_its_object(void **state)
 	struct buffer out = {0};
 
 	(void)state;
-	command_table_object(o, &out);
+	command_table_object(o, false, &out);
 	assert_string_equal(buffer_str(&out),
 		"name: acme\nin_use: 3\n"
 		"\nWINDOW  LIMIT  USED  LEFT  RESETS\n"
@@ -124,13 +124,13 @@ static void status_lists_quotas_only_when_there_are_some(void **state)
 	struct buffer out = {0};
 
 	(void)state;
-	command_table_status(o, &out);
+	command_table_status(o, false, &out);
 	assert_string_equal(buffer_str(&out),
 		"\nNEARLY USED UP  WINDOW  USED  LIMIT  RESETS\n"
 		"acme            day     80    100    T\n");
 	json_object_object_add(o, "quota", json_object_new_array());
 	buffer_clear(&out);
-	command_table_status(o, &out);
+	command_table_status(o, false, &out);
 	assert_int_equal(out.len, 0);
 	buffer_fini(&out);
 	json_object_put(o);

@@ -287,7 +287,7 @@ static void a_success_elsewhere_is_evidence_against_the_account(void **state)
 	is(o, "evidence", "a: unseen; b: 200: evidence against a");
 	is(attempt_at(o, 0), "status", "null");
 	is(attempt_at(o, 1), "verdict", "null");
-	command_table_status(o, &out);
+	command_table_status(o, false, &out);
 	assert_non_null(strstr(buffer_str(&out), "\nATTEMPT AT  STATUS  CLASS"));
 	buffer_fini(&out);
 	json_object_put(o);
@@ -317,7 +317,7 @@ static void the_screen_has_a_head_and_two_tables(void **state)
 	put_decision(r, BOARD_ACTION_ALLOWED, 350);
 	put_finished(r, 200, "");
 	json_object *o = ask_why(r, ID);
-	command_table_status(o, &out);
+	command_table_status(o, false, &out);
 	const char *tables = strstr(buffer_str(&out), "\n\n");
 	assert_non_null(strstr(buffer_str(&out), "\nwaited_ms: 350\n"));
 	assert_non_null(tables);

@@ -2,6 +2,12 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/cli/command_table.h"
+#include "admin/upkeep/minute.h"
+#include "admin/upkeep/unbound.h"
+#include "common/board.h"
+#include "common/clock.h"
+
+#include <stdio.h>
 
 #define FURNITURE                                                                                  \
 	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
@@ -23,6 +29,8 @@ static int setup(void **state)
 	room_run(r, FURNITURE);
 	for (int64_t id = 1; id <= 3; id++)
 		room_put_token(r, id, "sk-x");
+	for (int role = 0; role < CHILD_ROLE_COUNT; role++)
+		r->control.processes[role].state = CHILD_SERVING;
 	*state = r;
 	return 0;
 }
@@ -43,6 +51,23 @@ static json_object *item(json_object *status, const char *section, size_t at)
 static const char *text(json_object *o, const char *field)
 {
 	return json_object_get_string(json_object_object_get(o, field));
+}
+
+/* The codes of the warnings; notes in brackets. Valid until the next call. */
+static const char *codes(json_object *status)
+{
+	static char out[512];
+	json_object *warnings = json_object_object_get(status, "warnings");
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < json_object_array_length(warnings); i++) {
+		json_object *one = json_object_array_get_idx(warnings, i);
+		bool note = strcmp(text(one, "level"), "note") == 0;
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s%s%s", n ? " " : "",
+			note ? "(" : "", text(one, "code"), note ? ")" : "");
+	}
+	return out;
 }
 
 static void a_pool_counts_the_accounts_that_can_be_used(void **state)
@@ -77,7 +102,7 @@ static void only_failing_egresses_are_shown(void **state)
 	assert_string_equal(text(item(o, "egress", 0), "state"), "down");
 	assert_string_equal(text(item(o, "egress", 1), "state"), "suspended");
 	struct buffer screen = {0};
-	command_table_status(o, &screen);
+	command_table_status(o, false, &screen);
 	assert_non_null(strstr(buffer_str(&screen),
 		"\nEGRESS  STATE      REASON\n"
 		"e       down       u: circuit open\n"
@@ -86,13 +111,124 @@ static void only_failing_egresses_are_shown(void **state)
 	json_object_put(o);
 }
 
-/* Without HAProxy there is no gauge, and no warning. */
-static void without_haproxy_there_is_no_warning(void **state)
+/* Without HAProxy there is no gauge, and no warning about it. */
+static void without_haproxy_there_is_one_warning(void **state)
 {
 	json_object *o = status(*state);
 
-	assert_int_equal(json_object_array_length(json_object_object_get(o, "warnings")), 0);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
 	json_object_put(o);
+}
+
+/* What the board, the store and the keeper tell, and the warning for it. */
+static void each_fault_has_its_code(void **state)
+{
+	struct room *r = *state;
+	struct minute minute;
+	uint32_t missing = 11;
+	struct unbound unbound = {.control = NULL};
+	json_object *o;
+
+	minute_init(&minute, r->board);
+	r->control.minute = &minute;
+	r->control.unbound = &unbound;
+	r->control.started_ms = clock_wall_ms() - 60000;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
+	json_object_put(o);
+
+	r->control.processes[CHILD_AGENT].state = CHILD_DOWN;
+	r->control.processes[CHILD_CONTROL].restarts = 3;
+	r->control.processes[CHILD_CONTROL].pid = 1;
+	r->control.processes[CHILD_CONTROL].started_ms = clock_wall_ms() - 5000;
+	room_run(r, "UPDATE accounts SET needs_login = 'revoked' WHERE id > 1");
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered child_restarted child_down");
+	json_object_put(o);
+
+	/* the only account left has an egress whose address is nowhere */
+	buffer_append(&unbound.backends, &missing, sizeof(missing));
+	board_add(&r->board->refused[REFUSAL_RATE_LIMITED], 2);
+	board_add(&r->board->refused[REFUSAL_AGENT_UNAVAILABLE], 1);
+	o = status(r);
+	assert_string_equal(codes(o),
+		"haproxy_not_rendered child_restarted child_down pool_unusable egress_address"
+		" (refusals) refusals");
+	assert_non_null(strstr(text(o, "summary"),
+		"egress e: HAProxy's machine does not have the address 192.0.2.1"));
+	assert_non_null(strstr(text(o, "summary"),
+		"1 request refused in the last minute: "
+		"agent_unavailable"));
+	assert_null(strstr(text(o, "summary"), "rate_limited"));
+	assert_string_equal(text(item(o, "egress", 0), "state"), "down");
+	json_object_put(o);
+	buffer_fini(&unbound.backends);
+	r->control.minute = NULL;
+	r->control.unbound = NULL;
+}
+
+/* Only the last minute counts: eleven steps of 5 s later the refusal still does. */
+static void a_minute_forgets(void **state)
+{
+	struct room *r = *state;
+	struct minute minute;
+	struct minute_sample m;
+
+	board_add(&r->board->refused[REFUSAL_DRAINING], 5);
+	minute_init(&minute, r->board);
+	board_add(&r->board->refused[REFUSAL_DRAINING], 2);
+	for (int i = 0; i < MINUTE_SAMPLES; i++) {
+		minute_read(&minute, &m);
+		assert_int_equal(m.refused[REFUSAL_DRAINING], 2);
+		minute_step(&minute);
+	}
+	minute_read(&minute, &m);
+	assert_int_equal(m.refused[REFUSAL_DRAINING], 0);
+}
+
+static void check_fails_if_something_is_wrong(void **state)
+{
+	struct room *r = *state;
+	json_object *answer;
+
+	assert_int_equal(room_call(r, COMMAND_STATUS, NULL, "{\"check\":true}", &answer), 200);
+	assert_non_null(text(answer, "failed"));
+	json_object_put(answer);
+	answer = status(r);
+	assert_null(text(answer, "failed"));
+	json_object_put(answer);
+}
+
+static void the_screen_begins_with_the_summary(void **state)
+{
+	static const char good[] = "{\"ok\":true,\"summary\":\"ok\",\"warnings\":[{\"level\":"
+				   "\"note\",\"message\":\"n\"}],\"pools\":[{\"name\":\"p\","
+				   "\"usable\":1}]}";
+	static const char bad[] = "{\"ok\":false,\"summary\":\"x; y\",\"warnings\":[{\"level\":"
+				  "\"problem\",\"message\":\"x\"},{\"level\":\"problem\","
+				  "\"message\":\"y\"}],\"pools\":[{\"name\":\"p\",\"usable\":0}]}";
+	struct buffer out = {0};
+	json_object *o = json_tokener_parse(good);
+
+	(void)state;
+	command_table_status(o, false, &out);
+	assert_memory_equal(buffer_str(&out), "ok\nnote: n\n", 11);
+	buffer_clear(&out);
+	command_table_status(o, true, &out);
+	assert_memory_equal(buffer_str(&out), "ok\n", 3);
+	assert_null(strstr(buffer_str(&out), "\x1b[31m"));
+	json_object_put(o);
+	o = json_tokener_parse(bad);
+	buffer_clear(&out);
+	command_table_status(o, true, &out);
+	assert_non_null(
+		strstr(buffer_str(&out), "\x1b[31mx; y\x1b[0m\n\x1b[31mproblem\x1b[0m: x\n"));
+	assert_non_null(strstr(buffer_str(&out), "\x1b[31m0\x1b[0m"));
+	buffer_clear(&out);
+	command_table_status(o, false, &out);
+	assert_null(strchr(buffer_str(&out), '\x1b'));
+	json_object_put(o);
+	buffer_fini(&out);
 }
 
 int main(void)
@@ -101,7 +237,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
 		TEST(a_pool_counts_the_accounts_that_can_be_used),
 		TEST(only_failing_egresses_are_shown),
-		TEST(without_haproxy_there_is_no_warning),
+		TEST(without_haproxy_there_is_one_warning),
+		TEST(each_fault_has_its_code),
+		TEST(a_minute_forgets),
+		TEST(check_fails_if_something_is_wrong),
+		TEST(the_screen_begins_with_the_summary),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,36 @@ static int reload_with(const char *const *replies, struct errtext *e)
 	return error;
 }
 
+static void take_name(void *context, struct slice name)
+{
+	buffer_printf(context, "%.*s;", (int)name.n, name.p);
+}
+
+static void finds_backends_whose_source_address_is_not_here(void **state)
+{
+	static const char *const replies[] = {
+		"# pxname,svname,status,check_status,last_chk,\n"
+		"b7-u-e,out,DOWN,L4CON,Can't bind to source address (Cannot assign requested "
+		"address),\n"
+		"b7-u-e,again1,UP,L4CON,Can't bind to source address (Cannot assign requested "
+		"address),\n"
+		"b8-u-f,out,DOWN,L4CON,Can't bind to source address (Address already in use),\n"
+		"b9-u-g,out,DOWN,L4CON,Connection refused,\n"
+		"b10-u-h,out,UP,L4OK,,\n\n",
+		NULL};
+	struct buffer names = {0};
+	struct peer p;
+
+	(void)state;
+	peer_open(&p, replies);
+	assert_int_equal(runtime_unbound("", p.path, 5000, take_name, &names, NULL), 0);
+	peer_close(&p);
+	assert_string_equal(p.asked[0], "@1 show stat -1 4 -1\n");
+	assert_string_equal(buffer_str(&names), "b7-u-e;");
+	buffer_fini(&names);
+	assert_int_equal(runtime_unbound("", "", 5000, take_name, &names, NULL), -ENOTSUP);
+}
+
 static void follows_a_reload_that_only_counts(void **state)
 {
 	static const char *const taken[] = {
@@ -229,6 +259,7 @@ int main(void)
 		cmocka_unit_test(returns_a_whole_answer),
 		cmocka_unit_test(says_that_a_silent_haproxy_did_not_answer),
 		cmocka_unit_test(reads_status_from_both_sockets),
+		cmocka_unit_test(finds_backends_whose_source_address_is_not_here),
 		cmocka_unit_test(follows_a_reload_that_only_counts),
 		cmocka_unit_test(believes_a_master_that_says_how_it_went),
 		cmocka_unit_test(passes_on_the_first_complaint_of_a_check),
