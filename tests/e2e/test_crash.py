@@ -73,6 +73,9 @@ def test_the_agent_killed_twenty_times(fresh, version):
     for row in s.upstream.requests():
         assert header(row, "authorization") == "Bearer token-of-demo"
     assert s.relay.adm("status")["processes"]["agent"]["restarts"] == 20 * len(rounds)
+    # no row of the state file looked damaged
+    for what in ("dropped", "mended"):
+        assert s.relay.metric(f"relay_state_rows_{what}_total") == 0
 
 
 def kill_the_agent(s):

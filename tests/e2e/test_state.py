@@ -4,12 +4,14 @@ import json
 import os
 import random
 import signal
+import subprocess
 
 import pytest
 
-from relay import VERSIONS, wait_until
+from relay import BUILD, VERSIONS, wait_until
 from statefile import DAY, PAGE, TENANT, StateFile
 from test_limits import me, tenant, window
+from test_store_down import fill, make_room, on_a_small_disk
 
 ROUNDS = 5
 
@@ -80,6 +82,23 @@ def test_an_upgrade_from_format_3_resets_nothing(fresh, version):
     assert s.get("/echo", key=key).status == 429
     stream.close()
     wait_until("the stream's slot is free", lambda: me(s, key)["tenant"]["concurrency"]["in_use"] == 0)
+
+
+def test_a_conversion_on_a_full_disk_changes_nothing():
+    with on_a_small_disk() as s:
+        key = tenant(s, "counted", "--daily", "10")
+        spend(s, key, 4)
+        s.relay.stop()
+        state_file(s).to_format_3()
+        fill(s)
+        old = state_file(s).bytes
+        run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=60)
+        assert run.returncode not in (0, None)
+        assert "cannot be converted from format 3 to 4: No space left on device; it is unchanged" in run.stderr
+        assert state_file(s).bytes == old and not (s.dir / "state" / "state.new").exists()
+        make_room(s)
+        started(s)
+        assert used(s, key) == 4
 
 
 def test_a_flipped_bit_of_a_count_is_flipped_back(fresh):

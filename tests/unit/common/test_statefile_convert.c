@@ -1,4 +1,5 @@
 #include "common/statefile.h"
+#include "common/staterow.h"
 #include "common/window.h"
 
 #include <setjmp.h>
@@ -201,6 +202,15 @@ static void assert_counts(const struct statefile *f)
 	}
 }
 
+static void assert_no_damage(const struct statefile *f)
+{
+	struct statefile_damage damage = {{0}, {0}};
+
+	statefile_check_rows(f, &damage);
+	for (int t = 0; t < STATEFILE_TABLE_COUNT; t++)
+		assert_int_equal(damage.mended[t] + damage.dropped[t], 0);
+}
+
 static void a_file_of_format_3_keeps_every_row(void **state)
 {
 	const struct scene *s = *state;
@@ -214,6 +224,7 @@ static void a_file_of_format_3_keeps_every_row(void **state)
 		for (int t = 0; t < STATEFILE_UNDO; t++)
 			assert_rows(s, &f, (enum statefile_table)t);
 		assert_counts(&f);
+		assert_no_damage(&f);
 		/* reserved on the disk, and no other file is left */
 		assert_int_equal(stat(s->path, &st), 0);
 		assert_true(st.st_blocks * 512 >= st.st_size);
@@ -276,6 +287,89 @@ static void a_change_that_was_not_finished_is_undone(void **state)
 	assert_memory_equal(&leases[1], undo + 32 + 4 * 64, 128);
 	const struct statefile_undo *row = statefile_table(&f, STATEFILE_UNDO, &rows);
 	assert_int_equal(row->state, 0);
+	close_state(&f, fd);
+}
+
+/* --- a newer format --- */
+
+#define NEWER_BY 32 /* bytes that each of its rows is longer */
+
+/*
+ * A file as a later program may write it: the rows of this format with more fields before their checks.
+ * `damaged`: number of the row of usage whose check is wrong.
+ */
+static void write_newer(const struct scene *s, const struct statefile *f, uint32_t damaged)
+{
+	struct statefile_head h = *(const struct statefile_head *)f->block;
+	uint64_t offset = 4096;
+	assert_int_equal(unlink(s->path), 0); /* `f` maps it */
+	int fd = open(s->path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	h.format = 5;
+	for (int t = 0; t < STATEFILE_TABLE_COUNT; t++) {
+		uint32_t more = t == STATEFILE_UNDO ? 5 * NEWER_BY : NEWER_BY;
+		const uint32_t size = h.tables[t].row_size;
+		uint32_t rows;
+		const char *table = statefile_table(f, (enum statefile_table)t, &rows);
+		h.tables[t].row_size += more;
+		h.tables[t].offset = offset;
+		offset += ((uint64_t)h.tables[t].row_size * h.tables[t].rows + 4095) / 4096 * 4096;
+		for (uint32_t i = 0; i < rows; i++) {
+			char row[1024] = "";
+			if (!staterow_state(table + (size_t)i * size))
+				continue;
+			memcpy(row, table + (size_t)i * size, size - sizeof(uint32_t));
+			memset(row + size - sizeof(uint32_t), 0x77, more);
+			staterow_seal(row, h.tables[t].row_size);
+			row[9] ^= t == STATEFILE_USAGE && i == damaged ? 0x33 : 0;
+			assert_int_equal(pwrite(fd, row, h.tables[t].row_size,
+						 (off_t)(h.tables[t].offset +
+							 (uint64_t)i * h.tables[t].row_size)),
+				h.tables[t].row_size);
+		}
+	}
+	h.size = offset;
+	h.crc = (uint32_t)crc32(0, (const Bytef *)&h, offsetof(struct statefile_head, crc));
+	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+	assert_int_equal(ftruncate(fd, (off_t)offset), 0);
+	close(fd);
+}
+
+/* The way back to this program. */
+static void a_file_of_a_newer_format_keeps_the_fields_of_this_one(void **state)
+{
+	const struct scene *s = *state;
+	const uint32_t damaged = 0; /* a pool's */
+	struct statefile_damage damage = {{0}, {0}};
+	struct errtext e = {""};
+	enum statefile_event event;
+	struct statefile f, again;
+
+	write_old(s, FIXTURE_SIZE);
+	int fd = open_state(s, STATEFILE_CONVERTED, &f);
+	write_newer(s, &f, damaged);
+	int fd2 = statefile_open(s->path, (unsigned)-1, 0, &event, &e);
+	assert_true(fd2 >= 0);
+	assert_int_equal(event, STATEFILE_CONVERTED);
+	assert_non_null(strstr(e.text, "was converted from format 5 to 4"));
+	assert_int_equal(statefile_map(fd2, &again, &e), 0);
+	for (int t = 0; t < STATEFILE_UNDO; t++) {
+		uint32_t rows;
+		const char *was = statefile_table(&f, (enum statefile_table)t, &rows);
+		const char *is = statefile_table(&again, (enum statefile_table)t, &rows);
+		for (uint32_t i = 0; i < rows; i++) {
+			if (t != STATEFILE_USAGE || i != damaged)
+				assert_memory_equal(is + i * row_sizes[t], was + i * row_sizes[t],
+					row_sizes[t]);
+		}
+	}
+	assert_counts(&again);
+	statefile_check_rows(&again, &damage);
+	for (int t = 0; t < STATEFILE_UNDO; t++) {
+		assert_int_equal(damage.dropped[t], t == STATEFILE_USAGE);
+		assert_int_equal(damage.mended[t], 0);
+	}
+	close_state(&again, fd2);
 	close_state(&f, fd);
 }
 
@@ -355,6 +449,8 @@ int main(void)
 			a_file_that_has_grown_keeps_the_rows_at_its_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_change_that_was_not_finished_is_undone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_of_a_newer_format_keeps_the_fields_of_this_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			without_room_the_old_file_stays_as_it_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
