@@ -76,19 +76,33 @@ def test_a_stopped_agent_is_replaced_within_two_seconds(fresh, version):
     assert '"process_state":"T"' in s.relay.process.text()
 
 
+def stop_control(stack):
+    """How long it is away, and the answers of 50 requests a second meanwhile."""
+    control = stack.relay.pid_of("control")
+    traffic = Traffic(stack, 50, 27)
+    os.kill(control, signal.SIGSTOP)
+    began = time.monotonic()
+    # relayadm does not wait for it
+    wait_until("another control process", lambda: stack.relay.adm_run("status").returncode == 0, seconds=60)
+    took = time.monotonic() - began
+    assert stack.relay.pid_of("control") != control
+    return took, traffic.answers()
+
+
 @pytest.mark.takes(30)
 def test_a_stopped_control_process_is_replaced_and_no_request_notices(fresh):
     s = fresh()
-    control = s.relay.pid_of("control")
-    traffic = Traffic(s, 50, 27)
-    os.kill(control, signal.SIGSTOP)
-    began = time.monotonic()
-    wait_until("another control process", lambda: processes(s)["control"]["pid"] not in (0, control), seconds=60)
-    took = time.monotonic() - began
-    print(f"back after {took:.2f} s")
-    assert 19 < took < 25
-    assert set(traffic.answers()) == {200}
-    assert restarts(s, "control", "hung") == 1 and processes(s)["control"]["last_restart"] == "hung"
+    rounds = []
+
+    def measure():
+        took, answers = stop_control(s)
+        print(f"back after {took:.2f} s, answers {answers}")
+        rounds.append(answers)
+        assert took > 19 and set(answers) == {200}
+        return took,
+
+    compare(measure, lambda took: took < 25, times=3)
+    assert restarts(s, "control", "hung") == len(rounds) and processes(s)["control"]["last_restart"] == "hung"
     assert s.relay.adm("tenants", "add", "later")["name"] == "later"
 
 
