@@ -165,9 +165,10 @@ def resident_kb(pid):
 
 
 def test_a_thousand_connections_at_once(served):
-    connections = [spop.Connection(served.name) for _ in range(1000)]
-    for c in connections:
-        c.send(spop.hello() + spop.decide(1, str(uuid.uuid4()), served.key))
+    connections = []
+    for _ in range(1000):  # half of them could wait with their HELLO
+        connections.append(spop.Connection(served.name))
+        connections[-1].send(spop.hello() + spop.decide(1, str(uuid.uuid4()), served.key))
     for c in connections:
         assert c.frame()[0] == spop.AGENT_HELLO
         assert c.frame()[0] == spop.ACK
