@@ -30,10 +30,7 @@ static void put_until(const struct account_facts *f, json_object *o)
 	int64_t left = until - clock_wall_ms();
 
 	answer_time(o, "until", until);
-	if (until)
-		answer_number(o, "until_s", left > 0 ? (left + 999) / 1000 : 0);
-	else
-		json_object_object_add(o, "until_s", NULL);
+	answer_known(o, "until_s", until, left > 0 ? (left + 999) / 1000 : 0);
 }
 
 void account_state_describe(const struct account_facts *f, json_object *o)

@@ -6,18 +6,23 @@
 
 void answer_text(json_object *o, const char *field, const char *text)
 {
-	json_object_object_add(o, field, text ? json_object_new_string(text) : NULL);
+	answer_slice(o, field, slice_from_str(text ? text : ""));
 }
 
 void answer_slice(json_object *o, const char *field, struct slice text)
 {
 	json_object_object_add(
-		o, field, json_object_new_string_len(text.n ? text.p : "", (int)text.n));
+		o, field, text.n ? json_object_new_string_len(text.p, (int)text.n) : NULL);
 }
 
 void answer_number(json_object *o, const char *field, int64_t n)
 {
 	json_object_object_add(o, field, json_object_new_int64(n));
+}
+
+void answer_known(json_object *o, const char *field, bool known, int64_t n)
+{
+	json_object_object_add(o, field, known ? json_object_new_int64(n) : NULL);
 }
 
 void answer_flag(json_object *o, const char *field, bool value)

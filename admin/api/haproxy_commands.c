@@ -15,19 +15,18 @@ static void put_state(struct control *c, json_object *o)
 	struct haproxy_state state;
 
 	haproxy_sync_state(c->haproxy, &state);
-	answer_number(o, "generation", (int64_t)state.gen);
+	answer_known(o, "generation", state.gen, (int64_t)state.gen);
 	answer_flag(o, "pending", state.pending);
 	answer_text(o, "output_dir", *state.output_dir ? state.output_dir : NULL);
 	answer_text(o, "last_error", *state.error ? state.error : NULL);
 	answer_flag(o, "reachable", state.answers);
-	if (!state.answers)
-		return;
-	answer_text(o, "version", state.status.version);
-	answer_number(o, "uptime_s", state.status.uptime_s);
-	answer_number(o, "workers", state.status.workers);
-	answer_number(o, "connections", (int64_t)state.status.connections);
-	answer_number(o, "requests", (int64_t)state.status.requests);
-	answer_number(o, "dropped_logs", (int64_t)state.status.dropped_logs);
+	bool known = state.answers;
+	answer_text(o, "version", known ? state.status.version : NULL);
+	answer_known(o, "uptime_s", known, state.status.uptime_s);
+	answer_known(o, "workers", known, state.status.workers);
+	answer_known(o, "connections", known, (int64_t)state.status.connections);
+	answer_known(o, "requests", known, (int64_t)state.status.requests);
+	answer_known(o, "dropped_logs", known, (int64_t)state.status.dropped_logs);
 }
 
 /* --- render, reload: answered when they are done --- */

@@ -15,7 +15,8 @@ void headers_describe(json_object *o, const char *field, struct slice stored)
 
 	if (headerset_parse(stored, &set, NULL) == 0) {
 		for (size_t i = 0; i < set.count; i++)
-			answer_text(headers, set.rows[i].name, set.rows[i].value);
+			json_object_object_add(headers, set.rows[i].name,
+				json_object_new_string(set.rows[i].value));
 	}
 	json_object_object_add(o, field, headers);
 }

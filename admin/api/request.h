@@ -60,10 +60,11 @@ bool request_flag(const struct request *r, const char *field);
 json_object *request_value(const struct request *r, const char *field);
 uint64_t request_duration(const struct request *r, const char *field, uint64_t otherwise_ms);
 
-/* Answers. Times are Unix milliseconds, 0 = null; durations 0 = "0". */
+/* Answers: what is unknown is null. Texts: NULL and empty = null. Times are Unix milliseconds, 0 = null; durations 0 = "0". */
 void answer_text(json_object *o, const char *field, const char *text);
 void answer_slice(json_object *o, const char *field, struct slice text);
 void answer_number(json_object *o, const char *field, int64_t n);
+void answer_known(json_object *o, const char *field, bool known, int64_t n);
 void answer_flag(json_object *o, const char *field, bool value);
 void answer_time(json_object *o, const char *field, int64_t wall_ms);
 void answer_duration(json_object *o, const char *field, uint64_t ms);

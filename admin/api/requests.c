@@ -63,12 +63,12 @@ static void put_end(const struct recent_row *row, json_object *o)
 	char letters[sizeof(q->termination) + 1] = "";
 
 	memcpy(letters, q->termination, sizeof(q->termination));
-	answer_number(o, "status", q->status);
+	answer_known(o, "status", q->status, q->status);
 	answer_name(o, "code", q->code);
 	answer_number(o, "bytes_in", (int64_t)q->bytes_in);
 	answer_number(o, "bytes_out", (int64_t)q->bytes_out);
-	answer_number(o, "ttfb_ms", q->ttfb_ms);
-	answer_number(o, "duration_ms", q->duration_ms);
+	answer_known(o, "ttfb_ms", q->ttfb_ms >= 0, q->ttfb_ms);
+	answer_known(o, "duration_ms", q->duration_ms >= 0, q->duration_ms);
 	answer_number(o, "retries", q->retries);
 	/* an answer of the relay itself (health) ends like a refusal, but is none */
 	bool answered = q->status < 400 && !*row->account;
@@ -86,7 +86,7 @@ static void describe(const struct recent_row *row, json_object *o)
 	answer_text(o, "id", record_format_id(q->id, text));
 	answer_text(o, "time", clock_format_rfc3339_ms(q->started_ms, time));
 	answer_name(o, "tenant", row->tenant);
-	answer_number(o, "key", q->key);
+	answer_known(o, "key", q->key, q->key);
 	answer_name(o, "account", row->account);
 	answer_name(o, "egress", row->egress);
 	answer_name(o, "upstream", row->upstream);
@@ -242,7 +242,8 @@ static void put_head(const struct why *y, json_object *o)
 	answer_text(o, "time",
 		clock_format_rfc3339_ms(y->finished ? q->started_ms : w->decided_ms, time));
 	put_named(o, "tenant", &d->tenants, w->tenant ? w->tenant : q->tenant);
-	answer_number(o, "key", w->key ? w->key : q->key);
+	uint32_t key = w->key ? w->key : q->key;
+	answer_known(o, "key", key, key);
 	put_named(o, "pool", &d->pools, w->pool);
 	put_named(o, "account", &d->accounts, w->account ? w->account : q->account);
 	put_named(o, "egress", &d->egresses, q->egress);

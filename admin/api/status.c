@@ -31,8 +31,8 @@ static void put_process(json_object *o, const char *name, const struct channel_p
 	json_object *one = json_object_new_object();
 	int64_t uptime_ms = clock_wall_ms() - p->started_ms;
 
-	answer_number(one, "pid", p->pid);
-	answer_number(one, "uptime_s", p->pid && uptime_ms > 0 ? uptime_ms / 1000 : 0);
+	answer_known(one, "pid", p->pid, p->pid);
+	answer_known(one, "uptime_s", p->pid, uptime_ms > 0 ? uptime_ms / 1000 : 0);
 	answer_number(one, "restarts", p->restarts);
 	answer_text(one, "state", child_state_name((enum child_state)p->state));
 	answer_text(one, "last_restart",
@@ -119,7 +119,7 @@ static int put_haproxy(struct request *r)
 	json_object *o = json_object_new_object();
 
 	haproxy_sync_state(r->control->haproxy, &state);
-	answer_number(o, "generation", (int64_t)state.gen);
+	answer_known(o, "generation", state.gen, (int64_t)state.gen);
 	answer_flag(o, "rendered", *state.output_dir);
 	answer_flag(o, "pending", state.pending);
 	answer_flag(o, "reachable", state.answers);
@@ -127,10 +127,7 @@ static int put_haproxy(struct request *r)
 	answer_text(o, "last_error", *state.error ? state.error : NULL);
 	/* the age of HAProxy's number of requests in progress; null = never read */
 	int64_t read_ms = (int64_t)board_get(&r->control->board->counters[BOARD_GAUGE_READ_MS]);
-	if (read_ms)
-		answer_number(o, "gauge_age_s", (clock_wall_ms() - read_ms) / 1000);
-	else
-		json_object_object_add(o, "gauge_age_s", NULL);
+	answer_known(o, "gauge_age_s", read_ms, (clock_wall_ms() - read_ms) / 1000);
 	json_object_object_add(r->answer, "haproxy", o);
 	return put_old_sets(r, &state, o);
 }
@@ -322,7 +319,7 @@ static bool is_in_order(json_object *egress)
 	const char *state = json_object_get_string(json_object_object_get(egress, "state"));
 	const char *reason = json_object_get_string(json_object_object_get(egress, "reason"));
 
-	return strcmp(state, "ok") == 0 && !*reason;
+	return strcmp(state, "ok") == 0 && !reason;
 }
 
 static int put_egress(struct request *r, struct row *row, void *context)
@@ -365,7 +362,7 @@ static void put_error(json_object *items, const struct recent_row *row)
 	char id[RECORD_ID_TEXT_SIZE];
 
 	answer_time(o, "time", row->request.started_ms);
-	answer_number(o, "status", row->request.status);
+	answer_known(o, "status", row->request.status, row->request.status);
 	answer_text(o, "code", *row->request.code ? row->request.code : NULL);
 	answer_text(o, "tenant", *row->tenant ? row->tenant : NULL);
 	answer_text(o, "account", *row->account ? row->account : NULL);

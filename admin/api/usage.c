@@ -125,14 +125,6 @@ static const char *limit_field(enum usage_window w)
 	return fields[w];
 }
 
-static void put_limit(json_object *o, const char *field, bool limited, int64_t n)
-{
-	if (limited)
-		answer_number(o, field, n);
-	else
-		json_object_object_add(o, field, NULL);
-}
-
 /* `used` below 0: not counted. */
 static json_object *describe_window(
 	enum usage_window w, int64_t limit, int64_t used, int64_t now_ms)
@@ -140,9 +132,9 @@ static json_object *describe_window(
 	json_object *o = json_object_new_object();
 
 	answer_text(o, "window", window_name(w));
-	put_limit(o, "limit", limit > 0, limit);
-	put_limit(o, "used", used >= 0, used);
-	put_limit(o, "remaining", limit > 0, used < limit ? limit - used : 0);
+	answer_known(o, "limit", limit > 0, limit);
+	answer_known(o, "used", used >= 0, used);
+	answer_known(o, "remaining", limit > 0 && used >= 0, used < limit ? limit - used : 0);
 	answer_time(o, "resets_at", window_reset_ms(w, now_ms));
 	return o;
 }
@@ -167,9 +159,10 @@ void usage_describe(const struct control *c, enum usage_kind kind, uint32_t id, 
 	struct statefile_usage row = {.id = id};
 	json_object *items = json_object_new_array();
 	int64_t now = clock_wall_ms();
-	int error = is_counted(kind, o) ? usage_read(c, kind, id, &row) : -EBADMSG;
+	bool known = c->statefile.block != NULL;
+	int error = known && is_counted(kind, o) ? usage_read(c, kind, id, &row) : -EBADMSG;
 
-	answer_number(o, "in_use", usage_slots(c, kind, id));
+	answer_known(o, "in_use", known, usage_slots(c, kind, id));
 	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
 		enum usage_window w = (enum usage_window)i;
 		int64_t limit = limit_of(o, limit_field(w));

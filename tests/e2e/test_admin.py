@@ -302,6 +302,36 @@ def test_options_of_later_use_are_kept_and_shown(furnished):
     assert furnished.adm("upstreams", "show", "codex")["client_id"] == "app_1"
 
 
+def unknown(value, path="$"):
+    """Where an answer has a value that stands for none."""
+    if isinstance(value, dict):
+        return [found for key, one in value.items() for found in unknown(one, f"{path}.{key}")]
+    if isinstance(value, list):
+        return [found for n, one in enumerate(value) for found in unknown(one, f"{path}[{n}]")]
+    return [path] if value == "" or value == -1 else []
+
+
+def test_what_is_unknown_is_null(furnished):
+    """Every command that shows something, of things that have hardly any setting."""
+    key = furnished.adm("tokens", "issue", "--tenant", "t")["id"]
+    furnished.adm("bans", "add", "192.0.2.1")
+    furnished.adm("egress", "suspend", "e")
+    shown = {}
+    for words, arguments in rows():
+        if words[-1] not in ("list", "show", "status", "options"):
+            continue
+        subjects = {"ID": [str(key)], "POOL": ["p"], "NAME": {"tenants": ["t"], "upstreams": ["u"], "accounts": ["a"],
+                    "egress": ["direct", "e"]}.get(words[0])}[arguments[0]] if arguments else [None]
+        for subject in subjects:
+            answer = furnished.adm(*words, *([subject] if subject else []))
+            assert unknown(answer) == [], (words, subject, unknown(answer))
+            shown[" ".join(words)] = answer
+    assert len(shown) >= 17, sorted(shown)
+    assert shown["haproxy status"]["generation"] is None and shown["haproxy status"]["uptime_s"] is None
+    assert shown["accounts show"]["pace"] is None and shown["accounts show"]["region"] is None
+    assert shown["bans list"]["items"][0]["reason"] is None and shown["tokens show"]["name"] is None
+
+
 def test_export_and_apply_are_each_other(furnished):
     document = furnished.adm("export")
     assert TOKEN not in json.dumps(document)

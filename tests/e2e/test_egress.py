@@ -178,7 +178,7 @@ def test_an_address_that_somebody_sets_again_is_taken_as_it_is(fresh):
         proxy = Socks4(s.dir, "127.0.0.63", proxy.port)
         assert check(s, "far")[0] == 1
         s.relay.adm("egress", "set", "far", "--socks4", f"127.0.0.1:{proxy.port}")
-        assert shown(s, "far") == ("ok", False, "") and open_notices(s) == []
+        assert shown(s, "far") == ("ok", False, None) and open_notices(s) == []
         assert check(s, "far")[1]["far"]["seen"] == "127.0.0.63"
     finally:
         proxy.stop()
@@ -208,7 +208,7 @@ def test_what_cannot_be_asked_says_nothing_about_the_egress(fresh):
     s.relay.adm("egress", "add", "gone", "--socks4", f"127.0.0.1:{free_port()}")
     code, rows = check(s, "gone")
     assert code == 1 and rows["gone"]["result"] == "error" and rows["gone"]["seen"] is None
-    assert shown(s, "gone") == ("ok", False, "") and open_notices(s) == []
+    assert shown(s, "gone") == ("ok", False, None) and open_notices(s) == []
 
 
 @pytest.mark.takes(12)
@@ -253,7 +253,7 @@ def test_a_check_that_comes_before_the_reload_is_repeated_soon(fresh):
         wait_until("the check came too early", lambda: internal_requests(s) > before, 60)
     finally:
         os.kill(master, signal.SIGCONT)
-    assert shown(s, "direct")[2] == ""
+    assert shown(s, "direct")[2] is None
     s.relay.adm("haproxy", "reload")
     wait_until("it is checked", lambda: shown(s, "direct")[2] == "127.0.0.1", 60)
 

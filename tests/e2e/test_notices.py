@@ -74,7 +74,7 @@ def test_an_account_that_is_refused_again_and_again_is_suspended_until_it_is_res
     site.relay.adm("accounts", "resume", account)
     assert pool.post().status == 200
     shown = pool.show(token)
-    assert (shown["state"], shown["suspended"], shown["suspend_reason"]) == ("ok", False, "")
+    assert (shown["state"], shown["suspended"], shown["suspend_reason"]) == ("ok", False, None)
     assert notices(site) == [] and notices(site, "--all")[0]["acked_at"]
 
 

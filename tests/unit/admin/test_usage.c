@@ -333,15 +333,18 @@ static void a_slot_given_back_is_not_shown(void **state)
 	assert_int_equal(usage_slots(&r->control, USAGE_TENANT, 1), 0);
 }
 
-static void without_a_state_file_nothing_is_used(void **state)
+static void without_a_state_file_usage_is_unknown(void **state)
 {
 	struct room *r = *state;
 	struct statefile_usage row;
 
 	room_run(r, TENANTS);
 	json_object *answer = answer_of(r, COMMAND_TENANTS_SHOW, "acme");
-	assert_int_equal(number_in(answer, "in_use"), 0);
-	check_window(answer, "day", 100, 0, 100);
+	json_object *day = window_in(answer, "day");
+	assert_null(json_object_object_get(answer, "in_use"));
+	assert_int_equal(number_in(day, "limit"), 100);
+	assert_null(json_object_object_get(day, "used"));
+	assert_null(json_object_object_get(day, "remaining"));
 	json_object_put(answer);
 	assert_int_equal(usage_read(&r->control, USAGE_TENANT, 1, &row), -ENOENT);
 	json_object_put(answer_of(r, COMMAND_STATUS, NULL));
@@ -426,7 +429,7 @@ int main(void)
 		TEST(an_account_shows_slots_use_and_risk),
 		TEST(a_slot_given_back_is_not_shown),
 		cmocka_unit_test_setup_teardown(
-			without_a_state_file_nothing_is_used, room_setup, room_teardown),
+			without_a_state_file_usage_is_unknown, room_setup, room_teardown),
 		TEST(status_lists_quotas_from_80_percent_on),
 		TEST(status_shows_waiting_healing_and_the_gauge),
 	};
