@@ -24,6 +24,8 @@ struct ev_loop;
 struct haproxy_sync;
 struct history;
 struct minute;
+struct looptime;
+struct offload;
 struct outbound;
 struct probe;
 struct publish;
@@ -44,6 +46,9 @@ struct control {
 	struct publish *publish;
 	struct changes *changes;
 	struct haproxy_sync *haproxy;
+	/* threads for what may block; NULL = it is done at once (tests) */
+	struct offload *worker;	   /* HAProxy's check, its files, its reload */
+	struct offload *asker;	   /* questions to HAProxy, answered soon or not at all */
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct refresh *refresh;   /* NULL = none (tests) */
 	struct probe *probe;	   /* NULL = none (tests) */
@@ -52,6 +57,7 @@ struct control {
 	const struct history *history;
 	const struct minute *minute;			    /* NULL = none (tests) */
 	const struct unbound *unbound;			    /* NULL = none (tests) */
+	const struct looptime *looptime;		    /* NULL = none (tests) */
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */

@@ -7,6 +7,7 @@
 #include "admin/api/usage.h"
 #include "admin/control_keeper.h"
 #include "admin/publish/change.h"
+#include "admin/publish/offload.h"
 #include "admin/publish/publish.h"
 #include "admin/store/history.h"
 #include "admin/store/secrets.h"
@@ -16,6 +17,7 @@
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
+#include "admin/upkeep/looptime.h"
 #include "admin/upkeep/minute.h"
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe.h"
@@ -42,8 +44,20 @@
 #define HISTORY_S 0.2 /* finished requests, to the store */
 #define RETRY_S 30.0  /* pending changes of HAProxy */
 
+/* The state file, to the disk. */
+struct syncing {
+	struct offload_job job;
+	int fd;
+	int error;
+	bool under_way;
+	bool failed; /* the last time; logged once */
+};
+
 struct runner {
 	struct control control;
+	struct offload *syncer;
+	struct syncing syncing;
+	struct looptime looptime;
 	struct secrets secrets;
 	struct history history;
 	struct server *server;
@@ -174,16 +188,36 @@ static void make_room(struct runner *r)
 	r->room_error = error;
 }
 
+/* On the thread: a slow disk takes its time. */
+static void sync_state(struct offload_job *job)
+{
+	struct syncing *s = (struct syncing *)job;
+
+	s->error = fdatasync(s->fd) < 0 ? errno : 0;
+}
+
+static void on_synced(struct offload_job *job, bool ran)
+{
+	struct syncing *s = (struct syncing *)job;
+
+	s->under_way = false;
+	if (ran && s->error && !s->failed)
+		log_event(LOG_LEVEL_ERROR, "cannot sync the state file", LOG_ERROR_CODE(s->error));
+	s->failed = s->error != 0;
+}
+
 static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct runner *r = w->data;
 
 	(void)loop;
 	(void)events;
-	if (fdatasync(r->control.start->statefile_fd) < 0)
-		log_event(LOG_LEVEL_ERROR, "cannot sync the state file", LOG_ERROR_CODE(errno));
 	make_room(r);
 	statewatch_poll(&r->statewatch, &r->control);
+	if (r->syncing.under_way)
+		return;
+	r->syncing.under_way = true;
+	offload_run(r->syncer, &r->syncing.job);
 }
 
 static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
@@ -250,12 +284,16 @@ static void start_watchers(struct runner *r)
 	r->merge.data = r;
 	r->bans.data = r->history_timer.data = r->history_idle.data = r;
 	r->before.data = r->keeper.data = r->peer.data = r->sync.data = r->retry.data = r;
+	r->syncing = (struct syncing){.job = {.work = sync_state, .done = on_synced},
+		.fd = r->control.start->statefile_fd};
 	ev_prepare_start(loop, &r->before);
 	ev_io_start(loop, &r->keeper);
 	if (r->control.start->statefile_fd >= 0)
 		ev_timer_start(loop, &r->sync);
 	ev_timer_start(loop, &r->bans);
 	ev_timer_start(loop, &r->history_timer);
+	looptime_start(&r->looptime, loop);
+	r->control.looptime = &r->looptime;
 	healing_start(&r->healing, &r->control);
 	healthwatch_start(&r->healthwatch, &r->control);
 	minute_start(&r->minute, loop);
@@ -299,15 +337,22 @@ static int open_state(struct runner *r, struct errtext *e)
 	return error;
 }
 
-static int open_links(struct control *c, struct errtext *e)
+static int open_links(struct runner *r, struct errtext *e)
 {
+	struct control *c = &r->control;
+
 	c->publish = publish_new(c);
 	c->changes = changes_new(c);
 	c->haproxy = haproxy_sync_new(c, e);
-	c->loop = ev_default_loop(EVFLAG_AUTO);
+	/* not the default one, which takes the ends of all child processes, also of those of a thread */
+	c->loop = ev_loop_new(EVFLAG_AUTO);
+	c->worker = c->loop ? offload_new(c->loop) : NULL;
+	c->asker = c->loop ? offload_new(c->loop) : NULL;
+	r->syncer = c->loop ? offload_new(c->loop) : NULL;
 	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
 	c->egress_check = c->outbound ? egress_check_new(c) : NULL;
-	if (!c->publish || !c->changes || !c->haproxy || !c->egress_check)
+	if (!c->publish || !c->changes || !c->haproxy || !c->egress_check || !c->worker ||
+		!c->asker || !r->syncer)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -334,10 +379,7 @@ static int start_all(struct runner *r, struct errtext *e)
 	int error = open_state(r, e);
 
 	if (!error)
-		error = open_links(c, e);
-	/* Writes HAProxy files that a crash left unwritten or an upgrade renders differently. */
-	if (!error)
-		haproxy_sync_prepare(c->haproxy);
+		error = open_links(r, e);
 	if (!error)
 		error = raise_version(c, e);
 	if (!error)
@@ -345,7 +387,8 @@ static int start_all(struct runner *r, struct errtext *e)
 	if (error)
 		return error;
 	publish_send(c->publish);
-	changes_retry(c->changes);
+	/* HAProxy files that a crash left unwritten or an upgrade renders differently */
+	change_publish(c, CHANGE_HAPROXY, NULL, NULL);
 	start_watchers(r);
 	c->refresh = refresh_new(c);
 	c->probe = probe_new(c);
@@ -360,6 +403,11 @@ static void stop_all(struct runner *r)
 {
 	struct control *c = &r->control;
 
+	/* their jobs tell others that they end */
+	offload_free(c->asker);
+	offload_free(c->worker);
+	offload_free(r->syncer);
+	c->asker = c->worker = NULL;
 	server_stop(r->server);
 	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);
@@ -437,6 +485,7 @@ int control_main(const struct child_start *start)
 	}
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
+	looptime_stop(&r.looptime);
 	history_flush(&r.history);
 	stop_all(&r);
 	return 0;

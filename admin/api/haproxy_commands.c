@@ -158,13 +158,26 @@ int haproxy_options_set(struct request *r)
 
 /* --- check, status --- */
 
-int haproxy_check(struct request *r)
+static void on_checked(void *context, int error, const struct errtext *why)
 {
-	int error = haproxy_sync_check(r->control->haproxy, &r->error);
+	struct deferred *d = context;
 
 	if (!error)
-		answer_text(r->answer, "check", "good");
-	return error;
+		answer_text(deferred_answer(d), "check", "good");
+	deferred_finish(d, error, why->text);
+}
+
+int haproxy_check(struct request *r)
+{
+	int error = haproxy_sync_is_rendered(r->control->haproxy, &r->error);
+	struct deferred *d = error ? NULL : deferred_new(r);
+
+	if (!d)
+		return error ? error : errtext_set(&r->error, -ENOMEM, "out of memory");
+	error = haproxy_sync_check(r->control->haproxy, on_checked, d, &r->error);
+	if (error)
+		deferred_finish(d, error, r->error.text);
+	return 0;
 }
 
 int haproxy_status(struct request *r)

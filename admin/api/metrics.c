@@ -8,6 +8,7 @@
 #include "admin/store/notices.h"
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
+#include "admin/upkeep/looptime.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
 #include "common/board.h"
@@ -321,6 +322,14 @@ static void put_restarts(const struct scrape *s)
 	}
 }
 
+static void put_loop_times(const struct scrape *s)
+{
+	const struct looptime *t = s->control->looptime;
+
+	samples_put_histogram(
+		&s->samples, t ? &t->histogram : NULL, LOOPTIME_BUCKETS, looptime_bound, NULL);
+}
+
 static void put_build_info(const struct scrape *s)
 {
 	put(s, 1, version_text(), NULL);
@@ -423,6 +432,10 @@ static const struct {
 	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1",
 		 "1 if the store answers and takes changes, 0 if not."},
 		put_store_up},
+	{{"relay_control_loop_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
+		 "Time that the loop of the control process worked without a wait. Nothing else is served "
+		 "meanwhile."},
+		put_loop_times},
 	{{"relay_build_info", METRIC_GAUGE, {"version"}, "1",
 		 "Always 1; the label is the version that runs."},
 		put_build_info},

@@ -3,6 +3,7 @@
 #include "admin/api/deferred.h"
 #include "admin/api/server_connections.h"
 #include "admin/api/server_exchange.h"
+#include "admin/publish/haproxy_sync.h"
 #include "common/acceptor.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -235,18 +236,42 @@ static void on_finished(void *context)
 	ev_timer_start(l->server->control->loop, &l->timer);
 }
 
-static enum MHD_Result sleep_until_done(
-	struct listener *l, struct MHD_Connection *connection, struct exchange *x)
+static struct sleeper *put_to_sleep(struct listener *l, struct MHD_Connection *connection)
 {
 	struct sleeper *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return MHD_NO;
+		return NULL;
 	*s = (struct sleeper){l, connection, l->sleepers};
 	l->sleepers = s;
-	deferred_wait(x->deferred, on_finished, s);
 	touch(l, connection, true);
+	return s;
+}
+
+static enum MHD_Result sleep_until_done(
+	struct listener *l, struct MHD_Connection *connection, struct exchange *x)
+{
+	struct sleeper *s = put_to_sleep(l, connection);
+
+	if (!s)
+		return MHD_NO;
+	deferred_wait(x->deferred, on_finished, s);
 	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
+/* HAProxy is asked on a thread; then libmicrohttpd calls on_request() again. */
+static enum MHD_Result look_first(
+	struct listener *l, struct MHD_Connection *connection, struct exchange *x)
+{
+	struct sleeper *s = put_to_sleep(l, connection);
+
+	x->looked = true;
+	if (!s)
+		return MHD_NO;
+	MHD_suspend_connection(connection);
+	if (haproxy_sync_look(l->server->control->haproxy, on_finished, s))
+		on_finished(s);
 	return MHD_YES;
 }
 
@@ -297,6 +322,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	}
 	if (l == &l->server->metrics)
 		exchange_run_metrics(l->server->control, method, path, &a);
+	else if (exchange_wants_look(x, method, path))
+		return look_first(l, connection, x);
 	else if (!x->deferred)
 		exchange_run_api(x, l->server->control, connection, method, path, &a);
 	if (x->deferred && !deferred_is_done(x->deferred))

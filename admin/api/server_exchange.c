@@ -208,6 +208,16 @@ static unsigned refuse_route(
 	return request_refuse(r, 405, "this path does not serve that method");
 }
 
+bool exchange_wants_look(const struct exchange *x, const char *method, const char *path)
+{
+	struct slice name;
+	bool known;
+	const struct command *c = command_route(method, slice_from_str(path), &name, &known);
+
+	return !x->looked && c &&
+		(command_id(c) == COMMAND_STATUS || command_id(c) == COMMAND_HAPROXY_STATUS);
+}
+
 void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connection *connection,
 	const char *method, const char *path, struct exchange_answer *ret)
 {

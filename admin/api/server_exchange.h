@@ -12,6 +12,7 @@
 struct exchange {
 	struct buffer body; /* may hold a credential: wiped at the end */
 	bool too_large;
+	bool looked;		   /* HAProxy was asked */
 	struct deferred *deferred; /* the answer comes later; NULL = it is there */
 };
 
@@ -27,6 +28,8 @@ void exchange_free(struct exchange *x);
 /* Drops bytes beyond the limit; the answer is 413 then. */
 void exchange_take(struct exchange *x, const char *data, size_t n);
 
+/* Whether the answer tells what HAProxy says: haproxy_sync_look() comes first, once. */
+bool exchange_wants_look(const struct exchange *x, const char *method, const char *path);
 /*
  * For a request that is complete. The caller owns the buffers of `ret`. When `x` is deferred
  * afterwards, `ret` is empty.

@@ -22,50 +22,67 @@ struct change {
 	void *context;
 };
 
+enum stage {
+	STAGE_IDLE,
+	STAGE_PREPARE, /* HAProxy checks the new files */
+	STAGE_AGENT,   /* the agent has the snapshot and has not answered yet */
+	STAGE_HAPROXY, /* the files are written and HAProxy reloads */
+};
+
 struct round {
-	bool under_way;
+	enum stage stage;
 	enum change_reach reach;
 	uint64_t version;
 	int64_t end_ms;		/* monotonic */
 	struct change *changes; /* NULL = nobody waits */
+	struct change_outcome outcome;
 };
 
-struct changes {
-	struct control *control;
+/* Rounds, one after the other. */
+struct lane {
+	struct changes *all;
 	/* of the next round */
 	bool wanted;
 	enum change_reach reach;
 	struct change *queue; /* oldest first */
 	struct change **tail;
 	struct round round;
+	ev_timer timer; /* the end of the wait for the agent */
+};
+
+/* A change for the agent alone does not wait until HAProxy has checked or reloaded. */
+struct changes {
+	struct control *control;
+	struct lane agent;
+	struct lane haproxy;
+	bool retrying;
 	struct change *waiters; /* in force at the agent; a shared reload is to come */
-	ev_timer timer;		/* the end of the round */
 	ev_timer reload;	/* that changes share */
 };
 
 /* --- the queue --- */
 
-static int add(struct changes *all, const struct change *given)
+static int add(struct lane *l, const struct change *given)
 {
 	struct change *change = malloc(sizeof(*change));
 
 	if (!change)
 		return -ENOMEM;
 	*change = *given;
-	*all->tail = change;
-	all->tail = &change->next;
+	*l->tail = change;
+	l->tail = &change->next;
 	return 0;
 }
 
 int change_publish(struct control *c, enum change_reach reach, change_done_fn *done, void *context)
 {
-	struct changes *all = c->changes;
+	struct lane *l = reach == CHANGE_AGENT ? &c->changes->agent : &c->changes->haproxy;
 	const struct change change = {.reach = reach, .done = done, .context = context};
 
-	all->wanted = true;
-	if (all->reach < reach)
-		all->reach = reach;
-	return done ? add(all, &change) : 0;
+	l->wanted = true;
+	if (l->reach < reach)
+		l->reach = reach;
+	return done ? add(l, &change) : 0;
 }
 
 int change_render(
@@ -75,40 +92,40 @@ int change_render(
 		.options = json_object_get(options),
 		.done = done,
 		.context = context};
-	int error = add(c->changes, &change);
+	int error = add(&c->changes->haproxy, &change);
 
 	if (error)
 		json_object_put(options);
 	return error;
 }
 
-static struct change **take_first(struct changes *all, struct change **tail)
+static struct change **take_first(struct lane *l, struct change **tail)
 {
-	struct change *change = all->queue;
+	struct change *change = l->queue;
 
-	all->queue = change->next;
-	if (!all->queue)
-		all->tail = &all->queue;
+	l->queue = change->next;
+	if (!l->queue)
+		l->tail = &l->queue;
 	change->next = NULL;
 	*tail = change;
 	return &change->next;
 }
 
 /* A rendering with new options has a round by itself, because its error is no other change's error. */
-static void take_changes(struct changes *all, struct round *r)
+static void take_changes(struct lane *l, struct round *r)
 {
 	struct change **tail = &r->changes;
 
-	if (all->queue && all->queue->options) {
-		take_first(all, tail);
+	if (l->queue && l->queue->options) {
+		take_first(l, tail);
 		r->reach = CHANGE_HAPROXY;
 		return;
 	}
-	r->reach = all->reach;
-	all->reach = CHANGE_AGENT;
-	all->wanted = false;
-	while (all->queue && !all->queue->options)
-		tail = take_first(all, tail);
+	r->reach = l->reach;
+	l->reach = CHANGE_AGENT;
+	l->wanted = false;
+	while (l->queue && !l->queue->options)
+		tail = take_first(l, tail);
 }
 
 /* --- the end of a round --- */
@@ -156,13 +173,14 @@ static bool waits_for_reload(const struct change *change, const struct change_ou
 		!change->options;
 }
 
-static void end_round(struct changes *all, const struct change_outcome *o)
+static void end_round(struct lane *l, const struct change_outcome *o)
 {
-	struct change *next = all->round.changes;
+	struct changes *all = l->all;
+	struct change *next = l->round.changes;
 
-	all->round = (struct round){.under_way = false};
+	l->round = (struct round){.stage = STAGE_IDLE};
 	if (all->control->loop)
-		ev_timer_stop(all->control->loop, &all->timer);
+		ev_timer_stop(all->control->loop, &l->timer);
 	for (struct change *change = next; change; change = next) {
 		next = change->next;
 		if (!waits_for_reload(change, o)) {
@@ -210,7 +228,24 @@ static void start_reload_timer(struct changes *all)
 	ev_timer_start(loop, &all->reload);
 }
 
-static void finish_haproxy(struct changes *all, struct change_outcome *o)
+static void on_finished(void *context, const struct haproxy_report *report)
+{
+	struct lane *l = context;
+	struct changes *all = l->all;
+	struct change_outcome o = l->round.outcome;
+
+	start_reload_timer(all);
+	end_waiters_unless_shared(all, report);
+	o.haproxy = report->outcome;
+	o.haproxy_error = report->error;
+	o.haproxy_failed = report->failed;
+	o.haproxy_unwritten = report->unwritten;
+	o.haproxy_shares = report->outcome == HAPROXY_PENDING && !report->error.text[0] &&
+		haproxy_sync_is_due_later(all->control->haproxy);
+	end_round(l, &o);
+}
+
+static void finish(struct lane *l)
 {
 	static const enum haproxy_reload reloads[] = {
 		[CHANGE_FILES] = HAPROXY_RELOAD_LATER,
@@ -219,29 +254,25 @@ static void finish_haproxy(struct changes *all, struct change_outcome *o)
 		[CHANGE_NOW] = HAPROXY_RELOAD_IF_CHANGED,
 		[CHANGE_RELOAD] = HAPROXY_RELOAD_ALWAYS,
 	};
-	const struct round *r = &all->round;
+	struct round *r = &l->round;
 	bool is_rendering = r->changes && r->changes->options;
-	struct haproxy_report report;
 
-	if (r->reach == CHANGE_AGENT)
+	if (r->reach == CHANGE_AGENT) {
+		const struct change_outcome o = r->outcome;
+		end_round(l, &o);
 		return;
-	haproxy_sync_finish(all->control->haproxy,
-		is_rendering ? HAPROXY_RELOAD_IF_CHANGED : reloads[r->reach], &report);
-	start_reload_timer(all);
-	end_waiters_unless_shared(all, &report);
-	o->haproxy = report.outcome;
-	o->haproxy_error = report.error;
-	o->haproxy_failed = report.failed;
-	o->haproxy_unwritten = report.unwritten;
-	o->haproxy_shares = report.outcome == HAPROXY_PENDING && !report.error.text[0] &&
-		haproxy_sync_is_due_later(all->control->haproxy);
+	}
+	r->stage = STAGE_HAPROXY;
+	haproxy_sync_finish(l->all->control->haproxy,
+		is_rendering ? HAPROXY_RELOAD_IF_CHANGED : reloads[r->reach], on_finished, l);
 }
 
-/* The round is over when the agent has answered, or when the time is up. */
-static bool is_over(const struct changes *all, struct change_outcome *o)
+/* The agent has answered, or the time is up. */
+static bool is_answered(struct lane *l)
 {
-	const struct round *r = &all->round;
-	const struct control *c = all->control;
+	struct round *r = &l->round;
+	struct change_outcome *o = &r->outcome;
+	const struct control *c = l->all->control;
 	const char *refusal = publish_refusal(c->publish, r->version);
 
 	o->acknowledged = publish_acknowledged(c->publish) >= r->version;
@@ -263,51 +294,55 @@ static bool is_over(const struct changes *all, struct change_outcome *o)
 
 /* --- the beginning of a round --- */
 
-static int prepare_haproxy(struct changes *all, struct errtext *e)
+static int publish(struct lane *l, struct errtext *e)
 {
-	struct haproxy_sync *h = all->control->haproxy;
-	const struct round *r = &all->round;
+	struct publish *p = l->all->control->publish;
+	int error = publish_build(p, e);
 
-	if (r->changes && r->changes->options)
-		return haproxy_sync_render(h, r->changes->options, e);
-	if (r->reach != CHANGE_AGENT)
-		haproxy_sync_prepare(h); /* a failure is reported by haproxy_sync_finish() */
-	return 0;
-}
-
-static int begin(struct changes *all, struct errtext *e)
-{
-	struct publish *p = all->control->publish;
-	int error = prepare_haproxy(all, e);
-
-	if (error)
-		return error;
-	error = publish_build(p, e);
 	if (error) {
 		log_event(LOG_LEVEL_ERROR, "a change is stored but not in force",
 			LOG_STR("reason", e->text));
 		return errtext_prefix(e, error, "the change is stored but not in force");
 	}
 	publish_send(p);
-	all->round.version = publish_version(p);
-	all->round.end_ms = clock_monotonic_ms() + CHANGE_ACK_MS;
+	l->round.version = publish_version(p);
+	l->round.end_ms = clock_monotonic_ms() + CHANGE_ACK_MS;
 	return 0;
 }
 
-static void begin_round(struct changes *all)
+static void on_prepared(void *context, int error, const struct errtext *why)
 {
-	struct change_outcome o = {.haproxy = HAPROXY_UNCHANGED};
-	struct ev_loop *loop = all->control->loop;
+	struct lane *l = context;
+	struct ev_loop *loop = l->all->control->loop;
+	struct change_outcome o = {.error = error, .reason = *why, .haproxy = HAPROXY_UNCHANGED};
 
-	all->round = (struct round){.under_way = true};
-	take_changes(all, &all->round);
-	o.error = begin(all, &o.reason);
+	if (!o.error)
+		o.error = publish(l, &o.reason);
 	if (o.error) {
-		end_round(all, &o);
-	} else if (loop) {
-		ev_timer_set(&all->timer, (double)CHANGE_ACK_MS / 1000, 0.);
-		ev_timer_start(loop, &all->timer);
+		end_round(l, &o);
+		return;
 	}
+	l->round.stage = STAGE_AGENT;
+	if (!loop)
+		return;
+	ev_timer_set(&l->timer, (double)CHANGE_ACK_MS / 1000, 0.);
+	ev_timer_start(loop, &l->timer);
+}
+
+static void begin_round(struct lane *l)
+{
+	const struct errtext nothing = {""};
+	struct haproxy_sync *h = l->all->control->haproxy;
+	struct round *r = &l->round;
+
+	*r = (struct round){.stage = STAGE_PREPARE, .outcome.haproxy = HAPROXY_UNCHANGED};
+	take_changes(l, r);
+	if (r->changes && r->changes->options)
+		haproxy_sync_render(h, r->changes->options, on_prepared, l);
+	else if (r->reach != CHANGE_AGENT)
+		haproxy_sync_prepare(h, on_prepared, l);
+	else
+		on_prepared(l, 0, &nothing);
 }
 
 /* Nobody is left waiting by a relay that stops: the next start reloads HAProxy. */
@@ -319,45 +354,66 @@ static void end_at_stop(struct changes *all)
 	end_waiters(all, &report);
 }
 
-static void run_rounds(struct changes *all)
+static bool is_busy(const struct lane *l)
 {
-	while (changes_busy(all)) {
-		struct change_outcome o = {.haproxy = HAPROXY_UNCHANGED};
-		if (!all->round.under_way) {
-			begin_round(all);
-			continue;
-		}
-		if (!is_over(all, &o))
+	return l->round.stage != STAGE_IDLE || l->wanted || l->queue;
+}
+
+/* Jobs of HAProxy's go on by themselves. */
+static void run_lane(struct lane *l)
+{
+	while (is_busy(l) &&
+		!(l->all->retrying && l->round.stage == STAGE_IDLE && l == &l->all->haproxy)) {
+		switch (l->round.stage) {
+		case STAGE_IDLE:
+			begin_round(l);
+			break;
+		case STAGE_AGENT:
+			if (!is_answered(l))
+				return;
+			finish(l);
+			break;
+		case STAGE_PREPARE:
+		case STAGE_HAPROXY:
 			return;
-		finish_haproxy(all, &o);
-		end_round(all, &o);
+		}
 	}
 }
 
 void changes_run(struct changes *all)
 {
-	run_rounds(all);
+	run_lane(&all->agent);
+	run_lane(&all->haproxy);
 	if (all->control->draining)
 		end_at_stop(all);
 }
 
 bool changes_busy(const struct changes *all)
 {
-	return all->round.under_way || all->wanted || all->queue;
+	return is_busy(&all->agent) || is_busy(&all->haproxy) || all->retrying;
+}
+
+static void on_retried(void *context, const struct haproxy_report *report)
+{
+	struct changes *all = context;
+
+	all->retrying = false;
+	start_reload_timer(all);
+	end_waiters_unless_shared(all, report);
 }
 
 /* A round that is under way writes the files itself, after the agent's answer and not before. */
 void changes_retry(struct changes *all)
 {
-	struct haproxy_report report;
 	bool reload = false;
 
-	if (changes_busy(all))
+	if (is_busy(&all->haproxy) || all->retrying)
 		return;
-	if (haproxy_sync_retry(all->control->haproxy, &reload, &report))
-		change_publish(all->control, reload ? CHANGE_HAPROXY : CHANGE_FILES, NULL, NULL);
-	else
-		end_waiters_unless_shared(all, &report);
+	all->retrying = true;
+	if (!haproxy_sync_retry(all->control->haproxy, &reload, on_retried, all))
+		return;
+	all->retrying = false;
+	change_publish(all->control, reload ? CHANGE_HAPROXY : CHANGE_FILES, NULL, NULL);
 }
 
 /* --- start and end --- */
@@ -367,26 +423,33 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int events)
 	struct changes *all = timer->data;
 
 	(void)events;
-	if (changes_busy(all)) {
+	if (is_busy(&all->haproxy) || all->retrying) {
 		ev_timer_set(timer, RELOAD_BUSY_S, 0.);
 		ev_timer_start(loop, timer);
 		return;
 	}
 	changes_retry(all);
-	start_reload_timer(all);
 }
 
 /* Wakes the loop; it may be some microseconds early, then changes_run() looks again. */
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct changes *all = timer->data;
+	struct lane *l = timer->data;
 
 	(void)events;
-	changes_run(all);
-	if (all->round.under_way && !ev_is_active(timer)) {
+	changes_run(l->all);
+	if (l->round.stage == STAGE_AGENT && !ev_is_active(timer)) {
 		ev_timer_set(timer, 0.001, 0.);
 		ev_timer_start(loop, timer);
 	}
+}
+
+static void init_lane(struct changes *all, struct lane *l)
+{
+	l->all = all;
+	l->tail = &l->queue;
+	ev_timer_init(&l->timer, on_timer, 0., 0.);
+	l->timer.data = l;
 }
 
 struct changes *changes_new(struct control *c)
@@ -396,9 +459,8 @@ struct changes *changes_new(struct control *c)
 	if (!all)
 		return NULL;
 	all->control = c;
-	all->tail = &all->queue;
-	ev_timer_init(&all->timer, on_timer, 0., 0.);
-	all->timer.data = all;
+	init_lane(all, &all->agent);
+	init_lane(all, &all->haproxy);
 	ev_timer_init(&all->reload, on_reload, 0., 0.);
 	all->reload.data = all;
 	return all;
@@ -411,8 +473,10 @@ void changes_free(struct changes *all)
 	if (!all)
 		return;
 	errtext_set(&o.reason, 0, "the relay stops");
-	end_round(all, &o);
-	end_changes(all->queue, &o);
+	end_round(&all->agent, &o);
+	end_changes(all->agent.queue, &o);
+	end_round(&all->haproxy, &o);
+	end_changes(all->haproxy.queue, &o);
 	end_at_stop(all);
 	if (all->control->loop)
 		ev_timer_stop(all->control->loop, &all->reload);

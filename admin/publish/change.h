@@ -4,8 +4,8 @@
  * CHANGE_ACK_MS at most), and then writes the files and reloads HAProxy. HAProxy comes after the agent,
  * so that a new HAProxy process never asks for a generation that the agent does not know.
  *
- * At most one round is under way. The loop goes on while the agent is waited for, and changes that come
- * meanwhile share the next round.
+ * The loop goes on meanwhile: what may block is done on threads (offload.h). Changes that come during a round
+ * share the next one. Changes for the agent alone have rounds of their kind, which run beside those for HAProxy.
  */
 #ifndef RELAY_ADMIN_PUBLISH_CHANGE_H
 #define RELAY_ADMIN_PUBLISH_CHANGE_H

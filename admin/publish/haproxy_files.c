@@ -158,18 +158,44 @@ bool haproxy_files_are(const char *dir, const struct haproxy_texts *t)
 		file_is(dir, RENDER_SPOE_NAME, buffer_slice(&t->spoe));
 }
 
-int haproxy_files_write_ca(
-	const struct haproxy_place *p, const struct haproxy_model *m, struct errtext *e)
+int haproxy_ca_copies_init(struct haproxy_ca_copies *c, const struct haproxy_model *m)
 {
 	const struct haproxy_ca_file *files =
 		(const struct haproxy_ca_file *)(const void *)m->ca_files.data;
+	size_t count = m->ca_files.len / sizeof(*files);
 
-	for (size_t i = 0; i < m->ca_files.len / sizeof(*files); i++) {
-		const char *name = files[i].path + strlen(m->render.output_dir) + 1;
-		struct slice pem = slice_from_str(files[i].pem);
-		if (file_is(m->render.output_dir, name, pem))
+	*c = (struct haproxy_ca_copies){.rows = calloc(count + 1, sizeof(*c->rows))};
+	for (size_t i = 0; c->rows && i < count; i++) {
+		struct haproxy_ca_copy *row = &c->rows[c->count++];
+		row->name = strdup(files[i].path + strlen(m->render.output_dir) + 1);
+		row->pem = strdup(files[i].pem);
+		if (!row->name || !row->pem)
+			break;
+	}
+	if (c->rows && (c->count == 0 || c->rows[c->count - 1].pem))
+		return 0;
+	haproxy_ca_copies_fini(c);
+	return -ENOMEM;
+}
+
+void haproxy_ca_copies_fini(struct haproxy_ca_copies *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		free(c->rows[i].name);
+		free(c->rows[i].pem);
+	}
+	free(c->rows);
+	*c = (struct haproxy_ca_copies){NULL, 0};
+}
+
+int haproxy_files_write_ca(
+	const struct haproxy_place *p, const struct haproxy_ca_copies *ca, struct errtext *e)
+{
+	for (size_t i = 0; i < ca->count; i++) {
+		struct slice pem = slice_from_str(ca->rows[i].pem);
+		if (file_is(p->dir, ca->rows[i].name, pem))
 			continue;
-		int error = put_file(p, name, pem, 0644, e);
+		int error = put_file(p, ca->rows[i].name, pem, 0644, e);
 		if (error)
 			return error;
 	}
@@ -178,7 +204,7 @@ int haproxy_files_write_ca(
 
 /* --- checking --- */
 
-static void remove_directory(const char *dir)
+void haproxy_files_drop_scratch(const char *dir)
 {
 	static const char *const names[] = {RENDER_CFG_NAME, RENDER_SPOE_NAME};
 	char path[HAPROXY_FILES_PATH_MAX];
@@ -189,38 +215,26 @@ static void remove_directory(const char *dir)
 	rmdir(dir);
 }
 
-static int check_in(
-	const char *dir, const struct render_model *m, const char *binary, struct errtext *e)
+int haproxy_files_make_scratch(const struct haproxy_place *p, char *out, struct errtext *e)
+{
+	int error = path_of(p->scratch, ".check-XXXXXX", out, e);
+
+	if (error || mkdtemp(out))
+		return error;
+	return errtext_set(e, -errno, "%s: cannot be written to: %s", p->scratch, strerror(errno));
+}
+
+int haproxy_files_check(
+	const char *dir, const struct haproxy_texts *t, const char *binary, struct errtext *e)
 {
 	const struct haproxy_place here = {.dir = dir, .keeper = -1};
-	struct haproxy_texts t = {0};
-	struct render_model copy = *m;
 	char path[HAPROXY_FILES_PATH_MAX];
+	int error = haproxy_files_write(&here, t, e);
 
-	copy.output_dir = dir;
-	int error = haproxy_texts_render(&t, &copy, e);
-	if (!error)
-		error = haproxy_files_write(&here, &t, e);
 	if (!error)
 		error = path_of(dir, RENDER_CFG_NAME, path, e);
 	if (!error)
 		error = runtime_check(binary, path, HAPROXY_FILES_CHECK_MS, e);
-	haproxy_texts_fini(&t);
-	return error;
-}
-
-int haproxy_files_check(const struct haproxy_place *p, const struct haproxy_model *m,
-	const char *binary, struct errtext *e)
-{
-	char dir[HAPROXY_FILES_PATH_MAX];
-	int error = path_of(p->scratch, ".check-XXXXXX", dir, e);
-
-	if (error)
-		return error;
-	if (!mkdtemp(dir))
-		return errtext_set(
-			e, -errno, "%s: cannot be written to: %s", p->scratch, strerror(errno));
-	error = check_in(dir, &m->render, binary, e);
-	remove_directory(dir);
+	haproxy_files_drop_scratch(dir);
 	return error;
 }

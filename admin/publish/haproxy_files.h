@@ -30,15 +30,29 @@ struct haproxy_place {
 	const char *scratch; /* existing directory of control's, for checks */
 };
 
-/* Writes the CA files that the model names; existing files stay unchanged. */
+/* A copy of the CA files of a model. */
+struct haproxy_ca_copies {
+	struct haproxy_ca_copy {
+		char *name, *pem;
+	} * rows;
+	size_t count;
+};
+int haproxy_ca_copies_init(struct haproxy_ca_copies *c, const struct haproxy_model *m);
+void haproxy_ca_copies_fini(struct haproxy_ca_copies *c);
+
+/* Writes the CA files; existing files stay unchanged. */
 int haproxy_files_write_ca(
-	const struct haproxy_place *p, const struct haproxy_model *m, struct errtext *e);
+	const struct haproxy_place *p, const struct haproxy_ca_copies *ca, struct errtext *e);
+/* Makes a temporary directory for a check, in `out` of HAPROXY_FILES_PATH_MAX. */
+int haproxy_files_make_scratch(const struct haproxy_place *p, char *out, struct errtext *e);
 /*
- * Lets HAProxy check the configuration in a temporary directory below `scratch`, which is removed again. 0, or
- * -EINVAL with HAProxy's message.
+ * Lets HAProxy check texts that were rendered for this directory, which is removed. 0, or -EINVAL with
+ * HAProxy's message.
  */
-int haproxy_files_check(const struct haproxy_place *p, const struct haproxy_model *m,
-	const char *binary, struct errtext *e);
+int haproxy_files_check(
+	const char *dir, const struct haproxy_texts *t, const char *binary, struct errtext *e);
+/* Removes the directory. */
+void haproxy_files_drop_scratch(const char *dir);
 /* Puts both files in place, durably. */
 int haproxy_files_write(
 	const struct haproxy_place *p, const struct haproxy_texts *t, struct errtext *e);

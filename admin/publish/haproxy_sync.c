@@ -4,12 +4,13 @@
 #include "admin/publish/generation.h"
 #include "admin/publish/haproxy_files.h"
 #include "admin/publish/haproxy_model.h"
+#include "admin/publish/haproxy_sync_parts.h"
+#include "admin/publish/offload.h"
 #include "admin/store/hex.h"
 #include "admin/store/store.h"
 #include "common/board.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/seam.h"
 
 #include <errno.h>
 #include <openssl/sha.h>
@@ -19,24 +20,7 @@
 
 #define SETTING_OPTIONS "haproxy.options" /* JSON of the last `haproxy render` */
 #define SETTING_HASH "haproxy.hash"	  /* of the texts of settings.gen */
-#define SETTING_LOADED "haproxy.loaded"	  /* the generation that HAProxy was seen to have */
-#define RELOAD_MS 10000
-#define STATUS_MS 500
-#define PROBE_MS 500 /* a HAProxy that hangs must not delay a change for long */
-
-struct haproxy_sync {
-	struct control *control;
-	struct json_object *options; /* NULL = never rendered */
-	struct haproxy_texts texts;  /* of the newest generation, when `unwritten` */
-	bool unwritten;
-	bool failed;   /* the last rendering failed: the files lack changes of the store */
-	bool pending;  /* HAProxy has not loaded the newest generation yet */
-	bool deferred; /* by --no-reload: the timer does not reload */
-	bool promised; /* changes wait for the shared reload; --no-reload does not put it off */
-	int64_t reloaded_ms; /* when a change reloaded HAProxy, monotonic; 0 = never */
-	struct errtext error;
-};
-
+#define TRIES 10			  /* to render what HAProxy has accepted */
 const char *haproxy_outcome_name(enum haproxy_outcome o)
 {
 	switch (o) {
@@ -60,12 +44,12 @@ static const char *text_option(struct json_object *options, const char *name)
 	return json_object_get_string(o);
 }
 
-static const char *output_dir(const struct haproxy_sync *h)
+const char *haproxy_sync_output_dir(const struct haproxy_sync *h)
 {
 	return h->options ? haproxy_model_output_dir(&h->control->config, h->options) : "";
 }
 
-static struct haproxy_place place_of(const struct haproxy_sync *h, struct json_object *options)
+struct haproxy_place haproxy_sync_place(const struct haproxy_sync *h, struct json_object *options)
 {
 	const struct config *config = &h->control->config;
 	const char *dir = haproxy_model_output_dir(config, options);
@@ -78,7 +62,7 @@ static struct haproxy_place place_of(const struct haproxy_sync *h, struct json_o
 	};
 }
 
-static void note_error(struct haproxy_sync *h, const struct errtext *e)
+void haproxy_sync_note(struct haproxy_sync *h, const struct errtext *e)
 {
 	if (strcmp(h->error.text, e->text) != 0)
 		log_event(
@@ -88,11 +72,11 @@ static void note_error(struct haproxy_sync *h, const struct errtext *e)
 
 /* --- state from before --- */
 
-static uint64_t loaded_generation(struct store *s)
+uint64_t haproxy_sync_loaded(struct store *s)
 {
 	char *text = NULL;
 
-	if (store_get_setting(s, SETTING_LOADED, &text, NULL) < 0 || !text)
+	if (store_get_setting(s, HAPROXY_SYNC_LOADED, &text, NULL) < 0 || !text)
 		return 0;
 	uint64_t gen = strtoull(text, NULL, 10);
 	free(text);
@@ -117,7 +101,7 @@ struct haproxy_sync *haproxy_sync_new(struct control *c, struct errtext *e)
 		h->options = json_tokener_parse(text);
 	free(text);
 	if (h->options)
-		h->pending = loaded_generation(c->store) != generation_current(c->store);
+		h->pending = haproxy_sync_loaded(c->store) != generation_current(c->store);
 	return h;
 }
 
@@ -126,17 +110,18 @@ void haproxy_sync_free(struct haproxy_sync *h)
 	if (!h)
 		return;
 	haproxy_texts_fini(&h->texts);
+	json_object_put(h->preparing.options);
 	json_object_put(h->options);
 	free(h);
 }
 
-static void mark_loaded(struct haproxy_sync *h)
+void haproxy_sync_mark_loaded(struct haproxy_sync *h)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%llu",
 		(unsigned long long)generation_current(h->control->store));
-	store_set_setting(h->control->store, SETTING_LOADED, text, NULL);
+	store_set_setting(h->control->store, HAPROXY_SYNC_LOADED, text, NULL);
 	h->pending = false;
 	h->deferred = false;
 	h->promised = false;
@@ -144,6 +129,24 @@ static void mark_loaded(struct haproxy_sync *h)
 }
 
 /* --- rendering --- */
+
+static void on_checked(struct offload_job *job, bool ran);
+
+/*
+ * With the configured binary, never one from a request: whoever may use the admin socket may not choose what
+ * control runs. NULL: out of memory.
+ */
+static struct haproxy_checking *checking_of(struct haproxy_sync *h)
+{
+	struct haproxy_checking *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->job = (struct offload_job){.work = haproxy_checking_work, .done = on_checked};
+	c->owner = h;
+	c->config = h->control->config;
+	return c;
+}
 
 static void hash_texts(const struct haproxy_texts *t, struct buffer *out)
 {
@@ -185,43 +188,73 @@ static int render_as(
 	return error;
 }
 
-/* Never from a request: whoever may use the admin socket may not choose what control runs. */
-static const char *binary_of(const struct haproxy_sync *h)
+/* For HAProxy to check; of a model of a transaction that is rolled back. */
+static struct haproxy_checking *new_checking(struct haproxy_sync *h, struct json_object *options,
+	const struct haproxy_model *m, struct errtext *e)
 {
-	return h->control->config.haproxy_binary.s;
+	struct haproxy_checking *c = checking_of(h);
+	const struct haproxy_place place = haproxy_sync_place(h, options);
+	struct render_model copy = m->render;
+
+	if (!c || haproxy_ca_copies_init(&c->ca, m)) {
+		haproxy_checking_free(c);
+		errtext_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	haproxy_where_set(&c->where, &place);
+	if (haproxy_files_make_scratch(&place, c->dir, e)) {
+		haproxy_checking_free(c);
+		return NULL;
+	}
+	copy.output_dir = c->dir;
+	if (!haproxy_texts_render(&c->texts, &copy, e))
+		return c;
+	haproxy_files_drop_scratch(c->dir);
+	haproxy_checking_free(c);
+	return NULL;
 }
 
-/* Renders a new generation, lets HAProxy check it, and stores its number. */
-static int render_next(
-	struct haproxy_sync *h, struct json_object *options, uint64_t gen, struct errtext *e)
+static int store_next(
+	struct haproxy_sync *h, const struct buffer *hash, uint64_t gen, struct errtext *e)
 {
 	struct store *s = h->control->store;
-	struct haproxy_model m;
-	struct buffer hash = {0};
-	const struct haproxy_place place = place_of(h, options);
-	int error = haproxy_model_init(&m, h->control, options, gen, e);
+	int error = store_set_setting(s, SETTING_HASH, buffer_str(hash), e);
 
-	if (error)
-		return error;
-	error = haproxy_files_write_ca(&place, &m, e);
-	if (!error)
-		error = haproxy_files_check(&place, &m, binary_of(h), e);
-	if (!error)
-		error = haproxy_texts_render(&h->texts, &m.render, e);
-	haproxy_model_fini(&m);
-	if (error)
-		return error;
-	hash_texts(&h->texts, &hash);
-	error = store_set_setting(s, SETTING_HASH, buffer_str(&hash), e);
-	buffer_fini(&hash);
 	if (!error)
 		error = generation_set_current(s, gen, e);
 	return error ? error : store_bump_version(s, e);
 }
 
+/* Renders a new generation. Stores its number if HAProxy has accepted these texts; else `ret_check`. */
+static int render_next(struct haproxy_sync *h, struct json_object *options, uint64_t gen,
+	struct haproxy_checking **ret_check, struct errtext *e)
+{
+	struct haproxy_model m;
+	struct buffer hash = {0};
+	int error = haproxy_model_init(&m, h->control, options, gen, e);
+
+	if (error)
+		return error;
+	error = haproxy_texts_render(&h->texts, &m.render, e);
+	if (!error) {
+		hash_texts(&h->texts, &hash);
+		if (strcmp(buffer_str(&hash), h->preparing.accepted) == 0) {
+			error = store_next(h, &hash, gen, e);
+		} else {
+			*ret_check = new_checking(h, options, &m, e);
+			error = *ret_check ? 0 : -EIO;
+			snprintf(h->preparing.checked, sizeof(h->preparing.checked), "%s",
+				buffer_str(&hash));
+		}
+	}
+	buffer_fini(&hash);
+	haproxy_model_fini(&m);
+	return error;
+}
+
 /* `ret_new` tells whether there is a new generation. Inside a transaction. */
-static int render_changes(
-	struct haproxy_sync *h, struct json_object *options, bool *ret_new, struct errtext *e)
+static int render_changes(struct haproxy_sync *h, struct json_object *options, bool *ret_new,
+	struct haproxy_checking **ret_check, struct errtext *e)
 {
 	struct store *s = h->control->store;
 	uint64_t gen = generation_current(s);
@@ -236,7 +269,7 @@ static int render_changes(
 		}
 	}
 	if (!error)
-		error = render_next(h, options, gen + 1, e);
+		error = render_next(h, options, gen + 1, ret_check, e);
 	*ret_new = true;
 	return error;
 }
@@ -259,7 +292,9 @@ static void drop_texts(struct haproxy_sync *h)
 	h->unwritten = false;
 }
 
-static int render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
+/* `ret_check`: nothing was stored, because HAProxy has to check the texts first. */
+static int render(struct haproxy_sync *h, struct json_object *options,
+	struct haproxy_checking **ret_check, struct errtext *e)
 {
 	struct store *s = h->control->store;
 	bool is_new = false;
@@ -267,12 +302,13 @@ static int render(struct haproxy_sync *h, struct json_object *options, struct er
 
 	if (error)
 		return error;
-	error = render_changes(h, options, &is_new, e);
-	if (!error)
+	error = render_changes(h, options, &is_new, ret_check, e);
+	if (!error && !*ret_check)
 		error = keep_options(h, options, e);
-	if (error) {
+	if (error || *ret_check) {
 		store_rollback(s);
-		drop_texts(h);
+		if (error)
+			drop_texts(h);
 		return error;
 	}
 	error = store_commit(s, e);
@@ -287,236 +323,71 @@ static int render(struct haproxy_sync *h, struct json_object *options, struct er
 	return 0;
 }
 
-void haproxy_sync_prepare(struct haproxy_sync *h)
+static void end_preparing(struct haproxy_sync *h, int error, const struct errtext *why)
 {
-	struct errtext why = {""};
+	struct preparing p = h->preparing;
 
-	if (!h->options)
-		return;
-	h->failed = render(h, h->options, &why) != 0;
-	if (h->failed)
-		note_error(h, &why);
-}
-
-/* --- reloading --- */
-
-/* 1: HAProxy has loaded the newest generation; 0: an older one; negative: it does not answer. */
-static int ask_loaded(const struct haproxy_sync *h, struct errtext *e)
-{
-	const struct config *config = &h->control->config;
-	const char *admin = config->haproxy_admin_socket.s;
-	const char *master = config->haproxy_master_socket.s;
-	uint64_t gen = 0;
-	int error;
-
-	if (*admin)
-		error = runtime_variable(admin, "", SEAM_PROC_GEN, STATUS_MS, &gen, e);
-	else if (*master)
-		error = runtime_variable(master, "@1 ", SEAM_PROC_GEN, STATUS_MS, &gen, e);
-	else
-		return errtext_set(e, -ENOTSUP, "no socket of HAProxy is configured");
-	if (error && error != -ENOENT)
-		return error;
-	return !error && gen == generation_current(h->control->store);
-}
-
-static int probe(const char *master, struct errtext *e)
-{
-	struct buffer answer = {.max = RUNTIME_ANSWER_MAX};
-	int error = runtime_command(master, "show proc", PROBE_MS, &answer, e);
-
-	buffer_fini(&answer);
-	return error;
-}
-
-static int reload(struct haproxy_sync *h, struct errtext *e)
-{
-	const char *master = h->control->config.haproxy_master_socket.s;
-
-	if (!*master)
-		return errtext_set(
-			e, -ENOTSUP, "[haproxy] master_socket is not set: reload HAProxy yourself");
-	int error = probe(master, e);
-	if (!error)
-		error = runtime_reload(master, RELOAD_MS, e);
-	if (!error) {
-		mark_loaded(h);
-		log_event(LOG_LEVEL_INFO, "haproxy reloaded",
-			LOG_INT("gen", generation_current(h->control->store)));
-	}
-	return error;
-}
-
-static bool answers(const char *admin_socket, const char *master_socket)
-{
-	struct runtime_status status;
-
-	return runtime_status(admin_socket, master_socket, STATUS_MS, &status, NULL) == 0;
-}
-
-/* Whether some HAProxy works with earlier files, as far as control can see. */
-static bool is_running(const struct haproxy_sync *h)
-{
-	const struct control *c = h->control;
-
-	return (c->board && board_get(&c->board->counters[BOARD_SPOP_CONNECTIONS])) ||
-		answers(c->config.haproxy_admin_socket.s, "") ||
-		answers("", c->config.haproxy_master_socket.s);
-}
-
-/* A reload failed with this error. No master socket is no sign that HAProxy runs. */
-static bool works_with_old_files(const struct haproxy_sync *h, int error)
-{
-	return (error != -ENOTSUP && error != -ENOENT && error != -ECONNREFUSED) || is_running(h);
-}
-
-/* Until HAProxy starts for the first time, there is no HAProxy that could lack a change. */
-static bool was_started(const struct haproxy_sync *h)
-{
-	const struct board *b = h->control->board;
-
-	return (b && board_get(&b->frames[0])) || loaded_generation(h->control->store) > 0;
-}
-
-/* A reload failed with this error: whether what was asked for is not in force. */
-static bool is_missing(
-	const struct haproxy_sync *h, enum haproxy_reload when, bool is_new, int error)
-{
-	switch (when) {
-	case HAPROXY_RELOAD_ALWAYS:
-		return true;
-	case HAPROXY_RELOAD_IF_CHANGED:
-		return works_with_old_files(h, error);
-	case HAPROXY_RELOAD_SOON:
-		return is_new && (works_with_old_files(h, error) || was_started(h));
-	case HAPROXY_RELOAD_LATER:
-		break;
-	}
-	return false;
-}
-
-static int write_files(struct haproxy_sync *h, struct errtext *e)
-{
-	if (!h->unwritten)
-		return 0;
-	const struct haproxy_place place = place_of(h, h->options);
-	int error = haproxy_files_write(&place, &h->texts, e);
-	if (error)
-		return error;
-	h->unwritten = false;
-	h->deferred = false;
-	haproxy_texts_fini(&h->texts);
-	return 0;
-}
-
-int64_t haproxy_sync_wait_ms(const struct haproxy_sync *h)
-{
-	int64_t age_ms = clock_monotonic_ms() - h->reloaded_ms;
-
-	if (!h->reloaded_ms || age_ms >= HAPROXY_SYNC_TOGETHER_MS)
-		return 0;
-	return HAPROXY_SYNC_TOGETHER_MS - age_ms;
-}
-
-bool haproxy_sync_is_due_later(const struct haproxy_sync *h)
-{
-	return h->pending && !h->failed && !h->deferred && haproxy_sync_wait_ms(h) > 0;
-}
-
-/* The files are in place; the timer reloads, for all changes of these seconds. */
-static enum haproxy_outcome leave_to_timer(struct haproxy_sync *h, bool is_new)
-{
-	bool brings_reload = is_new || h->deferred;
-
-	h->deferred = false;
-	h->promised |= brings_reload;
-	return brings_reload ? HAPROXY_PENDING : HAPROXY_UNCHANGED;
-}
-
-/* HAProxy may have started since the files were written. Negative: it does not answer. */
-static int find_loaded(struct haproxy_sync *h, struct errtext *e)
-{
-	int loaded = ask_loaded(h, e);
-
-	if (loaded > 0)
-		mark_loaded(h);
-	if (loaded >= 0 || loaded == -ENOTSUP)
-		return 0;
-	note_error(h, e);
-	return loaded;
-}
-
-/* The files are in place. 0, or a negative code with the reason. */
-static int bring_into_force(
-	struct haproxy_sync *h, enum haproxy_reload when, bool is_new, struct haproxy_report *ret)
-{
-	if (when == HAPROXY_RELOAD_LATER) {
-		h->deferred = !h->promised;
-		return 0;
-	}
-	if (when == HAPROXY_RELOAD_SOON && haproxy_sync_wait_ms(h) > 0) {
-		ret->outcome = leave_to_timer(h, is_new);
-		return 0;
-	}
-	int error = reload(h, &ret->error);
-	ret->failed = error && is_missing(h, when, is_new, error);
-	if (error)
-		return error;
-	if (when == HAPROXY_RELOAD_SOON)
-		h->reloaded_ms = clock_monotonic_ms();
-	ret->outcome = HAPROXY_RELOADED;
-	return 0;
-}
-
-void haproxy_sync_finish(
-	struct haproxy_sync *h, enum haproxy_reload when, struct haproxy_report *ret)
-{
-	bool asked = when == HAPROXY_RELOAD_ALWAYS;
-	bool is_new = h->unwritten || h->failed;
-
-	*ret = (struct haproxy_report){.outcome = HAPROXY_PENDING};
-	if (asked && h->options && !h->failed)
-		h->pending = true;
-	if (h->pending && !asked && !is_new && find_loaded(h, &ret->error) &&
-		when == HAPROXY_RELOAD_SOON)
-		return;
-	ret->error.text[0] = '\0';
-	int error = write_files(h, &ret->error);
-	ret->failed = ret->unwritten = error || h->failed;
-	if (!error && h->failed) {
-		ret->error = h->error;
-		h->deferred |= when == HAPROXY_RELOAD_LATER && !h->promised;
-	} else if (!error && !h->pending) {
-		h->error.text[0] = '\0';
-		ret->outcome = HAPROXY_UNCHANGED;
+	h->preparing = (struct preparing){.options = NULL};
+	if (p.options == h->options) {
+		h->failed = error != 0;
+		if (error)
+			haproxy_sync_note(h, why);
+		error = 0; /* haproxy_sync_finish() reports it */
 	} else if (!error) {
-		error = bring_into_force(h, when, is_new, ret);
+		json_object_put(h->options);
+		h->options = json_object_get(p.options);
+		h->failed = false;
 	}
-	if (error)
-		note_error(h, &ret->error);
+	json_object_put(p.options);
+	p.done(p.context, error, why);
 }
 
-bool haproxy_sync_owes(const struct haproxy_sync *h)
+/*
+ * The store may change while HAProxy checks. So the texts are rendered again, and stored only if they are
+ * the ones that HAProxy has accepted.
+ */
+static void prepare(struct haproxy_sync *h)
 {
-	return h->options && (h->pending || h->failed) && was_started(h);
-}
-
-bool haproxy_sync_retry(struct haproxy_sync *h, bool *ret_reload, struct haproxy_report *ret)
-{
+	struct haproxy_checking *check = NULL;
 	struct errtext why = {""};
+	int error = h->preparing.tries++ < TRIES
+		? render(h, h->preparing.options, &check, &why)
+		: errtext_set(
+			  &why, -EAGAIN, "the configuration changes faster than HAProxy checks it");
 
-	*ret_reload = !h->deferred;
-	if (h->options && h->failed)
-		return true;
-	if (h->options && h->pending && !h->deferred) {
-		haproxy_sync_finish(h, HAPROXY_RELOAD_SOON, ret);
-		return false;
+	if (check)
+		offload_run(h->control->worker, &check->job);
+	else
+		end_preparing(h, error, &why);
+}
+
+static void on_checked(struct offload_job *job, bool ran)
+{
+	struct haproxy_checking *c = (struct haproxy_checking *)job;
+	struct haproxy_sync *h = c->owner;
+	const struct errtext why = c->why;
+	int error = ran ? c->error : -EPIPE;
+
+	haproxy_checking_free(c);
+	if (error) {
+		drop_texts(h);
+		end_preparing(h, error, &why);
+		return;
 	}
-	if (h->options && h->pending && !h->unwritten)
-		find_loaded(h, &why);
-	*ret = (struct haproxy_report){
-		.outcome = h->options && h->pending ? HAPROXY_PENDING : HAPROXY_UNCHANGED};
-	return false;
+	memcpy(h->preparing.accepted, h->preparing.checked, sizeof(h->preparing.accepted));
+	prepare(h);
+}
+
+void haproxy_sync_prepare(struct haproxy_sync *h, haproxy_prepared_fn *done, void *context)
+{
+	const struct errtext nothing = {""};
+
+	if (!h->options) {
+		done(context, 0, &nothing);
+		return;
+	}
+	h->preparing = (struct preparing){json_object_get(h->options), done, context, 0, "", ""};
+	prepare(h);
 }
 
 /* --- commands --- */
@@ -586,21 +457,21 @@ static struct json_object *merge_options(const struct haproxy_sync *h, struct js
 	return copy;
 }
 
-int haproxy_sync_render(struct haproxy_sync *h, struct json_object *options, struct errtext *e)
+void haproxy_sync_render(struct haproxy_sync *h, struct json_object *options,
+	haproxy_prepared_fn *done, void *context)
 {
+	struct errtext why = {""};
 	struct json_object *copy = merge_options(h, options);
-	int error = copy ? check_options(h, copy, e) : errtext_set(e, -ENOMEM, "out of memory");
+	int error =
+		copy ? check_options(h, copy, &why) : errtext_set(&why, -ENOMEM, "out of memory");
 
-	if (!error)
-		error = render(h, copy, e);
 	if (error) {
 		json_object_put(copy);
-		return error;
+		done(context, error, &why);
+		return;
 	}
-	json_object_put(h->options);
-	h->options = copy;
-	h->failed = false;
-	return 0;
+	h->preparing = (struct preparing){copy, done, context, 0, "", ""};
+	prepare(h);
 }
 
 struct json_object *haproxy_sync_options(const struct haproxy_sync *h)
@@ -633,30 +504,28 @@ int haproxy_sync_is_rendered(const struct haproxy_sync *h, struct errtext *e)
 		"HAProxy's files were never rendered: run relayadm haproxy render --out DIR");
 }
 
-int haproxy_sync_check(struct haproxy_sync *h, struct errtext *e)
+static void on_files_checked(struct offload_job *job, bool ran)
 {
-	char path[HAPROXY_FILES_PATH_MAX];
-	int error = haproxy_sync_is_rendered(h, e);
+	struct haproxy_checking *c = (struct haproxy_checking *)job;
 
-	if (error)
-		return error;
-	snprintf(path, sizeof(path), "%s/" RENDER_CFG_NAME, output_dir(h));
-	return runtime_check(binary_of(h), path, HAPROXY_FILES_CHECK_MS, e);
+	if (!ran)
+		c->error = errtext_set(&c->why, -EPIPE, "the relay stops");
+	c->told(c->context, c->error, &c->why);
+	haproxy_checking_free(c);
 }
 
-void haproxy_sync_state(struct haproxy_sync *h, struct haproxy_state *ret)
+int haproxy_sync_check(
+	struct haproxy_sync *h, haproxy_prepared_fn *done, void *context, struct errtext *e)
 {
-	const struct config *config = &h->control->config;
+	int error = haproxy_sync_is_rendered(h, e);
+	struct haproxy_checking *c = error ? NULL : checking_of(h);
 
-	*ret = (struct haproxy_state){.gen = generation_current(h->control->store)};
-	if (h->pending && !h->failed && !h->unwritten && ask_loaded(h, NULL) > 0)
-		mark_loaded(h);
-	ret->pending = h->pending || h->failed;
-	ret->loaded = loaded_generation(h->control->store);
-	ret->output_dir = output_dir(h);
-	ret->error = h->error.text;
-	if (config->haproxy_admin_socket.s[0] || config->haproxy_master_socket.s[0])
-		ret->answers = runtime_status(config->haproxy_admin_socket.s,
-				       config->haproxy_master_socket.s, STATUS_MS, &ret->status,
-				       NULL) == 0;
+	if (!c)
+		return error ? error : errtext_set(e, -ENOMEM, "out of memory");
+	c->job.done = on_files_checked;
+	c->told = done;
+	c->context = context;
+	snprintf(c->path, sizeof(c->path), "%s/" RENDER_CFG_NAME, haproxy_sync_output_dir(h));
+	offload_run(h->control->worker, &c->job);
+	return 0;
 }

@@ -54,40 +54,55 @@ static void note_failure(struct healing *h, int error, const char *reason)
 	h->pause_s = h->pause_s * 2 < PAUSE_MAX_S ? h->pause_s * 2 : PAUSE_MAX_S;
 }
 
-static void read_gauge(struct healing *h)
+/* On the thread: a HAProxy that hangs holds up nothing of control's. */
+static void read_gauge(struct offload_job *job)
 {
-	const struct config *config = &h->control->config;
-	const char *admin = config->haproxy_admin_socket.s;
-	const char *master = config->haproxy_master_socket.s;
-	struct buffer gauge = {0};
-	struct errtext e = {""};
+	struct healing *h = (struct healing *)job;
 
-	if (!admin[0] && !master[0])
-		return;
-	int error = gauge_read(admin, master, QUESTION_MS, &gauge, &e);
-	if (error && error != -EAGAIN)
-		note_failure(h, error, e.text);
-	if (!error) {
+	h->error = gauge_read(h->config.haproxy_admin_socket.s, h->config.haproxy_master_socket.s,
+		QUESTION_MS, &h->gauge, &h->why);
+}
+
+static void wait_for_next(struct healing *h)
+{
+	ev_timer_set(&h->timer, h->pause_s, 0);
+	ev_timer_start(h->control->loop, &h->timer);
+}
+
+static void on_read(struct offload_job *job, bool ran)
+{
+	struct healing *h = (struct healing *)job;
+
+	if (ran && h->error && h->error != -EAGAIN)
+		note_failure(h, h->error, h->why.text);
+	if (ran && !h->error) {
 		note_success(h);
-		hand_over(h->control, buffer_slice(&gauge));
+		hand_over(h->control, buffer_slice(&h->gauge));
 	}
-	buffer_fini(&gauge);
+	buffer_fini(&h->gauge);
+	if (ran)
+		wait_for_next(h);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct healing *h = timer->data;
+	const struct config *config = &h->control->config;
 
 	(void)events;
-	read_gauge(h);
 	ev_timer_stop(loop, timer);
-	ev_timer_set(timer, h->pause_s, 0);
-	ev_timer_start(loop, timer);
+	if (!config->haproxy_admin_socket.s[0] && !config->haproxy_master_socket.s[0]) {
+		wait_for_next(h);
+		return;
+	}
+	h->config = *config;
+	offload_run(h->control->asker, &h->job);
 }
 
 void healing_start(struct healing *h, struct control *c)
 {
-	*h = (struct healing){.control = c, .pause_s = READ_S};
+	*h = (struct healing){
+		.job = {.work = read_gauge, .done = on_read}, .control = c, .pause_s = READ_S};
 	ev_timer_init(&h->timer, on_timer, READ_S, 0);
 	h->timer.data = h;
 	ev_timer_start(c->loop, &h->timer);

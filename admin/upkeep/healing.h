@@ -6,12 +6,23 @@
 #ifndef RELAY_ADMIN_UPKEEP_HEALING_H
 #define RELAY_ADMIN_UPKEEP_HEALING_H
 
+#include "admin/publish/offload.h"
+#include "common/buffer.h"
+#include "common/config.h"
+#include "common/errtext.h"
+
 #include <ev.h>
 #include <stdint.h>
 
 struct control;
 
+/* All zero: not started. Its job may outlive a reading, but not the control's `asker`. */
 struct healing {
+	struct offload_job job;
+	struct config config; /* the job's copy */
+	struct buffer gauge;  /* its result */
+	struct errtext why;
+	int error;
 	struct control *control;
 	ev_timer timer;
 	double pause_s;	   /* until the next reading; longer after failures */
