@@ -9,6 +9,7 @@
 #include "agent/peer.h"
 #include "agent/snapshot_holder.h"
 #include "agent/state.h"
+#include "agent/timekeeper.h"
 #include "agent/waiting.h"
 #include "common/channel.h"
 #include "common/clock.h"
@@ -71,7 +72,7 @@ static int load_snapshot(struct process *p, int snapshot_fd, int keybase_fd, str
 	if (is_first && a->peers)
 		peers_accept(a->peers);
 	a->room_is_stale = true;
-	judge_show_all(a, clock_wall_ms());
+	judge_show_all(a, timekeeper_now(a));
 	board_set(&a->board->counters[BOARD_SNAPSHOT_VERSION], a->snapshot->head->version);
 	log_event(
 		LOG_LEVEL_DEBUG, "snapshot loaded", LOG_INT("version", a->snapshot->head->version));
@@ -170,7 +171,7 @@ static void on_expire(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	healer_expire(&p->agent.leases, clock_wall_ms(), release_healed, &p->agent);
+	healer_expire(&p->agent.leases, timekeeper_now(&p->agent), release_healed, &p->agent);
 }
 
 /* --- the store --- */
@@ -195,8 +196,9 @@ static void on_show(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	look_for_control(p);
-	judge_show_all(&p->agent, clock_wall_ms());
-	state_follow(&p->agent, clock_wall_ms());
+	timekeeper_tick(&p->agent);
+	judge_show_all(&p->agent, timekeeper_now(&p->agent));
+	state_follow(&p->agent);
 }
 
 /* --- control --- */
@@ -224,7 +226,7 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		else if (!error && m.type == CHANNEL_STORE)
 			take_store(p, m.error);
 		else if (!error && m.type == CHANNEL_USAGE)
-			page_take(&p->agent, &m.usage, clock_wall_ms());
+			page_take(&p->agent, &m.usage, timekeeper_now(&p->agent));
 		close_fds(fds);
 	}
 }

@@ -14,6 +14,7 @@
 #include "common/quiet.h"
 #include "common/snapshot.h"
 #include "common/statefile.h"
+#include "common/step.h"
 
 #include <ev.h>
 #include <stdbool.h>
@@ -50,6 +51,9 @@ struct agent {
 	struct checks *checks;
 	bool room_is_stale; /* something was released: decide waiting requests again */
 	struct decide_state state;
+	struct step_watch steps; /* of the wall clock */
+	struct step_retention retention;
+	uint8_t boot[CLOCK_BOOT_SIZE];
 	struct badkeys badkeys;
 	struct sharing sharing;
 	const struct snapshot *snapshot; /* in force; NULL = none yet: nothing is allowed */

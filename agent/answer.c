@@ -2,6 +2,7 @@
 
 #include "agent/me.h"
 #include "agent/message.h"
+#include "agent/timekeeper.h"
 #include "common/provider.h"
 #include "common/record.h"
 #include "common/seam.h"
@@ -214,7 +215,7 @@ void answer_write(
 		break;
 	case DECIDE_WAIT:
 		set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_WAIT);
-		set_int(ack, SEAM_VAR_SINCE, v->since_ms);
+		set_int(ack, SEAM_VAR_SINCE, timekeeper_to_boot(a, v->since_ms));
 		break;
 	case DECIDE_BODY:
 		set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_BODY);

@@ -1,6 +1,7 @@
 #include "agent/asking.h"
 
 #include "agent/decision.h"
+#include "agent/timekeeper.h"
 #include "common/clock.h"
 #include "common/seam.h"
 
@@ -36,6 +37,8 @@ void asking_read(const struct agent *a, struct slice name, struct spoe_notify_wa
 {
 	question_read(walk, is_decide(name), a->snapshot, frame_max, ret);
 	ret->request.was_read = is_bodied(name) || is_wait(name);
+	if (ret->request.since_ms)
+		ret->request.since_ms = timekeeper_from_boot(a, ret->request.since_ms);
 }
 
 /* A question is proof that a process of its generation runs. */

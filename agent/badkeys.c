@@ -1,5 +1,7 @@
 #include "agent/badkeys.h"
 
+#include "common/step.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +140,25 @@ bool badkeys_is_banned(const struct badkeys *b, const struct ip *ip, int64_t now
 			return true;
 	}
 	return false;
+}
+
+/* --- the clock --- */
+
+static void shift_source(struct badkeys_source *s, int64_t step_ms, int64_t now_ms)
+{
+	s->used_ms = step_move(s->used_ms, step_ms, now_ms);
+	for (uint32_t i = 0; i < s->count; i++)
+		s->keys[i].at_ms = step_move(s->keys[i].at_ms, step_ms, now_ms);
+}
+
+void badkeys_shift(struct badkeys *b, int64_t step_ms, int64_t now_ms)
+{
+	for (size_t i = 0; i < BADKEYS_SOURCES; i++) {
+		if (b->sources[i].count)
+			shift_source(&b->sources[i], step_ms, now_ms);
+	}
+	for (size_t i = 0; i < BADKEYS_BANS_MAX; i++)
+		b->bans[i].expires_ms = step_move(b->bans[i].expires_ms, step_ms, INT64_MAX);
 }
 
 /* --- cache --- */

@@ -66,6 +66,9 @@ void badkeys_ban(
 bool badkeys_is_banned(
 	const struct badkeys *b, const struct ip *ip, int64_t now_ms, uint64_t taken);
 
+/* The wall clock has moved by `step_ms`: all times move with it. */
+void badkeys_shift(struct badkeys *b, int64_t step_ms, int64_t now_ms);
+
 /* Adds a well-formed key that this version of the snapshot does not have. */
 void badkeys_cache(struct badkeys *b, struct slice key, uint64_t version);
 /* True only for exactly this text, added under exactly this version. */

@@ -1,6 +1,7 @@
 #include "agent/binding.h"
 
 #include "common/staterow.h"
+#include "common/step.h"
 
 #include <stddef.h>
 
@@ -163,6 +164,17 @@ static void pin(struct statefile_binding *row)
 }
 
 /* --- interface --- */
+
+void bindings_shift(struct bindings *b, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < b->buckets * STATEFILE_BINDING_WAYS; i++) {
+		struct statefile_binding *row = &b->rows[i];
+		uint64_t rest = row->used & ~BINDING_TIME_MASK;
+		int64_t used_ms = (int64_t)(row->used & BINDING_TIME_MASK);
+		if (state_of(row) != BINDING_FREE)
+			use(row, (uint64_t)step_move(used_ms, step_ms, now_ms) | rest);
+	}
+}
 
 struct binding binding_find(const struct bindings *b, const struct binding_key *key)
 {

@@ -36,6 +36,8 @@ struct binding {
 };
 
 void bindings_init(struct bindings *b, struct statefile_binding *rows, uint32_t count);
+/* The wall clock has moved by `step_ms` to `now_ms`: so does each last use, and none is in the future. */
+void bindings_shift(struct bindings *b, int64_t step_ms, int64_t now_ms);
 struct binding binding_find(const struct bindings *b, const struct binding_key *key);
 /*
  * A request of the conversation goes to this account: binds the conversation if it is not bound.

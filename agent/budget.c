@@ -1,5 +1,7 @@
 #include "agent/budget.h"
 
+#include "common/step.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -30,4 +32,12 @@ struct budget *budget_of(struct budgets *b, uint32_t tenant)
 	}
 	*oldest = (struct budget_row){.tenant = tenant};
 	return &oldest->budget;
+}
+
+void budgets_shift(struct budgets *b, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < BUDGETS; i++) {
+		struct budget *budget = &b->rows[i].budget;
+		budget->at_ms = step_move(budget->at_ms, step_ms, now_ms);
+	}
 }

@@ -40,6 +40,9 @@ void budgets_fini(struct budgets *b);
 /* Made if missing. Valid until the next call. */
 struct budget *budget_of(struct budgets *b, uint32_t tenant);
 
+/* The wall clock has moved by `step_ms`: all times move with it. */
+void budgets_shift(struct budgets *b, int64_t step_ms, int64_t now_ms);
+
 static inline void budget_credit(struct budget *b, uint32_t per_second, int64_t now_ms)
 {
 	int64_t worth = (int64_t)per_second * BUDGET_UNIT;

@@ -1,6 +1,7 @@
 #include "agent/check.h"
 
 #include "agent/decide/candidate.h"
+#include "agent/timekeeper.h"
 #include "common/acceptor.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -92,7 +93,9 @@ static void reply(struct check *c, size_t name_len)
 {
 	char answer[CHECK_ANSWER_SIZE];
 
-	check_answer(c->all->agent, (struct slice){c->name, name_len}, clock_wall_ms(), answer);
+	struct agent *a = c->all->agent;
+
+	check_answer(a, (struct slice){c->name, name_len}, timekeeper_now(a), answer);
 	/* it fits into any socket's buffer; HAProxy soon checks again anyway */
 	if (send(c->io.fd, answer, strlen(answer), MSG_NOSIGNAL) > 0)
 		shutdown(c->io.fd, SHUT_WR);

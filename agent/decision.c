@@ -6,6 +6,7 @@
 #include "agent/events.h"
 #include "agent/held.h"
 #include "agent/judge.h"
+#include "agent/timekeeper.h"
 #include "agent/waiting.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -199,7 +200,7 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 {
 	struct decide_verdict verdict;
 	int64_t begin = clock_monotonic_ns();
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 
 	a->last_question_ms = begin / 1000000;
 	answer_write_client(r, ack);
@@ -231,7 +232,7 @@ void agent_answer_again(
 	struct statefile_lease before = {.state = LEASE_FREE};
 	struct decide_verdict verdict;
 	int64_t begin = clock_monotonic_ns();
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 	const struct statefile_lease *lease = lease_find(&a->leases, r->id);
 
 	if (lease)
@@ -256,7 +257,7 @@ void agent_answer_again(
 void agent_answer_probe(struct agent *a, const struct question *q, struct spoe_ack *ack)
 {
 	struct decide_verdict verdict;
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 
 	if (!a->snapshot) {
 		answer_write_refusal(REFUSAL_AGENT_UNAVAILABLE, ack);

@@ -2,8 +2,8 @@
 
 #include "agent/held.h"
 #include "agent/judge.h"
+#include "agent/timekeeper.h"
 #include "agent/waiting.h"
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/seam.h"
 
@@ -141,7 +141,7 @@ static void forget_request(struct agent *a, const struct record *r)
 	if (r->key || r->account)
 		return;
 	waiting_forget(a, r->id);
-	gone_add(&a->gone, r->id, clock_wall_ms());
+	gone_add(&a->gone, r->id, timekeeper_now(a));
 }
 
 /* It ended in HAProxy's queue or before a connection was up: it was never sent to an upstream. */
@@ -188,11 +188,11 @@ static void end_request(
 	if (!lease && r->account)
 		board_add(&a->board->counters[BOARD_EVENTS_UNMATCHED], 1);
 	count_status(a->board, r);
-	put_in_ring(a->board, r, lease, clock_wall_ms());
+	put_in_ring(a->board, r, lease, timekeeper_now(a));
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, lease);
 	if (lease && lease->attempt > 1)
-		keep_attempts(a->board, r, lease, clock_wall_ms());
+		keep_attempts(a->board, r, lease, timekeeper_now(a));
 	if (lease)
 		agent_release(a, lease, proven && never_left(r, lease, stream));
 	else

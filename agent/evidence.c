@@ -1,5 +1,7 @@
 #include "agent/evidence.h"
 
+#include "common/step.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -423,6 +425,30 @@ uint32_t evidence_witnesses(const struct evidence_account *a, int64_t now_ms)
 	for (size_t i = 0; i < EVIDENCE_WITNESSES; i++)
 		count += is_fresh(&a->witnesses[i], EVIDENCE_WITNESS_MS, now_ms);
 	return count;
+}
+
+static void shift_account(struct evidence_account *a, int64_t step_ms, int64_t now_ms)
+{
+	int64_t *const times[] = {&a->wanted_ms, &a->probe_ms, &a->cleared_ms, &a->renewal_ms,
+		&a->served.at_ms, &a->refused.at_ms, &a->broken.at_ms, &a->witnesses[0].at_ms,
+		&a->witnesses[1].at_ms};
+
+	static_assert(EVIDENCE_WITNESSES == 2, "each witness has a time above");
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		*times[i] = step_move(*times[i], step_ms, now_ms);
+}
+
+void evidence_shift(struct evidence *e, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < e->account_count; i++)
+		shift_account(&e->accounts[i], step_ms, now_ms);
+	for (uint32_t i = 0; e->used && i < EVIDENCE_ROWS; i++) {
+		struct evidence_row *row = &e->rows[i];
+		if (!row->tenant)
+			continue;
+		row->until_ms = step_move(row->until_ms, step_ms, now_ms + EVIDENCE_SILENCE_MS);
+		row->brake_ms += (uint32_t)step_ms;
+	}
 }
 
 /* --- reports --- */

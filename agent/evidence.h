@@ -90,6 +90,9 @@ struct evidence {
 int evidence_init(struct evidence *e, uint32_t healths);
 void evidence_fini(struct evidence *e);
 
+/* The wall clock has moved by `step_ms`: all times move with it. */
+void evidence_shift(struct evidence *e, int64_t step_ms, int64_t now_ms);
+
 /* --- one requester at one account --- */
 
 /* NULL: it met nothing there. */

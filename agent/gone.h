@@ -7,6 +7,7 @@
 #define RELAY_AGENT_GONE_H
 
 #include "common/record.h"
+#include "common/step.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,6 +42,13 @@ static inline bool gone_has(const struct gone *g, const uint8_t id[16], int64_t 
 
 	return memcmp(g->places[at].id, id, sizeof(g->places[at].id)) == 0 &&
 		now_ms - g->places[at].at_ms < GONE_MS;
+}
+
+/* The wall clock has moved by `step_ms`: all times move with it. */
+static inline void gone_shift(struct gone *g, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < GONE_PLACES; i++)
+		g->places[i].at_ms = step_move(g->places[i].at_ms, step_ms, now_ms);
 }
 
 #endif

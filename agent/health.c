@@ -1,6 +1,8 @@
 #include "agent/health.h"
 
+#include "common/limittext.h"
 #include "common/staterow.h"
+#include "common/step.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -122,6 +124,33 @@ struct statefile_health *health_of(
 	if (row->epoch != subject->epoch)
 		clear_row(row, subject->epoch, now_ms);
 	return row;
+}
+
+static void shift_row(struct statefile_health *row, int64_t step_ms, int64_t now_ms)
+{
+	int64_t longest =
+		row->cool_class == RESULT_BURST ? LIMITTEXT_AHEAD_MAX_MS : HEALTH_LADDER_LONG_MS;
+
+	row->open_until_ms =
+		step_move(row->open_until_ms, step_ms, now_ms + LIMITTEXT_AHEAD_MAX_MS);
+	row->cool_until_ms = step_move(row->cool_until_ms, step_ms, now_ms + longest);
+	row->window_until_ms =
+		step_move(row->window_until_ms, step_ms, now_ms + LIMITTEXT_AHEAD_MAX_MS);
+	row->used_until_ms =
+		step_move(row->used_until_ms, step_ms, now_ms + LIMITTEXT_AHEAD_MAX_MS);
+	row->last_used_ms = step_move(row->last_used_ms, step_ms, now_ms);
+	row->last_success_ms = step_move(row->last_success_ms, step_ms, now_ms);
+	for (size_t i = 0; i < STATEFILE_PERMITS; i++)
+		row->permits[i].until_ms =
+			step_move(row->permits[i].until_ms, step_ms, now_ms + HEALTH_PERMIT_MS);
+}
+
+void healths_shift(struct healths *h, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < h->index.fresh; i++) {
+		if (atomic_load_explicit(&h->rows[i].state, memory_order_relaxed) != HEALTH_FREE)
+			shift_row(open_row(h, i), step_ms, now_ms);
+	}
 }
 
 /* --- permits --- */

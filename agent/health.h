@@ -54,6 +54,12 @@ void healths_fini(struct healths *h);
 /* Ends all changes of rows from health_of(), before the agent waits for its next work. */
 void healths_seal(struct healths *h);
 
+/*
+ * The wall clock has moved by `step_ms` to `now_ms`: all times move with it, and no end is later than its
+ * longest legal length from now.
+ */
+void healths_shift(struct healths *h, int64_t step_ms, int64_t now_ms);
+
 /* The operator's settings of an account or backend; from the snapshot. */
 struct health_subject {
 	enum health_kind kind;

@@ -1,6 +1,6 @@
 #include "agent/held.h"
 
-#include "common/clock.h"
+#include "agent/timekeeper.h"
 #include "common/provider.h"
 
 #include <assert.h>
@@ -82,10 +82,10 @@ void agent_settle(
 	const struct provider *p = may_be_foreign ? provider_of(a, lease->account) : NULL;
 
 	if (answer->status / 100 == 2 &&
-		decide_answered(a->snapshot, &a->state, lease, clock_wall_ms()))
+		decide_answered(a->snapshot, &a->state, lease, timekeeper_now(a)))
 		board_add(&a->board->counters[BOARD_BINDINGS_MOVED], 1);
 	if (p && result_has_foreign_state(p, answer) &&
-		decide_foreign(a->snapshot, &a->state, lease, clock_wall_ms()))
+		decide_foreign(a->snapshot, &a->state, lease, timekeeper_now(a)))
 		board_add(&a->board->counters[BOARD_BINDINGS_PINNED], 1);
 }
 

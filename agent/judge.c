@@ -2,6 +2,7 @@
 
 #include "agent/decide/candidate.h"
 #include "agent/decide/charge.h"
+#include "agent/timekeeper.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/num.h"
@@ -31,7 +32,7 @@ static uint64_t randomness(const struct agent *a, const uint8_t id[16])
 static bool attempt_find(struct agent *a, uint32_t account, uint32_t backend, const uint8_t id[16],
 	const struct record_mark *mark, struct attempt *ret)
 {
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 
 	ret->backend = NULL;
 	ret->backend_row = NULL;

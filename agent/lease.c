@@ -3,6 +3,7 @@
 #include "common/provider.h"
 #include "common/record.h"
 #include "common/staterow.h"
+#include "common/step.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -118,6 +119,19 @@ struct statefile_lease *lease_new(struct leases *l, const uint8_t id[16])
 	memcpy(l->rows[row].id, id, 16);
 	index_insert(l, row);
 	return &l->rows[row];
+}
+
+void leases_shift(struct leases *l, int64_t step_ms, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < l->count && l->used > 0; i++) {
+		struct statefile_lease *lease = &l->rows[i];
+		if (state_of(lease) == LEASE_FREE)
+			continue;
+		lease_open(lease);
+		lease->decided_ms = step_move(lease->decided_ms, step_ms, now_ms);
+		lease->again_ms = step_move(lease->again_ms, step_ms, now_ms);
+		lease_seal(lease);
+	}
 }
 
 void lease_commit(struct statefile_lease *lease)

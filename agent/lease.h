@@ -27,6 +27,9 @@ int leases_init(struct leases *l, struct statefile_lease *rows, uint32_t count, 
 	void *context);
 void leases_fini(struct leases *l);
 
+/* The wall clock has moved by `step_ms` to `now_ms`: so do all times, and none is in the future. */
+void leases_shift(struct leases *l, int64_t step_ms, int64_t now_ms);
+
 /* NULL when there is none. */
 struct statefile_lease *lease_find(struct leases *l, const uint8_t id[16]);
 /*

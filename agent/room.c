@@ -1,5 +1,7 @@
 #include "agent/room.h"
 
+#include "common/step.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,4 +261,15 @@ void room_remove_owner(struct room *r, const void *owner)
 
 	while (r->count && (w = first_of_owner(r, owner)))
 		room_remove(r, w);
+}
+
+void room_shift(struct room *r, int64_t step_ms, int64_t now_ms)
+{
+	for (struct room_queue *q = r->first; q; q = q->next) {
+		for (struct waiter *w = q->first; w; w = w->next) {
+			w->request.since_ms = step_move(w->request.since_ms, step_ms, now_ms);
+			w->wake_ms = step_move(w->wake_ms, step_ms, INT64_MAX);
+			w->answer_ms = step_move(w->answer_ms, step_ms, INT64_MAX);
+		}
+	}
 }

@@ -93,6 +93,8 @@ struct waiter *room_find(const struct room *r, const uint8_t id[16]);
 bool room_has_owner(const struct room *r, const void *owner);
 /* Removes all requests of a connection. */
 void room_remove_owner(struct room *r, const void *owner);
+/* The wall clock has moved by `step_ms`: all times move with it. */
+void room_shift(struct room *r, int64_t step_ms, int64_t now_ms);
 /* Moves the first tenant to the end of the order. */
 void room_pass_turn(struct room *r);
 

@@ -1,5 +1,7 @@
 #include "agent/sharing.h"
 
+#include "common/step.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -43,6 +45,17 @@ static struct sharing_source *find(
 			*ret_place = &ways[i];
 	}
 	return NULL;
+}
+
+void sharing_shift(struct sharing *s, int64_t step_ms, int64_t now_ms)
+{
+	for (size_t i = 0; i < SHARING_SOURCES; i++) {
+		for (size_t n = 0; n < 2; n++) {
+			uint32_t *used_s = &s->sources[i].used_s[n];
+			int64_t used_ms = *used_s * (int64_t)1000;
+			*used_s = (uint32_t)(step_move(used_ms, step_ms, now_ms) / 1000);
+		}
+	}
 }
 
 void sharing_note(struct sharing *s, const struct cidr *network, uint32_t tenant, int64_t now_ms)

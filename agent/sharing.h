@@ -32,6 +32,9 @@ struct sharing {
 int sharing_init(struct sharing *s, const uint8_t seed[SIPHASH_KEY_LEN]);
 void sharing_fini(struct sharing *s);
 
+/* The wall clock has moved by `step_ms`: all times move with it. */
+void sharing_shift(struct sharing *s, int64_t step_ms, int64_t now_ms);
+
 /* A request with a good key of this tenant came from the network. */
 void sharing_note(struct sharing *s, const struct cidr *network, uint32_t tenant, int64_t now_ms);
 bool sharing_is_shared(const struct sharing *s, const struct cidr *network, int64_t now_ms);

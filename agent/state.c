@@ -2,6 +2,7 @@
 
 #include "agent/bans.h"
 #include "agent/held.h"
+#include "agent/timekeeper.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -105,14 +106,16 @@ int state_open(struct agent *a, struct errtext *e)
 	error = open_tables(a);
 	if (!error)
 		error = bans_start(a);
-	if (error)
+	if (!error)
+		timekeeper_start(a);
+	else
 		return errtext_set(e, error, "%s", strerror(-error));
 	return RAND_bytes((unsigned char *)&a->random, sizeof(a->random)) == 1
 		? 0
 		: errtext_set(e, -EIO, "cannot get random numbers");
 }
 
-void state_follow(struct agent *a, int64_t now_ms)
+void state_follow(struct agent *a)
 {
 	uint32_t rows;
 
@@ -120,7 +123,7 @@ void state_follow(struct agent *a, int64_t now_ms)
 		statefile_table(&a->statefile, STATEFILE_USAGE, &rows);
 		usages_grow(&a->usages, rows);
 	}
-	usages_look(&a->usages, now_ms, LOOKS);
+	usages_look(&a->usages, timekeeper_now(a), LOOKS);
 	report(a, &a->usages.damage);
 	a->usages.damage = (struct statefile_damage){{0}, {0}};
 	board_set(&a->board->counters[BOARD_USAGE_ROWS], a->usages.index.used);

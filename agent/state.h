@@ -13,7 +13,7 @@ int state_open(struct agent *a, struct errtext *e);
  * Once a second: uses the rows that control has added to the file, checks some, and frees those of past
  * months.
  */
-void state_follow(struct agent *a, int64_t now_ms);
+void state_follow(struct agent *a);
 /* Before the agent waits for work: no row is being changed. */
 void state_settle(struct agent *a);
 void state_close(struct agent *a);

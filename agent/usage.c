@@ -14,7 +14,7 @@ static enum usage_kind kind_of(const struct statefile_usage *row)
 
 int usages_init(struct usages *u, struct statefile_usage *rows, uint32_t count, uint32_t max)
 {
-	*u = (struct usages){.rows = rows};
+	*u = (struct usages){.rows = rows, .retention_ms = INT64_MAX};
 	return idindex_init(&u->index, rows, sizeof(*rows), count, max);
 }
 
@@ -38,13 +38,20 @@ struct statefile_usage *usage_find(const struct usages *u, enum usage_kind kind,
 
 static bool is_forgettable(const struct usages *u, uint32_t i, uint32_t month)
 {
-	return kind_of(&u->rows[i]) != USAGE_FREE && u->rows[i].windows[USAGE_MONTH].number < month;
+	return kind_of(&u->rows[i]) != USAGE_FREE &&
+		window_newest(&u->rows[i], USAGE_MONTH) < month;
+}
+
+/* Rows of earlier months may be forgotten. */
+static uint32_t month_of(const struct usages *u, int64_t now_ms)
+{
+	return window_number(USAGE_MONTH, now_ms < u->retention_ms ? now_ms : u->retention_ms);
 }
 
 /* A bounded number of looks. */
 static void forget_one(struct usages *u, int64_t now_ms)
 {
-	uint32_t month = window_number(USAGE_MONTH, now_ms);
+	uint32_t month = month_of(u, now_ms);
 
 	for (uint32_t n = 0; n < SWEEP_LOOKS; n++) {
 		uint32_t i = u->sweep;
@@ -83,7 +90,7 @@ static bool yields(enum usage_kind kind)
 
 void usages_look(struct usages *u, int64_t now_ms, uint32_t looks)
 {
-	uint32_t month = window_number(USAGE_MONTH, now_ms);
+	uint32_t month = month_of(u, now_ms);
 
 	for (; looks > 0 && u->index.used > 0; looks--) {
 		uint32_t i = u->sweep;
@@ -130,10 +137,10 @@ static void keep_for_month(struct statefile_usage *row, int64_t now_ms)
 {
 	uint32_t month = window_number(USAGE_MONTH, now_ms);
 
-	if (row->windows[USAGE_MONTH].number >= month)
+	if (window_newest(row, USAGE_MONTH) >= month)
 		return;
 	staterow_open(STATEROW(row));
-	row->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+	window_enter(row, USAGE_MONTH, month);
 	staterow_seal(STATEROW(row));
 }
 
@@ -158,13 +165,8 @@ void usage_set_ratio(struct statefile_usage *row, uint16_t ratio)
 void usage_add(struct statefile_usage *row, const struct window_clock *clock)
 {
 	for (int w = 0; row && w < USAGE_WINDOW_COUNT; w++) {
-		struct statefile_window *window = &row->windows[w];
-		uint32_t number = clock->numbers[w];
-		/*
-		 * as window_count(): a clock set back a little continues the window it had reached
-		 */
-		if (window->number != number && window->number != number + 1)
-			*window = (struct statefile_window){number, 0};
+		struct statefile_window *window =
+			window_enter(row, (enum usage_window)w, clock->numbers[w]);
 		if (window->count < UINT32_MAX)
 			window->count++;
 	}
@@ -172,10 +174,8 @@ void usage_add(struct statefile_usage *row, const struct window_clock *clock)
 
 void usage_give_back(struct statefile_usage *row, int64_t then_ms)
 {
-	for (int w = 0; row && w < USAGE_WINDOW_COUNT; w++) {
-		struct statefile_window *window = &row->windows[w];
-		uint32_t number = window_number((enum usage_window)w, then_ms);
-		if (window->number == number && window->count)
-			window->count--;
+	for (int i = 0; row && i < USAGE_WINDOW_COUNT; i++) {
+		enum usage_window w = (enum usage_window)i;
+		window_give_back(row, w, window_number(w, then_ms));
 	}
 }

@@ -25,6 +25,8 @@
 struct usages {
 	struct statefile_usage *rows; /* of the state file */
 	struct idindex index;
+	/* Unix time as far as rows are forgotten (step.h); INT64_MAX = now */
+	int64_t retention_ms;
 	uint32_t sweep;			/* where the next search for a reusable row starts */
 	struct statefile_damage damage; /* found since the start */
 };
@@ -59,7 +61,7 @@ void usage_set_ratio(struct statefile_usage *row, uint16_t ratio);
 
 /* NULL rows are ignored. Counts one request in every current window. */
 void usage_add(struct statefile_usage *row, const struct window_clock *clock);
-/* Takes back what usage_add() counted at `then_ms`, in the windows that have not ended since. */
+/* Takes back what usage_add() counted at `then_ms`, in the windows that the row remembers. */
 void usage_give_back(struct statefile_usage *row, int64_t then_ms);
 
 #endif

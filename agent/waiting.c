@@ -3,7 +3,7 @@
 #include "agent/answer.h"
 #include "agent/decision.h"
 #include "agent/peer.h"
-#include "common/clock.h"
+#include "agent/timekeeper.h"
 #include "common/seam.h"
 
 #include <stdlib.h>
@@ -124,7 +124,7 @@ static bool is_worth_a_try(struct blocked *b, const struct waiter *w, bool relea
 /* Answers the tenant's oldest request that can go. True when one was answered. */
 static bool serve_tenant(struct agent *a, struct room_queue *q, bool released, uint32_t *budget)
 {
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 	struct blocked blocked = {.count = 0};
 	struct waiter *next;
 
@@ -165,9 +165,9 @@ static void run(struct agent *a)
 		a->room_is_stale |= released;
 }
 
-static double seconds_to_next(const struct agent *a)
+static double seconds_to_next(struct agent *a)
 {
-	int64_t now = clock_wall_ms();
+	int64_t now = timekeeper_now(a);
 	int64_t next = now + (int64_t)(IDLE_S * 1000);
 
 	for (const struct room_queue *q = a->room.first; q; q = q->next) {

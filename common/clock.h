@@ -7,7 +7,7 @@
 int64_t clock_wall_ms(void);	  /* Unix time, milliseconds */
 int64_t clock_monotonic_ns(void); /* never goes back */
 int64_t clock_monotonic_ms(void); /* the same clock in milliseconds */
-int64_t clock_boot_ms(void);	  /* since the machine started, its sleep included; never goes back */
+int64_t clock_boot_ms(void); /* since the machine started, its sleep included; never goes back */
 
 /* The wall clock may be set at any time; the other one goes on evenly. Their difference shows it. */
 struct clock_pair {

@@ -330,6 +330,11 @@ void statefile_unmap(struct statefile *f)
 	*f = (struct statefile){0};
 }
 
+struct statefile_clock *statefile_clock(const struct statefile *f)
+{
+	return (struct statefile_clock *)(void *)((char *)f->block + STATEFILE_CLOCK_AT);
+}
+
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows)
 {
 	const struct statefile_head *h = f->block;

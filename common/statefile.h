@@ -11,6 +11,7 @@
 
 #include "common/errtext.h"
 #include "common/gauge.h"
+#include "common/step.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -67,15 +68,18 @@ struct statefile_window {
 	uint32_t count;	 /* requests admitted in it */
 };
 
+#define STATEFILE_EARLIER 7 /* windows that a row remembers beside the last ones (window.h) */
+
 struct statefile_usage {
 	_Atomic uint32_t state; /* enum usage_kind */
 	uint32_t id;
-	struct statefile_window windows[USAGE_WINDOW_COUNT];
+	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* counted in last */
 	uint32_t noticed[2];	/* day and month for which the notice at 80 % was given */
 	uint32_t last_account;	/* of a pool: the account chosen last, not by a binding */
 	uint16_t consecutive;	/* of a pool: its uses in a row */
 	uint16_t failure_ratio; /* of an account: share of recent failures, in 1/65535 */
-	uint8_t spare[60];
+	struct statefile_window earlier[STATEFILE_EARLIER]; /* counted in before */
+	uint8_t spare[4];
 	uint32_t check;
 };
 
@@ -124,13 +128,30 @@ struct statefile_lease {
 	uint16_t failed[STATEFILE_ATTEMPTS]; /* how each attempt failed (lease.h); 0 = it did not */
 	uint32_t request; /* hash of method and path; 0 = written by an older version */
 	uint32_t bound;	  /* account that the conversation was bound to; 0 = none */
-	uint8_t spare[60];
+	/* Times that name the windows in which it counts: as the clock said then, whatever was set since. */
+	int64_t counted_ms;   /* its first attempt; 0 = decided_ms: written by an older version */
+	int64_t attempted_ms; /* its last attempt, of the account; 0 = likewise */
+	uint8_t spare[44];
 	uint32_t check;
 };
 
 static inline uint32_t lease_worker(const struct statefile_lease *lease)
 {
 	return lease->flags >> LEASE_WORKER_SHIFT;
+}
+
+/* A time in the windows in which the request counts. */
+static inline int64_t lease_counted_ms(const struct statefile_lease *lease)
+{
+	return lease->counted_ms ? lease->counted_ms : lease->decided_ms;
+}
+
+/* A time in the windows of the account in which its last attempt counts. */
+static inline int64_t lease_attempted_ms(const struct statefile_lease *lease)
+{
+	if (lease->attempted_ms)
+		return lease->attempted_ms;
+	return lease->attempt > 1 ? lease->again_ms : lease->decided_ms;
 }
 
 /* The key family whose windows and slots it uses. */
@@ -264,6 +285,16 @@ enum statefile_event {
 	STATEFILE_SET_ASIDE, /* renamed, and a new one made */
 };
 
+/* What the last agent knew of the time; behind the head. All zeros: nothing is known. */
+#define STATEFILE_CLOCK_AT 2048
+
+struct statefile_clock {
+	struct step_past past;
+	int64_t retention_ms; /* step_retention_ms() */
+	uint32_t check;	      /* CRC-32 of all before it; else nothing is known */
+	uint32_t pad;
+};
+
 /* Mapped MAP_SHARED. The rows of usage are one table, although the file has them in several parts. */
 struct statefile {
 	void *block;	      /* head and usage; NULL = not mapped */
@@ -303,6 +334,7 @@ struct statefile_damage {
 void statefile_check_rows(const struct statefile *f, struct statefile_damage *damage);
 /* "usage", "leases", "bindings", "health" or "undo" */
 const char *statefile_table_name(enum statefile_table t);
+struct statefile_clock *statefile_clock(const struct statefile *f);
 /* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);
 

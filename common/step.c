@@ -20,8 +20,8 @@ static bool is_same_boot(const uint8_t a[CLOCK_BOOT_SIZE], const uint8_t b[CLOCK
 	return memcmp(a, b, CLOCK_BOOT_SIZE) == 0 && memcmp(a, unknown, CLOCK_BOOT_SIZE) != 0;
 }
 
-int64_t step_since(const struct step_past *past, const uint8_t boot[CLOCK_BOOT_SIZE],
-	struct clock_pair now)
+int64_t step_since(
+	const struct step_past *past, const uint8_t boot[CLOCK_BOOT_SIZE], struct clock_pair now)
 {
 	int64_t step = now.wall_ms - past->wall_ms;
 

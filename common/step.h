@@ -66,8 +66,8 @@ struct step_past {
  * The step since then, 0 if there was none. Within one run of the machine it is known exactly. After
  * a restart of the machine only a step back is: then it counts as if no time had passed.
  */
-int64_t step_since(const struct step_past *past, const uint8_t boot[CLOCK_BOOT_SIZE],
-	struct clock_pair now);
+int64_t step_since(
+	const struct step_past *past, const uint8_t boot[CLOCK_BOOT_SIZE], struct clock_pair now);
 
 /*
  * A wall clock for what cannot be taken back: it goes on evenly for STEP_SETTLE_MS after each step,

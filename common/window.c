@@ -1,6 +1,11 @@
 #include "common/window.h"
 
+#include <assert.h>
+#include <stddef.h>
+
 #define DAY_MS 86400000
+
+static_assert(STATEFILE_EARLIER == 7, "a place for each earlier window below");
 
 static const int64_t lengths_ms[USAGE_MONTH] = {
 	[USAGE_SECOND] = 1000,
@@ -78,7 +83,78 @@ void window_clock_set(struct window_clock *clock, int64_t now_ms)
 		clock->numbers[w] = window_number((enum usage_window)w, now_ms);
 }
 
+/* Which of the earlier windows of a row are seconds, minutes, ...; the newest first. */
+static const struct {
+	uint8_t first, count;
+} earlier[USAGE_WINDOW_COUNT] = {
+	[USAGE_SECOND] = {0, 1},
+	[USAGE_MINUTE] = {1, 1},
+	[USAGE_HOUR] = {2, 1},
+	[USAGE_DAY] = {3, 2},
+	[USAGE_MONTH] = {5, 2},
+};
+
+const struct statefile_window *window_find(
+	const struct statefile_usage *row, enum usage_window w, uint32_t number)
+{
+	const struct statefile_window *rest = row->earlier + earlier[w].first;
+
+	if (row->windows[w].number == number)
+		return &row->windows[w];
+	for (uint8_t i = 0; i < earlier[w].count; i++) {
+		if (rest[i].number == number)
+			return &rest[i];
+	}
+	return NULL;
+}
+
+void window_give_back(struct statefile_usage *row, enum usage_window w, uint32_t number)
+{
+	struct statefile_window *rest = row->earlier + earlier[w].first;
+	struct statefile_window *window =
+		row->windows[w].number == number ? &row->windows[w] : NULL;
+
+	for (uint8_t i = 0; i < earlier[w].count && !window; i++)
+		window = rest[i].number == number ? &rest[i] : NULL;
+	if (window && window->count)
+		window->count--;
+}
+
+struct statefile_window *window_enter(
+	struct statefile_usage *row, enum usage_window w, uint32_t number)
+{
+	struct statefile_window *rest = row->earlier + earlier[w].first;
+	struct statefile_window entered = {number, 0};
+	uint8_t last = earlier[w].count - 1;
+
+	if (row->windows[w].number == number)
+		return &row->windows[w];
+	for (uint8_t i = 0; i < earlier[w].count; i++) {
+		if (rest[i].number != number)
+			continue;
+		entered = rest[i];
+		last = i;
+	}
+	for (uint8_t i = last; i > 0; i--)
+		rest[i] = rest[i - 1];
+	rest[0] = row->windows[w];
+	row->windows[w] = entered;
+	return &row->windows[w];
+}
+
+uint32_t window_newest(const struct statefile_usage *row, enum usage_window w)
+{
+	const struct statefile_window *rest = row->earlier + earlier[w].first;
+	uint32_t newest = row->windows[w].number;
+
+	for (uint8_t i = 0; i < earlier[w].count; i++)
+		newest = rest[i].number > newest ? rest[i].number : newest;
+	return newest;
+}
+
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms)
 {
-	return window_count_in(&row->windows[w], window_number(w, now_ms));
+	const struct statefile_window *window = window_find(row, w, window_number(w, now_ms));
+
+	return window ? window->count : 0;
 }

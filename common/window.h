@@ -45,20 +45,37 @@ struct window_clock {
 };
 
 void window_clock_set(struct window_clock *clock, int64_t now_ms);
-/* After a small step back of the clock, counting goes on in the newer window. */
-static inline uint32_t window_count_in(const struct statefile_window *window, uint32_t number)
-{
-	return window->number == number || window->number == number + 1 ? window->count : 0;
-}
 
-/* As window_count(). */
+/*
+ * The windows that a row remembers. The clock may be set ahead and back: each window keeps its count, so
+ * none admits more than its limit. A row has the last two seconds, minutes and hours in which it
+ * counted, and the last three days and months; one that was not counted in for longest is forgotten.
+ */
+
+/* The count of this window, or NULL: nothing is known of it. */
+const struct statefile_window *window_find(
+	const struct statefile_usage *row, enum usage_window w, uint32_t number);
+/* The same to count in: it becomes the last one, and is new if nothing is known of it. */
+struct statefile_window *window_enter(
+	struct statefile_usage *row, enum usage_window w, uint32_t number);
+/* One request less, if the row remembers the window. */
+void window_give_back(struct statefile_usage *row, enum usage_window w, uint32_t number);
+/* The highest number that the row remembers. */
+uint32_t window_newest(const struct statefile_usage *row, enum usage_window w);
+
+/* Requests counted in the window of that moment. */
 static inline uint32_t window_clock_count(
 	const struct window_clock *clock, const struct statefile_usage *row, enum usage_window w)
 {
-	return window_count_in(&row->windows[w], clock->numbers[w]);
+	uint32_t number = clock->numbers[w];
+
+	if (row->windows[w].number == number)
+		return row->windows[w].count;
+	const struct statefile_window *window = window_find(row, w, number);
+	return window ? window->count : 0;
 }
 
-/* Requests counted in the window of `now_ms`; 0 if the row is of another window. */
+/* Requests counted in the window of `now_ms`. */
 uint32_t window_count(const struct statefile_usage *row, enum usage_window w, int64_t now_ms);
 
 #endif

@@ -118,7 +118,7 @@ static void fill_lease(const struct decide_context *c, struct statefile_lease *l
 	lease->request = evidence_request(c->request->method, c->request->path);
 	lease->conversation = v->conversation;
 	lease->bound = v->bound_to;
-	lease->decided_ms = c->clock.now_ms;
+	lease->decided_ms = lease->counted_ms = lease->attempted_ms = c->clock.now_ms;
 	point_lease(c, lease);
 	lease_commit(lease);
 }
@@ -212,13 +212,13 @@ void decide_move(struct decide_context *c)
 	undo_begin(state->undo, usages, last == c->scratch.account_usage ? 1 : 2, lease);
 	usage_add(c->scratch.account_usage, &c->clock);
 	if (unsent && last)
-		usage_give_back(last, attempt > 1 ? lease->again_ms : lease->decided_ms);
+		usage_give_back(last, lease_attempted_ms(lease));
 	if (attempt >= 1 && attempt <= STATEFILE_ATTEMPTS && lease->account != v->account->id)
 		lease->tried[attempt - 1] = lease->account;
 	point_lease(c, lease);
 	lease->flags = (lease->flags & ~LEASE_ALT) | (v->alt ? LEASE_ALT : 0) |
 		(v->conversation ? LEASE_UNSETTLED : 0);
-	lease->again_ms = c->clock.now_ms;
+	lease->again_ms = lease->attempted_ms = c->clock.now_ms;
 	undo_end(state->undo);
 	slots_enter(state->slots, USAGE_ACCOUNT, lease->account);
 }
@@ -262,7 +262,7 @@ static void give_back(struct decide_state *state, struct statefile_lease *lease)
 
 	undo_begin(state->undo, usages, count, lease);
 	for (size_t i = 0; i < count; i++)
-		usage_give_back(usages[i], lease->decided_ms);
+		usage_give_back(usages[i], lease_counted_ms(lease));
 	lease_end(state->leases, lease);
 	undo_end(state->undo);
 }

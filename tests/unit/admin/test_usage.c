@@ -45,7 +45,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A count of the next window also counts in this one: a test may cross the end of a minute. */
+/* In the next window, too: a test may cross the end of a minute. */
+static void set_count(struct statefile_usage *row, enum usage_window w, uint32_t count)
+{
+	uint32_t number = window_number(w, clock_wall_ms());
+
+	window_enter(row, w, number + 1)->count = count;
+	window_enter(row, w, number)->count = count;
+}
+
 static struct statefile_usage *put_usage(
 	struct room *r, uint32_t at, enum usage_kind kind, uint32_t id, uint32_t count)
 {
@@ -57,8 +65,7 @@ static struct statefile_usage *put_usage(
 	assert_true(at < rows);
 	row->id = id;
 	for (int i = 0; i < USAGE_WINDOW_COUNT; i++)
-		row->windows[i] = (struct statefile_window){
-			window_number((enum usage_window)i, clock_wall_ms()) + 1, count};
+		set_count(row, (enum usage_window)i, count);
 	atomic_store(&row->state, kind);
 	staterow_seal(STATEROW(row));
 	return row;
@@ -208,14 +215,22 @@ static void without_limits_the_use_is_unknown(void **state)
 	json_object_put(answer);
 }
 
+static void make_old(struct statefile_usage *row, enum usage_window w)
+{
+	uint32_t number = window_number(w, clock_wall_ms());
+
+	for (uint32_t ago = 3; ago < 6; ago++)
+		window_enter(row, w, number - ago)->count = 70;
+}
+
 static void counts_of_an_earlier_window_are_not_shown(void **state)
 {
 	struct room *r = *state;
 
 	room_run(r, TENANTS);
 	struct statefile_usage *row = put_usage(r, 0, USAGE_TENANT, 1, 70);
-	row->windows[USAGE_MINUTE].number -= 60;
-	row->windows[USAGE_DAY].number -= 3;
+	make_old(row, USAGE_MINUTE);
+	make_old(row, USAGE_DAY);
 	staterow_seal(STATEROW(row));
 	json_object *answer = answer_of(r, COMMAND_TENANTS_SHOW, "acme");
 	check_window(answer, "minute", 60, 0, 60);
@@ -381,8 +396,8 @@ static void status_lists_quotas_from_80_percent_on(void **state)
 	check_quota(items, 0, "zeta", "day", 11, 10);
 	json_object_put(answer);
 
-	row->windows[USAGE_DAY].count = 80;
-	row->windows[USAGE_MONTH].count = 800;
+	set_count(row, USAGE_DAY, 80);
+	set_count(row, USAGE_MONTH, 800);
 	staterow_seal(STATEROW(row));
 	answer = answer_of(r, COMMAND_STATUS, NULL);
 	items = json_object_object_get(answer, "quota");

@@ -33,12 +33,13 @@ static uint32_t leave_others(
 }
 
 /* The attempt was never sent: it no longer counts in windows that have not ended since. */
-static void take_back(struct limits_request *q, struct limits_subject *from, int64_t begun_ms)
+static void take_back(struct limits_subject *from, int64_t begun_ms)
 {
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
-		struct statefile_window *window = &from->windows[w];
-		uint32_t number = window_number((enum usage_window)w, begun_ms);
-		if (window->number == number && q->numbers[2][w] == number && window->count)
+		enum usage_window kind = (enum usage_window)w;
+		struct statefile_window *window =
+			limits_window(from, kind, window_number(kind, begun_ms));
+		if (window && window->count)
 			window->count--;
 	}
 }
@@ -49,9 +50,9 @@ static bool move(struct limits_model *m, struct limits_request *q, uint32_t to, 
 	struct limits_subject *next = limits_subject(m, USAGE_ACCOUNT, to);
 
 	if (unsent)
-		take_back(q, from, q->attempt > 1 ? q->again_ms : q->decided_ms);
+		take_back(from, q->attempted_ms);
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
-		if (!limits_count_window(m, next, (enum usage_window)w, &q->numbers[2][w]))
+		if (!limits_count_window(m, next, (enum usage_window)w))
 			return false;
 	}
 	from->held--;
@@ -62,7 +63,7 @@ static bool move(struct limits_model *m, struct limits_request *q, uint32_t to, 
 	q->tried[q->attempt - 1] = q->account + 1;
 	q->attempt++;
 	q->account = to;
-	q->again_ms = m->now_ms;
+	q->again_ms = q->attempted_ms = m->now_ms;
 	q->unsettled = q->asked.conversation != 0;
 	m->failed_over++;
 	m->failed_unsent += unsent;

@@ -34,7 +34,7 @@ void limits_look_at_binding(struct limits_model *m, struct limits_view *v)
 }
 
 /* The end of the last full window of the account; 0 = only its slots are taken. */
-static int64_t full_until(const struct limits_model *m, const struct limits_subject *s)
+static int64_t full_until(const struct limits_model *m, struct limits_subject *s)
 {
 	int64_t until = 0;
 
@@ -53,7 +53,7 @@ bool limits_is_stuck(const struct limits_model *m, const struct limits_view *v, 
 		return v->bound && !v->usable[account] && v->stays;
 	if (m->world.first_gen[account] > gen)
 		return true; /* HAProxy does not know its egress yet */
-	const struct limits_subject *s =
+	struct limits_subject *s =
 		limits_subject((struct limits_model *)(uintptr_t)m, USAGE_ACCOUNT, account);
 	return full_until(m, s) - m->now_ms <= PATIENCE_MS;
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool has_window_full(const struct limits_model *m, const struct limits_subject *s)
+static bool has_window_full(const struct limits_model *m, struct limits_subject *s)
 {
 	for (int w = 0; w < USAGE_WINDOW_COUNT; w++) {
 		uint32_t limit = s->limits[w];
@@ -13,7 +13,7 @@ static bool has_window_full(const struct limits_model *m, const struct limits_su
 	return false;
 }
 
-static bool has_slots_full(const struct limits_subject *s)
+static bool has_slots_full(struct limits_subject *s)
 {
 	return s->slots && s->held >= s->slots;
 }
@@ -21,7 +21,7 @@ static bool has_slots_full(const struct limits_subject *s)
 static void look_at_accounts(struct limits_model *m, struct limits_view *v, uint32_t gen)
 {
 	for (uint32_t i = 0; i < LIMITS_ACCOUNTS; i++) {
-		const struct limits_subject *s = limits_subject(m, USAGE_ACCOUNT, i);
+		struct limits_subject *s = limits_subject(m, USAGE_ACCOUNT, i);
 		if (m->world.pool_of[i] + 1 != v->pool->id)
 			continue;
 		if (m->world.first_gen[i] > gen) {
@@ -163,16 +163,11 @@ static void count_choice(
 	m->consecutive[pool].count++;
 }
 
-bool limits_count_window(
-	struct limits_model *m, struct limits_subject *s, enum usage_window w, uint32_t *ret_number)
+bool limits_count_window(struct limits_model *m, struct limits_subject *s, enum usage_window w)
 {
-	struct statefile_window *window = &s->windows[w];
-	uint32_t number = m->clock.numbers[w];
+	struct statefile_window *window = limits_window_enter(s, w, m->clock.numbers[w]);
 	uint32_t limit = s->limits[w];
 
-	if (window->number < number)
-		*window = (struct statefile_window){number, 0};
-	*ret_number = window->number;
 	window->count++;
 	if (s->shadow || limit == 0 || window->count <= limit)
 		return true;
@@ -188,7 +183,7 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 	for (int i = 0; i < 3; i++) {
 		struct limits_subject *s = subjects[i];
 		for (int w = 0; s->counted && w < USAGE_WINDOW_COUNT; w++) {
-			if (!limits_count_window(m, s, (enum usage_window)w, &q->numbers[i][w]))
+			if (!limits_count_window(m, s, (enum usage_window)w))
 				return false;
 		}
 		s->held++;
@@ -200,7 +195,7 @@ static bool count_admitted(struct limits_model *m, struct limits_request *q)
 	m->admitted++;
 	q->leased = true;
 	q->uncovered = false;
-	q->decided_ms = m->now_ms;
+	q->decided_ms = q->counted_ms = q->attempted_ms = m->now_ms;
 	return true;
 }
 
@@ -253,7 +248,7 @@ bool limits_is_forgettable(const struct limits_model *m, uint32_t pool_id)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, USAGE_POOL, pool_id);
 
-	return !row || row->windows[USAGE_MONTH].number < m->clock.numbers[USAGE_MONTH];
+	return !row || window_newest(row, USAGE_MONTH) < m->clock.numbers[USAGE_MONTH];
 }
 
 static void forget_consecutive(struct limits_model *m, uint32_t pool_id)
@@ -273,9 +268,21 @@ static void reach_month(struct limits_model *m, struct limits_subject *s)
 	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
 	uint32_t month = m->clock.numbers[USAGE_MONTH];
 
-	if (row && row->windows[USAGE_MONTH].number == month &&
-		s->windows[USAGE_MONTH].number < month)
-		s->windows[USAGE_MONTH] = (struct statefile_window){month, 0};
+	if (row && window_find(row, USAGE_MONTH, month) && limits_newest_month(s) < month)
+		limits_window_enter(s, USAGE_MONTH, month);
+}
+
+/* Its row has gone, or is a new one. */
+static bool is_forgotten(const struct limits_model *m, const struct limits_subject *s)
+{
+	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
+
+	for (uint32_t i = 0; row && i < LIMITS_MEMORY; i++) {
+		uint32_t number = s->windows[USAGE_MONTH][i].number;
+		if (number && window_find(row, USAGE_MONTH, number))
+			return false;
+	}
+	return true;
 }
 
 /* Rows of an earlier month may be reused when the table is full. */
@@ -285,8 +292,7 @@ static void forget_old_months(struct limits_model *m)
 
 	for (uint32_t i = 0; limits_is_full(m) && i < LIMITS_SUBJECTS; i++) {
 		struct limits_subject *s = &m->subjects[i];
-		if (s->windows[USAGE_MONTH].number < month &&
-			!usage_find(&m->tables.usages, s->kind, s->id))
+		if (limits_newest_month(s) < month && is_forgotten(m, s))
 			memset(s->windows, 0, sizeof(s->windows));
 	}
 }

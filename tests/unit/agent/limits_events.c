@@ -21,6 +21,7 @@ static enum limits_event_type some_type(uint64_t *rng)
 		[LIMITS_LOST] = 6,
 		[LIMITS_LATE] = 10,
 		[LIMITS_TIME] = 36,
+		[LIMITS_STEP] = 2,
 		[LIMITS_HEAL] = 10,
 		[LIMITS_EXPIRE] = 1,
 		[LIMITS_CRASH] = 2,
@@ -55,6 +56,18 @@ static int64_t some_time(const struct limits_model *m, uint64_t *rng)
 	return limits_below(rng, spans[limits_below(rng, limits_below(rng, 8) + 1)]);
 }
 
+/* Often back to where it was, more or less. */
+static int64_t some_step(const struct limits_model *m, uint64_t *rng)
+{
+	static const int64_t spans[] = {
+		1500, 3600000, 86400000, 2 * 86400000, 60 * INT64_C(86400000)};
+	int64_t step = spans[limits_below(rng, 5)];
+
+	if (limits_below(rng, 3) == 0)
+		return -m->wrong_ms;
+	return limits_below(rng, 2) ? step : -step;
+}
+
 static uint32_t live_request(const struct limits_model *m, uint64_t *rng, uint32_t next)
 {
 	if (m->live_count && limits_below(rng, 8))
@@ -75,6 +88,8 @@ struct limits_event limits_events_next(const struct limits_model *m, uint64_t *r
 
 	if (e.type == LIMITS_TIME) {
 		e.ms = some_time(m, rng);
+	} else if (e.type == LIMITS_STEP) {
+		e.ms = some_step(m, rng);
 	} else if (e.type == LIMITS_DECIDE) {
 		e.n = new_request(m, next);
 		e.key = limits_below(rng, LIMITS_KEYS);
@@ -172,7 +187,7 @@ void limits_events_print(uint64_t seed, const struct limits_events *list)
 	static const char *const names[LIMITS_EVENT_TYPES] = {"LIMITS_DECIDE", "LIMITS_AGAIN",
 		"LIMITS_FAILED", "LIMITS_FAILED_2", "LIMITS_ANSWERED", "LIMITS_FOREIGN",
 		"LIMITS_END", "LIMITS_UNSENT", "LIMITS_LOST", "LIMITS_LATE", "LIMITS_TIME",
-		"LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
+		"LIMITS_STEP", "LIMITS_HEAL", "LIMITS_EXPIRE", "LIMITS_CRASH"};
 
 	printf("\t/* seed %" PRIu64 " */\n", seed);
 	for (uint32_t i = 0; i < list->count; i++) {

@@ -76,17 +76,54 @@ static void make_subjects(struct limits_model *m)
 		make_subject(m, USAGE_ACCOUNT, i, false, &w->accounts[i].limits);
 }
 
-/* A clock that was set back a little continues in the window it had reached. */
-uint32_t limits_count(
-	const struct limits_model *m, const struct limits_subject *s, enum usage_window w)
+/* The clock is set ahead and back: two seconds, minutes and hours are remembered, three days and months. */
+static uint32_t memory_of(enum usage_window w)
 {
-	uint32_t number = m->clock.numbers[w];
-	uint32_t latest = s->windows[w].number;
-
-	return latest == number || latest == number + 1 ? s->windows[w].count : 0;
+	return w < USAGE_DAY ? 2 : LIMITS_MEMORY;
 }
 
-bool limits_check_subject(struct limits_model *m, const struct limits_subject *s)
+struct statefile_window *limits_window(
+	struct limits_subject *s, enum usage_window w, uint32_t number)
+{
+	for (uint32_t i = 0; i < memory_of(w); i++) {
+		if (s->windows[w][i].number == number)
+			return &s->windows[w][i];
+	}
+	return NULL;
+}
+
+struct statefile_window *limits_window_enter(
+	struct limits_subject *s, enum usage_window w, uint32_t number)
+{
+	struct statefile_window *all = s->windows[w];
+	struct statefile_window *known = limits_window(s, w, number);
+	struct statefile_window entered = known ? *known : (struct statefile_window){number, 0};
+	size_t before = known ? (size_t)(known - all) : memory_of(w) - 1;
+
+	memmove(all + 1, all, before * sizeof(*all));
+	all[0] = entered;
+	return all;
+}
+
+uint32_t limits_newest_month(const struct limits_subject *s)
+{
+	uint32_t newest = 0;
+
+	for (uint32_t i = 0; i < LIMITS_MEMORY; i++) {
+		if (s->windows[USAGE_MONTH][i].number > newest)
+			newest = s->windows[USAGE_MONTH][i].number;
+	}
+	return newest;
+}
+
+uint32_t limits_count(const struct limits_model *m, struct limits_subject *s, enum usage_window w)
+{
+	const struct statefile_window *window = limits_window(s, w, m->clock.numbers[w]);
+
+	return window ? window->count : 0;
+}
+
+bool limits_check_subject(struct limits_model *m, struct limits_subject *s)
 {
 	const struct statefile_usage *row = usage_find(&m->tables.usages, s->kind, s->id);
 	uint32_t in_use = slots_in_use(&m->tables.slots, s->kind, s->id);
@@ -134,13 +171,11 @@ void limits_release(struct limits_model *m, struct limits_request *q, bool never
 		subjects[i]->held--;
 		bool back = never_sent && subjects[i]->counted;
 		for (int w = 0; back && w < USAGE_WINDOW_COUNT; w++) {
-			struct statefile_window *window = &subjects[i]->windows[w];
-			uint32_t number = window_number((enum usage_window)w, q->decided_ms);
-			/*
-			 * counted in the next window, before the clock was set back: the count
-			 * stays; a row that was forgotten meanwhile counts anew
-			 */
-			if (window->number == number && q->numbers[i][w] == number && window->count)
+			enum usage_window kind = (enum usage_window)w;
+			struct statefile_window *window = limits_window(
+				subjects[i], kind, window_number(kind, q->counted_ms));
+			/* a row that was forgotten meanwhile counts anew */
+			if (window && window->count)
 				window->count--;
 		}
 	}
@@ -246,6 +281,45 @@ static bool pass_time(struct limits_model *m, int64_t ms)
 	return true;
 }
 
+static void shift(int64_t *time_ms, int64_t step_ms)
+{
+	if (*time_ms)
+		*time_ms += step_ms;
+}
+
+static void shift_model(struct limits_model *m, int64_t step_ms)
+{
+	struct limits_binding *bindings = &m->bindings[0][0][0];
+
+	for (size_t i = 0; i < sizeof(m->bindings) / sizeof(*bindings); i++)
+		shift(&bindings[i].used_ms, step_ms);
+	for (size_t i = 0; i < LIMITS_REQUESTS; i++) {
+		shift(&m->requests[i].decided_ms, step_ms);
+		shift(&m->requests[i].again_ms, step_ms);
+	}
+}
+
+/* As agent/timekeeper.c does it. */
+static void shift_tables(struct tables *t, int64_t step_ms, int64_t now_ms)
+{
+	healths_shift(&t->healths, step_ms, now_ms);
+	leases_shift(&t->leases, step_ms, now_ms);
+	bindings_shift(&t->bindings, step_ms, now_ms);
+	evidence_shift(&t->evidence, step_ms, now_ms);
+	budgets_shift(&t->budgets, step_ms, now_ms);
+}
+
+static bool step(struct limits_model *m, int64_t ms)
+{
+	m->now_ms += ms;
+	m->latest_ms += ms;
+	m->wrong_ms += ms;
+	window_clock_set(&m->clock, m->now_ms);
+	shift_tables(&m->tables, ms, m->latest_ms);
+	shift_model(m, ms);
+	return true;
+}
+
 /* --- events --- */
 
 static bool ask(struct limits_model *m, const struct limits_event *e)
@@ -284,6 +358,8 @@ bool limits_model_apply(struct limits_model *m, const struct limits_event *e)
 		return !known || end(m, q, e->type);
 	case LIMITS_TIME:
 		return pass_time(m, e->ms);
+	case LIMITS_STEP:
+		return step(m, e->ms);
 	case LIMITS_HEAL:
 		return limits_heal(m);
 	case LIMITS_EXPIRE:

@@ -30,6 +30,7 @@ enum limits_event_type {
 	LIMITS_LOST, /* an end whose record is lost or comes late */
 	LIMITS_LATE, /* that record, or a repeated one */
 	LIMITS_TIME,
+	LIMITS_STEP, /* the clock is set, and no time passes */
 	LIMITS_HEAL,
 	LIMITS_EXPIRE,
 	LIMITS_CRASH,
@@ -61,11 +62,12 @@ struct limits_request {
 	int64_t again_ms; /* start of this attempt; 0 = the first */
 	uint32_t tenant, account; /* indexes; of the last admission */
 	int64_t decided_ms;
-	uint32_t
-		numbers[3]
-		       [USAGE_WINDOW_COUNT]; /* of tenant, family, account: windows that count it */
-	uint32_t live;			     /* place in `live` + 1 */
+	int64_t counted_ms,
+		attempted_ms; /* as the clock said then: of the request, of this attempt */
+	uint32_t live;	      /* place in `live` + 1 */
 };
+
+#define LIMITS_MEMORY 3 /* windows of a kind that are remembered, at most */
 
 struct limits_subject {
 	enum usage_kind kind;
@@ -75,7 +77,7 @@ struct limits_subject {
 	bool shadow;
 	bool counted; /* else its requests have no row, because it has no limits */
 	uint32_t held;
-	struct statefile_window windows[USAGE_WINDOW_COUNT]; /* the latest with a count */
+	struct statefile_window windows[USAGE_WINDOW_COUNT][LIMITS_MEMORY]; /* last counted first */
 };
 
 struct limits_binding {
@@ -90,6 +92,7 @@ struct limits_model {
 	struct tables tables;
 	struct healer healer;
 	int64_t now_ms, latest_ms;
+	int64_t wrong_ms;	   /* all steps together */
 	struct window_clock clock; /* of now_ms */
 	struct limits_request requests[LIMITS_REQUESTS];
 	uint32_t live[LIMITS_REQUESTS]; /* places of requests that have a lease or are at HAProxy */
@@ -127,9 +130,15 @@ struct limits_subject *limits_subject(struct limits_model *m, enum usage_kind ki
 /* The subjects of a request: tenant, key family, account. */
 void limits_subjects(
 	struct limits_model *m, const struct limits_request *q, struct limits_subject *ret[3]);
-uint32_t limits_count(
-	const struct limits_model *m, const struct limits_subject *s, enum usage_window w);
-bool limits_check_subject(struct limits_model *m, const struct limits_subject *s);
+uint32_t limits_count(const struct limits_model *m, struct limits_subject *s, enum usage_window w);
+/* NULL: the window is not remembered. */
+struct statefile_window *limits_window(
+	struct limits_subject *s, enum usage_window w, uint32_t number);
+/* It is the one counted last now. */
+struct statefile_window *limits_window_enter(
+	struct limits_subject *s, enum usage_window w, uint32_t number);
+uint32_t limits_newest_month(const struct limits_subject *s);
+bool limits_check_subject(struct limits_model *m, struct limits_subject *s);
 /* Request and question with this number. */
 bool limits_decide(struct limits_model *m, struct limits_request *q, uint32_t gen);
 /* Chooses another account for it, or none. */

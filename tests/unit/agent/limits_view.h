@@ -45,7 +45,6 @@ void limits_keep_house(struct limits_model *m, const struct limits_view *v,
 /* What HAProxy is told about other accounts when this many are usable. */
 bool limits_check_alt(struct limits_model *m, const struct limits_view *v, uint32_t usable,
 	const struct decide_verdict *verdict);
-bool limits_count_window(struct limits_model *m, struct limits_subject *s, enum usage_window w,
-	uint32_t *ret_number);
+bool limits_count_window(struct limits_model *m, struct limits_subject *s, enum usage_window w);
 
 #endif

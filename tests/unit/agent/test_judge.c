@@ -33,6 +33,7 @@ static int set_up(void **state)
 	memset(&s, 0, sizeof(s));
 	crowd_init(&s.crowd);
 	s.crowd.now_ms = clock_wall_ms();
+	step_watch_start(&s.agent.steps, clock_pair());
 	crowd_build(&s.crowd);
 	s.board_fd = board_create();
 	assert_true(s.board_fd >= 0);

@@ -151,7 +151,8 @@ static void retention_goes_ahead_at_most_twice_as_fast(void **state)
 	step_retention_start(&r, 0, at(0, 0));
 	assert_true(step_retention_ms(&r, at(DAY_MS, 0)) == NOW_MS + DAY_MS);
 	/* 60 days ahead for three seconds, and back */
-	assert_true(step_retention_ms(&r, at(DAY_MS + 3000, 60 * DAY_MS)) == NOW_MS + DAY_MS + 6000);
+	assert_true(
+		step_retention_ms(&r, at(DAY_MS + 3000, 60 * DAY_MS)) == NOW_MS + DAY_MS + 6000);
 	assert_true(step_retention_ms(&r, at(DAY_MS + 4000, 0)) == NOW_MS + DAY_MS + 4000);
 	/* 60 days ahead for good: it is there after 60 days */
 	int64_t from = DAY_MS + 4000;

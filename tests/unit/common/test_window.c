@@ -114,17 +114,138 @@ static void counts_only_in_their_own_window(void **state)
 	}
 }
 
-/* NTP may step the clock over a boundary: admitted requests stay counted. A large step starts a new count. */
-static void a_clock_set_back_over_one_boundary_forgets_nothing(void **state)
+static uint32_t day_count(const struct statefile_usage *row, uint32_t day)
 {
+	return window_count(row, USAGE_DAY, day * DAY_MS);
+}
+
+static void use(struct statefile_usage *row, uint32_t day, uint32_t times)
+{
+	window_enter(row, USAGE_DAY, day)->count += times;
+}
+
+static void a_clock_set_ahead_and_back_forgets_nothing(void **state)
+{
+	struct statefile_usage row = {0};
+
 	(void)state;
-	for (int i = 0; i < USAGE_WINDOW_COUNT; i++) {
-		enum usage_window w = (enum usage_window)i;
-		int64_t now = middle_of(w);
-		struct statefile_usage row = {0};
-		row.windows[i] = (struct statefile_window){window_number(w, now), 7};
-		assert_int_equal(window_count(&row, w, now - length_of(w)), 7);
-		assert_int_equal(window_count(&row, w, now - 2 * length_of(w)), 0);
+	use(&row, 20775, 7);
+	use(&row, 20776, 5);
+	assert_int_equal(day_count(&row, 20775), 7);
+	use(&row, 20775, 3);
+	assert_int_equal(day_count(&row, 20776), 5);
+	use(&row, 20773, 1);
+	assert_int_equal(day_count(&row, 20775), 10);
+	assert_int_equal(day_count(&row, 20776), 5);
+	assert_int_equal(day_count(&row, 20773), 1);
+	assert_int_equal(day_count(&row, 20774), 0);
+	assert_int_equal(window_newest(&row, USAGE_DAY), 20776);
+	/* a fourth day: the one that was not counted in for longest is forgotten */
+	use(&row, 20777, 1);
+	assert_int_equal(day_count(&row, 20776), 0);
+	assert_int_equal(day_count(&row, 20775), 10);
+}
+
+static void gives_back_in_each_window_it_remembers(void **state)
+{
+	struct statefile_usage row = {0};
+
+	(void)state;
+	use(&row, 20775, 1);
+	use(&row, 20776, 5);
+	window_give_back(&row, USAGE_DAY, 20775);
+	window_give_back(&row, USAGE_DAY, 20775);
+	window_give_back(&row, USAGE_DAY, 20776);
+	window_give_back(&row, USAGE_DAY, 20777);
+	assert_int_equal(day_count(&row, 20775), 0);
+	assert_int_equal(day_count(&row, 20776), 4);
+}
+
+/* --- any schedule of steps: no window of the calendar admits more than its limit --- */
+
+#define LIMIT 10
+#define SCHEDULES 3000
+#define EPISODES 10
+#define EPISODE_LOOKS 40
+#define NAIVE_MAX 512 /* different windows in one schedule */
+
+/* Remembers each window for ever. */
+struct naive {
+	uint32_t numbers[NAIVE_MAX];
+	uint32_t counts[NAIVE_MAX];
+	uint32_t used;
+};
+
+static uint32_t *naive_count(struct naive *n, uint32_t number)
+{
+	for (uint32_t i = n->used; i-- > 0;) {
+		if (n->numbers[i] == number)
+			return &n->counts[i];
+	}
+	assert_true(n->used < NAIVE_MAX);
+	n->numbers[n->used] = number;
+	n->counts[n->used] = 0;
+	return &n->counts[n->used++];
+}
+
+static uint64_t next_random(uint64_t *rng)
+{
+	*rng = *rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *rng >> 33;
+}
+
+static void look(struct statefile_usage *row, struct naive *naive, enum usage_window w,
+	int64_t now_ms, uint64_t *rng)
+{
+	uint32_t number = window_number(w, now_ms);
+	uint32_t *count = naive_count(naive, number);
+
+	assert_int_equal(window_count(row, w, now_ms), *count);
+	for (uint64_t ask = next_random(rng) % 6; ask > 0 && *count < LIMIT; ask--) {
+		struct statefile_window *window = window_enter(row, w, number);
+		assert_true(window->count < LIMIT);
+		window->count++;
+		++*count;
+	}
+}
+
+/*
+ * Real time goes on for less than a window, and over the end of one day or month; the clock is right,
+ * or wrong by `wrong_ms`, again and again. Requests come all the time.
+ */
+static void run_episode(struct statefile_usage *row, struct naive *naive, enum usage_window w,
+	int64_t real_ms, int64_t wrong_ms, uint64_t *rng)
+{
+	bool right = true;
+
+	for (int i = 0; i < EPISODE_LOOKS; i++) {
+		int64_t share = w >= USAGE_DAY ? length_of(w) : length_of(w) / 2;
+		look(row, naive, w, real_ms + i * share / EPISODE_LOOKS + (right ? 0 : wrong_ms),
+			rng);
+		right = next_random(rng) % 3 ? right : !right;
+	}
+}
+
+static void run_schedule(enum usage_window w, int64_t wrong_ms, uint64_t *rng)
+{
+	struct statefile_usage row = {0};
+	struct naive naive = {.used = 0};
+
+	for (int64_t i = 0; i < EPISODES; i++)
+		run_episode(&row, &naive, w, middle_of(w) + i * 1000 * length_of(w), wrong_ms, rng);
+}
+
+static void no_schedule_of_steps_exceeds_a_limit(void **state)
+{
+	static const int64_t wrong_ms[] = {1000, -1000, 3600000, -3600000, DAY_MS, -2 * DAY_MS,
+		60 * DAY_MS, -60 * DAY_MS, 365 * DAY_MS};
+	uint64_t rng = 1;
+
+	(void)state;
+	for (int i = 0; i < SCHEDULES; i++) {
+		enum usage_window w = (enum usage_window)(i % USAGE_WINDOW_COUNT);
+		size_t wrong = next_random(&rng) % (sizeof(wrong_ms) / sizeof(wrong_ms[0]));
+		run_schedule(w, wrong_ms[wrong], &rng);
 	}
 }
 
@@ -144,8 +265,8 @@ static void a_clock_of_one_moment_says_the_same(void **state)
 				row.windows[i].number = window_number(w, now) + ahead;
 				row.windows[i].count = 3;
 				assert_int_equal(
-					window_clock_count(&clock, &row, w), ahead < 2 ? 3 : 0);
-				assert_int_equal(window_count(&row, w, now), ahead < 2 ? 3 : 0);
+					window_clock_count(&clock, &row, w), ahead ? 0 : 3);
+				assert_int_equal(window_count(&row, w, now), ahead ? 0 : 3);
 			}
 		}
 	}
@@ -172,7 +293,9 @@ int main(void)
 		cmocka_unit_test(windows_change_at_their_boundary_and_not_before),
 		cmocka_unit_test(all_begin_at_the_epoch),
 		cmocka_unit_test(counts_only_in_their_own_window),
-		cmocka_unit_test(a_clock_set_back_over_one_boundary_forgets_nothing),
+		cmocka_unit_test(a_clock_set_ahead_and_back_forgets_nothing),
+		cmocka_unit_test(gives_back_in_each_window_it_remembers),
+		cmocka_unit_test(no_schedule_of_steps_exceeds_a_limit),
 		cmocka_unit_test(a_clock_of_one_moment_says_the_same),
 		cmocka_unit_test(limits_and_names_belong_to_their_window),
 	};
