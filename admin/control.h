@@ -13,6 +13,7 @@
 #include "common/child.h"
 #include "common/config.h"
 #include "common/statefile.h"
+#include "common/step.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,20 @@ struct secrets;
 struct store;
 struct unbound;
 struct vault;
+
+/* The clock of this machine (admin/upkeep/clockwatch.h). */
+struct control_clock {
+	struct step_watch watch;
+	struct step_settled settled;	 /* for what cannot be taken back */
+	struct step_retention retention; /* for what deletes old data */
+	uint8_t boot[CLOCK_BOOT_SIZE];
+	uint64_t steps;	    /* seen by this process */
+	int64_t step_ms;    /* the last one, ... */
+	int64_t step_at_ms; /* ... and the Unix time after it; 0 = none */
+	int64_t pending_ms; /* steps that the store has not followed yet */
+	int64_t saved_ms;   /* boot time */
+	bool failed;	    /* the store did not take it; logged once */
+};
 
 struct control {
 	struct ev_loop *loop;
@@ -58,6 +73,7 @@ struct control {
 	const struct minute *minute;			    /* NULL = none (tests) */
 	const struct unbound *unbound;			    /* NULL = none (tests) */
 	const struct looptime *looptime;		    /* NULL = none (tests) */
+	struct control_clock clock;
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */

@@ -14,6 +14,7 @@
 #include "admin/store/store.h"
 #include "admin/store/vault.h"
 #include "admin/upkeep/bans_takeover.h"
+#include "admin/upkeep/clockwatch.h"
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
@@ -65,7 +66,7 @@ struct runner {
 	ev_io keeper;
 	ev_io peer;
 	ev_timer sync;
-	ev_timer bans;
+	ev_timer bans; /* and the clock, which they follow */
 	ev_timer history_timer;
 	ev_idle history_idle; /* while requests wait to be saved, and nothing else is to do */
 	struct healing healing;
@@ -226,6 +227,7 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	clockwatch_poll(&r->control);
 	bans_takeover_poll(&r->control);
 }
 
@@ -323,12 +325,17 @@ static int open_state(struct runner *r, struct errtext *e)
 	int error = c->start->make_store ? store_open(url, &c->store, e)
 					 : store_open_existing(url, &c->store, e);
 	if (!error)
+		clockwatch_start(c);
+	if (!error)
 		error = usage_open(c, e);
 	if (!error)
 		error = vault_open(c->store, c->config.key_file.s, &c->vault, e);
 	if (!error)
 		error = secrets_load(c->store, c->vault, c->config.spop_secret.s, &r->secrets, e);
-	r->history = (struct history){.store = c->store, .board = c->board, .config = &c->config};
+	r->history = (struct history){.store = c->store,
+		.board = c->board,
+		.config = &c->config,
+		.retention = &c->clock.retention};
 	c->secrets = &r->secrets;
 	c->history = &r->history;
 	minute_init(&r->minute, c->board);

@@ -99,9 +99,7 @@ typedef _Atomic uint64_t board_counter;
 	W(STATE_MENDED_BINDINGS, STATE_MENDED, "bindings")                                         \
 	W(STATE_MENDED_HEALTH, STATE_MENDED, "health")                                             \
 	W(STATE_MENDED_UNDO, STATE_MENDED, "undo")                                                 \
-	M(CLOCK_STEPS, COUNTER, "relay_clock_steps_total", "steps",                                \
-		"Times that the clock of this machine was set while the relay ran, or since it "   \
-		"ran last.")                                                                       \
+	P(CLOCK_STEPS)	    /* relay_clock_steps_total, with those that control has seen */        \
 	P(CLOCK_STEP_MS)    /* the last step, a signed number */                                   \
 	P(CLOCK_STEP_AT_MS) /* Unix time after it; 0 = none since the board was made */            \
 	M(BINDINGS_MOVED, COUNTER, "relay_bindings_moved_total", "conversations",                  \

@@ -9,6 +9,7 @@
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/looptime.h"
+#include "admin/upkeep/clockwatch.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
 #include "common/board.h"
@@ -293,6 +294,11 @@ static void put_unsaved(const struct scrape *s)
 	put(s, s->control->history->unsaved, NULL, NULL);
 }
 
+static void put_clock_steps(const struct scrape *s)
+{
+	put(s, clockwatch_steps(s->control), NULL, NULL);
+}
+
 static void put_log_dropped(const struct scrape *s)
 {
 	put(s, log_dropped(), NULL, NULL);
@@ -429,6 +435,10 @@ static const struct {
 		 "Restarts of the agent and of control. `reason` is crash (a fault), killed (a signal from "
 		 "outside), exit, hung (it did not answer the keeper) or start (it never served)."},
 		put_restarts},
+	{{"relay_clock_steps_total", METRIC_COUNTER, {NULL}, "steps",
+		 "Times that the clock of this machine was set by a second or more while the relay ran, "
+		 "or since it ran last."},
+		put_clock_steps},
 	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1",
 		 "1 if the store answers and takes changes, 0 if not."},
 		put_store_up},

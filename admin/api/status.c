@@ -3,6 +3,7 @@
 #include "admin/publish/haproxy_sync.h"
 #include "admin/store/history.h"
 #include "admin/store/store.h"
+#include "admin/upkeep/clockwatch.h"
 #include "common/board.h"
 
 #include "admin/api/egress_state.h"
@@ -170,6 +171,20 @@ static int put_site(struct request *r)
 
 	json_object_object_add(r->answer, "site", o);
 	return site_describe(r->control->store, o, &r->error);
+}
+
+static void put_clock(struct request *r)
+{
+	json_object *o = json_object_new_object();
+	int64_t at_ms = 0;
+	int64_t step_ms = clockwatch_last(r->control, &at_ms);
+
+	answer_number(o, "steps", (int64_t)clockwatch_steps(r->control));
+	answer_time(o, "last_step_at", at_ms);
+	json_object_object_add(o, "last_step_s",
+		at_ms ? json_object_new_int64((step_ms + (step_ms < 0 ? -500 : 500)) / 1000)
+		      : NULL);
+	json_object_object_add(r->answer, "clock", o);
 }
 
 static void put_traffic(struct request *r)
@@ -413,6 +428,7 @@ int status_show(struct request *r)
 	put_processes(r);
 	put_agent(r);
 	put_store(r);
+	put_clock(r);
 	put_traffic(r);
 	int error = put_haproxy(r);
 	if (!error)

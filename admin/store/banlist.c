@@ -19,6 +19,14 @@ int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e)
 		s, e, "DELETE FROM bans WHERE expires_ms > 0 AND expires_ms <= ?1", "i", now_ms);
 }
 
+int banlist_shift(struct store *s, int64_t step_ms, struct errtext *e)
+{
+	return sql_run(s, e,
+		"UPDATE bans SET created_ms = max(created_ms + ?1, 1),"
+		" expires_ms = max(expires_ms + ?1, 1) WHERE expires_ms > 0",
+		"i", step_ms);
+}
+
 int banlist_is_full(struct store *s, bool *ret, struct errtext *e)
 {
 	int64_t count = 0;

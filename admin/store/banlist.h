@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The clock was set: what is left of each ban stays the same. Inside a transaction. */
+int banlist_shift(struct store *s, int64_t step_ms, struct errtext *e);
 /* Deletes the expired ones. Inside a transaction. */
 int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e);
 /* Whether BANS_MAX are there. */

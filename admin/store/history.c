@@ -100,8 +100,8 @@ static int move_rows(struct history *h, struct move *m, struct errtext *e)
 
 /*
  * From the oldest end on, since numbers rise with the end of requests: the age needs no index, and a row
- * stays until those that ended before it may go. A start in the future was written under a wrong clock.
- * Numbers have gaps where rows were deleted, so at most `max_rows` rows remain: a million rows need not
+ * stays until those that ended before it may go. A start in the future was written under a wrong clock,
+ * or the clock is wrong now: such a row goes when one that ended after it is too old. Numbers have gaps where rows were deleted, so at most `max_rows` rows remain: a million rows need not
  * be counted.
  */
 struct prune {
@@ -117,7 +117,7 @@ static int64_t bounded(uint64_t n)
 
 static struct prune prune_of(const struct history *h)
 {
-	int64_t now_ms = clock_wall_ms();
+	int64_t now_ms = h->retention ? h->retention->now_ms : clock_wall_ms();
 
 	return (struct prune){
 		.oldest_ms = now_ms - bounded(h->config->requests_retention_ms),
@@ -130,10 +130,11 @@ static int prune_chunk(
 	struct history *h, const struct prune *p, int64_t *ret_deleted, struct errtext *e)
 {
 	int error = sql_run(h->store, e,
-		"DELETE FROM requests WHERE number <= (SELECT max(number) FROM"
-		" (SELECT number FROM requests ORDER BY number LIMIT ?1))"
-		" AND (number <= (SELECT max(number) FROM requests) - ?2"
-		" OR started_ms < ?3 OR started_ms > ?4)",
+		"WITH chunk AS (SELECT number, started_ms FROM requests ORDER BY number LIMIT ?1)"
+		" DELETE FROM requests WHERE number <= (SELECT max(number) FROM chunk)"
+		" AND (number <= (SELECT max(number) FROM requests) - ?2 OR started_ms < ?3"
+		" OR (started_ms > ?4 AND number <"
+		" (SELECT max(number) FROM chunk WHERE started_ms < ?3)))",
 		"iiii", (int64_t)PRUNE_CHUNK, p->max_rows, p->oldest_ms, p->newest_ms);
 
 	if (!error)

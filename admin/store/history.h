@@ -10,16 +10,18 @@
 #include "common/board.h"
 #include "common/config.h"
 #include "common/errtext.h"
+#include "common/step.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed and with its first three members set, it is ready. Owns none of them. */
+/* Zeroed and with its first four members set, it is ready. Owns none of them. */
 struct history {
 	struct store *store;
 	const struct board *board;
 	const struct config *config;
+	const struct step_retention *retention; /* NULL = the wall clock (tests) */
 	uint64_t unsaved; /* requests that the ring overwrote too early, since control started */
 	int64_t next_ns; /* when the next step for a few rows or after a failure is due; monotonic */
 	bool failed;	 /* the last step failed; logged once */

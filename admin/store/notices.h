@@ -29,6 +29,7 @@
 #define NOTICE_STORE_DOWN "store_down"
 #define NOTICE_TOKEN_UNSAVED "token_unsaved" /* a refreshed token exists only in memory */
 #define NOTICE_STATE_DAMAGED "state_damaged"
+#define NOTICE_CLOCK_STEP "clock_step"
 
 /*
  * Opens a notice and logs it, or raises the count of the open one. Inside or outside of a

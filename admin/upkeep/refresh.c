@@ -378,7 +378,9 @@ static void scan(struct refresh *r)
 {
 	struct control *c = r->control;
 	struct errtext e = {""};
-	const struct refresh_clock at = {clock_wall_ms(), clock_monotonic_ms()};
+	/* a clock that is wrong for a moment must not renew all tokens at once */
+	const struct refresh_clock at = {
+		step_settled_ms(&c->clock.settled, clock_pair()), clock_monotonic_ms()};
 	uint64_t changes = board_get(&c->board->counters[BOARD_HEALTH_CHANGES]);
 	uint64_t version = store_version(c->store);
 	int error = refresh_list_scan(&r->list, r, c->store, c->board, at, &e);

@@ -1,6 +1,7 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/api/deferred.h"
+#include "admin/upkeep/clockwatch.h"
 
 #include <dirent.h>
 #include <poll.h>
@@ -44,6 +45,7 @@ static void open_control(struct room *r)
 	config_init(&c->config);
 	c->keeper_fd = c->reload_fd = c->files_fd = -1;
 	assert_int_equal(store_open(r->url, &c->store, &r->e), 0);
+	clockwatch_start(c);
 	assert_int_equal(vault_open(c->store, r->key_file, &c->vault, &r->e), 0);
 	assert_int_equal(secrets_load(c->store, c->vault, "", &r->secrets, &r->e), 0);
 	c->secrets = &r->secrets;
