@@ -70,9 +70,9 @@ struct control {
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	const struct history *history;
-	const struct minute *minute;			    /* NULL = none (tests) */
-	const struct unbound *unbound;			    /* NULL = none (tests) */
-	const struct looptime *looptime;		    /* NULL = none (tests) */
+	const struct minute *minute;	 /* NULL = none (tests) */
+	const struct unbound *unbound;	 /* NULL = none (tests) */
+	const struct looptime *looptime; /* NULL = none (tests) */
 	struct control_clock clock;
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
