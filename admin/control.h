@@ -64,6 +64,7 @@ struct control {
 	/* threads for what may block; NULL = it is done at once (tests) */
 	struct offload *worker;	   /* HAProxy's check, its files, its reload */
 	struct offload *asker;	   /* questions to HAProxy, answered soon or not at all */
+	struct offload *copier;	   /* backups */
 	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
 	struct refresh *refresh;   /* NULL = none (tests) */
 	struct probe *probe;	   /* NULL = none (tests) */

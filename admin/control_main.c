@@ -355,11 +355,12 @@ static int open_links(struct runner *r, struct errtext *e)
 	c->loop = ev_loop_new(EVFLAG_AUTO);
 	c->worker = c->loop ? offload_new(c->loop) : NULL;
 	c->asker = c->loop ? offload_new(c->loop) : NULL;
+	c->copier = c->loop ? offload_new(c->loop) : NULL;
 	r->syncer = c->loop ? offload_new(c->loop) : NULL;
 	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
 	c->egress_check = c->outbound ? egress_check_new(c) : NULL;
 	if (!c->publish || !c->changes || !c->haproxy || !c->egress_check || !c->worker ||
-		!c->asker || !r->syncer)
+		!c->asker || !c->copier || !r->syncer)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -413,8 +414,9 @@ static void stop_all(struct runner *r)
 	/* their jobs tell others that they end */
 	offload_free(c->asker);
 	offload_free(c->worker);
+	offload_free(c->copier);
 	offload_free(r->syncer);
-	c->asker = c->worker = NULL;
+	c->asker = c->worker = c->copier = NULL;
 	server_stop(r->server);
 	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);

@@ -29,6 +29,7 @@ struct deferred *deferred_new(struct request *r)
 
 static void deferred_free(struct deferred *d)
 {
+	buffer_fini(&d->request.bytes);
 	json_object_put(d->request.answer);
 	free(d);
 }
@@ -36,6 +37,12 @@ static void deferred_free(struct deferred *d)
 json_object *deferred_answer(struct deferred *d)
 {
 	return d->request.answer;
+}
+
+void deferred_put_bytes(struct deferred *d, struct buffer *bytes)
+{
+	d->request.bytes = *bytes;
+	*bytes = (struct buffer){0};
 }
 
 void deferred_finish(struct deferred *d, int error, const char *reason)
@@ -68,6 +75,13 @@ unsigned deferred_take(struct deferred *d, json_object **ret_answer)
 	*ret_answer = d->request.answer;
 	d->request.answer = NULL;
 	return d->status;
+}
+
+void deferred_take_rest(struct deferred *d, struct request *r)
+{
+	r->command = d->request.command;
+	r->bytes = d->request.bytes;
+	d->request.bytes = (struct buffer){0};
 }
 
 void deferred_release(struct deferred *d)

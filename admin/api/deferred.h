@@ -14,6 +14,8 @@ struct deferred;
 struct deferred *deferred_new(struct request *r);
 /* The answer, to be filled until it is finished. */
 json_object *deferred_answer(struct deferred *d);
+/* Moves the answer of an ANSWER_FILE. */
+void deferred_put_bytes(struct deferred *d, struct buffer *bytes);
 /* 0, or a negative errno code with its reason, as a handler returns it. Ends `d`. */
 void deferred_finish(struct deferred *d, int error, const char *reason);
 
@@ -23,6 +25,8 @@ void deferred_wait(struct deferred *d, deferred_wake_fn *wake, void *context);
 bool deferred_is_done(const struct deferred *d);
 /* Status and answer (the caller owns it from now on) of a finished one. */
 unsigned deferred_take(struct deferred *d, json_object **ret_answer);
+/* What remains of the request: its command, and the bytes of an ANSWER_FILE, which the caller owns then. */
+void deferred_take_rest(struct deferred *d, struct request *r);
 /* Nobody waits any more; the worker still finishes it. NULL is fine. */
 void deferred_release(struct deferred *d);
 

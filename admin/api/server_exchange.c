@@ -256,6 +256,7 @@ void exchange_run_deferred(struct exchange *x, struct exchange_answer *ret)
 
 	*ret = (struct exchange_answer){0};
 	ret->status = deferred_take(x->deferred, &r.answer);
+	deferred_take_rest(x->deferred, &r);
 	finish(&r, ret);
 }
 

@@ -2,6 +2,7 @@
 #include "admin/api/handlers.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/store/history.h"
+#include "admin/store/keycount.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/clockwatch.h"
 #include "common/board.h"
@@ -142,9 +143,7 @@ static int put_counts(struct request *r)
 		const char *sql;
 	} counts[] = {
 		{"tenants", "SELECT count(*) FROM tenants"},
-		{"keys",
-			"SELECT count(*) FROM keys WHERE revoked_ms = 0"
-			" AND (expires_ms = 0 OR expires_ms > unixepoch() * 1000)"},
+		{"keys", "SELECT " KEYCOUNT_ALL},
 		{"upstreams", "SELECT count(*) FROM upstreams"},
 		{"egress", "SELECT count(*) FROM egresses"},
 		{"accounts", "SELECT count(*) FROM accounts"},

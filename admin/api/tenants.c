@@ -1,5 +1,6 @@
 #include "admin/api/handlers.h"
 #include "admin/api/usage.h"
+#include "admin/store/keycount.h"
 #include "admin/store/store.h"
 #include "common/board.h"
 #include "common/errtext.h"
@@ -65,11 +66,10 @@ const struct noun noun_tenant = {
 	.select =
 		"SELECT t.name, t.enabled, t.shadow, p.name AS pool, t.allow_ip, t.rps, t.rpm, t.rph,"
 		" t.concurrency, t.daily, t.monthly, t.wait, t.created_ms,"
-		" (SELECT count(*) FROM keys k WHERE k.tenant_id = t.id AND k.revoked_ms = 0"
-		"  AND (k.expires_ms = 0 OR k.expires_ms > unixepoch() * 1000)) AS keys,"
-		" t.own"
-		" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
-		" WHERE ?1 IS NULL OR t.name = ?1 ORDER BY t.name",
+		" " KEYCOUNT_OF("t.id") " AS keys,"
+					" t.own"
+					" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
+					" WHERE ?1 IS NULL OR t.name = ?1 ORDER BY t.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -207,10 +207,7 @@ int tenants_disable(struct request *r)
 static int refuse_live_keys(struct request *r, int64_t id)
 {
 	int64_t live = 0;
-	int error = query_number(r, &live,
-		"SELECT count(*) FROM keys WHERE tenant_id = ?1 AND revoked_ms = 0"
-		" AND (expires_ms = 0 OR expires_ms > ?2)",
-		"ii", id, clock_wall_ms());
+	int error = query_number(r, &live, "SELECT " KEYCOUNT_OF("?1"), "i", id);
 
 	if (error || live == 0)
 		return error;

@@ -85,9 +85,11 @@ int tokens_list(struct request *r)
 
 	if (error)
 		return error;
-	return query_each(r, add_item, answer_items(r->answer),
-		SELECT_KEYS " WHERE ?1 = 0 OR k.tenant_id = ?1 ORDER BY t.name, k.id", "i",
-		tenant_id);
+	if (tenant)
+		return query_each(r, add_item, answer_items(r->answer),
+			SELECT_KEYS " WHERE k.tenant_id = ?1 ORDER BY k.id", "i", tenant_id);
+	return query_each(
+		r, add_item, answer_items(r->answer), SELECT_KEYS " ORDER BY t.name, k.id", "");
 }
 
 static int subject_id(struct request *r, int64_t *ret)

@@ -191,8 +191,29 @@ static const char sets[] =
 /* `number` rises with time, so the oldest rows are found without it. */
 static const char request_ages[] = "DROP INDEX requests_by_time;";
 
+/*
+ * Counts of keys without a walk over all of them (keycount.h): `live` are those that are not revoked, expired
+ * or not.
+ */
+static const char key_counts[] =
+	"CREATE TABLE key_counts ("
+	" tenant_id INTEGER PRIMARY KEY, live INTEGER NOT NULL) STRICT;"
+	"INSERT INTO key_counts SELECT tenant_id, count(*) FROM keys WHERE revoked_ms = 0"
+	" GROUP BY tenant_id;"
+	"CREATE INDEX keys_by_expiry ON keys (expires_ms, tenant_id)"
+	" WHERE revoked_ms = 0 AND expires_ms > 0;"
+	"CREATE TRIGGER key_counts_in AFTER INSERT ON keys WHEN NEW.revoked_ms = 0 BEGIN"
+	" INSERT INTO key_counts VALUES (NEW.tenant_id, 1)"
+	"  ON CONFLICT (tenant_id) DO UPDATE SET live = live + 1; END;"
+	"CREATE TRIGGER key_counts_out AFTER DELETE ON keys WHEN OLD.revoked_ms = 0 BEGIN"
+	" UPDATE key_counts SET live = live - 1 WHERE tenant_id = OLD.tenant_id; END;"
+	"CREATE TRIGGER key_counts_revoked AFTER UPDATE OF revoked_ms ON keys"
+	" WHEN (OLD.revoked_ms = 0) <> (NEW.revoked_ms = 0) BEGIN"
+	" UPDATE key_counts SET live = live + iif(NEW.revoked_ms = 0, 1, -1)"
+	"  WHERE tenant_id = NEW.tenant_id; END;";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
-	refusals, stickiness, sets, request_ages};
+	refusals, stickiness, sets, request_ages, key_counts};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

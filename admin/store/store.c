@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SCHEME "sqlite:"
+
 static int open_file(struct store *s, const char *path, bool may_make, struct errtext *e)
 {
 	struct stat st;
@@ -31,16 +33,15 @@ static int open_file(struct store *s, const char *path, bool may_make, struct er
 
 static int open_url(const char *url, bool may_make, struct store **ret, struct errtext *e)
 {
-	static const char scheme[] = "sqlite:";
 	struct slice rest = slice_from_str(url);
 
-	if (!slice_has_prefix(rest, slice_from_str(scheme)) || rest.n == sizeof(scheme) - 1)
+	if (!slice_has_prefix(rest, slice_from_str(SCHEME)) || rest.n == sizeof(SCHEME) - 1)
 		return errtext_set(
 			e, -EINVAL, "store: [store] url must be sqlite:PATH, not \"%s\"", url);
 	struct store *s = calloc(1, sizeof(*s));
 	if (!s)
 		return errtext_set(e, -ENOMEM, "store: out of memory");
-	int error = open_file(s, url + sizeof(scheme) - 1, may_make, e);
+	int error = open_file(s, url + sizeof(SCHEME) - 1, may_make, e);
 	if (error) {
 		store_close(s);
 		return error;
@@ -176,7 +177,7 @@ static int finish_copy(sqlite3 *to, int rc, int fd, const char *path, struct err
 	return error;
 }
 
-int store_backup(struct store *s, const char *path, struct errtext *e)
+static int copy_all(sqlite3 *from, const char *path, struct errtext *e)
 {
 	sqlite3 *to = NULL;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -187,12 +188,32 @@ int store_backup(struct store *s, const char *path, struct errtext *e)
 	}
 	int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE, NULL);
 	if (rc == SQLITE_OK) {
-		sqlite3_backup *copy = sqlite3_backup_init(to, "main", s->db, "main");
+		sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
 		rc = copy ? sqlite3_backup_step(copy, -1) : sqlite3_errcode(to);
 		if (copy)
 			sqlite3_backup_finish(copy);
 	}
 	int error = finish_copy(to, rc, fd, path, e);
 	close(fd);
+	return error;
+}
+
+int store_backup(struct store *s, const char *path, struct errtext *e)
+{
+	return copy_all(s->db, path, e);
+}
+
+int store_backup_of(const char *url, const char *path, struct errtext *e)
+{
+	struct slice rest = slice_from_str(url);
+	sqlite3 *from = NULL;
+
+	if (!slice_has_prefix(rest, slice_from_str(SCHEME)))
+		return -EAGAIN;
+	int rc = sqlite3_open_v2(url + sizeof(SCHEME) - 1, &from, SQLITE_OPEN_READONLY, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(from, "SELECT count(*) FROM settings", NULL, NULL, NULL);
+	int error = rc == SQLITE_OK ? copy_all(from, path, e) : -EAGAIN;
+	sqlite3_close(from);
 	return error;
 }

@@ -59,5 +59,10 @@ int store_set_setting(struct store *s, const char *name, const char *text, struc
 
 /* A consistent copy into a new file (SQLite's backup API). -EEXIST when it is there already. */
 int store_backup(struct store *s, const char *path, struct errtext *e);
+/*
+ * The same of the store at `url`, through another connection: for a thread. -EAGAIN: that is not possible now,
+ * because the store's own connection is the only one.
+ */
+int store_backup_of(const char *url, const char *path, struct errtext *e);
 
 #endif

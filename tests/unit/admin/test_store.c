@@ -1,5 +1,6 @@
 #include "tests/unit/admin/room.h"
 
+#include "admin/store/keycount.h"
 #include "admin/store/notices_kept.h"
 #include "admin/store/schema.h"
 
@@ -53,6 +54,38 @@ static void reopens_its_own_database(void **state)
 	assert_int_equal(room_number(r, "SELECT count(*) FROM egresses"), 1);
 	assert_int_equal(room_number(r, "PRAGMA foreign_keys"), 1);
 	assert_int_equal(room_number(r, "PRAGMA synchronous"), 2);
+}
+
+static int64_t count_keys(struct room *r)
+{
+	return room_number(r, "SELECT " KEYCOUNT_ALL);
+}
+
+static void counts_keys_as_they_come_and_go(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, "INSERT INTO tenants (name, created_ms) VALUES ('a', 0), ('b', 0)");
+	assert_int_equal(count_keys(r), 0);
+	assert_int_equal(room_number(r, "SELECT " KEYCOUNT_OF("1")), 0);
+	room_run(r,
+		"INSERT INTO keys (tenant_id, hash, last4, created_ms, version) VALUES"
+		" (1, x'01', '', 0, 1), (1, x'02', '', 0, 1), (2, x'03', '', 0, 1)");
+	assert_int_equal(count_keys(r), 3);
+	room_run(r, "UPDATE keys SET revoked_ms = 5 WHERE id = 1");
+	room_run(r, "UPDATE keys SET revoked_ms = 6 WHERE id = 1");
+	assert_int_equal(count_keys(r), 2);
+	assert_int_equal(room_number(r, "SELECT " KEYCOUNT_OF("1")), 1);
+	room_run(r, "UPDATE keys SET expires_ms = 7 WHERE id = 2");
+	assert_int_equal(count_keys(r), 1);
+	assert_int_equal(room_number(r, "SELECT " KEYCOUNT_OF("1")), 0);
+	room_run(r, "UPDATE keys SET expires_ms = unixepoch() * 1000 + 3600000 WHERE id = 2");
+	assert_int_equal(count_keys(r), 2);
+	room_run(r, "UPDATE keys SET revoked_ms = 0 WHERE id = 1");
+	assert_int_equal(room_number(r, "SELECT " KEYCOUNT_OF("1")), 2);
+	room_run(r, "DELETE FROM keys WHERE tenant_id = 1");
+	assert_int_equal(count_keys(r), 1);
+	assert_int_equal(room_number(r, "SELECT " KEYCOUNT_OF("2")), 1);
 }
 
 static void makes_no_store_where_one_is_expected(void **state)
@@ -360,6 +393,7 @@ static void copies_itself_while_it_is_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(counts_keys_as_they_come_and_go),
 		TEST(makes_no_store_where_one_is_expected),
 		TEST(takes_no_change_while_its_file_is_gone),
 		TEST(reopens_its_own_database),
