@@ -52,6 +52,7 @@ struct agent {
 	bool room_is_stale; /* something was released: decide waiting requests again */
 	struct decide_state state;
 	struct step_watch steps; /* of the wall clock */
+	struct step_settled settled;
 	struct step_retention retention;
 	uint8_t boot[CLOCK_BOOT_SIZE];
 	struct badkeys badkeys;

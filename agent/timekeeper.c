@@ -54,6 +54,8 @@ static void follow(struct agent *a, int64_t step_ms, struct clock_pair now)
 	board_add(&a->board->counters[BOARD_CLOCK_STEPS], 1);
 	board_set(&a->board->counters[BOARD_CLOCK_STEP_MS], (uint64_t)step_ms);
 	board_set(&a->board->counters[BOARD_CLOCK_STEP_AT_MS], (uint64_t)now.wall_ms);
+	step_settled_ms(&a->settled, now);
+	a->state.unsettled_ms = a->settled.behind_ms;
 	log_event(LOG_LEVEL_WARNING, "the clock of this machine was set",
 		LOG_INT("step_ms", step_ms));
 	shift_tables(a, step_ms, now.wall_ms);
@@ -86,6 +88,8 @@ void timekeeper_tick(struct agent *a)
 
 	if (step)
 		follow(a, step, now);
+	step_settled_ms(&a->settled, now);
+	a->state.unsettled_ms = a->settled.behind_ms;
 	keep(a, now);
 }
 
@@ -96,6 +100,7 @@ void timekeeper_start(struct agent *a)
 
 	clock_read_boot(a->boot);
 	step_watch_start(&a->steps, now);
+	step_settled_start(&a->settled, now);
 	step_retention_start(&a->retention, last.retention_ms, now);
 	int64_t step = step_since(&last.past, a->boot, now);
 	if (step)

@@ -209,7 +209,8 @@ static enum board_reason fixed_reason(
 		return BOARD_REASON_NO_CREDENTIAL;
 	if (a->flags & SNAPSHOT_ACCOUNT_NEEDS_LOGIN)
 		return BOARD_REASON_LOGIN;
-	if (a->expires_ms && a->expires_ms <= c->clock.now_ms && ask != CANDIDATE_PROBE)
+	if (a->expires_ms && a->expires_ms <= c->clock.now_ms - c->state->unsettled_ms &&
+		ask != CANDIDATE_PROBE)
 		return a->flags & SNAPSHOT_ACCOUNT_REFRESHABLE ? BOARD_REASON_RENEWAL
 							       : BOARD_REASON_EXPIRED;
 	if (c->verdict->pool && a->upstream != c->verdict->pool->upstream)

@@ -148,6 +148,7 @@ struct decide_state {
 	const struct room *room; /* NULL = no request can wait */
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* position of round-robin */
+	int64_t unsettled_ms; /* steps of the clock that the age of credentials ignores (step.h) */
 	bool draining;
 	bool store_is_down; /* control said so, or is silent; only /relay/health tells */
 };

@@ -188,6 +188,7 @@ class Relay:
         self.metrics_port = free_port()
         self.socket = self.dir / "run" / "admin.sock"
         self.process = None
+        self.environment = None  # of its processes; None = ours
         self.write_config(extra)
 
     def write_config(self, extra=""):
@@ -204,7 +205,8 @@ class Relay:
             f"master_socket = {self.dir}/master.sock\nadmin_socket = {self.dir}/haproxy.sock\n{extra}")
 
     def start(self):
-        self.process = Process("spoa-relay", [self.program, "--config", self.config], self.dir / "relay.log")
+        self.process = Process("spoa-relay", [self.program, "--config", self.config], self.dir / "relay.log",
+                               env=self.environment)
         wait_until("spoa-relay answers", self._answers)
 
     def _answers(self):

@@ -28,6 +28,7 @@ struct small {
 	struct decide_request request;
 	char key_text[RELAYKEY_LEN + 1];
 	bool draining;
+	int64_t unsettled_ms;
 	const char *banned; /* one network, NULL = none */
 	struct badkeys *badkeys;
 };
@@ -117,6 +118,7 @@ static enum refusal decide_small(struct small *s, struct decide_verdict *v, char
 		snapshot_open(block.data, block.len, base.data, base.len, &snapshot, &e), 0);
 	tables_init(&tables, (struct tables_size){8, 4, 8});
 	tables.state.draining = s->draining;
+	tables.state.unsettled_ms = s->unsettled_ms;
 	tables.state.badkeys = s->badkeys;
 	decide(&snapshot, &tables.state, &s->request, WORLD_NOW_MS, 1, v);
 	ret_path[0] = '\0';
@@ -286,6 +288,22 @@ static void an_account_must_be_usable_by_the_asking_generation(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
 	s = small_world();
 	s.account.expires_ms = WORLD_NOW_MS;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+}
+
+/* A clock that was set ahead just now makes no credential old, and one that was set back none young. */
+static void the_age_of_a_credential_ignores_a_step_of_the_clock(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.unsettled_ms = 86400000;
+	s.account.expires_ms = WORLD_NOW_MS - 86400000 + 1;
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.account.expires_ms--;
+	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
+	s.unsettled_ms = -86400000;
+	s.account.expires_ms = WORLD_NOW_MS + 86400000;
 	assert_int_equal(refusal_of(&s), REFUSAL_NO_ACCOUNT);
 }
 
@@ -502,6 +520,7 @@ int main(void)
 		cmocka_unit_test(both_allow_lists_must_allow),
 		cmocka_unit_test(some_requests_are_never_forwarded),
 		cmocka_unit_test(an_account_must_be_usable_by_the_asking_generation),
+		cmocka_unit_test(the_age_of_a_credential_ignores_a_step_of_the_clock),
 		cmocka_unit_test(self_use_serves_own_tenants_only),
 		cmocka_unit_test(a_banned_address_is_refused_before_its_key_is_checked),
 		cmocka_unit_test(an_agents_ban_holds_until_the_snapshot_has_taken_it),
