@@ -272,15 +272,15 @@ struct board_request {
 	X(NO_CREDENTIAL, "has no credential")                                                      \
 	X(EXPIRED, "its credential has expired")                                                   \
 	X(UPSTREAM, "belongs to another upstream than the pool")                                   \
-	X(HEADER, "HAProxy does not know all of its headers and egresses yet")                     \
-	X(BACKEND, "HAProxy has no backend for its egress yet")                                    \
+	X(HEADER, "the HAProxy process that asked does not know all of its headers and egresses")  \
+	X(BACKEND, "the HAProxy process that asked has no backend for its egress")                 \
 	X(MINUTE, "its limit per minute is reached")                                               \
 	X(HOUR, "its limit per hour is reached")                                                   \
 	X(SLOTS, "its concurrent requests are used up")                                            \
 	X(TRIED, "this request has already failed there")                                          \
 	X(CIRCUIT, "its circuit is open")                                                          \
 	X(HALF_OPEN, "its circuit is half-open and a trial is in progress")                        \
-	X(COOLING, "rests: the upstream asked for a pause")                                        \
+	X(COOLING, "rests for a moment: an attempt failed there")                                  \
 	X(REFUSED, "rests because its probe was refused")                                          \
 	X(WINDOW, "the upstream's own limit is reached")                                           \
 	X(LOGIN, "needs a new login")                                                              \
@@ -292,7 +292,9 @@ struct board_request {
 	X(BRAKED, "requests of this key fail there again and again: it has to pause")              \
 	X(BURST, "rests for a moment: the upstream limited its requests")                          \
 	X(RENEWAL, "its credential has expired and is being renewed")                              \
-	X(EGRESS_SUSPENDED, "its egress is suspended")
+	X(EGRESS_SUSPENDED, "its egress is suspended")                                             \
+	X(EGRESS_FAILED, "this request could not be connected through its egress")                 \
+	X(QUEUED, "usable; other requests have waited for it longer")
 
 enum board_reason {
 	BOARD_REASON_NONE,

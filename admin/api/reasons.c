@@ -51,10 +51,10 @@ static void take(struct search *s, const struct board_why *w)
 	}
 }
 
-bool reasons_find(const struct board *b, const uint8_t id[16], int64_t now_ms, struct reasons *ret)
+bool reasons_find(const struct board *b, const uint8_t id[16], int64_t end_ms, struct reasons *ret)
 {
 	uint64_t n = atomic_load_explicit(&b->whys_written, memory_order_acquire);
-	struct search s = {.last = &ret->last, .wait_ended = now_ms};
+	struct search s = {.last = &ret->last, .wait_ended = end_ms};
 	struct board_why w;
 
 	for (; n > 0; n--) {

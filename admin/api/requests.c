@@ -3,6 +3,7 @@
 #include "common/board.h"
 #include "common/errtext.h"
 
+#include "admin/api/absence.h"
 #include "admin/api/attempts.h"
 #include "admin/api/directory.h"
 #include "admin/api/reasons.h"
@@ -43,6 +44,7 @@ static const char *ended_word(const char *termination)
 		{"PH", "answer invalid"},
 		{"PR", "refused"},
 		{"LR", "refused"},
+		{"LH", "refused"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -71,7 +73,7 @@ static void put_end(const struct recent_row *row, json_object *o)
 	answer_known(o, "duration_ms", q->duration_ms >= 0, q->duration_ms);
 	answer_number(o, "retries", q->retries);
 	/* an answer of the relay itself (health) ends like a refusal, but is none */
-	bool answered = q->status < 400 && !*row->account;
+	bool answered = q->status >= 200 && q->status < 400 && !*row->account;
 	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
 	answer_text(o, "termination", letters);
 	answer_name(o, "label", q->label);
@@ -216,9 +218,11 @@ static void put_decision(const struct why *y, json_object *o)
 	const struct reasons *s = &y->reasons;
 
 	answer_text(o, "action", action_name(s->last.action));
-	/* the finished request has the failures after the decision */
-	if (s->last.refusal != REFUSAL_NONE || !y->finished)
-		answer_refusal(o, "code", (enum refusal)s->last.refusal);
+	/* the finished request has what the client was told */
+	if (!y->finished || (!*y->row.request.code && s->last.action == BOARD_ACTION_DENIED))
+		answer_refusal(o, "code",
+			s->last.action == BOARD_ACTION_DENIED ? (enum refusal)s->last.refusal
+							      : REFUSAL_NONE);
 	answer_flag(o, "shadow", s->last.shadow);
 	answer_flag(o, "sticky", s->last.conversation != 0);
 	json_object_object_add(
@@ -250,21 +254,28 @@ static void put_head(const struct why *y, json_object *o)
 	put_named(o, "upstream", &d->upstreams, q->upstream);
 }
 
-static void put_why(const struct why *y, json_object *o)
+static const char *note_of(const struct control *c, const struct why *y, char out[ABSENCE_SIZE])
 {
-	char note[96];
+	bool is_late = y->reasons.last.action == BOARD_ACTION_ALLOWED &&
+		strcmp(y->row.request.code, refusal_row(REFUSAL_AGENT_UNAVAILABLE)->code) == 0;
+
+	if (!y->explained)
+		return absence_of_reasons(c->board, &y->row.request, out);
+	if (!y->finished)
+		return absence_of_end(c, y->id, &y->reasons, clock_wall_ms());
+	return is_late ? "HAProxy did not wait for this decision" : NULL;
+}
+
+static void put_why(const struct control *c, const struct why *y, json_object *o)
+{
+	char note[ABSENCE_SIZE];
 
 	put_head(y, o);
 	if (y->finished)
 		put_end(&y->row, o);
-	if (y->explained) {
+	if (y->explained)
 		put_decision(y, o);
-		answer_text(o, "note", y->finished ? NULL : "not finished yet");
-		return;
-	}
-	snprintf(note, sizeof(note),
-		"its reasons are gone: they are kept for the last %d decisions", BOARD_WHYS);
-	answer_text(o, "note", note);
+	answer_text(o, "note", note_of(c, y, note));
 }
 
 static int refuse_unknown(struct request *r)
@@ -279,6 +290,15 @@ static int refuse_unknown(struct request *r)
 		BOARD_WHYS);
 }
 
+/* When a wait without a later decision ended. */
+static int64_t end_of(const struct why *y)
+{
+	const struct board_request *q = &y->row.request;
+
+	return y->finished && q->duration_ms >= 0 ? q->started_ms + q->duration_ms
+						  : clock_wall_ms();
+}
+
 static int find(struct request *r, struct why *y)
 {
 	int found = recent_find(r->control, y->id, &y->row.request, &r->error);
@@ -288,7 +308,7 @@ static int find(struct request *r, struct why *y)
 	y->finished = found == 1;
 	if (!y->finished)
 		y->row.request = (struct board_request){0};
-	y->explained = reasons_find(r->control->board, y->id, clock_wall_ms(), &y->reasons);
+	y->explained = reasons_find(r->control->board, y->id, end_of(y), &y->reasons);
 	return y->finished || y->explained ? 0 : refuse_unknown(r);
 }
 
@@ -304,7 +324,7 @@ int requests_why(struct request *r)
 		error = directory_load(&y.names, r->control->store, &r->error);
 	if (!error) {
 		directory_name(&y.names.accounts, y.row.request.account, y.row.account);
-		put_why(&y, r->answer);
+		put_why(r->control, &y, r->answer);
 	}
 	directory_fini(&y.names);
 	return error;

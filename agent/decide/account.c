@@ -167,7 +167,7 @@ static void weigh(struct decide_context *c, struct choice *choice, const struct 
 	bool wanted = !choice->only || a->id == choice->only;
 
 	if (reason == BOARD_REASON_NONE && others_wait_for(c, a->id))
-		reason = BOARD_REASON_SLOTS;
+		reason = BOARD_REASON_QUEUED;
 	if (a->id == choice->only) {
 		choice->only_reason = reason;
 		choice->only_free_ms = k.free_ms;

@@ -161,6 +161,15 @@ static void charge_failed(struct decide_context *c)
 	f->wanted = t.wanted;
 }
 
+/* The connection failed; how long others are out is not how long that lasts. */
+static enum refusal unreachable(struct decide_verdict *v)
+{
+	v->shortage = (struct shortage){.first = SHORTAGE_NONE};
+	v->resets_ms = 0;
+	v->resets_exact = false;
+	return REFUSAL_UPSTREAM_UNREACHABLE;
+}
+
 static enum refusal go_on(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -177,7 +186,7 @@ static enum refusal go_on(struct decide_context *c)
 	if (refusal != REFUSAL_NONE && unsent && v->lease->attempt == 1)
 		lease_set_flags(v->lease, v->lease->flags | LEASE_UNSENT);
 	if (refusal != REFUSAL_NONE)
-		return unsent ? REFUSAL_UPSTREAM_UNREACHABLE : refusal;
+		return unsent ? unreachable(v) : refusal;
 	c->scratch.account_usage =
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
 	if (!c->scratch.account_usage)

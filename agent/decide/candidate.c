@@ -104,6 +104,16 @@ static bool is_here(const struct snapshot *s, const struct snapshot_egress *e)
 	return here.n && slice_eq(snapshot_text(s, e->region), here);
 }
 
+/* Why a backend that this request has tried is not tried again. */
+static enum board_reason failed_reason(
+	const struct decide_context *c, const struct snapshot_backend *b)
+{
+	if (egress_of(c->snapshot, b)->flags & SNAPSHOT_EGRESS_SUSPENDED)
+		return BOARD_REASON_EGRESS_SUSPENDED;
+	return c->verdict->failed.cause == DECIDE_CAUSE_EGRESS ? BOARD_REASON_EGRESS
+							       : BOARD_REASON_EGRESS_FAILED;
+}
+
 /* The backend of this request's failed attempt. */
 static bool has_failed(const struct decide_context *c, const struct snapshot_backend *b)
 {
@@ -166,8 +176,13 @@ static enum board_reason find_egress(
 		bool watch;
 		const struct snapshot_backend *b =
 			known_backend(c->snapshot, &egresses[i], c->request->gen);
-		if (!b || has_failed(c, b))
+		if (!b)
 			continue;
+		if (has_failed(c, b)) {
+			if (reason != BOARD_REASON_EGRESS)
+				reason = failed_reason(c, b);
+			continue;
+		}
 		if (reason != BOARD_REASON_EGRESS)
 			reason = is_suspended(c, b) ? BOARD_REASON_EGRESS_SUSPENDED
 						    : BOARD_REASON_EGRESS;

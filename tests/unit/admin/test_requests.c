@@ -105,6 +105,18 @@ static void put_decision(struct room *r, enum board_action action, int64_t after
 	board_put_why(r->board, &w);
 }
 
+/* A request that nobody had let through. */
+static void put_finished_as(struct room *r, struct board_request q)
+{
+	const uint8_t id[16] = ID_BYTES;
+
+	memcpy(q.id, id, sizeof(q.id));
+	q.started_ms = DECIDED_MS - 3;
+	q.duration_ms = 900;
+	q.ttfb_ms = -1;
+	board_put_request(r->board, &q);
+}
+
 static void put_finished(struct room *r, uint16_t status, const char *code)
 {
 	struct board_request q = {
@@ -171,8 +183,9 @@ static void a_wait_is_shown_with_its_length(void **state)
 	put_decision(r, BOARD_ACTION_WAITED, 400);
 	json_object *o = ask_why(r, ID);
 	is(o, "action", "waiting");
-	is(o, "code", "rate_limited");
-	is(o, "note", "not finished yet");
+	/* nothing has refused it */
+	is(o, "code", "null");
+	is(o, "waited_for", "rate_limited");
 	assert_true(json_object_get_int64(json_object_object_get(o, "waited_ms")) >
 		clock_wall_ms() - DECIDED_MS - 60000);
 	json_object_put(o);
@@ -192,6 +205,7 @@ static void a_finished_request_outlives_its_reasons(void **state)
 	bool more;
 
 	room_run(r, NAMES);
+	r->board->created_ms = DECIDED_MS - 60000;
 	r->control.config.requests_retention_ms = UINT64_MAX;
 	put_decision(r, BOARD_ACTION_ALLOWED, 0);
 	put_finished(r, 200, "");
@@ -224,6 +238,108 @@ static void invalid_data_on_the_board_does_no_harm(void **state)
 	is(o, "tenant", "#1");
 	assert_int_equal(json_object_array_length(json_object_object_get(o, "candidates")),
 		BOARD_CANDIDATES);
+	json_object_put(o);
+}
+
+static int64_t length_of_wait(json_object *o)
+{
+	return json_object_get_int64(json_object_object_get(o, "waited_ms"));
+}
+
+/* Its client left while it waited: it was not refused, and it does not wait any longer. */
+static void a_wait_ends_with_the_request(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_WAITED, 0);
+	put_finished_as(r, (struct board_request){.status = 0, .termination = "CR"});
+	json_object *o = ask_why(r, ID);
+	is(o, "code", "null");
+	is(o, "ended", "client left");
+	is(o, "note", "null");
+	assert_int_equal(length_of_wait(o), 897);
+	json_object_put(o);
+}
+
+/* What is said of a request whose reasons are not there. */
+static void nothing_false_is_said_without_reasons(void **state)
+{
+	static const struct {
+		struct board_request finished;
+		const char *note;
+	} rows[] = {
+		{{.status = 503, .code = "agent_unavailable"},
+			"HAProxy refused it by itself: the agent decided nothing"},
+		{{.status = 408, .code = "request_timeout"},
+			"HAProxy refused it by itself: the agent decided nothing"},
+		{{.status = 200}, "the relay answered it by itself: nothing was to choose"},
+		{{.status = 503}, "the relay answered it by itself: nothing was to choose"},
+		{{.status = 400, .code = "bad_request"}, "it ended before the agent had decided"},
+		{{.status = 0, .termination = "CR"}, "it ended before the agent had decided"},
+	};
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	r->board->created_ms = DECIDED_MS - 60000;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_finished_as(r, rows[i].finished);
+		json_object *o = ask_why(r, ID);
+		is(o, "note", rows[i].note);
+		json_object_put(o);
+	}
+	/* a relay that began after it cannot know */
+	r->board->created_ms = DECIDED_MS + 60000;
+	put_finished(r, 200, "");
+	json_object *o = ask_why(r, ID);
+	is(o, "note", "its reasons are gone: the relay was restarted after it");
+	json_object_put(o);
+}
+
+/* What is said of a request whose end is not there. */
+static void nothing_false_is_said_without_an_end(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	/* such a refusal is in no history: the reasons are all there is */
+	put_decision(r, BOARD_ACTION_DENIED, 0);
+	json_object *o = ask_why(r, ID);
+	is(o, "code", "rate_limited");
+	is(o, "note", "null");
+	json_object_put(o);
+	put_decision(r, BOARD_ACTION_WAITED, 1);
+	o = ask_why(r, ID);
+	is(o, "note", "HAProxy has not reported how it ended");
+	json_object_put(o);
+	put_decision(r, BOARD_ACTION_WAITED, clock_wall_ms() - DECIDED_MS);
+	o = ask_why(r, ID);
+	is(o, "note", "it waits, or its client has left");
+	json_object_put(o);
+	/* the room has no state file, so no request is in progress */
+	put_decision(r, BOARD_ACTION_ALLOWED, 2);
+	o = ask_why(r, ID);
+	is(o, "code", "null");
+	is(o, "note", "HAProxy has not reported how it ended");
+	json_object_put(o);
+}
+
+/* The client was told what its record says. */
+static void a_decision_that_came_too_late_is_not_what_the_client_got(void **state)
+{
+	struct room *r = *state;
+
+	room_run(r, NAMES);
+	put_decision(r, BOARD_ACTION_ALLOWED, 2500);
+	put_finished_as(r, (struct board_request){.status = 503, .code = "agent_unavailable"});
+	json_object *o = ask_why(r, ID);
+	is(o, "action", "allowed");
+	is(o, "code", "agent_unavailable");
+	is(o, "note", "HAProxy did not wait for this decision");
+	json_object_put(o);
+	put_decision(r, BOARD_ACTION_DENIED, 2600);
+	o = ask_why(r, ID);
+	is(o, "code", "agent_unavailable");
 	json_object_put(o);
 }
 
@@ -366,6 +482,10 @@ int main(void)
 		TEST(a_wait_is_shown_with_its_length),
 		TEST(a_finished_request_outlives_its_reasons),
 		TEST(invalid_data_on_the_board_does_no_harm),
+		TEST(a_wait_ends_with_the_request),
+		TEST(nothing_false_is_said_without_reasons),
+		TEST(nothing_false_is_said_without_an_end),
+		TEST(a_decision_that_came_too_late_is_not_what_the_client_got),
 		TEST(an_unknown_request_is_an_error),
 		TEST(the_same_refusal_twice_is_the_requests_fault),
 		TEST(a_success_elsewhere_is_evidence_against_the_account),

@@ -2,6 +2,7 @@
  * The choice of an egress, accounts that are out, and probes: what is tried when something is down, and what
  * is not.
  */
+#include "agent/message.h"
 #include "crowd.h"
 
 #include <setjmp.h>
@@ -40,6 +41,26 @@ static void set_egresses(struct crowd *c, uint32_t i, uint32_t count, uint32_t a
 static int64_t budget_left(struct crowd *c)
 {
 	return budget_of(&c->tables.budgets, CROWD_TENANT)->level;
+}
+
+/* Of account `i`, in the last decision. */
+static enum board_reason reason_of(const struct crowd *c, uint32_t i)
+{
+	const struct board_why *why = &c->v.why;
+
+	for (uint32_t n = 0; n < why->candidate_count; n++) {
+		if (why->candidates[n].account == CROWD_ACCOUNT + i)
+			return (enum board_reason)why->candidates[n].reason;
+	}
+	return BOARD_REASON_NONE;
+}
+
+static void assert_message(const struct crowd *c, const char *words)
+{
+	char out[MESSAGE_SIZE];
+
+	message_format(&c->snapshot, &c->v, c->now_ms, out);
+	assert_string_equal(out, words);
 }
 
 /* --- choice of the egress --- */
@@ -209,6 +230,10 @@ static void without_another_egress_the_upstream_is_unreachable(void **state)
 	assert_false(crowd_again(c, 1));
 	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_CONNECT);
+	/* HAProxy has a backend for it, and the pool is not to blame */
+	assert_int_equal(reason_of(c, 0), BOARD_REASON_EGRESS_FAILED);
+	assert_message(c, "The upstream could not be reached");
+	assert_true(c->v.resets_ms == 0 && !c->v.resets_exact);
 	crowd_end(c, 1);
 	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT), 0);
 }
@@ -237,6 +262,26 @@ static void an_egress_known_to_be_down_is_the_cause(void **state)
 	assert_false(crowd_again(c, 2));
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_EGRESS);
 	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
+	assert_int_equal(reason_of(c, 0), BOARD_REASON_EGRESS);
+	assert_message(c, "The upstream could not be reached");
+}
+
+/* Others that are out for hours do not tell how long a connection fails. */
+static void a_connection_that_fails_has_not_the_end_of_others(void **state)
+{
+	struct crowd *c = *state;
+
+	c->account_count = 2;
+	set_egresses(c, 1, 1, 1, 1);
+	crowd_build(c);
+	crowd_say(c, 1, RESULT_WINDOW, c->now_ms + 60 * MINUTE_MS);
+	assert_true(crowd_decide(c, 1));
+	assert_false(crowd_again(c, 1));
+	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
+	assert_int_equal(reason_of(c, 0), BOARD_REASON_EGRESS_FAILED);
+	assert_int_equal(reason_of(c, 1), BOARD_REASON_WINDOW);
+	assert_message(c, "The upstream could not be reached");
+	assert_int_equal(c->v.resets_ms, 0);
 }
 
 /* --- accounts that are out --- */
@@ -417,6 +462,7 @@ int main(void)
 		TEST(without_alternative_the_connection_failed),
 		TEST(without_another_egress_the_upstream_is_unreachable),
 		TEST(an_egress_known_to_be_down_is_the_cause),
+		TEST(a_connection_that_fails_has_not_the_end_of_others),
 		TEST(with_all_circuits_open_the_client_is_told_when_the_first_ends),
 		TEST(accounts_that_rest_get_no_request),
 		TEST(a_suspended_account_gets_no_request),
