@@ -1,15 +1,17 @@
 #include "admin/api/warnings.h"
 
+#include "admin/upkeep/clockwatch.h"
 #include "admin/upkeep/minute.h"
 #include "admin/upkeep/unbound.h"
 #include "common/board.h"
+#include "common/clock.h"
 #include "common/refusal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define GAUGE_OLD_S 10
-#define RESTART_RECENT_S 600
+#define RECENT_S 600
 #define SUMMARY_MAX 1000
 /* of the minute's decisions: fewer failures than one in a hundred are no problem of the node */
 #define PROBLEM_SHARE 100
@@ -101,12 +103,27 @@ static void look_at_children(struct list *l)
 		int64_t uptime_s = number(process, "uptime_s");
 		if (!is_serving(process) && strcmp(name, child_role_name(CHILD_KEEPER)) != 0)
 			add(l, PROBLEM, "child_down", name, "the %s process is %s", name, state);
-		else if (number(process, "restarts") > 0 && uptime_s < RESTART_RECENT_S)
+		else if (number(process, "restarts") > 0 && uptime_s < RECENT_S)
 			add(l, PROBLEM, "child_restarted", name,
 				"the %s process was restarted %lld s ago (%s), %lld times in all",
 				name, (long long)uptime_s, text(process, "last_restart"),
 				(long long)number(process, "restarts"));
 	}
+}
+
+static void look_at_clock(struct list *l)
+{
+	const struct control *c = l->request->control;
+	int64_t at_ms = 0;
+	int64_t step_ms = clockwatch_last(c, &at_ms);
+	int64_t age_s = (clock_wall_ms() - at_ms) / 1000;
+
+	if (at_ms && age_s < RECENT_S)
+		add(l, PROBLEM, "clock_step", "clock",
+			"the clock of this machine was set %s by %lld s, %lld s ago",
+			step_ms < 0 ? "back" : "ahead",
+			(long long)(step_ms < 0 ? -step_ms : step_ms) / 1000,
+			(long long)(age_s > 0 ? age_s : 0));
 }
 
 static void look_at_store(struct list *l)
@@ -257,7 +274,7 @@ static void look_at_site(struct list *l)
 
 void warnings_describe(struct request *r)
 {
-	static void (*const looks[])(struct list *) = {look_at_agent, look_at_store,
+	static void (*const looks[])(struct list *) = {look_at_agent, look_at_store, look_at_clock,
 		look_at_haproxy, look_at_children, look_at_pools, look_at_egresses,
 		look_at_refusals, look_at_site};
 	struct list l = {.request = r, .items = json_object_new_array()};

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define READ_S 5.0 /* HAProxy checks each server every 10 s */
-#define QUESTION_MS 45
+#define QUESTION_MS 300
 
 /* "b<id>-<upstream>-<egress>" */
 static void take_backend(void *context, struct slice name)
@@ -24,27 +24,38 @@ static void take_backend(void *context, struct slice name)
 	buffer_append(ids, &id, sizeof(id));
 }
 
-/* Without an answer the last one stays: whoever cannot reach HAProxy hears of that. */
-static void read_all(struct unbound *u)
+static void read_all(struct offload_job *job)
 {
-	const struct config *config = &u->control->config;
-	struct buffer ids = {0};
-	int error = runtime_unbound(config->haproxy_admin_socket.s, config->haproxy_master_socket.s,
-		QUESTION_MS, take_backend, &ids, NULL);
+	struct unbound *u = (struct unbound *)job;
 
-	if (error) {
-		buffer_fini(&ids);
-		return;
+	u->error = runtime_unbound(u->config.haproxy_admin_socket.s,
+		u->config.haproxy_master_socket.s, QUESTION_MS, take_backend, &u->found, NULL);
+}
+
+/* Without an answer the last one stays: whoever cannot reach HAProxy hears of that. */
+static void on_read(struct offload_job *job, bool ran)
+{
+	struct unbound *u = (struct unbound *)job;
+
+	if (ran && !u->error) {
+		buffer_fini(&u->backends);
+		u->backends = u->found;
+		u->found = (struct buffer){0};
 	}
-	buffer_fini(&u->backends);
-	u->backends = ids;
+	buffer_fini(&u->found);
+	if (ran)
+		ev_timer_again(u->control->loop, &u->timer);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	(void)loop;
+	struct unbound *u = timer->data;
+
 	(void)events;
-	read_all(timer->data);
+	ev_timer_stop(loop, timer);
+	u->config = u->control->config;
+	u->job = (struct offload_job){.work = read_all, .done = on_read};
+	offload_run(u->control->asker, &u->job);
 }
 
 void unbound_start(struct unbound *u, struct control *c)

@@ -186,6 +186,22 @@ static void a_minute_forgets(void **state)
 	assert_int_equal(m.refused[REFUSAL_DRAINING], 0);
 }
 
+static void a_clock_that_was_set_is_told_for_a_while(void **state)
+{
+	struct room *r = *state;
+
+	r->control.clock.step_ms = -3600000;
+	r->control.clock.step_at_ms = clock_wall_ms() - 40000;
+	json_object *o = status(r);
+	assert_string_equal(codes(o), "clock_step haproxy_not_rendered");
+	assert_non_null(strstr(text(o, "summary"), "was set back by 3600 s, 4"));
+	json_object_put(o);
+	r->control.clock.step_at_ms = clock_wall_ms() - 700000;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
+	json_object_put(o);
+}
+
 static void check_fails_if_something_is_wrong(void **state)
 {
 	struct room *r = *state;
@@ -240,6 +256,7 @@ int main(void)
 		TEST(without_haproxy_there_is_one_warning),
 		TEST(each_fault_has_its_code),
 		TEST(a_minute_forgets),
+		TEST(a_clock_that_was_set_is_told_for_a_while),
 		TEST(check_fails_if_something_is_wrong),
 		TEST(the_screen_begins_with_the_summary),
 	};
