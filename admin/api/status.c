@@ -207,62 +207,59 @@ static void put_traffic(struct request *r)
 
 /* --- pools, accounts --- */
 
-struct ways {
-	int64_t all, usable;
+/* Counts the accounts of a pool; each has a row for each of its egresses. */
+struct usable {
+	int64_t count;
+	uint32_t account; /* of the last rows; 0 = none yet */
+	bool is_counted;
 };
 
-static int count_way(struct request *r, struct row *row, void *context)
-{
-	bool usable = !row_flag(row, "suspended") &&
-		egress_state_is_usable(r->control, row_u32(row, "id"));
-	struct ways *ways = context;
-
-	ways->all++;
-	ways->usable += usable;
-	return 0;
-}
-
-/* Whether one of its egresses is usable. Before HAProxy's files are rendered nothing is known. */
-static int has_way(struct request *r, struct row *row, bool *ret)
-{
-	struct ways ways = {0, 0};
-	int error = query_each(r, count_way, &ways,
-		"SELECT b.id, e.suspended FROM backends b JOIN egresses e ON e.id = b.egress_id"
-		" WHERE b.upstream_id = ?1 AND b.last_gen IS NULL AND (EXISTS (SELECT 1 FROM"
-		" account_egresses x WHERE x.account_id = ?2 AND x.egress_id = e.id) OR"
-		" (e.kind = 'direct' AND NOT EXISTS (SELECT 1 FROM account_egresses x"
-		" WHERE x.account_id = ?2)))",
-		"ii", row_number(row, "upstream_id"), row_number(row, "fact_id"));
-
-	*ret = ways.usable > 0 || ways.all == 0;
-	return error;
-}
-
+/* Where HAProxy's files are not rendered, there is no backend, and nothing is known of the egress. */
 static int count_usable(struct request *r, struct row *row, void *context)
 {
 	struct account_facts facts = account_facts_read(row, r->control->board);
-	int64_t *count = context;
-	bool ok = account_state(&facts) == ACCOUNT_OK;
-	int error = ok ? has_way(r, row, &ok) : 0;
+	struct usable *u = context;
+	uint32_t backend = row_u32(row, "backend");
+	bool has_way = !row_flag(row, "egress_suspended") &&
+		(!backend || egress_state_is_usable(r->control, backend));
 
-	*count += ok;
-	return error;
+	if (facts.id != u->account)
+		*u = (struct usable){u->count, facts.id, false};
+	if (u->is_counted || !has_way || account_state(&facts) != ACCOUNT_OK)
+		return 0;
+	u->is_counted = true;
+	u->count++;
+	return 0;
 }
+
+/* The egresses of the accounts of a pool: `direct` where an account has none. */
+#define WAYS                                                                                       \
+	"WITH members AS MATERIALIZED (SELECT account_id FROM pool_members WHERE pool_id = ?1),"   \
+	" ways(account_id, egress_id) AS (SELECT account_id, egress_id FROM account_egresses"      \
+	" WHERE account_id IN members UNION ALL SELECT account_id,"                                \
+	" (SELECT id FROM egresses WHERE kind = 'direct' LIMIT 1) FROM members n"                  \
+	" WHERE NOT EXISTS (SELECT 1 FROM account_egresses x WHERE x.account_id = n.account_id)) "
 
 static int put_pool(struct request *r, struct row *row, void *context)
 {
 	json_object *o = json_object_new_object();
-	int64_t usable = 0;
+	struct usable usable = {0};
 	int error = query_each(r, count_usable, &usable,
-		"SELECT " ACCOUNT_FACTS ", a.upstream_id FROM" ACCOUNT_FACTS_FROM
-		"JOIN pool_members m ON m.account_id = a.id WHERE m.pool_id = ?1",
+		WAYS
+		"SELECT " ACCOUNT_FACTS ", coalesce(b.id, 0) AS backend,"
+		" coalesce(e.suspended, 0) AS egress_suspended FROM" ACCOUNT_FACTS_FROM
+		"JOIN members m ON m.account_id = a.id"
+		" LEFT JOIN ways w ON w.account_id = a.id LEFT JOIN egresses e ON e.id = w.egress_id"
+		" LEFT JOIN backends b ON b.upstream_id = a.upstream_id"
+		" AND b.egress_id = w.egress_id AND b.last_gen IS NULL"
+		" ORDER BY a.id",
 		"i", row_number(row, "id"));
 
 	answer_slice(o, "name", row_text(row, "name"));
 	answer_slice(o, "upstream", row_text(row, "upstream"));
 	answer_slice(o, "strategy", row_text(row, "strategy"));
 	answer_number(o, "accounts", row_number(row, "accounts"));
-	answer_number(o, "usable", usable);
+	answer_number(o, "usable", usable.count);
 	json_object_array_add(context, o);
 	return error;
 }
