@@ -417,8 +417,22 @@ static int finish(struct request *r)
 	return 0;
 }
 
+static int put_notices(struct request *r)
+{
+	return notices_describe(r, r->answer);
+}
+
+static int put_quotas(struct request *r)
+{
+	return usage_describe_quotas(r, r->answer);
+}
+
 int status_show(struct request *r)
 {
+	static int (*const parts[])(struct request * r) = {put_haproxy, put_site, put_counts,
+		put_notices, put_pools, put_accounts, put_egresses, put_quotas, put_errors};
+	int error = 0;
+
 	put_places(r);
 	put_node(r);
 	put_processes(r);
@@ -426,22 +440,12 @@ int status_show(struct request *r)
 	put_store(r);
 	put_clock(r);
 	put_traffic(r);
-	int error = put_haproxy(r);
-	if (!error)
-		error = put_site(r);
-	if (!error)
-		error = put_counts(r);
-	if (!error)
-		error = notices_describe(r, r->answer);
-	if (!error)
-		error = put_pools(r);
-	if (!error)
-		error = put_accounts(r);
-	if (!error)
-		error = put_egresses(r);
-	if (!error)
-		error = usage_describe_quotas(r, r->answer);
-	if (!error)
-		error = put_errors(r);
-	return error ? error : finish(r);
+	/* a store that is down still gives some of it, and the rest must be shown */
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		int failed = parts[i](r);
+		if (!error)
+			error = failed;
+	}
+	put_store(r);
+	return error && store_is_up(r->control->store) ? error : finish(r);
 }

@@ -2,12 +2,17 @@
 #include "tests/unit/admin/room.h"
 
 #include "admin/cli/command_table.h"
+#include "admin/store/notices.h"
 #include "admin/upkeep/minute.h"
 #include "admin/upkeep/unbound.h"
 #include "common/board.h"
 #include "common/clock.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FURNITURE                                                                                  \
 	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
@@ -51,6 +56,22 @@ static json_object *item(json_object *status, const char *section, size_t at)
 static const char *text(json_object *o, const char *field)
 {
 	return json_object_get_string(json_object_object_get(o, field));
+}
+
+/* Pages that SQLite has in memory would hide it. */
+static void damage_the_store(struct room *r)
+{
+	static const char rubbish[4096] = {1};
+	struct stat st;
+
+	room_run(r, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int fd = open(r->db, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	for (off_t at = sizeof(rubbish); at < st.st_size; at += (off_t)sizeof(rubbish))
+		assert_int_equal(pwrite(fd, rubbish, sizeof(rubbish), at), sizeof(rubbish));
+	close(fd);
+	room_run(r, "PRAGMA shrink_memory");
 }
 
 /* The codes of the warnings; notes in brackets. Valid until the next call. */
@@ -247,6 +268,28 @@ static void the_screen_begins_with_the_summary(void **state)
 	buffer_fini(&out);
 }
 
+static void a_damaged_store_is_shown(void **state)
+{
+	struct room *r = *state;
+
+	damage_the_store(r);
+	json_object *o = status(r);
+	json_object *store = json_object_object_get(o, "store");
+	assert_false(json_object_get_boolean(json_object_object_get(store, "up")));
+	assert_non_null(strstr(text(store, "error"), "malformed"));
+	assert_non_null(strstr(codes(o), "store_down"));
+	json_object_put(o);
+	/* it is down until control starts again, and nothing is lost meanwhile */
+	store_watch(r->control.store);
+	assert_false(store_is_up(r->control.store));
+	assert_int_equal(notices_raise(r->control.store, NOTICE_STORE_DOWN, "store/store",
+				 store_fault(r->control.store), &r->e),
+		-EIO);
+	o = status(r);
+	assert_string_equal(text(item(o, "notices", 0), "kind"), NOTICE_STORE_DOWN);
+	json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +302,7 @@ int main(void)
 		TEST(a_clock_that_was_set_is_told_for_a_while),
 		TEST(check_fails_if_something_is_wrong),
 		TEST(the_screen_begins_with_the_summary),
+		TEST(a_damaged_store_is_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
