@@ -15,11 +15,16 @@
 
 #define JOBS 5
 
+/* What ended, in this order. */
+struct told {
+	char said[JOBS + 1];
+};
+
 struct errand {
 	struct offload_job job;
 	int gate; /* the job reads a byte from it first; -1 = does not wait */
 	bool on_thread;
-	char *said; /* what ended, in this order */
+	struct told *told;
 	char name;
 	pthread_t loops;
 };
@@ -37,19 +42,19 @@ static void work(struct offload_job *job)
 static void done(struct offload_job *job, bool ran)
 {
 	struct errand *e = (struct errand *)job;
-	size_t n = strlen(e->said);
+	size_t n = strlen(e->told->said);
 
 	assert_true(pthread_equal(pthread_self(), e->loops));
-	e->said[n] = ran ? e->name : (char)(e->name - 'a' + 'A');
-	e->said[n + 1] = '\0';
+	e->told->said[n] = ran ? e->name : (char)(e->name - 'a' + 'A');
+	e->told->said[n + 1] = '\0';
 }
 
-static void run_all(struct offload *o, struct errand *all, int gate, char *said)
+static void run_all(struct offload *o, struct errand *all, int gate, struct told *told)
 {
 	for (int i = 0; i < JOBS; i++) {
 		all[i] = (struct errand){.job = {.work = work, .done = done},
 			.gate = i == 0 ? gate : -1,
-			.said = said,
+			.told = told,
 			.name = (char)('a' + i),
 			.loops = pthread_self()};
 		offload_run(o, &all[i].job);
@@ -61,19 +66,19 @@ static void jobs_run_in_order_and_end_on_the_loop(void **state)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct offload *o = offload_new(loop);
 	struct errand all[JOBS];
-	char said[JOBS + 1] = "";
+	struct told told = {""};
 	int gate[2];
 
 	(void)state;
 	assert_non_null(o);
 	assert_int_equal(pipe(gate), 0);
-	run_all(o, all, gate[0], said);
+	run_all(o, all, gate[0], &told);
 	ev_run(loop, EVRUN_NOWAIT);
-	assert_string_equal(said, "");
+	assert_string_equal(told.said, "");
 	assert_int_equal(write(gate[1], "x", 1), 1);
-	while (strlen(said) < JOBS)
+	while (strlen(told.said) < JOBS)
 		ev_run(loop, EVRUN_ONCE);
-	assert_string_equal(said, "abcde");
+	assert_string_equal(told.said, "abcde");
 	for (int i = 0; i < JOBS; i++)
 		assert_true(all[i].on_thread);
 	offload_free(o);
@@ -96,20 +101,20 @@ static void the_end_waits_for_one_job_and_tells_the_others(void **state)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct offload *o = offload_new(loop);
 	struct errand all[JOBS];
-	char said[JOBS + 1] = "";
+	struct told told = {""};
 	int gate[2];
 	pthread_t opener;
 
 	(void)state;
 	assert_int_equal(pipe(gate), 0);
-	run_all(o, all, gate[0], said);
+	run_all(o, all, gate[0], &told);
 	assert_int_equal(pthread_create(&opener, NULL, open_gate, &gate[1]), 0);
 	offload_free(o);
 	pthread_join(opener, NULL);
 	/* each was told once: that it ran, or in capitals that it did not */
-	assert_int_equal(strlen(said), JOBS);
+	assert_int_equal(strlen(told.said), JOBS);
 	for (size_t i = 0; i < JOBS; i++)
-		assert_true(said[i] == 'a' + (char)i || said[i] == 'A' + (char)i);
+		assert_true(told.said[i] == 'a' + (char)i || told.said[i] == 'A' + (char)i);
 	ev_loop_destroy(loop);
 	close(gate[0]);
 	close(gate[1]);
@@ -118,11 +123,11 @@ static void the_end_waits_for_one_job_and_tells_the_others(void **state)
 static void without_an_offload_all_is_done_at_once(void **state)
 {
 	struct errand all[JOBS];
-	char said[JOBS + 1] = "";
+	struct told told = {""};
 
 	(void)state;
-	run_all(NULL, all, -1, said);
-	assert_string_equal(said, "abcde");
+	run_all(NULL, all, -1, &told);
+	assert_string_equal(told.said, "abcde");
 	assert_false(all[0].on_thread);
 	offload_free(NULL);
 }
