@@ -1,5 +1,6 @@
 #include "agent/keeper/trial.h"
 
+#include "agent/keeper/firstrun.h"
 #include "agent/keeper/identity.h"
 #include "agent/keeper/inherited.h"
 #include "agent/keeper/kept.h"
@@ -7,13 +8,16 @@
 
 #include <stdio.h>
 
-/* The state file and the store are in use: they are not tried. */
+/* The state file and the store are in use: they are not tried. A lost store would end the new keeper. */
 static int open_all(const struct config *c, struct inherited *i, struct errtext *e)
 {
 	struct identities ids;
 	struct listeners listeners;
+	bool is_first;
 	int error = identities_find(c, &ids, e);
 
+	if (!error)
+		error = firstrun_check(c, &is_first, e);
 	if (!error)
 		error = listeners_make_directories(c, &ids, e);
 	if (!error)

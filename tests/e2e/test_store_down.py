@@ -110,6 +110,9 @@ def test_a_store_whose_file_is_gone_takes_no_changes_and_can_be_saved(fresh):
     with pytest.raises(Refused, match="removed or replaced"):
         s.relay.adm("tenants", "add", "lost")
     assert served(s)
+    s.relay.process.popen.send_signal(signal.SIGUSR2)  # the program that takes over would not start
+    wait_until("it is not replaced", lambda: "is missing or empty" in s.relay.process.text())
+    assert served(s)
     saved = s.dir / "saved.db"
     s.relay.adm_run("backup", str(saved))
     assert saved.stat().st_size > 4096
