@@ -395,7 +395,7 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 	}
 	if (c->role == CHILD_AGENT && m->type == CHANNEL_SNAPSHOT_KEEP && fds[0] >= 0 &&
 		fds[1] >= 0) {
-		snapshots_keep(&k->snapshots, m->version, fds);
+		snapshots_keep(&k->snapshots, m->version, fds, clock_monotonic_ms());
 		fds[0] = fds[1] = -1;
 		return;
 	}

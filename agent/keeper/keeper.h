@@ -2,8 +2,8 @@
  * The keeper: the parent process. It opens every listening socket, the state file and the board and
  * keeps them, so that connections queue instead of being refused while a child is replaced. It
  * starts, watches and restarts control and agent, connects them with a new channel after each
- * start, and holds the last two snapshots that the agent accepted. It parses no outside input: only
- * the configuration file, its children's fixed-size messages, and signals.
+ * start, and holds the newest snapshot that the agent accepted and older ones. It parses no outside
+ * input: only the configuration file, its children's fixed-size messages and state, and signals.
  */
 #ifndef RELAY_AGENT_KEEPER_KEEPER_H
 #define RELAY_AGENT_KEEPER_KEEPER_H

@@ -74,4 +74,6 @@ void kept_hand_over(int *board_fd, struct snapshots *s, struct handover *h)
 	handover_add(h, board_fd, INHERITED_BOARD "1");
 	hand_over_snapshot(h, &s->newest);
 	hand_over_snapshot(h, &s->proven);
+	for (size_t n = 0; n < 2; n++)
+		handover_keep(h, &s->trial.fds[n]);
 }

@@ -7,7 +7,12 @@ static const struct snapshots_held none = {.fds = {-1, -1}};
 
 void snapshots_init(struct snapshots *s)
 {
-	*s = (struct snapshots){.newest = none, .proven = none};
+	*s = (struct snapshots){.newest = none, .trial = none, .proven = none};
+}
+
+static bool is_held(const struct snapshots_held *h)
+{
+	return h->fds[0] >= 0;
 }
 
 static void drop(struct snapshots_held *h)
@@ -19,45 +24,71 @@ static void drop(struct snapshots_held *h)
 	*h = none;
 }
 
-static bool is_soon(const struct snapshots *s, int64_t now_ms)
+static void move(struct snapshots_held *to, struct snapshots_held *from)
 {
-	return now_ms - s->used_since_ms < SNAPSHOTS_SOON_MS;
+	drop(to);
+	*to = *from;
+	*from = none;
 }
 
-/* The agent stops using its version. */
-static void leave(struct snapshots *s, int64_t now_ms)
+static bool is_over(int64_t since_ms, int64_t now_ms)
 {
-	if (is_soon(s, now_ms))
-		return;
-	s->crashes = 0;
-	if (s->used && s->used == s->newest.version)
+	return now_ms - since_ms >= SNAPSHOTS_SOON_MS;
+}
+
+/* The agent has lived until now. */
+static void prove(struct snapshots *s, int64_t now_ms)
+{
+	if (is_over(s->started_ms, now_ms))
+		s->crashes = 0;
+	if (is_held(&s->newest) && is_over(s->newest.since_ms, now_ms))
 		s->newest.is_proven = true;
+	if (!is_held(&s->trial) || !is_over(s->trial.since_ms, now_ms))
+		return;
+	s->trial.is_proven = true;
+	move(&s->proven, &s->trial);
 }
 
 void snapshots_start(struct snapshots *s, int64_t now_ms)
 {
+	s->started_ms = now_ms;
 	s->used = s->newest.version;
 	s->used_since_ms = now_ms;
+	s->newest.since_ms = s->trial.since_ms = now_ms;
 }
 
 void snapshots_use(struct snapshots *s, uint64_t version, int64_t now_ms)
 {
-	leave(s, now_ms);
+	prove(s, now_ms);
 	s->used = version;
 	s->used_since_ms = now_ms;
 }
 
-void snapshots_keep(struct snapshots *s, uint64_t version, const int fds[2])
+static void make_room(struct snapshots *s)
 {
-	bool is_proven = version == s->newest.version && s->newest.is_proven;
-
-	if (version != s->newest.version && s->newest.is_proven) {
-		drop(&s->proven);
-		s->proven = s->newest;
+	if (s->newest.is_proven) {
+		drop(&s->trial);
+		move(&s->proven, &s->newest);
+	} else if (!is_held(&s->trial)) {
+		move(&s->trial, &s->newest);
 	} else {
 		drop(&s->newest);
 	}
-	s->newest = (struct snapshots_held){version, {fds[0], fds[1]}, is_proven};
+}
+
+void snapshots_keep(struct snapshots *s, uint64_t version, const int fds[2], int64_t now_ms)
+{
+	struct snapshots_held fresh = {version, {fds[0], fds[1]}, now_ms, false};
+
+	prove(s, now_ms);
+	if (is_held(&s->newest) && version == s->newest.version) {
+		fresh.since_ms = s->newest.since_ms;
+		fresh.is_proven = s->newest.is_proven;
+		drop(&s->newest);
+	} else {
+		make_room(s);
+	}
+	s->newest = fresh;
 	s->given_up = 0;
 }
 
@@ -65,11 +96,10 @@ void snapshots_keep(struct snapshots *s, uint64_t version, const int fds[2])
 static bool give_up(struct snapshots *s)
 {
 	if (s->used == s->newest.version) {
-		if (s->proven.fds[0] < 0)
+		if (!is_held(&s->proven))
 			return false;
-		drop(&s->newest);
-		s->newest = s->proven;
-		s->proven = none;
+		drop(&s->trial);
+		move(&s->newest, &s->proven);
 	}
 	s->given_up = s->used;
 	s->crashes = 0;
@@ -78,8 +108,8 @@ static bool give_up(struct snapshots *s)
 
 bool snapshots_end(struct snapshots *s, bool is_fault, int64_t now_ms)
 {
-	leave(s, now_ms);
-	if (is_fault && is_soon(s, now_ms))
+	prove(s, now_ms);
+	if (is_fault && !is_over(s->used_since_ms, now_ms))
 		s->crashes++;
 	return s->crashes >= SNAPSHOTS_CRASHES && s->used && give_up(s);
 }

@@ -27,7 +27,7 @@ static void take(struct snapshots *s, uint64_t version, int64_t now)
 
 	make(fds);
 	snapshots_use(s, version, now);
-	snapshots_keep(s, version, fds);
+	snapshots_keep(s, version, fds, now);
 }
 
 /* It crashes at once and starts again; control sends it the version that it sent before. */
@@ -42,14 +42,19 @@ static bool crash(struct snapshots *s, int64_t now)
 	return is_given_up;
 }
 
-static void fini(struct snapshots *s)
+static void close_held(struct snapshots_held *h)
 {
 	for (size_t i = 0; i < 2; i++) {
-		if (s->newest.fds[i] >= 0)
-			assert_int_equal(close(s->newest.fds[i]), 0);
-		if (s->proven.fds[i] >= 0)
-			assert_int_equal(close(s->proven.fds[i]), 0);
+		if (h->fds[i] >= 0)
+			assert_int_equal(close(h->fds[i]), 0);
 	}
+}
+
+static void fini(struct snapshots *s)
+{
+	close_held(&s->newest);
+	close_held(&s->trial);
+	close_held(&s->proven);
 }
 
 static void the_third_crash_in_a_row_gives_the_version_up(void **state)
@@ -133,6 +138,64 @@ static void one_of_several_bad_ones_is_not_the_one_before(void **state)
 	crash(&s, LONG);
 	assert_true(crash(&s, LONG));
 	assert_int_equal(s.newest.version, 10);
+	fini(&s);
+}
+
+/* Otherwise a crash would make keys valid again that were revoked long ago. */
+static void steady_changes_do_not_age_the_one_before(void **state)
+{
+	struct snapshots s;
+	int64_t now = 0;
+	uint64_t version = 0;
+
+	(void)state;
+	snapshots_init(&s);
+	snapshots_start(&s, 0);
+	for (int i = 0; i < 10000; i++)
+		take(&s, ++version, now += 100);
+	assert_true(version - s.proven.version <= 2 * SNAPSHOTS_SOON_MS / 100 + 1);
+	assert_true(version - s.proven.version >= SNAPSHOTS_SOON_MS / 100);
+	uint64_t before = s.proven.version;
+	crash(&s, now);
+	crash(&s, now);
+	assert_true(crash(&s, now));
+	assert_int_equal(s.newest.version, before);
+	fini(&s);
+}
+
+/* A crash now and then is none in a row, although a version is always new. */
+static void rare_crashes_among_steady_changes_give_nothing_up(void **state)
+{
+	struct snapshots s;
+	int64_t now = 0;
+	uint64_t version = 0;
+
+	(void)state;
+	snapshots_init(&s);
+	snapshots_start(&s, 0);
+	for (int i = 1; i < 10000; i++) {
+		take(&s, ++version, now += 100);
+		if (i % 100 == 0)
+			assert_false(crash(&s, now));
+	}
+	fini(&s);
+}
+
+/* What was in use for hours is proven, although its agent has just been restarted. */
+static void a_restart_takes_no_proof_away(void **state)
+{
+	struct snapshots s;
+
+	(void)state;
+	snapshots_init(&s);
+	snapshots_start(&s, 0);
+	take(&s, 10, 0);
+	take(&s, 11, LONG);
+	assert_false(snapshots_end(&s, false, 9 * LONG));
+	snapshots_start(&s, 9 * LONG);
+	take(&s, 11, 9 * LONG);
+	take(&s, 12, 9 * LONG + 1);
+	assert_int_equal(s.proven.version, 11);
 	fini(&s);
 }
 
@@ -241,10 +304,13 @@ static void no_order_of_events_loses_a_descriptor(void **state)
 			else
 				crash(&s, now);
 			assert_true(s.newest.version == 0 || s.proven.version != s.newest.version);
+			assert_true(s.trial.fds[0] < 0 || s.trial.version > s.proven.version);
+			assert_true(s.trial.fds[0] < 0 || s.trial.version < s.newest.version);
 			assert_true(s.newest.version == 0 || s.given_up != s.newest.version);
 			assert_true(s.proven.fds[0] < 0 || s.proven.is_proven);
 			assert_int_equal(count_open() - before,
-				2 * (s.newest.fds[0] >= 0) + 2 * (s.proven.fds[0] >= 0));
+				2 * (s.newest.fds[0] >= 0) + 2 * (s.trial.fds[0] >= 0) +
+					2 * (s.proven.fds[0] >= 0));
 		}
 		fini(&s);
 	}
@@ -258,6 +324,9 @@ int main(void)
 		cmocka_unit_test(a_version_that_crashes_while_it_is_read_is_given_up),
 		cmocka_unit_test(the_same_version_again_is_not_the_one_before),
 		cmocka_unit_test(one_of_several_bad_ones_is_not_the_one_before),
+		cmocka_unit_test(steady_changes_do_not_age_the_one_before),
+		cmocka_unit_test(rare_crashes_among_steady_changes_give_nothing_up),
+		cmocka_unit_test(a_restart_takes_no_proof_away),
 		cmocka_unit_test(the_one_before_stays_when_the_next_version_is_bad_too),
 		cmocka_unit_test(only_a_life_long_enough_ends_the_row),
 		cmocka_unit_test(late_crashes_give_nothing_up),
