@@ -183,7 +183,6 @@ class Relay:
         self.dir = pathlib.Path(directory)
         self.program = BUILD / program
         self.haproxy_binary = haproxy[0]
-        self.program = BUILD / "spoa-relay"
         self.events_port = free_port(socket.SOCK_DGRAM)
         self.metrics_port = free_port()
         self.socket = self.dir / "run" / "admin.sock"
