@@ -2,11 +2,13 @@
 
 #include "admin/control.h"
 #include "admin/publish/publish.h"
+#include "admin/store/notices.h"
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* Takes the descriptor out of the message. */
@@ -24,6 +26,28 @@ static void answer(const struct control *c, uint64_t number)
 	const struct channel_message m = {.type = CHANNEL_PONG, .version = number};
 
 	channel_send(c->keeper_fd, &m, NULL, 0);
+}
+
+#define PROGRAM_SUBJECT "program"
+
+static void raise_not_replaced(struct control *c, const char *why)
+{
+	struct errtext e = {""};
+	char text[NOTICES_MESSAGE_MAX];
+
+	snprintf(text, sizeof(text),
+		"SIGUSR2 has changed nothing, the running program goes on: %.*s", CHANNEL_TEXT_MAX,
+		why);
+	if (notices_raise(c->store, NOTICE_NOT_REPLACED, PROGRAM_SUBJECT, text, &e))
+		log_event(LOG_LEVEL_ERROR, "notice not stored", LOG_STR("reason", e.text));
+}
+
+void control_keeper_replaced(struct control *c)
+{
+	struct errtext e = {""};
+
+	if (notices_resolve(c->store, NOTICE_NOT_REPLACED, PROGRAM_SUBJECT, &e))
+		log_event(LOG_LEVEL_ERROR, "notice not ended", LOG_STR("reason", e.text));
 }
 
 static void take_message(struct control *c, const struct channel_message *m, int *fd)
@@ -47,6 +71,9 @@ static void take_message(struct control *c, const struct channel_message *m, int
 		break;
 	case CHANNEL_SNAPSHOT_GIVEN_UP:
 		publish_give_up(c->publish, m->version);
+		break;
+	case CHANNEL_NOT_REPLACED:
+		raise_not_replaced(c, m->text);
 		break;
 	case CHANNEL_PROCESSES:
 		memcpy(c->processes, m->processes, sizeof(c->processes));

@@ -6,5 +6,7 @@ struct control;
 
 /* Reads all pending messages. A new agent becomes the publisher's peer at once. */
 void control_keeper_receive(struct control *c);
+/* The program of this process is the one on disk: ends the notice that it is not. */
+void control_keeper_replaced(struct control *c);
 
 #endif

@@ -40,10 +40,11 @@
 
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart would not help */
 #define EXIT_FAILED 1
-#define SYNC_S 1.0    /* a power cut loses at most one second of the state file */
-#define BANS_S 1.0    /* bans from the agent */
-#define HISTORY_S 0.2 /* finished requests, to the store */
-#define RETRY_S 30.0  /* pending changes of HAProxy */
+#define ANSWER_MS 1000 /* for commands that have come when control ends */
+#define SYNC_S 1.0     /* a power cut loses at most one second of the state file */
+#define BANS_S 1.0     /* bans from the agent */
+#define HISTORY_S 0.2  /* finished requests, to the store */
+#define RETRY_S 30.0   /* pending changes of HAProxy */
 
 /* The state file, to the disk. */
 struct syncing {
@@ -78,8 +79,9 @@ struct runner {
 	struct unbound unbound;
 	ev_timer retry;
 	ev_idle merge;
-	int room_error;	      /* of the last make_room() */
-	uint32_t peer_number; /* number of the agent that `peer` watches */
+	int room_error;		 /* of the last make_room() */
+	int64_t answer_until_ms; /* monotonic: the last commands are answered; 0 = not ending yet */
+	uint32_t peer_number;	 /* number of the agent that `peer` watches */
 };
 
 /* --- configuration --- */
@@ -134,11 +136,20 @@ static void watch_peer(struct runner *r)
 	ev_io_start(r->control.loop, &r->peer);
 }
 
-/* A refresh token may be used once only: its reply is worth a wait. */
-static bool is_busy(struct control *c)
+/*
+ * Before the end. A refresh token may be used once only: its reply is worth a wait. Commands are served meanwhile;
+ * after that only those that have come.
+ */
+static bool is_busy(struct runner *r)
 {
-	return changes_busy(c->changes) ||
-		(refresh_drain(c->refresh) && clock_monotonic_ms() < c->drain_until_ms);
+	struct control *c = &r->control;
+	int64_t now = clock_monotonic_ms();
+
+	if (changes_busy(c->changes) || (refresh_drain(c->refresh) && now < c->drain_until_ms))
+		return true;
+	if (r->answer_until_ms == 0)
+		r->answer_until_ms = now + ANSWER_MS;
+	return server_drain(r->server) > 0 && now < r->answer_until_ms;
 }
 
 /*
@@ -158,7 +169,7 @@ static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 	watch_peer(r);
 	if (publish_wants_merge(c->publish))
 		ev_idle_start(loop, &r->merge);
-	if (c->keeper_gone || (c->draining && !is_busy(c)))
+	if (c->keeper_gone || (c->draining && !is_busy(r)))
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -397,12 +408,15 @@ static int start_all(struct runner *r, struct errtext *e)
 	publish_send(c->publish);
 	/* HAProxy files that a crash left unwritten or an upgrade renders differently */
 	change_publish(c, CHANGE_HAPROXY, NULL, NULL);
+	if (!c->start->is_again)
+		control_keeper_replaced(c);
 	start_watchers(r);
 	c->refresh = refresh_new(c);
 	c->probe = probe_new(c);
 	r->watchfile = watchfile_new(c);
 	if (!c->refresh || !c->probe || !r->watchfile)
 		return errtext_set(e, -ENOMEM, "out of memory");
+	control_keeper_receive(c); /* `status` needs the processes */
 	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
 		listener_of(c->start, CHILD_SOCKET_METRICS), &r->server, e);
 }

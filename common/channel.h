@@ -37,6 +37,7 @@ enum channel_type {
 	CHANNEL_FAILED,	      /* child -> keeper: text = why it cannot start; it ends */
 	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
 	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
+	CHANNEL_NOT_REPLACED, /* keeper -> control: text = why SIGUSR2 has changed nothing */
 	CHANNEL_LEAVE, /* keeper -> agent: answer what has arrived, then exit 0: another agent follows */
 };
 

@@ -70,6 +70,7 @@ struct child_start {
 	int snapshot_fd; /* agent: the last accepted snapshot, -1 = none yet */
 	int keybase_fd;
 	uint64_t snapshot_version;
+	bool is_again;	 /* another child of this role was ready before, of the same keeper */
 	bool only_saves; /* control: saves what the board has, and exits */
 	struct child_listener listeners[CHILD_LISTENERS_MAX];
 	uint32_t listener_count;

@@ -382,6 +382,16 @@ static int start_listener(struct listener *l, const char *name, int fd, struct e
 	return 0;
 }
 
+static void stop_accepting(struct listener *l)
+{
+	struct ev_loop *loop = l->server->control->loop;
+
+	if (!l->daemon)
+		return;
+	ev_io_stop(loop, &l->incoming);
+	ev_timer_stop(loop, &l->resume);
+}
+
 static void stop_listener(struct listener *l)
 {
 	struct ev_loop *loop = l->server->control->loop;
@@ -389,8 +399,7 @@ static void stop_listener(struct listener *l)
 
 	if (!l->daemon)
 		return;
-	ev_io_stop(loop, &l->incoming);
-	ev_timer_stop(loop, &l->resume);
+	stop_accepting(l);
 	ev_timer_stop(loop, &l->sweep);
 	ev_io_stop(loop, &l->readable);
 	/* sends the answers that were finished just now: one run takes them, one writes what is left */
@@ -431,6 +440,15 @@ int server_start(
 	}
 	*ret = s;
 	return 0;
+}
+
+size_t server_drain(struct server *s)
+{
+	if (!s)
+		return 0;
+	stop_accepting(&s->admin);
+	stop_accepting(&s->metrics);
+	return s->admin.connections.count;
 }
 
 void server_stop(struct server *s)

@@ -9,6 +9,8 @@
 
 #include "common/errtext.h"
 
+#include <stddef.h>
+
 #define SERVER_IDLE_S                                                                              \
 	30 /* a connection is closed this long after its last request began or ended */
 
@@ -21,6 +23,11 @@ struct server;
  */
 int server_start(
 	struct control *c, int admin_fd, int metrics_fd, struct server **ret, struct errtext *e);
+/*
+ * Accepts no more: what connects waits for the next control process. Returns the number of connections to the admin
+ * socket, which end with their answers. NULL has none.
+ */
+size_t server_drain(struct server *s);
 /* Ends all connections. NULL is fine. */
 void server_stop(struct server *s);
 

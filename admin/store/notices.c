@@ -145,8 +145,9 @@ int notices_each_total(struct store *s, notices_total_fn *fn, void *context, str
 		"'), ('" NOTICE_ACCOUNT_INVALID "'), ('" NOTICE_NEEDS_LOGIN
 		"'), ('" NOTICE_REFRESH_FAILING "'), ('" NOTICE_WATCH_FAILED
 		"'), ('" NOTICE_EGRESS_MISMATCH "'), ('" NOTICE_BAN_SPARED
-		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "'), ('" NOTICE_STORE_DOWN
-		"'), ('" NOTICE_TOKEN_UNSAVED "'), ('" NOTICE_STATE_DAMAGED "')"
+		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "'), ('" NOTICE_NOT_REPLACED
+		"'), ('" NOTICE_STORE_DOWN "'), ('" NOTICE_TOKEN_UNSAVED
+		"'), ('" NOTICE_STATE_DAMAGED "')"
 		" UNION SELECT substr(name, length('" TOTAL "') + 1) FROM settings"
 		"  WHERE name GLOB '" TOTAL "*')"
 		" SELECT kind, coalesce((SELECT CAST(value AS INTEGER) FROM settings"

@@ -26,6 +26,7 @@
 #define NOTICE_EGRESS_MISMATCH "egress_mismatch"
 #define NOTICE_BAN_SPARED "ban_spared"
 #define NOTICE_SNAPSHOT_GIVEN_UP "snapshot_given_up"
+#define NOTICE_NOT_REPLACED "program_not_replaced"
 #define NOTICE_STORE_DOWN "store_down"
 #define NOTICE_TOKEN_UNSAVED "token_unsaved" /* a refreshed token exists only in memory */
 #define NOTICE_STATE_DAMAGED "state_damaged"

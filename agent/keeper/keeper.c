@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -153,6 +154,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 		.snapshot_fd = held->fds[0],
 		.keybase_fd = held->fds[1],
 		.snapshot_version = held->version,
+		.is_again = k->children[role].ever_ready,
 		.only_saves = k->successor.step == SUCCESSOR_SAVES,
 	};
 	listeners_for(&k->listeners, role, start);
@@ -262,15 +264,31 @@ static void take_end(struct keeper *k, struct child *c, int status)
 		c->restart_at = clock_monotonic_ms() + delay;
 }
 
+static void tell_not_replaced(struct keeper *k, const char *why)
+{
+	struct channel_message m = {.type = CHANNEL_NOT_REPLACED};
+
+	log_event(LOG_LEVEL_ERROR, "program not replaced, going on as before",
+		LOG_STR("program", k->program), LOG_STR("reason", why));
+	snprintf(m.text, sizeof(m.text), "%s", why);
+	if (k->children[CHILD_CONTROL].fd >= 0)
+		channel_send(k->children[CHILD_CONTROL].fd, &m, NULL, 0);
+}
+
 static void reap(struct keeper *k)
 {
+	struct errtext why = {""};
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (writer_ended(&k->writer, pid, status) ||
-			successor_trial_ended(&k->successor, pid, status))
+		if (writer_ended(&k->writer, pid, status))
 			continue;
+		if (successor_trial_ended(&k->successor, pid, status, &why)) {
+			if (why.text[0])
+				tell_not_replaced(k, why.text);
+			continue;
+		}
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 			if (k->children[i].pid == pid)
 				take_end(k, &k->children[i], status);
@@ -346,11 +364,10 @@ static void become_next(struct keeper *k)
 
 	fill_handover(k, &h);
 	int error = handover_exec(&h, NULL);
-	log_event(LOG_LEVEL_ERROR, "program not replaced, going on as before",
-		LOG_STR("program", k->program), LOG_ERROR_CODE(error));
 	successor_cancel(&k->successor);
 	start_or_wait(k, &k->children[CHILD_AGENT]);
 	start_or_wait(k, &k->children[CHILD_CONTROL]);
+	tell_not_replaced(k, strerror(-error));
 }
 
 static void go_on_replacing(struct keeper *k)

@@ -47,29 +47,29 @@ int successor_begin(struct successor *s, struct handover *h, const sigset_t *mas
 	return 0;
 }
 
-static void judge_trial(struct successor *s, int status)
+static void judge_trial(struct successor *s, int status, struct errtext *ret_why)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	if (code != 0 && code != TRIAL_TAKES_ALL) {
 		s->step = SUCCESSOR_NONE;
-		log_event(LOG_LEVEL_ERROR,
-			"program not replaced: the one on disk cannot run here; going on as before",
-			LOG_INT("exit_code", code),
-			LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+		errtext_set(ret_why, -ENOEXEC,
+			"the program on disk cannot take over (%s %d); the log says why",
+			WIFSIGNALED(status) ? "signal" : "exit code",
+			WIFSIGNALED(status) ? WTERMSIG(status) : code);
 		return;
 	}
 	s->takes_all = code == TRIAL_TAKES_ALL;
 	s->step = SUCCESSOR_TRIED;
 }
 
-bool successor_trial_ended(struct successor *s, pid_t pid, int status)
+bool successor_trial_ended(struct successor *s, pid_t pid, int status, struct errtext *ret_why)
 {
 	if (s->trial != pid)
 		return false;
 	s->trial = 0;
 	if (s->step == SUCCESSOR_TRIES)
-		judge_trial(s, status);
+		judge_trial(s, status, ret_why);
 	return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/keeper/handover.h"
 #include "common/child.h"
+#include "common/errtext.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -33,8 +34,8 @@ struct successor {
 
 /* Starts the trial, with the signals of `mask` blocked. 0, -EBUSY (it is being replaced) or -errno. */
 int successor_begin(struct successor *s, struct handover *h, const sigset_t *mask);
-/* True if the process was the trial. */
-bool successor_trial_ended(struct successor *s, pid_t pid, int status);
+/* True if the process was the trial. One that failed sets `ret_why`. */
+bool successor_trial_ended(struct successor *s, pid_t pid, int status, struct errtext *ret_why);
 /* A child of this role that ends now is not started again. */
 bool successor_ends(const struct successor *s, enum child_role role);
 /* The relay stops, or the program cannot be replaced. */

@@ -23,14 +23,13 @@ EVENTS, PAUSE_MS = 40, 50  # of one stream: 2 s
 
 
 def processes(s):
-    """{role: {pid, ...}}, or {} while control is replaced."""
-    run = s.relay.adm_run("status")
-    return json.loads(run.stdout)["processes"] if run.returncode == 0 else {}
+    """{role: {pid, ...}}."""
+    return s.relay.adm("status")["processes"]
 
 
 def replace(s):
     """Sends SIGUSR2 and waits until both children are other ones, of the same keeper."""
-    before = wait_until("status answers", lambda: processes(s))
+    before = processes(s)
     s.relay.process.popen.send_signal(signal.SIGUSR2)
 
     def replaced():
@@ -166,6 +165,10 @@ def install(s, data, mode=0o755):
     new.rename(s.relay.program)
 
 
+def notices(s):
+    return [n for n in s.relay.adm("notices", "list")["items"] if n["kind"] == "program_not_replaced"]
+
+
 def test_a_program_that_cannot_run_changes_nothing(own):
     good, config = own.relay.program.read_bytes(), own.relay.config.read_text()
     before = processes(own)
@@ -179,6 +182,7 @@ def test_a_program_that_cannot_run_changes_nothing(own):
         assert processes(own) == before
         assert own.post("/v1/x", key=own.key).status == 200
     assert "log_levle" in own.relay.process.text()
+    assert [n["count"] for n in notices(own)] == [3]
     own.relay.program.unlink()
     own.relay.process.popen.send_signal(signal.SIGUSR2)
     wait_until("it is refused", lambda: "cannot start the program" in own.relay.process.text())
@@ -186,6 +190,7 @@ def test_a_program_that_cannot_run_changes_nothing(own):
     own.relay.config.write_text(config)
     replace(own)
     assert own.post("/v1/x", key=own.key).status == 200
+    wait_until("the notice ends", lambda: not notices(own))
 
 
 def test_a_new_listener_is_opened_and_an_old_one_closed(own):
@@ -252,6 +257,30 @@ def test_a_waiting_request_keeps_its_place(fresh, version):
     sent = [row["query"] for row in s.upstream.requests() if row["query"].startswith("w")]
     assert sent == ["w0", "w1", "w2"]
     assert len(order) == 3
+
+
+def test_commands_are_answered_meanwhile(fresh):
+    """A command that meets the end of control is answered by the one before or after."""
+    s = fresh()
+    runs, on = [], True
+
+    def commands():
+        while on:
+            n = len(runs) + 1
+            runs.append((n, s.relay.adm_run("tenants", "set", "demo", "--rpm", str(n))))
+
+    threads = [threading.Thread(target=commands) for _ in range(2)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(5):
+            replace(s)
+    finally:
+        on = False
+        for t in threads:
+            t.join(90)
+    assert [run.stderr for _, run in runs if run.returncode] == []
+    assert len(runs) > 5
 
 
 def test_a_second_signal_meanwhile_and_a_stop(own):
