@@ -5,6 +5,7 @@
 #include "agent/events.h"
 #include "agent/held.h"
 #include "agent/judge.h"
+#include "agent/lost.h"
 #include "agent/page.h"
 #include "agent/peer.h"
 #include "agent/snapshot_holder.h"
@@ -112,25 +113,33 @@ static void take_snapshot(struct process *p, const struct channel_message *m, co
 
 /* --- HAProxy's gauge --- */
 
-static void release_healed(void *context, struct statefile_lease *lease)
+static void release_healed(void *context, struct statefile_lease *lease, bool is_gone)
 {
 	struct agent *a = context;
 
 	board_add(&a->board->counters[BOARD_HEALED], 1);
+	a->away += lost_was_away(a, lease);
+	if (is_gone)
+		lost_put(a, lease);
 	agent_release(a, lease, false);
 }
 
 static void heal(struct agent *a, const struct healer_reading *r)
 {
+	a->readings++;
 	/* HAProxy reports an end before it removes the request from the gauge, and before it ends */
 	events_drain(a->events);
 	if (r->head->is_whole && r->head->workers)
 		a->generations.oldest = r->head->oldest_gen;
 	board_set(&a->board->counters[BOARD_GAUGE_READ_MS], (uint64_t)r->head->begun_ms);
+	a->away = 0;
 	uint32_t healed = healer_compare(&a->healer, &a->leases, r, release_healed, a);
-	if (healed)
+	if (a->away)
+		log_event(LOG_LEVEL_INFO, "requests ended while the relay was stopped",
+			LOG_INT("count", a->away));
+	if (healed > a->away)
 		log_event(LOG_LEVEL_WARNING, "leases released that HAProxy does not have",
-			LOG_INT("count", healed));
+			LOG_INT("count", healed - a->away));
 }
 
 static bool read_reading(const void *block, size_t size, struct healer_reading *ret)
@@ -373,6 +382,7 @@ static int process_start(struct process *p, const struct child_start *start, str
 	p->config = *start->config;
 	p->store_told_ms = clock_monotonic_ms();
 	a->start = start;
+	a->started_ms = clock_wall_ms();
 	int error = state_open(a, e);
 	if (error)
 		return error;

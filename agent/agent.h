@@ -59,7 +59,10 @@ struct agent {
 	struct sharing sharing;
 	const struct snapshot *snapshot; /* in force; NULL = none yet: nothing is allowed */
 	uint64_t random;		 /* of this process; part of every random choice */
-	int64_t last_question_ms;	 /* monotonic */
+	int64_t started_ms;		 /* Unix time */
+	uint32_t readings;		 /* of HAProxy's gauge, by this agent */
+	uint32_t away;		  /* leases of lost_was_away() that the last one has released */
+	int64_t last_question_ms; /* monotonic */
 };
 
 #endif

@@ -185,13 +185,14 @@ static uint32_t release_found(struct healer *h, healer_release_fn *release, void
 		struct healer_triple *x = triple_of(&h->now, h->found[i].lease);
 		if (x->release == 0)
 			continue;
+		bool is_gone = x->gauge == 0;
 		x->release--;
 		/* the next reading must not count it again; 0 would end a probe sequence early */
 		if (x->held > 1)
 			x->held--;
 		else
 			x->gauge = x->held;
-		release(context, h->found[i].lease);
+		release(context, h->found[i].lease, is_gone);
 		released++;
 	}
 	return released;
@@ -225,7 +226,7 @@ uint32_t healer_expire(struct leases *l, int64_t now_ms, healer_release_fn *rele
 		struct statefile_lease *lease = &l->rows[i];
 		if (state_of(lease) != LEASE_DECIDED || now_ms - lease->decided_ms < HEALER_AGE_MS)
 			continue;
-		release(context, lease);
+		release(context, lease, false);
 		released++;
 	}
 	return released;

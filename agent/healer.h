@@ -13,6 +13,7 @@
 #include "agent/lease.h"
 #include "common/gauge.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Time from our answer to HAProxy's entry in the gauge, with a margin. */
@@ -50,8 +51,11 @@ struct healer {
 int healer_init(struct healer *h, uint32_t leases);
 void healer_fini(struct healer *h);
 
-/* Must end the lease. */
-typedef void healer_release_fn(void *context, struct statefile_lease *lease);
+/*
+ * Must end the lease. `is_gone`: HAProxy has none of its tenant, key and account, so this request has ended;
+ * otherwise one of them has, and nobody knows which.
+ */
+typedef void healer_release_fn(void *context, struct statefile_lease *lease, bool is_gone);
 struct healer_reading {
 	const struct gauge_head *head;
 	const struct gauge_row *rows;

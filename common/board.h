@@ -244,6 +244,10 @@ struct board_upstream {
 	struct board_histogram duration;
 };
 
+/* Terminations without an end record. HAProxy has no such letters. */
+#define BOARD_ENDED_AWAY "xA" /* it ended while the relay was stopped or restarted */
+#define BOARD_ENDED_LOST "xL" /* HAProxy no longer has it */
+
 /* A finished or refused request, as `relayadm requests list` shows it. */
 struct board_request {
 	_Atomic uint64_t sequence; /* number of the request + 1; 0 while it is being written */

@@ -45,6 +45,8 @@ static const char *ended_word(const char *termination)
 		{"PR", "refused"},
 		{"LR", "refused"},
 		{"LH", "refused"},
+		{BOARD_ENDED_AWAY, "while the relay was stopped"},
+		{BOARD_ENDED_LOST, "end record lost"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -59,6 +61,17 @@ static void answer_name(json_object *o, const char *field, const char *name)
 	answer_text(o, field, *name ? name : NULL);
 }
 
+/* Without an end record nobody knows. */
+static void put_bytes(const struct board_request *q, json_object *o)
+{
+	bool is_known = q->termination[0] != BOARD_ENDED_LOST[0];
+
+	json_object_object_add(
+		o, "bytes_in", is_known ? json_object_new_int64((int64_t)q->bytes_in) : NULL);
+	json_object_object_add(
+		o, "bytes_out", is_known ? json_object_new_int64((int64_t)q->bytes_out) : NULL);
+}
+
 static void put_end(const struct recent_row *row, json_object *o)
 {
 	const struct board_request *q = &row->request;
@@ -67,8 +80,7 @@ static void put_end(const struct recent_row *row, json_object *o)
 	memcpy(letters, q->termination, sizeof(q->termination));
 	answer_known(o, "status", q->status, q->status);
 	answer_name(o, "code", q->code);
-	answer_number(o, "bytes_in", (int64_t)q->bytes_in);
-	answer_number(o, "bytes_out", (int64_t)q->bytes_out);
+	put_bytes(q, o);
 	answer_known(o, "ttfb_ms", q->ttfb_ms >= 0, q->ttfb_ms);
 	answer_known(o, "duration_ms", q->duration_ms >= 0, q->duration_ms);
 	answer_number(o, "retries", q->retries);

@@ -61,21 +61,23 @@ static struct limits_request *release(struct limits_model *m, struct statefile_l
 }
 
 /* Late records after a healing can leave too few leases; the healer must not. */
-static void release_healed(void *context, struct statefile_lease *lease)
+static void release_healed(void *context, struct statefile_lease *lease, bool is_gone)
 {
 	struct limits_model *m = context;
 	struct limits_request *q = release(m, lease);
 
+	(void)is_gone;
 	if (q && unheld(m, q) > 0)
 		limits_fail(m, "request %u was released, and HAProxy has it or its like", q->n);
 }
 
-static void release_expired(void *context, struct statefile_lease *lease)
+static void release_expired(void *context, struct statefile_lease *lease, bool is_gone)
 {
 	struct limits_model *m = context;
 	bool is_old = m->now_ms - lease->decided_ms >= HEALER_AGE_MS;
 	struct limits_request *q = release(m, lease);
 
+	(void)is_gone;
 	if (!q)
 		return;
 	q->uncovered = true;

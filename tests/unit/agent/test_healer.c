@@ -16,7 +16,8 @@ struct scene {
 	struct statefile_lease rows[ROWS];
 	struct leases leases;
 	struct healer healer;
-	uint8_t last; /* id of the lease released last */
+	uint8_t last;  /* id of the lease released last */
+	uint32_t gone; /* released ones that have certainly ended */
 };
 
 static void ignore(void *context, const struct statefile_lease *lease)
@@ -25,11 +26,12 @@ static void ignore(void *context, const struct statefile_lease *lease)
 	(void)lease;
 }
 
-static void end(void *context, struct statefile_lease *lease)
+static void end(void *context, struct statefile_lease *lease, bool is_gone)
 {
 	struct scene *s = context;
 
 	s->last = lease->id[0];
+	s->gone += is_gone;
 	lease_end(&s->leases, lease);
 }
 
@@ -98,8 +100,25 @@ static void releases_only_an_excess_in_two_readings(void **state)
 	assert_int_equal(compare(&s, 1), 1);
 	assert_int_equal(compare(&s, 1), 0);
 	assert_int_equal(s.leases.used, 1);
+	assert_int_equal(s.gone, 0);
 	assert_int_equal(compare(&s, 0), 0);
 	assert_int_equal(compare(&s, 0), 1);
+	assert_int_equal(s.gone, 1);
+	finish(&s);
+}
+
+static void all_of_a_kind_have_ended(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	hold(&s, 1, 3, 5000);
+	hold(&s, 2, 3, 4000);
+	hold(&s, 3, 3, 3000);
+	assert_int_equal(compare(&s, 0), 0);
+	assert_int_equal(compare(&s, 0), 3);
+	assert_int_equal(s.gone, 3);
 	finish(&s);
 }
 
@@ -218,6 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(releases_only_an_excess_in_two_readings),
+		cmocka_unit_test(all_of_a_kind_have_ended),
 		cmocka_unit_test(keeps_leases_that_are_too_young),
 		cmocka_unit_test(another_haproxys_leases_are_not_judged),
 		cmocka_unit_test(leases_of_ended_workers_are_released),
