@@ -18,6 +18,7 @@
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
+#include "admin/upkeep/key_purge.h"
 #include "admin/upkeep/looptime.h"
 #include "admin/upkeep/minute.h"
 #include "admin/upkeep/outbound.h"
@@ -44,7 +45,7 @@
 #define SYNC_S 1.0     /* a power cut loses at most one second of the state file */
 #define BANS_S 1.0     /* bans from the agent */
 #define HISTORY_S 0.2  /* finished requests, to the store */
-#define RETRY_S 30.0   /* pending changes of HAProxy */
+#define RETRY_S 30.0   /* pending changes of HAProxy, and old keys */
 
 /* The state file, to the disk. */
 struct syncing {
@@ -268,6 +269,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	changes_retry(r->control.changes);
+	key_purge_poll(&r->control);
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *w, int events)

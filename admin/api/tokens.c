@@ -57,13 +57,14 @@ static void describe(struct row *row, json_object *o)
 	answer_time(o, "created_at", row_number(row, "created_ms"));
 	answer_time(o, "expires_at", expires);
 	answer_time(o, "revoked_at", revoked);
+	answer_time(o, "last_used_at", row_number(row, "used_ms"));
 }
 
 #define SELECT_KEYS                                                                                \
 	"SELECT k.id, t.name AS tenant, coalesce(p.name, tp.name) AS pool, p.name AS own_pool,"    \
 	" k.name, k.last4, k.allow_ip, k.rps, k.rpm, k.rph, k.concurrency, k.daily, k.monthly,"    \
 	" coalesce(nullif(k.family, 0), k.id) AS family, k.created_ms, k.expires_ms,"              \
-	" k.revoked_ms, k.tenant_id, coalesce(k.pool_id, 0) AS pool_id"                            \
+	" k.revoked_ms, k.used_ms, k.tenant_id, coalesce(k.pool_id, 0) AS pool_id"                 \
 	" FROM keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN pools p ON p.id = k.pool_id"  \
 	" LEFT JOIN pools tp ON tp.id = t.pool_id"
 
@@ -411,6 +412,31 @@ int tokens_rotate(struct request *r)
 
 	if (!error)
 		error = rotate_key(r, &k);
+	forget_key(&k);
+	return error;
+}
+
+/* --- del --- */
+
+static int delete_key(struct request *r, const struct found_key *k)
+{
+	const char *state = state_of(k->revoked_ms, k->expires_ms, clock_wall_ms());
+
+	if (strcmp(state, "active") == 0)
+		return errtext_set(&r->error, -EBUSY,
+			"key %" PRId64
+			" is active: revoke it first (relayadm tokens revoke %" PRId64 ")",
+			k->id, k->id);
+	return query_run(r, "DELETE FROM keys WHERE id = ?1", "i", k->id);
+}
+
+int tokens_del(struct request *r)
+{
+	struct found_key k = {0};
+	int error = find_key(r, &k);
+
+	if (!error)
+		error = delete_key(r, &k);
 	forget_key(&k);
 	return error;
 }

@@ -111,6 +111,15 @@ static void put_tokens(json_object *answer, struct buffer *out)
 		buffer_printf(out, "%s\n", string_of(json_object_array_get_idx(items, i), "token"));
 }
 
+static void put_names(json_object *answer, struct buffer *out)
+{
+	json_object *items = json_object_object_get(answer, "items");
+
+	for (size_t i = 0; items && i < json_object_array_length(items); i++)
+		buffer_printf(
+			out, "%s\n", json_object_get_string(json_object_array_get_idx(items, i)));
+}
+
 static void put_changes(json_object *answer, struct buffer *out)
 {
 	json_object *changes = json_object_object_get(answer, "changes");
@@ -158,6 +167,9 @@ static int print_answer(const struct command *c, json_object *answer)
 		break;
 	case ANSWER_TOKEN:
 		put_tokens(answer, &out);
+		break;
+	case ANSWER_NAMES:
+		put_names(answer, &out);
 		break;
 	case ANSWER_CHANGES:
 		put_changes(answer, &out);

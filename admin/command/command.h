@@ -69,6 +69,7 @@ struct command_argument {
 	enum command_type type;
 	bool repeats;  /* takes all remaining values; type COMMAND_NAMES */
 	bool optional; /* only the last argument may be */
+	const char *choices;
 };
 
 enum command_kind {
@@ -99,11 +100,12 @@ enum command_answer {
 	ANSWER_TOKEN,  /* the new token alone */
 	ANSWER_JSON,   /* JSON always */
 	ANSWER_CHANGES,
-	ANSWER_FILE, /* bytes, into the COMMAND_OUTPUT argument */
+	ANSWER_NAMES, /* {"items":["a",...]}, a line each */
+	ANSWER_FILE,  /* bytes, into the COMMAND_OUTPUT argument */
 };
 
 #define COMMAND_ARGUMENTS_MAX 2
-#define COMMAND_COLUMNS_MAX 15
+#define COMMAND_COLUMNS_MAX 16
 
 /* Every command: its id, and the function of admin/api that serves it. The rows are in this order. */
 #define COMMAND_IDS(X)                                                                             \
@@ -119,6 +121,7 @@ enum command_answer {
 	X(TOKENS_SHOW, tokens_show)                                                                \
 	X(TOKENS_REVOKE, tokens_revoke)                                                            \
 	X(TOKENS_ROTATE, tokens_rotate)                                                            \
+	X(TOKENS_DEL, tokens_del)                                                                  \
 	X(UPSTREAMS_ADD, upstreams_add)                                                            \
 	X(UPSTREAMS_SET, upstreams_set)                                                            \
 	X(UPSTREAMS_LIST, upstreams_list)                                                          \
@@ -167,6 +170,7 @@ enum command_answer {
 	X(REQUESTS_WHY, requests_why)                                                              \
 	X(NOTICES_LIST, notices_list)                                                              \
 	X(NOTICES_ACK, notices_ack)                                                                \
+	X(NAMES_LIST, names_list)                                                                  \
 	X(EXPORT, export_show)                                                                     \
 	X(APPLY, apply_document)                                                                   \
 	X(BACKUP, backup_make)

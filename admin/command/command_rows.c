@@ -61,6 +61,7 @@ static const struct command_option notice_list_options[] = {
 			.repeats = true, .optional = (accounts_are_optional)                       \
 		}                                                                                  \
 	}
+#define NAMED_NOUNS "tenants|upstreams|egress|accounts|pools"
 #define CHANGE .authority = AUTHORITY_ADMIN, .changes = true
 
 static const struct command rows[COMMAND_COUNT] = {
@@ -107,7 +108,8 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("monthly", "MONTHLY", COLUMN_LIMIT),
 			COLUMN("allow_ip", "ALLOW-IP", COLUMN_PLAIN),
 			COLUMN("created_at", "CREATED", COLUMN_PLAIN),
-			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN)},
+			COLUMN("expires_at", "EXPIRES", COLUMN_PLAIN),
+			COLUMN("last_used_at", "LAST-USED", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},
 	[COMMAND_TOKENS_SHOW] = {"tokens", "show", "GET", "/v1/tokens/{}",
 		"shows the settings of a key, never the key itself", ID_IN_PATH,
@@ -117,6 +119,8 @@ static const struct command rows[COMMAND_COUNT] = {
 	[COMMAND_TOKENS_ROTATE] = {"tokens", "rotate", "POST", "/v1/tokens/{}/rotate",
 		"makes a new key that replaces this one", ID_IN_PATH, token_rotate_options,
 		.answer = ANSWER_TOKEN, CHANGE},
+	[COMMAND_TOKENS_DEL] = {"tokens", "del", "DELETE", "/v1/tokens/{}",
+		"deletes a key that is revoked or has expired", ID_IN_PATH, CHANGE},
 
 	[COMMAND_UPSTREAMS_ADD] = {"upstreams", "add", "POST", "/v1/upstreams", "adds an upstream",
 		NAME_IN_BODY, upstream_add_options, CHANGE},
@@ -316,6 +320,13 @@ static const struct command rows[COMMAND_COUNT] = {
 		.answer = ANSWER_LIST},
 	[COMMAND_NOTICES_ACK] = {"notices", "ack", "POST", "/v1/notices/{}/ack",
 		"acknowledges a notice", ID_IN_PATH, CHANGE},
+	[COMMAND_NAMES_LIST] = {"names", NULL, "GET", "/v1/names",
+		"lists the names of all things of a kind, as completion does",
+		{{.metavar = NAMED_NOUNS,
+			.field = "of",
+			.type = COMMAND_CHOICE,
+			.choices = NAMED_NOUNS}},
+		.answer = ANSWER_NAMES},
 	[COMMAND_EXPORT] = {"export", NULL, "GET", "/v1/export",
 		"prints the configuration as one JSON document, without credentials",
 		.answer = ANSWER_JSON},
@@ -342,6 +353,7 @@ static const struct command_noun nouns[] = {
 	{"status", NULL},
 	{"requests", "the last requests, and the reasons of each decision"},
 	{"notices", "problems that need an operator, such as suspended accounts"},
+	{"names", NULL},
 	{"export", NULL},
 	{"apply", NULL},
 	{"backup", NULL},

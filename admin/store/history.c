@@ -1,6 +1,7 @@
 #include "admin/store/history.h"
 
 #include "admin/store/boardmark.h"
+#include "admin/store/keyuse.h"
 #include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -46,6 +47,13 @@ static int insert(struct store *s, const struct board_request *q, struct errtext
 		&code, &label);
 }
 
+static int take_request(struct store *s, const struct board_request *q, struct errtext *e)
+{
+	int error = insert(s, q, e);
+
+	return error ? error : keyuse_note(s, q->key, q->started_ms, e);
+}
+
 struct move {
 	uint64_t taken;
 	uint64_t written;
@@ -88,7 +96,7 @@ static int move_rows(struct history *h, struct move *m, struct errtext *e)
 		if (missing)
 			m->lost++;
 		else
-			error = insert(h->store, &q, e);
+			error = take_request(h->store, &q, e);
 		m->taken++;
 		if (is_due(deadline, n))
 			break;

@@ -212,8 +212,14 @@ static const char key_counts[] =
 	" UPDATE key_counts SET live = live + iif(NEW.revoked_ms = 0, 1, -1)"
 	"  WHERE tenant_id = NEW.tenant_id; END;";
 
+/* To the hour (keyuse.h); 0 = never. The index finds the keys that ended long ago (key_purge.h). */
+static const char key_use[] = "ALTER TABLE keys ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;"
+			      "CREATE INDEX keys_by_end ON keys"
+			      " (CASE WHEN revoked_ms > 0 THEN revoked_ms ELSE expires_ms END)"
+			      " WHERE revoked_ms > 0 OR expires_ms > 0;";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
-	refusals, stickiness, sets, request_ages, key_counts};
+	refusals, stickiness, sets, request_ages, key_counts, key_use};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

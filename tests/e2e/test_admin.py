@@ -271,6 +271,18 @@ def test_tokens_have_the_promised_shape(furnished):
     assert human(furnished, "tokens", "issue", "--tenant", "t").startswith("rk_")
 
 
+def test_a_dead_key_can_be_deleted(furnished):
+    live, dead = (furnished.adm("tokens", "issue", "--tenant", "t")["id"] for _ in range(2))
+    furnished.adm("tokens", "revoke", dead)
+    assert furnished.adm("tokens", "show", live)["last_used_at"] is None
+    with pytest.raises(Refused, match=f"key {live} is active: revoke it first"):
+        furnished.adm("tokens", "del", live)
+    furnished.adm("tokens", "del", dead)
+    assert [key["id"] for key in furnished.adm("tokens", "list")["items"]] == [live]
+    with pytest.raises(Refused, match=f"no key with id {dead}"):
+        furnished.adm("tokens", "del", dead)
+
+
 def test_an_account_can_be_suspended_and_resumed(furnished):
     furnished.adm("accounts", "suspend", "a", "--reason", "bill not paid")
     shown = furnished.adm("accounts", "show", "a")
@@ -490,8 +502,34 @@ def test_help_is_there_for_every_command():
 def complete(words):
     script = subprocess.run([RELAYADM, "--generate-completion"], capture_output=True, text=True, check=True).stdout
     line = " ".join(f"'{w}'" for w in words)
+    script = f"relayadm() {{ {RELAYADM} \"$@\"; }}\n" + script
     script += f"\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _relayadm; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_completion_knows_names(furnished):
+    """Of things that exist, wherever a command takes them. Silent, and without a delay, when control is away."""
+    def names(*words):
+        return complete([RELAYADM, "--socket", furnished.socket, *words])
+
+    furnished.adm("tenants", "add", "t2")
+    assert names("tenants", "set", "") == ["t", "t2"]
+    assert names("tenants", "set", "t2", "--rpm", "5", "--pool", "") == ["p"]
+    for words in (("tenants", "add", ""), ("tenants", "set", "t", ""), ("tokens", "show", "")):
+        assert "--json" in names(*words) and "t2" not in names(*words), words
+    assert names("tokens", "issue", "--tenant", "t") == ["t", "t2"]
+    assert names("pools", "add", "") == ["p"]
+    assert names("pools", "add", "p", "") == names("pools", "set", "p", "a", "--wait", "5s", "") == ["a", "b", "c"]
+    assert names("accounts", "add", "x", "--upstream", "co") == ["codex"]
+    assert names("accounts", "set", "a", "--egress", "d") == ["direct"]
+    assert names("accounts", "set", "a", "--egress", "e,d") == ["e,direct"]
+    assert names("egress", "check", "") == ["direct", "e"]
+    assert names("upstreams", "show", "u") == ["u"]
+    assert names("tenants", "set", "t", "--al") == ["--allow-ip"]
+    assert names("names", "te") == ["tenants"] and names("site", "self-use", "") == ["on", "off"]
+    assert human(furnished, "names", "accounts") == "a\nb\nc\n"
+    assert furnished.adm("names", "pools") == {"items": ["p"]}
+    assert complete([RELAYADM, "--socket", "/nonexistent/s", "tenants", "set", ""]) == []
 
 
 def test_completion_knows_nouns_verbs_options_and_choices():

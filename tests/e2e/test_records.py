@@ -32,6 +32,9 @@ def test_what_a_request_became_is_shown(stack):
     assert row["ttfb_ms"] >= 0 and row["duration_ms"] >= row["ttfb_ms"]
     assert row["time"].endswith("Z") and row["ended"] == "normal" and row["termination"] == "--"
     assert row["label"] == "of-the-client-1"
+    used = wait_until("the use of the key", lambda: stack.relay.adm("tokens", "show", row["key"])["last_used_at"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:00:00Z", used)
+    assert used[:13] in (time.strftime("%Y-%m-%dT%H", time.gmtime(time.time() - ago)) for ago in (0, 120))
 
 
 def test_refusals_and_clients_that_leave_are_shown(stack):
