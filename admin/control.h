@@ -78,9 +78,10 @@ struct control {
 	int64_t started_ms;				    /* Unix time */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */
-	int files_fd;	  /* the keeper writes files to the output directory; -1 = none (tests) */
-	int reload_fd;	  /* text of a new configuration to load; -1 = none */
-	bool keeper_gone; /* control ends: the keeper has ended */
+	int files_fd;  /* the keeper writes files to the output directory; -1 = none (tests) */
+	int reload_fd; /* text of a new configuration to load; -1 = none */
+	uint64_t connections_closed; /* to the admin socket and /metrics: there was no room */
+	bool keeper_gone;	     /* control ends: the keeper has ended */
 	bool draining;
 	int64_t drain_until_ms; /* monotonic: then what is in progress is given up */
 };

@@ -328,6 +328,11 @@ static void put_restarts(const struct scrape *s)
 	}
 }
 
+static void put_connections_closed(const struct scrape *s)
+{
+	put(s, s->control->connections_closed, NULL, NULL);
+}
+
 static void put_loop_times(const struct scrape *s)
 {
 	const struct looptime *t = s->control->looptime;
@@ -442,6 +447,10 @@ static const struct {
 	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1",
 		 "1 if the store answers and takes changes, 0 if not."},
 		put_store_up},
+	{{"relay_admin_connections_closed_total", METRIC_COUNTER, {NULL}, "connections",
+		 "Connections to the admin socket and `/metrics` that were closed because there were too many "
+		 "or no descriptor was left."},
+		put_connections_closed},
 	{{"relay_control_loop_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
 		 "Time that the loop of the control process worked without a wait. Nothing else is served "
 		 "meanwhile."},

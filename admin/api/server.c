@@ -90,6 +90,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 static void complain(struct listener *l, const char *why)
 {
+	l->server->control->connections_closed++;
 	if (!quiet_may_speak(&l->quiet, clock_monotonic_ms()))
 		return;
 	log_event(LOG_LEVEL_WARNING, "connection closed", LOG_STR("listener", l->name),

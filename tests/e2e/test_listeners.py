@@ -9,6 +9,7 @@ import pytest
 from relay import ANY, BUILD, Process, Stack, free_port, wait_until
 
 MANY = 1000
+PEER_MAX = 128  # SERVER_PEER_MAX of admin/api/server_connections.h
 FILES = 100  # descriptors; fewer than connections of one peer to any listener
 ROUNDS = 20
 
@@ -99,8 +100,10 @@ def test_a_thousand_connections_that_ask_nothing_leave_no_trace(stack, name):
 
 @pytest.mark.parametrize("name", ["metrics", "admin"])
 def test_idle_connections_do_not_shut_out_others(stack, name):
+    closed = stack.relay.metric("relay_admin_connections_closed_total")
     with opened(places(stack)[name], MANY):
         assert fastest(stack.relay) < 0.05
+        assert stack.relay.metric("relay_admin_connections_closed_total") >= closed + MANY - 2 * PEER_MAX
         serves(stack)
 
 
