@@ -19,6 +19,13 @@ int banlist_purge(struct store *s, int64_t now_ms, struct errtext *e)
 		s, e, "DELETE FROM bans WHERE expires_ms > 0 AND expires_ms <= ?1", "i", now_ms);
 }
 
+int banlist_bound(struct store *s, int64_t last_ms, struct errtext *e)
+{
+	return sql_run(s, e,
+		"UPDATE bans SET expires_ms = ?1 WHERE source = 'agent' AND expires_ms > ?1", "i",
+		last_ms);
+}
+
 int banlist_shift(struct store *s, int64_t step_ms, struct errtext *e)
 {
 	return sql_run(s, e,

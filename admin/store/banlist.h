@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* No ban of the agent ends later than this. Inside a transaction. */
+int banlist_bound(struct store *s, int64_t last_ms, struct errtext *e);
 /* The clock was set: what is left of each ban stays the same. Inside a transaction. */
 int banlist_shift(struct store *s, int64_t step_ms, struct errtext *e);
 /* Deletes the expired ones. Inside a transaction. */

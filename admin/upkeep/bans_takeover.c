@@ -11,13 +11,17 @@
 
 static int take_and_publish(struct control *c, struct errtext *e)
 {
+	const int64_t now_ms = clock_wall_ms();
 	int error = store_begin(c->store, e);
 
 	if (error)
 		return error;
 	error = store_bump_version(c->store, e);
 	if (!error)
-		error = banlist_take(c->store, c->board, clock_wall_ms(), e);
+		error = banlist_take(c->store, c->board, now_ms, e);
+	/* the agent may have made one just before the clock was set back */
+	if (!error && c->clock.settled.behind_ms)
+		error = banlist_bound(c->store, now_ms + (int64_t)c->config.ban_ms, e);
 	if (error)
 		store_rollback(c->store);
 	else

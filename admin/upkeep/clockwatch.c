@@ -92,6 +92,8 @@ static int apply(struct control *c, int64_t step_ms, struct clock_pair now, stru
 	if (!error)
 		error = banlist_shift(c->store, step_ms, e);
 	if (!error)
+		error = banlist_bound(c->store, now.wall_ms + (int64_t)c->config.ban_ms, e);
+	if (!error)
 		error = tell(c, step_ms, e);
 	if (!error)
 		error = save(c, now, e);

@@ -58,6 +58,21 @@ static void a_ban_lasts_as_long_as_before(void **state)
 	}
 }
 
+static void no_ban_of_the_agent_is_longer_than_it_may_be(void **state)
+{
+	struct room *r = *state;
+	char sql[256];
+
+	r->control.config.ban_ms = 600000;
+	snprintf(sql, sizeof(sql),
+		"INSERT INTO bans (network, reason, source, created_ms, expires_ms)"
+		" VALUES ('192.0.2.3', '', 'agent', 1, %lld)",
+		(long long)(clock_wall_ms() + 2 * DAY_MS));
+	room_run(r, sql);
+	set_clock(r, -HOUR_MS);
+	assert_near(expiry(r, "192.0.2.3"), clock_wall_ms() + 600000);
+}
+
 static void a_step_is_published(void **state)
 {
 	struct room *r = *state;
@@ -211,6 +226,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_ban_lasts_as_long_as_before, room_setup, room_teardown),
+		cmocka_unit_test_setup_teardown(
+			no_ban_of_the_agent_is_longer_than_it_may_be, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(a_step_is_published, room_setup, room_teardown),
 		cmocka_unit_test_setup_teardown(
 			one_notice_tells_of_all_steps, room_setup, room_teardown),
