@@ -129,7 +129,7 @@ static void keep_reasons(
 	why->shadow = v->shadow != REFUSAL_NONE;
 	why->conversation = v->conversation;
 	if (v->lease)
-		held_attempts(v->lease, why);
+		why->attempt_count = held_attempts(v->lease, why->attempts);
 	board_put_why(a->board, why);
 }
 

@@ -1,5 +1,6 @@
 #include "agent/ending.h"
 
+#include "agent/finished.h"
 #include "agent/held.h"
 #include "agent/judge.h"
 #include "agent/timekeeper.h"
@@ -29,41 +30,6 @@ static struct stream stream_of(const struct record *r)
 }
 
 /* --- board and log --- */
-
-static void copy_text(char *out, size_t size, struct slice s)
-{
-	size_t n = s.n < size ? s.n : size - 1;
-
-	if (n)
-		memcpy(out, s.p, n);
-	out[n] = '\0';
-}
-
-/* After several attempts the lease has the account of the last one. */
-static void put_in_ring(struct board *b, const struct record *r,
-	const struct statefile_lease *lease, int64_t now_ms)
-{
-	struct board_request row = {
-		.started_ms = now_ms - (r->duration_ms > 0 ? r->duration_ms : 0),
-		.tenant = r->tenant,
-		.key = r->key,
-		.account = lease && r->account ? lease->account : r->account,
-		.egress = lease ? lease->egress : 0,
-		.upstream = lease ? lease->upstream : 0,
-		.ttfb_ms = r->ttfb_ms,
-		.duration_ms = r->duration_ms,
-		.status = (uint16_t)r->status,
-		.retries =
-			(uint16_t)(lease && lease->attempt > 1 ? lease->attempt - 1 : r->retries),
-		.bytes_in = r->bytes_in,
-		.bytes_out = r->bytes_out,
-	};
-	memcpy(row.id, r->id, sizeof(row.id));
-	memcpy(row.termination, r->termination, sizeof(r->termination));
-	copy_text(row.code, sizeof(row.code), r->code);
-	copy_text(row.label, sizeof(row.label), r->label);
-	board_put_request(b, &row);
-}
 
 static void count_status(struct board *b, const struct record *r)
 {
@@ -165,7 +131,7 @@ static void keep_attempts(struct board *b, const struct record *r,
 	struct board_why why = {.decided_ms = now_ms, .action = BOARD_ACTION_ENDED};
 
 	memcpy(why.id, r->id, sizeof(why.id));
-	held_attempts(lease, &why);
+	why.attempt_count = held_attempts(lease, why.attempts);
 	board_put_why(b, &why);
 }
 
@@ -188,7 +154,7 @@ static void end_request(
 	if (!lease && r->account)
 		board_add(&a->board->counters[BOARD_EVENTS_UNMATCHED], 1);
 	count_status(a->board, r);
-	put_in_ring(a->board, r, lease, timekeeper_now(a));
+	finished_put(a, r, lease, timekeeper_now(a));
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, lease);
 	if (lease && lease->attempt > 1)

@@ -50,20 +50,20 @@ void agent_count_move(struct agent *a, const struct statefile_lease *before, uin
 
 static_assert(BOARD_ATTEMPTS == STATEFILE_ATTEMPTS, "a row has all attempts of a request");
 
-void held_attempts(const struct statefile_lease *lease, struct board_why *why)
+uint8_t held_attempts(const struct statefile_lease *lease, struct board_attempt out[BOARD_ATTEMPTS])
 {
 	struct lease_failure f;
+	uint8_t count = 0;
 
-	why->attempt_count = 0;
 	for (uint32_t n = 1; n <= BOARD_ATTEMPTS && n <= lease->attempt; n++) {
 		if (!lease_failure(lease, n, &f))
 			continue;
-		why->attempts[why->attempt_count++] =
-			(struct board_attempt){.account = lease_account(lease, n),
-				.status = f.status,
-				.class = (uint8_t)f.class,
-				.verdict = (uint8_t)f.verdict};
+		out[count++] = (struct board_attempt){.account = lease_account(lease, n),
+			.status = f.status,
+			.class = (uint8_t)f.class,
+			.verdict = (uint8_t)f.verdict};
 	}
+	return count;
 }
 
 static const struct provider *provider_of(const struct agent *a, uint32_t account)

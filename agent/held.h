@@ -13,8 +13,9 @@ struct slice agent_secret(const struct agent *a);
 void agent_count_lease(struct agent *a, const struct statefile_lease *lease, bool begins);
 /* The gauges of a lease that moves to another account; `before` = the lease until now. */
 void agent_count_move(struct agent *a, const struct statefile_lease *before, uint32_t account);
-/* The attempts of a request and what their failures mean. */
-void held_attempts(const struct statefile_lease *lease, struct board_why *why);
+/* The attempts of a request that have failed, and what their failures mean. Returns their number. */
+uint8_t held_attempts(
+	const struct statefile_lease *lease, struct board_attempt out[BOARD_ATTEMPTS]);
 /* What an answer of the lease's account says about its conversation: bound, or pinned. */
 void agent_settle(
 	struct agent *a, struct statefile_lease *lease, const struct result_answer *answer);

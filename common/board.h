@@ -26,8 +26,11 @@
 #define BOARD_CANDIDATES 32  /* accounts of a decision that are kept */
 #define BOARD_LIMITS 12	     /* limits of a decision that are kept */
 #define BOARD_ATTEMPTS 4     /* of one request, at most */
-#define BOARD_BANS 256	     /* bans that control has not taken over yet; a power of two */
-#define BOARD_FRAME_TYPES 4  /* hello, notify, disconnect, other */
+#define BOARD_METHOD_SIZE 12
+#define BOARD_PATH_SIZE 104
+#define BOARD_REGION_SIZE 32
+#define BOARD_BANS 256	    /* bans that control has not taken over yet; a power of two */
+#define BOARD_FRAME_TYPES 4 /* hello, notify, disconnect, other */
 #define BOARD_STATUS_MAX 128
 
 typedef _Atomic uint64_t board_counter;
@@ -244,6 +247,40 @@ struct board_upstream {
 	struct board_histogram duration;
 };
 
+/* A class of enum result_class, or one of these. */
+enum board_evidence {
+	BOARD_EVIDENCE_UNSEEN = RESULT_CLASS_COUNT, /* HAProxy took the answer back unseen */
+	BOARD_EVIDENCE_BROKEN, /* streams of several keys broke after the head of the answer */
+	BOARD_EVIDENCE_COUNT,
+};
+
+/* "burst", ..., "unseen", "broken" */
+const char *board_evidence_name(enum board_evidence e);
+
+/* What an attempt's failure means (docs/HEALTH.md, "Evidence"): id, name, text */
+#define BOARD_VERDICTS(X)                                                                          \
+	X(OPEN, "open", "not compared with another account")                                       \
+	X(REQUEST, "request", "another account refused likewise: the request is at fault")         \
+	X(WITNESS, "witness", "another account served it: evidence against this account")          \
+	X(NONE, "none", "charged to nobody")
+
+enum board_verdict {
+#define X(id, name, text) BOARD_VERDICT_##id,
+	BOARD_VERDICTS(X)
+#undef X
+		BOARD_VERDICT_COUNT
+};
+
+const char *board_verdict_name(enum board_verdict v);
+const char *board_verdict_text(enum board_verdict v);
+
+struct board_attempt {
+	uint32_t account;
+	uint16_t status; /* 0 = not known */
+	uint8_t class;	 /* enum board_evidence */
+	uint8_t verdict; /* enum board_verdict; of a failure */
+};
+
 /* Terminations without an end record. HAProxy has no such letters. */
 #define BOARD_ENDED_AWAY "xA" /* it ended while the relay was stopped or restarted */
 #define BOARD_ENDED_LOST "xL" /* HAProxy no longer has it */
@@ -259,9 +296,22 @@ struct board_request {
 	uint16_t status;
 	uint16_t retries;
 	uint64_t bytes_in, bytes_out;
-	char termination[4]; /* HAProxy's two letters */
-	char code[32];	     /* refusal, empty for none */
-	char label[64];	     /* the client's own id, empty for none */
+	char termination[4];		/* HAProxy's two letters */
+	char code[32];			/* refusal, empty for none */
+	char label[64];			/* the client's own id, empty for none */
+	char method[BOARD_METHOD_SIZE]; /* cut; empty = not known */
+	char path
+		[BOARD_PATH_SIZE]; /* without the query, cut; empty = not known, or it holds a key */
+	char region[BOARD_REGION_SIZE]; /* cut: the egress's, else the account's, else the node's */
+	uint64_t conversation;		/* keyed hash, 0 = none */
+	uint32_t pool;
+	int32_t relay_ms; /* from the whole head to the start of the connection; -1 = unknown */
+	uint32_t active;  /* requests of the tenant in progress at the end, with this one */
+	uint8_t provider; /* place of its row + 1; 0 = none */
+	uint8_t circuit;  /* enum circuit: of the account at the end */
+	uint8_t tries;	  /* attempts; 0 = not known, or it was refused */
+	uint8_t attempt_count; /* of them, those that have failed: in `attempts` */
+	struct board_attempt attempts[BOARD_ATTEMPTS];
 };
 
 /* Why an account was chosen or not: id, text */
@@ -333,40 +383,6 @@ enum board_action {
 	BOARD_ACTION_ALLOWED,
 	BOARD_ACTION_WAITED, /* has to wait; a later row of the same id has the outcome */
 	BOARD_ACTION_ENDED,  /* no decision: the row has only the request's attempts, all of them */
-};
-
-/* A class of enum result_class, or one of these. */
-enum board_evidence {
-	BOARD_EVIDENCE_UNSEEN = RESULT_CLASS_COUNT, /* HAProxy took the answer back unseen */
-	BOARD_EVIDENCE_BROKEN, /* streams of several keys broke after the head of the answer */
-	BOARD_EVIDENCE_COUNT,
-};
-
-/* "burst", ..., "unseen", "broken" */
-const char *board_evidence_name(enum board_evidence e);
-
-/* What an attempt's failure means (docs/HEALTH.md, "Evidence"): id, name, text */
-#define BOARD_VERDICTS(X)                                                                          \
-	X(OPEN, "open", "not compared with another account")                                       \
-	X(REQUEST, "request", "another account refused likewise: the request is at fault")         \
-	X(WITNESS, "witness", "another account served it: evidence against this account")          \
-	X(NONE, "none", "charged to nobody")
-
-enum board_verdict {
-#define X(id, name, text) BOARD_VERDICT_##id,
-	BOARD_VERDICTS(X)
-#undef X
-		BOARD_VERDICT_COUNT
-};
-
-const char *board_verdict_name(enum board_verdict v);
-const char *board_verdict_text(enum board_verdict v);
-
-struct board_attempt {
-	uint32_t account;
-	uint16_t status; /* 0 = not known */
-	uint8_t class;	 /* enum board_evidence */
-	uint8_t verdict; /* enum board_verdict; of a failure */
 };
 
 /* A decision with its reasons, as `relayadm requests why` shows it. */

@@ -204,12 +204,20 @@ static int parse_count(struct slice s, uint64_t max, uint64_t *ret)
 	return num_parse_u64(s, max, ret);
 }
 
+static bool is_new(enum record_field f)
+{
+	return f == RECORD_FIELD_METHOD || f == RECORD_FIELD_PATH;
+}
+
 static bool split(struct slice line, struct slice fields[RECORD_FIELD_COUNT])
 {
 	struct slice rest = line;
+	bool before = slice_has_prefix(line, SLICE_LITERAL(RECORD_MAGIC_BEFORE " "));
 
 	for (size_t i = 0; i + 1 < RECORD_FIELD_COUNT; i++) {
-		if (!slice_next(&rest, ' ', &fields[i]))
+		fields[i] = SLICE_LITERAL("-");
+		if (!(before && is_new((enum record_field)i)) &&
+			!slice_next(&rest, ' ', &fields[i]))
 			return false;
 	}
 	fields[RECORD_FIELD_COUNT - 1] = rest;
@@ -227,6 +235,7 @@ static int parse_times(const struct slice *fields, struct record *r)
 		parse_time(fields[RECORD_FIELD_T_RESPONSE], &response) ||
 		parse_time(fields[RECORD_FIELD_T_ACTIVE], &r->duration_ms))
 		return -EINVAL;
+	r->relay_ms = queue;
 	r->ttfb_ms = -1;
 	if (response >= 0) {
 		int64_t sum =
@@ -253,6 +262,20 @@ static int parse_numbers(const struct slice *fields, struct record *r)
 	return parse_times(fields, r);
 }
 
+/* HAProxy has taken host and query off, and writes <BADREQ> for what is not HTTP. */
+static void take_target(const struct slice *fields, struct record *r)
+{
+	struct slice path = present(fields[RECORD_FIELD_PATH]);
+	size_t n = 0;
+
+	if (slice_has_prefix(fields[RECORD_FIELD_METHOD], SLICE_LITERAL("<")))
+		return;
+	while (n < path.n && path.p[n] != '?')
+		n++;
+	r->method = present(fields[RECORD_FIELD_METHOD]);
+	r->path = slice_cut(path, n);
+}
+
 static int parse_fields(const struct slice *fields, struct record *r)
 {
 	struct slice track = present(fields[RECORD_FIELD_TRACK]);
@@ -276,6 +299,7 @@ static int parse_fields(const struct slice *fields, struct record *r)
 	if (r->is_own)
 		r->code = slice_skip(r->code, sizeof(RECORD_OWN) - 1);
 	r->label = present(fields[RECORD_FIELD_LABEL]);
+	take_target(fields, r);
 	r->limits = present(fields[RECORD_FIELD_LIMITS]);
 	return parse_numbers(fields, r);
 }
@@ -321,6 +345,11 @@ int record_claimed_gen(struct slice datagram, uint64_t *ret)
 	return num_parse_u64(field, UINT64_MAX, ret) ? -EINVAL : 0;
 }
 
+static bool is_magic(struct slice s)
+{
+	return slice_eq_str(s, RECORD_MAGIC) || slice_eq_str(s, RECORD_MAGIC_BEFORE);
+}
+
 enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret)
 {
 	struct slice fields[RECORD_FIELD_COUNT];
@@ -331,7 +360,7 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 		datagram.n--;
 	if (slice_has_prefix(datagram, SLICE_LITERAL("Proxy ")))
 		return RECORD_OTHER;
-	if (!split(datagram, fields) || !slice_eq_str(fields[RECORD_FIELD_MAGIC], RECORD_MAGIC))
+	if (!split(datagram, fields) || !is_magic(fields[RECORD_FIELD_MAGIC]))
 		return RECORD_BAD;
 	if (secret.n && !slice_eq_secret(fields[RECORD_FIELD_SECRET], secret))
 		return RECORD_FORGED;

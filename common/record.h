@@ -12,7 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define RECORD_MAGIC "relay1"
+#define RECORD_MAGIC "relay2"
+#define RECORD_MAGIC_BEFORE                                                                        \
+	"relay1"	/* of files that an earlier version rendered: no method, no path */
 #define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
 #define RECORD_OWN "!"	/* before the code of a refusal that the agent did not decide */
 
@@ -39,6 +41,8 @@
 	X(CODE, "%[var(txn.rly.code)]")                                                            \
 	X(LABEL, "%[var(txn.relay.label)]")                                                        \
 	X(MARK, "%[var(txn.relay.mark)]")                                                          \
+	X(METHOD, "%HM")                                                                           \
+	X(PATH, "%HPO")                                                                            \
 	X(LIMITS, "%[var(txn.relay.lim)]")
 
 enum record_field {
@@ -73,6 +77,7 @@ struct record {
 	unsigned status;     /* 0 if there was no response */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
+	int32_t relay_ms;    /* from the whole head to the start of the connection; -1 if unknown */
 	int32_t ttfb_ms;     /* queue + connect + response; -1 if no response began */
 	int32_t duration_ms; /* of the whole request; -1 if unknown */
 	char termination[3]; /* HAProxy's two letters; "--" is a normal end */
@@ -81,6 +86,8 @@ struct record {
 	bool is_own;	    /* HAProxy refused by itself, or after an agent that allowed it */
 	struct slice label; /* the client's request id or traceparent, empty for none */
 	struct record_mark mark;
+	struct slice method; /* empty: not HTTP, or a record of an earlier version */
+	struct slice path;   /* as the client sent it, without host and query; empty as above */
 	struct slice limits;
 };
 

@@ -18,6 +18,12 @@
 	" 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "                     \
 	"client-1 2.31.4.9 a=b c=d"
 
+/* as HAProxy 2.6 writes it now, with method and path */
+#define NEW_LINE(method, path)                                                                     \
+	"relay2 " SECRET " 7 " ID                                                                  \
+	" 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "                     \
+	"client-1 2.31.4.9 " method " " path " a=b c=d"
+
 static const struct slice secret = {SECRET, sizeof(SECRET) - 1};
 
 static enum record_result parse(const char *line, struct record *r)
@@ -84,6 +90,34 @@ static void reads_every_field(void **state)
 	assert_int_equal(r.mark.backend_generation, 4);
 	assert_int_equal(r.mark.credential, 9);
 	assert_false(r.mark.is_probe);
+}
+
+static void the_target_has_no_query(void **state)
+{
+	static const struct {
+		const char *line, *method, *path;
+	} cases[] = {
+		{NEW_LINE("POST", "/v1/responses"), "POST", "/v1/responses"},
+		{NEW_LINE("GET", "/v1/models?key=secret"), "GET", "/v1/models"},
+		{NEW_LINE("OPTIONS", ""), "OPTIONS", ""},
+		{NEW_LINE("GET", "-"), "GET", ""},
+		{NEW_LINE("GET", "?key=secret"), "GET", ""},
+		{NEW_LINE("<BADREQ>", "<BADREQ>"), "", ""},
+	};
+	struct record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].line, &r), RECORD_OK);
+		assert_true(slice_eq_str(r.method, cases[i].method));
+		assert_true(slice_eq_str(r.path, cases[i].path));
+		assert_true(slice_eq_str(r.limits, "a=b c=d"));
+		assert_int_equal(r.mark.attempt, 2);
+		assert_int_equal(r.relay_ms, 1);
+	}
+	/* files of an earlier version */
+	assert_int_equal(parse(LINE, &r), RECORD_OK);
+	assert_int_equal(r.method.n + r.path.n, 0);
 }
 
 static void a_mark_comes_back(void **state)
@@ -208,6 +242,8 @@ static void other_datagrams_are_bad(void **state)
 		"",
 		"relay1",
 		"relay2 x",
+		"relay3 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - - - -",
+		"relay2 " SECRET " 7 " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 not-an-id 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " x " ID " 1|2|3 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
 		"relay1 " SECRET " 7 " ID " 1|2 relay-in b s 200 1 1 0 0 0 0 0 -- 0 - - - -",
@@ -295,6 +331,7 @@ int main(void)
 		cmocka_unit_test(an_id_comes_back_as_it_was_written),
 		cmocka_unit_test(other_forms_are_no_ids),
 		cmocka_unit_test(reads_every_field),
+		cmocka_unit_test(the_target_has_no_query),
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_refusal_of_haproxy_itself_is_marked),
