@@ -449,6 +449,7 @@ static void stop_all(struct runner *r)
 	publish_free(c->publish);
 	secrets_wipe(&r->secrets);
 	vault_close(c->vault);
+	history_fini(&r->history);
 	store_close(c->store);
 	usage_close(c);
 	if (c->board)

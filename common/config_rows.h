@@ -115,7 +115,8 @@
 	X(requests, retention, requests_retention_ms, DURATION, ANY, "30d", RELOAD,                \
 		"Time that the metadata of a request is kept.")                                    \
 	X(requests, max_rows, requests_max_rows, NUMBER, ANY, "1000000", RELOAD,                   \
-		"Maximum number of requests whose metadata is kept.")                              \
+		"Maximum number of requests whose metadata is kept. Beyond it, the tenants with "  \
+		"the most requests lose their oldest.")                                            \
 	X(requests, max_body, requests_max_body, SIZE, ANY, "0", AGENT,                            \
 		"Maximum size of a request body. Larger requests are refused with "                \
 		"`request_too_large`. 0: no limit.")                                               \

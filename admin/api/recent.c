@@ -1,132 +1,106 @@
 #include "admin/api/recent.h"
 
-#include "admin/api/directory.h"
 #include "admin/control.h"
-#include "admin/store/history.h"
+#include "admin/store/labels.h"
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static void fill_row(const struct directory *d, struct recent_row *row)
+static void put_name(struct labels *l, struct control *c, enum label_kind kind, uint32_t id,
+	char out[NAMES_SIZE])
 {
-	directory_name(&d->tenants, row->request.tenant, row->tenant);
-	directory_name(&d->accounts, row->request.account, row->account);
-	directory_name(&d->egresses, row->request.egress, row->egress);
-	directory_name(&d->upstreams, row->request.upstream, row->upstream);
+	snprintf(out, NAMES_SIZE, "%s", labels_name(l, c->store, kind, id));
 }
 
-static int find_tenant(struct store *s, const char *name, uint32_t *ret, struct errtext *e)
+void recent_name(struct labels *l, struct control *c, struct recent_row *row)
+{
+	const struct board_request *q = &row->request;
+
+	put_name(l, c, LABEL_TENANT, q->tenant, row->tenant);
+	put_name(l, c, LABEL_POOL, q->pool, row->pool);
+	put_name(l, c, LABEL_ACCOUNT, q->account, row->account);
+	put_name(l, c, LABEL_EGRESS, q->egress, row->egress);
+	put_name(l, c, LABEL_UPSTREAM, q->upstream, row->upstream);
+}
+
+static int find_id(struct control *c, const char *sql, const char *what, const char *name,
+	uint32_t *ret, struct errtext *e)
 {
 	int64_t id = 0;
-	int error = sql_number(s, e, &id, "SELECT id FROM tenants WHERE name = ?1", "t", name);
+	int error = sql_number(c->store, e, &id, sql, "t", name);
 
 	*ret = (uint32_t)id;
-	return error == -ENOENT ? errtext_set(e, error, "there is no tenant %s", name) : error;
+	return error == -ENOENT ? errtext_set(e, error, "there is no %s %s", what, name) : error;
+}
+
+int recent_tenant(struct control *c, const char *name, uint32_t *ret, struct errtext *e)
+{
+	return find_id(c, "SELECT id FROM tenants WHERE name = ?1", "tenant", name, ret, e);
+}
+
+int recent_account(struct control *c, const char *name, uint32_t *ret, struct errtext *e)
+{
+	return find_id(c, "SELECT id FROM accounts WHERE name = ?1", "account", name, ret, e);
 }
 
 struct list {
 	struct recent_row *rows;
-	size_t count, max;
+	size_t count;
 };
-
-/* From the newest back to the rows that the store has or the ring has overwritten. */
-static void read_ring(struct list *l, const struct board *b, uint64_t taken, uint32_t tenant)
-{
-	uint64_t n = atomic_load_explicit(&b->written, memory_order_acquire);
-
-	for (; n > taken && l->count < l->max; n--) {
-		struct board_request *r = &l->rows[l->count].request;
-		int error = board_read_request(b, n - 1, r);
-		if (error == -ENOENT)
-			break;
-		if (!error && (!tenant || r->tenant == tenant))
-			l->count++;
-	}
-}
 
 static void add_row(void *context, const struct board_request *row)
 {
 	struct list *l = context;
 
-	if (l->count < l->max)
-		l->rows[l->count++].request = *row;
+	l->rows[l->count++].request = *row;
 }
 
-/* Rows that wait to be stored are newer than all stored rows. */
-static int read_rows(struct list *l, struct control *c, uint32_t tenant, struct errtext *e)
+static int read_page(struct control *c, const struct history_filter *filter,
+	struct history_part part, struct list *l, uint64_t *ret_next, struct errtext *e)
 {
-	uint64_t taken;
-	int error = history_taken(c->store, c->board, &taken, e);
+	struct labels *labels = calloc(1, sizeof(*labels));
+	int error = labels ? history_page(c->store, c->board, filter, part, add_row, l, ret_next, e)
+			   : errtext_set(e, -ENOMEM, "requests: out of memory");
 
-	if (error)
-		return error;
-	read_ring(l, c->board, taken, tenant);
-	return history_each(c->store, tenant, l->max - l->count, add_row, l, e);
+	for (size_t i = 0; i < l->count && !error; i++)
+		recent_name(labels, c, &l->rows[i]);
+	free(labels);
+	return error;
 }
 
-static int list(struct control *c, const struct directory *d, size_t max, uint32_t tenant,
-	struct recent_row **ret_rows, size_t *ret_count, struct errtext *e)
+int recent_page(struct control *c, const struct history_filter *filter, uint64_t below, size_t max,
+	struct recent_row **ret_rows, size_t *ret_count, uint64_t *ret_next, struct errtext *e)
 {
-	struct list l = {.rows = calloc(max + 1, sizeof(*l.rows)), .max = max};
-
+	if (max == 0 || max > RECENT_MAX)
+		max = RECENT_MAX;
+	struct list l = {.rows = calloc(max, sizeof(*l.rows))};
 	if (!l.rows)
 		return errtext_set(e, -ENOMEM, "requests: out of memory");
-	int error = read_rows(&l, c, tenant, e);
+	int error = read_page(c, filter, (struct history_part){below, max}, &l, ret_next, e);
 	if (error) {
 		free(l.rows);
 		return error;
 	}
-	for (size_t i = 0; i < l.count; i++)
-		fill_row(d, &l.rows[i]);
 	*ret_rows = l.rows;
 	*ret_count = l.count;
 	return 0;
 }
 
-/* 0, or -ENOENT without a text. */
-static int find_in_ring(
-	const struct board *b, uint64_t taken, const uint8_t id[16], struct board_request *ret)
+int recent_list(struct control *c, size_t max, const char *tenant, struct recent_row **ret_rows,
+	size_t *ret_count, struct errtext *e)
 {
-	uint64_t n = atomic_load_explicit(&b->written, memory_order_acquire);
+	struct history_filter filter = {0};
+	uint64_t next = 0;
+	int error = tenant ? recent_tenant(c, tenant, &filter.tenant, e) : 0;
 
-	for (; n > taken; n--) {
-		int error = board_read_request(b, n - 1, ret);
-		if (error == -ENOENT)
-			break;
-		if (!error && memcmp(ret->id, id, sizeof(ret->id)) == 0)
-			return 0;
-	}
-	return -ENOENT;
+	return error ? error : recent_page(c, &filter, 0, max, ret_rows, ret_count, &next, e);
 }
 
 int recent_find(
 	struct control *c, const uint8_t id[16], struct board_request *ret, struct errtext *e)
 {
-	uint64_t taken;
-	int error = history_taken(c->store, c->board, &taken, e);
-
-	if (error)
-		return error;
-	if (find_in_ring(c->board, taken, id, ret) == 0)
-		return 1;
-	return history_find(c->store, id, ret, e);
-}
-
-int recent_list(struct control *c, size_t max, const char *tenant, struct recent_row **ret_rows,
-	size_t *ret_count, struct errtext *e)
-{
-	struct directory d = {0};
-	uint32_t tenant_id = 0;
-	int error = tenant ? find_tenant(c->store, tenant, &tenant_id, e) : 0;
-
-	if (max > RECENT_MAX)
-		max = RECENT_MAX;
-	if (!error)
-		error = directory_load(&d, c->store, e);
-	if (!error)
-		error = list(c, &d, max, tenant_id, ret_rows, ret_count, e);
-	directory_fini(&d);
-	return error;
+	return history_find(c->store, c->board, id, ret, e);
 }

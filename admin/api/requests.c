@@ -10,7 +10,9 @@
 #include "admin/api/recent.h"
 #include "common/clock.h"
 #include "common/num.h"
+#include "common/provider.h"
 #include "common/record.h"
+#include "common/timetext.h"
 #include "common/window.h"
 
 #include <errno.h>
@@ -78,17 +80,31 @@ static void put_end(const struct recent_row *row, json_object *o)
 	char letters[sizeof(q->termination) + 1] = "";
 
 	memcpy(letters, q->termination, sizeof(q->termination));
-	answer_known(o, "status", q->status, q->status);
+	answer_known(o, "status", q->status != 0, q->status);
 	answer_name(o, "code", q->code);
 	put_bytes(q, o);
+	answer_known(o, "relay_ms", q->relay_ms >= 0, q->relay_ms);
 	answer_known(o, "ttfb_ms", q->ttfb_ms >= 0, q->ttfb_ms);
 	answer_known(o, "duration_ms", q->duration_ms >= 0, q->duration_ms);
 	answer_number(o, "retries", q->retries);
-	/* an answer of the relay itself (health) ends like a refusal, but is none */
+	/* an answer of the relay itself (/relay/me) ends like a refusal, but is none */
 	bool answered = q->status >= 200 && q->status < 400 && !*row->account;
 	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
 	answer_text(o, "termination", letters);
 	answer_name(o, "label", q->label);
+}
+
+static void put_target(const struct board_request *q, json_object *o)
+{
+	const struct provider *provider = NULL;
+
+	for (size_t i = 0; q->provider && i < q->provider && provider_at(i); i++)
+		provider = provider_at(i);
+	answer_name(o, "method", q->method);
+	answer_name(o, "path", q->path);
+	answer_text(o, "provider", provider ? provider->name : NULL);
+	answer_name(o, "region", q->region);
+	answer_known(o, "attempt_count", q->tries != 0, q->tries);
 }
 
 static void describe(const struct recent_row *row, json_object *o)
@@ -100,28 +116,94 @@ static void describe(const struct recent_row *row, json_object *o)
 	answer_text(o, "id", record_format_id(q->id, text));
 	answer_text(o, "time", clock_format_rfc3339_ms(q->started_ms, time));
 	answer_name(o, "tenant", row->tenant);
-	answer_known(o, "key", q->key, q->key);
+	answer_known(o, "key", q->key != 0, q->key);
+	answer_name(o, "pool", row->pool);
 	answer_name(o, "account", row->account);
 	answer_name(o, "egress", row->egress);
 	answer_name(o, "upstream", row->upstream);
+	put_target(q, o);
 	put_end(row, o);
 }
 
+/* --- list --- */
+
+/* A point in time as RFC 3339, or a duration before now. */
+static int read_time(struct request *r, const char *field, int64_t *ret_ms)
+{
+	const char *text = request_text(r, field);
+	uint64_t ago;
+
+	if (!text)
+		return 0;
+	if (num_parse_duration(slice_from_str(text), COMMAND_DURATION_MAX_MS, &ago) == 0) {
+		*ret_ms = clock_wall_ms() - (int64_t)ago;
+		return 0;
+	}
+	if (timetext_parse_rfc3339(slice_from_str(text), ret_ms) == 0)
+		return 0;
+	return errtext_set(&r->error, -EINVAL,
+		"%s: \"%.64s\" is neither a time as 2026-01-31T08:00:00Z nor a duration as 2h",
+		field, text);
+}
+
+/* 429, or 4xx for all of its hundred. */
+static int read_status(struct request *r, struct history_filter *f)
+{
+	struct slice text = slice_from_str(request_text(r, "status"));
+	bool is_class = text.n == 3 && text.p[1] == 'x' && text.p[2] == 'x';
+	uint64_t n;
+
+	if (!text.p)
+		return 0;
+	if (num_parse_u64(is_class ? slice_cut(text, 1) : text, 999, &n) == 0 && n > 0) {
+		f->status_min = (unsigned)(is_class ? n * 100 : n);
+		f->status_max = (unsigned)(is_class ? n * 100 + 99 : n);
+		return 0;
+	}
+	return errtext_set(&r->error, -EINVAL,
+		"status: \"%.64s\" is neither a status as 429 nor a class as 4xx", text.p);
+}
+
+static int read_filter(struct request *r, struct history_filter *f)
+{
+	const char *tenant = request_text(r, "tenant");
+	const char *account = request_text(r, "account");
+
+	*f = (struct history_filter){
+		.key = (uint32_t)request_number(r, "key", 0), .code = request_text(r, "code")};
+	int error = read_time(r, "since", &f->since_ms);
+	if (!error)
+		error = read_time(r, "until", &f->until_ms);
+	if (!error)
+		error = read_status(r, f);
+	if (!error && tenant)
+		error = recent_tenant(r->control, tenant, &f->tenant, &r->error);
+	if (!error && account)
+		error = recent_account(r->control, account, &f->account, &r->error);
+	return error;
+}
+
+/* One page; `next` is where the next one begins. relayadm asks for all pages. */
 int requests_list(struct request *r)
 {
 	int64_t last = request_number(r, "last", LAST_DEFAULT);
+	struct history_filter filter;
 	struct recent_row *rows = NULL;
 	size_t count = 0;
+	uint64_t next = 0;
 	json_object *items = answer_items(r->answer);
-	int error = recent_list(
-		r->control, (size_t)last, request_text(r, "tenant"), &rows, &count, &r->error);
+	int error = read_filter(r, &filter);
 
+	if (!error)
+		error = recent_page(r->control, &filter, (uint64_t)request_number(r, "cursor", 0),
+			(size_t)last, &rows, &count, &next, &r->error);
 	for (size_t i = 0; i < count && !error; i++) {
 		json_object *o = json_object_new_object();
 		describe(&rows[i], o);
 		json_object_array_add(items, o);
 	}
 	free(rows);
+	answer_known(r->answer, "next", next != 0, (int64_t)next);
 	return error;
 }
 
@@ -221,6 +303,8 @@ static void put_attempts(const struct why *y, json_object *o)
 
 	if (w->attempt_count || !failed)
 		attempts_describe(w->attempts, w->attempt_count, &y->names.accounts, o);
+	else if (q->attempt_count && q->attempt_count <= BOARD_ATTEMPTS)
+		attempts_describe(q->attempts, q->attempt_count, &y->names.accounts, o);
 	else
 		attempts_describe(&only, 1, &y->names.accounts, o);
 }
@@ -260,7 +344,7 @@ static void put_head(const struct why *y, json_object *o)
 	put_named(o, "tenant", &d->tenants, w->tenant ? w->tenant : q->tenant);
 	uint32_t key = w->key ? w->key : q->key;
 	answer_known(o, "key", key, key);
-	put_named(o, "pool", &d->pools, w->pool);
+	put_named(o, "pool", &d->pools, w->pool ? w->pool : q->pool);
 	put_named(o, "account", &d->accounts, w->account ? w->account : q->account);
 	put_named(o, "egress", &d->egresses, q->egress);
 	put_named(o, "upstream", &d->upstreams, q->upstream);

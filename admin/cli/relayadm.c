@@ -5,6 +5,7 @@
 #include "admin/cli/complaint.h"
 #include "admin/cli/relayadm_call.h"
 #include "admin/cli/relayadm_client.h"
+#include "admin/cli/relayadm_pages.h"
 #include "common/errtext.h"
 #include "common/version.h"
 
@@ -156,6 +157,7 @@ static int print_answer(const struct command *c, json_object *answer)
 
 	switch (c->answer) {
 	case ANSWER_LIST:
+	case ANSWER_PAGES:
 		command_table_list(
 			c->columns, json_object_object_get(answer, "items"), wants_colour(), &out);
 		break;
@@ -331,7 +333,9 @@ static int run(const struct command_args *args)
 		return usage_error(args, e.text);
 	if (error)
 		return complain(args->json, EXIT_REFUSED, e.text);
-	int code = send_call(args, &call);
+	int code = args->command->answer == ANSWER_PAGES
+		? pages_run(args, socket_path(args), buffer_str(&call.target), wants_colour())
+		: send_call(args, &call);
 	call_fini(&call);
 	return code;
 }

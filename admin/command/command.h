@@ -95,6 +95,7 @@ enum command_authority {
 enum command_answer {
 	ANSWER_NONE,   /* one line about what was done */
 	ANSWER_LIST,   /* {"items":[...]}, as a table; `failed` is an error message */
+	ANSWER_PAGES,  /* a list with `next`, a number or null: relayadm asks for the other pages */
 	ANSWER_OBJECT, /* key: value lines */
 	ANSWER_STATUS, /* a screen with sections */
 	ANSWER_TOKEN,  /* the new token alone */

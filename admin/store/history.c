@@ -5,10 +5,12 @@
 #include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/provider.h"
 
 #include <errno.h>
 
 #define SETTING "requests_taken"
+#define BASE_SETTING "requests_base"
 #define MS ((int64_t)1000000) /* in ns */
 #define WORK_NS (6 * MS) /* for moving and again for pruning; the commit takes as much and more */
 #define MOVE_MAX 2048	 /* rows of the ring looked at in one step; more would save no time */
@@ -28,33 +30,50 @@ static struct slice fixed_text(const char *text, size_t size)
 	return (struct slice){text, strnlen(text, size)};
 }
 
-static int insert(struct store *s, const struct board_request *q, struct errtext *e)
+/* The agent's number is not trusted. */
+static const char *provider_name(uint8_t place)
+{
+	size_t i = 0;
+
+	while (provider_at(i) && i + 1 < place)
+		i++;
+	return place && provider_at(i) ? provider_at(i)->name : "";
+}
+
+static int insert(
+	struct store *s, uint64_t number, const struct board_request *q, struct errtext *e)
 {
 	struct slice id = {(const char *)q->id, sizeof(q->id)};
 	struct slice termination = fixed_text(q->termination, sizeof(q->termination));
 	struct slice code = fixed_text(q->code, sizeof(q->code));
 	struct slice label = fixed_text(q->label, sizeof(q->label));
+	struct slice method = fixed_text(q->method, sizeof(q->method));
+	struct slice path = fixed_text(q->path, sizeof(q->path));
+	struct slice region = fixed_text(q->region, sizeof(q->region));
+	size_t failed = q->attempt_count < BOARD_ATTEMPTS ? q->attempt_count : BOARD_ATTEMPTS;
+	struct slice attempts = {
+		(const char *)q->attempts, q->tries > 1 ? failed * sizeof(q->attempts[0]) : 0};
 
 	return sql_run(s, e,
-		"INSERT INTO requests (id, started_ms, tenant_id, key_id, account_id, egress_id,"
-		" upstream_id, ttfb_ms, duration_ms, status, retries, bytes_in, bytes_out,"
-		" termination, code, label)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-		"biiiiiiiiiiiisss", &id, (int64_t)q->started_ms, (int64_t)q->tenant,
-		(int64_t)q->key, (int64_t)q->account, (int64_t)q->egress, (int64_t)q->upstream,
-		(int64_t)q->ttfb_ms, (int64_t)q->duration_ms, (int64_t)q->status,
-		(int64_t)q->retries, (int64_t)q->bytes_in, (int64_t)q->bytes_out, &termination,
-		&code, &label);
-}
-
-static int take_request(struct store *s, const struct board_request *q, struct errtext *e)
-{
-	int error = insert(s, q, e);
-
-	return error ? error : keyuse_note(s, q->key, q->started_ms, e);
+		"INSERT INTO requests (number, id, started_ms, tenant_id, key_id, account_id,"
+		" egress_id, upstream_id, ttfb_ms, duration_ms, status, retries, bytes_in, bytes_out,"
+		" termination, code, label, method, path, provider, region, pool_id, conversation,"
+		" relay_ms, active, circuit, tries, attempts)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+		"ibiiiiiiiiiiiisssssts"
+		"iiiiiib",
+		(int64_t)number, &id, (int64_t)q->started_ms, (int64_t)q->tenant, (int64_t)q->key,
+		(int64_t)q->account, (int64_t)q->egress, (int64_t)q->upstream, (int64_t)q->ttfb_ms,
+		(int64_t)q->duration_ms, (int64_t)q->status, (int64_t)q->retries,
+		(int64_t)q->bytes_in, (int64_t)q->bytes_out, &termination, &code, &label, &method,
+		&path, provider_name(q->provider), &region, (int64_t)q->pool,
+		(int64_t)q->conversation, (int64_t)q->relay_ms, (int64_t)q->active,
+		(int64_t)q->circuit, (int64_t)q->tries, &attempts);
 }
 
 struct move {
+	uint64_t base; /* the request at place n of the ring has the number base + n */
 	uint64_t taken;
 	uint64_t written;
 	uint64_t lost;
@@ -65,16 +84,47 @@ int history_taken(struct store *s, const struct board *b, uint64_t *ret, struct 
 	return boardmark_get(s, SETTING, b, ret, e);
 }
 
+/* Numbers go on where those of the board before ended; the first row of a board decides. */
+int history_base(
+	struct store *s, const struct board *b, uint64_t taken, uint64_t *ret, struct errtext *e)
+{
+	int64_t newest = 0;
+	int error = boardmark_get(s, BASE_SETTING, b, ret, e);
+
+	if (error || *ret)
+		return error;
+	error = sql_number(
+		s, e, &newest, "SELECT coalesce(max(number), 0) AS newest FROM requests", "");
+	uint64_t next = (uint64_t)(newest < 0 ? 0 : newest) + 1;
+	*ret = next > taken ? next - taken : 1;
+	return error;
+}
+
 static int move_begin(struct history *h, struct move *m, struct errtext *e)
 {
 	*m = (struct move){
 		.written = atomic_load_explicit(&h->board->written, memory_order_acquire)};
-	return history_taken(h->store, h->board, &m->taken, e);
+	int error = history_taken(h->store, h->board, &m->taken, e);
+	return error ? error : history_base(h->store, h->board, m->taken, &m->base, e);
 }
 
 static bool is_due(int64_t deadline_ns, size_t n)
 {
 	return n % CLOCK_ROWS == 0 && clock_monotonic_ns() >= deadline_ns;
+}
+
+/* A request that belongs to no tenant is counted by the metrics alone. */
+static int keep(
+	struct history *h, uint64_t number, const struct board_request *q, struct errtext *e)
+{
+	if (!q->tenant)
+		return 0;
+	int error = insert(h->store, number, q, e);
+	if (!error)
+		error = keyuse_note(h->store, q->key, q->started_ms, e);
+	if (!error && tally_add(&h->tally, q->tenant, 1))
+		error = errtext_set(e, -ENOMEM, "requests: out of memory");
+	return error;
 }
 
 static int move_rows(struct history *h, struct move *m, struct errtext *e)
@@ -96,26 +146,30 @@ static int move_rows(struct history *h, struct move *m, struct errtext *e)
 		if (missing)
 			m->lost++;
 		else
-			error = take_request(h->store, &q, e);
+			error = keep(h, m->base + m->taken, &q, e);
 		m->taken++;
 		if (is_due(deadline, n))
 			break;
 	}
+	if (!error)
+		error = boardmark_put(h->store, BASE_SETTING, h->board, m->base, e);
 	return error ? error : boardmark_put(h->store, SETTING, h->board, m->taken, e);
 }
 
 /* --- pruning --- */
 
 /*
- * From the oldest end on, since numbers rise with the end of requests: the age needs no index, and a row
- * stays until those that ended before it may go. A start in the future was written under a wrong clock,
- * or the clock is wrong now: such a row goes when one that ended after it is too old. Numbers have gaps where rows were deleted, so at most `max_rows` rows remain: a million rows need not
- * be counted.
+ * By age from the oldest end on, since numbers rise with the end of requests: the age needs no index, and a
+ * row stays until those that ended before it may go. A start in the future was written under a wrong clock,
+ * or the clock is wrong now: such a row goes when one that ended after it is too old.
+ * By number per tenant: who has the most loses the oldest, so that nobody's requests drive out another's.
  */
 struct prune {
 	int64_t oldest_ms;
 	int64_t newest_ms;
-	int64_t max_rows;
+	uint64_t max_rows;
+	int64_t deadline_ns;
+	uint64_t deleted; /* in this step */
 };
 
 static int64_t bounded(uint64_t n)
@@ -130,105 +184,200 @@ static struct prune prune_of(const struct history *h)
 	return (struct prune){
 		.oldest_ms = now_ms - bounded(h->config->requests_retention_ms),
 		.newest_ms = now_ms + FUTURE_MS,
-		.max_rows = bounded(h->config->requests_max_rows),
+		.max_rows = h->config->requests_max_rows,
 	};
 }
 
-static int prune_chunk(
-	struct history *h, const struct prune *p, int64_t *ret_deleted, struct errtext *e)
+static int count_deleted(struct row *row, void *context)
 {
-	int error = sql_run(h->store, e,
+	struct history *h = context;
+
+	/* a row that the tally does not have cannot be: it needs no memory */
+	tally_add(&h->tally, row_u32(row, "tenant_id"), -1);
+	return 0;
+}
+
+static int prune_old(struct history *h, const struct prune *p, struct errtext *e)
+{
+	return sql_each(h->store, e, count_deleted, h,
 		"WITH chunk AS (SELECT number, started_ms FROM requests ORDER BY number LIMIT ?1)"
 		" DELETE FROM requests WHERE number <= (SELECT max(number) FROM chunk)"
-		" AND (number <= (SELECT max(number) FROM requests) - ?2 OR started_ms < ?3"
-		" OR (started_ms > ?4 AND number <"
-		" (SELECT max(number) FROM chunk WHERE started_ms < ?3)))",
-		"iiii", (int64_t)PRUNE_CHUNK, p->max_rows, p->oldest_ms, p->newest_ms);
+		" AND (started_ms < ?2 OR (started_ms > ?3 AND number <"
+		" (SELECT max(number) FROM chunk WHERE started_ms < ?2))) RETURNING tenant_id",
+		"iii", (int64_t)PRUNE_CHUNK, p->oldest_ms, p->newest_ms);
+}
 
-	if (!error)
-		*ret_deleted = store_changed_rows(h->store);
+static int prune_tenant(
+	struct history *h, struct prune *p, uint32_t tenant, uint64_t excess, struct errtext *e)
+{
+	uint64_t n = excess < PRUNE_CHUNK ? excess : PRUNE_CHUNK;
+	int error = sql_run(h->store, e,
+		"DELETE FROM requests WHERE number IN"
+		" (SELECT number FROM requests WHERE tenant_id = ?1 ORDER BY number LIMIT ?2)",
+		"ii", (int64_t)tenant, (int64_t)n);
+
+	if (error)
+		return error;
+	int64_t deleted = store_changed_rows(h->store);
+	p->deleted += (uint64_t)deleted;
+	/* without a row there is nothing to delete: the tally was wrong */
+	tally_add(&h->tally, tenant, deleted ? -deleted : -(int64_t)excess);
+	return 0;
+}
+
+static bool has_time(const struct prune *p)
+{
+	return p->deleted < PRUNE_MAX && clock_monotonic_ns() < p->deadline_ns;
+}
+
+/* Rows of earlier versions that belong to no tenant. */
+static int prune_nobody(struct history *h, struct prune *p, struct errtext *e)
+{
+	int error = 0;
+
+	while (h->tally.nobody && has_time(p) && !error)
+		error = prune_tenant(h, p, 0, h->tally.nobody, e);
 	return error;
 }
 
-static int prune(struct history *h, bool *ret_more, struct errtext *e)
+/* Goes on with the tenants where the last step stopped: each of them loses at times. */
+static int prune_excess(struct history *h, struct prune *p, struct errtext *e)
 {
-	const struct prune p = prune_of(h);
-	int64_t deadline = clock_monotonic_ns() + WORK_NS;
-	int64_t total = 0;
-	int64_t deleted = PRUNE_CHUNK;
+	const struct tally *t = &h->tally;
+	uint32_t level = tally_level(t, p->max_rows);
 	int error = 0;
 
-	while (deleted >= PRUNE_CHUNK && !error) {
-		if (total >= PRUNE_MAX || clock_monotonic_ns() >= deadline) {
-			*ret_more = true;
-			break;
+	for (size_t i = 0; i < t->size && t->total > p->max_rows && !error; i++) {
+		const struct tally_row *row = &t->rows[h->turn++ & (t->size - 1)];
+		while (row->rows > level && t->total > p->max_rows && has_time(p) && !error) {
+			uint64_t excess = row->rows - level;
+			uint64_t all = t->total - p->max_rows;
+			error = prune_tenant(h, p, row->tenant, excess < all ? excess : all, e);
 		}
-		error = prune_chunk(h, &p, &deleted, e);
-		total += deleted;
+		if (!has_time(p))
+			break;
 	}
 	return error;
 }
 
-struct fill {
-	struct prune prune;
-	bool overfull;
-};
-
-static int read_fill(struct row *row, void *context)
+static int read_oldest(struct row *row, void *context)
 {
-	struct fill *f = context;
-	int64_t started_ms = row_number(row, "started_ms");
-
-	f->overfull = row_number(row, "count") > f->prune.max_rows ||
-		started_ms < f->prune.oldest_ms || started_ms > f->prune.newest_ms;
+	*(int64_t *)context = row_number(row, "started_ms");
 	return 0;
 }
 
-/* Whether there is anything to delete: reads both ends of the table. */
-static int is_overfull(struct history *h, bool *ret, struct errtext *e)
+/* Whether the oldest row is too old; those of the future go with the ones behind them. */
+static int is_outdated(struct history *h, const struct prune *p, bool *ret, struct errtext *e)
 {
-	struct fill f = {.prune = prune_of(h)};
-	int error = sql_one(h->store, e, read_fill, &f,
-		"SELECT started_ms, (SELECT max(number) FROM requests) - number + 1 AS count"
-		" FROM requests ORDER BY number LIMIT 1",
-		"");
+	int64_t started_ms = 0;
+	int error = sql_one(h->store, e, read_oldest, &started_ms,
+		"SELECT started_ms FROM requests WHERE started_ms <= ?1 ORDER BY number LIMIT 1",
+		"i", p->newest_ms);
 
-	*ret = f.overfull;
+	*ret = !error && started_ms < p->oldest_ms;
 	return error == -ENOENT ? 0 : error;
+}
+
+static int prune_ages(struct history *h, struct prune *p, struct errtext *e)
+{
+	uint64_t before = h->tally.total + PRUNE_CHUNK;
+	int error = 0;
+
+	while (before - h->tally.total >= PRUNE_CHUNK && has_time(p) && !error) {
+		before = h->tally.total;
+		error = prune_old(h, p, e);
+		p->deleted += before - h->tally.total;
+	}
+	return error;
+}
+
+static bool is_overfull(const struct history *h, const struct prune *p)
+{
+	return h->tally.nobody || h->tally.total > p->max_rows;
+}
+
+static int prune(struct history *h, struct prune *p, bool *ret_more, struct errtext *e)
+{
+	p->deadline_ns = clock_monotonic_ns() + WORK_NS;
+	int error = prune_ages(h, p, e);
+	if (!error)
+		error = prune_nobody(h, p, e);
+	if (!error && is_overfull(h, p))
+		error = prune_excess(h, p, e);
+	*ret_more |= !has_time(p);
+	return error;
 }
 
 /* --- steps --- */
 
-static int run_step(struct history *h, struct move *m, bool *ret_more, struct errtext *e)
+static int count_rows(struct row *row, void *context)
+{
+	struct history *h = context;
+
+	return tally_add(&h->tally, row_u32(row, "tenant_id"), row_number(row, "n"));
+}
+
+/* At the start, and after a transaction that was taken back. */
+static int count_all(struct history *h, struct errtext *e)
+{
+	if (h->counted)
+		return 0;
+	tally_fini(&h->tally);
+	int error = sql_each(h->store, e, count_rows, h,
+		"SELECT tenant_id, count(*) AS n FROM requests GROUP BY tenant_id", "");
+	h->counted = !error;
+	return error;
+}
+
+static int run_step(
+	struct history *h, struct move *m, struct prune *p, bool *ret_more, struct errtext *e)
 {
 	int error = move_rows(h, m, e);
 
 	*ret_more = m->taken < m->written;
-	return error ? error : prune(h, ret_more, e);
+	return error ? error : prune(h, p, ret_more, e);
+}
+
+/* Whether there is something to move or to delete. */
+static int is_wanted(struct history *h, const struct move *m, const struct prune *p, bool *ret,
+	struct errtext *e)
+{
+	int error = count_all(h, e);
+
+	*ret = m->taken < m->written || is_overfull(h, p);
+	return error || *ret ? error : is_outdated(h, p, ret, e);
 }
 
 int history_step(struct history *h, bool *ret_more, struct errtext *e)
 {
+	struct prune p = prune_of(h);
 	struct move m;
-	bool overfull = false;
+	bool wanted = false;
 	int error = move_begin(h, &m, e);
 
 	*ret_more = false;
 	if (!error)
-		error = is_overfull(h, &overfull, e);
-	if (error || (m.taken >= m.written && !overfull))
+		error = is_wanted(h, &m, &p, &wanted, e);
+	if (error || !wanted)
 		return error;
 	error = store_begin(h->store, e);
 	if (error)
 		return error;
-	error = run_step(h, &m, ret_more, e);
+	error = run_step(h, &m, &p, ret_more, e);
 	if (error)
 		store_rollback(h->store);
 	else
 		error = store_commit(h->store, e);
-	if (!error)
+	if (error)
+		h->counted = false;
+	else
 		h->unsaved += m.lost;
 	return error;
+}
+
+void history_fini(struct history *h)
+{
+	tally_fini(&h->tally);
 }
 
 static void set_failed(struct history *h, bool failed, const struct errtext *e)
@@ -276,89 +425,4 @@ void history_flush(struct history *h)
 		error = history_step(h, &more, &e);
 	if (error)
 		set_failed(h, true, &e);
-}
-
-/* --- reading --- */
-
-#define COLUMNS                                                                                    \
-	"started_ms, tenant_id, key_id, account_id, egress_id, upstream_id, ttfb_ms, duration_ms," \
-	" status, retries, bytes_in, bytes_out, id, termination, code, label"
-
-/* The rest of `out` is zero already. */
-static void copy_column(struct row *row, const char *column, void *out, size_t size)
-{
-	struct slice s = slice_cut(row_text(row, column), size);
-
-	memcpy(out, s.p, s.n);
-}
-
-static void read_row(struct row *row, struct board_request *ret)
-{
-	*ret = (struct board_request){
-		.started_ms = row_number(row, "started_ms"),
-		.tenant = row_u32(row, "tenant_id"),
-		.key = row_u32(row, "key_id"),
-		.account = row_u32(row, "account_id"),
-		.egress = row_u32(row, "egress_id"),
-		.upstream = row_u32(row, "upstream_id"),
-		.ttfb_ms = (int32_t)row_number(row, "ttfb_ms"),
-		.duration_ms = (int32_t)row_number(row, "duration_ms"),
-		.status = (uint16_t)row_number(row, "status"),
-		.retries = (uint16_t)row_number(row, "retries"),
-		.bytes_in = (uint64_t)row_number(row, "bytes_in"),
-		.bytes_out = (uint64_t)row_number(row, "bytes_out"),
-	};
-	copy_column(row, "id", ret->id, sizeof(ret->id));
-	copy_column(row, "termination", ret->termination, sizeof(ret->termination));
-	copy_column(row, "code", ret->code, sizeof(ret->code) - 1);
-	copy_column(row, "label", ret->label, sizeof(ret->label) - 1);
-}
-
-struct reader {
-	history_row_fn *fn;
-	void *context;
-};
-
-static int tell_row(struct row *row, void *context)
-{
-	const struct reader *r = context;
-	struct board_request one;
-
-	read_row(row, &one);
-	r->fn(r->context, &one);
-	return 0;
-}
-
-int history_each(struct store *s, uint32_t tenant, size_t max, history_row_fn *fn, void *context,
-	struct errtext *e)
-{
-	struct reader r = {fn, context};
-
-	if (!tenant)
-		return sql_each(s, e, tell_row, &r,
-			"SELECT " COLUMNS " FROM requests ORDER BY number DESC LIMIT ?1", "i",
-			(int64_t)max);
-	return sql_each(s, e, tell_row, &r,
-		"SELECT " COLUMNS " FROM requests WHERE tenant_id = ?2"
-		" ORDER BY number DESC LIMIT ?1",
-		"ii", (int64_t)max, (int64_t)tenant);
-}
-
-static int take_found(struct row *row, void *context)
-{
-	read_row(row, context);
-	return 0;
-}
-
-int history_find(
-	struct store *s, const uint8_t id[16], struct board_request *ret, struct errtext *e)
-{
-	struct slice key = {(const char *)id, 16};
-	int error = sql_one(s, e, take_found, ret,
-		"SELECT " COLUMNS " FROM requests WHERE id = ?1 ORDER BY number DESC LIMIT 1", "b",
-		&key);
-
-	if (error == -ENOENT)
-		return 0;
-	return error ? error : 1;
 }

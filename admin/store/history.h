@@ -1,12 +1,14 @@
 /*
  * Request metadata in the store. The agent writes finished requests to the board's ring; control
- * moves them to the store and deletes rows that are too old or too many. Both happen in
- * transactions of bounded length, so that no command waits long.
+ * moves them to the store and deletes rows that are too old or too many: of tenants with the most rows the
+ * oldest. All happens in transactions of bounded length, so that no command waits long. A request that
+ * belongs to no tenant (without a valid key, or a health check) is not stored.
  */
 #ifndef RELAY_ADMIN_STORE_HISTORY_H
 #define RELAY_ADMIN_STORE_HISTORY_H
 
 #include "admin/store/store.h"
+#include "admin/store/tally.h"
 #include "common/board.h"
 #include "common/config.h"
 #include "common/errtext.h"
@@ -16,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed and with its first four members set, it is ready. Owns none of them. */
+/* Zeroed and with its first four members set, it is ready. Owns none of them. The caller ends it. */
 struct history {
 	struct store *store;
 	const struct board *board;
@@ -24,7 +26,10 @@ struct history {
 	const struct step_retention *retention; /* NULL = the wall clock (tests) */
 	uint64_t unsaved; /* requests that the ring overwrote too early, since control started */
 	int64_t next_ns; /* when the next step for a few rows or after a failure is due; monotonic */
-	bool failed;	 /* the last step failed; logged once */
+	struct tally tally;
+	bool counted; /* the tally is true */
+	size_t turn;  /* place in the tally where pruning goes on */
+	bool failed;  /* the last step failed; logged once */
 };
 
 /*
@@ -37,14 +42,12 @@ bool history_poll(struct history *h);
 /* At the end of control: moves the rows of the ring, for two seconds at most. */
 void history_flush(struct history *h);
 
-/* The number in the ring of the first request that the store does not have. */
+void history_fini(struct history *h);
+
+/* The place in the ring of the first request that the store does not have. */
 int history_taken(struct store *s, const struct board *b, uint64_t *ret, struct errtext *e);
-/* The newest `max` rows of the store, newest first, of `tenant` alone unless that is 0. */
-typedef void history_row_fn(void *context, const struct board_request *row);
-int history_each(struct store *s, uint32_t tenant, size_t max, history_row_fn *fn, void *context,
-	struct errtext *e);
-/* 1: the newest row of this id, 0: none, negative: failed. */
-int history_find(
-	struct store *s, const uint8_t id[16], struct board_request *ret, struct errtext *e);
+/* The request at place n of the ring has, or will have, the number base + n. */
+int history_base(
+	struct store *s, const struct board *b, uint64_t taken, uint64_t *ret, struct errtext *e);
 
 #endif

@@ -218,8 +218,25 @@ static const char key_use[] = "ALTER TABLE keys ADD COLUMN used_ms INTEGER NOT N
 			      " (CASE WHEN revoked_ms > 0 THEN revoked_ms ELSE expires_ms END)"
 			      " WHERE revoked_ms > 0 OR expires_ms > 0;";
 
+/*
+ * More of a request. `attempts` are struct board_attempt one after the other: those that failed. The
+ * conversation's hash is 64 bits, with a sign here.
+ */
+static const char request_details[] =
+	"ALTER TABLE requests ADD COLUMN method TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE requests ADD COLUMN path TEXT NOT NULL DEFAULT '';" /* without the query */
+	"ALTER TABLE requests ADD COLUMN provider TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE requests ADD COLUMN region TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE requests ADD COLUMN pool_id INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE requests ADD COLUMN conversation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE requests ADD COLUMN relay_ms INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE requests ADD COLUMN active INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE requests ADD COLUMN circuit INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE requests ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;" /* 0 = not known */
+	"ALTER TABLE requests ADD COLUMN attempts BLOB NOT NULL DEFAULT x'';";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
-	refusals, stickiness, sets, request_ages, key_counts, key_use};
+	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

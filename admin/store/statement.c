@@ -77,6 +77,7 @@ void statement_free_all(struct store *s)
 		}
 		s->buckets[i] = NULL;
 	}
+	s->latest = NULL;
 }
 
 static void drop_oldest(struct store *s)
@@ -92,6 +93,7 @@ static void drop_oldest(struct store *s)
 		return;
 	struct statement *gone = *oldest;
 	*oldest = gone->next;
+	s->latest = NULL;
 	free_statement(gone);
 	s->count--;
 }
@@ -141,18 +143,32 @@ static struct statement *add(struct store *s, const char *sql, size_t bucket, st
 	return st;
 }
 
+static struct statement *find(struct store *s, const char *sql, size_t bucket)
+{
+	struct statement *st = s->buckets[bucket];
+
+	while (st && strcmp(sqlite3_sql(st->st), sql) != 0)
+		st = st->next;
+	return st;
+}
+
+/* The latest is compared first: a row after the other needs no hash of a long text. */
 struct statement *statement_get(struct store *s, const char *sql, struct errtext *e)
 {
-	size_t bucket = bucket_of(sql);
+	struct statement *st = s->latest;
 
-	for (struct statement *st = s->buckets[bucket]; st; st = st->next) {
-		if (strcmp(sqlite3_sql(st->st), sql) != 0)
-			continue;
-		statement_end(st);
-		st->used = ++s->uses;
-		return st;
+	if (!st || strcmp(sqlite3_sql(st->st), sql) != 0) {
+		size_t bucket = bucket_of(sql);
+		st = find(s, sql, bucket);
+		if (!st)
+			st = add(s, sql, bucket, e);
 	}
-	return add(s, sql, bucket, e);
+	if (!st)
+		return NULL;
+	statement_end(st);
+	st->used = ++s->uses;
+	s->latest = st;
+	return st;
 }
 
 /* --- running --- */

@@ -40,6 +40,7 @@ struct store {
 	struct errtext fault;
 	struct kept_notices *kept; /* that could not be stored; NULL = none */
 	struct statement *buckets[STATEMENT_BUCKETS];
+	struct statement *latest; /* the last one that was asked for; NULL = none */
 	size_t count;
 	uint64_t uses;
 };

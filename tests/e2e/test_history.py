@@ -3,12 +3,13 @@ import os
 import pathlib
 import socket
 import sqlite3
+import subprocess
 import time
 
 import pytest
 
 import records
-from relay import is_full, wait_until
+from relay import BUILD, is_full, wait_until
 
 RATE, SECONDS = 10000, 60 if is_full() else 3
 BURST = 100
@@ -38,9 +39,44 @@ def send_records(relay, start, count):
     return time.monotonic() - begin
 
 
+def test_a_list_has_all_pages(stack):
+    """The pages of relayadm are one list, whatever comes meanwhile; a page of the API goes on at its `next`."""
+    adm = stack.relay.adm
+    stack.relay.adm("tenants", "add", "pages", "--pool", "demo", "--daily", "0", "--monthly", "0")
+    key = stack.relay.issue("pages")
+    ids = [stack.post(f"/v1/x/{n}", key=key).getheader("X-Request-Id") for n in range(12)]
+    wait_until("all are listed", lambda: len(adm("requests", "list", "--tenant", "pages")["items"]) == 12)
+    newest_first = ids[::-1]
+
+    def listed(*options):
+        answer = adm("requests", "list", "--tenant", "pages", *options)
+        return [row["id"] for row in answer["items"]], answer["next"]
+
+    assert listed("--last", "0") == (newest_first, None)
+    first, cursor = listed("--last", "5")
+    assert first == newest_first[:5] and cursor
+    stack.post("/v1/x/late", key=key)
+    wait_until("a newer one is listed", lambda: len(listed("--last", "0")[0]) == 13)
+    second, cursor = listed("--last", "5", "--cursor", str(cursor))
+    third, end = listed("--last", "0", "--cursor", str(cursor))
+    assert first + second + third == newest_first and end is None
+    assert listed("--since", "1h", "--status", "2xx", "--last", "0")[0][1:] == newest_first
+    assert listed("--until", "2020-01-01T00:00:00Z") == ([], None)
+    assert listed("--status", "404", "--last", "0") == ([], None)
+    assert listed("--code", "rate_limited")[0] == []
+    assert listed("--account", "demo", "--key", str(adm("tokens", "list", "--tenant", "pages")["items"][0]["id"]),
+                  "--last", "0")[0][1:] == newest_first
+    for bad in (("--since", "yesterday"), ("--status", "4x"), ("--account", "nobody"), ("--tenant", "nobody")):
+        assert stack.relay.adm_run("requests", "list", *bad).returncode == 1
+    words = [BUILD / "relayadm", "--socket", stack.relay.socket, "requests", "list", "--tenant", "pages", "--last", "0"]
+    table = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert table[0].split()[:2] == ["ID", "TIME"] and "RETRIES" in table[0] and [r.split()[0] for r in table[2:]] == newest_first
+
+
 @pytest.mark.takes(SECONDS + 4)
 def test_no_request_is_lost_at_ten_thousand_a_second(fresh):
     s = fresh()
+    s.post("/v1/x", key=s.key)
     wait_until("the first request is saved", lambda: s.relay.adm("requests", "list")["items"])
     control = s.relay.pid_of("control")
     with sqlite3.connect(f"file:{s.dir}/state/relay.db?mode=ro", uri=True, timeout=60) as db:

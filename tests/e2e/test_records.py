@@ -38,15 +38,48 @@ def test_what_a_request_became_is_shown(stack):
 
 
 def test_refusals_and_clients_that_leave_are_shown(stack):
-    refused = stack.post("/v1/x", key="rk_bad").getheader("X-Request-Id")
+    key = stack.relay.adm("tokens", "issue", "--tenant", "demo")
+    stack.relay.adm("tokens", "revoke", str(key["id"]))
+    refused = stack.post("/v1/x", key=key["token"]).getheader("X-Request-Id")
     row = wait_until("the refusal", lambda: listed(stack, refused))
-    assert (row["status"], row["code"], row["ended"]) == (401, "invalid_api_key", "refused")
+    assert (row["status"], row["code"], row["ended"]) == (401, "revoked_api_key", "refused")
+    assert (row["tenant"], row["key"], row["account"]) == ("demo", key["id"], None)
     s = stack.connect()
     stack.send(s, "GET", "/sse?n=1000&ms=50")
     next(read_chunks(s))
     s.close()
     wait_until("the end", lambda: any(row["ended"] not in ("normal", "refused") and row["status"] == 200
                                       for row in stack.relay.adm("requests", "list", "--last", "5")["items"]))
+
+
+def test_requests_of_nobody_are_counted_only(stack):
+    """Keyless requests, bad keys and health checks have no tenant whose history they could be in."""
+    metric = stack.relay.metric
+    before = [metric("relay_decisions_total", action="deny", code=code) for code in ("missing_api_key", "invalid_api_key")]
+    answered = metric("relay_decisions_total", action="answer", code="")
+    ids = {stack.post("/v1/x", key=key).getheader("X-Request-Id") for key in ("", "rk_bad")}
+    ids.add(stack.get("/relay/health", key="").getheader("X-Request-Id"))
+    last = stack.post("/v1/x", key=stack.key).getheader("X-Request-Id")
+    rows = wait_until("a later one is listed", lambda: listed(stack, last) and
+                      stack.relay.adm("requests", "list", "--last", "500")["items"])
+    assert ids.isdisjoint(row["id"] for row in rows) and all(row["tenant"] for row in rows)
+    wait_until("they are counted", lambda: metric("relay_decisions_total", action="answer", code="") == answered + 1)
+    after = [metric("relay_decisions_total", action="deny", code=code) for code in ("missing_api_key", "invalid_api_key")]
+    assert after == [n + 1 for n in before]
+
+
+def test_a_row_says_what_was_asked_and_never_the_query(stack):
+    """Queries hold secrets of some providers."""
+    secret = f"query-{uuid.uuid4().hex}"
+    answer = stack.post(f"/v1/x;p=1/y?api_key={secret}&x=%2F", key=stack.key)
+    row = wait_until("the record", lambda: listed(stack, answer.getheader("X-Request-Id")))
+    assert (row["method"], row["path"], row["provider"]) == ("POST", "/v1/x;p=1/y", "openai")
+    assert (row["attempt_count"], row["retries"], row["pool"], row["upstream"]) == (1, 0, "demo", "demo")
+    assert 0 <= row["relay_ms"] <= row["ttfb_ms"]
+    kept = [stack.dir / "state/relay.db", stack.dir / "state/relay.db-wal", *stack.dir.glob("*.log"),
+            *stack.dir.glob("log/*")]
+    wait_until("it is stored", lambda: b"/v1/x;p=1/y" in b"".join(f.read_bytes() for f in kept[:2] if f.exists()))
+    assert not [f for f in kept if f.exists() and "upstream" not in f.name and secret.encode() in f.read_bytes()]
 
 
 def test_ids_rise_with_time_and_are_found(stack):
@@ -90,7 +123,7 @@ def test_forged_records_are_refused_and_counted(stack):
     before = stack.relay.metric("relay_events_refused_total")
     secret = "wrong" * 8
     for n in range(5):
-        send_record(stack, f"relay1 {secret} 1 {uuid.uuid4()} 1|1|1 relay-in b out 200 1 1 0 0 0 0 0 -- 0 - - - -")
+        send_record(stack, f"relay2 {secret} 1 {uuid.uuid4()} 1|1|1 relay-in b out 200 1 1 0 0 0 0 0 -- 0 - - - GET / -")
     send_record(stack, "\x00rubbish" * 500)
     wait_until("they are counted", lambda: stack.relay.metric("relay_events_refused_total") >= before + 6)
     assert leases() == 1

@@ -87,6 +87,7 @@ void room_free(struct room *r)
 	haproxy_sync_free(r->control.haproxy);
 	publish_free(r->control.publish);
 	vault_close(r->control.vault);
+	history_fini(&r->history);
 	store_close(r->control.store);
 	board_unmap(r->board);
 	close(r->board_fd);
