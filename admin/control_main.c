@@ -13,6 +13,7 @@
 #include "admin/store/secrets.h"
 #include "admin/store/store.h"
 #include "admin/store/vault.h"
+#include "admin/upkeep/accesslog.h"
 #include "admin/upkeep/bans_takeover.h"
 #include "admin/upkeep/clockwatch.h"
 #include "admin/upkeep/egress_check.h"
@@ -45,6 +46,7 @@
 #define SYNC_S 1.0     /* a power cut loses at most one second of the state file */
 #define BANS_S 1.0     /* bans from the agent */
 #define HISTORY_S 0.2  /* finished requests, to the store */
+#define FLUSH_MS 2000  /* for access lines at the end */
 #define RETRY_S 30.0   /* pending changes of HAProxy, and old keys */
 
 /* The state file, to the disk. */
@@ -63,6 +65,7 @@ struct runner {
 	struct looptime looptime;
 	struct secrets secrets;
 	struct history history;
+	struct accesslog accesslog;
 	struct server *server;
 	ev_prepare before;
 	ev_io keeper;
@@ -248,7 +251,8 @@ static void on_history(struct ev_loop *loop, ev_timer *w, int events)
 	struct runner *r = w->data;
 
 	(void)events;
-	if (history_poll(&r->history))
+	bool more = accesslog_poll(&r->accesslog);
+	if (history_poll(&r->history) || more)
 		ev_idle_start(loop, &r->history_idle);
 }
 
@@ -258,7 +262,8 @@ static void on_history_idle(struct ev_loop *loop, ev_idle *w, int events)
 	struct runner *r = w->data;
 
 	(void)events;
-	if (!history_poll(&r->history))
+	bool more = accesslog_poll(&r->accesslog);
+	if (!history_poll(&r->history) && !more)
 		ev_idle_stop(loop, w);
 }
 
@@ -350,6 +355,7 @@ static int open_state(struct runner *r, struct errtext *e)
 		.config = &c->config,
 		.retention = &c->clock.retention};
 	c->secrets = &r->secrets;
+	r->accesslog.control = c;
 	c->history = &r->history;
 	minute_init(&r->minute, c->board);
 	c->minute = &r->minute;
@@ -456,6 +462,16 @@ static void stop_all(struct runner *r)
 		board_unmap((struct board *)(uintptr_t)c->board);
 }
 
+/* The lines first: where they go on after a restart is what the store has then. */
+static void flush_requests(struct runner *r)
+{
+	int64_t deadline = clock_monotonic_ms() + FLUSH_MS;
+
+	while (accesslog_poll(&r->accesslog) && clock_monotonic_ms() < deadline)
+		;
+	history_flush(&r->history);
+}
+
 static int exit_code(int error)
 {
 	return error == -ENOMEM || error == -EIO || error == -EBUSY ? EXIT_FAILED : EXIT_CONFIG;
@@ -512,7 +528,7 @@ int control_main(const struct child_start *start)
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
 	looptime_stop(&r.looptime);
-	history_flush(&r.history);
+	flush_requests(&r);
 	stop_all(&r);
 	return 0;
 }

@@ -112,6 +112,8 @@ static int set_value(const struct config_row *row, struct slice value, struct co
 		return set_text(row, value, c);
 	case CONFIG_LEVEL:
 		return log_level_parse(value, field(row, c));
+	case CONFIG_REQUESTS:
+		return log_requests_parse(value, field(row, c));
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE:
 	case CONFIG_DURATION:
@@ -143,6 +145,8 @@ static const char *expected_form(enum config_type type)
 		return "an absolute path";
 	case CONFIG_LEVEL:
 		return "error, warning, info or debug";
+	case CONFIG_REQUESTS:
+		return "off, errors or all";
 	case CONFIG_NUMBER:
 		return "a number";
 	case CONFIG_SIZE:
@@ -244,6 +248,9 @@ static int parse_section(struct parser *p, struct slice line)
 
 static const struct config_row *find_row(const char *section, struct slice key)
 {
+	/* the other name of an option */
+	if (strcmp(section, "log") == 0 && slice_eq_str(key, "level"))
+		return find_row("relay", SLICE_LITERAL("log_level"));
 	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		if (strcmp(config_rows[i].section, section) == 0 &&
 			slice_eq_str(key, config_rows[i].key))
@@ -478,6 +485,8 @@ static size_t field_size(const struct config_row *row)
 		return sizeof(struct config_text);
 	case CONFIG_LEVEL:
 		return sizeof(enum log_level);
+	case CONFIG_REQUESTS:
+		return sizeof(enum log_requests);
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE:
 	case CONFIG_DURATION:
@@ -565,6 +574,9 @@ static void format_value(const struct config_row *row, const struct config *c, s
 		break;
 	case CONFIG_LEVEL:
 		buffer_append_str(out, levels[c->log_level]);
+		break;
+	case CONFIG_REQUESTS:
+		buffer_append_str(out, log_requests_name(c->log_requests));
 		break;
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE:

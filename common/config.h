@@ -28,6 +28,7 @@ enum config_type {
 	CONFIG_SECRET,	 /* the same, masked when printed */
 	CONFIG_PATH,	 /* absolute, or empty */
 	CONFIG_LEVEL,	 /* enum log_level */
+	CONFIG_REQUESTS, /* enum log_requests */
 	CONFIG_NUMBER,	 /* uint64_t */
 	CONFIG_SIZE,	 /* uint64_t bytes */
 	CONFIG_DURATION, /* uint64_t milliseconds */
@@ -37,6 +38,7 @@ enum config_type {
 #define CONFIG_FIELD_SECRET struct config_text
 #define CONFIG_FIELD_PATH struct config_text
 #define CONFIG_FIELD_LEVEL enum log_level
+#define CONFIG_FIELD_REQUESTS enum log_requests
 #define CONFIG_FIELD_NUMBER uint64_t
 #define CONFIG_FIELD_SIZE uint64_t
 #define CONFIG_FIELD_DURATION uint64_t

@@ -34,7 +34,8 @@
 		"in progress, at the latest after this time. The service manager must wait "       \
 		"longer: `TimeoutStopSec` of systemd.")                                            \
 	X(relay, log_level, log_level, LEVEL, ANY, "info", RELOAD,                                 \
-		"Least severe log lines to write: error, warning, info or debug.")                 \
+		"Least severe log lines to write: error, warning, info or debug. `[log] level` "   \
+		"is the same option.")                                                             \
 	X(spop, listen, spop_listen, TEXT, ANY, "", RESTART,                                       \
 		"Addresses on which HAProxy asks the agent for decisions: a list of abns:NAME, "   \
 		"unix:PATH and tcp:HOST:PORT, separated by commas. Empty: "                        \
@@ -120,6 +121,9 @@
 	X(requests, max_body, requests_max_body, SIZE, ANY, "0", AGENT,                            \
 		"Maximum size of a request body. Larger requests are refused with "                \
 		"`request_too_large`. 0: no limit.")                                               \
+	X(log, requests, log_requests, REQUESTS, ANY, "off", RELOAD,                               \
+		"Which finished requests have a log line: none, those that failed or were "        \
+		"refused, or all.")                                                                \
 	X(limits, key_rpm, limit_key_rpm, NUMBER, ANY, "30", RELOAD,                               \
 		"Requests per minute of a new relay key. 0: no limit.")                            \
 	X(limits, tenant_daily, limit_tenant_daily, NUMBER, ANY, "500", RELOAD,                    \

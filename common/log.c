@@ -65,6 +65,24 @@ int log_level_parse(struct slice name, enum log_level *ret)
 	return -EINVAL;
 }
 
+static const char *const requests_names[] = {"off", "errors", "all"};
+
+int log_requests_parse(struct slice name, enum log_requests *ret)
+{
+	for (size_t i = 0; i < sizeof(requests_names) / sizeof(requests_names[0]); i++) {
+		if (!slice_eq_str(name, requests_names[i]))
+			continue;
+		*ret = (enum log_requests)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+const char *log_requests_name(enum log_requests r)
+{
+	return requests_names[r];
+}
+
 /* Two bytes are kept for the end of the line, so that a cut line is still closed. */
 static void put(struct line *l, const char *p, size_t n)
 {
@@ -113,6 +131,9 @@ static void put_value(struct line *l, const struct log_field *f)
 
 	switch (f->type) {
 	case LOG_FIELD_END:
+		break;
+	case LOG_FIELD_NULL:
+		put_str(l, "null");
 		break;
 	case LOG_FIELD_STR:
 	case LOG_FIELD_SLICE:
@@ -196,12 +217,21 @@ static bool tell_missing(void)
 	return write_line(LOG_LEVEL_WARNING, "log lines were dropped: nobody read them", fields);
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields)
+static void put_line(enum log_level level, const char *message, const struct log_field *fields)
 {
-	if (level > log_state.level)
-		return;
 	if (log_state.missing && tell_missing())
 		log_state.missing = 0;
 	if (log_state.missing || !write_line(level, message, fields))
 		log_state.missing++;
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields)
+{
+	if (level <= log_state.level)
+		put_line(level, message, fields);
+}
+
+void log_always(const char *message, const struct log_field *fields)
+{
+	put_line(LOG_LEVEL_INFO, message, fields);
 }

@@ -20,8 +20,16 @@ enum log_level {
 	LOG_LEVEL_DEBUG,
 };
 
+/* Which requests have a line: `[log] requests`. */
+enum log_requests {
+	LOG_REQUESTS_OFF,
+	LOG_REQUESTS_ERRORS,
+	LOG_REQUESTS_ALL,
+};
+
 enum log_field_type {
 	LOG_FIELD_END,
+	LOG_FIELD_NULL,
 	LOG_FIELD_STR,
 	LOG_FIELD_SLICE,
 	LOG_FIELD_INT,
@@ -38,6 +46,8 @@ struct log_field {
 #define LOG_STR(name, s) ((struct log_field){LOG_FIELD_STR, (name), slice_from_str(s), 0})
 #define LOG_SLICE(name, s) ((struct log_field){LOG_FIELD_SLICE, (name), (s), 0})
 #define LOG_INT(name, n) ((struct log_field){LOG_FIELD_INT, (name), {NULL, 0}, (int64_t)(n)})
+/* Not known. */
+#define LOG_NULL(name) ((struct log_field){LOG_FIELD_NULL, (name), {NULL, 0}, 0})
 /* A positive or negative errno value, written as its text. */
 #define LOG_ERROR_CODE(e) ((struct log_field){LOG_FIELD_ERRNO, "error", {NULL, 0}, (int64_t)(e)})
 
@@ -53,7 +63,13 @@ uint64_t log_dropped(void);
 /* 0 or -EINVAL. Names: error, warning, info, debug. */
 int log_level_parse(struct slice name, enum log_level *ret);
 
+/* Names: off, errors, all. */
+int log_requests_parse(struct slice name, enum log_requests *ret);
+const char *log_requests_name(enum log_requests r);
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
+/* A line with a separate switch: written as information at any level. */
+void log_always(const char *message, const struct log_field *fields);
 #define log_event(level, message, ...)                                                             \
 	log_write((level), (message), (const struct log_field[]){__VA_ARGS__, {0}})
 

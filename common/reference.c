@@ -101,6 +101,8 @@ static const char *type_name(enum config_type type)
 		return "absolute path";
 	case CONFIG_LEVEL:
 		return "level";
+	case CONFIG_REQUESTS:
+		return "off, errors or all";
 	case CONFIG_NUMBER:
 		return "number";
 	case CONFIG_SIZE:

@@ -61,6 +61,10 @@ static void mistakes_name_file_and_line(void **state)
 		{"[relay]\nnonsense\n", "relay.conf:2:"},
 		{"[relay]\nlog_level = loud\n",
 			"relay.conf:2: log_level: error, warning, info or debug"},
+		{"[log]\nlevel = loud\n", "relay.conf:2: log_level: error, warning, info or debug"},
+		{"[relay]\nlog_level = info\n[log]\nlevel = info\n",
+			"relay.conf:4: given twice: 'level'"},
+		{"[log]\nrequests = some\n", "relay.conf:2: requests: off, errors or all"},
 		{"[relay]\nstate_dir = relative\n", "relay.conf:2: state_dir: an absolute path"},
 		{"[sticky]\nttl = 5 minutes\n", "relay.conf:2: ttl: a duration"},
 		{"[requests]\nmax_body = -1\n", "relay.conf:2: max_body: a number of bytes"},
@@ -116,7 +120,7 @@ static void what_is_printed_can_be_read_again(void **state)
 
 	(void)state;
 	assert_int_equal(parse("[relay]\nregion = eu\nlog_level = debug\n[sticky]\nttl = 90m\n"
-			       "[requests]\nmax_body = 3k\n"),
+			       "[requests]\nmax_body = 3k\n[log]\nrequests = errors\n"),
 		0);
 	struct config first = config;
 	config_print(&config, &out);
