@@ -107,3 +107,16 @@ void finished_put(struct agent *a, const struct record *r, const struct statefil
 	copy_state(&row, a->board);
 	board_put_request(a->board, &row);
 }
+
+void finished_describe(
+	const struct agent *a, const struct statefile_lease *lease, struct board_request *row)
+{
+	row->account = lease->account;
+	row->relay_ms = row->ttfb_ms = row->duration_ms = -1;
+	row->started_ms = lease->decided_ms;
+	memcpy(row->id, lease->id, sizeof(row->id));
+	copy_lease(row, lease);
+	if (a->snapshot)
+		copy_place(row, a->snapshot);
+	copy_state(row, a->board);
+}

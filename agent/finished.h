@@ -8,5 +8,8 @@
 /* `lease` is the request's, NULL without one; it has not been released yet. */
 void finished_put(struct agent *a, const struct record *r, const struct statefile_lease *lease,
 	int64_t now_ms);
+/* What is known of a request without its record. `row` is zeroed. */
+void finished_describe(
+	const struct agent *a, const struct statefile_lease *lease, struct board_request *row);
 
 #endif
