@@ -50,7 +50,6 @@ struct events {
 	struct allowed allowed;
 	struct senders senders;		     /* over UDP */
 	struct secret secrets[SECRETS_KEPT]; /* of generations, by their last digits */
-	uint32_t overflow;		     /* the kernel's last count of dropped datagrams */
 	struct quiet forged_quiet, bad_quiet, lost_quiet;
 	struct mmsghdr messages[EVENTS_BATCH];
 	struct iovec iovs[EVENTS_BATCH];
@@ -156,11 +155,13 @@ static void take_datagram(struct events *e, struct slice datagram, const struct 
 
 /* --- the socket --- */
 
+/* The keeper keeps both the socket and the board: the next agent must not count the same losses again. */
 static void count_lost(struct events *e, uint32_t overflow)
 {
-	uint32_t lost = overflow - e->overflow;
+	board_counter *last = counter(e, BOARD_EVENTS_OVERFLOW);
+	uint32_t lost = overflow - (uint32_t)board_get(last);
 
-	e->overflow = overflow;
+	board_set(last, overflow);
 	if (lost == 0)
 		return;
 	board_add(counter(e, BOARD_EVENTS_LOST), lost);

@@ -69,6 +69,7 @@ typedef _Atomic uint64_t board_counter;
 	M(EVENTS, COUNTER, "relay_events_total", "records", "End-of-request records received.")    \
 	M(EVENTS_LOST, COUNTER, "relay_events_lost_total", "records",                              \
 		"End-of-request records that the kernel dropped before the agent read them.")      \
+	P(EVENTS_OVERFLOW) /* the kernel's own count of them, of this socket */                    \
 	W(EVENTS_BAD, EVENTS_REFUSED, "bad")                                                       \
 	W(EVENTS_FORGED, EVENTS_REFUSED, "forged")                                                 \
 	W(EVENTS_UNMATCHED, EVENTS_REFUSED, "unmatched")                                           \

@@ -2,7 +2,9 @@
 import base64
 import contextlib
 import http.client
+import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -233,3 +235,11 @@ def test_lost_records_are_counted(fresh):
     wait_until("losses are counted", lambda: s.relay.metric("relay_events_lost_total") > 0 or
                send_record(s, "one more tells"), 10)
     assert s.post("/v1/x", key=s.key).status == 200
+    lost = s.relay.metric("relay_events_lost_total")
+    agent = s.relay.pid_of("agent")
+    os.kill(agent, signal.SIGKILL)
+    wait_until("another agent", lambda: s.relay.pid_of("agent") not in (0, agent))
+    seen = s.relay.metric("relay_events_total")
+    assert s.post("/v1/x", key=s.key).status == 200
+    wait_until("the next agent takes records", lambda: s.relay.metric("relay_events_total") > seen)
+    assert s.relay.metric("relay_events_lost_total") == lost

@@ -23,13 +23,15 @@ EVENTS, PAUSE_MS = 40, 50  # of one stream: 2 s
 
 
 def processes(s):
-    """{role: {pid, ...}}."""
-    return s.relay.adm("status")["processes"]
+    """{role: {pid, ...}}; {} if control takes longer than a second to start, and the keeper says so."""
+    run = s.relay.adm_run("status")
+    assert run.returncode in (0, 3), run.stderr
+    return json.loads(run.stdout)["processes"] if run.returncode == 0 else {}
 
 
 def replace(s):
     """Sends SIGUSR2 and waits until both children are other ones, of the same keeper."""
-    before = processes(s)
+    before = wait_until("control answers", lambda: processes(s))
     s.relay.process.popen.send_signal(signal.SIGUSR2)
 
     def replaced():
@@ -37,7 +39,7 @@ def replace(s):
         return now and all(now[role]["pid"] not in (0, before[role]["pid"]) for role in ("agent", "control"))
 
     wait_until("both children are replaced", replaced)
-    assert processes(s)["keeper"]["pid"] == before["keeper"]["pid"] == s.relay.process.pid
+    assert wait_until("control answers", lambda: processes(s))["keeper"]["pid"] == before["keeper"]["pid"] == s.relay.process.pid
 
 
 class Streams:
@@ -279,7 +281,8 @@ def test_commands_are_answered_meanwhile(fresh):
         on = False
         for t in threads:
             t.join(90)
-    assert [run.stderr for _, run in runs if run.returncode] == []
+    slow = "it has been starting for"  # the keeper's words after a second, on a busy machine
+    assert [run.stderr for _, run in runs if run.returncode and slow not in run.stderr] == []
     assert len(runs) > 5
 
 
