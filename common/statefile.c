@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* The head and the first part of usage. */
@@ -230,6 +231,38 @@ static int convert(int old, const struct statefile_head *h, const char *path, st
 	errtext_set(
 		e, 0, "%s was converted from format %u to %u", path, h->format, STATEFILE_FORMAT);
 	return fd;
+}
+
+static int check_room(const struct statefile_head *old, int fd, const char *path, struct errtext *e)
+{
+	const struct statefile_head h = layout_head();
+	struct statvfs disk;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || fstatvfs(fd, &disk) < 0)
+		return errtext_set(e, -errno, "%s: %s", path, strerror(errno));
+	uint64_t needed = layout_size(&h, layout_parts(old, st.st_size));
+	if ((uint64_t)disk.f_bavail * disk.f_frsize >= needed)
+		return 0;
+	return errtext_set(e, -ENOSPC,
+		"%s: its disk has no room for its conversion from format %u to %u: %llu bytes are"
+		" needed",
+		path, old->format, h.format, (unsigned long long)needed);
+}
+
+int statefile_try(const char *path, struct errtext *e)
+{
+	struct statefile_head h;
+	struct errtext other;
+	int error = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return 0;
+	if (layout_read(fd, &h, &other) == -EPROTO)
+		error = check_room(&h, fd, path, e);
+	close(fd);
+	return error;
 }
 
 /* --- opening --- */

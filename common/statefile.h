@@ -310,6 +310,11 @@ struct statefile {
  */
 int statefile_open(const char *path, unsigned uid, unsigned gid, enum statefile_event *ret_event,
 	struct errtext *e);
+/*
+ * Whether the disk has room for the file that statefile_open() would convert this one into: 0 or -ENOSPC. Another
+ * instance may run with the file; it is only read.
+ */
+int statefile_try(const char *path, struct errtext *e);
 int statefile_map(int fd, struct statefile *ret, struct errtext *e);
 /*
  * Gives the file STATEFILE_USAGES more rows of usage. No process sees them before its statefile_follow().

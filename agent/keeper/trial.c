@@ -5,10 +5,22 @@
 #include "agent/keeper/inherited.h"
 #include "agent/keeper/kept.h"
 #include "agent/keeper/listeners.h"
+#include "common/statefile.h"
 
+#include <limits.h>
 #include <stdio.h>
 
-/* The state file and the store are in use: they are not tried. A lost store would end the new keeper. */
+/* The state file is in use: only the room for a conversion is checked. */
+static int try_state(const struct config *c, struct errtext *e)
+{
+	char path[PATH_MAX];
+	int error = config_state_path(c, "state", path, sizeof(path));
+
+	return error ? errtext_set(e, error, "[relay] state_dir is too long")
+		     : statefile_try(path, e);
+}
+
+/* The store is in use: it is not tried. A lost store would end the new keeper. */
 static int open_all(const struct config *c, struct inherited *i, struct errtext *e)
 {
 	struct identities ids;
@@ -24,7 +36,7 @@ static int open_all(const struct config *c, struct inherited *i, struct errtext 
 		error = listeners_open(c, &ids, i, &listeners, e);
 	if (!error)
 		listeners_give_back(&listeners);
-	return error;
+	return error ? error : try_state(c, e);
 }
 
 int trial_run(const struct config *c)

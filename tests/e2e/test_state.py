@@ -12,6 +12,7 @@ from relay import BUILD, VERSIONS, wait_until
 from statefile import DAY, PAGE, TENANT, StateFile
 from test_limits import me, tenant, window
 from test_store_down import fill, make_room, on_a_small_disk
+from test_upgrade import replace
 
 ROUNDS = 5
 
@@ -84,6 +85,26 @@ def test_an_upgrade_from_format_3_resets_nothing(fresh, version):
     wait_until("the stream's slot is free", lambda: me(s, key)["tenant"]["concurrency"]["in_use"] == 0)
 
 
+def test_a_program_that_takes_over_converts(fresh):
+    """Its keeper has fewer rights than at a start."""
+    s = fresh()
+    key = tenant(s, "counted", "--daily", "10")
+    spend(s, key, 4)
+    f = state_file(s)
+    owner = os.stat(f.path)
+    f.path.unlink()  # what the running program maps
+    f.to_format_3()
+    os.chown(f.path, owner.st_uid, owner.st_gid)
+    f.path.chmod(0o600)
+    replace(s)
+    assert "state file converted" in s.relay.process.text()
+    now = os.stat(f.path)
+    assert (state_file(s).format, now.st_uid, now.st_gid, now.st_mode & 0o777) == (4, owner.st_uid, owner.st_gid, 0o600)
+    assert used(s, key) == 4
+    spend(s, key, 6)
+    assert s.get("/echo", key=key).status == 429
+
+
 def test_a_conversion_on_a_full_disk_changes_nothing():
     with on_a_small_disk() as s:
         key = tenant(s, "counted", "--daily", "10")
@@ -99,6 +120,22 @@ def test_a_conversion_on_a_full_disk_changes_nothing():
         make_room(s)
         started(s)
         assert used(s, key) == 4
+
+
+def test_without_room_for_a_conversion_no_program_takes_over():
+    with on_a_small_disk() as s:
+        key = tenant(s, "counted", "--daily", "10")
+        spend(s, key, 4)
+        f = state_file(s)
+        f.path.unlink()
+        f.to_format_3()
+        pids = [s.relay.pid_of(role) for role in ("agent", "control")]
+        s.relay.process.popen.send_signal(signal.SIGUSR2)
+        wait_until("it says so", lambda: "program not replaced" in s.relay.process.text())
+        assert "no room for its conversion from format 3 to 4" in s.relay.process.text()
+        assert [s.relay.pid_of(role) for role in ("agent", "control")] == pids
+        spend(s, key, 6)
+        assert s.get("/echo", key=key).status == 429
 
 
 def test_a_flipped_bit_of_a_count_is_flipped_back(fresh):
