@@ -75,7 +75,7 @@ struct control {
 	const struct unbound *unbound;	 /* NULL = none (tests) */
 	const struct looptime *looptime; /* NULL = none (tests) */
 	struct control_clock clock;
-	int64_t started_ms;				    /* Unix time */
+	int64_t started_ms;				    /* monotonic */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int keeper_fd;					    /* -1 = none (tests) */
 	int files_fd;  /* the keeper writes files to the output directory; -1 = none (tests) */

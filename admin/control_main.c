@@ -503,7 +503,7 @@ int control_main(const struct child_start *start)
 	struct runner r = {.control = {
 				   .start = start,
 				   .config = *start->config,
-				   .started_ms = clock_wall_ms(),
+				   .started_ms = clock_monotonic_ms(),
 				   .keeper_fd = start->keeper_fd,
 				   .files_fd = start->files_fd,
 				   .reload_fd = -1,

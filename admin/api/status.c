@@ -31,7 +31,7 @@
 static void put_process(json_object *o, const char *name, const struct channel_process *p)
 {
 	json_object *one = json_object_new_object();
-	int64_t uptime_ms = clock_wall_ms() - p->started_ms;
+	int64_t uptime_ms = clock_monotonic_ms() - p->started_ms;
 
 	answer_known(one, "pid", p->pid, p->pid);
 	answer_known(one, "uptime_s", p->pid, uptime_ms > 0 ? uptime_ms / 1000 : 0);
@@ -67,7 +67,8 @@ static void put_node(struct request *r)
 	answer_text(r->answer, "node", node);
 	answer_text(r->answer, "region", *c->region.s ? c->region.s : NULL);
 	answer_text(r->answer, "version", version_text());
-	answer_number(r->answer, "uptime_s", (clock_wall_ms() - r->control->started_ms) / 1000);
+	answer_number(
+		r->answer, "uptime_s", (clock_monotonic_ms() - r->control->started_ms) / 1000);
 }
 
 static void put_store(struct request *r)

@@ -35,7 +35,6 @@ void child_started(struct child *c, pid_t pid, int fd)
 	c->fd = fd;
 	c->ready = false;
 	c->is_killed = c->is_looping = false;
-	c->started_ms = clock_wall_ms();
 	c->started_mono = clock_monotonic_ms();
 	c->restart_at = -1;
 	watch_start(&c->watch, c->role == CHILD_AGENT ? START_AGENT_MS : START_CONTROL_MS,
@@ -93,7 +92,7 @@ void child_describe(const struct child *c, struct channel_process *ret)
 		.state = state_of(c),
 		.last_end = c->last_end,
 		.last_end_ms = c->last_end_ms,
-		.started_ms = c->started_ms,
+		.started_ms = c->started_mono,
 	};
 	for (size_t i = 0; i < CHILD_END_COUNT; i++) {
 		ret->ends[i] = c->ends[i];

@@ -668,7 +668,7 @@ static void keeper_init(
 		child_init(&k->children[i], (enum child_role)i);
 	inherited_init(&k->inherited);
 	k->children[CHILD_KEEPER].pid = getpid();
-	k->children[CHILD_KEEPER].started_ms = clock_wall_ms();
+	k->children[CHILD_KEEPER].started_mono = clock_monotonic_ms();
 }
 
 int keeper_main(const struct config *c, const char *config_path, const char *program)

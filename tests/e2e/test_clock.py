@@ -147,6 +147,7 @@ def test_limits_are_those_of_the_calendar(clocked, version):
     assert s.relay.metric("relay_clock_steps_total") >= steps
     status = s.relay.adm("status")
     assert status["clock"]["steps"] >= steps and status["clock"]["last_step_at"], status["clock"]
+    assert all(0 <= p["uptime_s"] < HOUR for p in status["processes"].values()), status["processes"]
     notices = s.relay.adm("notices", "list")["items"]
     assert "clock_step" in [n["kind"] for n in notices], notices
 

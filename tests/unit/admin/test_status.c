@@ -153,7 +153,7 @@ static void each_fault_has_its_code(void **state)
 	minute_init(&minute, r->board);
 	r->control.minute = &minute;
 	r->control.unbound = &unbound;
-	r->control.started_ms = clock_wall_ms() - 60000;
+	r->control.started_ms = clock_monotonic_ms() - 60000;
 	o = status(r);
 	assert_string_equal(codes(o), "haproxy_not_rendered");
 	json_object_put(o);
@@ -161,7 +161,7 @@ static void each_fault_has_its_code(void **state)
 	r->control.processes[CHILD_AGENT].state = CHILD_DOWN;
 	r->control.processes[CHILD_CONTROL].restarts = 3;
 	r->control.processes[CHILD_CONTROL].pid = 1;
-	r->control.processes[CHILD_CONTROL].started_ms = clock_wall_ms() - 5000;
+	r->control.processes[CHILD_CONTROL].started_ms = clock_monotonic_ms() - 5000;
 	room_run(r, "UPDATE accounts SET needs_login = 'revoked' WHERE id > 1");
 	o = status(r);
 	assert_string_equal(codes(o), "haproxy_not_rendered child_restarted child_down");
