@@ -235,7 +235,8 @@ class Relay:
         return answer
 
     def pid_of(self, role):
-        return self.adm("status")["processes"][role]["pid"]
+        """0: it does not run."""
+        return self.adm("status")["processes"][role]["pid"] or 0
 
     @contextlib.contextmanager
     def stopped(self, role):

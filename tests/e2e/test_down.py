@@ -40,10 +40,19 @@ def test_no_relay(tmp_path):
     told(tmp_path / "none.sock", DOWN + "nothing listens at")
 
 
+def has_ended(pid):
+    try:
+        return "State:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_a_relay_that_was_killed_leaves_its_socket(fresh):
     s = fresh()
+    children = [s.relay.pid_of(role) for role in ("control", "agent")]
     os.kill(s.relay.process.pid, signal.SIGKILL)
     s.relay.process.popen.wait()
+    wait_until("its children have ended, too", lambda: all(has_ended(child) for child in children))
     assert s.relay.socket.exists()
     told(s.relay.socket, DOWN + "nothing listens at")
     s.relay.process.out.close()

@@ -23,7 +23,7 @@ def own(request):
 def pid_of(relay, role):
     """0 while control is down."""
     run = relay.adm_run("status")
-    return json.loads(run.stdout)["processes"][role]["pid"] if run.returncode == 0 else 0
+    return json.loads(run.stdout)["processes"][role]["pid"] or 0 if run.returncode == 0 else 0
 
 
 def kill_often(relay, stop, killed):

@@ -73,7 +73,7 @@ def restart_control(s):
 
     def is_back():
         run = s.relay.adm_run("status")
-        return run.returncode == 0 and json.loads(run.stdout)["processes"]["control"]["pid"] not in (0, pid)
+        return run.returncode == 0 and json.loads(run.stdout)["processes"]["control"]["pid"] not in (None, pid)
     wait_until("another control process answers", is_back)
 
 

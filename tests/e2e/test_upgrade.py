@@ -36,7 +36,7 @@ def replace(s):
 
     def replaced():
         now = processes(s)
-        return now and all(now[role]["pid"] not in (0, before[role]["pid"]) for role in ("agent", "control"))
+        return now and all(now[role]["pid"] not in (None, before[role]["pid"]) for role in ("agent", "control"))
 
     wait_until("both children are replaced", replaced)
     assert wait_until("control answers", lambda: processes(s))["keeper"]["pid"] == before["keeper"]["pid"] == s.relay.process.pid
