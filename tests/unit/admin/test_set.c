@@ -15,7 +15,7 @@
 
 #define FURNITURE                                                                                  \
 	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
-	" ('u', 'https://u.example', 'openai', 0), ('v', 'https://v.example', 'openai', 0);"       \
+	" ('u', 'https://192.0.2.11', 'openai', 0), ('v', 'https://192.0.2.12', 'openai', 0);"       \
 	"INSERT INTO egresses (name, kind, address, created_ms) VALUES"                            \
 	" ('e', 'source', '127.0.0.2', 0), ('f', 'source', '127.0.0.3', 0),"                       \
 	" ('n', 'node', 'node.example:1', 0);"                                                     \
@@ -54,10 +54,10 @@ static const struct specimen {
 	{"tenants", "allow_ip", "[\"10.0.0.0/8\"]", "[\"192.0.2.1\",\"2001:db8::/32\"]", NULL},
 	{"tenants", "pool", "\"p\"", "\"q\"", NULL},
 	{"tenants", "wait", "\"7s\"", "\"forever\"", NULL},
-	{"upstreams", "url", "\"https://x.example/a\"", "\"https://y.example\"", NULL},
+	{"upstreams", "url", "\"https://192.0.2.13/a\"", "\"https://192.0.2.14\"", NULL},
 	{"upstreams", "strip", "\"/v1\"", "\"/v2\"", NULL},
 	{"upstreams", "ca_pem", "@3", "@4", NULL},
-	{"upstreams", "token_url", "\"https://t.example\"", "\"https://w.example\"", NULL},
+	{"upstreams", "token_url", "\"https://192.0.2.15\"", "\"https://192.0.2.16\"", NULL},
 	{"upstreams", "client_id", "\"one\"", "\"two\"", NULL},
 	{"upstreams", "probe", "\"/v1/models\"", "\"none\"", NULL},
 	{"egress", "node", "\"n.example:5\"", "\"m.example:6\"", "address"},
