@@ -1,6 +1,6 @@
 /*
  * HAProxy's runtime and master sockets and its binary: check, reload, commands. Blocking; each call
- * has a time limit. For the control process, never for the agent.
+ * has a time limit. For the control process and relayadm, never for the agent.
  */
 #ifndef RELAY_HAPROXY_RUNTIME_H
 #define RELAY_HAPROXY_RUNTIME_H
@@ -26,6 +26,8 @@ int runtime_variable(const char *socket_path, const char *address, const char *n
 
 /* `BINARY -c -f CFG`. 0; -EINVAL with HAProxy's first alert; -ETIMEDOUT; -ENOENT. */
 int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e);
+/* What `BINARY -v` says, as "2.6.12-1+deb12u1". 0; -ENOENT; -EPROTO: it says none. */
+int runtime_version(const char *binary, int timeout_ms, char *out, size_t size, struct errtext *e);
 
 /*
  * Asks the master to reload and waits until the new worker serves or the reload has failed (2.7 and

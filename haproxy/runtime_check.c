@@ -1,4 +1,4 @@
-/* `BINARY -c -f CFG`: HAProxy checks a configuration. */
+/* HAProxy's program: `BINARY -c -f CFG` checks a configuration, `BINARY -v` says its version. */
 #include "haproxy/runtime.h"
 
 #include "common/clock.h"
@@ -10,16 +10,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX ((size_t)256 << 10)
 #define WAIT_INTERVAL_MS 5
 
-static int spawn_check(const char *binary, const char *cfg_path, int output, pid_t *ret_pid)
+static int spawn(char *const *args, int output, pid_t *ret_pid)
 {
-	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-c",
-		(char *)(uintptr_t) "-f", (char *)(uintptr_t)cfg_path, NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	sigset_t none;
@@ -32,7 +32,7 @@ static int spawn_check(const char *binary, const char *cfg_path, int output, pid
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
-	int error = posix_spawnp(ret_pid, binary, &files, &attributes, args, environ);
+	int error = posix_spawnp(ret_pid, args[0], &files, &attributes, args, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
 	return -error;
@@ -103,8 +103,10 @@ static int run_check(const char *binary, const char *cfg_path, int64_t deadline_
 	const int *pipe_ends, struct errtext *e)
 {
 	struct buffer output = {0};
+	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-c",
+		(char *)(uintptr_t) "-f", (char *)(uintptr_t)cfg_path, NULL};
 	pid_t pid;
-	int error = spawn_check(binary, cfg_path, pipe_ends[1], &pid);
+	int error = spawn(args, pipe_ends[1], &pid);
 
 	close(pipe_ends[1]);
 	if (error)
@@ -122,6 +124,54 @@ int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, stru
 	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
 		return errtext_set(e, -errno, "cannot make a pipe: %s", strerror(errno));
 	int error = run_check(binary, cfg_path, clock_monotonic_ms() + timeout_ms, pipe_ends, e);
+	close(pipe_ends[0]);
+	return error;
+}
+
+/* "HAProxy version 3.2.26-1 2026/05/05 - https://haproxy.org/"; before 2.4 "HA-Proxy version ..." */
+static int parse_version(struct slice output, char *out, size_t size)
+{
+	struct slice word;
+
+	for (int i = 0; i < 3; i++) {
+		if (!slice_next(&output, ' ', &word))
+			return -EPROTO;
+		if (i == 1 && !slice_eq_str(word, "version"))
+			return -EPROTO;
+	}
+	word = slice_trim(word);
+	if (word.n == 0 || word.n >= size)
+		return -EPROTO;
+	snprintf(out, size, "%.*s", (int)word.n, word.p);
+	return 0;
+}
+
+static int run_version(const char *binary, int64_t deadline_ms, const int *pipe_ends, char *out,
+	size_t size, struct errtext *e)
+{
+	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-v", NULL};
+	struct buffer output = {0};
+	pid_t pid;
+	int error = spawn(args, pipe_ends[1], &pid);
+
+	close(pipe_ends[1]);
+	if (error)
+		return errtext_set(e, error, "cannot run %s: %s", binary, strerror(-error));
+	read_output(pipe_ends[0], deadline_ms, &output);
+	reap(pid, deadline_ms);
+	error = parse_version(buffer_slice(&output), out, size);
+	buffer_fini(&output);
+	return error ? errtext_set(e, error, "%s -v does not say a version of HAProxy", binary) : 0;
+}
+
+int runtime_version(const char *binary, int timeout_ms, char *out, size_t size, struct errtext *e)
+{
+	int pipe_ends[2];
+
+	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
+		return errtext_set(e, -errno, "cannot make a pipe: %s", strerror(errno));
+	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+	int error = run_version(binary, deadline_ms, pipe_ends, out, size, e);
 	close(pipe_ends[0]);
 	return error;
 }

@@ -1,7 +1,7 @@
 /* The handler of each row. */
 #include "admin/api/handlers.h"
 
-static request_fn *const handlers[COMMAND_COUNT] = {
+static request_fn *const handlers[COMMAND_SERVED] = {
 #define X(id, handler) [COMMAND_##id] = (handler),
 	COMMAND_IDS(X)
 #undef X

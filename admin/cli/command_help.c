@@ -219,7 +219,8 @@ void command_man(const char *version, struct buffer *out)
 		".SH SYNOPSIS\n\\fBrelayadm\\fR [\\fB\\-\\-socket\\fR \\fIPATH\\fR] "
 		"[\\fB\\-\\-json\\fR] \\fINOUN VERB\\fR ...\n"
 		".SH DESCRIPTION\nrelayadm sends commands to the control process of spoa\\-relay over its Unix "
-		"socket. It prints tables, or with \\fB\\-\\-json\\fR the JSON answer.\n"
+		"socket. It prints tables, or with \\fB\\-\\-json\\fR the JSON answer. "
+		"\\fBrelayadm doctor\\fR runs by itself, also when the relay does not.\n"
 		"A name has 1 to 63 of the characters a\\-z 0\\-9 . _ \\-; the first is a letter or a digit. "
 		"Durations are written as 500ms, 10s, 5m, 1h, 30d; a bare number is seconds.\n"
 		".SH COMMANDS\n");

@@ -5,6 +5,7 @@
 #include "admin/cli/complaint.h"
 #include "admin/cli/relayadm_call.h"
 #include "admin/cli/relayadm_client.h"
+#include "admin/cli/relayadm_doctor.h"
 #include "admin/cli/relayadm_pages.h"
 #include "common/errtext.h"
 #include "common/version.h"
@@ -252,13 +253,21 @@ static int close_output(bool json, int fd, const char *path, int code)
 	return code;
 }
 
-static const char *socket_path(const struct command_args *args)
+/* NULL = none is given */
+static const char *given_socket(const struct command_args *args)
 {
 	const char *env = getenv("RELAYADM_SOCKET");
 
 	if (args->socket)
 		return args->socket;
-	return env && *env ? env : COMMAND_SOCKET;
+	return env && *env ? env : NULL;
+}
+
+static const char *socket_path(const struct command_args *args)
+{
+	const char *given = given_socket(args);
+
+	return given ? given : COMMAND_SOCKET;
 }
 
 /* Only a change that HAProxy must load takes long; a script gets no line that it did not ask for. */
@@ -323,10 +332,22 @@ static int send_call(const struct command_args *args, const struct call *call)
 	return close_output(args->json, request.output_fd, call->output, code);
 }
 
+static int run_doctor(const struct command_args *args)
+{
+	struct buffer out = {0};
+	bool is_good = relayadm_doctor(args, given_socket(args), &out);
+	int code = print(&out);
+
+	return code == EXIT_DONE && !is_good ? EXIT_REFUSED : code;
+}
+
 static int run(const struct command_args *args)
 {
 	struct errtext e;
 	struct call call;
+
+	if (args->command == command_row(COMMAND_DOCTOR))
+		return run_doctor(args);
 	int error = call_prepare(args, &call, &e);
 
 	if (error == -EINVAL)

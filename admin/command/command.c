@@ -87,7 +87,7 @@ const struct command *command_route(
 	const char *method, struct slice path, struct slice *ret_name, bool *ret_known)
 {
 	*ret_known = false;
-	for (int i = 0; i < COMMAND_COUNT; i++) {
+	for (int i = 0; i < COMMAND_SERVED; i++) {
 		const struct command *c = command_row((enum command_id)i);
 		if (!path_matches(c->path, path, ret_name))
 			continue;

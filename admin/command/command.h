@@ -108,7 +108,7 @@ enum command_answer {
 #define COMMAND_ARGUMENTS_MAX 2
 #define COMMAND_COLUMNS_MAX 16
 
-/* Every command: its id, and the function of admin/api that serves it. The rows are in this order. */
+/* Every command of control: its id, and the function of admin/api that serves it. The rows are in this order. */
 #define COMMAND_IDS(X)                                                                             \
 	X(TENANTS_ADD, tenants_add)                                                                \
 	X(TENANTS_SET, tenants_set)                                                                \
@@ -180,14 +180,16 @@ enum command_id {
 #define X(id, handler) COMMAND_##id,
 	COMMAND_IDS(X)
 #undef X
-		COMMAND_COUNT
+		COMMAND_SERVED,		 /* number of the rows that control serves */
+	COMMAND_DOCTOR = COMMAND_SERVED, /* relayadm alone */
+	COMMAND_COUNT
 };
 
 struct command {
 	const char *noun;
 	const char *verb;   /* NULL: the noun is the whole command */
-	const char *method; /* GET, POST, PUT, PATCH, DELETE */
-	const char *path;   /* {} is replaced by the first argument */
+	const char *method; /* GET, POST, PUT, PATCH, DELETE; NULL: relayadm runs it by itself */
+	const char *path;   /* {} is replaced by the first argument; NULL as `method` */
 	const char *help;   /* one line, without a full stop */
 	struct command_argument arguments[COMMAND_ARGUMENTS_MAX + 1];
 	const struct command_option *options;			/* NULL = none */

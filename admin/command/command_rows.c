@@ -56,6 +56,18 @@ static const struct command_option notice_list_options[] = {
 	END,
 };
 
+static const struct command_option doctor_options[] = {
+	{.name = "config",
+		.metavar = "FILE",
+		.type = COMMAND_PATH,
+		.help = "the relay's configuration; default /etc/spoa-relay/spoa-relay.conf"},
+	{.name = "units",
+		.metavar = "DIR",
+		.type = COMMAND_PATH,
+		.help = "systemd's units; default /etc/systemd/system"},
+	END,
+};
+
 #define NAME_IN_PATH                                                                               \
 	{                                                                                          \
 		{                                                                                  \
@@ -368,6 +380,8 @@ static const struct command rows[COMMAND_COUNT] = {
 		"writes a consistent copy of the store; credentials stay encrypted",
 		{{.metavar = "FILE", .type = COMMAND_OUTPUT}}, .answer = ANSWER_FILE,
 		.authority = AUTHORITY_ADMIN},
+	[COMMAND_DOCTOR] = {"doctor", NULL, NULL, NULL,
+		"checks this installation and says what to do", .options = doctor_options},
 };
 
 static const struct command_noun nouns[] = {
@@ -387,6 +401,7 @@ static const struct command_noun nouns[] = {
 	{"export", NULL},
 	{"apply", NULL},
 	{"backup", NULL},
+	{"doctor", NULL},
 	{NULL, NULL},
 };
 

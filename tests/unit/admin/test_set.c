@@ -356,7 +356,7 @@ static void each_option_leaves_the_others(void **state)
 	int commands = 0;
 
 	render(r);
-	for (int i = 0; i < COMMAND_COUNT; i++) {
+	for (int i = 0; i < COMMAND_SERVED; i++) {
 		const struct command *c = command_row((enum command_id)i);
 		if (!is_set(c))
 			continue;
