@@ -15,7 +15,7 @@
 
 #define FURNITURE                                                                                  \
 	"INSERT INTO upstreams (name, url, provider, created_ms) VALUES"                           \
-	" ('u', 'https://192.0.2.11', 'openai', 0), ('v', 'https://192.0.2.12', 'openai', 0);"       \
+	" ('u', 'https://192.0.2.11', 'openai', 0), ('v', 'https://192.0.2.12', 'openai', 0);"     \
 	"INSERT INTO egresses (name, kind, address, created_ms) VALUES"                            \
 	" ('e', 'source', '127.0.0.2', 0), ('f', 'source', '127.0.0.3', 0),"                       \
 	" ('n', 'node', 'node.example:1', 0);"                                                     \
