@@ -25,8 +25,8 @@ static int setup(void **state)
 static void add_key(struct room *r, const char *name, int created, double expired, double revoked)
 {
 	char sql[400];
-	int64_t expires_ms = expired ? NOW_MS - (int64_t)(expired * (double)DAY_MS) : 0;
-	int64_t revoked_ms = revoked ? NOW_MS - (int64_t)(revoked * (double)DAY_MS) : 0;
+	int64_t expires_ms = expired > 0 ? NOW_MS - (int64_t)(expired * (double)DAY_MS) : 0;
+	int64_t revoked_ms = revoked > 0 ? NOW_MS - (int64_t)(revoked * (double)DAY_MS) : 0;
 
 	snprintf(sql, sizeof(sql),
 		"INSERT INTO keys (tenant_id, name, hash, last4, created_ms, expires_ms, revoked_ms,"
