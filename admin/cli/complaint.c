@@ -64,7 +64,7 @@ bool complaint_is_of_keeper(json_object *body)
 
 int complain_of_answer(bool json, long status, json_object *body)
 {
-	int end = complaint_is_of_keeper(body) ? EXIT_UNREACHABLE : EXIT_REFUSED;
+	enum exit_code end = complaint_is_of_keeper(body) ? EXIT_UNREACHABLE : EXIT_REFUSED;
 	const char *message = of_error(body, "message");
 	const char *code = of_error(body, "code");
 	char text[64];
@@ -73,7 +73,7 @@ int complain_of_answer(bool json, long status, json_object *body)
 	if (!json || !code)
 		return complain(json, end, message ? message : text);
 	print_error(code, message ? message : text);
-	return end;
+	return (int)end;
 }
 
 int complain_of_warning(bool json, const char *text)
