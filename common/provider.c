@@ -15,6 +15,11 @@ const struct provider *provider_at(size_t i)
 	return provider_rows[i];
 }
 
+const struct provider *provider_from_number(unsigned number)
+{
+	return number > 0 && number <= provider_row_count ? provider_rows[number - 1] : NULL;
+}
+
 size_t provider_index(const struct provider *p)
 {
 	size_t i = 0;

@@ -213,6 +213,8 @@ size_t provider_count(void);
 /* `i` is below provider_count(). A row keeps its place from version to version. */
 const struct provider *provider_at(size_t i);
 size_t provider_index(const struct provider *p);
+/* Its place + 1, for a field in which 0 is none: NULL for 0, and for a number that no row has. */
+const struct provider *provider_from_number(unsigned number);
 /* NULL when there is none. */
 const struct provider *provider_find(struct slice name);
 /* The entry of another provider's list that has this path, if `p` does not serve it; else NULL. */

@@ -96,10 +96,8 @@ static void put_end(const struct recent_row *row, json_object *o)
 
 static void put_target(const struct board_request *q, json_object *o)
 {
-	const struct provider *provider = NULL;
+	const struct provider *provider = provider_from_number(q->provider);
 
-	for (size_t i = 0; q->provider && i < q->provider && provider_at(i); i++)
-		provider = provider_at(i);
 	answer_name(o, "method", q->method);
 	answer_name(o, "path", q->path);
 	answer_text(o, "provider", provider ? provider->name : NULL);

@@ -33,11 +33,9 @@ static struct slice fixed_text(const char *text, size_t size)
 /* The agent's number is not trusted. */
 static const char *provider_name(uint8_t place)
 {
-	size_t i = 0;
+	const struct provider *p = provider_from_number(place);
 
-	while (provider_at(i) && i + 1 < place)
-		i++;
-	return place && provider_at(i) ? provider_at(i)->name : "";
+	return p ? p->name : "";
 }
 
 static int insert(

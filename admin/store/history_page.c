@@ -45,11 +45,9 @@ static void copy_column(struct row *row, const char *column, void *out, size_t s
 /* Of board_request. A provider of a later version is not known. */
 static uint8_t provider_place(struct slice name)
 {
-	for (size_t i = 0; provider_at(i); i++) {
-		if (slice_eq_str(name, provider_at(i)->name))
-			return (uint8_t)(i + 1);
-	}
-	return 0;
+	const struct provider *p = provider_find(name);
+
+	return p ? (uint8_t)(provider_index(p) + 1) : 0;
 }
 
 static void read_row(struct row *row, struct board_request *ret)

@@ -39,10 +39,8 @@ static const char *circuit_name(const struct board_request *q)
 
 static const char *provider_name(const struct board_request *q)
 {
-	const struct provider *p = NULL;
+	const struct provider *p = provider_from_number(q->provider);
 
-	for (size_t i = 0; i < q->provider && provider_at(i); i++)
-		p = provider_at(i);
 	return p ? p->name : "";
 }
 

@@ -264,7 +264,8 @@ def test_records_the_label_that_the_agent_gives(world):
         world.allow(**variables)
         fields = world.record(world.ask(headers="X-Request-Id: other\r\n"))
         assert fields[4:9] == ["1|2|3", "relay-in", "b1-demo-direct", "out", "200"]
-        assert fields[FIELD_ENDS] == "--" and fields[FIELD_LABEL] == label and len(fields) == 24
+        assert fields[FIELD_ENDS] == "--" and fields[FIELD_LABEL] == label and fields[21:23] == ["GET", OPENAI]
+        assert len(fields) == 24
 
 
 def test_reuses_upstream_connections(world):
