@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
 async def main():
     counts = Counts()
     server = await asyncio.get_running_loop().create_server(lambda: Connection(counts), "127.0.0.1", 0, backlog=4096)
-    print("listening", server.sockets[0].getsockname()[1], flush=True)
+    print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 

@@ -308,7 +308,7 @@ async def main(connection=Connection):
     loop = asyncio.get_running_loop()
     host, _, port = options.listen.rpartition(":")
     server = await loop.create_server(lambda: connection(book, behaviours), host, int(port), backlog=4096)
-    print("listening", server.sockets[0].getsockname()[1], flush=True)
+    print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
     host, _, port = options.control.rpartition(":")
     asked = await asyncio.start_server(lambda r, w: control(r, w, book, behaviours), host, int(port))
     print("control", asked.sockets[0].getsockname()[1], flush=True)

@@ -23,7 +23,7 @@ class Counter(Process):
 
     def __init__(self, directory):
         super().__init__("counter", ["/usr/bin/python3", ROOT / "tests/demo/counter.py"], directory / "counter.log")
-        self.port = int(wait_until("the counter listens", lambda: "listening" in self.text() and self.text()).split()[1])
+        self.port = int(wait_until("the counter listens", lambda: "\n" in self.text() and self.text()).split()[1])
 
     def counts(self):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
