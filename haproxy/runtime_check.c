@@ -99,32 +99,45 @@ static int verdict(const char *binary, int status, struct slice output, struct e
 	return errtext_set(e, -EINVAL, "HAProxy refuses the configuration (exit %d)", status);
 }
 
-static int run_check(const char *binary, const char *cfg_path, int64_t deadline_ms,
-	const int *pipe_ends, struct errtext *e)
+static int run_into(char *const args[], int64_t deadline_ms, const int *pipe_ends,
+	struct buffer *output, int *ret_status, struct errtext *e)
 {
-	struct buffer output = {0};
-	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-c",
-		(char *)(uintptr_t) "-f", (char *)(uintptr_t)cfg_path, NULL};
 	pid_t pid;
 	int error = spawn(args, pipe_ends[1], &pid);
 
 	close(pipe_ends[1]);
 	if (error)
-		return errtext_set(e, error, "cannot run %s: %s", binary, strerror(-error));
-	read_output(pipe_ends[0], deadline_ms, &output);
-	error = verdict(binary, reap(pid, deadline_ms), buffer_slice(&output), e);
-	buffer_fini(&output);
-	return error;
+		return errtext_set(e, error, "cannot run %s: %s", args[0], strerror(-error));
+	read_output(pipe_ends[0], deadline_ms, output);
+	*ret_status = reap(pid, deadline_ms);
+	return 0;
 }
 
-int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e)
+/* `ret_status` is that of reap(). An error if it could not be started. */
+static int run(char *const args[], int timeout_ms, struct buffer *output, int *ret_status,
+	struct errtext *e)
 {
 	int pipe_ends[2];
 
 	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
 		return errtext_set(e, -errno, "cannot make a pipe: %s", strerror(errno));
-	int error = run_check(binary, cfg_path, clock_monotonic_ms() + timeout_ms, pipe_ends, e);
+	int error =
+		run_into(args, clock_monotonic_ms() + timeout_ms, pipe_ends, output, ret_status, e);
 	close(pipe_ends[0]);
+	return error;
+}
+
+int runtime_check(const char *binary, const char *cfg_path, int timeout_ms, struct errtext *e)
+{
+	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-c",
+		(char *)(uintptr_t) "-f", (char *)(uintptr_t)cfg_path, NULL};
+	struct buffer output = {0};
+	int status = -EIO;
+	int error = run(args, timeout_ms, &output, &status, e);
+
+	if (!error)
+		error = verdict(binary, status, buffer_slice(&output), e);
+	buffer_fini(&output);
 	return error;
 }
 
@@ -146,32 +159,15 @@ static int parse_version(struct slice output, char *out, size_t size)
 	return 0;
 }
 
-static int run_version(const char *binary, int64_t deadline_ms, const int *pipe_ends, char *out,
-	size_t size, struct errtext *e)
+int runtime_version(const char *binary, int timeout_ms, char *out, size_t size, struct errtext *e)
 {
 	char *const args[] = {(char *)(uintptr_t)binary, (char *)(uintptr_t) "-v", NULL};
 	struct buffer output = {0};
-	pid_t pid;
-	int error = spawn(args, pipe_ends[1], &pid);
+	int status = -EIO;
+	int error = run(args, timeout_ms, &output, &status, e);
 
-	close(pipe_ends[1]);
-	if (error)
-		return errtext_set(e, error, "cannot run %s: %s", binary, strerror(-error));
-	read_output(pipe_ends[0], deadline_ms, &output);
-	reap(pid, deadline_ms);
-	error = parse_version(buffer_slice(&output), out, size);
+	if (!error && parse_version(buffer_slice(&output), out, size))
+		error = errtext_set(e, -EPROTO, "%s -v does not say a version of HAProxy", binary);
 	buffer_fini(&output);
-	return error ? errtext_set(e, error, "%s -v does not say a version of HAProxy", binary) : 0;
-}
-
-int runtime_version(const char *binary, int timeout_ms, char *out, size_t size, struct errtext *e)
-{
-	int pipe_ends[2];
-
-	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
-		return errtext_set(e, -errno, "cannot make a pipe: %s", strerror(errno));
-	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
-	int error = run_version(binary, deadline_ms, pipe_ends, out, size, e);
-	close(pipe_ends[0]);
 	return error;
 }
