@@ -60,7 +60,7 @@ bool request_flag(const struct request *r, const char *field);
 json_object *request_value(const struct request *r, const char *field);
 uint64_t request_duration(const struct request *r, const char *field, uint64_t otherwise_ms);
 
-/* Answers: what is unknown is null. Texts: NULL and empty = null. Times are Unix milliseconds, 0 = null; durations 0 = "0". */
+/* Answers: an unknown value is null. Texts: NULL and empty = null. Times are Unix milliseconds, 0 = null; durations 0 = "0". */
 void answer_text(json_object *o, const char *field, const char *text);
 void answer_slice(json_object *o, const char *field, struct slice text);
 void answer_number(json_object *o, const char *field, int64_t n);
