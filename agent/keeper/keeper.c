@@ -1,18 +1,14 @@
 #include "agent/keeper/keeper.h"
 
-#include "agent/keeper/child.h"
 #include "agent/keeper/firstrun.h"
+#include "agent/keeper/keeper_state.h"
 #include "agent/keeper/kept.h"
-#include "agent/keeper/listeners.h"
 #include "agent/keeper/lockdown.h"
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
 #include "agent/keeper/reload.h"
 #include "agent/keeper/signals.h"
-#include "agent/keeper/snapshots.h"
 #include "agent/keeper/standin.h"
-#include "agent/keeper/successor.h"
-#include "agent/keeper/writer.h"
 #include "common/board.h"
 #include "common/channel.h"
 #include "common/clock.h"
@@ -34,30 +30,6 @@
 #define END_MS 3000    /* of a child that has nothing left to wait for */
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
-
-struct keeper {
-	struct config config;
-	const char *config_path;
-	const char *program; /* its path, which may lead to another file by now */
-	struct identities ids;
-	struct inherited inherited; /* at the start */
-	struct listeners listeners;
-	bool is_first; /* there may be no store yet */
-	int statefile_fd;
-	int signal_fd;
-	sigset_t original_mask;
-	/* CHILD_KEEPER: the keeper itself, for the report */
-	struct child children[CHILD_ROLE_COUNT];
-	struct writer writer;
-	int board_fd;
-	struct snapshots snapshots;
-	struct successor successor;
-	bool stopping;
-	int64_t drain_deadline; /* monotonic ms: work in progress is given up */
-	int64_t stop_deadline;	/* monotonic ms: the child that ends now is killed */
-	int exit_code;
-	int64_t stand_in_at; /* monotonic ms; the next answer in control's place */
-};
 
 static struct child *other_child(struct keeper *k, const struct child *c)
 {
@@ -205,7 +177,7 @@ static int start_child(struct keeper *k, struct child *c)
 	return 0;
 }
 
-static void start_or_wait(struct keeper *k, struct child *c)
+void keeper_start_child(struct keeper *k, struct child *c)
 {
 	int error = start_child(k, c);
 
@@ -259,20 +231,9 @@ static void take_end(struct keeper *k, struct child *c, int status)
 	child_log_end(c, status, child_ended(c, status), delay);
 	c->pid = 0;
 	if (delay == 0)
-		start_or_wait(k, c);
+		keeper_start_child(k, c);
 	else
 		c->restart_at = clock_monotonic_ms() + delay;
-}
-
-static void tell_not_replaced(struct keeper *k, const char *why)
-{
-	struct channel_message m = {.type = CHANNEL_NOT_REPLACED};
-
-	log_event(LOG_LEVEL_ERROR, "program not replaced, going on as before",
-		LOG_STR("program", k->program), LOG_STR("reason", why));
-	snprintf(m.text, sizeof(m.text), "%s", why);
-	if (k->children[CHILD_CONTROL].fd >= 0)
-		channel_send(k->children[CHILD_CONTROL].fd, &m, NULL, 0);
 }
 
 static void reap(struct keeper *k)
@@ -286,7 +247,7 @@ static void reap(struct keeper *k)
 			continue;
 		if (successor_trial_ended(&k->successor, pid, status, &why)) {
 			if (why.text[0])
-				tell_not_replaced(k, why.text);
+				replacement_failed(k, why.text);
 			continue;
 		}
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
@@ -330,62 +291,6 @@ static void stop(struct keeper *k, int exit_code)
 	k->drain_deadline = clock_monotonic_ms() + (int64_t)k->config.drain_ms;
 	log_write(LOG_LEVEL_INFO, "stopping", NULL);
 	drain_next(k);
-}
-
-/* --- the next program --- */
-
-static void fill_handover(struct keeper *k, struct handover *h)
-{
-	*h = (struct handover){.program = k->program, .config_path = k->config_path};
-	listeners_hand_over(&k->listeners, h);
-	kept_hand_over(&k->board_fd, &k->snapshots, h);
-	handover_keep(h, &k->statefile_fd);
-	handover_keep(h, &k->signal_fd);
-	handover_keep(h, &k->writer.fd);
-	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
-		handover_keep(h, &k->children[i].fd);
-}
-
-static void replace(struct keeper *k)
-{
-	struct handover h;
-
-	if (k->stopping)
-		return;
-	fill_handover(k, &h);
-	int error = successor_begin(&k->successor, &h, &k->original_mask);
-	if (error)
-		log_event(LOG_LEVEL_ERROR, "program not replaced", LOG_ERROR_CODE(error));
-}
-
-static void become_next(struct keeper *k)
-{
-	struct handover h;
-
-	fill_handover(k, &h);
-	int error = handover_exec(&h, NULL);
-	successor_cancel(&k->successor);
-	start_or_wait(k, &k->children[CHILD_AGENT]);
-	start_or_wait(k, &k->children[CHILD_CONTROL]);
-	tell_not_replaced(k, strerror(-error));
-}
-
-static void go_on_replacing(struct keeper *k)
-{
-	struct child *control = &k->children[CHILD_CONTROL];
-	struct child *agent = &k->children[CHILD_AGENT];
-
-	while (successor_next(
-		&k->successor, control->pid, agent->pid, (int64_t)k->config.drain_ms)) {
-		if (k->successor.step == SUCCESSOR_CONTROL_ENDS)
-			child_send_number(control, CHANNEL_DRAIN, k->config.drain_ms);
-		else if (k->successor.step == SUCCESSOR_AGENT_ENDS)
-			child_send(agent, CHANNEL_LEAVE, -1);
-		else if (k->successor.step == SUCCESSOR_SAVES)
-			start_or_wait(k, control);
-		else if (k->successor.step == SUCCESSOR_REPLACES)
-			become_next(k);
-	}
 }
 
 /* --- messages and signals --- */
@@ -467,7 +372,7 @@ static void handle_signal(struct keeper *k, int sig)
 	else if (sig == SIGHUP)
 		reload(k);
 	else if (sig == SIGUSR2)
-		replace(k);
+		replacement_begin(k);
 	else
 		stop(k, 0);
 }
@@ -537,12 +442,12 @@ static void act_on_time(struct keeper *k)
 	for (size_t i = CHILD_CONTROL; !k->stopping && i < CHILD_ROLE_COUNT; i++) {
 		struct child *c = &k->children[i];
 		if (c->restart_at >= 0 && now >= c->restart_at)
-			start_or_wait(k, c);
+			keeper_start_child(k, c);
 	}
 	if (now >= successor_deadline(&k->successor))
 		successor_overdue(&k->successor, k->children[CHILD_CONTROL].pid,
 			k->children[CHILD_AGENT].pid);
-	go_on_replacing(k);
+	replacement_go_on(k);
 }
 
 static void watch_children(struct keeper *k)
@@ -689,8 +594,8 @@ int keeper_main(const struct config *c, const char *config_path, const char *pro
 		return 1;
 	}
 	/* with a snapshot of the keeper before, the agent serves at once */
-	start_or_wait(&k, &k.children[CHILD_AGENT]);
-	start_or_wait(&k, &k.children[CHILD_CONTROL]);
+	keeper_start_child(&k, &k.children[CHILD_AGENT]);
+	keeper_start_child(&k, &k.children[CHILD_CONTROL]);
 	run(&k);
 	listeners_close(&k.listeners);
 	log_write(LOG_LEVEL_INFO, "stopped", NULL);

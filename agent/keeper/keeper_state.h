@@ -1,0 +1,51 @@
+/* The state of the keeper, and what its files call of each other. */
+#ifndef RELAY_AGENT_KEEPER_KEEPER_STATE_H
+#define RELAY_AGENT_KEEPER_KEEPER_STATE_H
+
+#include "agent/keeper/child.h"
+#include "agent/keeper/identity.h"
+#include "agent/keeper/inherited.h"
+#include "agent/keeper/listeners.h"
+#include "agent/keeper/snapshots.h"
+#include "agent/keeper/successor.h"
+#include "agent/keeper/writer.h"
+#include "common/config.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct keeper {
+	struct config config;
+	const char *config_path;
+	const char *program; /* its path, which may lead to another file by now */
+	struct identities ids;
+	struct inherited inherited; /* at the start */
+	struct listeners listeners;
+	bool is_first; /* there may be no store yet */
+	int statefile_fd;
+	int signal_fd;
+	sigset_t original_mask;
+	/* CHILD_KEEPER: the keeper itself, for the report */
+	struct child children[CHILD_ROLE_COUNT];
+	struct writer writer;
+	int board_fd;
+	struct snapshots snapshots;
+	struct successor successor;
+	bool stopping;
+	int64_t drain_deadline; /* monotonic ms: work in progress is given up */
+	int64_t stop_deadline;	/* monotonic ms: the child that ends now is killed */
+	int exit_code;
+	int64_t stand_in_at; /* monotonic ms; the next answer in control's place */
+};
+
+/* keeper.c. A child that cannot be started is started later. */
+void keeper_start_child(struct keeper *k, struct child *c);
+
+/* replacement.c: SIGUSR2, from the signal to the next program. */
+void replacement_begin(struct keeper *k);
+/* After each change of a child, and on time. */
+void replacement_go_on(struct keeper *k);
+void replacement_failed(struct keeper *k, const char *why);
+
+#endif

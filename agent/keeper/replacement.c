@@ -1,0 +1,72 @@
+#include "agent/keeper/keeper_state.h"
+#include "agent/keeper/kept.h"
+#include "common/channel.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void replacement_failed(struct keeper *k, const char *why)
+{
+	struct channel_message m = {.type = CHANNEL_NOT_REPLACED};
+
+	log_event(LOG_LEVEL_ERROR, "program not replaced, going on as before",
+		LOG_STR("program", k->program), LOG_STR("reason", why));
+	snprintf(m.text, sizeof(m.text), "%s", why);
+	if (k->children[CHILD_CONTROL].fd >= 0)
+		channel_send(k->children[CHILD_CONTROL].fd, &m, NULL, 0);
+}
+
+static void fill_handover(struct keeper *k, struct handover *h)
+{
+	*h = (struct handover){.program = k->program, .config_path = k->config_path};
+	listeners_hand_over(&k->listeners, h);
+	kept_hand_over(&k->board_fd, &k->snapshots, h);
+	handover_keep(h, &k->statefile_fd);
+	handover_keep(h, &k->signal_fd);
+	handover_keep(h, &k->writer.fd);
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++)
+		handover_keep(h, &k->children[i].fd);
+}
+
+void replacement_begin(struct keeper *k)
+{
+	struct handover h;
+
+	if (k->stopping)
+		return;
+	fill_handover(k, &h);
+	int error = successor_begin(&k->successor, &h, &k->original_mask);
+	if (error)
+		log_event(LOG_LEVEL_ERROR, "program not replaced", LOG_ERROR_CODE(error));
+}
+
+static void become_next(struct keeper *k)
+{
+	struct handover h;
+
+	fill_handover(k, &h);
+	int error = handover_exec(&h, NULL);
+	successor_cancel(&k->successor);
+	keeper_start_child(k, &k->children[CHILD_AGENT]);
+	keeper_start_child(k, &k->children[CHILD_CONTROL]);
+	replacement_failed(k, strerror(-error));
+}
+
+void replacement_go_on(struct keeper *k)
+{
+	struct child *control = &k->children[CHILD_CONTROL];
+	struct child *agent = &k->children[CHILD_AGENT];
+
+	while (successor_next(
+		&k->successor, control->pid, agent->pid, (int64_t)k->config.drain_ms)) {
+		if (k->successor.step == SUCCESSOR_CONTROL_ENDS)
+			child_send_number(control, CHANNEL_DRAIN, k->config.drain_ms);
+		else if (k->successor.step == SUCCESSOR_AGENT_ENDS)
+			child_send(agent, CHANNEL_LEAVE, -1);
+		else if (k->successor.step == SUCCESSOR_SAVES)
+			keeper_start_child(k, control);
+		else if (k->successor.step == SUCCESSOR_REPLACES)
+			become_next(k);
+	}
+}
