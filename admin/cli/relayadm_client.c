@@ -150,8 +150,10 @@ static int reason(const struct client_call *call, const struct sink *sink, const
 			e, -ECONNREFUSED, "spoa-relay at %s does not answer", call->socket);
 	if (is_lost(code))
 		return errtext_set(e, -EPIPE,
-			"the control process ended before it answered (%s): look whether the change is in force",
-			curl_easy_strerror(code));
+			"the control process ended before it answered (%s): %s",
+			curl_easy_strerror(code),
+			strcmp(call->method, "GET") == 0 ? "nothing was changed, ask again"
+							 : "look whether the change is in force");
 	return errtext_set(e, -ECONNREFUSED, "no answer from spoa-relay at %s: %s", call->socket,
 		curl_easy_strerror(code));
 }

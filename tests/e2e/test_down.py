@@ -3,9 +3,12 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
+
+import pytest
 
 from bare import compare
 from relay import BUILD, wait_until
@@ -144,6 +147,22 @@ def test_crashing(fresh):
         path.write_bytes(content)
         os.chown(path, database.stat().st_uid, database.stat().st_gid)
     wait_until("it serves", lambda: s.relay.adm_run("status").returncode == 0, seconds=60)
+
+
+@pytest.mark.parametrize("words, advice", [(("status",), "nothing was changed, ask again"),
+                                           (("tenants", "add", "late"), "look whether the change is in force")])
+def test_an_answer_that_is_lost(tmp_path, words, advice):
+    """Control has taken the command and ends. The advice fits what the command does."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "admin.sock"))
+        listener.listen()
+        command = subprocess.Popen([BUILD / "relayadm", "--socket", tmp_path / "admin.sock", *words],
+                                   stderr=subprocess.PIPE, text=True)
+        control = listener.accept()[0]
+        assert control.recv(65536)
+        control.close()
+        stderr = command.communicate(timeout=60)[1]
+    assert command.returncode == 3 and stderr.rstrip().endswith(advice), stderr
 
 
 def test_everything_stands_still(fresh):
