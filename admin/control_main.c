@@ -492,7 +492,7 @@ static int save_board(struct runner *r, struct errtext *e)
 	int error = open_state(r, e);
 
 	if (!error)
-		history_flush(&r->history);
+		flush_requests(r);
 	return error;
 }
 

@@ -255,9 +255,10 @@ static void use_control_channel(struct process *p, int fd)
 static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct process *p = timer->data;
-	uint32_t left = p->agent.leases.used;
 
 	(void)events;
+	events_drain(p->agent.events); /* who has reported its end is not in progress */
+	uint32_t left = p->agent.leases.used;
 	if (left && clock_monotonic_ms() < p->drain_until_ms)
 		return;
 	if (left)
@@ -267,11 +268,11 @@ static void on_drain_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static void start_draining(struct process *p, uint64_t ms)
+static void start_draining(struct process *p, int64_t until_ms)
 {
 	p->agent.state.draining = true;
 	waiting_refuse_all(&p->agent);
-	p->drain_until_ms = clock_monotonic_ms() + (int64_t)ms;
+	p->drain_until_ms = until_ms;
 	ev_timer_start(p->agent.loop, &p->drain_timer);
 }
 
@@ -313,7 +314,7 @@ static void handle_keeper(
 	} else if (m->type == CHANNEL_RELOAD && fds[0] >= 0) {
 		reload(p, fds[0]);
 	} else if (m->type == CHANNEL_DRAIN) {
-		start_draining(p, m->version);
+		start_draining(p, clock_monotonic_ms() + (int64_t)m->version);
 	} else if (m->type == CHANNEL_PING) {
 		const struct channel_message pong = {.type = CHANNEL_PONG, .version = m->version};
 		channel_send(p->keeper_io.fd, &pong, NULL, 0);
@@ -431,6 +432,8 @@ int agent_main(const struct child_start *start)
 		log_event(LOG_LEVEL_ERROR, "agent cannot start", LOG_STR("error", e.text));
 		return EXIT_BROKEN;
 	}
+	if (start->drain_until_ms)
+		start_draining(&p, start->drain_until_ms);
 	enter_sandbox();
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(p.agent.loop, 0);

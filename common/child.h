@@ -72,6 +72,7 @@ struct child_start {
 	uint64_t snapshot_version;
 	bool is_again;	 /* another child of this role was ready before, of the same keeper */
 	bool only_saves; /* control: saves what the board has, and exits */
+	int64_t drain_until_ms; /* agent: it drains from the start, monotonic; 0 = it does not */
 	struct child_listener listeners[CHILD_LISTENERS_MAX];
 	uint32_t listener_count;
 };

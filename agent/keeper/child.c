@@ -34,7 +34,7 @@ void child_started(struct child *c, pid_t pid, int fd)
 	c->pid = pid;
 	c->fd = fd;
 	c->ready = false;
-	c->is_killed = c->is_looping = false;
+	c->is_dismissed = c->is_killed = c->is_looping = false;
 	c->started_mono = clock_monotonic_ms();
 	c->restart_at = -1;
 	watch_start(&c->watch, c->role == CHILD_AGENT ? START_AGENT_MS : START_CONTROL_MS,
@@ -230,12 +230,17 @@ static void note_last_words(struct child *c, int status)
 	c->failure[0] = '\0';
 }
 
-enum child_end child_ended(struct child *c, int status)
+void child_left(struct child *c)
 {
-	c->last_end = why(c, status);
 	if (c->ready)
 		c->down_since = clock_monotonic_ms();
 	c->ready = false;
+}
+
+enum child_end child_ended(struct child *c, int status)
+{
+	c->last_end = why(c, status);
+	child_left(c);
 	c->last_end_ms = clock_wall_ms();
 	c->ends[c->last_end]++;
 	note_last_words(c, status);

@@ -12,11 +12,12 @@
 
 struct child {
 	enum child_role role;
-	pid_t pid;	 /* 0 = not running */
-	int fd;		 /* keeper's end of its channel; -1 = none. Owned */
-	bool ready;	 /* it has reported CHANNEL_READY */
-	bool is_killed;	 /* because it did not answer */
-	bool is_looping; /* and it used the CPU */
+	pid_t pid;	   /* 0 = not running */
+	int fd;		   /* keeper's end of its channel; -1 = none. Owned */
+	bool ready;	   /* it has reported CHANNEL_READY */
+	bool is_dismissed; /* it was told to end, or only saves, for the next program */
+	bool is_killed;	   /* because it did not answer */
+	bool is_looping;   /* and it used the CPU */
 	bool ever_ready;
 	uint32_t ends[CHILD_END_COUNT]; /* its restarts by reason */
 	enum child_end last_end;
@@ -54,6 +55,8 @@ struct watch_sample child_sample(const struct child *c);
 /* Asks it, or kills it if it has not answered for too long; the second returns true. */
 bool child_watch(struct child *c, const struct watch_sample *s);
 
+/* It has ended, and does not serve any more. */
+void child_left(struct child *c);
 /* Its status of waitpid(). Says why it ended, and counts the restart. */
 enum child_end child_ended(struct child *c, int status);
 void child_log_end(const struct child *c, int status, enum child_end why, int64_t delay);

@@ -27,7 +27,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define END_MS 3000    /* of a child that has nothing left to wait for */
 #define EXIT_CONFIG 78 /* EX_CONFIG: a restart cannot help */
 #define MESSAGES_PER_TURN 64
 
@@ -127,7 +126,8 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 		.keybase_fd = held->fds[1],
 		.snapshot_version = held->version,
 		.is_again = k->children[role].ever_ready,
-		.only_saves = k->successor.step == SUCCESSOR_SAVES,
+		.only_saves = k->successor.step == SUCCESSOR_SAVES || k->drain.step == DRAIN_SAVES,
+		.drain_until_ms = drain_is_on(&k->drain) ? k->drain.until_ms : 0,
 	};
 	listeners_for(&k->listeners, role, start);
 }
@@ -205,26 +205,8 @@ static void look_at_snapshot(struct keeper *k, const struct child *agent, int st
 	tell_given_up(k);
 }
 
-static void stop(struct keeper *k, int exit_code);
-
-static void take_end(struct keeper *k, struct child *c, int status)
+static void restart(struct keeper *k, struct child *c, int status)
 {
-	bool hopeless = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !c->ever_ready;
-
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
-	if (k->stopping || successor_ends(&k->successor, c->role)) {
-		c->pid = 0;
-		return;
-	}
-	if (hopeless) {
-		c->pid = 0;
-		log_event(LOG_LEVEL_ERROR, "child process cannot run, stopping",
-			LOG_STR("child", child_role_name(c->role)));
-		stop(k, 1);
-		return;
-	}
 	if (c->role == CHILD_AGENT)
 		look_at_snapshot(k, c, status);
 	int64_t delay = supervise_delay_ms(&c->supervise, c->ready, clock_monotonic_ms());
@@ -234,6 +216,32 @@ static void take_end(struct keeper *k, struct child *c, int status)
 		keeper_start_child(k, c);
 	else
 		c->restart_at = clock_monotonic_ms() + delay;
+}
+
+static void take_end(struct keeper *k, struct child *c, int status)
+{
+	bool hopeless = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && !c->ever_ready;
+	bool done = status == 0 && !c->is_dismissed;
+
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	if (drain_ends(&k->drain, c->role, done, hopeless, clock_monotonic_ms()) ||
+		successor_ends(&k->successor, c->role)) {
+		c->pid = 0;
+	} else if (c->is_dismissed) {
+		/* for a replacement that was given up */
+		child_left(c);
+		c->pid = 0;
+		keeper_start_child(k, c);
+	} else if (hopeless) {
+		c->pid = 0;
+		log_event(LOG_LEVEL_ERROR, "child process cannot run, stopping",
+			LOG_STR("child", child_role_name(c->role)));
+		stopping_begin(k, 1);
+	} else {
+		restart(k, c, status);
+	}
 }
 
 static void reap(struct keeper *k)
@@ -256,41 +264,6 @@ static void reap(struct keeper *k)
 		}
 	}
 	report_processes(k);
-}
-
-/* The agent first: control must be there while the agent answers HAProxy's last questions. */
-static void drain_next(struct keeper *k)
-{
-	bool agent_runs = k->children[CHILD_AGENT].pid != 0;
-	struct child *next = &k->children[agent_runs ? CHILD_AGENT : CHILD_CONTROL];
-	int64_t left = k->drain_deadline - clock_monotonic_ms();
-	if (left < 0)
-		left = 0;
-	child_send_number(next, CHANNEL_DRAIN, (uint64_t)left);
-	k->stop_deadline = clock_monotonic_ms() + left + END_MS;
-}
-
-static void kill_children(struct keeper *k)
-{
-	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
-		if (k->children[i].pid)
-			kill(k->children[i].pid, SIGKILL);
-	}
-}
-
-static void stop(struct keeper *k, int exit_code)
-{
-	if (k->stopping) {
-		log_write(LOG_LEVEL_WARNING, "second stop signal, killing child processes", NULL);
-		kill_children(k);
-		return;
-	}
-	successor_cancel(&k->successor);
-	k->stopping = true;
-	k->exit_code = exit_code;
-	k->drain_deadline = clock_monotonic_ms() + (int64_t)k->config.drain_ms;
-	log_write(LOG_LEVEL_INFO, "stopping", NULL);
-	drain_next(k);
 }
 
 /* --- messages and signals --- */
@@ -374,7 +347,7 @@ static void handle_signal(struct keeper *k, int sig)
 	else if (sig == SIGUSR2)
 		replacement_begin(k);
 	else
-		stop(k, 0);
+		stopping_begin(k, 0);
 }
 
 static void receive_signals(struct keeper *k)
@@ -387,12 +360,6 @@ static void receive_signals(struct keeper *k)
 
 /* --- the loop --- */
 
-/* A draining control process has left its loop. */
-static bool is_watched(const struct keeper *k, const struct child *c)
-{
-	return c->pid && !(k->stopping && c->role == CHILD_CONTROL);
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -400,14 +367,13 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int64_t next_deadline(const struct keeper *k)
 {
-	int64_t next = k->stopping ? k->stop_deadline : INT64_MAX;
+	int64_t next = drain_deadline(&k->drain);
 
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 		const struct child *c = &k->children[i];
-		if (!k->stopping && c->restart_at >= 0)
+		if (c->restart_at >= 0)
 			next = earlier(next, c->restart_at);
-		if (is_watched(k, c))
-			next = earlier(next, child_watch_due(c));
+		next = earlier(next, child_watch_due(c));
 	}
 	const struct child *control = &k->children[CHILD_CONTROL];
 	if (!control->ready && control->down_since + STANDIN_AFTER_MS > k->stand_in_at)
@@ -433,13 +399,7 @@ static void act_on_time(struct keeper *k)
 {
 	int64_t now = clock_monotonic_ms();
 
-	if (k->stopping && now >= k->stop_deadline) {
-		log_write(
-			LOG_LEVEL_WARNING, "child process did not stop in time, killing it", NULL);
-		kill_children(k);
-		k->stop_deadline = now + END_MS;
-	}
-	for (size_t i = CHILD_CONTROL; !k->stopping && i < CHILD_ROLE_COUNT; i++) {
+	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 		struct child *c = &k->children[i];
 		if (c->restart_at >= 0 && now >= c->restart_at)
 			keeper_start_child(k, c);
@@ -448,13 +408,14 @@ static void act_on_time(struct keeper *k)
 		successor_overdue(&k->successor, k->children[CHILD_CONTROL].pid,
 			k->children[CHILD_AGENT].pid);
 	replacement_go_on(k);
+	stopping_go_on(k);
 }
 
 static void watch_children(struct keeper *k)
 {
 	for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 		struct child *c = &k->children[i];
-		if (!is_watched(k, c) || clock_monotonic_ms() < child_watch_due(c))
+		if (clock_monotonic_ms() < child_watch_due(c))
 			continue;
 		const struct watch_sample sample = child_sample(c);
 		receive_from(k, c);
@@ -473,20 +434,16 @@ static void stand_in(struct keeper *k)
 	if (child_silence_ms(control, now) < STANDIN_AFTER_MS || now < k->stand_in_at)
 		return;
 	k->stand_in_at = now + STANDIN_EVERY_MS;
-	child_explain(control, now, reason, sizeof(reason));
+	if (k->drain.step > DRAIN_AGENT)
+		snprintf(reason, sizeof(reason), "the relay is stopping");
+	else
+		child_explain(control, now, reason, sizeof(reason));
 	standin_answer(listeners_admin(&k->listeners), reason);
-}
-
-static bool is_running(const struct keeper *k)
-{
-	return k->children[CHILD_AGENT].pid || k->children[CHILD_CONTROL].pid;
 }
 
 static void run(struct keeper *k)
 {
-	bool agent_was_draining = false;
-
-	while (!k->stopping || is_running(k)) {
+	while (k->drain.step != DRAIN_OVER) {
 		struct pollfd fds[] = {
 			{.fd = k->signal_fd, .events = POLLIN},
 			{.fd = k->children[CHILD_CONTROL].fd, .events = POLLIN},
@@ -501,10 +458,6 @@ static void run(struct keeper *k)
 		act_on_time(k);
 		watch_children(k);
 		stand_in(k);
-		bool agent_gone = k->stopping && !k->children[CHILD_AGENT].pid;
-		if (agent_gone && !agent_was_draining && is_running(k))
-			drain_next(k);
-		agent_was_draining = agent_gone;
 	}
 }
 

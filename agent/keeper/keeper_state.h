@@ -3,6 +3,7 @@
 #define RELAY_AGENT_KEEPER_KEEPER_STATE_H
 
 #include "agent/keeper/child.h"
+#include "agent/keeper/drain.h"
 #include "agent/keeper/identity.h"
 #include "agent/keeper/inherited.h"
 #include "agent/keeper/listeners.h"
@@ -32,15 +33,18 @@ struct keeper {
 	int board_fd;
 	struct snapshots snapshots;
 	struct successor successor;
-	bool stopping;
-	int64_t drain_deadline; /* monotonic ms: work in progress is given up */
-	int64_t stop_deadline;	/* monotonic ms: the child that ends now is killed */
+	struct drain drain;
 	int exit_code;
 	int64_t stand_in_at; /* monotonic ms; the next answer in control's place */
 };
 
 /* keeper.c. A child that cannot be started is started later. */
 void keeper_start_child(struct keeper *k, struct child *c);
+
+/* stopping.c: the first call drains, the second stops at once. */
+void stopping_begin(struct keeper *k, int exit_code);
+/* After each change of a child, and on time. */
+void stopping_go_on(struct keeper *k);
 
 /* replacement.c: SIGUSR2, from the signal to the next program. */
 void replacement_begin(struct keeper *k);

@@ -33,8 +33,10 @@ void replacement_begin(struct keeper *k)
 {
 	struct handover h;
 
-	if (k->stopping)
+	if (drain_is_on(&k->drain)) {
+		log_write(LOG_LEVEL_WARNING, "program not replaced: the relay stops", NULL);
 		return;
+	}
 	fill_handover(k, &h);
 	int error = successor_begin(&k->successor, &h, &k->original_mask);
 	if (error)
@@ -53,6 +55,18 @@ static void become_next(struct keeper *k)
 	replacement_failed(k, strerror(-error));
 }
 
+static void dismiss(struct child *c, enum channel_type type, uint64_t number)
+{
+	c->is_dismissed = true;
+	child_send_number(c, type, number);
+}
+
+static void start_saving(struct keeper *k, struct child *control)
+{
+	keeper_start_child(k, control);
+	control->is_dismissed = true;
+}
+
 void replacement_go_on(struct keeper *k)
 {
 	struct child *control = &k->children[CHILD_CONTROL];
@@ -61,11 +75,11 @@ void replacement_go_on(struct keeper *k)
 	while (successor_next(
 		&k->successor, control->pid, agent->pid, (int64_t)k->config.drain_ms)) {
 		if (k->successor.step == SUCCESSOR_CONTROL_ENDS)
-			child_send_number(control, CHANNEL_DRAIN, k->config.drain_ms);
+			dismiss(control, CHANNEL_DRAIN, k->config.drain_ms);
 		else if (k->successor.step == SUCCESSOR_AGENT_ENDS)
-			child_send(agent, CHANNEL_LEAVE, -1);
+			dismiss(agent, CHANNEL_LEAVE, 0);
 		else if (k->successor.step == SUCCESSOR_SAVES)
-			keeper_start_child(k, control);
+			start_saving(k, control);
 		else if (k->successor.step == SUCCESSOR_REPLACES)
 			become_next(k);
 	}

@@ -78,11 +78,14 @@ bool successor_ends(const struct successor *s, enum child_role role)
 	return s->step >= (role == CHILD_CONTROL ? SUCCESSOR_CONTROL_ENDS : SUCCESSOR_AGENT_ENDS);
 }
 
-void successor_cancel(struct successor *s)
+bool successor_cancel(struct successor *s)
 {
+	bool was_on = s->step != SUCCESSOR_NONE;
+
 	if (s->trial)
 		kill(s->trial, SIGKILL);
 	s->step = SUCCESSOR_NONE;
+	return was_on;
 }
 
 static int64_t patience(enum successor_step step, int64_t drain_ms)

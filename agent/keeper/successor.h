@@ -38,8 +38,8 @@ int successor_begin(struct successor *s, struct handover *h, const sigset_t *mas
 bool successor_trial_ended(struct successor *s, pid_t pid, int status, struct errtext *ret_why);
 /* A child of this role that ends now is not started again. */
 bool successor_ends(const struct successor *s, enum child_role role);
-/* The relay stops, or the program cannot be replaced. */
-void successor_cancel(struct successor *s);
+/* The relay stops, or the program cannot be replaced. False: it was not being replaced. */
+bool successor_cancel(struct successor *s);
 /*
  * Goes on to the next step if the children are as this one wants them. True if it has: the caller does what the new
  * step says. `drain_ms`: patience with work in progress.
