@@ -48,6 +48,7 @@ struct channel_process {
 	uint32_t state;			/* enum child_state */
 	uint32_t last_end;		/* enum child_end, if `last_end_ms` */
 	int64_t last_end_ms;		/* Unix time of the last restart; 0 = none */
+	int64_t last_end_mono;		/* the same, monotonic */
 	int64_t started_ms;		/* monotonic; 0 = it does not run */
 };
 

@@ -76,6 +76,18 @@ static const char *text(json_object *o, const char *field)
 
 /* --- processes, store --- */
 
+/* The time of its last restart outlives SIGUSR2, its uptime does not. */
+static void look_at_restarts(struct list *l, const char *name, const struct channel_process *p)
+{
+	int64_t age_s = (clock_monotonic_ms() - p->last_end_mono) / 1000;
+
+	if (p->restarts > 0 && age_s < RECENT_S)
+		add(l, PROBLEM, "child_restarted", name,
+			"the %s process was restarted %lld s ago (%s), %u time%s in all", name,
+			(long long)age_s, child_end_name((enum child_end)p->last_end), p->restarts,
+			p->restarts == 1 ? "" : "s");
+}
+
 static bool is_serving(json_object *process)
 {
 	return strcmp(text(process, "state"), child_state_name(CHILD_SERVING)) == 0;
@@ -97,17 +109,14 @@ static void look_at_agent(struct list *l)
 
 static void look_at_children(struct list *l)
 {
-	json_object_object_foreach(part(l, "processes"), name, process)
-	{
-		const char *state = text(process, "state");
-		int64_t uptime_s = number(process, "uptime_s");
-		if (!is_serving(process) && strcmp(name, child_role_name(CHILD_KEEPER)) != 0)
-			add(l, PROBLEM, "child_down", name, "the %s process is %s", name, state);
-		else if (number(process, "restarts") > 0 && uptime_s < RECENT_S)
-			add(l, PROBLEM, "child_restarted", name,
-				"the %s process was restarted %lld s ago (%s), %lld times in all",
-				name, (long long)uptime_s, text(process, "last_restart"),
-				(long long)number(process, "restarts"));
+	for (int role = CHILD_CONTROL; role < CHILD_ROLE_COUNT; role++) {
+		const char *name = child_role_name((enum child_role)role);
+		json_object *process = member(part(l, "processes"), name);
+		if (is_serving(process))
+			look_at_restarts(l, name, &l->request->control->processes[role]);
+		else
+			add(l, PROBLEM, "child_down", name, "the %s process is %s", name,
+				text(process, "state"));
 	}
 }
 

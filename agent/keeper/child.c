@@ -92,6 +92,7 @@ void child_describe(const struct child *c, struct channel_process *ret)
 		.state = state_of(c),
 		.last_end = c->last_end,
 		.last_end_ms = c->last_end_ms,
+		.last_end_mono = c->last_end_mono,
 		.started_ms = c->started_mono,
 	};
 	for (size_t i = 0; i < CHILD_END_COUNT; i++) {
@@ -242,6 +243,7 @@ enum child_end child_ended(struct child *c, int status)
 	c->last_end = why(c, status);
 	child_left(c);
 	c->last_end_ms = clock_wall_ms();
+	c->last_end_mono = clock_monotonic_ms();
 	c->ends[c->last_end]++;
 	note_last_words(c, status);
 	return c->last_end;

@@ -22,6 +22,7 @@ struct child {
 	uint32_t ends[CHILD_END_COUNT]; /* its restarts by reason */
 	enum child_end last_end;
 	int64_t last_end_ms;		/* wall clock; 0 = it was never restarted */
+	int64_t last_end_mono;		/* the same, monotonic */
 	int64_t started_mono;		/* monotonic */
 	int64_t restart_at;		/* monotonic ms; -1 = not waiting */
 	uint32_t soon_crashes;		/* crashes by signal in a row, each soon after the start */

@@ -25,6 +25,13 @@ void handover_keep(struct handover *h, int *fd)
 		h->others[h->other_count++] = fd;
 }
 
+void handover_fini(struct handover *h)
+{
+	if (h->restarts_fd >= 0)
+		close(h->restarts_fd);
+	h->restarts_fd = -1;
+}
+
 /* Above all numbers that the next program takes. */
 static int move_away(int *fd)
 {

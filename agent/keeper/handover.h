@@ -18,6 +18,7 @@ struct handover {
 		char name[INHERITED_NAME_MAX];
 	} rows[INHERITED_MAX];
 	uint32_t count;
+	int restarts_fd;		  /* made for this handover; -1 = none */
 	int *others[HANDOVER_OTHERS_MAX]; /* that are not passed, and may be in the way */
 	uint32_t other_count;
 	const char *program; /* absolute path */
@@ -28,6 +29,8 @@ struct handover {
 void handover_add(struct handover *h, int *fd, const char *name);
 /* A descriptor that stays here; -1 is skipped. */
 void handover_keep(struct handover *h, int *fd);
+/* Closes what was made for it; not what is passed or stays. */
+void handover_fini(struct handover *h);
 /*
  * Becomes the program, with `option` behind the configuration (NULL = none). Returns only when that failed:
  * -errno; the descriptors may have other numbers then.

@@ -23,6 +23,7 @@
 #define INHERITED_BOARD "relay-board-"
 #define INHERITED_SNAPSHOT "relay-snapshot-"
 #define INHERITED_KEYBASE "relay-keybase-"
+#define INHERITED_RESTARTS "relay-restarts-"
 
 struct inherited {
 	int fds[INHERITED_MAX]; /* -1 = taken */

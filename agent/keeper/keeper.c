@@ -7,6 +7,7 @@
 #include "agent/keeper/outdir.h"
 #include "agent/keeper/pairs.h"
 #include "agent/keeper/reload.h"
+#include "agent/keeper/restarts.h"
 #include "agent/keeper/signals.h"
 #include "agent/keeper/standin.h"
 #include "common/board.h"
@@ -525,6 +526,7 @@ static void keeper_init(
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
 		child_init(&k->children[i], (enum child_role)i);
 	inherited_init(&k->inherited);
+	restarts_take(&k->inherited, k->children);
 	k->children[CHILD_KEEPER].pid = getpid();
 	k->children[CHILD_KEEPER].started_mono = clock_monotonic_ms();
 }

@@ -1,5 +1,6 @@
 #include "agent/keeper/keeper_state.h"
 #include "agent/keeper/kept.h"
+#include "agent/keeper/restarts.h"
 #include "common/channel.h"
 #include "common/log.h"
 
@@ -19,9 +20,11 @@ void replacement_failed(struct keeper *k, const char *why)
 
 static void fill_handover(struct keeper *k, struct handover *h)
 {
-	*h = (struct handover){.program = k->program, .config_path = k->config_path};
+	*h = (struct handover){
+		.program = k->program, .config_path = k->config_path, .restarts_fd = -1};
 	listeners_hand_over(&k->listeners, h);
 	kept_hand_over(&k->board_fd, &k->snapshots, h);
+	restarts_hand_over(k->children, h);
 	handover_keep(h, &k->statefile_fd);
 	handover_keep(h, &k->signal_fd);
 	handover_keep(h, &k->writer.fd);
@@ -39,6 +42,7 @@ void replacement_begin(struct keeper *k)
 	}
 	fill_handover(k, &h);
 	int error = successor_begin(&k->successor, &h, &k->original_mask);
+	handover_fini(&h);
 	if (error)
 		log_event(LOG_LEVEL_ERROR, "program not replaced", LOG_ERROR_CODE(error));
 }
@@ -49,6 +53,7 @@ static void become_next(struct keeper *k)
 
 	fill_handover(k, &h);
 	int error = handover_exec(&h, NULL);
+	handover_fini(&h);
 	successor_cancel(&k->successor);
 	keeper_start_child(k, &k->children[CHILD_AGENT]);
 	keeper_start_child(k, &k->children[CHILD_CONTROL]);

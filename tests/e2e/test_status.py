@@ -127,4 +127,4 @@ def test_a_child_that_was_restarted_is_told(fresh):
                 if (w["code"], w["subject"]) == ("child_restarted", "agent")]
 
     [warning] = wait_until("it is told", restarted)
-    assert " times in all" in warning["message"] and status(s, "--check")[0] == 1
+    assert warning["message"].endswith("(killed), 1 time in all") and status(s, "--check")[0] == 1

@@ -3,6 +3,7 @@ import asyncio
 import collections
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -145,6 +146,29 @@ def test_a_replaced_keeper_has_no_more_rights(fresh):
     s.relay.adm("egress", "add", "near", "--source", "127.0.0.9")
     s.relay.adm("accounts", "set", "demo", "--egress", "near")
     assert "near" in (s.dir / "haproxy" / "relay.cfg").read_text()
+
+
+def restarts(s):
+    agent = processes(s)["agent"]
+    count = s.relay.metric("relay_child_restarts_total", child="agent", reason="killed")
+    return agent["restarts"], agent["last_restart"], agent["last_restart_at"], count
+
+
+def test_restart_counts_go_on(fresh):
+    """A relay that has just crashed in a loop does not look well because its program was replaced."""
+    s = fresh()
+    for n in range(3):
+        os.kill(agent := s.relay.pid_of("agent"), signal.SIGKILL)
+        wait_until("another one", lambda: restarts(s)[0] == n + 1 and s.relay.pid_of("agent") not in (0, agent))
+    before = restarts(s)
+    assert (before[0], before[1], before[3]) == (3, "killed", 3)
+    for _ in range(2):
+        replace(s)
+        assert restarts(s) == before
+        [warning] = [w for w in s.relay.adm("status")["warnings"] if w["code"] == "child_restarted"]
+        assert warning["subject"] == "agent" and warning["message"].endswith("(killed), 3 times in all")
+    os.kill(agent := s.relay.pid_of("agent"), signal.SIGKILL)
+    wait_until("another one", lambda: restarts(s)[3] == 4)
 
 
 @pytest.fixture

@@ -161,10 +161,13 @@ static void each_fault_has_its_code(void **state)
 	r->control.processes[CHILD_AGENT].state = CHILD_DOWN;
 	r->control.processes[CHILD_CONTROL].restarts = 3;
 	r->control.processes[CHILD_CONTROL].pid = 1;
-	r->control.processes[CHILD_CONTROL].started_ms = clock_monotonic_ms() - 5000;
+	r->control.processes[CHILD_CONTROL].last_end = CHILD_END_CRASH;
+	r->control.processes[CHILD_CONTROL].last_end_mono = clock_monotonic_ms() - 5000;
 	room_run(r, "UPDATE accounts SET needs_login = 'revoked' WHERE id > 1");
 	o = status(r);
 	assert_string_equal(codes(o), "haproxy_not_rendered child_restarted child_down");
+	assert_non_null(strstr(text(o, "summary"),
+		"the control process was restarted 5 s ago (crash), 3 times in all"));
 	json_object_put(o);
 
 	/* the only account left has an egress whose address is nowhere */
@@ -186,6 +189,26 @@ static void each_fault_has_its_code(void **state)
 	buffer_fini(&unbound.backends);
 	r->control.minute = NULL;
 	r->control.unbound = NULL;
+}
+
+/* The process may be young for another reason: a replacement of the program. */
+static void a_restart_is_told_for_ten_minutes(void **state)
+{
+	struct room *r = *state;
+	struct channel_process *p = &r->control.processes[CHILD_CONTROL];
+
+	p->restarts = 1;
+	p->last_end = CHILD_END_CRASH;
+	p->started_ms = clock_monotonic_ms() - 1000;
+	p->last_end_mono = clock_monotonic_ms() - 599000;
+	json_object *o = status(r);
+	assert_non_null(strstr(text(o, "summary"),
+		"the control process was restarted 599 s ago (crash), 1 time in all"));
+	json_object_put(o);
+	p->last_end_mono = clock_monotonic_ms() - 601000;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
+	json_object_put(o);
 }
 
 /* Only the last minute counts: eleven steps of 5 s later the refusal still does. */
@@ -298,6 +321,7 @@ int main(void)
 		TEST(only_failing_egresses_are_shown),
 		TEST(without_haproxy_there_is_one_warning),
 		TEST(each_fault_has_its_code),
+		TEST(a_restart_is_told_for_ten_minutes),
 		TEST(a_minute_forgets),
 		TEST(a_clock_that_was_set_is_told_for_a_while),
 		TEST(check_fails_if_something_is_wrong),
