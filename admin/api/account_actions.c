@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REASON_MAX 256
 #define WHOLE 1000000
 
 static int raise_epoch(struct request *r, int64_t id)
@@ -28,9 +27,9 @@ static int raise_epoch(struct request *r, int64_t id)
 
 static int check_reason(struct request *r, const char *reason)
 {
-	if (strlen(reason) <= REASON_MAX)
+	if (strlen(reason) <= COMMAND_REASON_MAX)
 		return 0;
-	return errtext_set(&r->error, -EINVAL, "reason: longer than %d bytes", REASON_MAX);
+	return errtext_set(&r->error, -EINVAL, "reason: longer than %d bytes", COMMAND_REASON_MAX);
 }
 
 /* `reason` NULL: the one that the account has stays; it is empty unless the account is suspended. */

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define EGRESSES_MAX 16
 #define PACE_MAX_MS ((uint64_t)10 * 60 * 1000)
 
 static void describe_pace(struct row *row, json_object *o)
@@ -160,14 +159,11 @@ static int add_egress(struct request *r, int64_t id, const char *name, int64_t p
 	int64_t egress_id = 0;
 	int error = noun_reference(r, &noun_egress, name, &egress_id);
 
-	if (!error)
-		error = query_run(r,
-			"INSERT INTO account_egresses (account_id, egress_id, position)"
-			" VALUES (?1, ?2, ?3)",
-			"iii", id, egress_id, position);
-	if (error == -EEXIST)
-		error = errtext_set(&r->error, -EINVAL, "egress: \"%s\" is named twice", name);
-	return error;
+	return error ? error
+		     : query_run(r,
+			       "INSERT INTO account_egresses (account_id, egress_id, position)"
+			       " VALUES (?1, ?2, ?3)",
+			       "iii", id, egress_id, position);
 }
 
 static int update_egresses(struct request *r, int64_t id)
@@ -177,8 +173,6 @@ static int update_egresses(struct request *r, int64_t id)
 
 	if (!list)
 		return 0;
-	if (n > EGRESSES_MAX)
-		return errtext_set(&r->error, -EINVAL, "egress: more than %d", EGRESSES_MAX);
 	int error = query_run(r, "DELETE FROM account_egresses WHERE account_id = ?1", "i", id);
 	for (size_t i = 0; i < n && !error; i++)
 		error = add_egress(r, id,
@@ -231,10 +225,8 @@ static int update_credential(struct request *r, int64_t id)
 int account_update(struct request *r, int64_t id)
 {
 	int64_t upstream_id = 0;
-	int error = noun_check_region(r);
+	int error = noun_update(r, &noun_account, id);
 
-	if (!error)
-		error = noun_update(r, &noun_account, id);
 	if (!error)
 		error = update_pace(r, id);
 	if (!error)

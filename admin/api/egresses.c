@@ -8,13 +8,8 @@
 #include "admin/store/notices.h"
 #include "common/clock.h"
 #include "common/ip.h"
-#include "common/num.h"
 
 #include <errno.h>
-#include <stdio.h>
-
-#define HOST_MAX 253
-#define ADDRESS_SIZE (HOST_MAX + 16)
 
 static void describe(struct request *r, struct row *row, json_object *o)
 {
@@ -58,76 +53,6 @@ const struct noun noun_egress = {
 	.columns = columns,
 };
 
-static bool is_host_name(struct slice host)
-{
-	if (host.n == 0 || host.n > HOST_MAX || host.p[0] == '-' || host.p[0] == '.')
-		return false;
-	for (size_t i = 0; i < host.n; i++) {
-		char c = host.p[i];
-		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-		if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '.')
-			return false;
-	}
-	return true;
-}
-
-/* HOST:PORT, [IPv6]:PORT */
-static int check_host_port(struct request *r, const char *field, const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
-	struct ip ip;
-	uint64_t port;
-	bool good = host.n > 0;
-
-	if (good && host.p[0] == '[' && host.p[host.n - 1] == ']')
-		good = host.n > 2 && ip_parse((struct slice){host.p + 1, host.n - 2}, &ip) == 0 &&
-			!ip_is_v4(&ip);
-	else
-		good = good && is_host_name(host);
-	if (good && num_parse_u64(slice_from_str(colon + 1), 65535, &port) == 0 && port > 0)
-		return 0;
-	return errtext_set(&r->error, -EINVAL, "%s: \"%.100s\" is not HOST:PORT", field, text);
-}
-
-/* HAProxy would resolve a SOCKS server's name once, at its start, and not start without DNS. */
-static int check_socks4(struct request *r, const char *text)
-{
-	int error = check_host_port(r, "socks4", text);
-	const char *colon = strrchr(text, ':');
-	struct slice host = {text, colon ? (size_t)(colon - text) : 0};
-	struct ip ip;
-
-	if (error || *text == '[' || ip_parse(host, &ip) == 0)
-		return error;
-	return errtext_set(
-		&r->error, -EINVAL, "socks4: \"%.100s\" is a name; an IP address is needed", text);
-}
-
-static bool can_be_a_source(const struct ip *ip)
-{
-	static const uint8_t zero[16];
-	const uint8_t *last = ip->b + 12;
-
-	if (ip_is_v4(ip))
-		return last[0] != 0 && last[0] < 224;
-	return memcmp(ip->b, zero, sizeof(zero)) != 0 && ip->b[0] != 0xff;
-}
-
-static int check_source(struct request *r, const char *text, char *out)
-{
-	struct ip ip;
-
-	if (ip_parse(slice_from_str(text), &ip))
-		return errtext_set(
-			&r->error, -EINVAL, "source: \"%.100s\" is not an IP address", text);
-	if (!can_be_a_source(&ip))
-		return errtext_set(&r->error, -EINVAL,
-			"source: nothing can be sent from %.100s (any, or multicast)", text);
-	ip_format(&ip, out);
-	return 0;
-}
-
 /* After a change of the address the seen address and the suspension no longer count. */
 static int forget_seen(struct request *r, int64_t id)
 {
@@ -152,25 +77,19 @@ static int put_address(struct request *r, int64_t id, const char *kind, const ch
 			       "tti", kind, address, id);
 }
 
+/* A source in the form that the kernel shows. */
 static int update_address(struct request *r, int64_t id)
 {
 	static const char *const kinds[] = {"source", "socks4", "node"};
-	char address[ADDRESS_SIZE];
+	char source[IP_TEXT_SIZE];
+	struct ip ip;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		const char *text = request_text(r, kinds[i]);
 		if (!text)
 			continue;
-		if (!*text)
-			return errtext_set(&r->error, -EINVAL, "%s: is empty", kinds[i]);
-		int error = i == 0 ? check_source(r, text, address)
-			: i == 1   ? check_socks4(r, text)
-				   : check_host_port(r, kinds[i], text);
-		if (error)
-			return error;
-		if (i > 0)
-			snprintf(address, sizeof(address), "%s", text);
-		return put_address(r, id, kinds[i], address);
+		bool is_ip = i == 0 && ip_parse(slice_from_str(text), &ip) == 0;
+		return put_address(r, id, kinds[i], is_ip ? ip_format(&ip, source) : text);
 	}
 	return 0;
 }
@@ -188,10 +107,8 @@ int egress_insert(struct request *r, const char *name, int64_t *ret_id)
 
 int egress_update(struct request *r, int64_t id)
 {
-	int error = noun_check_region(r);
+	int error = noun_update(r, &noun_egress, id);
 
-	if (!error)
-		error = noun_update(r, &noun_egress, id);
 	if (!error)
 		error = update_address(r, id);
 	if (!error)

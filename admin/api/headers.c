@@ -1,7 +1,7 @@
 #include "admin/api/headers.h"
 
 #include "admin/api/query.h"
-#include "admin/publish/headerset.h"
+#include "admin/command/headerset.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 #include "common/provider.h"

@@ -1,10 +1,10 @@
 #include "admin/api/node_egress.h"
 
 #include "admin/api/query.h"
-#include "admin/publish/url.h"
 #include "admin/store/store.h"
 #include "common/errtext.h"
 #include "common/ip.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,8 +16,6 @@ static int update_path(struct request *r, const char *field, const char *sql, in
 
 	if (!path)
 		return 0;
-	if (*path != '/')
-		return errtext_set(&r->error, -EINVAL, "%s: an absolute path is needed", field);
 	/* without the file HAProxy refuses its whole configuration, with every change again */
 	if (access(path, R_OK) < 0)
 		return errtext_set(&r->error, -EINVAL, "%s: %s: %s", field, path, strerror(errno));

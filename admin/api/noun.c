@@ -144,13 +144,3 @@ int noun_refuse_if_used(
 	buffer_fini(&names);
 	return count;
 }
-
-int noun_check_region(struct request *r)
-{
-	const char *region = request_text(r, "region");
-
-	if (!region || !*region || command_name_is_valid(slice_from_str(region)))
-		return 0;
-	return errtext_set(
-		&r->error, -EINVAL, "region: \"%.100s\" is not in the form of a name", region);
-}

@@ -48,9 +48,6 @@ int noun_show(struct request *r, const struct noun *n, const char *name, json_ob
 /* Puts "tenant x exists already" in place of the store's text for -EEXIST. */
 int noun_insert_error(struct request *r, const struct noun *n, int error);
 
-/* The body's `region`: empty or in the form of a name. */
-int noun_check_region(struct request *r);
-
 /* -EBUSY with "tenant x is in use by <user>s a, b" when the query finds any `name`; ?1 is the id. */
 int noun_refuse_if_used(
 	struct request *r, const struct noun *n, const char *user, const char *sql, int64_t id);

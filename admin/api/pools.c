@@ -6,8 +6,6 @@
 
 #include <errno.h>
 
-#define MEMBERS_MAX 512
-
 static void describe(struct request *r, struct row *row, json_object *o)
 {
 	(void)r;
@@ -113,9 +111,9 @@ static int check_count(struct request *r, int64_t id)
 	int error = query_number(
 		r, &n, "SELECT count(*) FROM pool_members WHERE pool_id = ?1", "i", id);
 
-	if (!error && n > MEMBERS_MAX)
+	if (!error && n > COMMAND_MEMBERS_MAX)
 		error = errtext_set(
-			&r->error, -EINVAL, "accounts: a pool has at most %d", MEMBERS_MAX);
+			&r->error, -EINVAL, "accounts: a pool has at most %d", COMMAND_MEMBERS_MAX);
 	return error;
 }
 
@@ -130,12 +128,8 @@ static int replace_members(struct request *r, int64_t id)
 	if (!error)
 		error = query_run(
 			r, "UPDATE pools SET upstream_id = ?1 WHERE id = ?2", "ii", upstream, id);
-	for (size_t i = 0; i < n && !error; i++) {
+	for (size_t i = 0; i < n && !error; i++)
 		error = add_member(r, id, upstream, member_name(r, i));
-		if (error == -EEXIST)
-			error = errtext_set(&r->error, -EINVAL, "accounts: \"%s\" is named twice",
-				member_name(r, i));
-	}
 	return error ? error : check_count(r, id);
 }
 

@@ -8,11 +8,11 @@
 #include "admin/api/directory.h"
 #include "admin/api/reasons.h"
 #include "admin/api/recent.h"
+#include "admin/command/command_form.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/provider.h"
 #include "common/record.h"
-#include "common/timetext.h"
 #include "common/window.h"
 
 #include <errno.h>
@@ -125,56 +125,30 @@ static void describe(const struct recent_row *row, json_object *o)
 
 /* --- list --- */
 
-/* A point in time as RFC 3339, or a duration before now. */
-static int read_time(struct request *r, const char *field, int64_t *ret_ms)
+static int64_t read_time(const struct request *r, const char *field)
 {
 	const char *text = request_text(r, field);
-	uint64_t ago;
+	int64_t ms = 0;
 
-	if (!text)
-		return 0;
-	if (num_parse_duration(slice_from_str(text), COMMAND_DURATION_MAX_MS, &ago) == 0) {
-		*ret_ms = clock_wall_ms() - (int64_t)ago;
-		return 0;
-	}
-	if (timetext_parse_rfc3339(slice_from_str(text), ret_ms) == 0)
-		return 0;
-	return errtext_set(&r->error, -EINVAL,
-		"%s: \"%.64s\" is neither a time as 2026-01-31T08:00:00Z nor a duration as 2h",
-		field, text);
-}
-
-/* 429, or 4xx for all of its hundred. */
-static int read_status(struct request *r, struct history_filter *f)
-{
-	struct slice text = slice_from_str(request_text(r, "status"));
-	bool is_class = text.n == 3 && text.p[1] == 'x' && text.p[2] == 'x';
-	uint64_t n;
-
-	if (!text.p)
-		return 0;
-	if (num_parse_u64(is_class ? slice_cut(text, 1) : text, 999, &n) == 0 && n > 0) {
-		f->status_min = (unsigned)(is_class ? n * 100 : n);
-		f->status_max = (unsigned)(is_class ? n * 100 + 99 : n);
-		return 0;
-	}
-	return errtext_set(&r->error, -EINVAL,
-		"status: \"%.64s\" is neither a status as 429 nor a class as 4xx", text.p);
+	if (text)
+		form_read_time(slice_from_str(text), clock_wall_ms(), &ms);
+	return ms;
 }
 
 static int read_filter(struct request *r, struct history_filter *f)
 {
 	const char *tenant = request_text(r, "tenant");
 	const char *account = request_text(r, "account");
+	const char *status = request_text(r, "status");
+	int error = 0;
 
-	*f = (struct history_filter){
-		.key = (uint32_t)request_number(r, "key", 0), .code = request_text(r, "code")};
-	int error = read_time(r, "since", &f->since_ms);
-	if (!error)
-		error = read_time(r, "until", &f->until_ms);
-	if (!error)
-		error = read_status(r, f);
-	if (!error && tenant)
+	*f = (struct history_filter){.key = (uint32_t)request_number(r, "key", 0),
+		.code = request_text(r, "code"),
+		.since_ms = read_time(r, "since"),
+		.until_ms = read_time(r, "until")};
+	if (status)
+		form_read_status(slice_from_str(status), &f->status_min, &f->status_max);
+	if (tenant)
 		error = recent_tenant(r->control, tenant, &f->tenant, &r->error);
 	if (!error && account)
 		error = recent_account(r->control, account, &f->account, &r->error);

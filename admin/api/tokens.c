@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define LABEL_MAX 64
 #define PROBLEMS_NAMED 3
 
 /* A key as it will be stored. */
@@ -252,13 +251,6 @@ static void join_networks(json_object *list, struct buffer *out)
 			json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-static int check_label(struct request *r, const char *name)
-{
-	if (strlen(name) <= LABEL_MAX)
-		return 0;
-	return errtext_set(&r->error, -EINVAL, "name: longer than %d bytes", LABEL_MAX);
-}
-
 int tokens_issue(struct request *r)
 {
 	const char *name = request_text(r, "name");
@@ -277,10 +269,8 @@ int tokens_issue(struct request *r)
 		.monthly = request_number(r, "monthly", 0),
 		.expires_ms = ttl ? clock_wall_ms() + (int64_t)ttl : 0,
 	};
-	int error = check_label(r, d.name);
+	int error = noun_reference(r, &noun_tenant, d.tenant, &d.tenant_id);
 
-	if (!error)
-		error = noun_reference(r, &noun_tenant, d.tenant, &d.tenant_id);
 	if (!error)
 		error = choose_pool(r, &d, &pool);
 	join_networks(request_value(r, "allow_ip"), &networks);

@@ -5,10 +5,9 @@
 #include "admin/api/headers.h"
 #include "admin/api/node_egress.h"
 #include "admin/publish/certificate.h"
-#include "admin/publish/url.h"
-#include "admin/upkeep/probe_request.h"
 #include "common/clock.h"
 #include "common/provider.h"
+#include "common/url.h"
 
 #include <errno.h>
 
@@ -65,17 +64,6 @@ int upstream_insert(struct request *r, const char *name, int64_t *ret_id)
 	return noun_insert_error(r, &noun_upstream, error);
 }
 
-static int check_url(struct request *r, const char *field)
-{
-	const char *text = request_text(r, field);
-	struct url url;
-
-	if (!text || (!*text && strcmp(field, "url") != 0))
-		return 0;
-	int error = url_parse(slice_from_str(text), &url, &r->error);
-	return error ? errtext_prefix(&r->error, -EINVAL, "%s", field) : 0;
-}
-
 static int check_ca(struct request *r)
 {
 	const char *pem = request_text(r, "ca_pem");
@@ -86,16 +74,7 @@ static int check_ca(struct request *r)
 	return error ? errtext_prefix(&r->error, -EINVAL, "ca-file") : 0;
 }
 
-static int check_probe(struct request *r)
-{
-	const char *path = request_text(r, "probe");
-
-	if (!path || !*path || strcmp(path, PROBE_NONE) == 0)
-		return 0;
-	int error = probe_path_check(slice_from_str(path), &r->error);
-	return error ? errtext_prefix(&r->error, -EINVAL, "probe") : 0;
-}
-
+/* Without a '/' at its end. */
 static int update_strip(struct request *r, int64_t id)
 {
 	const char *text = request_text(r, "strip");
@@ -104,21 +83,15 @@ static int update_strip(struct request *r, int64_t id)
 	if (!text)
 		return 0;
 	int error = url_parse_prefix(slice_from_str(text), strip, &r->error);
-	if (error)
-		return errtext_prefix(&r->error, -EINVAL, "strip");
-	return query_run(r, "UPDATE upstreams SET strip = ?1 WHERE id = ?2", "ti", strip, id);
+	return error
+		? error
+		: query_run(r, "UPDATE upstreams SET strip = ?1 WHERE id = ?2", "ti", strip, id);
 }
 
 int upstream_update(struct request *r, int64_t id)
 {
-	int error = check_url(r, "url");
+	int error = check_ca(r);
 
-	if (!error)
-		error = check_url(r, "token_url");
-	if (!error)
-		error = check_ca(r);
-	if (!error)
-		error = check_probe(r);
 	if (!error)
 		error = noun_update(r, &noun_upstream, id);
 	if (!error)

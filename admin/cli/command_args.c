@@ -78,6 +78,8 @@ static int take_global(struct parse *p, const char *word)
 	if (!slice_eq_str(option_name(word), "socket"))
 		return 0;
 	int error = option_value(p, word, &value);
+	if (!error && value.n == 0)
+		error = errtext_set(p->e, -EINVAL, "--socket is empty");
 	p->args->socket = value.p;
 	return error ? error : 1;
 }

@@ -1,9 +1,9 @@
 /* relayadm: the command line of spoa-relay. All commands are rows of command.h. */
 #include "admin/cli/command_args.h"
+#include "admin/cli/command_call.h"
 #include "admin/cli/command_help.h"
 #include "admin/cli/command_table.h"
 #include "admin/cli/complaint.h"
-#include "admin/cli/relayadm_call.h"
 #include "admin/cli/relayadm_client.h"
 #include "admin/cli/relayadm_doctor.h"
 #include "admin/cli/relayadm_pages.h"
@@ -304,7 +304,7 @@ static int lost(const struct command_args *args, const struct errtext *why)
 	return code;
 }
 
-static int send_call(const struct command_args *args, const struct call *call)
+static int send_call(const struct command_args *args, const struct command_call *call)
 {
 	struct client_answer answer;
 	struct errtext e;
@@ -344,20 +344,19 @@ static int run_doctor(const struct command_args *args)
 static int run(const struct command_args *args)
 {
 	struct errtext e;
-	struct call call;
+	struct command_call call;
 
-	if (args->command == command_row(COMMAND_DOCTOR))
-		return run_doctor(args);
-	int error = call_prepare(args, &call, &e);
+	int error = command_call_prepare(args, &call, &e);
 
 	if (error == -EINVAL)
 		return usage_error(args, e.text);
 	if (error)
 		return complain(args->json, EXIT_REFUSED, e.text);
-	int code = args->command->answer == ANSWER_PAGES
+	int code = args->command == command_row(COMMAND_DOCTOR) ? run_doctor(args)
+		: args->command->answer == ANSWER_PAGES
 		? pages_run(args, socket_path(args), buffer_str(&call.target), wants_colour())
 		: send_call(args, &call);
-	call_fini(&call);
+	command_call_fini(&call);
 	return code;
 }
 

@@ -219,19 +219,3 @@ int client_run(const struct client_call *call, struct client_answer *ret, struct
 	curl_global_cleanup();
 	return error;
 }
-
-static bool is_unreserved(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		(c && strchr("-._~", c));
-}
-
-void client_encode(struct slice text, struct buffer *out)
-{
-	for (size_t i = 0; i < text.n; i++) {
-		if (is_unreserved(text.p[i]))
-			buffer_append(out, text.p + i, 1);
-		else
-			buffer_printf(out, "%%%02X", (unsigned char)text.p[i]);
-	}
-}

@@ -35,7 +35,5 @@ struct client_answer {
  * ends `ret->body`.
  */
 int client_run(const struct client_call *call, struct client_answer *ret, struct errtext *e);
-/* Percent-encodes one path segment or query value. */
-void client_encode(struct slice text, struct buffer *out);
 
 #endif

@@ -130,6 +130,7 @@ struct command_option command_argument_option(const struct command_argument *a)
 		.metavar = a->metavar,
 		.type = a->type,
 		.required = !a->optional,
+		.max = a->max,
 		.choices = a->choices,
 	};
 }

@@ -19,6 +19,8 @@
 #define COMMAND_TEXT_MAX 1024		     /* of one plain value */
 #define COMMAND_LIST_MAX 1024		     /* values of one list */
 #define COMMAND_FILE_MAX ((size_t)256 << 10) /* token, auth.json, CA file */
+#define COMMAND_REASON_MAX 256
+#define COMMAND_MEMBERS_MAX 512 /* accounts of one pool */
 #define COMMAND_BODY_MAX ((size_t)1 << 20)
 #define COMMAND_DOCUMENT_MAX ((size_t)16 << 20) /* apply */
 #define COMMAND_JSON_DEPTH 16
@@ -48,6 +50,9 @@ enum command_type {
 	COMMAND_OUTPUT,	  /* path of a new file that takes the answer; not sent */
 };
 
+/* Judges a text that ends with a NUL. 0, or -EINVAL with what is wrong; the caller names the option. */
+typedef int command_form_fn(struct slice text, struct errtext *e);
+
 struct command_option {
 	const char *name;    /* without dashes; NULL ends the rows */
 	const char *field;   /* in JSON; NULL = `name` with _ for - */
@@ -56,9 +61,12 @@ struct command_option {
 	bool required;
 	bool clearable; /* an empty value clears the option */
 	char group; /* options of one letter exclude each other; an upper-case letter: one is required */
-	uint64_t min;	     /* COMMAND_NUMBER, COMMAND_DURATION (ms) */
-	uint64_t max;	     /* the same and COMMAND_SPAN; 0 = the type's own */
-	const char *choices; /* a|b|c */
+	uint64_t min; /* COMMAND_NUMBER, COMMAND_DURATION (ms) */
+	uint64_t
+		max; /* the same and COMMAND_SPAN; bytes of a text, values of a list; 0 = the type's own */
+	const char *choices;   /* a|b|c */
+	const char *needs;     /* options that must be given too: a|b */
+	command_form_fn *form; /* of a text, of each text of a list and of a path; NULL = any */
 	const char *help;
 };
 
@@ -69,6 +77,7 @@ struct command_argument {
 	enum command_type type;
 	bool repeats;  /* takes all remaining values; type COMMAND_NAMES */
 	bool optional; /* only the last argument may be */
+	uint64_t max;  /* values of a list; 0 = the type's own */
 	const char *choices;
 };
 

@@ -1,6 +1,8 @@
 #include "admin/command/command_options.h"
 
+#include "admin/command/command_form.h"
 #include "common/provider.h"
+#include "haproxy/render.h"
 
 #define END                                                                                        \
 	{                                                                                          \
@@ -41,11 +43,18 @@
 		.help = "extra request header, repeatable; replaces all earlier ones; "            \
 			"'' = none",                                                               \
 	}
-#define TEXT(text, meta, what)                                                                     \
+#define FORMED(text, meta, judge, what)                                                            \
 	{                                                                                          \
 		.name = (text), .metavar = (meta), .type = COMMAND_TEXT, .clearable = true,        \
-		.help = (what)                                                                     \
+		.form = (judge), .help = (what)                                                    \
 	}
+#define TEXT(text, meta, bytes, what)                                                              \
+	{                                                                                          \
+		.name = (text), .metavar = (meta), .type = COMMAND_TEXT, .clearable = true,        \
+		.max = (bytes), .help = (what)                                                     \
+	}
+#define REASON TEXT("reason", "TEXT", COMMAND_REASON_MAX, "reason to store and show")
+#define LABEL_MAX 64
 
 const struct command_option tenant_options[] = {
 	REQUEST_LIMITS,
@@ -82,7 +91,7 @@ const struct command_option token_issue_options[] = {
 		.metavar = "POOL",
 		.type = COMMAND_NAME,
 		.help = "pool to use instead of the tenant's"},
-	TEXT("name", "TEXT", "label for people"),
+	TEXT("name", "TEXT", LABEL_MAX, "label for people"),
 	{.name = "ttl",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,
@@ -120,13 +129,15 @@ const struct command_option token_rotate_options[] = {
 		.metavar = "URL",                                                                   \
 		.type = COMMAND_TEXT,                                                               \
 		.required = (url_is_required),                                                      \
+		.form = form_url,                                                                   \
 		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                          \
 		{.name = "provider",                                                                \
 			.metavar = PROVIDER_CHOICES,                                                \
 			.type = COMMAND_CHOICE,                                                     \
 			.choices = PROVIDER_CHOICES,                                                \
 			.help = "API of the upstream; default " PROVIDER_DEFAULT},                  \
-		TEXT("strip", "PREFIX", "path prefix to remove from each request, e.g. /v1"),       \
+		FORMED("strip", "PREFIX", form_prefix,                                              \
+			"path prefix to remove from each request, e.g. /v1"),                       \
 		HEADERS,                                                                            \
 		{.name = "ca-file",                                                                 \
 			.field = "ca_pem",                                                          \
@@ -139,9 +150,9 @@ const struct command_option token_rotate_options[] = {
 			.type = COMMAND_DURATION,                                                   \
 			.max = (uint64_t)86400 * 1000,                                              \
 			.help = "longest time without a byte from the upstream; 0 = the default"},  \
-		TEXT("token-url", "URL", "URL for refreshes of access tokens"),                     \
-		TEXT("client-id", "ID", "OAuth client id for --token-url"),                         \
-		TEXT("probe", "PATH",                                                               \
+		FORMED("token-url", "URL", form_url, "URL for refreshes of access tokens"),         \
+		TEXT("client-id", "ID", 0, "OAuth client id for --token-url"),                      \
+		FORMED("probe", "PATH", form_probe,                                                 \
 			"path of probes, e.g. /v1/models; none = no probes; '' = the "              \
 			"provider's path"),                                                         \
 		NO_RELOAD
@@ -149,41 +160,49 @@ const struct command_option token_rotate_options[] = {
 const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};
 const struct command_option upstream_set_options[] = {UPSTREAM_OPTIONS(false), END};
 
-#define EGRESS_OPTIONS(group_letter)                                                               \
+#define EGRESS_OPTIONS(group_letter, of_a_node, with_certificates)                                 \
 	{.name = "source",                                                                         \
 		.metavar = "IP",                                                                   \
 		.type = COMMAND_TEXT,                                                              \
 		.group = (group_letter),                                                           \
+		.form = form_source,                                                               \
 		.help = "local address to send from"},                                             \
 		{.name = "socks4",                                                                 \
 			.metavar = "HOST:PORT",                                                    \
 			.type = COMMAND_TEXT,                                                      \
 			.group = (group_letter),                                                   \
+			.form = form_socks4,                                                       \
 			.help = "SOCKS4 proxy to send through"},                                   \
 		{.name = "node",                                                                   \
 			.metavar = "HOST:PORT",                                                    \
 			.type = COMMAND_TEXT,                                                      \
 			.group = (group_letter),                                                   \
+			.needs = (with_certificates),                                              \
+			.form = form_node,                                                         \
 			.help = "remote egress node to send through"},                             \
 		{.name = "cert",                                                                   \
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_PATH,                                                      \
+			.needs = (of_a_node),                                                      \
+			.form = form_file,                                                         \
 			.help = "for --node: our certificate and key, read by HAProxy"},           \
 		{.name = "ca",                                                                     \
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_PATH,                                                      \
+			.needs = (of_a_node),                                                      \
+			.form = form_file,                                                         \
 			.help = "for --node: CA of the node's certificate, read by HAProxy"},      \
-		TEXT("region", "REGION", "region of the egress")
+		FORMED("region", "REGION", form_region, "region of the egress")
 
 const struct command_option egress_add_options[] = {
-	EGRESS_OPTIONS('E'),
+	EGRESS_OPTIONS('E', "node", "cert|ca"),
 	{.name = "shared", .type = COMMAND_FLAG, .help = "allow several accounts to use it"},
 	NO_RELOAD,
 	END,
 };
 
 const struct command_option egress_set_options[] = {
-	EGRESS_OPTIONS('e'),
+	EGRESS_OPTIONS('e', NULL, NULL),
 	{.name = "shared",
 		.metavar = "on|off",
 		.type = COMMAND_SWITCH,
@@ -197,6 +216,7 @@ const struct command_option egress_set_options[] = {
 		.metavar = "EGRESS,...",                                                           \
 		.type = COMMAND_NAMES,                                                             \
 		.clearable = true,                                                                 \
+		.max = 16,                                                                         \
 		.help = "egresses, preferred ones first; '' = direct"},                            \
 		{.name = "token-file",                                                             \
 			.field = "token",                                                          \
@@ -224,7 +244,7 @@ const struct command_option egress_set_options[] = {
 			.min = 1,                                                                  \
 			.max = 1000,                                                               \
 			.help = "share of the requests, 1 to 1000; default 100"},                  \
-		TEXT("region", "REGION", "region of the account"),                                 \
+		FORMED("region", "REGION", form_region, "region of the account"),                  \
 		NUMBER("rpm", "requests per minute; 0 = unlimited"),                               \
 		NUMBER("rph", "requests per hour; 0 = unlimited"),                                 \
 		NUMBER("concurrency", "concurrent requests; 0 = unlimited"),                       \
@@ -256,7 +276,7 @@ const struct command_option account_refresh_options[] = {
 };
 
 const struct command_option suspend_options[] = {
-	TEXT("reason", "TEXT", "reason to store and show"),
+	REASON,
 	END,
 };
 
@@ -266,7 +286,7 @@ const struct command_option account_suspend_risky_options[] = {
 		.type = COMMAND_SHARE,
 		.required = true,
 		.help = "suspend all accounts with a higher risk (0 to 1), e.g. 0.7"},
-	TEXT("reason", "TEXT", "reason to store and show"),
+	REASON,
 	END,
 };
 
@@ -296,7 +316,7 @@ const struct command_option ban_add_options[] = {
 		.type = COMMAND_DURATION,
 		.min = 1,
 		.help = "length of the ban, e.g. 10m; without it the ban has no end"},
-	TEXT("reason", "TEXT", "reason to store and show"),
+	REASON,
 	END,
 };
 
@@ -306,19 +326,23 @@ const struct command_option no_reload_options[] = {NO_RELOAD, END};
 	{.name = "bind",                                                                            \
 		.metavar = "ADDR",                                                                  \
 		.type = COMMAND_TEXTS,                                                              \
+		.max = RENDER_BINDS_MAX,                                                            \
+		.form = form_listener,                                                              \
 		.help = "address for clients, HOST:PORT, repeatable; replaces all earlier ones"},   \
 		{.name = "cert",                                                                    \
 			.metavar = "FILE",                                                          \
 			.type = COMMAND_PATH,                                                       \
 			.clearable = true,                                                          \
+			.form = form_file,                                                          \
 			.help = "certificate with key (PEM) for clients; '' = plain HTTP"},         \
 		{.name = "trust-forwarded",                                                         \
 			.metavar = "CIDR,...",                                                      \
 			.type = COMMAND_NETWORKS,                                                   \
 			.clearable = true,                                                          \
+			.max = RENDER_TRUSTED_MAX,                                                  \
 			.help = "networks of proxies that tell the client's address in "            \
 				"X-Forwarded-For or Forwarded; '' = none"},                         \
-		TEXT("stats", "ADDR",                                                               \
+		FORMED("stats", "ADDR", form_listener,                                              \
 			"address for HAProxy's statistics page and metrics, HOST:PORT; '' = none"), \
 		{.name = "replay-body",                                                             \
 			.metavar = "48k|144k|off",                                                  \
@@ -328,6 +352,7 @@ const struct command_option no_reload_options[] = {NO_RELOAD, END};
 				"default 48k"},                                                     \
 	{                                                                                           \
 		.name = "chroot", .metavar = "DIR", .type = COMMAND_PATH, .clearable = true,        \
+		.form = form_file,                                                                  \
 		.help = "HAProxy's chroot, / for none; '' = as in [haproxy] config"                 \
 	}
 
@@ -336,6 +361,7 @@ const struct command_option haproxy_render_options[] = {
 		.metavar = "DIR",
 		.type = COMMAND_PATH,
 		.required = true,
+		.form = form_file,
 		.help = "directory for the files"},
 	HAPROXY_OPTIONS,
 	{.name = "accept-proxy",

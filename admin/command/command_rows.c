@@ -1,5 +1,6 @@
 #include "admin/command/command_rows.h"
 
+#include "admin/command/command_form.h"
 #include "admin/command/command_options.h"
 
 #define END                                                                                        \
@@ -31,18 +32,22 @@ static const struct command_option request_list_options[] = {
 	{.name = "status",
 		.metavar = "STATUS",
 		.type = COMMAND_TEXT,
+		.form = form_status,
 		.help = "only those with this status, as 429, or a class, as 5xx"},
 	{.name = "code",
 		.metavar = "CODE",
 		.type = COMMAND_TEXT,
+		.form = form_code,
 		.help = "only those refused with this error code"},
 	{.name = "since",
 		.metavar = "TIME",
 		.type = COMMAND_TEXT,
+		.form = form_time,
 		.help = "only those that began at this time or later: 2026-01-31T08:00:00Z, or 2h ago as 2h"},
 	{.name = "until",
 		.metavar = "TIME",
 		.type = COMMAND_TEXT,
+		.form = form_time,
 		.help = "only those that began before this time"},
 	{.name = "cursor",
 		.metavar = "N",
@@ -98,7 +103,8 @@ static const struct command_option doctor_options[] = {
 		{.metavar = "POOL", .type = COMMAND_NAME},                                         \
 		{                                                                                  \
 			.metavar = "ACCOUNT", .field = "accounts", .type = COMMAND_NAMES,          \
-			.repeats = true, .optional = (accounts_are_optional)                       \
+			.repeats = true, .optional = (accounts_are_optional),                      \
+			.max = COMMAND_MEMBERS_MAX                                                 \
 		}                                                                                  \
 	}
 #define NAMED_NOUNS "tenants|upstreams|egress|accounts|pools"

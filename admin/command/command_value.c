@@ -2,12 +2,14 @@
 #include "admin/command/command.h"
 #include "common/errtext.h"
 
+#include "admin/command/headerset.h"
 #include "common/buffer.h"
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/record.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 static bool is_name_start(char c)
 {
@@ -129,13 +131,16 @@ static int check_network(const struct command_option *o, struct slice s, struct 
 
 static int check_plain(const struct command_option *o, struct slice s, struct errtext *e)
 {
-	if (s.n > COMMAND_TEXT_MAX)
-		return errtext_set(
-			e, -EINVAL, "%s: longer than %d bytes", o->name, COMMAND_TEXT_MAX);
+	uint64_t max = o->max ? o->max : COMMAND_TEXT_MAX;
+
+	if (s.n > max)
+		return errtext_set(e, -EINVAL, "%s: longer than %" PRIu64 " bytes", o->name, max);
 	if (has_control_characters(s))
 		return errtext_set(e, -EINVAL, "%s: contains a control character", o->name);
-	if (s.n == 0 && !o->clearable)
-		return errtext_set(e, -EINVAL, "%s: is empty", o->name);
+	if (s.n == 0)
+		return o->clearable ? 0 : errtext_set(e, -EINVAL, "%s: is empty", o->name);
+	if (o->form && o->form(s, e))
+		return errtext_prefix(e, -EINVAL, "%s", o->name);
 	return 0;
 }
 
@@ -174,7 +179,6 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 		return check_content(o, s, e);
 	case COMMAND_TEXT:
 	case COMMAND_TEXTS:
-	case COMMAND_HEADERS:
 	case COMMAND_PATH:
 	case COMMAND_ORIGIN:
 		return check_plain(o, s, e);
@@ -182,6 +186,7 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 	case COMMAND_SHARE:
 	case COMMAND_FLAG:
 	case COMMAND_SWITCH:
+	case COMMAND_HEADERS:
 	case COMMAND_DOCUMENT:
 	case COMMAND_OUTPUT:
 		break;
@@ -271,40 +276,76 @@ static int check_share(const struct command_option *o, json_object *value, struc
 	return errtext_set(e, -EINVAL, "%s: a number from 0 to 1, e.g. 0.7", o->name);
 }
 
+static uint64_t list_max(const struct command_option *o)
+{
+	if (o->max)
+		return o->max;
+	return o->type == COMMAND_NETWORKS ? CIDR_LIST_MAX : COMMAND_LIST_MAX;
+}
+
+/* 127.0.0.1 and 127.0.0.1/32 are one network. */
+static bool is_same(const struct command_option *o, json_object *a, json_object *b)
+{
+	struct cidr one;
+	struct cidr other;
+
+	if (o->type != COMMAND_NETWORKS)
+		return slice_eq(json_slice(a), json_slice(b));
+	return cidr_parse(json_slice(a), &one) == 0 && cidr_parse(json_slice(b), &other) == 0 &&
+		one.bits == other.bits && memcmp(&one.ip, &other.ip, sizeof(one.ip)) == 0;
+}
+
+/* A second mention changes nothing, and may be a slip: `pools remove p b b` for `b c`. */
+static int refuse_twice(
+	const struct command_option *o, json_object *list, size_t at, struct errtext *e)
+{
+	json_object *one = json_object_array_get_idx(list, at);
+
+	for (size_t i = 0; i < at; i++) {
+		if (is_same(o, json_object_array_get_idx(list, i), one))
+			return errtext_set(e, -EINVAL, "%s: \"%.100s\" is given twice", o->name,
+				json_object_get_string(one));
+	}
+	return 0;
+}
+
 static int check_array(const struct command_option *o, json_object *value, struct errtext *e)
 {
 	size_t n = json_object_array_length(value);
+	struct command_option element = *o;
 
-	if (n > COMMAND_LIST_MAX)
+	element.clearable = false;
+	element.max = 0;
+	if (n > list_max(o))
 		return errtext_set(
-			e, -EINVAL, "%s: more than %d values", o->name, COMMAND_LIST_MAX);
-	if (o->type == COMMAND_NETWORKS && n > CIDR_LIST_MAX)
-		return errtext_set(e, -EINVAL, "%s: more than %d networks", o->name, CIDR_LIST_MAX);
+			e, -EINVAL, "%s: more than %" PRIu64 " values", o->name, list_max(o));
 	if (n == 0 && o->required)
 		return errtext_set(e, -EINVAL, "%s: at least one", o->name);
 	for (size_t i = 0; i < n; i++) {
 		json_object *one = json_object_array_get_idx(value, i);
 		if (!json_object_is_type(one, json_type_string))
 			return errtext_set(e, -EINVAL, "%s: is not an array of strings", o->name);
-		struct command_option element = *o;
-		element.clearable = false;
-		if (check_string(&element, json_slice(one), e))
+		if (check_string(&element, json_slice(one), e) || refuse_twice(o, value, i, e))
 			return -EINVAL;
 	}
 	return 0;
 }
 
-static int check_object(const struct command_option *o, json_object *value, struct errtext *e)
+/* Names compare without case. */
+static int check_headers(const struct command_option *o, json_object *value, struct errtext *e)
 {
-	if (json_object_object_length(value) > COMMAND_LIST_MAX)
-		return errtext_set(
-			e, -EINVAL, "%s: more than %d values", o->name, COMMAND_LIST_MAX);
+	struct headerset set = {0};
+	size_t n = 0;
+
 	json_object_object_foreach(value, key, text)
 	{
 		if (!json_object_is_type(text, json_type_string))
 			return errtext_set(e, -EINVAL, "%s: %s is not a string", o->name, key);
-		if (check_plain(o, slice_from_str(key), e) || check_plain(o, json_slice(text), e))
-			return -EINVAL;
+		if (headerset_put(&set, slice_from_str(key), json_slice(text), e))
+			return errtext_prefix(e, -EINVAL, "%s", o->name);
+		if (set.count == n++)
+			return errtext_set(
+				e, -EINVAL, "%s: \"%.100s\" is given twice", o->name, key);
 	}
 	return 0;
 }
@@ -324,7 +365,7 @@ int command_value_check(const struct command_option *o, json_object *value, stru
 	if (want == json_type_array)
 		return check_array(o, value, e);
 	if (want == json_type_object)
-		return check_object(o, value, e);
+		return check_headers(o, value, e);
 	if (want == json_type_string)
 		return check_string(o, json_slice(value), e);
 	return 0;
@@ -356,6 +397,30 @@ static int check_required(const struct command *c, json_object *body, struct err
 		command_option_field(o, field);
 		if (o->required && !json_object_object_get_ex(body, field, NULL))
 			return errtext_set(e, -EINVAL, "--%s is missing", o->name);
+	}
+	return 0;
+}
+
+static bool has_option(const struct command *c, struct slice name, json_object *body)
+{
+	const struct command_option *o = command_option_find(c, name);
+	char field[COMMAND_FIELD_SIZE];
+
+	return o && json_object_object_get_ex(body, command_option_field(o, field), NULL);
+}
+
+static int check_needs(const struct command *c, json_object *body, struct errtext *e)
+{
+	for (const struct command_option *o = c->options; o && o->name; o++) {
+		struct slice rest = slice_from_str(o->needs ? o->needs : "");
+		struct slice other;
+		if (!o->needs || !has_option(c, slice_from_str(o->name), body))
+			continue;
+		while (slice_next(&rest, '|', &other)) {
+			if (!has_option(c, other, body))
+				return errtext_set(e, -EINVAL, "--%s: only with --%.*s", o->name,
+					(int)other.n, other.p);
+		}
 	}
 	return 0;
 }
@@ -407,7 +472,9 @@ int command_presence_check(const struct command *c, json_object *body, struct er
 {
 	int error = check_required(c, body, e);
 
-	return error ? error : check_groups(c, body, e);
+	if (!error)
+		error = check_groups(c, body, e);
+	return error ? error : check_needs(c, body, e);
 }
 
 int command_subject_check(const struct command *c, const char *text, struct errtext *e)

@@ -1,7 +1,7 @@
 #include "admin/publish/account_sets.h"
 
+#include "admin/command/headerset.h"
 #include "admin/publish/generation.h"
-#include "admin/publish/headerset.h"
 #include "admin/store/sql.h"
 #include "common/buffer.h"
 #include "common/provider.h"

@@ -2,7 +2,7 @@
 #ifndef RELAY_ADMIN_PUBLISH_ASSEMBLE_PARTS_H
 #define RELAY_ADMIN_PUBLISH_ASSEMBLE_PARTS_H
 
-#include "admin/publish/headerset.h"
+#include "admin/command/headerset.h"
 #include "admin/store/sql.h"
 #include "admin/store/vault.h"
 #include "common/buffer.h"

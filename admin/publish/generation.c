@@ -1,10 +1,10 @@
 #include "admin/publish/generation.h"
 
 #include "admin/publish/generation_headers.h"
-#include "admin/publish/url.h"
 #include "admin/store/hex.h"
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
+#include "common/url.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "admin/publish/generation_headers.h"
 
+#include "admin/command/headerset.h"
 #include "admin/publish/generation.h"
-#include "admin/publish/headerset.h"
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "common/provider.h"

@@ -2,7 +2,6 @@
 
 #include "admin/control.h"
 #include "admin/publish/haproxy_chroot.h"
-#include "admin/publish/url.h"
 #include "admin/store/hex.h"
 #include "admin/store/secrets.h"
 #include "admin/store/sql.h"
@@ -10,6 +9,7 @@
 #include "common/ip.h"
 #include "common/num.h"
 #include "common/seam.h"
+#include "common/url.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "admin/upkeep/echo.h"
 
-#include "admin/publish/url.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <json-c/json.h>

@@ -1,22 +1,9 @@
 #include "admin/upkeep/probe_request.h"
 
-#include "admin/publish/url.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-int probe_path_check(struct slice path, struct errtext *e)
-{
-	if (path.n > PROBE_PATH_MAX)
-		return errtext_set(e, -EINVAL, "is longer than %d characters", PROBE_PATH_MAX);
-	if (path.n == 0 || path.p[0] != '/')
-		return errtext_set(e, -EINVAL, "does not start with '/' and is not " PROBE_NONE);
-	for (size_t i = 0; i < path.n; i++) {
-		if (path.p[i] <= ' ' || path.p[i] > '~' || path.p[i] == '#')
-			return errtext_set(e, -EINVAL, "has a character that a path cannot have");
-	}
-	return 0;
-}
 
 static bool has_suffix(struct slice s, struct slice end)
 {
@@ -72,8 +59,8 @@ int probe_target(const struct provider *p, struct slice url, struct slice strip,
 	char ret[PROBE_TARGET_SIZE], bool *ret_is_page, struct errtext *e)
 {
 	*ret_is_page = false;
-	if (slice_eq_str(path, PROBE_NONE))
-		return errtext_set(e, -ENOENT, "its upstream has --probe " PROBE_NONE);
+	if (slice_eq_str(path, PROVIDER_PROBE_NONE))
+		return errtext_set(e, -ENOENT, "its upstream has --probe " PROVIDER_PROBE_NONE);
 	if (path.n) {
 		snprintf(ret, PROBE_TARGET_SIZE, "%.*s", (int)path.n, path.p);
 		return 0;

@@ -5,6 +5,7 @@
 #ifndef RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
 #define RELAY_ADMIN_UPKEEP_PROBE_REQUEST_H
 
+#include "admin/command/command_form.h"
 #include "common/errtext.h"
 #include "common/provider.h"
 #include "common/seam.h"
@@ -12,12 +13,7 @@
 
 #include <stdbool.h>
 
-#define PROBE_PATH_MAX 512 /* of --probe */
-#define PROBE_TARGET_SIZE (PROBE_PATH_MAX + SEAM_PREFIX_MAX + 1)
-#define PROBE_NONE PROVIDER_PROBE_NONE
-
-/* Path and query, from the root of the upstream's host. 0 or -EINVAL with the reason. */
-int probe_path_check(struct slice path, struct errtext *e);
+#define PROBE_TARGET_SIZE (FORM_PROBE_MAX + SEAM_PREFIX_MAX + 1)
 
 /*
  * `url` and `strip` are the upstream's, `path` is its --probe; `ret` has PROBE_TARGET_SIZE bytes.

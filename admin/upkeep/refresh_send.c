@@ -1,12 +1,12 @@
 #include "admin/upkeep/refresh_send.h"
 
 #include "admin/control.h"
-#include "admin/publish/url.h"
 #include "admin/store/credential.h"
 #include "admin/store/sql.h"
 #include "admin/upkeep/refresh_refusals.h"
 #include "admin/upkeep/refresh_reply.h"
 #include "common/seam.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -83,12 +83,29 @@ REFUSED = [
     (["pools", "add", "p"], 2, "ACCOUNT is missing"),
     (["pools", "remove", "p", "c"], 1, "is not in pool"),
     (["pools", "remove", "p", "a", "b"], 1, "no account left"),
+    (["pools", "remove", "p", "b", "b"], 2, '"b" is given twice'),
+    (["pools", "add", "p", "b", "b"], 2, '"b" is given twice'),
+    (["pools", "set", "p", "b", "b"], 2, '"b" is given twice'),
+    (["accounts", "set", "b", "--egress", "direct,direct"], 2, '"direct" is given twice'),
     (["pools", "set", "new", "--strategy", "sticky"], 1, "at least one"),
     (["haproxy", "options", "--stats", "127.0.0.1:1"], 1, "never rendered"),
     (["haproxy", "options", "--replay-body", "1k"], 2, "none of"),
+    (["haproxy", "options", "--stats", "localhost"], 2, "not HOST:PORT"),
+    (["haproxy", "options", "--stats", ":99999"], 2, "1 to 65535"),
+    (["haproxy", "options", "--bind", "127.0.0.1:80 ssl crt x"], 2, "1 to 65535"),
     (["bans", "add", "10.0.0.1/8"], 2, "10.0.0.1/8"),
     (["bans", "add", "10.0.0.1", "--for", "0"], 2, "at least 1ms"),
     (["requests", "list", "--last", "many"], 2, "whole number"),
+    (["requests", "list", "--since", "garbage"], 2, "neither a time"),
+    (["requests", "list", "--since", "-5m"], 2, "neither a time"),
+    (["requests", "list", "--until", "bad"], 2, "neither a time"),
+    (["requests", "list", "--status", "0"], 2, "neither a status"),
+    (["requests", "list", "--status", "5XX"], 2, "neither a status"),
+    (["requests", "list", "--status", "9xx"], 2, "neither a status"),
+    (["requests", "list", "--status", "20"], 2, "neither a status"),
+    (["requests", "list", "--code", "nonsense"], 2, "not an error code"),
+    (["requests", "list", "--tenant", "nobody"], 1, "nobody"),
+    (["backup", ""], 2, "is empty"),
     (["requests", "why", "1234"], 2, "not the id of a request"),
     (["requests", "why", "01a22049-6bf7-7c2d-9755-98e4843787c0"], 1, "nothing is known"),
     (["tokens", "show", "x"], 2, "whole number"),
@@ -101,9 +118,9 @@ REFUSED = [
     (["egress", "del", "e"], 1, "in use by account a"),
     (["upstreams", "del", "u"], 1, "in use by accounts a, b"),
     (["pools", "del", "p"], 1, "in use by tenant t"),
-    (["upstreams", "add", "x", "--url", "http://user:pw@x"], 1, "user name"),
-    (["upstreams", "add", "x", "--url", "http://x", "--header", "Authorization: y"], 1, "authorization"),
-    (["egress", "add", "x", "--source", "300.0.0.1"], 1, "not an IP address"),
+    (["upstreams", "add", "x", "--url", "http://user:pw@x"], 2, "user name"),
+    (["upstreams", "add", "x", "--url", "http://x", "--header", "Authorization: y"], 2, "authorization"),
+    (["egress", "add", "x", "--source", "300.0.0.1"], 2, "not an IP address"),
     (["tokens", "issue", "--tenant", "nobody"], 1, 'no tenant named "nobody"'),
     (["tokens", "revoke", "999"], 1, "no key with id 999"),
     (["accounts", "set", "a", "--weight", "0"], 2, "weight"),
@@ -173,7 +190,7 @@ def test_a_refusal_is_exit_1_for_every_object(furnished):
         subject = "999" if arguments[0] == "ID" else "nobody"
         more = {"set": ["--rpm", "1"]}.get(words[1], []) + ["a" for a in arguments[1:]]
         if words[0] in ("upstreams", "egress"):
-            more = {"set": ["--region" if words[0] == "egress" else "--strip", "x"]}.get(words[1], [])
+            more = {"set": ["--region", "x"] if words[0] == "egress" else ["--strip", "/x"]}.get(words[1], [])
         if words == ["pools", "set"]:
             continue  # makes the pool
         run = furnished.adm_run(*words, subject, *more)

@@ -252,19 +252,34 @@ static void refuses_bad_bodies_by_name(void **state)
 	refuse(COMMAND_ACCOUNTS_SET, "{\"pace\":\"0-0\"}", "MIN-MAX");
 	refuse(COMMAND_ACCOUNTS_SET, "{\"weight\":0}", "weight: a number from 1 to 1000");
 	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\"}", "--url is missing");
-	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\",\"url\":\"x\",\"provider\":\"y\"}",
+	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\",\"url\":\"https://h\",\"provider\":\"y\"}",
 		"none of");
+	refuse(COMMAND_UPSTREAMS_ADD, "{\"name\":\"a\",\"url\":\"x\"}", "url: the URL must start");
+	refuse(COMMAND_UPSTREAMS_SET, "{\"headers\":{\"X-A\":\"b\",\"x-a\":\"c\"}}",
+		"\"x-a\" is given twice");
 	refuse(COMMAND_UPSTREAMS_SET, "{\"headers\":{\"X-A\":5}}", "X-A is not a string");
-	refuse(COMMAND_UPSTREAMS_SET, "{\"headers\":{\"X-A\":\"b\\r\\nc\"}}", "control character");
+	refuse(COMMAND_UPSTREAMS_SET, "{\"headers\":{\"X-A\":\"b\\r\\nc\"}}", "printable ASCII");
+}
+
+static void refuses_bodies_that_do_not_fit_together(void **state)
+{
+	(void)state;
 	refuse(COMMAND_EGRESS_ADD, "{\"name\":\"e\"}", "give one of --source, --socks4, --node");
-	refuse(COMMAND_EGRESS_ADD, "{\"name\":\"e\",\"source\":\"1\",\"node\":\"2\"}",
+	refuse(COMMAND_EGRESS_ADD, "{\"name\":\"e\",\"source\":\"192.0.2.1\",\"node\":\"h:2\"}",
 		"only one of");
-	refuse(COMMAND_EGRESS_SET, "{\"source\":\"1\",\"socks4\":\"2\"}", "only one of");
+	refuse(COMMAND_EGRESS_SET, "{\"source\":\"192.0.2.1\",\"socks4\":\"192.0.2.1:2\"}",
+		"only one of");
+	refuse(COMMAND_EGRESS_ADD, "{\"name\":\"e\",\"node\":\"h:2\",\"ca\":\"/x\"}",
+		"--node: only with --cert");
+	refuse(COMMAND_EGRESS_ADD, "{\"name\":\"e\",\"source\":\"192.0.2.1\",\"cert\":\"/x\"}",
+		"--cert: only with --node");
 	refuse(COMMAND_ACCOUNTS_ADD, "{\"name\":\"a\",\"upstream\":\"u\"}",
 		"give one of --token-file");
 	refuse(COMMAND_ACCOUNTS_SET, "{\"token\":\"a\",\"auth_json\":\"b\"}", "only one of");
 	refuse(COMMAND_POOLS_ADD, "{\"accounts\":[]}", "ACCOUNT: at least one");
 	refuse(COMMAND_POOLS_REMOVE, "{}", "ACCOUNT is missing");
+	refuse(COMMAND_POOLS_REMOVE, "{\"accounts\":[\"a\",\"b\",\"a\"]}",
+		"ACCOUNT: \"a\" is given twice");
 	refuse(COMMAND_POOLS_SET, "{\"accounts\":[5]}", "array of strings");
 	refuse(COMMAND_POOLS_SET, "{\"accounts\":[\"a\"],\"wait\":\"31s\"}", "wait: at most 30s");
 }
@@ -355,6 +370,7 @@ int main(void)
 		cmocka_unit_test(knows_valid_names),
 		cmocka_unit_test(takes_good_bodies),
 		cmocka_unit_test(refuses_bad_bodies_by_name),
+		cmocka_unit_test(refuses_bodies_that_do_not_fit_together),
 		cmocka_unit_test(checks_the_object_of_a_command),
 		cmocka_unit_test(help_names_every_command),
 	};

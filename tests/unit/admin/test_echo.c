@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "admin/publish/url.h"
 #include "admin/upkeep/echo.h"
 #include "common/errtext.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -108,23 +108,6 @@ static void some_upstreams_are_not_probed(void **state)
 		-EINVAL);
 }
 
-static void a_path_is_checked(void **state)
-{
-	static const char *const bad[] = {
-		"", "x", "none/", "/a b", "/a\r\nX: y", "/a#b", "/\x7f", "/\xc3\xa9"};
-	char longest[PROBE_PATH_MAX + 1];
-	struct errtext e = {""};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(probe_path_check(slice_from_str(bad[i]), &e), -EINVAL);
-	assert_int_equal(probe_path_check(SLICE_LITERAL("/v1/models?limit=1&x=%20"), &e), 0);
-	memset(longest, '/', sizeof(longest));
-	assert_int_equal(probe_path_check((struct slice){longest, PROBE_PATH_MAX}, &e), 0);
-	assert_int_equal(
-		probe_path_check((struct slice){longest, PROBE_PATH_MAX + 1}, &e), -EINVAL);
-}
-
 static void the_longest_target_fits(void **state)
 {
 	char url[300] = "https://u.example.com";
@@ -153,7 +136,6 @@ int main(void)
 		cmocka_unit_test(the_operators_path_is_used_unchanged),
 		cmocka_unit_test(each_provider_has_its_version_prefix),
 		cmocka_unit_test(some_upstreams_are_not_probed),
-		cmocka_unit_test(a_path_is_checked),
 		cmocka_unit_test(the_longest_target_fits),
 	};
 

@@ -209,7 +209,7 @@ static void references_must_exist(void **state)
 		"no account named \"nobody\"");
 	refuse(r, COMMAND_POOLS_SET, "p", "{\"accounts\":[\"a\",\"c\"]}", 400,
 		"\"c\" is of another than the pool");
-	refuse(r, COMMAND_POOLS_SET, "p", "{\"accounts\":[\"a\",\"a\"]}", 400, "named twice");
+	refuse(r, COMMAND_POOLS_SET, "p", "{\"accounts\":[\"a\",\"a\"]}", 400, "given twice");
 	refuse(r, COMMAND_TENANTS_SET, "t", "{\"pool\":\"nope\"}", 400, "no pool named \"nope\"");
 	refuse(r, COMMAND_TENANTS_SET, "nobody", "{}", 404, "no tenant named \"nobody\"");
 	refuse(r, COMMAND_ACCOUNTS_SET, "a", "{\"egress\":[\"nope\"]}", 400, "no egress named");

@@ -1,4 +1,4 @@
-#include "admin/publish/headerset.h"
+#include "admin/command/headerset.h"
 
 #include <errno.h>
 #include <json-c/json.h>

@@ -1,4 +1,4 @@
-#include "admin/publish/url.h"
+#include "common/url.h"
 
 #include "common/ip.h"
 #include "common/num.h"
@@ -112,14 +112,14 @@ static bool is_path(struct slice s)
 
 int url_parse_prefix(struct slice s, char ret[SEAM_PREFIX_MAX + 1], struct errtext *e)
 {
+	if ((s.n && s.p[0] != '/') || !is_path(s))
+		return errtext_set(e, -EINVAL,
+			"the path must be like /v1, of letters, digits and -._~%%+:@, without .. or //");
 	if (s.n && s.p[s.n - 1] == '/')
 		s.n--;
 	if (s.n > SEAM_PREFIX_MAX)
 		return errtext_set(
 			e, -EINVAL, "the path is longer than %d characters", SEAM_PREFIX_MAX);
-	if ((s.n && s.p[0] != '/') || !is_path(s))
-		return errtext_set(e, -EINVAL,
-			"the path must be like /v1, of letters, digits and -._~%%+:@, without .. or //");
 	if (s.n)
 		memcpy(ret, s.p, s.n);
 	ret[s.n] = '\0';

@@ -1,6 +1,6 @@
 /* An upstream's URL: http or https, host, port, path prefix. Nothing else is accepted. */
-#ifndef RELAY_ADMIN_PUBLISH_URL_H
-#define RELAY_ADMIN_PUBLISH_URL_H
+#ifndef RELAY_COMMON_URL_H
+#define RELAY_COMMON_URL_H
 
 #include "common/errtext.h"
 #include "common/seam.h"

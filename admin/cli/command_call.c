@@ -1,4 +1,4 @@
-#include "admin/cli/relayadm_call.h"
+#include "admin/cli/command_call.h"
 
 #include "common/errtext.h"
 
@@ -68,8 +68,6 @@ static int add_path(const struct command_given *g, json_object *body, struct err
 	char here[4096];
 	char path[8192];
 
-	if (g->text.n == 0 && !g->option.clearable)
-		return errtext_set(e, -EINVAL, "--%s is empty", g->option.name);
 	if (g->text.n == 0 || g->text.p[0] == '/')
 		return command_text_add(&g->option, g->text, body, e);
 	if (!getcwd(here, sizeof(here)))
@@ -94,9 +92,20 @@ static int add_origin(const struct command_args *args, const struct command_give
 	return errtext_set(e, -EINVAL, "--%s: only with --auth-json FILE", g->option.name);
 }
 
-static int add_given(
-	const struct command_given *g, struct call *call, json_object *body, struct errtext *e)
+/* An empty value clears the option, where it may. */
+static bool is_no_path(const struct command_option *o, struct slice text)
 {
+	bool is_path = o->type == COMMAND_CONTENT || o->type == COMMAND_PATH ||
+		o->type == COMMAND_DOCUMENT || o->type == COMMAND_OUTPUT;
+
+	return is_path && text.n == 0 && !o->clearable;
+}
+
+static int add_given(const struct command_given *g, struct command_call *call, json_object *body,
+	struct errtext *e)
+{
+	if (is_no_path(&g->option, g->text))
+		return errtext_set(e, -EINVAL, "%s: is empty", g->option.name);
 	switch (g->option.type) {
 	case COMMAND_CONTENT:
 	case COMMAND_STDIN:
@@ -148,6 +157,22 @@ static bool is_repeating(const struct command *c, const struct command_given *g)
 	return false;
 }
 
+static bool is_unreserved(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		(c && strchr("-._~", c));
+}
+
+static void encode(struct slice text, struct buffer *out)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (is_unreserved(text.p[i]))
+			buffer_append(out, text.p + i, 1);
+		else
+			buffer_printf(out, "%%%02X", (unsigned char)text.p[i]);
+	}
+}
+
 static void put_target(const struct command_args *args, struct buffer *out)
 {
 	const char *hole = strstr(args->command->path, "{}");
@@ -157,7 +182,7 @@ static void put_target(const struct command_args *args, struct buffer *out)
 		return;
 	}
 	buffer_append(out, args->command->path, (size_t)(hole - args->command->path));
-	client_encode(slice_from_str(args->subject), out);
+	encode(slice_from_str(args->subject), out);
 	buffer_append_str(out, hole + 2);
 }
 
@@ -168,18 +193,18 @@ static void put_query(json_object *body, struct buffer *out)
 	json_object_object_foreach(body, field, value)
 	{
 		buffer_printf(out, "%s%s=", separator, field);
-		client_encode(slice_from_str(json_object_get_string(value)), out);
+		encode(slice_from_str(json_object_get_string(value)), out);
 		separator = "&";
 	}
 }
 
-static bool sends_query(const struct command *c, const struct call *call)
+static bool sends_query(const struct command *c, const struct command_call *call)
 {
 	return call->has_body || strcmp(c->method, "GET") == 0 || strcmp(c->method, "DELETE") == 0;
 }
 
-static int prepare(
-	const struct command_args *args, struct call *call, json_object *body, struct errtext *e)
+static int prepare(const struct command_args *args, struct command_call *call, json_object *body,
+	struct errtext *e)
 {
 	if (args->subject && command_subject_check(args->command, args->subject, e))
 		return -EINVAL;
@@ -193,6 +218,8 @@ static int prepare(
 	}
 	if (command_body_check(args->command, body, e))
 		return -EINVAL;
+	if (!args->command->path)
+		return 0; /* relayadm runs it by itself */
 	put_target(args, &call->target);
 	if (sends_query(args->command, call)) {
 		put_query(body, &call->target);
@@ -204,20 +231,21 @@ static int prepare(
 	return 0;
 }
 
-int call_prepare(const struct command_args *args, struct call *ret, struct errtext *e)
+int command_call_prepare(
+	const struct command_args *args, struct command_call *ret, struct errtext *e)
 {
 	json_object *body = json_object_new_object();
 
-	*ret = (struct call){0};
+	*ret = (struct command_call){0};
 	buffer_init(&ret->body, COMMAND_DOCUMENT_MAX + 1);
 	int error = prepare(args, ret, body, e);
 	json_object_put(body);
 	if (error)
-		call_fini(ret);
+		command_call_fini(ret);
 	return error;
 }
 
-void call_fini(struct call *c)
+void command_call_fini(struct command_call *c)
 {
 	buffer_fini(&c->target);
 	buffer_fini(&c->body);

@@ -2,8 +2,8 @@
  * Extra headers of an upstream or an account: kept in the store as a JSON object of strings, checked
  * here, bounded by what one decision can carry (common/seam.h).
  */
-#ifndef RELAY_ADMIN_PUBLISH_HEADERSET_H
-#define RELAY_ADMIN_PUBLISH_HEADERSET_H
+#ifndef RELAY_ADMIN_COMMAND_HEADERSET_H
+#define RELAY_ADMIN_COMMAND_HEADERSET_H
 
 #include "common/buffer.h"
 #include "common/errtext.h"
