@@ -17,8 +17,8 @@ static void copy_target(struct board_request *row, const struct record *r)
 {
 	if (slice_eq_str(r->code, refusal_row(REFUSAL_MISPLACED_API_KEY)->code))
 		return;
-	copy_text(row->method, sizeof(row->method), r->method);
-	copy_text(row->path, sizeof(row->path), r->path);
+	record_copy_text(r->method, row->method, sizeof(row->method));
+	record_copy_text(r->path, row->path, sizeof(row->path));
 }
 
 /* After several attempts the lease has the account of the last one. */

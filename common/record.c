@@ -276,6 +276,44 @@ static void take_target(const struct slice *fields, struct record *r)
 	r->path = slice_cut(path, n);
 }
 
+/* One character of `field`, decoded, with its NUL. */
+static void take_character(struct slice *field, char out[4])
+{
+	const char *p = field->p;
+	int high = field->n > 2 && p[0] == '#' ? hex_value(p[1]) : -1;
+	int low = high >= 0 ? hex_value(p[2]) : -1;
+	unsigned char c = low >= 0 ? (unsigned char)(high << 4 | low) : (unsigned char)p[0];
+
+	*field = slice_skip(*field, low >= 0 ? 3 : 1);
+	if (c > ' ' && c <= '~')
+		snprintf(out, 4, "%c", c);
+	else
+		snprintf(out, 4, "%%%02X", c);
+}
+
+void record_copy_text(struct slice field, char *out, size_t size)
+{
+	const size_t mark = sizeof(RECORD_CUT) - 1;
+	char one[4];
+	size_t n = 0;
+	size_t fits = 0; /* with the mark behind it */
+
+	while (field.n) {
+		take_character(&field, one);
+		size_t len = strlen(one);
+		if (len >= size - n) {
+			memcpy(out + fits, RECORD_CUT, mark);
+			n = fits + mark;
+			break;
+		}
+		memcpy(out + n, one, len);
+		n += len;
+		if (n + mark < size)
+			fits = n;
+	}
+	out[n] = '\0';
+}
+
 static int parse_fields(const struct slice *fields, struct record *r)
 {
 	struct slice track = present(fields[RECORD_FIELD_TRACK]);

@@ -86,8 +86,9 @@ struct record {
 	bool is_own;	    /* HAProxy refused by itself, or after an agent that allowed it */
 	struct slice label; /* the client's request id or traceparent, empty for none */
 	struct record_mark mark;
-	struct slice method; /* empty: not HTTP, or a record of an earlier version */
-	struct slice path;   /* as the client sent it, without host and query; empty as above */
+	struct slice
+		method; /* empty: not HTTP, or a record of an earlier version; see record_copy_text() */
+	struct slice path; /* of the client's request, without host and query; empty as above */
 	struct slice limits;
 };
 
@@ -110,6 +111,13 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 int record_secret(struct slice stored, uint64_t gen, char out[RECORD_SECRET_SIZE]);
 /* The generation that a record claims, before anything is checked. 0 or -EINVAL. */
 int record_claimed_gen(struct slice datagram, uint64_t *ret);
+
+/*
+ * A method or a path as the client sent it: HAProxy writes `"`, `#` and all that is not printable ASCII as
+ * #XX. What is not printable is %XX in the copy, and a text that does not fit ends with RECORD_CUT.
+ */
+#define RECORD_CUT "..."
+void record_copy_text(struct slice field, char *out, size_t size);
 
 /* The log-format string for HAProxy. 0 or -ENOSPC. */
 int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size);

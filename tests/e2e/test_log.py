@@ -42,6 +42,8 @@ def test_each_request_has_a_line_with_names(fresh):
     assert one["relay_ms"] >= 0 and one["upstream_ms"] >= 0 and one["duration_ms"] >= one["upstream_ms"]
     two = wait_until("the refusal's", lambda: access(s, refused))[0]
     assert (two["tenant"], two["account"], two["status"], two["code"]) == (None, None, 401, "invalid_api_key")
+    odd = s.post('/v1/a"b\\c', key=s.key).getheader("X-Request-Id")
+    assert wait_until("its line", lambda: access(s, odd))[0]["path"] == '/v1/a"b\\c'
     # a reload changes what is written
     set_requests(s, "errors")
     served, refused = (s.post("/v1/x", key=key).getheader("X-Request-Id") for key in (s.key, "rk_bad"))

@@ -84,6 +84,19 @@ def test_a_row_says_what_was_asked_and_never_the_query(stack):
     assert not [f for f in kept if f.exists() and "upstream" not in f.name and secret.encode() in f.read_bytes()]
 
 
+def test_a_row_has_the_target_as_the_client_sent_it(stack):
+    """HAProxy escapes it in its log, and the history has bounds."""
+    def row_of(method, path):
+        request_id = stack.request(method, path, key=stack.key, body=b"").getheader("X-Request-Id")
+        row = wait_until("the record", lambda: listed(stack, request_id))
+        return row["method"], row["path"]
+    assert row_of("POST", '/v1/a"b\\c') == ("POST", '/v1/a"b\\c')
+    assert row_of("POST", "/v1/" + "p" * 99) == ("POST", "/v1/" + "p" * 99)
+    assert row_of("POST", "/v1/" + "p" * 100) == ("POST", "/v1/" + "p" * 96 + "...")
+    assert row_of("LONGMETHOD1", "/v1/x") == ("LONGMETHOD1", "/v1/x")
+    assert row_of("LONGMETHOD12", "/v1/x") == ("LONGMETH...", "/v1/x")
+
+
 def test_ids_rise_with_time_and_are_found(stack):
     ids = [stack.post("/v1/x", key=stack.key).getheader("X-Request-Id") for _ in range(50)]
     after = int(time.time() * 1000)

@@ -120,6 +120,35 @@ static void the_target_has_no_query(void **state)
 	assert_int_equal(r.method.n + r.path.n, 0);
 }
 
+static void a_text_is_as_the_client_sent_it(void **state)
+{
+	static const struct {
+		const char *field, *text;
+	} cases[] = {
+		{"", ""},
+		{"/v1/responses", "/v1/responses"},
+		{"/a#22b\\c", "/a\"b\\c"},
+		{"/a#23", "/a#"},
+		{"/#C3#A4#7f", "/%C3%A4%7F"},
+		{"/a%20b", "/a%20b"},
+		{"/#", "/#"},
+		{"/#2", "/#2"},
+		{"/#zz", "/#zz"},
+		{"123456789012345", "123456789012345"},
+		{"1234567890123456", "123456789012..."},
+		{"1234567890123#2256", "123456789012..."},
+		{"12345678901#C3#A4", "12345678901..."},
+		{"123456789012#C3", "123456789012%C3"},
+	};
+	char out[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		record_copy_text(slice_from_str(cases[i].field), out, sizeof(out));
+		assert_string_equal(out, cases[i].text);
+	}
+}
+
 static void a_mark_comes_back(void **state)
 {
 	static const struct record_mark marks[] = {
@@ -332,6 +361,7 @@ int main(void)
 		cmocka_unit_test(other_forms_are_no_ids),
 		cmocka_unit_test(reads_every_field),
 		cmocka_unit_test(the_target_has_no_query),
+		cmocka_unit_test(a_text_is_as_the_client_sent_it),
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_refusal_of_haproxy_itself_is_marked),
