@@ -1,6 +1,7 @@
 #include "admin/cli/doctor.h"
 
 #include "common/version.h"
+#include "haproxy/render_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -33,6 +34,33 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
 	d->has_problem = d->has_problem || level == DOCTOR_PROBLEM;
 }
 
+static void put_word(struct buffer *out, const char *word)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
+
+	if (*word && word[strspn(word, plain)] == '\0')
+		buffer_append_str(out, word);
+	else
+		render_word(out, word); /* HAProxy's single quotes are the shell's */
+}
+
+const char *doctor_command(struct buffer *out, const char *template, ...)
+{
+	const char *hole;
+	va_list list;
+
+	va_start(list, template);
+	while ((hole = strstr(template, "{}"))) {
+		buffer_append(out, template, (size_t)(hole - template));
+		put_word(out, va_arg(list, const char *));
+		template = hole + 2;
+	}
+	va_end(list);
+	buffer_append_str(out, template);
+	return buffer_str(out);
+}
+
 json_object *doctor_status(const struct doctor *d, const char *part, const char *field)
 {
 	return json_object_object_get(json_object_object_get(d->status, part), field);
@@ -40,6 +68,7 @@ json_object *doctor_status(const struct doctor *d, const char *part, const char 
 
 int doctor_init(struct doctor *d, const char *config_path, const char *units)
 {
+	struct buffer remedy = {0};
 	struct errtext e;
 
 	*d = (struct doctor){
@@ -51,9 +80,13 @@ int doctor_init(struct doctor *d, const char *config_path, const char *units)
 			"nothing is checked: %s", e.text);
 	else if (error)
 		doctor_say(d, DOCTOR_PROBLEM, "configuration",
-			"correct it, then: spoa-relay --check-config --config FILE", "%s", e.text);
+			doctor_command(&remedy,
+				"correct it, then: spoa-relay --check-config --config {}",
+				config_path),
+			"%s", e.text);
 	else
 		doctor_say(d, DOCTOR_OK, "configuration", NULL, "%s can be used", config_path);
+	buffer_fini(&remedy);
 	return error;
 }
 

@@ -42,6 +42,11 @@ void doctor_print(const struct doctor *d, struct buffer *out);
 /* Adds a finding. `remedy` is what to do, mostly a command; NULL = nothing. */
 void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *remedy,
 	const char *format, ...) __attribute__((format(printf, 5, 6)));
+/*
+ * A remedy to paste into a shell: each {} of the template is the next of the texts, in quotes if it needs
+ * them. The caller ends `out`.
+ */
+const char *doctor_command(struct buffer *out, const char *template, ...);
 /* A member of a member of the answer of `status`; NULL if it has none. */
 json_object *doctor_status(const struct doctor *d, const char *part, const char *field);
 

@@ -48,12 +48,12 @@ struct doctor_users doctor_users(const struct doctor *d)
 
 static void check_user(struct doctor *d, const char *option, const char *name)
 {
-	char remedy[CONFIG_TEXT_MAX + 64];
+	struct buffer remedy = {0};
 	const struct passwd *user = getpwnam(name);
 
-	snprintf(remedy, sizeof(remedy), "useradd --system %s", name);
 	if (!user)
-		doctor_say(d, DOCTOR_PROBLEM, "users", remedy,
+		doctor_say(d, DOCTOR_PROBLEM, "users",
+			doctor_command(&remedy, "useradd --system {}", name),
 			"user %s ([relay] %s) does not exist", name, option);
 	else if (user->pw_uid == 0)
 		doctor_say(d, DOCTOR_PROBLEM, "users", "name another user in the configuration",
@@ -61,12 +61,13 @@ static void check_user(struct doctor *d, const char *option, const char *name)
 	else
 		doctor_say(
 			d, DOCTOR_OK, "users", NULL, "user %s ([relay] %s) exists", name, option);
+	buffer_fini(&remedy);
 }
 
 void doctor_check_users(struct doctor *d)
 {
 	const struct config *c = &d->config;
-	char remedy[CONFIG_TEXT_MAX + 64];
+	struct buffer remedy = {0};
 
 	if (!doctor_users(d).changes) {
 		doctor_say(d, DOCTOR_NOTE, "users", NULL,
@@ -81,10 +82,11 @@ void doctor_check_users(struct doctor *d)
 	if (agent && agent->pw_uid == control)
 		doctor_say(d, DOCTOR_PROBLEM, "users", "name two users in the configuration",
 			"[relay] user and agent_user are one user");
-	snprintf(remedy, sizeof(remedy), "groupadd --system %s", c->group.s);
 	if (!getgrnam(c->group.s))
-		doctor_say(d, DOCTOR_PROBLEM, "users", remedy,
+		doctor_say(d, DOCTOR_PROBLEM, "users",
+			doctor_command(&remedy, "groupadd --system {}", c->group.s),
 			"group %s ([relay] group) does not exist", c->group.s);
+	buffer_fini(&remedy);
 }
 
 /* False when a finding says why not. */
@@ -105,13 +107,13 @@ void doctor_check_state(struct doctor *d)
 {
 	const char *path = d->config.state_dir.s;
 	struct doctor_users users = doctor_users(d);
-	char remedy[3 * CONFIG_TEXT_MAX + 64];
+	struct buffer buffer = {0};
 	struct stat st;
 
 	if (!look(d, "state_dir", path, "mount it, or start the relay, which makes it", &st))
 		return;
-	snprintf(remedy, sizeof(remedy), "chown %s %s && chmod 700 %s", d->config.user.s, path,
-		path);
+	const char *remedy = doctor_command(
+		&buffer, "chown {} {} && chmod 700 {}", d->config.user.s, path, path);
 	if (!S_ISDIR(st.st_mode))
 		doctor_say(d, DOCTOR_PROBLEM, "state_dir", "correct [relay] state_dir",
 			"%s is not a directory", path);
@@ -125,6 +127,7 @@ void doctor_check_state(struct doctor *d)
 	else
 		doctor_say(d, DOCTOR_OK, "state_dir", NULL, "%s, mode %03o", path,
 			st.st_mode & 07777U);
+	buffer_fini(&buffer);
 }
 
 void doctor_check_disk(struct doctor *d)
@@ -146,7 +149,7 @@ void doctor_check_disk(struct doctor *d)
 void doctor_check_key(struct doctor *d)
 {
 	char path[PATH_MAX];
-	char remedy[PATH_MAX + 32];
+	struct buffer remedy = {0};
 	struct stat st;
 
 	if (*d->config.key_file.s)
@@ -158,12 +161,13 @@ void doctor_check_key(struct doctor *d)
 		    "makes it at its first start",
 		    &st))
 		return;
-	snprintf(remedy, sizeof(remedy), "chmod 400 %s", path);
 	if (st.st_mode & 077)
-		doctor_say(d, DOCTOR_PROBLEM, "key file", remedy,
+		doctor_say(d, DOCTOR_PROBLEM, "key file",
+			doctor_command(&remedy, "chmod 400 {}", path),
 			"other users may use %s (mode %03o)", path, st.st_mode & 07777U);
 	else
 		doctor_say(d, DOCTOR_OK, "key file", NULL, "%s is private", path);
+	buffer_fini(&remedy);
 }
 
 /* By mode bits: a socket is used by whoever may write to it. */
@@ -190,21 +194,23 @@ static bool may_use(const struct doctor_users *users, const char *name, const st
 static void check_haproxy_socket(struct doctor *d, const char *option, const char *path)
 {
 	struct doctor_users users = doctor_users(d);
-	char remedy[3 * CONFIG_TEXT_MAX + 64];
+	char master[2 * CONFIG_TEXT_MAX + 32];
+	struct buffer remedy = {0};
 	struct stat st;
 
 	if (!*path || !look(d, "sockets", path, "start HAProxy with it as in the README", &st))
 		return;
-	snprintf(remedy, sizeof(remedy), "start HAProxy with: -S %s,mode,660,group,%s", path,
-		d->config.group.s);
+	snprintf(master, sizeof(master), "%s,mode,660,group,%s", path, d->config.group.s);
 	if (!S_ISSOCK(st.st_mode))
 		doctor_say(d, DOCTOR_PROBLEM, "sockets", "correct the configuration",
 			"[haproxy] %s: %s is not a socket", option, path);
 	else if (!may_use(&users, d->config.user.s, &st))
-		doctor_say(d, DOCTOR_PROBLEM, "sockets", remedy,
+		doctor_say(d, DOCTOR_PROBLEM, "sockets",
+			doctor_command(&remedy, "start HAProxy with: -S {}", master),
 			"[haproxy] %s: user %s may not use %s", option, d->config.user.s, path);
 	else
 		doctor_say(d, DOCTOR_OK, "sockets", NULL, "[haproxy] %s: %s", option, path);
+	buffer_fini(&remedy);
 }
 
 static void check_admin_socket(struct doctor *d)

@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +16,13 @@ SHIPPED = (ROOT / "agent/keeper/spoa-relay.service", ROOT / "agent/keeper/spoa-r
            ROOT / "haproxy/spoa-relay.conf")
 # of a test machine, whatever the installation is like: space, NTP, descriptors
 OF_THE_MACHINE = ("disk", "clock", "descriptors")
+
+
+def advice(*options):
+    """What to do, as words of a shell."""
+    run = subprocess.run([BUILD / "relayadm", "--json", "doctor", *map(str, options)], capture_output=True, text=True,
+                         timeout=60)
+    return [shlex.split(f["do"]) for f in json.loads(run.stdout) if f["do"] and f["check"] != "relay"]
 
 
 def doctor(*options, user=None):
@@ -159,6 +168,26 @@ def test_faults_of_the_configuration(stopped):
         assert "configuration" in problems(doctor("--config", stopped.config)[1])
         stopped.config.write_text(good.replace("group = daemon", "group = no-such-group"))
         assert "users" in problems(doctor("--config", stopped.config)[1])
+
+
+def test_advice_can_be_pasted(stopped):
+    """With odd names and paths in it."""
+    good = stopped.config.read_text()
+    user, group, state = "o'user; id", "a group", stopped.dir / "the $HOME's state"
+    odd = stopped.dir / "odd 'name'.conf"
+    odd.write_text(re.sub(r"(?m)^state_dir = .*$", f"state_dir = {state}", good))
+    state.mkdir()
+    state.chmod(0o777)
+    (state / "vault.key").touch(mode=0o644)
+    told = advice("--config", odd)
+    assert any(words[:1] == ["chown"] and words[2:] == [str(state), "&&", "chmod", "700", str(state)] for words in told), told
+    assert ["chmod", "400", str(state / "vault.key")] in told
+    odd.write_text(odd.read_text() + "[relay]\nno_such_option = 1\n")
+    assert advice("--config", odd) == [["correct", "it,", "then:", "spoa-relay", "--check-config", "--config", str(odd)]]
+    if os.geteuid() == 0:
+        odd.write_text(good.replace("user = daemon", f"user = {user}").replace("group = daemon", f"group = {group}"))
+        told = advice("--config", odd)
+        assert ["useradd", "--system", user] in told and ["groupadd", "--system", group] in told, told
 
 
 def lines_of(path):
