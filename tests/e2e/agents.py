@@ -1,5 +1,6 @@
 """Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, and small ones on the official SDKs; and the upstream
 that talks with them."""
+import http.client
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import time
 
 from failures import Failing
 from npm import installed
-from relay import ROOT
+from relay import ROOT, Process, free_port, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE, SDK_SOURCE = HERE / "agents", HERE / "sdk"
@@ -71,14 +72,52 @@ def claude(url, key, home):
                               CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"))
 
 
-def opencode(url, key, home):
+def opencode_environment(url, key, home):
     config = {"$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled",
               "permission": {"bash": "allow"}, "small_model": "relay/demo",
               "provider": {"relay": {"npm": "@ai-sdk/openai-compatible", "name": "relay", "models": {"demo": {}},
                                      "options": {"baseURL": f"{url}/v1", "apiKey": key}}}}
-    return Run([program("opencode-linux-x64-baseline/bin/opencode"), "run", "-m", "relay/demo", PROMPT], home,
-               environment_of(home, OPENCODE_CONFIG_CONTENT=json.dumps(config), OPENCODE_DISABLE_AUTOUPDATE="1",
-                              OPENCODE_DISABLE_MODELS_FETCH="1", OPENCODE_DISABLE_LSP_DOWNLOAD="1"))
+    return environment_of(home, OPENCODE_CONFIG_CONTENT=json.dumps(config), OPENCODE_DISABLE_AUTOUPDATE="1",
+                          OPENCODE_DISABLE_MODELS_FETCH="1", OPENCODE_DISABLE_LSP_DOWNLOAD="1")
+
+
+OPENCODE = "opencode-linux-x64-baseline/bin/opencode"
+
+
+def opencode(url, key, home):
+    return Run([program(OPENCODE), "run", "-m", "relay/demo", PROMPT], home, opencode_environment(url, key, home))
+
+
+def opencode_waits(url, key, home):
+    """The status that OpenCode's interfaces show when it begins to wait, and the seconds from its beginning to work to that.
+    They get it, as this does, from the events of `opencode serve`; `opencode run` leaves it out."""
+    port = free_port()
+    server = Process("opencode", [program(OPENCODE), "serve", "--hostname", "127.0.0.1", "--port", port],
+                     home / "serve.log", cwd=home, env=opencode_environment(url, key, home))
+
+    def ask(method, path, value=None):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        c.request(method, path, *([json.dumps(value), {"Content-Type": "application/json"}] if value is not None else []))
+        return c.getresponse()
+
+    try:
+        wait_until("it listens", lambda: "listening on" in server.text(), PATIENCE)
+        session = json.loads(ask("POST", "/session", {}).read())["id"]
+        events = ask("GET", "/event")
+        ask("POST", f"/session/{session}/prompt_async",
+            {"model": {"providerID": "relay", "modelID": "demo"}, "parts": [{"type": "text", "text": PROMPT}]}).read()
+        began = None
+        for line in events:
+            event = json.loads(line[5:]) if line.startswith(b"data:") else {}
+            if event.get("type") != "session.status":
+                continue
+            status = event["properties"]["status"]
+            began = began or time.monotonic()
+            if status["type"] != "busy":
+                return status, time.monotonic() - began
+        raise AssertionError("the events ended")
+    finally:
+        server.stop()
 
 
 def sdk(api):

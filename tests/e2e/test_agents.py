@@ -80,6 +80,12 @@ class Desk:
         assert max((b - a for a, b in zip(times, times[1:])), default=0) < SILENCE, times
         return run
 
+    def wait_of_opencode(self, home):
+        status, seconds = agents.opencode_waits(f"http://127.0.0.1:{self.site.port}", self.pool.key, home)
+        print(f"{self.pool.name} on HAProxy {self.site.version}: after {seconds:.1f} s {status}")
+        assert status["type"] == "retry", status
+        return status, seconds
+
     def is_quick(self, run):
         """No silence in it, as compared with a run without a failure on this machine, which may be busy."""
         return run.seconds < 3 * self.clean + SILENCE
@@ -135,7 +141,7 @@ def desk(request, sites, homes):
     return lambda **options: Desk(sites(version), agent, homes(agent), **options)
 
 
-# OpenCode retries each 429, whatever X-Should-Retry says, and sleeps for as long as Retry-After says.
+# OpenCode retries each 429, whatever X-Should-Retry says, and sleeps for as long as Retry-After says: the last two tests.
 @pytest.fixture(params=[run for run in RUNS if run[1] != "opencode"], ids=lambda run: "-".join(run))
 def heeding_desk(request, sites, homes):
     version, agent = request.param
@@ -227,3 +233,28 @@ def test_a_reload_in_the_middle(desk):
     assert_done(run)
     if d.agent == "codex":
         assert len(d.tokens_used()) == 1
+
+
+@pytest.fixture(params=[run for run in RUNS if run[1] == "opencode"], ids=lambda run: "-".join(run))
+def opencode_desk(request, sites, homes):
+    version, agent = request.param
+    return lambda **options: Desk(sites(version), agent, homes(agent), **options)
+
+
+@pytest.mark.takes(4)
+def test_opencode_says_that_the_pool_is_exhausted_and_until_when(opencode_desk, tmp_path):
+    d = opencode_desk()
+    d.use_up(d.pool.tokens)
+    for token in d.pool.tokens:
+        d.meet_the_limit(token)
+    status, seconds = d.wait_of_opencode(tmp_path)
+    assert "all accounts are at their limits until" in status["message"] and seconds < SILENCE - 1, (status, seconds)
+    assert HOUR - 120 < status["next"] / 1000 - time.time() < HOUR + 60, status
+
+
+@pytest.mark.takes(4)
+def test_opencode_says_that_the_daily_quota_is_used_up_and_until_when(opencode_desk, tmp_path):
+    d = opencode_desk(limits=("--daily", "4"))
+    status, seconds = d.wait_of_opencode(tmp_path)
+    assert "4 requests a day" in status["message"] and seconds < SILENCE - 1 + d.clean, (status, seconds)
+    assert status["next"] / 1000 % (24 * HOUR) < 60, status  # 00:00 UTC
