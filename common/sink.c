@@ -27,7 +27,13 @@ static bool is_journal(const struct stat *st)
 /* A second opening of the same pipe or terminal, with flags that nobody else sees. -1: not allowed. */
 static int open_again(void)
 {
-	return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, SINK_FD_MIN) : -1;
+
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
 }
 
 static void choose_way(struct sink *s, const struct stat *st)

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A program passes lower descriptors to the next one, sd_listen_fds(3). */
+#define SINK_FD_MIN 64
 #define SINK_LINE_MAX 4096 /* bytes of a line: a pipe takes that much whole or not at all */
 
 enum sink_form {

@@ -1,4 +1,5 @@
 #include "common/log.h"
+#include "common/sink.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -290,6 +291,21 @@ static void a_reader_that_stops_costs_lines_and_never_time(void **state)
 	}
 }
 
+static void a_stream_leaves_low_descriptors_to_the_next_program(void **state)
+{
+	struct sink sink = {0};
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, false);
+	sink_open(&sink);
+	assert_true(sink.fd >= SINK_FD_MIN);
+	assert_true(fcntl(sink.fd, F_GETFD) & FD_CLOEXEC);
+	assert_true(fcntl(sink.fd, F_GETFL) & O_NONBLOCK);
+	close(sink.fd);
+	stream_stop(&s);
+}
+
 static void the_count_of_dropped_lines_is_shared_with_children(void **state)
 {
 	struct stream s;
@@ -395,6 +411,7 @@ int main(void)
 		cmocka_unit_test(a_long_message_is_cut_and_closed),
 		cmocka_unit_test(the_level_decides_what_is_written),
 		cmocka_unit_test(a_reader_that_stops_costs_lines_and_never_time),
+		cmocka_unit_test(a_stream_leaves_low_descriptors_to_the_next_program),
 		cmocka_unit_test(the_count_of_dropped_lines_is_shared_with_children),
 		cmocka_unit_test(the_journal_gets_priorities),
 		cmocka_unit_test(another_stream_gets_none),
