@@ -84,6 +84,18 @@ static void find_program(char out[PATH_MAX])
 		snprintf(out, PATH_MAX, "%s", path);
 }
 
+/* In the form of the log if the relay was to run: nobody may read it, and a service manager waits for the end. */
+static int fail(const struct options *o, const char *why)
+{
+	if (o->task != OPTIONS_RUN) {
+		fprintf(stderr, "spoa-relay: %s\n", why);
+		return 1;
+	}
+	log_init("keeper", LOG_LEVEL_INFO);
+	log_event(LOG_LEVEL_ERROR, "cannot start", LOG_STR("error", why));
+	return 1;
+}
+
 static int with_config(const struct options *o)
 {
 	static struct config config;
@@ -93,10 +105,8 @@ static int with_config(const struct options *o)
 		config_parse(&config, "defaults", SLICE_LITERAL(""), &e);
 		return print_config(&config);
 	}
-	if (config_load(&config, o->config_path, &e)) {
-		fprintf(stderr, "spoa-relay: %s\n", e.text);
-		return 1;
-	}
+	if (config_load(&config, o->config_path, &e))
+		return fail(o, e.text);
 	if (o->task == OPTIONS_PRINT)
 		return print_config(&config);
 	if (o->task == OPTIONS_INIT)
@@ -112,8 +122,8 @@ static int with_config(const struct options *o)
 	char program[PATH_MAX];
 	find_program(program);
 	if (!path || chdir("/") < 0) {
-		fprintf(stderr, "spoa-relay: %s: %s\n", o->config_path, strerror(errno));
-		return 1;
+		errtext_set(&e, -errno, "%s: %s", o->config_path, strerror(errno));
+		return fail(o, e.text);
 	}
 	log_init("keeper", config.log_level);
 	int code = keeper_main(&config, path, program);

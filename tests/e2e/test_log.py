@@ -58,10 +58,10 @@ def test_each_request_has_a_line_with_names(fresh):
 class Unread:
     """A relay whose stderr nobody reads until the end."""
 
-    def __init__(self, s, reader, writer, **options):
+    def __init__(self, s, reader, writer, program=BUILD / "spoa-relay", **options):
         self.reader = reader
         s.relay.stop()
-        self.popen = subprocess.Popen([BUILD / "spoa-relay", "--config", s.relay.config], stdin=subprocess.DEVNULL,
+        self.popen = subprocess.Popen([program, "--config", s.relay.config], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True, **options)
 
     def __enter__(self):
@@ -96,6 +96,20 @@ def fill(fd):
     except BlockingIOError:
         pass
     os.set_blocking(fd, True)
+
+
+def test_a_start_that_fails_waits_for_no_reader(tmp_path):
+    """And what it says is a line of the log."""
+    reader, writer = os.pipe()
+    command = [BUILD / "spoa-relay", "--config", tmp_path / "none.conf"]
+    assert subprocess.run(command, stderr=writer, timeout=20).returncode == 1
+    line = json.loads(os.read(reader, 10000))
+    assert (line["level"], line["role"], line["msg"]) == ("error", "keeper", "cannot start")
+    assert line["error"].endswith("none.conf: No such file or directory")
+    fill(writer)
+    assert subprocess.run(command, stderr=writer, timeout=20).returncode == 1
+    os.close(writer)
+    os.close(reader)
 
 
 def test_a_full_pipe_stops_no_process(fresh):
