@@ -77,7 +77,8 @@ struct control {
 	struct control_clock clock;
 	int64_t started_ms;				    /* monotonic */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
-	int keeper_fd;					    /* -1 = none (tests) */
+	int64_t replacing_ms; /* the same; Unix time since when the program is being replaced; 0 = it is not */
+	int keeper_fd; /* -1 = none (tests) */
 	int files_fd;  /* the keeper writes files to the output directory; -1 = none (tests) */
 	int reload_fd; /* text of a new configuration to load; -1 = none */
 	uint64_t connections_closed; /* to the admin socket and /metrics: there was no room */

@@ -77,6 +77,7 @@ static void take_message(struct control *c, const struct channel_message *m, int
 		break;
 	case CHANNEL_PROCESSES:
 		memcpy(c->processes, m->processes, sizeof(c->processes));
+		c->replacing_ms = (int64_t)m->version;
 		break;
 	default:
 		log_event(LOG_LEVEL_WARNING, "unknown message from the keeper",

@@ -23,7 +23,7 @@ enum channel_type {
 	CHANNEL_DRAIN, /* keeper -> child: finish the work in progress, for `version` ms at most,
 				  then exit 0; nothing new begins */
 	CHANNEL_READY, /* child -> keeper: the child serves */
-	CHANNEL_PROCESSES, /* keeper -> control: processes, whenever one changed */
+	CHANNEL_PROCESSES, /* keeper -> control: processes, whenever one changed; version = Unix time in ms since when the program is being replaced, 0 = it is not */
 	CHANNEL_GAUGE,	   /* control -> agent: fds[0] = HAProxy's requests in progress, gauge.h */
 	CHANNEL_USAGE,	   /* control -> agent: usage */
 	/*

@@ -50,6 +50,8 @@ static void put_processes(struct request *r)
 	for (int role = 0; role < CHILD_ROLE_COUNT; role++)
 		put_process(processes, child_role_name((enum child_role)role),
 			&r->control->processes[role]);
+	answer_time(json_object_object_get(processes, child_role_name(CHILD_KEEPER)),
+		"replacing_since", r->control->replacing_ms);
 	json_object_object_add(r->answer, "processes", processes);
 }
 

@@ -120,6 +120,16 @@ static void look_at_children(struct list *l)
 	}
 }
 
+static void look_at_keeper(struct list *l)
+{
+	json_object *keeper = member(part(l, "processes"), child_role_name(CHILD_KEEPER));
+	const char *since = text(keeper, "replacing_since");
+
+	if (since)
+		add(l, NOTE, "replacing", "keeper",
+			"SIGUSR2: the program is being replaced since %s", since);
+}
+
 static void look_at_clock(struct list *l)
 {
 	const struct control *c = l->request->control;
@@ -284,7 +294,7 @@ static void look_at_site(struct list *l)
 void warnings_describe(struct request *r)
 {
 	static void (*const looks[])(struct list *) = {look_at_agent, look_at_store, look_at_clock,
-		look_at_haproxy, look_at_children, look_at_pools, look_at_egresses,
+		look_at_haproxy, look_at_children, look_at_keeper, look_at_pools, look_at_egresses,
 		look_at_refusals, look_at_site};
 	struct list l = {.request = r, .items = json_object_new_array()};
 

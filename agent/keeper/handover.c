@@ -32,9 +32,11 @@ void handover_fini(struct handover *h)
 	h->restarts_fd = -1;
 }
 
-/* Above all numbers that the next program takes. */
+/* Above all numbers that the next program takes. One that has been closed since is in nobody's way. */
 static int move_away(int *fd)
 {
+	if (*fd < 0)
+		return 0;
 	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
 
 	if (moved < 0)
@@ -84,6 +86,8 @@ static int tell(const struct handover *h)
 	snprintf(number, sizeof(number), "%d", (int)getpid());
 	if (!error)
 		error = setenv("LISTEN_PID", number, 1);
+	if (!error)
+		error = setenv(HANDOVER_PROGRAM, h->program, 1);
 	return error ? -ENOMEM : 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * What a keeper passes to the program that replaces it, in the way of systemd: LISTEN_FDS descriptors from 3 on, and
  * their names (inherited.h). So a program that knows nothing of handovers still takes the sockets, and closes the
- * rest.
+ * rest. The environment also names the path of the program: a wrapper script at this path starts another file.
  */
 #ifndef RELAY_AGENT_KEEPER_HANDOVER_H
 #define RELAY_AGENT_KEEPER_HANDOVER_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define HANDOVER_OTHERS_MAX 8
+#define HANDOVER_PROGRAM "SPOA_RELAY_PROGRAM" /* the variable */
 
 struct handover {
 	struct {

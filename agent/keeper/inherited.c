@@ -41,9 +41,11 @@ static void take_names(struct inherited *i)
 void inherited_init(struct inherited *i)
 {
 	bool for_us = number_of("LISTEN_PID", INT32_MAX) == (uint64_t)getpid();
+	const char *names = getenv("LISTEN_FDNAMES");
 
 	*i = (struct inherited){
-		.count = for_us ? (uint32_t)number_of("LISTEN_FDS", INHERITED_MAX) : 0};
+		.count = for_us ? (uint32_t)number_of("LISTEN_FDS", INHERITED_MAX) : 0,
+		.is_for_other = !for_us && names && strstr(names, INHERITED_BOARD)};
 	for (uint32_t n = 0; n < i->count; n++) {
 		i->fds[n] = INHERITED_FIRST_FD + (int)n;
 		set_flags(i->fds[n]);

@@ -29,6 +29,7 @@ struct inherited {
 	int fds[INHERITED_MAX]; /* -1 = taken */
 	char names[INHERITED_MAX][INHERITED_NAME_MAX];
 	uint32_t count;
+	bool is_for_other; /* a keeper has passed them to another process, the parent of this one */
 };
 
 /* Takes what the environment names, and removes it from the environment. */

@@ -36,9 +36,10 @@ static struct child *other_child(struct keeper *k, const struct child *c)
 	return &k->children[c->role == CHILD_AGENT ? CHILD_CONTROL : CHILD_AGENT];
 }
 
-static void report_processes(struct keeper *k)
+void keeper_report(struct keeper *k)
 {
-	struct channel_message m = {.type = CHANNEL_PROCESSES};
+	struct channel_message m = {
+		.type = CHANNEL_PROCESSES, .version = (uint64_t)k->successor.since_ms};
 	struct child *control = &k->children[CHILD_CONTROL];
 
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
@@ -146,7 +147,7 @@ static void take_started(struct keeper *k, struct child *c, pid_t pid, struct pa
 	close(p->to_peer[0]);
 	p->to_keeper[0] = p->to_writer[0] = p->to_peer[0] = -1;
 	pairs_close(p);
-	report_processes(k);
+	keeper_report(k);
 }
 
 static int start_child(struct keeper *k, struct child *c)
@@ -247,24 +248,20 @@ static void take_end(struct keeper *k, struct child *c, int status)
 
 static void reap(struct keeper *k)
 {
-	struct errtext why = {""};
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (writer_ended(&k->writer, pid, status))
 			continue;
-		if (successor_trial_ended(&k->successor, pid, status, &why)) {
-			if (why.text[0])
-				replacement_failed(k, why.text);
+		if (replacement_trial_ended(k, pid, status))
 			continue;
-		}
 		for (size_t i = CHILD_CONTROL; i < CHILD_ROLE_COUNT; i++) {
 			if (k->children[i].pid == pid)
 				take_end(k, &k->children[i], status);
 		}
 	}
-	report_processes(k);
+	keeper_report(k);
 }
 
 /* --- messages and signals --- */
@@ -274,7 +271,7 @@ static void handle_message(struct keeper *k, struct child *c, const struct chann
 {
 	if (m->type == CHANNEL_READY) {
 		child_ready(c);
-		report_processes(k);
+		keeper_report(k);
 		return;
 	}
 	if (m->type == CHANNEL_FAILED) {
@@ -421,7 +418,7 @@ static void watch_children(struct keeper *k)
 		const struct watch_sample sample = child_sample(c);
 		receive_from(k, c);
 		if (child_watch(c, &sample))
-			report_processes(k);
+			keeper_report(k);
 	}
 }
 
@@ -437,7 +434,7 @@ static void stand_in(struct keeper *k)
 	k->stand_in_at = now + STANDIN_EVERY_MS;
 	if (k->drain.step > DRAIN_AGENT)
 		snprintf(reason, sizeof(reason), "the relay is stopping");
-	else
+	else if (!replacement_explains(k, reason, sizeof(reason)))
 		child_explain(control, now, reason, sizeof(reason));
 	standin_answer(listeners_admin(&k->listeners), reason);
 }
@@ -450,11 +447,13 @@ static void run(struct keeper *k)
 			{.fd = k->children[CHILD_CONTROL].fd, .events = POLLIN},
 			{.fd = k->children[CHILD_AGENT].fd, .events = POLLIN},
 			{.fd = writer_fd(&k->writer), .events = POLLIN},
+			{.fd = k->successor.trial.fd, .events = POLLIN},
 		};
 		poll(fds, sizeof(fds) / sizeof(fds[0]), poll_timeout(k));
 		receive_from(k, &k->children[CHILD_CONTROL]);
 		receive_from(k, &k->children[CHILD_AGENT]);
 		writer_receive(&k->writer, &k->config, &k->ids);
+		trial_process_read(&k->successor.trial);
 		receive_signals(k);
 		act_on_time(k);
 		watch_children(k);
@@ -523,6 +522,7 @@ static void keeper_init(
 		.writer = {.fd = -1}};
 	k->board_fd = -1;
 	snapshots_init(&k->snapshots);
+	successor_init(&k->successor);
 	for (size_t i = 0; i < CHILD_ROLE_COUNT; i++)
 		child_init(&k->children[i], (enum child_role)i);
 	inherited_init(&k->inherited);

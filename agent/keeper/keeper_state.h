@@ -40,6 +40,8 @@ struct keeper {
 
 /* keeper.c. A child that cannot be started is started later. */
 void keeper_start_child(struct keeper *k, struct child *c);
+/* Control gets the state of all processes, and since when the program is being replaced. */
+void keeper_report(struct keeper *k);
 
 /* stopping.c: the first call drains, the second stops at once. */
 void stopping_begin(struct keeper *k, int exit_code);
@@ -50,6 +52,9 @@ void stopping_go_on(struct keeper *k);
 void replacement_begin(struct keeper *k);
 /* After each change of a child, and on time. */
 void replacement_go_on(struct keeper *k);
-void replacement_failed(struct keeper *k, const char *why);
+/* True if the process was the trial, whose end was one of a child's. */
+bool replacement_trial_ended(struct keeper *k, pid_t pid, int status);
+/* True while control is down because of it; then why, one sentence without a full stop. */
+bool replacement_explains(const struct keeper *k, char *out, size_t size);
 
 #endif

@@ -1,5 +1,6 @@
 /* The program spoa-relay: what its command line asks for. The rest is in keeper.c and in the children. */
 #include "agent/keeper/firstrun.h"
+#include "agent/keeper/handover.h"
 #include "agent/keeper/keeper.h"
 #include "agent/keeper/options.h"
 #include "agent/keeper/trial.h"
@@ -73,10 +74,15 @@ static int init(const struct config *c)
 	return 0;
 }
 
-/* As it was started, not where links lead: the next version may be behind the same link. */
+/*
+ * As it was started, not where links lead: the next version may be behind the same link. A wrapper script, or the
+ * keeper before, names the path in the environment.
+ */
 static void find_program(char out[PATH_MAX])
 {
-	const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+	const char *named = getenv(HANDOVER_PROGRAM);
+	const char *path =
+		named && named[0] ? named : (const char *)(uintptr_t)getauxval(AT_EXECFN);
 	char here[PATH_MAX];
 
 	if (path[0] == '/' || !getcwd(here, sizeof(here)) ||

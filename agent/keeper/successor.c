@@ -1,76 +1,74 @@
 #include "agent/keeper/successor.h"
 
-#include "agent/keeper/trial.h"
 #include "common/clock.h"
 #include "common/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define TRIAL_MS 20000
-#define END_MS 5000 /* of a process that has nothing to wait for */
-#define EXIT_NO_PROGRAM 127
+#define TRIAL_LATE "it did not end within 20 s" /* the same, for people */
+#define END_MS 5000				/* of a process that has nothing to wait for */
 
-/* What the trial prints for people is not for the log; its errors are. */
-static _Noreturn void run_trial(struct handover *h, const sigset_t *mask)
+void successor_init(struct successor *s)
 {
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	s->step = SUCCESSOR_NONE;
+	s->is_again = false;
+	s->since_ms = 0;
+	trial_process_init(&s->trial);
+}
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	if (null >= 0)
-		dup2(null, STDOUT_FILENO);
-	int error = handover_exec(h, "--check-config");
-	log_event(LOG_LEVEL_ERROR, "cannot start the program", LOG_STR("program", h->program),
-		LOG_ERROR_CODE(error));
-	_exit(EXIT_NO_PROGRAM);
+static void end(struct successor *s)
+{
+	s->step = SUCCESSOR_NONE;
+	s->since_ms = 0;
+	s->is_again = false;
 }
 
 int successor_begin(struct successor *s, struct handover *h, const sigset_t *mask)
 {
-	if (s->step != SUCCESSOR_NONE)
-		return -EBUSY;
-	pid_t pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		run_trial(h, mask);
-	*s = (struct successor){
-		.step = SUCCESSOR_TRIES, .trial = pid, .deadline = clock_monotonic_ms() + TRIAL_MS};
+	if (s->step > SUCCESSOR_TRIED) {
+		s->is_again = true;
+		log_write(LOG_LEVEL_INFO,
+			"SIGUSR2 during a replacement: the program is replaced once more afterwards",
+			NULL);
+		return 0;
+	}
+	int error = trial_process_start(&s->trial, h, mask);
+	if (error) {
+		end(s);
+		return error;
+	}
+	if (!s->since_ms)
+		s->since_ms = clock_wall_ms();
+	s->step = SUCCESSOR_TRIES;
+	s->deadline = clock_monotonic_ms() + TRIAL_MS;
 	log_event(LOG_LEVEL_INFO, "replacing the program: checking the new one",
 		LOG_STR("program", h->program));
 	return 0;
 }
 
-static void judge_trial(struct successor *s, int status, struct errtext *ret_why)
+bool successor_trial_ended(struct successor *s, pid_t pid, int status, const char *config_path,
+	struct errtext *ret_why)
 {
-	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-
-	if (code != 0 && code != TRIAL_TAKES_ALL) {
-		s->step = SUCCESSOR_NONE;
-		errtext_set(ret_why, -ENOEXEC,
-			"the program on disk cannot take over (%s %d); the log says why",
-			WIFSIGNALED(status) ? "signal" : "exit code",
-			WIFSIGNALED(status) ? WTERMSIG(status) : code);
-		return;
+	if (!s->trial.pid || s->trial.pid != pid)
+		return false;
+	int error = trial_process_judge(&s->trial, status, config_path, &s->takes_all, ret_why);
+	if (error) {
+		end(s);
+		return true;
 	}
-	s->takes_all = code == TRIAL_TAKES_ALL;
 	s->step = SUCCESSOR_TRIED;
+	log_write(LOG_LEVEL_INFO, "replacing the program: the new one can take over", NULL);
+	return true;
 }
 
-bool successor_trial_ended(struct successor *s, pid_t pid, int status, struct errtext *ret_why)
+void successor_pass_on(struct successor *s)
 {
-	if (s->trial != pid)
-		return false;
-	s->trial = 0;
-	if (s->step == SUCCESSOR_TRIES)
-		judge_trial(s, status, ret_why);
-	return true;
+	/* blocked, so it waits for whoever reads it next */
+	if (s->is_again)
+		kill(getpid(), SIGUSR2);
+	s->is_again = false;
 }
 
 bool successor_ends(const struct successor *s, enum child_role role)
@@ -82,9 +80,8 @@ bool successor_cancel(struct successor *s)
 {
 	bool was_on = s->step != SUCCESSOR_NONE;
 
-	if (s->trial)
-		kill(s->trial, SIGKILL);
-	s->step = SUCCESSOR_NONE;
+	trial_process_forget(&s->trial);
+	end(s);
 	return was_on;
 }
 
@@ -127,20 +124,23 @@ bool successor_next(struct successor *s, bool control_runs, bool agent_runs, int
 
 int64_t successor_deadline(const struct successor *s)
 {
-	return s->step == SUCCESSOR_NONE || s->step == SUCCESSOR_REPLACES ? INT64_MAX : s->deadline;
+	bool waits = s->step == SUCCESSOR_NONE || s->step == SUCCESSOR_TRIED ||
+		s->step == SUCCESSOR_REPLACES;
+
+	return waits ? INT64_MAX : s->deadline;
 }
 
 void successor_overdue(struct successor *s, pid_t control, pid_t agent)
 {
-	pid_t late = control;
+	pid_t late = s->step == SUCCESSOR_AGENT_ENDS ? agent : control;
 
-	if (s->step == SUCCESSOR_TRIES)
-		late = s->trial;
-	else if (s->step == SUCCESSOR_AGENT_ENDS)
-		late = agent;
+	s->deadline = clock_monotonic_ms() + END_MS;
+	if (s->step == SUCCESSOR_TRIES) {
+		trial_process_kill(&s->trial, TRIAL_LATE);
+		return;
+	}
 	log_event(LOG_LEVEL_WARNING, "replacing the program takes too long, killing a process",
 		LOG_INT("pid", late));
 	if (late > 0)
 		kill(late, SIGKILL);
-	s->deadline = clock_monotonic_ms() + END_MS;
 }

@@ -6,6 +6,7 @@
 #define RELAY_AGENT_KEEPER_SUCCESSOR_H
 
 #include "agent/keeper/handover.h"
+#include "agent/keeper/trial_process.h"
 #include "common/child.h"
 #include "common/errtext.h"
 
@@ -17,8 +18,8 @@
 /* In this order. */
 enum successor_step {
 	SUCCESSOR_NONE,
-	SUCCESSOR_TRIES, /* the trial runs */
-	SUCCESSOR_TRIED,
+	SUCCESSOR_TRIES,	/* the trial runs */
+	SUCCESSOR_TRIED,	/* until no child is starting */
 	SUCCESSOR_CONTROL_ENDS, /* while the agent still answers */
 	SUCCESSOR_AGENT_ENDS,
 	SUCCESSOR_SAVES, /* control again: what the board has, if the program does not take it over */
@@ -27,15 +28,24 @@ enum successor_step {
 
 struct successor {
 	enum successor_step step;
-	pid_t trial; /* 0 = none */
+	struct trial_process trial;
 	bool takes_all;
+	bool is_again;	  /* SIGUSR2 came once more when it was too late for another trial */
+	int64_t since_ms; /* Unix time of the first SIGUSR2; 0 = the program is not being replaced */
 	int64_t deadline; /* monotonic ms, of this step */
 };
 
-/* Starts the trial, with the signals of `mask` blocked. 0, -EBUSY (it is being replaced) or -errno. */
+void successor_init(struct successor *s);
+/*
+ * SIGUSR2. Starts the trial, with the signals of `mask` blocked; a trial that runs ends. Later it is remembered, and the
+ * next program is replaced in turn. 0 or -errno.
+ */
 int successor_begin(struct successor *s, struct handover *h, const sigset_t *mask);
-/* True if the process was the trial. One that failed sets `ret_why`. */
-bool successor_trial_ended(struct successor *s, pid_t pid, int status, struct errtext *ret_why);
+/* True if the process was the trial of `config_path`. One that failed sets `ret_why`. */
+bool successor_trial_ended(struct successor *s, pid_t pid, int status, const char *config_path,
+	struct errtext *ret_why);
+/* The signal is for the next program, too, or for this one if it stays. */
+void successor_pass_on(struct successor *s);
 /* A child of this role that ends now is not started again. */
 bool successor_ends(const struct successor *s, enum child_role role);
 /* The relay stops, or the program cannot be replaced. False: it was not being replaced. */

@@ -47,6 +47,11 @@ int trial_run(const struct config *c)
 	int board_fd;
 
 	inherited_init(&inherited);
+	if (inherited.is_for_other) {
+		fputs("spoa-relay: a script started this program without exec, so it has none of the sockets\n",
+			stderr);
+		return 1;
+	}
 	if (!inherited_from_keeper(&inherited))
 		return 0;
 	snapshots_init(&snapshots);

@@ -211,7 +211,7 @@ def test_a_program_that_cannot_run_changes_nothing(own):
     assert [n["count"] for n in notices(own)] == [3]
     own.relay.program.unlink()
     own.relay.process.popen.send_signal(signal.SIGUSR2)
-    wait_until("it is refused", lambda: "cannot start the program" in own.relay.process.text())
+    wait_until("it is refused", lambda: "cannot start /" in own.relay.process.text())
     install(own, good)
     own.relay.config.write_text(config)
     replace(own)
