@@ -290,6 +290,8 @@ def test_sigterm_at_any_moment_of_a_replacement(fresh, version):
         seen["given up" if given_up else "replaced"] += 1
         s.relay.start()
         wait_until("it serves", lambda: s.get("/relay/live").status == 200)
+        # the keeper has logged that it is ready
+        wait_until("the keeper knows", lambda: s.relay.adm("status")["processes"]["agent"]["state"] == "serving")
     print(f"HAProxy {version}: {dict(seen)}")
     assert s.relay.metric("relay_slots_healed_total") == 0 and leases(s) == 0
     assert seen["given up"] and seen["replaced"]
