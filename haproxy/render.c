@@ -56,7 +56,6 @@ static void append_global(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, "\nglobal\n");
 	render_buffers(m, b);
 	append_system_ca(m, b);
-	render_id_key(m, b);
 	buffer_printf(b,
 		"\t# Of this process: the number of its configuration, and when it started.\n"
 		"\tset-var proc." SEAM_PROC_GEN " int(%" PRIu64 ")\n"

@@ -208,7 +208,7 @@ static int check_secret(const struct render_model *m, struct errtext *e)
 	return render_check_word("the secret", m->secret, e);
 }
 
-/* HAProxy takes a key that is no base64 without a word, and then makes no ids. */
+/* Its digits are an argument in HAProxy's file, where other characters would have a meaning. */
 static int check_id_key(const struct render_model *m, struct errtext *e)
 {
 	static const char digits[] =

@@ -134,7 +134,7 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND " from " RENDER_DEFAULTS "\n");
 	append_binds(&m->options, b);
 	render_log(m, b);
-	render_new_id(b);
+	render_new_id(m, b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_engine(m, SEAM_ENGINE_WAIT, b);
 	render_own_errors(b);

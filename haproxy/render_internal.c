@@ -57,7 +57,7 @@ void render_internal(const struct render_model *m, struct buffer *b)
 	buffer_append_str(b, "\nfrontend " SEAM_FRONTEND_INTERNAL " from " RENDER_DEFAULTS "\n");
 	append_bind(m, b);
 	render_log(m, b);
-	render_new_id(b);
+	render_new_id(m, b);
 	render_engine(m, SEAM_ENGINE, b);
 	render_own_errors(b);
 	render_allowed(b);

@@ -50,9 +50,8 @@ int render_check_spoe_model(const struct render_model *m, struct errtext *e);
 
 /* `log` and `log-format`: the end record. */
 void render_log(const struct render_model *m, struct buffer *b);
-/* The process variable with the key of new ids, and `unique-id-format`s: a new id, or the first attempt's. */
-void render_id_key(const struct render_model *m, struct buffer *b);
-void render_new_id(struct buffer *b);
+/* `unique-id-format`: a new id, or the first attempt's. */
+void render_new_id(const struct render_model *m, struct buffer *b);
 void render_same_id(struct buffer *b);
 void render_engine(const struct render_model *m, const char *engine, struct buffer *b);
 /* Sends a question if `condition` holds (ACLs, or empty). */
