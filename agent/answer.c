@@ -122,9 +122,6 @@ static void write_allow(
 	const struct snapshot *s, const struct decide_verdict *v, struct spoe_ack *ack)
 {
 	set_text(ack, SEAM_VAR_ACTION, SEAM_ACTION_ALLOW);
-	if (v->tenant)
-		set_str(ack, SEAM_VAR_TENANT, snapshot_text(s, v->tenant->name));
-	set_str(ack, SEAM_VAR_ACCOUNT, snapshot_text(s, v->account->name));
 	set_str(ack, SEAM_VAR_BE, snapshot_text(s, v->backend->name));
 	if (v->alt)
 		set_flag(ack, SEAM_VAR_ALT, true);

@@ -86,8 +86,6 @@ enum seam_arg {
 	X(RETRY, "retry")	  /* int: Retry-After seconds; unset when there is none */           \
 	X(RESETS, "resets")	  /* int: epoch seconds; unset when there is none */                 \
 	X(BODY, "body")		  /* answer: the JSON body */                                        \
-	X(TENANT, "tenant")	  /* name */                                                         \
-	X(ACCOUNT, "account")	  /* name */                                                         \
 	X(TRACK, "track")	  /* `tenant|key|account`, numeric ids, 0 = none; see record.h */    \
 	X(BE, "be")		  /* backend name */                                                 \
 	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */      \
