@@ -7,9 +7,11 @@
 #include "common/record.h"
 #include "common/seam.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #define HEALTH_BODY_MAX 256
+#define RATE_SIZE 48 /* three numbers */
 
 static void set_str(struct spoe_ack *ack, enum seam_var var, struct slice value)
 {
@@ -164,12 +166,13 @@ static int64_t seconds_until(int64_t then_ms, int64_t now_ms)
 static void write_rate(const struct decide_verdict *v, int64_t now_ms, struct spoe_ack *ack)
 {
 	const struct decide_rate *rate = &v->rate;
+	char text[RATE_SIZE];
 
 	if (rate->limit == 0)
 		return;
-	set_int(ack, SEAM_VAR_RL_LIMIT, rate->limit);
-	set_int(ack, SEAM_VAR_RL_LEFT, v->action == DECIDE_ALLOW ? rate->left : 0);
-	set_int(ack, SEAM_VAR_RL_RESET, seconds_until(rate->resets_ms, now_ms));
+	snprintf(text, sizeof(text), "%u;%u;%" PRId64, rate->limit,
+		v->action == DECIDE_ALLOW ? rate->left : 0, seconds_until(rate->resets_ms, now_ms));
+	set_text(ack, SEAM_VAR_RATE, text);
 }
 
 static void write_deny(const struct snapshot *s, const struct decide_verdict *v, int64_t now_ms,

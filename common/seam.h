@@ -91,12 +91,10 @@ enum seam_arg {
 	X(PATH, "path")		  /* the path for the upstream; unset when it stays as it is */      \
 	X(SINCE, "since")	  /* int: Unix time in ms at which the wait began; action wait */    \
 	X(NAME, "name") /* names of the conversation in the body, see bodyname.h; action wait */     \
-	X(RL_LIMIT, "rl_limit") /* int: the tightest request limit; unset without one */             \
-	X(RL_LEFT, "rl_left")	/* int: what is left of it */                                        \
-	X(RL_RESET, "rl_reset") /* int: seconds until its window ends */                             \
-	X(ALT, "alt")		/* bool: another account could take over */                          \
-	X(WATCH, "watch")	/* bool: `respond` is wanted */                                      \
-	X(FRESH, "fresh")	/* bool: a new connection; answers to `again` only */                \
+	X(RATE, "rate") /* `limit;left;reset` of the tightest request limit; unset without one */    \
+	X(ALT, "alt")	/* bool: another account could take over */                                  \
+	X(WATCH, "watch") /* bool: `respond` is wanted */                                            \
+	X(FRESH, "fresh") /* bool: a new connection; answers to `again` only */                      \
 	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
 	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */         \
 	X(KINDS, "kinds") /* kinds of those headers, for HAProxy before 3.4 */                       \

@@ -13,7 +13,9 @@
 
 #define BODY RENDER_VAR("body")
 #define CODE RENDER_VAR("code")
+#define IS_ERROR "{ res.fhdr(x-relay-error) -m found }"
 #define MESSAGE RENDER_VAR("msg")
+#define RATE RENDER_VAR("rate")
 #define RETRY_AFTER RENDER_VAR("retry")
 #define RETRYABLE RENDER_VAR("retryable")
 #define RETRYABLE_TEXT "%[var(txn.rly.retryable,false)]"
@@ -159,30 +161,25 @@ static void append_status_fixes(struct buffer *b)
 	}
 }
 
-/* The request limit that is nearest to its end, for clients. */
-static const struct rate_header {
-	const char *header;
-	const char *variable;
-} rate_headers[] = {
-	{"RateLimit-Limit", "rl_limit"},
-	{"RateLimit-Remaining", "rl_left"},
-	{"RateLimit-Reset", "rl_reset"},
-};
+/* The request limit that is nearest to its end, for clients: the fields of one variable. */
+static const char *const rate_headers[] = {
+	"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"};
 
 void render_after_response(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# Every response.\n"
-		"\thttp-after-response set-header X-Request-Id %[unique-id]\n");
+		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
+		"\thttp-after-response allow if !{ " RATE " -m found } !" IS_ERROR "\n");
 	for (size_t i = 0; i < sizeof(rate_headers) / sizeof(rate_headers[0]); i++)
 		buffer_printf(b,
-			"\thttp-after-response set-header %s %%[var(txn." SEAM_VAR_PREFIX ".%s)]"
-			" if { var(txn." SEAM_VAR_PREFIX ".%s) -m found }\n",
-			rate_headers[i].header, rate_headers[i].variable, rate_headers[i].variable);
+			"\thttp-after-response set-header %s %%[" RATE ",field(%zu,;)]"
+			" if { " RATE " -m found }\n",
+			rate_headers[i], i + 1);
 	buffer_append_str(b,
 		"\t# The relay's errors. X-Relay-Error is always the relay's: an upstream's has been "
 		"removed.\n"
-		"\thttp-after-response allow if !{ res.fhdr(x-relay-error) -m found }\n");
+		"\thttp-after-response allow if !" IS_ERROR "\n");
 	append_status_fixes(b);
 	buffer_append_str(b,
 		"\thttp-after-response set-var(txn.rly.code) res.fhdr(x-relay-error)\n"

@@ -46,7 +46,7 @@ static void append_wait(struct buffer *b)
 static void append_hops(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Headers that Connection names are for this hop. The agent reads them until it has decided.\n"
+		"\n\t# Headers that Connection names are for this hop. The agent reads them until it has decided.\n"
 		".if version_atleast(3.4)\n"
 		"\thttp-request del-headers-bin var(txn.relay.hops) if relay_allowed"
 		" { " RENDER_VAR("hops") " -m found }\n"
@@ -79,18 +79,13 @@ static void append_kinds(struct buffer *b)
 /* The ordinary request meets no rule behind it. */
 static void append_allow(struct buffer *b)
 {
-	buffer_append_str(b,
-		".if version_before(3.4)\n"
-		"\thttp-request allow if relay_allowed !{ " RENDER_KINDS " -m found }\n"
-		".else\n"
-		"\thttp-request allow if relay_allowed\n"
-		".endif\n");
+	buffer_append_str(
+		b, "\thttp-request allow if relay_allowed !{ " RENDER_VAR("hops") " -m found }\n");
 }
 
 /* Of a request that is allowed. A backend would rewrite the path again at each attempt. */
 static void append_forward(const struct render_model *m, struct buffer *b)
 {
-	append_hops(b);
 	/* before the wait for the body: the gauge must show a slot that is taken */
 	render_tracking(b);
 	render_wait_for_body(m, b);
@@ -125,6 +120,7 @@ static void append_decision(const struct render_model *m, struct buffer *b)
 	render_body(b);
 	append_wait(b);
 	append_waited(b);
+	append_hops(b);
 	append_forward(m, b);
 	append_kinds(b);
 }

@@ -131,8 +131,7 @@ void render_wait_for_replay(const struct render_model *m, const char *condition,
 	buffer_printf(b,
 		"\t# Wait for a body that another account could get. Larger ones, and those without a length,\n"
 		"\t# are sent as they arrive.\n"
-		"\thttp-request wait-for-body time %ds at-least %d if %s" HAS_LENGTH
-		" !{ req.hdr_val(content-length) gt %d }\n",
+		"\thttp-request wait-for-body time %ds at-least %d if %s{ req.hdr_val(content-length) le %d }\n",
 		SEAM_BODY_WAIT_S, r->bufsize, condition, r->body);
 }
 
@@ -141,8 +140,8 @@ void render_wait_for_body(const struct render_model *m, struct buffer *b)
 	render_wait_for_replay(m, "{ " RENDER_ALT " -m bool } ", b);
 	buffer_printf(b,
 		"\t# Ask for a body that is announced with Expect, once.\n"
-		"\thttp-request wait-for-body time %ds at-least 1 if relay_allowed"
-		" { req.hdr(expect) -m found }\n",
+		"\thttp-request wait-for-body time %ds at-least 1 if { req.hdr(expect) -m found }"
+		" relay_allowed\n",
 		SEAM_BODY_WAIT_S);
 	if (m->config->requests_max_body)
 		append_unsized_limit(m->config->requests_max_body, b);

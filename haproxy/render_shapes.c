@@ -104,7 +104,8 @@ static void append_path(struct buffer *b, const char *path, enum render_paths pa
 	if (paths == RENDER_PATHS_UPSTREAM)
 		buffer_printf(b, "{ path_sub %s }", path);
 	else
-		buffer_printf(b, "{ path %s } || { path_beg %s/ }", path, path);
+		/* one look at the path of a request that has another shape */
+		buffer_printf(b, "{ path_beg %s } !{ path_reg ^%s[^/] }", path, path);
 }
 
 void render_error_shapes(struct buffer *b, enum render_paths paths)

@@ -109,9 +109,9 @@ void render_ask_again(const char *message, const char *condition, struct buffer 
 void render_tracking(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Count the requests in progress: the count falls however a request ends.\n"
-		"\thttp-request track-sc0 " RENDER_TRACK_KEY " table " RENDER_TRACK
-		" if { " RENDER_TRACK_KEY " -m found }\n");
+		"\t# Count the requests in progress: the count falls however a request ends. Without the\n"
+		"\t# variable nothing is counted.\n"
+		"\thttp-request track-sc0 " RENDER_TRACK_KEY " table " RENDER_TRACK "\n");
 }
 
 void render_own_connection(struct buffer *b, const char *condition)
@@ -124,8 +124,10 @@ void render_own_connection(struct buffer *b, const char *condition)
 
 void render_close_own_connection(struct buffer *b)
 {
-	buffer_append_str(
-		b, "\thttp-request set-header Connection close if { var(txn.rly.own) -m bool }\n");
+	buffer_append_str(b,
+		".if version_atleast(3.0)\n"
+		"\thttp-request set-header Connection close if { var(txn.rly.own) -m bool }\n"
+		".endif\n");
 }
 
 void render_allowed(struct buffer *b)

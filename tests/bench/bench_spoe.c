@@ -79,7 +79,7 @@ static int ack_write(struct spoe_writer *writer)
 {
 	static const char *const texts[] = {
 		"action", "tenant", "account", "track", "be", "shape", "code"};
-	static const char *const numbers[] = {"status", "retry", "rl_limit", "rl_left"};
+	static const char *const numbers[] = {"status", "retry", "resets", "since"};
 	static const char *const flags[] = {"alt", "watch"};
 	struct spoe_ack ack;
 
