@@ -1,12 +1,9 @@
 """SIGTERM drains: nothing new begins, what runs may end, and the next start knows of the rest. See docs/UPGRADE.md."""
-import collections
-import http.client
 import json
 import os
 import re
 import signal
 import socket
-import threading
 import time
 
 import pytest
@@ -14,7 +11,6 @@ import pytest
 from relay import ANY, VERSIONS, wait_until
 from test_down import DOWN, ask, has_ended, told
 from test_limits import me, window
-from test_upgrade import rows_of
 
 
 class Stream:
@@ -228,73 +224,6 @@ def test_control_that_hangs_in_a_drain(fresh):
     wait_until("the end of the drain is told", lambda: DOWN + "the relay is stopping" in ask(s.relay.socket)[1])
     wait_until("it is killed", lambda: "another one saves them" in s.relay.process.text(), seconds=60)
     assert_ended_well(s, stream, "client left")
-
-
-class Client(threading.Thread):
-    """Reads short streams, one after the other, until one is refused."""
-
-    def __init__(self, s, events):
-        super().__init__()
-        self.s, self.events = s, events
-        self.whole, self.last = 0, None
-        self.start()
-
-    def run(self):
-        while self.last is None:
-            try:
-                answer = self.s.get(f"/sse?n={self.events}&ms=20", key=self.s.key)
-            except (OSError, http.client.HTTPException) as e:
-                self.last = repr(e)
-                return
-            if answer.status == 200:
-                self.whole += 1
-            else:
-                self.last = answer.getheader("X-Relay-Error")
-
-
-def stop_in_a_replacement(s, after_ms):
-    """SIGTERM this long after SIGUSR2. How many requests have got their answers, and what the log says."""
-    said = len(s.relay.process.text())
-    clients = [Client(s, events) for events in (1, 2, 3, 4)]
-    stream = Stream(s, events=8)
-    s.relay.process.popen.send_signal(signal.SIGUSR2)
-    time.sleep(after_ms / 1000)
-    term(s)
-    assert stream.rest().endswith(b"0\r\n\r\n"), "the stream was cut"
-    for client in clients:
-        client.join()
-    began = time.monotonic()
-    wait_until("it stops", lambda: ended(s), seconds=60)
-    took = time.monotonic() - began
-    text = s.relay.process.text()[said:]
-    s.relay.stop()
-    assert took < 10, f"{after_ms} ms: {took:.1f} s after the last request\n{text}"  # `drain` is 30 s
-    # the agent may be about to end when a client asks: then HAProxy gets no answer within its two seconds
-    assert {client.last for client in clients} <= {"draining"}, f"{after_ms} ms\n{text}"
-    return 1 + sum(client.whole for client in clients), text
-
-
-@pytest.mark.takes(60)
-@pytest.mark.parametrize("version", VERSIONS)
-def test_sigterm_at_any_moment_of_a_replacement(fresh, version):
-    """The replacement is given up, which the log says, or has happened. Either way nothing is lost."""
-    s = fresh(version)
-    seen = collections.Counter()
-    for after_ms in (*range(0, 160, 4), *range(160, 401, 20)):
-        before = rows_of(s)
-        requests, text = stop_in_a_replacement(s, after_ms)
-        assert rows_of(s) - before == requests, f"{after_ms} ms\n{text}"
-        assert "requests are in progress" not in text and "restarting it" not in text, f"{after_ms} ms\n{text}"
-        given_up = "replacement of the program given up" in text
-        assert given_up or text.count("child process ready") == 2, f"{after_ms} ms\n{text}"
-        seen["given up" if given_up else "replaced"] += 1
-        s.relay.start()
-        wait_until("it serves", lambda: s.get("/relay/live").status == 200)
-        # the keeper has logged that it is ready
-        wait_until("the keeper knows", lambda: s.relay.adm("status")["processes"]["agent"]["state"] == "serving")
-    print(f"HAProxy {version}: {dict(seen)}")
-    assert s.relay.metric("relay_slots_healed_total") == 0 and leases(s) == 0
-    assert seen["given up"] and seen["replaced"]
 
 
 def test_a_second_signal_stops_at_once(fresh):

@@ -2,6 +2,7 @@
 import asyncio
 import collections
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import time
 import pytest
 
 from relay import BUILD, VERSIONS, header, is_full, wait_until
+from test_drain import Stream, ended, leases, term
 from test_limits import me, window
 from traffic import Program, read_answer
 
@@ -234,13 +236,18 @@ OTHER_FORMATS = ((b"RLYBOARD", b"RLYBOARE"), (b"relay-snapshot-", b"relay-snapsh
 NO_HANDOVERS = ((b"LISTEN_FDNAMES", b"LISTEN_FDNAMEX"),)
 
 
+def changed(program, changes):
+    for old, new in changes:
+        assert old in program
+        program = program.replace(old, new)
+    return program
+
+
 @pytest.mark.parametrize("changes", [OTHER_FORMATS, NO_HANDOVERS], ids=["other formats", "older"])
 def test_another_build(own, changes):
     """It takes the sockets and the state file. What the board has is saved before, or would be lost."""
-    good = other = own.relay.program.read_bytes()
-    for old, new in changes:
-        assert old in other
-        other = other.replace(old, new)
+    good = own.relay.program.read_bytes()
+    other = changed(good, changes)
     own.relay.adm("tenants", "set", "demo", "--daily", "1000000")
     own.upstream.clear()
     rows = wait_until("the first request has a row", lambda: rows_of(own))
@@ -318,3 +325,84 @@ def test_a_second_signal_meanwhile_and_a_stop(own):
     own.relay.stop()
     own.relay.start()
     assert own.post("/v1/x", key=own.key).status == 200
+
+
+class Client(threading.Thread):
+    """Reads short streams, one after the other, until one is refused."""
+
+    def __init__(self, s, events):
+        super().__init__()
+        self.s, self.events = s, events
+        self.whole, self.last = 0, None
+        self.start()
+
+    def run(self):
+        while self.last is None:
+            try:
+                answer = self.s.get(f"/sse?n={self.events}&ms=20", key=self.s.key)
+            except (OSError, http.client.HTTPException) as e:
+                self.last = repr(e)
+                return
+            if answer.status == 200:
+                self.whole += 1
+            else:
+                self.last = answer.getheader("X-Relay-Error")
+
+
+def stop_in_a_replacement(s, after_ms):
+    """SIGTERM this long after SIGUSR2. How many requests have got their answers, and what the log says."""
+    said = len(s.relay.process.text())
+    clients = [Client(s, events) for events in (1, 2, 3, 4)]
+    stream = Stream(s, events=8)
+    s.relay.process.popen.send_signal(signal.SIGUSR2)
+    time.sleep(after_ms / 1000)
+    term(s)
+    assert stream.rest().endswith(b"0\r\n\r\n"), "the stream was cut"
+    for client in clients:
+        client.join()
+    began = time.monotonic()
+    wait_until("it stops", lambda: ended(s), seconds=60)
+    took = time.monotonic() - began
+    text = s.relay.process.text()[said:]
+    s.relay.stop()
+    assert took < 10, f"{after_ms} ms: {took:.1f} s after the last request\n{text}"  # `drain` is 30 s
+    assert {client.last for client in clients} <= {"draining"}, f"{after_ms} ms\n{text}"
+    return 1 + sum(client.whole for client in clients), text
+
+
+def stop_at_any_moment(s, moments, installs=lambda: None, restores=lambda: None):
+    """Each replacement is given up, which the log says, or has happened. Either way nothing is lost."""
+    seen = collections.Counter()
+    for after_ms in moments:
+        before = rows_of(s)
+        installs()
+        requests, text = stop_in_a_replacement(s, after_ms)
+        assert rows_of(s) - before == requests, f"{after_ms} ms\n{text}"
+        assert "requests are in progress" not in text and "restarting it" not in text, f"{after_ms} ms\n{text}"
+        given_up = "replacement of the program given up" in text
+        assert given_up or text.count("child process ready") == 2, f"{after_ms} ms\n{text}"
+        seen["given up" if given_up else "replaced"] += 1
+        restores()
+        s.relay.start()
+        wait_until("it serves", lambda: s.get("/relay/live").status == 200)
+        # the keeper has logged that it is ready
+        wait_until("the keeper knows", lambda: processes(s)["agent"]["state"] == "serving")
+    print(f"HAProxy {s.version}: {dict(seen)}")
+    assert s.relay.metric("relay_slots_healed_total") == 0 and leases(s) == 0
+    assert seen["given up"] and seen["replaced"]
+
+
+@pytest.mark.takes(60)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sigterm_at_any_moment(fresh, version):
+    stop_at_any_moment(fresh(version), (*range(0, 160, 4), *range(160, 401, 20)))
+
+
+@pytest.mark.takes(30)
+@pytest.mark.parametrize("changes", [OTHER_FORMATS, NO_HANDOVERS], ids=["other formats", "older"])
+def test_sigterm_at_any_moment_with_another_build(own, changes):
+    good = own.relay.program.read_bytes()
+    other = changed(good, changes)
+    wait_until("the first request has a row", lambda: rows_of(own))
+    stop_at_any_moment(own, (*range(0, 160, 10), *range(160, 401, 40)), lambda: install(own, other),
+                       lambda: install(own, good))
