@@ -13,6 +13,7 @@ void drain_begin(struct drain *d, int64_t now_ms, int64_t patience_ms, bool can_
 
 void drain_hasten(struct drain *d, int64_t now_ms)
 {
+	d->is_hasty = true;
 	d->until_ms = now_ms;
 	d->deadline_ms = now_ms + END_MS;
 	if (d->saves_left > 1)
@@ -37,7 +38,8 @@ bool drain_ends(struct drain *d, enum child_role role, bool done, bool hopeless,
 	case DRAIN_AGENT:
 		if (hopeless && role == CHILD_CONTROL)
 			d->saves_left = 0;
-		return hopeless || (role == CHILD_AGENT && (done || now_ms >= d->until_ms));
+		return hopeless || d->is_hasty ||
+			(role == CHILD_AGENT && (done || now_ms >= d->until_ms));
 	case DRAIN_CONTROL:
 	case DRAIN_SAVES:
 		d->saved |= done && role == CHILD_CONTROL;

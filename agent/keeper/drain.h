@@ -30,6 +30,7 @@ struct drain {
 	int64_t deadline_ms; /* monotonic: the child of this step is killed */
 	uint32_t saves_left;
 	bool saved;
+	bool is_hasty; /* no child is started again, only to save */
 };
 
 /* `can_save`: control has not failed for good. */

@@ -228,6 +228,7 @@ def test_control_that_hangs_in_a_drain(fresh):
 
 def test_a_second_signal_stops_at_once(fresh):
     s = fresh(ANY)
+    os.kill(s.relay.pid_of("control"), signal.SIGSTOP)  # it saves nothing
     finished = s.post("/v1/x", key=s.key).getheader("X-Request-Id")
     stream = Stream(s)
     term(s)
@@ -241,6 +242,7 @@ def test_a_second_signal_stops_at_once(fresh):
     stream.close()
     s.relay.start()
     assert s.relay.adm("requests", "why", finished)["ended"] == "normal"
+    assert "restarting it" not in s.relay.process.text()
     wait_until("its slot is free", lambda: leases(s) == 0)
 
 

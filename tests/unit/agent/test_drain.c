@@ -140,6 +140,13 @@ static void a_second_signal_waits_for_nothing_and_saves_once(void **state)
 	(void)state;
 	drain_hasten(&d, BEGAN + 100);
 	assert_int_equal(drain_left_ms(&d, BEGAN + 100), 0);
+	/* whichever ends first */
+	struct drain other = d;
+	assert_true(drain_ends(&other, CHILD_CONTROL, false, false, BEGAN + 100));
+	assert_false(drain_next(&other, true, false, BEGAN + 100));
+	assert_true(drain_ends(&other, CHILD_AGENT, false, false, BEGAN + 100));
+	assert_true(drain_next(&other, false, false, BEGAN + 100));
+	assert_int_equal(other.step, DRAIN_SAVES);
 	assert_true(drain_ends(&d, CHILD_AGENT, false, false, BEGAN + 100));
 	assert_true(drain_next(&d, false, true, BEGAN + 100));
 	assert_true(drain_ends(&d, CHILD_CONTROL, false, false, BEGAN + 100));
