@@ -267,6 +267,12 @@ static void finish(struct lane *l)
 		is_rendering ? HAPROXY_RELOAD_IF_CHANGED : reloads[r->reach], on_finished, l);
 }
 
+/* The keeper ends the agent before control: then it answers no more. */
+static bool may_answer(const struct control *c)
+{
+	return !c->keeper_gone && !(c->draining && publish_fd(c->publish) < 0);
+}
+
 /* The agent has answered, or the time is up. */
 static bool is_answered(struct lane *l)
 {
@@ -280,7 +286,7 @@ static bool is_answered(struct lane *l)
 		return true;
 	if (refusal)
 		errtext_set(&o->warning, 0, "the agent refused the snapshot: %s", refusal);
-	else if (!c->keeper_gone && clock_monotonic_ms() < r->end_ms)
+	else if (may_answer(c) && clock_monotonic_ms() < r->end_ms)
 		return false;
 	else if (publish_fd(c->publish) < 0)
 		errtext_set(&o->warning, 0,

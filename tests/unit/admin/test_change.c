@@ -123,19 +123,34 @@ static void a_refusal_is_a_warning_with_its_reason(void **state)
 	assert_non_null(strstr(told.outcome.warning.text, "refused the snapshot: a row points"));
 }
 
-static void without_an_agent_and_a_keeper_nothing_is_waited_for(void **state)
+static void waits_for_no_agent(struct room *r)
 {
-	struct room *r = *state;
 	struct told told;
 
 	close(r->agent_fd);
 	r->agent_fd = -1;
-	r->control.keeper_gone = true;
 	change(r, CHANGE_AGENT, "UPDATE accounts SET weight = 5", &told);
 	changes_run(r->control.changes);
 	assert_int_equal(told.times, 1);
 	assert_false(told.outcome.acknowledged);
 	assert_non_null(strstr(told.outcome.warning.text, "not running"));
+}
+
+static void without_an_agent_and_a_keeper_nothing_is_waited_for(void **state)
+{
+	struct room *r = *state;
+
+	r->control.keeper_gone = true;
+	waits_for_no_agent(r);
+}
+
+/* The agent has drained, and it is control's turn to end. */
+static void at_the_end_of_a_drain_nothing_is_waited_for(void **state)
+{
+	struct room *r = *state;
+
+	r->control.draining = true;
+	waits_for_no_agent(r);
 }
 
 static void a_snapshot_that_cannot_be_built_is_an_error(void **state)
@@ -294,6 +309,7 @@ int main(void)
 		TEST(changes_of_a_round_share_the_next_one),
 		TEST(a_refusal_is_a_warning_with_its_reason),
 		TEST(without_an_agent_and_a_keeper_nothing_is_waited_for),
+		TEST(at_the_end_of_a_drain_nothing_is_waited_for),
 		TEST(a_snapshot_that_cannot_be_built_is_an_error),
 		TEST(haproxy_is_told_after_the_agent),
 		TEST(each_change_is_told_what_it_has_asked_for),
