@@ -18,8 +18,8 @@ static int find_user(const char *option, const char *name, struct identity *ret,
 
 	if (!user)
 		return errtext_set(e, -EINVAL,
-			"[relay] %s: user '%s' does not exist; create it with: useradd --system %s",
-			option, name, name);
+			"[relay] %s: user '%s' does not exist; create it with useradd --system",
+			option, name);
 	if (user->pw_uid == 0)
 		return errtext_set(e, -EINVAL, "[relay] %s: the user must not be root", option);
 	*ret = (struct identity){.uid = user->pw_uid, .gid = user->pw_gid};

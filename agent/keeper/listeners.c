@@ -19,8 +19,8 @@ static int not_ours(const char *path, const struct stat *st, struct errtext *e)
 	if (st->st_mode & OTHERS_WRITE)
 		return errtext_set(e, -EPERM,
 			"%s: other users may write to this directory and could take the names of "
-			"its sockets; choose another one, or: chmod go-w %s",
-			path, path);
+			"its sockets; choose another one, or run chmod go-w on it",
+			path);
 	return errtext_set(e, -EPERM,
 		"%s: this directory belongs to another user (uid %u), who could take the names of "
 		"its sockets; choose another one",
