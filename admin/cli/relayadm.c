@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LOST_MS 2000L
+#define SOCKET_MAX 107 /* sun_path, with a NUL */
 
 #define JSON_PRETTY                                                                                \
 	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -346,6 +347,8 @@ static int run(const struct command_args *args)
 	struct errtext e;
 	struct command_call call;
 
+	if (strlen(socket_path(args)) > SOCKET_MAX)
+		return usage_error(args, "the path of the socket is longer than 107 bytes");
 	int error = command_call_prepare(args, &call, &e);
 
 	if (error == -EINVAL)

@@ -141,6 +141,8 @@ REFUSED = [
     (["accounts", "reset", "nobody"], 1, 'no account named "nobody"'),
     (["notices", "ack", "7"], 1, "no notice with id 7"),
     (["notices", "ack", "x"], 2, "whole number"),
+    (["--socket", "", "status"], 2, "--socket is empty"),
+    (["--socket", "/" + "s" * 107, "status"], 2, "longer than 107"),
     (["frobnicate"], 2, 'unknown noun "frobnicate"'),
 ]
 
