@@ -115,6 +115,7 @@ def assert_only_json(s):
 def test_only_spoa_relay_takes_over(own):  # noqa: F811
     good, before = own.relay.program.read_bytes(), pids(own)
     shutil.copy(own.relay.program, own.dir / "real")
+    descriptors = os.listdir(f"/proc/{own.relay.process.pid}/fd")
     for name, (content, mode, reason, words) in PROGRAMS.items():
         install(own, content(own, good), mode)
         record = refused(own, name)
@@ -129,6 +130,7 @@ def test_only_spoa_relay_takes_over(own):  # noqa: F811
     assert "Permission denied" in refused(own)["output"]
     own.relay.program.rmdir()
     assert pids(own) == before
+    assert len(os.listdir(f"/proc/{own.relay.process.pid}/fd")) == len(descriptors)
     assert own.post("/v1/x", key=own.key).status == 200
     assert_only_json(own)
     assert [n["count"] for n in notices(own)] == [len(PROGRAMS) + 2]
@@ -268,6 +270,35 @@ def test_a_log_that_nobody_reads_holds_nothing_up(own, kind):  # noqa: F811
         relay.popen.send_signal(signal.SIGUSR2)
         wait_until("it is replaced", lambda: (now := processes(own)) and not notices(own)
                    and now["agent"]["pid"] not in (None, before["agent"]))
+        assert own.post("/v1/x", key=own.key).status == 200
+    os.close(writer)
+    os.close(reader)
+
+
+def test_a_program_that_cannot_be_started_after_its_check(own):  # noqa: F811
+    """Everything goes on, although the descriptors have other numbers by then."""
+    reader, writer = os.pipe()
+    with Unread(own, reader, writer, program=own.relay.program) as relay:
+        wait_until("spoa-relay answers", lambda: own.relay.adm_run("status").returncode == 0)
+        before = pids(own)
+        shell = own.dir / "sh"
+        shutil.copy("/bin/sh", shell)
+        shutil.copy(own.relay.program, own.dir / "real")
+        good = own.relay.program.read_bytes()
+        # the shell is there for the check only
+        install(own, f'#!{shell}\nrm {shell}\nexec {own.dir}/real "$@"\n'.encode())
+        relay.popen.send_signal(signal.SIGUSR2)
+        wait_until("the notice", lambda: processes(own) and notices(own))
+        assert notices(own)[0]["message"].endswith("goes on: No such file or directory")
+        wait_until("it serves", lambda: own.post("/v1/x", key=own.key).status == 200)
+        after = pids(own)
+        assert after["keeper"] == before["keeper"] and after["agent"] != before["agent"]
+        text = relay.read()
+        assert [o["reason"] for o in lines(text, "program not replaced, going on as before")] == ["No such file or directory"]
+        install(own, good)
+        relay.popen.send_signal(signal.SIGUSR2)
+        wait_until("it is replaced", lambda: (now := processes(own)) and not notices(own)
+                   and now["agent"]["pid"] not in (None, after["agent"]))
         assert own.post("/v1/x", key=own.key).status == 200
     os.close(writer)
     os.close(reader)
