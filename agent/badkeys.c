@@ -174,13 +174,13 @@ void badkeys_cache(struct badkeys *b, struct slice key, uint64_t version)
 	if (key.n != RELAYKEY_LEN)
 		return;
 	struct badkeys_cached *place = place_of(b, key);
-	place->version = version;
+	place->version = b->cached_version = version;
 	memcpy(place->text, key.p, RELAYKEY_LEN);
 }
 
 bool badkeys_is_cached(const struct badkeys *b, struct slice key, uint64_t version)
 {
-	if (key.n != RELAYKEY_LEN)
+	if (key.n != RELAYKEY_LEN || b->cached_version != version)
 		return false;
 	const struct badkeys_cached *place = place_of(b, key);
 	return place->version == version && memcmp(place->text, key.p, RELAYKEY_LEN) == 0;

@@ -39,6 +39,8 @@ struct badkeys {
 	uint8_t seed[SIPHASH_KEY_LEN];
 	struct badkeys_source *sources;
 	struct badkeys_cached *cache;
+	uint64_t
+		cached_version; /* of the newest row; an ordinary request has no other to look for */
 	struct badkeys_ban bans[BADKEYS_BANS_MAX]; /* by number, modulo their count */
 	uint64_t bans_end;			   /* number of the newest + 1 */
 };

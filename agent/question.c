@@ -127,59 +127,61 @@ struct found {
 	struct slice head, target;
 };
 
-/* Where plain texts go. */
-static struct slice *text_of(struct question *q, enum seam_arg arg, struct found *found)
-{
-	struct decide_request *r = &q->request;
-	struct slice *const texts[SEAM_ARG_COUNT] = {
-		[SEAM_ARG_SECRET] = &q->secret,
-		[SEAM_ARG_HEAD] = &found->head,
-		[SEAM_ARG_METHOD] = &r->method,
-		[SEAM_ARG_PATH] = &found->target,
-		[SEAM_ARG_LIMITS] = &q->limits,
-		[SEAM_ARG_FAILED] = &r->failed,
-	};
-
-	return texts[arg];
-}
-
-static uint64_t *number_of(struct question *q, enum seam_arg arg)
-{
-	struct decide_request *r = &q->request;
-	uint64_t *const numbers[SEAM_ARG_COUNT] = {
-		[SEAM_ARG_GEN] = &r->gen,
-		[SEAM_ARG_WORKER] = &r->worker,
-		[SEAM_ARG_STATUS] = &q->status,
-	};
-
-	return numbers[arg];
-}
-
 static void take(
 	struct question *q, enum seam_arg arg, const struct spoe_value *value, struct found *found)
 {
 	struct decide_request *r = &q->request;
-	struct slice *text = text_of(q, arg, found);
-	uint64_t *number = number_of(q, arg);
 
-	if (text)
-		take_bytes(r, arg, value, text);
-	if (number)
-		take_number(r, value, number);
-	if (arg == SEAM_ARG_GEN)
+	switch (arg) {
+	case SEAM_ARG_GEN:
 		found->gen = value->type != SPOE_TYPE_NULL;
-	else if (arg == SEAM_ARG_ID)
+		take_number(r, value, &r->gen);
+		break;
+	case SEAM_ARG_WORKER:
+		take_number(r, value, &r->worker);
+		break;
+	case SEAM_ARG_SECRET:
+		take_bytes(r, arg, value, &q->secret);
+		break;
+	case SEAM_ARG_ID:
 		take_id(r, value, &found->id);
-	else if (arg == SEAM_ARG_SRC)
+		break;
+	case SEAM_ARG_HEAD:
+		take_bytes(r, arg, value, &found->head);
+		break;
+	case SEAM_ARG_METHOD:
+		take_bytes(r, arg, value, &r->method);
+		break;
+	case SEAM_ARG_PATH:
+		take_bytes(r, arg, value, &found->target);
+		break;
+	case SEAM_ARG_SRC:
 		take_src(r, value);
-	else if (arg == SEAM_ARG_SINCE)
-		take_since(r, value);
-	else if (arg == SEAM_ARG_BODY)
+		break;
+	case SEAM_ARG_BODY:
 		take_body(r, value);
-	else if (arg == SEAM_ARG_NAME)
+		break;
+	case SEAM_ARG_NAME:
 		take_name(r, value);
-	else if (arg == SEAM_ARG_ACCOUNT)
+		break;
+	case SEAM_ARG_SINCE:
+		take_since(r, value);
+		break;
+	case SEAM_ARG_STATUS:
+		take_number(r, value, &q->status);
+		break;
+	case SEAM_ARG_LIMITS:
+		take_bytes(r, arg, value, &q->limits);
+		break;
+	case SEAM_ARG_ACCOUNT:
 		take_account(q, value);
+		break;
+	case SEAM_ARG_FAILED:
+		take_bytes(r, arg, value, &r->failed);
+		break;
+	case SEAM_ARG_COUNT:
+		break;
+	}
 }
 
 static void take_target(struct decide_request *r, struct slice target)

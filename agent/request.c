@@ -243,9 +243,9 @@ static bool may_carry_a_key(struct slice name)
 	return false;
 }
 
-static bool has_misplaced_key(struct slice head)
+static bool part_has_misplaced_key(struct slice head, struct slice part)
 {
-	struct slice rest = head;
+	struct slice rest = part;
 	struct slice key;
 
 	while (relaykey_find(rest, &key)) {
@@ -254,6 +254,18 @@ static bool has_misplaced_key(struct slice head)
 		rest = slice_skip(rest, (size_t)(key.p - rest.p) + key.n);
 	}
 	return false;
+}
+
+/* The value that is read as the key is checked as such, once. */
+static bool has_misplaced_key(const struct decide_request *r, struct slice head)
+{
+	struct slice place = r->key.n ? r->key : r->auth;
+
+	if (place.n == 0)
+		return part_has_misplaced_key(head, head);
+	size_t before = (size_t)(place.p - head.p);
+	return part_has_misplaced_key(head, slice_cut(head, before)) ||
+		part_has_misplaced_key(head, slice_skip(head, before + place.n));
 }
 
 void request_read_head(struct decide_request *r, struct slice head, const struct snapshot *s,
@@ -275,7 +287,7 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	if (r->hops_n &&
 		!kinds_find(head, (struct slice){r->hops, r->hops_n}, r->kinds, sizeof(r->kinds)))
 		r->kinds[0] = '\0';
-	if (has_misplaced_key(head))
+	if (has_misplaced_key(r, head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);
 	settle(&g, digest);
 	settle_address(&g);

@@ -10,15 +10,36 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 
-static int hex_value(char c)
+#define NO_DIGIT 255
+
+/* Each request has 64 of them to read. NO_DIGIT for any other character. */
+static unsigned hex_value(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
+	static const uint8_t values[256] = {['0'] = 16,
+		['1'] = 1,
+		['2'] = 2,
+		['3'] = 3,
+		['4'] = 4,
+		['5'] = 5,
+		['6'] = 6,
+		['7'] = 7,
+		['8'] = 8,
+		['9'] = 9,
+		['a'] = 10,
+		['b'] = 11,
+		['c'] = 12,
+		['d'] = 13,
+		['e'] = 14,
+		['f'] = 15,
+		['A'] = 10,
+		['B'] = 11,
+		['C'] = 12,
+		['D'] = 13,
+		['E'] = 14,
+		['F'] = 15};
+	unsigned value = values[(unsigned char)c];
+
+	return value ? value & 15 : NO_DIGIT; /* 16 stands for the digit 0 */
 }
 
 #define PLAIN_LEN 32
@@ -49,17 +70,19 @@ static int strip_dashes(struct slice text, char digits[PLAIN_LEN])
 
 int record_parse_id(struct slice text, uint8_t ret_id[16])
 {
-	char digits[PLAIN_LEN];
+	char stripped[PLAIN_LEN];
+	const char *digits = text.p;
 	uint8_t id[16];
 
-	if (text.n == PLAIN_LEN)
-		memcpy(digits, text.p, sizeof(digits));
-	else if (strip_dashes(text, digits) < 0)
-		return -EINVAL;
+	if (text.n != PLAIN_LEN) {
+		if (strip_dashes(text, stripped) < 0)
+			return -EINVAL;
+		digits = stripped;
+	}
 	for (size_t i = 0; i < sizeof(id); i++) {
-		int high = hex_value(digits[2 * i]);
-		int low = hex_value(digits[2 * i + 1]);
-		if (high < 0 || low < 0)
+		unsigned high = hex_value(digits[2 * i]);
+		unsigned low = hex_value(digits[2 * i + 1]);
+		if ((high | low) > 15)
 			return -EINVAL;
 		id[i] = (uint8_t)(high << 4 | low);
 	}
@@ -276,38 +299,44 @@ static void take_target(const struct slice *fields, struct record *r)
 	r->path = slice_cut(path, n);
 }
 
-/* One character of `field`, decoded, with its NUL. */
-static void take_character(struct slice *field, char out[4])
+/* One character of `field`, decoded. Returns the length of its text. */
+static size_t take_character(struct slice *field, char out[3])
 {
+	static const char hex[] = "0123456789ABCDEF";
 	const char *p = field->p;
-	int high = field->n > 2 && p[0] == '#' ? hex_value(p[1]) : -1;
-	int low = high >= 0 ? hex_value(p[2]) : -1;
-	unsigned char c = low >= 0 ? (unsigned char)(high << 4 | low) : (unsigned char)p[0];
+	bool may_be_code = field->n > 2 && p[0] == '#';
+	unsigned high = may_be_code ? hex_value(p[1]) : NO_DIGIT;
+	unsigned low = may_be_code ? hex_value(p[2]) : NO_DIGIT;
+	bool is_code = (high | low) <= 15;
+	unsigned char c = is_code ? (unsigned char)(high << 4 | low) : (unsigned char)p[0];
 
-	*field = slice_skip(*field, low >= 0 ? 3 : 1);
-	if (c > ' ' && c <= '~')
-		snprintf(out, 4, "%c", c);
-	else
-		snprintf(out, 4, "%%%02X", c);
+	*field = slice_skip(*field, is_code ? 3 : 1);
+	if (c > ' ' && c <= '~') {
+		out[0] = (char)c;
+		return 1;
+	}
+	out[0] = '%';
+	out[1] = hex[c >> 4];
+	out[2] = hex[c & 15];
+	return 3;
 }
 
 void record_copy_text(struct slice field, char *out, size_t size)
 {
 	const size_t mark = sizeof(RECORD_CUT) - 1;
-	char one[4];
+	char one[3];
 	size_t n = 0;
 	size_t fits = 0; /* with the mark behind it */
 
 	while (field.n) {
-		take_character(&field, one);
-		size_t len = strlen(one);
+		size_t len = take_character(&field, one);
 		if (len >= size - n) {
 			memcpy(out + fits, RECORD_CUT, mark);
 			n = fits + mark;
 			break;
 		}
-		memcpy(out + n, one, len);
-		n += len;
+		for (size_t i = 0; i < len; i++)
+			out[n++] = one[i];
 		if (n + mark < size)
 			fits = n;
 	}

@@ -50,7 +50,7 @@ int relaykey_generate(char *out)
 
 static bool is_base62(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+	return (unsigned char)(c - '0') < 10 || (unsigned char)((c | 0x20) - 'a') < 26;
 }
 
 bool relaykey_is_well_formed(struct slice key)
