@@ -33,6 +33,7 @@ struct publish;
 struct refresh;
 struct secrets;
 struct store;
+struct tunnelwatch;
 struct unbound;
 struct vault;
 
@@ -71,9 +72,10 @@ struct control {
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	const struct history *history;
-	const struct minute *minute;	 /* NULL = none (tests) */
-	const struct unbound *unbound;	 /* NULL = none (tests) */
-	const struct looptime *looptime; /* NULL = none (tests) */
+	const struct minute *minute;	       /* NULL = none (tests) */
+	const struct unbound *unbound;	       /* NULL = none (tests) */
+	const struct tunnelwatch *tunnelwatch; /* NULL = none (tests) */
+	const struct looptime *looptime;       /* NULL = none (tests) */
 	struct control_clock clock;
 	int64_t started_ms;				    /* monotonic */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */

@@ -27,6 +27,7 @@
 #include "admin/upkeep/refresh.h"
 #include "admin/upkeep/statewatch.h"
 #include "admin/upkeep/storewatch.h"
+#include "admin/upkeep/tunnelwatch.h"
 #include "admin/upkeep/unbound.h"
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
@@ -81,6 +82,7 @@ struct runner {
 	struct watchfile *watchfile;
 	struct minute minute;
 	struct unbound unbound;
+	struct tunnelwatch tunnelwatch;
 	ev_timer retry;
 	ev_idle merge;
 	int room_error;		 /* of the last make_room() */
@@ -318,6 +320,7 @@ static void start_watchers(struct runner *r)
 	healthwatch_start(&r->healthwatch, &r->control);
 	minute_start(&r->minute, loop);
 	unbound_start(&r->unbound, &r->control);
+	tunnelwatch_start(&r->tunnelwatch, &r->control);
 	storewatch_start(&r->storewatch, &r->control);
 	ev_timer_start(loop, &r->retry);
 }
@@ -360,6 +363,7 @@ static int open_state(struct runner *r, struct errtext *e)
 	minute_init(&r->minute, c->board);
 	c->minute = &r->minute;
 	c->unbound = &r->unbound;
+	c->tunnelwatch = &r->tunnelwatch;
 	return error;
 }
 
@@ -443,6 +447,7 @@ static void stop_all(struct runner *r)
 	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);
 	unbound_stop(&r->unbound);
+	tunnelwatch_stop(&r->tunnelwatch);
 	watchfile_free(r->watchfile);
 	probe_free(c->probe);
 	refresh_free(c->refresh);

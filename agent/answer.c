@@ -236,6 +236,22 @@ void answer_write_client(const struct decide_request *r, struct spoe_ack *ack)
 		set_str(ack, SEAM_VAR_LABEL, r->label);
 }
 
+void answer_write_tunnel(
+	const struct decide_request *r, const struct decide_verdict *v, struct spoe_ack *ack)
+{
+	char client[IP_TEXT_SIZE] = "-";
+	char track[RECORD_TRACK_SIZE];
+	char text[RECORD_TRACK_SIZE + IP_TEXT_SIZE];
+
+	if (!r->websocket || v->action != DECIDE_ALLOW)
+		return;
+	record_format_track(v->key->tenant_id, v->key->id, v->account->id, track);
+	if (r->has_src)
+		ip_format(&r->src, client);
+	snprintf(text, sizeof(text), "%s|%s", track, client);
+	set_text(ack, SEAM_VAR_TUNNEL, text);
+}
+
 void answer_write_name(const struct decide_request *r, struct spoe_ack *ack)
 {
 	char names[2 * BODYNAME_SIZE];

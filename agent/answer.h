@@ -12,6 +12,9 @@ void answer_write(const struct agent *a, const struct decide_verdict *v, int64_t
 	struct spoe_ack *ack);
 /* What only the client says: its own id of the request, for the record, and the headers of its hop. */
 void answer_write_client(const struct decide_request *r, struct spoe_ack *ack);
+/* Of a WebSocket that is allowed: whose it is. */
+void answer_write_tunnel(
+	const struct decide_request *r, const struct decide_verdict *v, struct spoe_ack *ack);
 /* What the body names, for the questions of a request that waits. */
 void answer_write_name(const struct decide_request *r, struct spoe_ack *ack);
 /* The answer to `again`. */

@@ -219,6 +219,8 @@ bool agent_answer(struct agent *a, const struct decide_request *r, const struct 
 		keep_reasons(a, r, &verdict, now);
 	if (!waits)
 		answer_write(a, &verdict, now, ack);
+	if (!waits)
+		answer_write_tunnel(r, &verdict, ack);
 	if (!waits && verdict.action == DECIDE_WAIT)
 		answer_write_name(r, ack);
 	board_observe_decision(a->board, (uint64_t)(clock_monotonic_ns() - begin));
@@ -286,4 +288,5 @@ void agent_answer_waiter(struct agent *a, const struct decide_request *r, struct
 	keep_reasons(a, r, v, now_ms);
 	answer_write_client(r, ack);
 	answer_write(a, v, now_ms, ack);
+	answer_write_tunnel(r, v, ack);
 }

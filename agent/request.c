@@ -28,7 +28,8 @@ struct reading {
 	bool is_json, is_encoded; /* the body */
 	bool is_proxied;	  /* a trusted proxy sent the request */
 	struct forwarded addresses, elements;
-	bool has_hops; /* Connection says more than the usual */
+	bool has_hops;	  /* Connection says more than the usual */
+	bool has_upgrade; /* Connection names it */
 };
 
 typedef void take_fn(struct reading *g, struct slice value);
@@ -76,6 +77,8 @@ static void take_connection(struct reading *g, struct slice value)
 	if (!slice_eq_nocase(value, SLICE_LITERAL("keep-alive")) &&
 		!slice_eq_nocase(value, SLICE_LITERAL("close")))
 		g->has_hops = true;
+	if (head_list_has_prefix(value, SLICE_LITERAL("upgrade")))
+		g->has_upgrade = true;
 }
 
 static void take_encoding(struct reading *g, struct slice value)
@@ -215,6 +218,8 @@ static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
 	}
 	if (r->sticky.n > REQUEST_STICKY_MAX)
 		r->sticky = digest_of(r->sticky, digest);
+	r->handshake =
+		r->websocket && g->has_upgrade && r->length == 0 && slice_eq_str(r->method, "GET");
 	r->has_json = g->is_json && !g->is_encoded && r->length;
 	r->label = head_is_label(g->request_id) ? g->request_id : g->traceparent;
 	if (!head_is_label(r->label))

@@ -179,6 +179,8 @@ struct provider {
 
 	const char *account_header; /* carries the account id of a credential file; NULL = none */
 	const char *const *client_headers; /* identify an account: removed from clients' requests */
+	/* Begin values of Sec-WebSocket-Protocol that hold a key or identify an account. */
+	const char *const *protocol_prefixes;
 	const char *const *answer_headers; /* identify an account: removed from responses */
 	const char
 		*state_header; /* of clients, in a conversation with state upstream; NULL = none */

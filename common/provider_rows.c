@@ -92,8 +92,13 @@ static const char *const openai_paths[] = {
 	"/v1/moderations",
 	"/v1/images",
 	"/v1/audio",
+	"/v1/realtime",
 	NULL,
 };
+
+/* For WebSockets from browsers, which cannot set headers. */
+static const char *const openai_protocols[] = {
+	"openai-insecure-api-key.", "openai-organization.", "openai-project.", NULL};
 
 /*
  * `bt` is the type or the code of the error, `bc` its code; `br` and `bs` are the reset of an exhausted
@@ -189,6 +194,7 @@ static const struct provider openai = {
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
 	.client_headers = TEXTS("OpenAI-Organization", "OpenAI-Project"),
+	.protocol_prefixes = openai_protocols,
 	.answer_headers = TEXTS("openai-organization", "openai-project"),
 	.limit_headers = openai_limit_headers,
 	.limit_prefixes = TEXTS("x-ratelimit-"),
@@ -216,6 +222,7 @@ static const struct provider codex = {
 		TEXTS("refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"),
 	.is_subscription = true,
 	.account_header = "ChatGPT-Account-ID",
+	.protocol_prefixes = openai_protocols,
 	.state_header = "x-codex-turn-state",
 	.bound_state = true,
 	.limit_headers =
@@ -349,6 +356,7 @@ static const struct provider anthropic = {
 static const struct provider generic = {
 	.name = "generic",
 	.title = "generic",
+	.protocol_prefixes = openai_protocols,
 	.auth = &provider_auth_rows[BEARER],
 	.file = &auth_json,
 	.limit_headers =

@@ -282,7 +282,12 @@ static int parse_numbers(const struct slice *fields, struct record *r)
 		return -EINVAL;
 	r->status = status > 0 ? (unsigned)status : 0;
 	r->retries = (unsigned)retries;
-	return parse_times(fields, r);
+	int error = parse_times(fields, r);
+	/* `shutdown session` in an answer: from 3.0 on HAProxy writes 500 whatever the client got */
+	if (r->status == 500 && r->ttfb_ms >= 0 &&
+		slice_has_prefix(fields[RECORD_FIELD_TERMINATION], SLICE_LITERAL("KC")))
+		r->status = 0;
+	return error;
 }
 
 /* HAProxy has taken host and query off, and writes <BADREQ> for what is not HTTP. */

@@ -96,9 +96,10 @@ enum seam_arg {
 	X(WATCH, "watch") /* bool: `respond` is wanted */                                            \
 	X(FRESH, "fresh") /* bool: a new connection; answers to `again` only */                      \
 	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
-	X(SHAPE, "shape") /* name of a provider_shape: of errors; answers to `again` only */         \
-	X(KINDS, "kinds") /* kinds of those headers, for HAProxy before 3.4 */                       \
-	X(HOPS, "hops")	  /* names of headers for this hop only, for del-headers-bin */              \
+	X(TUNNEL, "tunnel") /* a WebSocket: `tenant|key|account|client`, see tunnels.h */            \
+	X(SHAPE, "shape")   /* name of a provider_shape: of errors; answers to `again` only */       \
+	X(KINDS, "kinds")   /* kinds of those headers, for HAProxy before 3.4 */                     \
+	X(HOPS, "hops")	    /* names of headers for this hop only, for del-headers-bin */            \
 	X(LABEL,                                                                                     \
 		"label") /* the client's own id of the request, for its record; unset without one */ \
 	X(MARK, "mark") /* of this attempt; comes back in its record, see record.h */                \

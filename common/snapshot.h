@@ -173,7 +173,8 @@ struct snapshot_ban {
 	int64_t expires_ms; /* Unix time; 0 = never */
 };
 
-#define SNAPSHOT_UPSTREAM_PROBED 1u /* control probes its accounts */
+#define SNAPSHOT_UPSTREAM_PROBED 1u    /* control probes its accounts */
+#define SNAPSHOT_UPSTREAM_WEBSOCKET 2u /* WebSockets may go to it */
 
 struct snapshot_upstream {
 	uint32_t id;

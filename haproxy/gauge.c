@@ -160,14 +160,14 @@ static int ask_process(const char *socket, const char *address, int timeout_ms, 
 	return 0;
 }
 
-static int list_workers(
-	const char *master, int timeout_ms, uint64_t pids[GAUGE_WORKERS_MAX], struct errtext *e)
+int gauge_list_workers(
+	const char *master, int timeout_ms, uint64_t ret_pids[GAUGE_WORKERS_MAX], struct errtext *e)
 {
 	struct buffer answer = {0};
 	int count = runtime_command(master, "show proc", timeout_ms, &answer, e);
 
 	if (count == 0) {
-		count = gauge_parse_workers(buffer_slice(&answer), pids);
+		count = gauge_parse_workers(buffer_slice(&answer), ret_pids);
 		if (count < 0)
 			errtext_set(e, count, "%s is not the socket of a HAProxy master", master);
 	}
@@ -195,7 +195,7 @@ static int ask_worker(
 	int error = ask_process(master, address, timeout_ms, r, e);
 	if (!error || error == -ETIMEDOUT || error == -E2BIG)
 		return error;
-	int count = list_workers(master, timeout_ms, pids, e);
+	int count = gauge_list_workers(master, timeout_ms, pids, e);
 	if (count < 0)
 		return count;
 	return is_listed(pid, pids, count) ? -EAGAIN : 0;
@@ -204,7 +204,7 @@ static int ask_worker(
 static int ask_all(const char *master, int timeout_ms, struct reading *r, struct errtext *e)
 {
 	uint64_t pids[GAUGE_WORKERS_MAX] = {0};
-	int count = list_workers(master, timeout_ms, pids, e);
+	int count = gauge_list_workers(master, timeout_ms, pids, e);
 	int error = count < 0 ? count : 0;
 
 	for (int i = 0; i < count && !error; i++)

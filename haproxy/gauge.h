@@ -20,6 +20,10 @@
 int gauge_read(const char *admin_socket, const char *master_socket, int timeout_ms,
 	struct buffer *out, struct errtext *e);
 
+/* PIDs of all workers of a master, old and new. Their number, or a negative code with the reason. */
+int gauge_list_workers(const char *master, int timeout_ms, uint64_t ret_pids[GAUGE_WORKERS_MAX],
+	struct errtext *e);
+
 /* --- pure --- */
 
 /*

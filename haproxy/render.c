@@ -165,7 +165,7 @@ int render_config(const struct render_model *m, struct buffer *cfg, struct errte
 	render_again(m, cfg);
 	render_internal(m, cfg);
 	render_black_hole(cfg);
-	render_track(cfg);
+	render_track(m, cfg);
 	render_egress_defaults(m, cfg);
 	for (size_t i = 0; i < m->backend_count; i++)
 		render_backend(m, &m->backends[i], cfg);

@@ -53,6 +53,7 @@ struct render_backend {
 	const char *egress_address;
 	const struct provider *provider; /* NULL in `internal` */
 	uint64_t first_byte_timeout_ms;	 /* `timeout server`; 0 = 10 minutes */
+	bool websocket;			 /* WebSockets may go to the upstream */
 };
 
 /* The options of `relayadm haproxy render`; the control process keeps them for later renderings. */

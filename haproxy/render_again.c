@@ -95,6 +95,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_shape_of_agent(b);
 	render_denials(b);
 	render_no_decision(b);
+	render_tunnel_again(m, b);
 	render_credential_deletion(b);
 	render_tracking(b);
 	append_own_connection(b);
@@ -156,6 +157,7 @@ void render_response(const struct render_model *m, struct buffer *b)
 		"\t# attempt has applied these to its response already.\n"
 		"\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_response_headers(m, b);
+	render_tunnel_response(m, b);
 	buffer_append_str(b,
 		"\t# The rest is about errors, and about what the agent waits for.\n"
 		"\thttp-response allow if { status lt 400 } !{ " RENDER_VAR(

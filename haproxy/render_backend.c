@@ -184,7 +184,8 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 
 	if (k->first_byte_timeout_ms)
 		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", timeout);
-	buffer_append_str(b, "\thttp-request allow unless { fe_name " SEAM_FRONTEND_AGAIN " }\n");
+	buffer_printf(b, "\thttp-request allow unless { fe_name " SEAM_FRONTEND_AGAIN " }%s\n",
+		k->websocket ? " || " RENDER_IS_TUNNEL : "");
 	for (unsigned attempt = 2; attempt <= STATEFILE_ATTEMPTS; attempt++)
 		buffer_printf(b,
 			"\thttp-request set-timeout server %" PRIu64
@@ -256,6 +257,7 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	append_encoding(k->provider, b);
 	render_host(k, b);
 	append_timeouts(k, b);
+	render_tunnel_request(k, b);
 	buffer_append_str(
 		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_limits(k->provider, b);
@@ -291,10 +293,11 @@ void render_black_hole(struct buffer *b)
 	render_refusal(b, REFUSAL_AGENT_UNAVAILABLE, "");
 }
 
-void render_track(struct buffer *b)
+void render_track(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n# Requests in progress by `tenant|key|account`.\n"
 		"backend " RENDER_TRACK " from " RENDER_DEFAULTS "\n"
 		"\tstick-table type string len 64 size 100k expire 1m store conn_cur\n");
+	render_tunnel_table(m, b);
 }

@@ -139,6 +139,18 @@ void render_response(const struct render_model *m, struct buffer *b);
 void render_failed(const struct render_backend *k, struct buffer *b);
 void render_limits(const struct provider *p, struct buffer *b);
 
+/* The agent has allowed a WebSocket. */
+#define RENDER_IS_TUNNEL "{ " RENDER_VAR("tunnel") " -m found }"
+/* WebSockets (render_tunnel.c). Nothing is rendered if no backend has them. */
+bool render_has_tunnels(const struct render_model *m);
+/* A further attempt is a WebSocket if the request still asks for one. */
+void render_tunnel_again(const struct render_model *m, struct buffer *b);
+/* Behind the header policies, and behind an `allow` for requests that are no WebSocket. */
+void render_tunnel_request(const struct render_backend *k, struct buffer *b);
+void render_tunnel_response(const struct render_model *m, struct buffer *b);
+/* The table of those in progress. */
+void render_tunnel_table(const struct render_model *m, struct buffer *b);
+
 void render_egress_defaults(const struct render_model *m, struct buffer *b);
 void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b);
 void render_host(const struct render_backend *k, struct buffer *b);
@@ -150,7 +162,7 @@ void render_server_end(const struct render_backend *k, struct buffer *b);
 bool render_backend_needs_dns(const struct render_backend *k);
 uint64_t render_backend_timeout_ms(const struct render_backend *k);
 void render_black_hole(struct buffer *b);
-void render_track(struct buffer *b);
+void render_track(const struct render_model *m, struct buffer *b);
 
 /* The frontend for internal requests, and the backends that only it uses. */
 void render_internal(const struct render_model *m, struct buffer *b);

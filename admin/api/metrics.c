@@ -12,6 +12,7 @@
 #include "admin/upkeep/looptime.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
+#include "admin/upkeep/tunnelwatch.h"
 #include "common/board.h"
 #include "common/log.h"
 #include "common/reference.h"
@@ -318,6 +319,18 @@ static void put_probes(const struct scrape *s)
 			probe_reason_name((enum probe_reason)i), NULL);
 }
 
+static void put_websockets(const struct scrape *s)
+{
+	put(s, tunnelwatch_open(s->control->tunnelwatch), NULL, NULL);
+}
+
+static void put_websockets_ended(const struct scrape *s)
+{
+	for (int i = 0; i < TUNNELWATCH_REASON_COUNT; i++)
+		put(s, tunnelwatch_ended(s->control->tunnelwatch, (enum tunnelwatch_reason)i),
+			tunnelwatch_reason_name((enum tunnelwatch_reason)i), NULL);
+}
+
 static void put_restarts(const struct scrape *s)
 {
 	for (int role = CHILD_CONTROL; role < CHILD_ROLE_COUNT; role++) {
@@ -436,6 +449,13 @@ static const struct {
 	{{"relay_probes_total", METRIC_COUNTER, {"reason"}, "probes",
 		 "Probes of accounts by reason."},
 		put_probes},
+	{{"relay_websockets_open", METRIC_GAUGE, {NULL}, "WebSockets",
+		 "WebSockets in progress, as HAProxy showed them within the last second or two."},
+		put_websockets},
+	{{"relay_websockets_ended_total", METRIC_COUNTER, {"reason"}, "WebSockets",
+		 "WebSockets that the relay has ended. `reason` is key (revoked, expired or deleted), tenant "
+		 "(disabled or deleted), ban, or half_closed (only one side had closed)."},
+		put_websockets_ended},
 	{{"relay_child_restarts_total", METRIC_COUNTER, {"child", "reason"}, "restarts",
 		 "Restarts of the agent and of control. `reason` is crash (a fault), killed (a signal from "
 		 "outside), exit, hung (it did not answer the keeper) or start (it never served)."},

@@ -25,6 +25,7 @@ static void describe(struct request *r, struct row *row, json_object *o)
 	answer_slice(o, "token_url", row_text(row, "token_url"));
 	answer_slice(o, "client_id", row_text(row, "client_id"));
 	answer_slice(o, "probe", row_text(row, "probe_path"));
+	answer_flag(o, "websocket", row_flag(row, "websocket"));
 	answer_number(o, "accounts", row_number(row, "accounts"));
 	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
@@ -37,6 +38,7 @@ static const struct noun_column columns[] = {
 	{"token_url", "UPDATE upstreams SET token_url = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"client_id", "UPDATE upstreams SET client_id = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"probe", "UPDATE upstreams SET probe_path = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"websocket", "UPDATE upstreams SET websocket = ?1 WHERE id = ?2", NOUN_SWITCH},
 	{"url", "UPDATE upstreams SET url = ?1 WHERE id = ?2", NOUN_TEXT},
 	{NULL, NULL, NOUN_TEXT},
 };
@@ -44,10 +46,11 @@ static const struct noun_column columns[] = {
 const struct noun noun_upstream = {
 	.what = "upstream",
 	.find = "SELECT id FROM upstreams WHERE name = ?1",
-	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
-		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
-		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
-		  " u.probe_path FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
+	.select =
+		"SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
+		" u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
+		" (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
+		" u.probe_path, u.websocket FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
 	.describe = describe,
 	.columns = columns,
 };

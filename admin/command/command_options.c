@@ -124,37 +124,41 @@ const struct command_option token_rotate_options[] = {
 	END,
 };
 
-#define UPSTREAM_OPTIONS(url_is_required)                                                           \
-	{.name = "url",                                                                             \
-		.metavar = "URL",                                                                   \
-		.type = COMMAND_TEXT,                                                               \
-		.required = (url_is_required),                                                      \
-		.form = form_url,                                                                   \
-		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                          \
-		{.name = "provider",                                                                \
-			.metavar = PROVIDER_CHOICES,                                                \
-			.type = COMMAND_CHOICE,                                                     \
-			.choices = PROVIDER_CHOICES,                                                \
-			.help = "API of the upstream; default " PROVIDER_DEFAULT},                  \
-		FORMED("strip", "PREFIX", form_prefix,                                              \
-			"path prefix to remove from each request, e.g. /v1"),                       \
-		HEADERS,                                                                            \
-		{.name = "ca-file",                                                                 \
-			.field = "ca_pem",                                                          \
-			.metavar = "FILE",                                                          \
-			.type = COMMAND_CONTENT,                                                    \
-			.clearable = true,                                                          \
-			.help = "CA certificates (PEM) for the upstream, instead of the system's"}, \
-		{.name = "first-byte-timeout",                                                      \
-			.metavar = "DURATION",                                                      \
-			.type = COMMAND_DURATION,                                                   \
-			.max = (uint64_t)86400 * 1000,                                              \
-			.help = "longest time without a byte from the upstream; 0 = the default"},  \
-		FORMED("token-url", "URL", form_url, "URL for refreshes of access tokens"),         \
-		TEXT("client-id", "ID", 0, "OAuth client id for --token-url"),                      \
-		FORMED("probe", "PATH", form_probe,                                                 \
-			"path of probes, e.g. /v1/models; none = no probes; '' = the "              \
-			"provider's path"),                                                         \
+#define UPSTREAM_OPTIONS(url_is_required)                                                            \
+	{.name = "url",                                                                              \
+		.metavar = "URL",                                                                    \
+		.type = COMMAND_TEXT,                                                                \
+		.required = (url_is_required),                                                       \
+		.form = form_url,                                                                    \
+		.help = "http[s]://HOST[:PORT][/PREFIX]"},                                           \
+		{.name = "provider",                                                                 \
+			.metavar = PROVIDER_CHOICES,                                                 \
+			.type = COMMAND_CHOICE,                                                      \
+			.choices = PROVIDER_CHOICES,                                                 \
+			.help = "API of the upstream; default " PROVIDER_DEFAULT},                   \
+		FORMED("strip", "PREFIX", form_prefix,                                               \
+			"path prefix to remove from each request, e.g. /v1"),                        \
+		HEADERS,                                                                             \
+		{.name = "ca-file",                                                                  \
+			.field = "ca_pem",                                                           \
+			.metavar = "FILE",                                                           \
+			.type = COMMAND_CONTENT,                                                     \
+			.clearable = true,                                                           \
+			.help = "CA certificates (PEM) for the upstream, instead of the system's"},  \
+		{.name = "first-byte-timeout",                                                       \
+			.metavar = "DURATION",                                                       \
+			.type = COMMAND_DURATION,                                                    \
+			.max = (uint64_t)86400 * 1000,                                               \
+			.help = "longest time without a byte from the upstream; 0 = the default"},   \
+		FORMED("token-url", "URL", form_url, "URL for refreshes of access tokens"),          \
+		TEXT("client-id", "ID", 0, "OAuth client id for --token-url"),                       \
+		FORMED("probe", "PATH", form_probe,                                                  \
+			"path of probes, e.g. /v1/models; none = no probes; '' = the "               \
+			"provider's path"),                                                          \
+		{.name = "websocket",                                                                \
+			.metavar = "on|off",                                                         \
+			.type = COMMAND_SWITCH,                                                      \
+			.help = "whether clients may open WebSockets to the upstream; default off"}, \
 		NO_RELOAD
 
 const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};

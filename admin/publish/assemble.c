@@ -24,9 +24,10 @@ static int add_upstream(struct row *row, void *context)
 	const struct snapshot_upstream one = {
 		.id = row_u32(row, "id"),
 		.provider = (uint32_t)provider_index(more.provider),
-		.flags = is_probed(more.provider, row_text(row, "probe_path"))
-			? SNAPSHOT_UPSTREAM_PROBED
-			: 0,
+		.flags = (is_probed(more.provider, row_text(row, "probe_path"))
+					 ? SNAPSHOT_UPSTREAM_PROBED
+					 : 0) |
+			(row_flag(row, "websocket") ? SNAPSHOT_UPSTREAM_WEBSOCKET : 0),
 		.name = assemble_text(a, row, "name"),
 	};
 	idmap_add(&a->upstreams, one.id);
@@ -239,7 +240,7 @@ static int add_tenant(struct row *row, void *context)
 static int assemble_egresses(struct assemble *a)
 {
 	int error = sql_each(a->store, a->e, add_upstream, a,
-		"SELECT id, name, provider, probe_path FROM upstreams ORDER BY id", "");
+		"SELECT id, name, provider, probe_path, websocket FROM upstreams ORDER BY id", "");
 
 	if (!error)
 		error = sql_each(a->store, a->e, add_egress, a,

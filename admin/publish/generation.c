@@ -67,6 +67,9 @@ static void format_fingerprint(const struct pair *pair, struct buffer *out)
 		buffer_printf(&all, "%zu:", s.n);
 		buffer_append_slice(&all, s);
 	}
+	/* not if it is off: backends of earlier releases stay */
+	if (row_flag(pair->row, "websocket"))
+		buffer_append_str(&all, "websocket");
 	SHA256((const uint8_t *)buffer_str(&all), all.len, digest);
 	hex_format((struct slice){(const char *)digest, sizeof(digest)}, out);
 	buffer_fini(&all);
@@ -155,7 +158,8 @@ static int plan_wanted(struct plan *p)
 {
 	return sql_each(p->store, p->e, plan_pair, p,
 		"SELECT w.upstream, w.egress, u.name AS upstream_name, g.name AS egress_name, u.url,"
-		" u.strip, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address FROM (" WANTED ") w"
+		" u.strip, u.ca_pem, u.first_byte_timeout_ms, u.websocket, g.kind, g.address FROM (" WANTED
+		") w"
 		" JOIN upstreams u ON u.id = w.upstream JOIN egresses g ON g.id = w.egress"
 		" ORDER BY w.upstream, w.egress",
 		"");

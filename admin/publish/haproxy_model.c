@@ -360,6 +360,7 @@ static int take_backend(struct row *row, void *context)
 	if (error)
 		return error;
 	b.first_byte_timeout_ms = (uint64_t)row_number(row, "first_byte_timeout_ms");
+	b.websocket = row_flag(row, "websocket");
 	b.provider = provider_find(row_text(row, "provider"));
 	if (!b.provider)
 		return errtext_set(r->e, -EBADMSG, "backend %s: unknown provider", b.name);
@@ -464,7 +465,7 @@ static int take_store(struct haproxy_model *m, struct control *c, struct errtext
 {
 	struct reading r = {m, c, e};
 	int error = sql_each(c->store, e, take_backend, &r,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, g.kind, g.address,"
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, u.websocket, g.kind, g.address,"
 		" g.id AS egress, u.provider FROM backends b"
 		" JOIN upstreams u ON u.id = b.upstream_id"
 		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",

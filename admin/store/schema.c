@@ -235,8 +235,11 @@ static const char request_details[] =
 	"ALTER TABLE requests ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;" /* 0 = not known */
 	"ALTER TABLE requests ADD COLUMN attempts BLOB NOT NULL DEFAULT x'';";
 
+static const char websockets[] =
+	"ALTER TABLE upstreams ADD COLUMN websocket INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
-	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details};
+	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

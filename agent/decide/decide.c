@@ -6,6 +6,7 @@ static decide_stage_fn *const stages[] = {
 	decide_draining,
 	decide_switches,
 	decide_banned,
+	decide_upgrade,
 	decide_key,
 	decide_tenant,
 	decide_networks,

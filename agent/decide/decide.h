@@ -182,7 +182,8 @@ decide_stage_fn decide_networks; /* allow lists of tenant and key */
 /* key.c */
 decide_stage_fn decide_key; /* form, look-up, expiry */
 /* route.c */
-decide_stage_fn decide_route; /* requests that are never forwarded; the pool of all others */
+decide_stage_fn decide_upgrade; /* a WebSocket, where no upstream takes one */
+decide_stage_fn decide_route;	/* requests that are never forwarded; the pool of all others */
 /* limits.c */
 decide_stage_fn decide_limits; /* windows and slots of tenant and key */
 /* conversation.c */

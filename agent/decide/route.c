@@ -7,8 +7,6 @@ static enum refusal never_forwarded(const struct decide_context *c)
 	const struct decide_request *r = c->request;
 	uint64_t max_body = c->snapshot->head->options.requests_max_body;
 
-	if (r->websocket)
-		return REFUSAL_WEBSOCKET_UNSUPPORTED;
 	if (max_body && r->length > max_body)
 		return REFUSAL_REQUEST_TOO_LARGE;
 	if (slice_has_prefix(r->path, SLICE_LITERAL("/relay/")))
@@ -23,13 +21,26 @@ static bool is_me(const struct decide_request *r)
 		(slice_eq_str(r->method, "GET") || slice_eq_str(r->method, "HEAD"));
 }
 
-static const struct provider *provider_of(
+static const struct snapshot_upstream *upstream_of(
 	const struct snapshot *s, const struct snapshot_pool *pool)
 {
+	return SNAPSHOT_ROWS(s, UPSTREAM, struct snapshot_upstream) + pool->upstream;
+}
+
+/* Before the key: where no upstream takes WebSockets, clients go on with HTTP at once. */
+enum refusal decide_upgrade(struct decide_context *c)
+{
+	const struct snapshot *s = c->snapshot;
 	const struct snapshot_upstream *upstreams =
 		SNAPSHOT_ROWS(s, UPSTREAM, struct snapshot_upstream);
 
-	return provider_at(upstreams[pool->upstream].provider);
+	if (!c->request->websocket)
+		return REFUSAL_NONE;
+	for (uint32_t i = 0; i < s->counts[SNAPSHOT_UPSTREAM] && c->request->handshake; i++) {
+		if (upstreams[i].flags & SNAPSHOT_UPSTREAM_WEBSOCKET)
+			return REFUSAL_NONE;
+	}
+	return REFUSAL_WEBSOCKET_UNSUPPORTED;
 }
 
 enum refusal decide_route(struct decide_context *c)
@@ -48,7 +59,10 @@ enum refusal decide_route(struct decide_context *c)
 		return refusal;
 	if (!v->pool)
 		return REFUSAL_NO_ROUTE;
-	v->provider = provider_of(c->snapshot, v->pool);
+	const struct snapshot_upstream *upstream = upstream_of(c->snapshot, v->pool);
+	if (c->request->websocket && !(upstream->flags & SNAPSHOT_UPSTREAM_WEBSOCKET))
+		return REFUSAL_WEBSOCKET_UNSUPPORTED;
+	v->provider = provider_at(upstream->provider);
 	v->foreign_path = provider_foreign_path(v->provider, c->request->path);
 	return v->foreign_path ? REFUSAL_NO_ROUTE : REFUSAL_NONE;
 }

@@ -29,6 +29,7 @@ struct small {
 	char key_text[RELAYKEY_LEN + 1];
 	bool draining;
 	int64_t unsettled_ms;
+	uint32_t upstream_flags;
 	const char *banned; /* one network, NULL = none */
 	struct badkeys *badkeys;
 };
@@ -61,8 +62,9 @@ static void build(struct small *s, struct buffer *block, struct buffer *base)
 	size_t n;
 	struct snapshot_builder *b = snapshot_builder_new();
 	const struct provider *provider = provider_find(slice_from_str(s->provider));
-	struct snapshot_upstream upstream = {
-		.id = 1, .provider = (uint32_t)provider_index(provider)};
+	struct snapshot_upstream upstream = {.id = 1,
+		.provider = (uint32_t)provider_index(provider),
+		.flags = s->upstream_flags};
 	struct snapshot_egress egress = {.id = 2};
 	struct snapshot_account_egress choice = {
 		.egress = 0, .backends = {0, 1}, .last_gen = UINT64_MAX};
@@ -241,13 +243,28 @@ static void both_allow_lists_must_allow(void **state)
 	assert_int_equal(refusal_of(&s), REFUSAL_IP_NOT_ALLOWED);
 }
 
+static void a_websocket_needs_an_upstream_that_takes_it(void **state)
+{
+	struct small s = small_world();
+
+	(void)state;
+	s.request.websocket = s.request.handshake = true;
+	/* before the key */
+	s.request.key = SLICE_LITERAL("rk_none");
+	assert_int_equal(refusal_of(&s), REFUSAL_WEBSOCKET_UNSUPPORTED);
+	s.upstream_flags = SNAPSHOT_UPSTREAM_WEBSOCKET;
+	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
+	s.request.key = (struct slice){NULL, 0};
+	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
+	s.request.handshake = false;
+	assert_int_equal(refusal_of(&s), REFUSAL_WEBSOCKET_UNSUPPORTED);
+}
+
 static void some_requests_are_never_forwarded(void **state)
 {
 	struct small s = small_world();
 
 	(void)state;
-	s.request.websocket = true;
-	assert_int_equal(refusal_of(&s), REFUSAL_WEBSOCKET_UNSUPPORTED);
 	s = small_world();
 	s.head.options.requests_max_body = 100;
 	s.request.length = 101;
@@ -518,6 +535,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_wrong_with_a_key),
 		cmocka_unit_test(refuses_a_disabled_or_deleted_tenant),
 		cmocka_unit_test(both_allow_lists_must_allow),
+		cmocka_unit_test(a_websocket_needs_an_upstream_that_takes_it),
 		cmocka_unit_test(some_requests_are_never_forwarded),
 		cmocka_unit_test(an_account_must_be_usable_by_the_asking_generation),
 		cmocka_unit_test(the_age_of_a_credential_ignores_a_step_of_the_clock),

@@ -137,6 +137,35 @@ static void knows_a_body_that_can_be_asked_for(void **state)
 		assert_int_equal(read_head(rows[i].head).has_json, rows[i].has_json);
 }
 
+static void a_handshake_is_a_get_for_an_upgrade_without_a_body(void **state)
+{
+	struct decide_request r = {.method = SLICE_LITERAL("GET")};
+
+	(void)state;
+	static const struct {
+		const char *head;
+		bool websocket, handshake;
+	} rows[] = {
+		{"connection: Upgrade\r\nupgrade: websocket\r\n\r\n", true, true},
+		{"connection: keep-alive, upgrade\r\nupgrade: h2c, WebSocket\r\n\r\n", true, true},
+		{"connection: keep-alive\r\nupgrade: websocket\r\n\r\n", true, false},
+		{"upgrade: websocket\r\n\r\n", true, false},
+		{"connection: Upgrade\r\nupgrade: websocket\r\ncontent-length: 1\r\n\r\n", true,
+			false},
+		{"connection: Upgrade\r\nupgrade: h2c\r\n\r\n", false, false},
+		{"connection: Upgrade\r\n\r\n", false, false},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		r = (struct decide_request){.gen = 1, .method = SLICE_LITERAL("GET")};
+		request_read_head(&r, slice_from_str(rows[i].head), NULL, digest);
+		assert_int_equal(r.websocket, rows[i].websocket);
+		assert_int_equal(r.handshake, rows[i].handshake);
+	}
+	r = (struct decide_request){.gen = 1, .method = SLICE_LITERAL("POST")};
+	request_read_head(&r, slice_from_str(rows[0].head), NULL, digest);
+	assert_true(r.websocket && !r.handshake);
+}
+
 static void refuses_nul(void **state)
 {
 	static const char head[] = "x-api-key: a\0b\r\n\r\n";
@@ -246,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_long_name_counts_by_its_digest),
 		cmocka_unit_test(takes_the_first_valid_label),
 		cmocka_unit_test(knows_a_body_that_can_be_asked_for),
+		cmocka_unit_test(a_handshake_is_a_get_for_an_upgrade_without_a_body),
 		cmocka_unit_test(refuses_nul),
 		cmocka_unit_test(blames_what_it_cannot_take),
 		cmocka_unit_test(a_key_belongs_into_four_headers),

@@ -207,6 +207,25 @@ static void a_refusal_of_haproxy_itself_is_marked(void **state)
 	assert_int_equal(refusal_find(SLICE_LITERAL("")), REFUSAL_NONE);
 }
 
+static void a_killed_stream_keeps_no_status_that_it_never_had(void **state)
+{
+	struct record r;
+
+	(void)state;
+	assert_int_equal(
+		parse("relay1 " SECRET " 7 " ID " 12|345|6 relay-in b3-demo-ip1 out 500 150"
+		      " 132 0 1 2 30 201 KC 0 - - 1.31.4.9 -",
+			&r),
+		RECORD_OK);
+	assert_int_equal(r.status, 0);
+	assert_int_equal(
+		parse("relay1 " SECRET " 7 " ID " 12|345|6 relay-in b3-demo-ip1 out 500 150"
+		      " 132 0 1 2 -1 201 KC 0 - - 1.31.4.9 -",
+			&r),
+		RECORD_OK);
+	assert_int_equal(r.status, 500);
+}
+
 static void a_refusal_before_a_request_has_a_status_and_no_id(void **state)
 {
 	struct record r;
@@ -365,6 +384,7 @@ int main(void)
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_refusal_of_haproxy_itself_is_marked),
+		cmocka_unit_test(a_killed_stream_keeps_no_status_that_it_never_had),
 		cmocka_unit_test(a_refusal_before_a_request_has_a_status_and_no_id),
 		cmocka_unit_test(a_wrong_secret_is_a_forgery),
 		cmocka_unit_test(each_generation_has_its_secret),

@@ -241,6 +241,14 @@ static void add_chroot(struct feature_model *f)
 	node->egress_address = "relay-node-3";
 }
 
+/* Two upstreams take WebSockets, one does not. */
+static void add_websockets(struct feature_model *f)
+{
+	f->backends[0].websocket = true;
+	add_backend(f, https("b9-openai-direct", "api.openai.com"))->websocket = true;
+	add_backend(f, https("b10-other-direct", "api.example.com"));
+}
+
 const struct feature features[FEATURE_COUNT] = {
 	{"minimal", add_nothing},
 	{"upstreams", add_upstreams},
@@ -254,4 +262,5 @@ const struct feature features[FEATURE_COUNT] = {
 	{"limits", add_limits},
 	{"operations", add_operations},
 	{"chroot", add_chroot},
+	{"websockets", add_websockets},
 };

@@ -1,0 +1,184 @@
+"""WebSockets: off unless an upstream takes them; one lease for each, and they end with their key. See docs/LIMITS.md."""
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from failures import NO_BUDGET
+from relay import VERSIONS, wait_until
+from websocket import Client, Server
+
+UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0")
+
+
+@pytest.fixture
+def make(fresh):
+    """A stack whose pool `ws` has an upstream that takes WebSockets."""
+    servers = []
+
+    def build(version, accounts=1, **options):
+        s = fresh(version, **options)
+        s.sockets = Server()
+        servers.append(s.sockets)
+        s.relay.adm("upstreams", "add", "ws", "--url", s.sockets.url, "--provider", "openai", "--websocket", "on")
+        for i in range(accounts):
+            s.account(f"ws{i}", "ws", f"token-{i}", *UNLIMITED)
+        s.relay.adm("pools", "set", "ws", *(f"ws{i}" for i in range(accounts)))
+        issued = s.relay.adm("tokens", "issue", "--tenant", "demo", "--pool", "ws", "--rpm", "0")
+        s.ws_key, s.ws_key_id = issued["token"], str(issued["id"])
+        return s
+
+    try:
+        yield build
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def in_use(s, accounts=1):
+    return sum(s.relay.adm("accounts", "show", f"ws{i}")["in_use"] for i in range(accounts))
+
+
+def rows(s, last=500):
+    return {row["id"]: row for row in s.relay.adm("requests", "list", "--last", str(last))["items"]}
+
+
+def test_refused_at_once_by_default(stack):
+    """426 comes before 401: Codex goes on with HTTP then."""
+    for key in (stack.key, "rk_bad"):
+        c = Client(stack, key=key)
+        assert (c.status, c.code) == (426, "websocket_unsupported"), c.headers
+        c.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_only_to_an_upstream_that_takes_them(make, version):
+    s = make(version)
+    told = [Client(s, key=s.ws_key).status, Client(s, key=s.key).code, Client(s, key="rk_bad").code,
+            Client(s, key=s.ws_key, method="POST").code]
+    assert told == [101, "websocket_unsupported", "invalid_api_key", "websocket_unsupported"]
+    misplaced = Client(s, key=s.ws_key, headers=[
+        ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{s.ws_key}")])
+    assert misplaced.code == "misplaced_api_key"
+    own = Client(s, key=s.ws_key, headers=[
+        ("Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1")])
+    assert own.status == 101
+    protocols = s.sockets.heads[-1][1]["sec-websocket-protocol"].replace(" ", "").split(",")
+    assert protocols == ["realtime", "relay", "openai-beta.realtime-v1"], protocols
+    answer = s.get("/v1/models", key=s.ws_key)
+    assert answer.status == 200 and "upgrade" not in s.sockets.heads[-1][1], "ordinary requests go on"
+    s.relay.adm("upstreams", "set", "ws", "--websocket", "off")
+    assert Client(s, key=s.ws_key).code == "websocket_unsupported"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_one_lease_and_one_record(make, version):
+    s = make(version)
+    c = Client(s, path="/v1/realtime?model=m", key=s.ws_key, headers=[("X-Test", "1"), ("Cookie", "a=b")])
+    assert c.status == 101 and c.id and "x-relay-own" not in c.headers, c.headers
+    first, head = s.sockets.heads[-1]
+    assert first == "GET /v1/realtime?model=m HTTP/1.1" and head["authorization"] == "Bearer token-0", head
+    assert head["connection"].lower() == "upgrade" and head["x-test"] == "1", head
+    assert not {"x-api-key", "cookie"} & set(head), head
+    c.echo(os.urandom(3 << 20))
+    wait_until("the slot is taken", lambda: in_use(s) == 1)
+    wait_until("the metric shows it", lambda: s.relay.metric("relay_websockets_open") == 1)
+    assert c.id not in rows(s)
+    c.close()
+    row = wait_until("its record", lambda: rows(s).get(c.id))
+    assert row["status"] == 101 and row["account"] == "ws0" and row["bytes_out"] > 3 << 20, row
+    assert in_use(s) == 0
+    wait_until("the metric shows it", lambda: s.relay.metric("relay_websockets_open") == 0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_handshake_fails_over(make, version):
+    """Refused, or not reached: another account takes it, and the WebSocket ends like any other."""
+    s = make(version, accounts=2, extra=NO_BUDGET)
+    s.relay.adm("pools", "set", "ws", "ws0", "ws1", "--strategy", "round-robin")
+    s.sockets.refuses["Bearer token-0"] = 503
+    sockets = [Client(s, key=s.ws_key) for _ in range(6)]
+    assert [c.status for c in sockets] == [101] * 6
+    used = [head["authorization"] for first, head in s.sockets.heads if "upgrade" in head]
+    assert {"Bearer token-0", "Bearer token-1"} <= set(used), used
+    for c in sockets:
+        c.echo()
+    wait_until("the slots are taken", lambda: in_use(s, 2) == 6)
+    s.relay.adm("tokens", "revoke", s.ws_key_id)
+    wait_until("all are closed", lambda: not any(c.is_open() for c in sockets), seconds=5)
+    wait_until("the slots are free", lambda: in_use(s, 2) == 0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_many_through_all_that_happens(make, version):
+    """100 WebSockets: a reload, a killed agent, a killed control, a revoked key, and sides that have closed."""
+    s = make(version)
+    other = s.relay.adm("tokens", "issue", "--tenant", "demo", "--rpm", "0", "--pool", "ws")
+    revoked = [Client(s, key=other["token"]) for _ in range(50)]
+    held = [Client(s, path="/v1/responses/hold", key=s.ws_key) for _ in range(20)]
+    kept = [Client(s, key=s.ws_key) for _ in range(30)]
+    assert [c.status for c in revoked + held + kept] == [101] * 100
+    wait_until("all slots are taken", lambda: in_use(s) == 100)
+    s.relay.adm("haproxy", "reload")
+    for role in ("agent", "control"):
+        before = s.relay.pid_of(role)
+        os.kill(before, signal.SIGKILL)
+        wait_until(f"{role} is there again",
+                   lambda role=role, before=before: s.relay._answers() and s.relay.pid_of(role) not in (0, before))
+    wait_until("control sees them", lambda: s.relay.metric("relay_websockets_open") == 100)
+    for c in revoked + kept:
+        c.echo()
+    assert in_use(s) == 100
+
+    begun = time.monotonic()
+    s.relay.adm("tokens", "revoke", str(other["id"]))
+    wait_until("those of the key are closed", lambda: not any(c.is_open() for c in revoked))
+    took = time.monotonic() - begun
+    print(f"HAProxy {s.version}: 50 WebSockets were closed {took:.2f} s after their key was revoked")
+    assert took < 2, took
+    wait_until("their slots are free", lambda: in_use(s) == 50)
+    assert s.relay.metric("relay_websockets_ended_total", reason="key") == 50
+
+    begun = time.monotonic()
+    left = [Client(s, path="/v1/responses/bye", key=s.ws_key) for _ in range(10)]
+    assert [c.status for c in left] == [101] * 10
+    for c in left:
+        c.s.sendall(b"x")
+    for c in held:
+        c.s.shutdown(socket.SHUT_WR)
+    wait_until("the half-closed ones are gone", lambda: in_use(s) == 30, seconds=40)
+    print(f"HAProxy {s.version}: 30 half-closed WebSockets were gone after {time.monotonic() - begun:.1f} s")
+    assert time.monotonic() - begun < 30
+    for c in kept:
+        c.echo()
+        c.close()
+    wait_until("every slot is free", lambda: in_use(s) == 0)
+    told = rows(s)
+    assert all(c.id in told for c in revoked + held + left + kept), "one record for each"
+    assert s.relay.metric("relay_slots_healed_total") == 0
+    assert not s.haproxy.text().count("ALERT")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_ended_with_tenant_ban_and_expiry(make, version):
+    s = make(version, render=("--trust-forwarded", "127.0.0.0/8"))
+    s.relay.adm("tenants", "add", "off", "--pool", "ws", "--daily", "0", "--monthly", "0")
+    s.relay.adm("tenants", "add", "gone", "--pool", "ws", "--daily", "0", "--monthly", "0")
+    keys = {"off": s.relay.issue("off"), "expired": s.relay.issue("demo", "--pool", "ws", "--ttl", "4s"),
+            "rotated": s.relay.adm("tokens", "issue", "--tenant", "demo", "--pool", "ws", "--rpm", "0")}
+    rotated = keys["rotated"]
+    sockets = {name: Client(s, key=key if isinstance(key, str) else key["token"]) for name, key in keys.items()}
+    sockets["banned"] = Client(s, key=s.ws_key, headers=[("X-Forwarded-For", "203.0.113.9")])
+    stays = Client(s, key=s.ws_key, headers=[("X-Forwarded-For", "203.0.113.10")])
+    assert [c.status for c in (*sockets.values(), stays)] == [101] * 5
+    s.relay.adm("tenants", "disable", "off")
+    s.relay.adm("tokens", "rotate", str(rotated["id"]))
+    s.relay.adm("bans", "add", "203.0.113.9")
+    for name, c in sockets.items():
+        wait_until(f"{name} is closed", lambda c=c: not c.is_open(), seconds=8)
+    assert stays.is_open()
+    stays.echo()
+    told = {r: s.relay.metric("relay_websockets_ended_total", reason=r) for r in ("key", "tenant", "ban")}
+    assert told == {"key": 2, "tenant": 1, "ban": 1}
