@@ -38,6 +38,24 @@ const struct provider *provider_find(struct slice name)
 	return NULL;
 }
 
+static const struct provider_file *find_file(const struct provider *p, struct slice login)
+{
+	const struct provider_file *const *file = p->files;
+
+	while (file && *file && !slice_eq_str(login, (*file)->login))
+		file++;
+	return file ? *file : NULL;
+}
+
+const struct provider_file *provider_file_find(struct slice login)
+{
+	const struct provider_file *found = NULL;
+
+	for (size_t i = 0; i < provider_row_count && !found; i++)
+		found = find_file(provider_rows[i], login);
+	return found;
+}
+
 static bool is_below(struct slice path, struct slice top)
 {
 	return slice_has_prefix(path, top) && (path.n == top.n || path.p[top.n] == '/');

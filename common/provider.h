@@ -107,17 +107,38 @@ struct provider_result {
 
 /* --- credential files --- */
 
-/* A JSON file with either an API key or an object of tokens, whose access token is a JWT. */
+/* The host that refreshes the tokens of a login (RFC 6749, section 6). */
+struct provider_token_host {
+	const char *url;       /* NULL: the credential file or the upstream names it */
+	const char *client_id; /* the public one of the program that wrote the file; NULL = none */
+	bool is_json;	       /* the request's body; false: application/x-www-form-urlencoded */
+	const char *secret;    /* it requires a client secret: where that is found; NULL = no */
+};
+
+/*
+ * A form of JSON file with a login: an object of tokens, or an API key. A form without such an object
+ * has the tokens in the document itself. Names of fields; NULL = the form does not have it.
+ */
 struct provider_file {
-	const char *name;    /* in error texts */
-	const char *api_key; /* names of its fields */
+	const char *name;  /* in error texts */
+	const char *login; /* kept with an account: its tokens come from a file of this form */
 	const char *tokens;
+	const char *api_key;
 	const char *access_token;
 	const char *refresh_token;
 	const char *id_token;
 	const char *account_id;
-	const char *last_refresh;
-	const char *remedy; /* end of the error text if the file has neither */
+	const char *const *account_claim; /* path of the account id in the tokens, which are JWTs */
+	const char *const *expiry; /* Unix time in s or ms, or RFC 3339; else `exp` of a JWT */
+	const char *lifetime;	   /* in seconds, from last_refresh on */
+	const char *last_refresh;  /* in the document; RFC 3339 */
+	const char *const *token_url;
+	const char *client_id;
+	const char *client_secret;
+	bool is_jwt; /* an access token alone is one, because nothing else tells its expiry */
+	bool is_subscription; /* new accounts get the limits of [limits] account_* */
+	const char *remedy;   /* end of the error text if the file has no login */
+	const struct provider_token_host *host;
 };
 
 /* --- probes --- */
@@ -173,9 +194,10 @@ struct provider {
 	const struct provider_auth *auth;
 	const char *oauth_prefix; /* prefix of OAuth tokens; NULL = none */
 	const struct provider_auth *oauth_auth;
-	const struct provider_file *file; /* format of --auth-json; NULL = refused */
-	const char *const *login_errors;  /* codes of the token host that require a login */
-	bool is_subscription;		  /* new accounts get the limits of [limits] account_* */
+	/* forms of its credential files; a form without an object is the last; NULL = none */
+	const struct provider_file *const *files;
+	const char *const *login_errors; /* codes of the token host that require a login */
+	bool is_subscription;		 /* new accounts get the limits of [limits] account_* */
 
 	const char *account_header; /* carries the account id of a credential file; NULL = none */
 	const char *const *client_headers; /* identify an account: removed from clients' requests */
@@ -219,6 +241,8 @@ size_t provider_index(const struct provider *p);
 const struct provider *provider_from_number(unsigned number);
 /* NULL when there is none. */
 const struct provider *provider_find(struct slice name);
+/* The form of credential file with this `login`, of any provider. NULL when there is none. */
+const struct provider_file *provider_file_find(struct slice login);
 /* The entry of another provider's list that has this path, if `p` does not serve it; else NULL. */
 const char *provider_foreign_path(const struct provider *p, struct slice path);
 

@@ -172,17 +172,117 @@ static const struct provider_event common_events[] = {
 	{NULL, RESULT_PAYLOAD},
 };
 
+/* --- credential files --- */
+
+/* The URLs and client ids are those in the published programs that write the files. */
+static const struct provider_token_host openai_tokens = {
+	.url = "https://auth.openai.com/oauth/token",
+	.client_id = "app_EMoamEEZ73f0CkXaXp7hrann",
+	.is_json = true,
+};
+
+static const struct provider_token_host claude_tokens = {
+	.url = "https://platform.claude.com/v1/oauth/token",
+	.client_id = "9d1c250a-e61b-44d9-88ed-5944d1962f5e",
+	.is_json = true,
+};
+
+static const struct provider_token_host google_tokens = {
+	.url = "https://oauth2.googleapis.com/token",
+	.secret =
+		"Google gives a client id and a client secret to each program: those of the program "
+		"that made this login, for Gemini CLI OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET in its "
+		"source",
+};
+
+static const struct provider_token_host any_tokens = {.is_json = false};
+
+static const char *const openai_claim[] = {
+	"https://api.openai.com/auth", "chatgpt_account_id", NULL};
+
+/* Names of the same thing in files of many programs. */
+static const char *const expiry_names[] = {
+	"expires_at", "expiry_date", "expiry", "expired", "expires", NULL};
+static const char *const token_url_names[] = {"token_url", "token_uri", "token_endpoint", NULL};
+
+#define FLAT_TOKENS                                                                                \
+	.access_token = "access_token", .refresh_token = "refresh_token", .id_token = "id_token",  \
+	.expiry = expiry_names, .lifetime = "expires_in", .last_refresh = "last_refresh",          \
+	.token_url = token_url_names, .client_id = "client_id", .client_secret = "client_secret"
+
 static const struct provider_file auth_json = {
 	.name = "auth.json",
-	.api_key = "OPENAI_API_KEY",
+	.login = "codex",
 	.tokens = "tokens",
+	.api_key = "OPENAI_API_KEY",
 	.access_token = "access_token",
 	.refresh_token = "refresh_token",
 	.id_token = "id_token",
 	.account_id = "account_id",
+	.account_claim = openai_claim,
 	.last_refresh = "last_refresh",
+	.is_jwt = true,
 	.remedy = "log in with codex first",
+	.host = &openai_tokens,
 };
+
+/* As other programs keep a login of Codex. */
+static const struct provider_file flat_auth_json = {
+	.name = "auth.json",
+	.login = "codex-flat",
+	FLAT_TOKENS,
+	.account_id = "account_id",
+	.account_claim = openai_claim,
+	.is_jwt = true,
+	.remedy = "log in with codex first",
+	.host = &openai_tokens,
+};
+
+static const struct provider_file claude_code = {
+	.name = ".credentials.json",
+	.login = "claude-code",
+	.tokens = "claudeAiOauth",
+	.access_token = "accessToken",
+	.refresh_token = "refreshToken",
+	.expiry = TEXTS("expiresAt"),
+	.is_subscription = true,
+	.remedy = "log in with claude first",
+	.host = &claude_tokens,
+};
+
+static const struct provider_file flat_claude_code = {
+	.name = ".credentials.json",
+	.login = "claude-code-flat",
+	FLAT_TOKENS,
+	.is_subscription = true,
+	.remedy = "log in with claude first",
+	.host = &claude_tokens,
+};
+
+static const struct provider_file gemini_cli = {
+	.name = "oauth_creds.json",
+	.login = "gemini-cli",
+	FLAT_TOKENS,
+	.is_subscription = true,
+	.remedy = "log in with gemini first",
+	.host = &google_tokens,
+};
+
+static const struct provider_file oauth = {
+	.name = "credential file",
+	.login = "oauth",
+	FLAT_TOKENS,
+	.account_id = "account_id",
+	.remedy =
+		"access_token, refresh_token, token_url and client_id are the fields of such a file",
+	.host = &any_tokens,
+};
+
+#define FILES(...)                                                                                 \
+	(const struct provider_file *const[])                                                      \
+	{                                                                                          \
+		__VA_ARGS__, NULL                                                                  \
+	}
 
 /* --- providers --- */
 
@@ -192,7 +292,7 @@ static const struct provider openai = {
 	.title = "OpenAI",
 	.api_paths = openai_paths,
 	.auth = &provider_auth_rows[BEARER],
-	.file = &auth_json,
+	.files = FILES(&auth_json, &oauth),
 	.client_headers = TEXTS("OpenAI-Organization", "OpenAI-Project"),
 	.protocol_prefixes = openai_protocols,
 	.answer_headers = TEXTS("openai-organization", "openai-project"),
@@ -217,7 +317,7 @@ static const struct provider codex = {
 	.title = "OpenAI",
 	.api_paths = openai_paths,
 	.auth = &provider_auth_rows[BEARER],
-	.file = &auth_json,
+	.files = FILES(&auth_json, &flat_auth_json),
 	.login_errors =
 		TEXTS("refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated"),
 	.is_subscription = true,
@@ -284,7 +384,7 @@ static const struct provider anthropic = {
 	.auth = &provider_auth_rows[X_API_KEY],
 	.oauth_prefix = "sk-ant-oat",
 	.oauth_auth = &provider_auth_rows[ANTHROPIC_OAUTH],
-	.file = &auth_json,
+	.files = FILES(&claude_code, &auth_json, &flat_claude_code),
 	.answer_headers = TEXTS("anthropic-organization-id"),
 	.limit_headers =
 		(const struct provider_header[]){
@@ -358,7 +458,7 @@ static const struct provider generic = {
 	.title = "generic",
 	.protocol_prefixes = openai_protocols,
 	.auth = &provider_auth_rows[BEARER],
-	.file = &auth_json,
+	.files = FILES(&auth_json, &oauth),
 	.limit_headers =
 		(const struct provider_header[]){
 			OPENAI_LIMIT_HEADERS,
@@ -399,6 +499,7 @@ static const struct provider gemini = {
 	.auth = &provider_auth_rows[X_GOOG_API_KEY],
 	.oauth_prefix = "ya29.",
 	.oauth_auth = &provider_auth_rows[BEARER],
+	.files = FILES(&gemini_cli),
 	.client_headers = TEXTS("x-goog-user-project"),
 	.body_fields =
 		(const struct provider_field[]){

@@ -198,13 +198,14 @@ static int refuse_refresh(struct request *r, int64_t id)
 		const char *words;
 	} reasons[] = {
 		{"SELECT 1 FROM accounts WHERE id = ?1 AND source = 'watch'",
-			"its auth.json is watched: the client that owns the file refreshes the token"},
+			"its credential file is watched: the client that owns the file refreshes the token"},
 		{"SELECT 1 FROM accounts a WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM credentials c"
 		 " WHERE c.account_id = a.id AND c.field = 'refresh_token')",
 			"it has no refresh token"},
 		{"SELECT 1 FROM accounts WHERE id = ?1 AND needs_login <> ''",
 			"its refresh token is used up: it needs a login"},
-		{"SELECT 1", "its upstream has no token-url or no client-id to refresh with"},
+		{"SELECT 1",
+			"its upstream has no token-url, or there is no client-id to refresh with"},
 	};
 	int64_t found = 0;
 

@@ -3,13 +3,13 @@
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
+#include "admin/api/account_credentials.h"
 #include "admin/api/account_describe.h"
 #include "admin/api/egress_sharing.h"
 #include "admin/api/headers.h"
 #include "admin/api/node_egress.h"
 #include "admin/store/account_state.h"
 #include "admin/store/notices.h"
-#include "admin/upkeep/account_credential.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/provider.h"
@@ -34,6 +34,22 @@ static void describe_pace(struct row *row, json_object *o)
 	answer_text(o, "pace", text);
 }
 
+/* `auth-json` is any credential file in the store. */
+static void describe_source(struct row *row, json_object *o)
+{
+	struct slice source = row_text(row, "source");
+	struct slice login = row_text(row, "login");
+	const struct provider_file *form = login.n ? provider_file_find(login) : NULL;
+	bool is_other = form && strcmp(form->name, "auth.json") != 0;
+
+	if (slice_eq_str(source, "auth-json") && is_other)
+		answer_text(o, "source", "credentials");
+	else
+		answer_slice(o, "source", source);
+	answer_slice(o, "login", login);
+	answer_slice(o, "client_id", row_text(row, "client_id"));
+}
+
 static void describe(struct request *r, struct row *row, json_object *o)
 {
 	struct account_facts facts = account_facts_read(row, r->control->board);
@@ -55,7 +71,7 @@ static void describe(struct request *r, struct row *row, json_object *o)
 	describe_pace(row, o);
 	headers_describe(o, "headers", row_text(row, "headers"));
 	answer_list(o, "pools", row_text(row, "pools"));
-	answer_slice(o, "source", row_text(row, "source"));
+	describe_source(row, o);
 	answer_flag(o, "refreshable", row_flag(row, "refreshable"));
 	answer_time(o, "credential_expires_at", row_number(row, "expires_ms"));
 	answer_time(o, "credential_updated_at", row_number(row, "updated_ms"));
@@ -69,6 +85,7 @@ static const struct noun_column columns[] = {
 	{"rph", "UPDATE accounts SET rph = ?1 WHERE id = ?2", NOUN_NUMBER},
 	{"concurrency", "UPDATE accounts SET concurrency = ?1 WHERE id = ?2", NOUN_NUMBER},
 	{"max_consecutive", "UPDATE accounts SET max_consecutive = ?1 WHERE id = ?2", NOUN_NUMBER},
+	{"client_id", "UPDATE accounts SET client_id = ?1 WHERE id = ?2", NOUN_TEXT},
 	{NULL, NULL, NOUN_NUMBER},
 };
 
@@ -78,7 +95,7 @@ const struct noun noun_account = {
 	.select =
 		"SELECT a.name, u.name AS upstream, u.provider, a.weight, a.region, a.rpm, a.rph,"
 		" a.concurrency, a.max_consecutive, a.pace_min_ms, a.pace_max_ms, a.headers,"
-		" a.needs_login, a.suspend_reason, a.source, a.created_ms,"
+		" a.needs_login, a.suspend_reason, a.source, a.login, a.client_id, a.created_ms,"
 		" (SELECT group_concat(name, ',') FROM (SELECT e.name FROM account_egresses x"
 		"  JOIN egresses e ON e.id = x.egress_id WHERE x.account_id = a.id"
 		"  ORDER BY x.position)) AS egress,"
@@ -202,27 +219,7 @@ static int update_pace(struct request *r, int64_t id)
 		"iii", (int64_t)min, (int64_t)max, id);
 }
 
-static int update_credential(struct request *r, int64_t id)
-{
-	const struct provider *provider = NULL;
-	struct account_credential_given given = {
-		.token = request_text(r, "token"),
-		.auth_json = request_text(r, "auth_json"),
-		.watch_path = request_text(r, "watch_path"),
-	};
-	int error = query_each(r, take_provider, &provider,
-		"SELECT u.provider FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
-		" WHERE a.id = ?1",
-		"i", id);
-
-	if (error)
-		return error;
-	given.file = provider ? provider->file : NULL;
-	return account_credential_update(
-		r->control->store, r->control->vault, id, &given, &r->error);
-}
-
-int account_update(struct request *r, int64_t id)
+static int update(struct request *r, int64_t id, struct account_credential_taken *taken)
 {
 	int64_t upstream_id = 0;
 	int error = noun_update(r, &noun_account, id);
@@ -232,42 +229,57 @@ int account_update(struct request *r, int64_t id)
 	if (!error)
 		error = update_egresses(r, id);
 	if (!error)
-		error = node_egress_check(r);
-	if (!error)
 		error = headers_update(r, "UPDATE accounts SET headers = ?1 WHERE id = ?2", id);
 	if (!error)
-		error = update_credential(r, id);
+		error = account_credentials_update(r, id, taken);
+	if (!error)
+		error = node_egress_check(r);
 	if (!error)
 		error = query_number(
 			r, &upstream_id, "SELECT upstream_id FROM accounts WHERE id = ?1", "i", id);
 	return error ? error : headers_check(r, upstream_id);
 }
 
+int account_update(struct request *r, int64_t id)
+{
+	struct account_credential_taken taken;
+
+	return update(r, id, &taken);
+}
+
 /* --- handlers --- */
 
 int accounts_add(struct request *r)
 {
+	struct account_credential_taken taken;
 	const char *name = request_text(r, "name");
 	int64_t id = 0;
 	int error = account_insert(r, name, &id);
 
 	if (!error)
-		error = account_update(r, id);
+		error = update(r, id, &taken);
+	if (!error)
+		error = account_credentials_limit(r, id, &taken);
 	if (!error)
 		error = egress_sharing_check_account(r, id);
-	return error ? error : noun_show(r, &noun_account, name, r->answer);
+	if (!error)
+		error = noun_show(r, &noun_account, name, r->answer);
+	return error ? error : account_credentials_note(r, name, true, &taken);
 }
 
 int accounts_set(struct request *r)
 {
+	struct account_credential_taken taken;
 	int64_t id = 0;
 	int error = noun_subject(r, &noun_account, &id);
 
 	if (!error)
-		error = account_update(r, id);
+		error = update(r, id, &taken);
 	if (!error)
 		error = egress_sharing_check_account(r, id);
-	return error ? error : noun_show(r, &noun_account, r->name, r->answer);
+	if (!error)
+		error = noun_show(r, &noun_account, r->name, r->answer);
+	return error ? error : account_credentials_note(r, r->name, false, &taken);
 }
 
 int accounts_list(struct request *r)

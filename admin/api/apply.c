@@ -79,6 +79,17 @@ static bool extra_type_is_right(const char *field, json_object *value)
 	return json_object_is_type(value, is_text ? json_type_string : json_type_boolean);
 }
 
+static bool has_credential(json_object *item)
+{
+	static const char *const fields[] = {
+		"token", "auth_json", "credentials", "client_secret", NULL};
+	const char *const *field = fields;
+
+	while (*field && !json_object_object_get_ex(item, *field, NULL))
+		field++;
+	return *field != NULL;
+}
+
 /* Checks the fields that are not options; the row checks the rest. */
 static int check_fields(struct request *r, const struct document_kind *kind, json_object *item)
 {
@@ -97,8 +108,7 @@ static int check_fields(struct request *r, const struct document_kind *kind, jso
 		if (!extra)
 			json_object_object_add(rest, field, json_object_get(value));
 	}
-	if (json_object_object_get_ex(rest, "token", NULL) ||
-		json_object_object_get_ex(rest, "auth_json", NULL))
+	if (has_credential(rest))
 		error = errtext_set(&r->error, -EINVAL,
 			"credentials do not belong in a document: use relayadm accounts set");
 	if (!error)

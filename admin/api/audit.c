@@ -208,7 +208,8 @@ static bool is_file(const struct command_option *o)
 /* Content of files is told by add_files(). */
 static bool is_content(const char *field)
 {
-	static const char *const fields[] = {"token", "auth_json", "ca", "ca_pem", "ca_file"};
+	static const char *const fields[] = {
+		"token", "auth_json", "credentials", "client_secret", "ca", "ca_pem", "ca_file"};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (strcmp(fields[i], field) == 0)

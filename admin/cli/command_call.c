@@ -42,6 +42,13 @@ static struct slice without_newline(struct slice s)
 	return s;
 }
 
+/* The whole file is one secret. */
+static bool is_one_word(const struct command_option *o)
+{
+	return o->field &&
+		(strcmp(o->field, "token") == 0 || strcmp(o->field, "client_secret") == 0);
+}
+
 static int add_content(const struct command_given *g, json_object *body, struct errtext *e)
 {
 	struct buffer content = {0};
@@ -52,10 +59,11 @@ static int add_content(const struct command_given *g, json_object *body, struct 
 	if (g->option.type == COMMAND_STDIN || g->text.n)
 		error = read_content(g, COMMAND_FILE_MAX, &content, e);
 	if (!error && content.len && memchr(content.data, '\0', content.len))
-		error = errtext_set(e, -EILSEQ, "--%s: the file holds NUL bytes", g->option.name);
+		error = errtext_set(e, -EILSEQ, "--%s: the file holds NUL bytes; UTF-8 is needed",
+			g->option.name);
 	if (!error) {
 		text = buffer_slice(&content);
-		if (g->option.field && strcmp(g->option.field, "token") == 0)
+		if (is_one_word(&g->option))
 			text = without_newline(text);
 		error = command_text_add(&g->option, text, body, e);
 	}
@@ -78,18 +86,23 @@ static int add_path(const struct command_given *g, json_object *body, struct err
 	return command_text_add(&g->option, (struct slice){path, (size_t)n}, body, e);
 }
 
-/* --watch: the path of the file that --auth-json names. */
+static bool is_credential_file(const struct command_option *o)
+{
+	return strcmp(o->name, "credentials") == 0 || strcmp(o->name, "auth-json") == 0;
+}
+
+/* --watch: the path of the credential file. */
 static int add_origin(const struct command_args *args, const struct command_given *g,
 	json_object *body, struct errtext *e)
 {
 	for (size_t i = 0; i < args->given_count; i++) {
 		struct command_given origin = {g->option, args->given[i].text};
-		if (strcmp(args->given[i].option.name, "auth-json") != 0)
+		if (!is_credential_file(&args->given[i].option))
 			continue;
 		if (!slice_eq_str(origin.text, "-"))
 			return add_path(&origin, body, e);
 	}
-	return errtext_set(e, -EINVAL, "--%s: only with --auth-json FILE", g->option.name);
+	return errtext_set(e, -EINVAL, "--%s: only with --credentials FILE", g->option.name);
 }
 
 /* An empty value clears the option, where it may. */

@@ -45,7 +45,7 @@ enum command_type {
 	COMMAND_PATH,	  /* string; relayadm makes it absolute */
 	COMMAND_CONTENT,  /* path of a file -> its content, a string */
 	COMMAND_STDIN,	  /* no value -> the standard input, a string */
-	COMMAND_ORIGIN,	  /* no value -> absolute path of the file that --auth-json names */
+	COMMAND_ORIGIN,	  /* no value -> absolute path of the credential file */
 	COMMAND_DOCUMENT, /* path of a JSON file or "-", which is the whole body */
 	COMMAND_OUTPUT,	  /* path of a new file that takes the answer; not sent */
 };

@@ -215,7 +215,7 @@ const struct command_option egress_set_options[] = {
 	END,
 };
 
-#define ACCOUNT_OPTIONS(group_letter)                                                              \
+#define ACCOUNT_OPTIONS(group_letter, files, files_help)                                           \
 	{.name = "egress",                                                                         \
 		.metavar = "EGRESS,...",                                                           \
 		.type = COMMAND_NAMES,                                                             \
@@ -237,7 +237,21 @@ const struct command_option egress_set_options[] = {
 			.metavar = "FILE",                                                         \
 			.type = COMMAND_CONTENT,                                                   \
 			.group = (group_letter),                                                   \
-			.help = "auth.json of Codex: tokens, account id and expiry"},              \
+			.help = "as --credentials, but takes no token URL and no client id"},      \
+		{.name = "credentials",                                                            \
+			.metavar = (files),                                                        \
+			.type = COMMAND_CONTENT,                                                   \
+			.group = (group_letter),                                                   \
+			.help = "login that a program wrote: auth.json of Codex, "                 \
+				".credentials.json of Claude Code, oauth_creds.json of Gemini "    \
+				"CLI, or any with access_token, refresh_token, token_url, "        \
+				"client_id" files_help},                                           \
+		TEXT("client-id", "ID", 0, "OAuth client id of the login; '' = the upstream's"),   \
+		{.name = "client-secret-file",                                                     \
+			.field = "client_secret",                                                  \
+			.metavar = "FILE",                                                         \
+			.type = COMMAND_CONTENT,                                                   \
+			.help = "OAuth client secret of the login, if its token host needs one"},  \
 		{.name = "watch",                                                                  \
 			.field = "watch_path",                                                     \
 			.type = COMMAND_ORIGIN,                                                    \
@@ -267,10 +281,10 @@ const struct command_option account_add_options[] = {
 		.type = COMMAND_NAME,
 		.required = true,
 		.help = "upstream of the account"},
-	ACCOUNT_OPTIONS('C'),
+	ACCOUNT_OPTIONS('C', "FILE|DIR", "; of a directory each *.json makes an account NAME-FILE"),
 	END,
 };
-const struct command_option account_set_options[] = {ACCOUNT_OPTIONS('c'), END};
+const struct command_option account_set_options[] = {ACCOUNT_OPTIONS('c', "FILE", ""), END};
 
 const struct command_option account_refresh_options[] = {
 	{.name = "wait",

@@ -17,6 +17,8 @@ static const struct {
 	[CREDENTIAL_REFRESH_TOKEN] = {"refresh_token", "refresh token", 256 << 10, false},
 	[CREDENTIAL_ID_TOKEN] = {"id_token", "ID token", 64 << 10, true},
 	[CREDENTIAL_ACCOUNT_ID] = {"account_id", "account id", 256, true},
+	[CREDENTIAL_FIRST_TOKEN] = {"first_token", "first refresh token", 256 << 10, false},
+	[CREDENTIAL_CLIENT_SECRET] = {"client_secret", "client secret", 1024, true},
 };
 
 const char *credential_field_name(enum credential_field f)

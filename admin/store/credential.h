@@ -15,6 +15,8 @@ enum credential_field {
 	CREDENTIAL_REFRESH_TOKEN,
 	CREDENTIAL_ID_TOKEN,
 	CREDENTIAL_ACCOUNT_ID, /* the provider's own id of the account, sent as a header */
+	CREDENTIAL_FIRST_TOKEN, /* the refresh token that the login came with: used up, if there is a newer one */
+	CREDENTIAL_CLIENT_SECRET, /* of the program that made the login, sent with its refresh token */
 	CREDENTIAL_FIELD_COUNT,
 };
 

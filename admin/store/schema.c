@@ -36,7 +36,7 @@ static const char first[] =
 	" position INTEGER NOT NULL, PRIMARY KEY (account_id, egress_id)) STRICT;"
 	"CREATE TABLE credentials ("
 	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,"
-	" field TEXT NOT NULL," /* access_token, refresh_token, id_token, account_id */
+	" field TEXT NOT NULL,"				      /* credential_field_name() */
 	" generation INTEGER NOT NULL, sealed BLOB NOT NULL," /* vault.h */
 	" expires_ms INTEGER NOT NULL DEFAULT 0, updated_ms INTEGER NOT NULL,"
 	" PRIMARY KEY (account_id, field)) STRICT;"
@@ -238,8 +238,16 @@ static const char request_details[] =
 static const char websockets[] =
 	"ALTER TABLE upstreams ADD COLUMN websocket INTEGER NOT NULL DEFAULT 0;";
 
+/*
+ * `login` is the form of the credential file that an account came from (common/provider.h), empty for those
+ * of older versions. An empty client id is the upstream's.
+ */
+static const char logins[] = "ALTER TABLE accounts ADD COLUMN login TEXT NOT NULL DEFAULT '';"
+			     "ALTER TABLE accounts ADD COLUMN client_id TEXT NOT NULL DEFAULT '';";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
-	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets};
+	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets,
+	logins};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

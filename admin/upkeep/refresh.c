@@ -261,7 +261,7 @@ static void on_answer(void *context, const struct outbound_answer *a)
 			LOG_STR("code", a->code), LOG_STR("reason", a->failure));
 	if (a->status && !*a->code)
 		save_reply(item,
-			&(struct refresh_raw){a->status, a->body, a->encoding, clock_wall_ms()});
+			&(struct refresh_raw){a->status, a->body, a->encoding, clock_wall_ms(), 0});
 	else
 		settle(item, without_reply(a));
 }
@@ -275,8 +275,7 @@ static int send_it(struct refresh_item *item, const struct refresh_send *s, stru
 		.socket = c->config.haproxy_internal_socket.s,
 		.method = "POST",
 		.target = s->target,
-		.headers = {slice_from_str(s->backend),
-			SLICE_LITERAL("Content-Type: application/json"),
+		.headers = {slice_from_str(s->backend), slice_from_str(s->content_type),
 			SLICE_LITERAL("Accept: application/json"),
 			SLICE_LITERAL("Accept-Encoding: identity"),
 			SLICE_LITERAL("User-Agent: spoa-relay")},
@@ -361,7 +360,7 @@ static void save_again(struct refresh *r)
 			save_reply(item,
 				&(struct refresh_raw){item->unsaved_status,
 					buffer_slice(&item->unsaved), item->unsaved_encoding,
-					item->unsaved_ms});
+					item->unsaved_ms, 0});
 	}
 }
 

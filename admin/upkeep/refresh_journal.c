@@ -25,6 +25,7 @@ static int read_row(struct row *row, void *context)
 	ret->parent = row_number(row, "parent");
 	ret->sends = row_u32(row, "attempt");
 	ret->status = row_u32(row, "status");
+	ret->intent_ms = row_number(row, "intent_ms");
 	ret->reply_ms = row_number(row, "reply_ms");
 	ret->has_reply = !row_is_null(row, "reply");
 	ret->has_unread = !row_is_null(row, "unread");
@@ -43,7 +44,8 @@ int refresh_journal_get(struct store *s, const struct vault *v, int64_t account,
 
 	*ret = (struct refresh_row){0};
 	return sql_one(s, e, read_row, &r,
-		"SELECT parent, attempt, status, reply_ms, encoding, reply, unread FROM refreshes"
+		"SELECT parent, attempt, intent_ms, status, reply_ms, encoding, reply, unread"
+		" FROM refreshes"
 		" WHERE account_id = ?1",
 		"i", account);
 }

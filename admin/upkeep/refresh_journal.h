@@ -19,7 +19,8 @@ struct refresh_row {
 	uint32_t sends;
 	unsigned status; /* of the reply */
 	bool has_reply;
-	bool has_unread; /* an earlier reply is kept that nothing could be read from */
+	bool has_unread;   /* an earlier reply is kept that nothing could be read from */
+	int64_t intent_ms; /* of the last send */
 	int64_t reply_ms;
 	char encoding[REFRESH_CODE_SIZE]; /* Content-Encoding of the reply */
 	struct buffer reply;		  /* buffer_fini() wipes it */

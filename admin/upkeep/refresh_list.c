@@ -1,6 +1,7 @@
 #include "admin/upkeep/refresh_list.h"
 
 #include "admin/store/sql.h"
+#include "admin/upkeep/account_login.h"
 #include "admin/upkeep/refresh_plan.h"
 #include "admin/upkeep/refresh_refusals.h"
 #include "common/errtext.h"
@@ -195,7 +196,8 @@ static int drop_others(struct refresh_list *from, struct refresh_list *kept)
 static int scan(struct scan *s, struct store *store)
 {
 	return sql_each(store, s->e, scan_row, s,
-		"SELECT a.id, a.name, u.client_id, r.generation, f.reply IS NOT NULL AS has_reply,"
+		"SELECT a.id, a.name, " ACCOUNT_LOGIN_CLIENT_ID
+		" AS client_id, r.generation, f.reply IS NOT NULL AS has_reply,"
 		" f.parent, f.intent_ms, f.attempt, c.updated_ms, c.expires_ms,"
 		" c.generation AS access_generation, a.needs_login <> '' AS given_up"
 		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
@@ -203,7 +205,8 @@ static int scan(struct scan *s, struct store *store)
 		" LEFT JOIN credentials c ON c.account_id = a.id AND c.field = 'access_token'"
 		" LEFT JOIN refreshes f ON f.account_id = a.id"
 		" WHERE (a.source <> 'watch' AND " REFRESH_REFUSALS_ALLOW " AND u.token_url <> ''"
-		" AND u.client_id <> '' AND r.generation IS NOT NULL) OR f.reply IS NOT NULL"
+		" AND " ACCOUNT_LOGIN_CLIENT_ID
+		" <> '' AND r.generation IS NOT NULL) OR f.reply IS NOT NULL"
 		" ORDER BY a.id",
 		"");
 }

@@ -1,7 +1,7 @@
 #include "admin/upkeep/refresh_reply.h"
 
 #include "admin/store/credential.h"
-#include "admin/upkeep/authjson.h"
+#include "admin/upkeep/jwt.h"
 #include "admin/upkeep/refresh_body.h"
 #include "admin/upkeep/refresh_fields.h"
 #include "common/provider.h"
@@ -90,14 +90,24 @@ static int64_t seconds_of(const struct refresh_field *f)
 	return seconds >= 1 && seconds <= (double)EXPIRES_IN_MAX_S ? (int64_t)seconds : 0;
 }
 
-static int64_t expiry(const struct found *found, struct slice access_token, int64_t arrived_ms)
+static int64_t made_ms(const struct refresh_raw *raw)
+{
+	int64_t took_ms = raw->arrived_ms - raw->sent_ms;
+
+	return raw->sent_ms && took_ms >= 0 && took_ms <= REFRESH_REPLY_AGE_MAX_MS
+		? raw->sent_ms
+		: raw->arrived_ms;
+}
+
+static int64_t expiry(
+	const struct found *found, struct slice access_token, const struct refresh_raw *raw)
 {
 	int64_t ms;
 
-	if (authjson_jwt_expiry(access_token, &ms, NULL) == 0)
+	if (jwt_expiry(access_token, &ms, NULL) == 0)
 		return ms;
 	int64_t seconds = seconds_of(&found->fields[EXPIRES_IN]);
-	return seconds ? arrived_ms + seconds * 1000 : 0;
+	return seconds ? made_ms(raw) + seconds * 1000 : 0;
 }
 
 /* A fault of a refresh token that is there; the old one stays. */
@@ -111,7 +121,8 @@ static void note_refresh_token(struct refresh_reply *r, const struct found *foun
 		errtext_set(&r->fault, 0, "the new refresh token cannot be used: %s", why.text);
 }
 
-static void take_tokens(struct refresh_reply *r, const struct found *found, int64_t arrived_ms)
+static void take_tokens(
+	struct refresh_reply *r, const struct found *found, const struct refresh_raw *raw)
 {
 	struct errtext unused;
 
@@ -123,8 +134,8 @@ static void take_tokens(struct refresh_reply *r, const struct found *found, int6
 		r->fault = why;
 		return;
 	}
-	r->expires_ms = expiry(found, r->access_token, arrived_ms);
-	if (r->expires_ms && r->expires_ms <= arrived_ms)
+	r->expires_ms = expiry(found, r->access_token, raw);
+	if (r->expires_ms && r->expires_ms <= raw->arrived_ms)
 		errtext_set(&r->fault, 0, "the access token had expired when it came");
 }
 
@@ -271,7 +282,7 @@ static enum refresh_outcome judge_success(struct refresh_reply *r, const struct 
 {
 	bool cut = end == REFRESH_FIELDS_CUT;
 
-	take_tokens(r, found, raw->arrived_ms);
+	take_tokens(r, found, raw);
 	if (r->access_token.n && (r->refresh_token.n || !cut))
 		return REFRESH_GRANTED;
 	if (r->refresh_token.n)
@@ -290,7 +301,7 @@ static enum refresh_outcome judge_failure(
 	struct refresh_reply *r, const struct found *found, const struct refresh_raw *raw)
 {
 	if (!has_error(found))
-		take_tokens(r, found, raw->arrived_ms);
+		take_tokens(r, found, raw);
 	if (r->access_token.n && r->refresh_token.n)
 		return REFRESH_GRANTED;
 	drop_tokens(r);
@@ -325,7 +336,7 @@ void refresh_reply_fini(struct refresh_reply *r)
 
 /* --- request --- */
 
-static void put_string(struct slice s, struct buffer *out)
+static void put_json_string(struct slice s, struct buffer *out)
 {
 	buffer_append_str(out, "\"");
 	for (size_t i = 0; i < s.n; i++) {
@@ -340,11 +351,38 @@ static void put_string(struct slice s, struct buffer *out)
 	buffer_append_str(out, "\"");
 }
 
-void refresh_request_format(struct slice client_id, struct slice refresh_token, struct buffer *out)
+/* Everything but letters, digits and -._ is escaped, which every reader of forms understands. */
+static void put_form_value(struct slice s, struct buffer *out)
 {
-	buffer_append_str(out, "{\"client_id\":");
-	put_string(client_id, out);
-	buffer_append_str(out, ",\"grant_type\":\"refresh_token\",\"refresh_token\":");
-	put_string(refresh_token, out);
-	buffer_append_str(out, "}");
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		bool is_plain_byte = c < 0x80 && (isalnum(c) || c == '-' || c == '.' || c == '_');
+		if (is_plain_byte)
+			buffer_append(out, &s.p[i], 1);
+		else
+			buffer_printf(out, "%%%02X", c);
+	}
+}
+
+static void put_member(
+	const struct refresh_request *r, const char *name, struct slice value, struct buffer *out)
+{
+	if (r->is_json) {
+		buffer_printf(out, "%s\"%s\":", out->len ? "," : "{", name);
+		put_json_string(value, out);
+	} else {
+		buffer_printf(out, "%s%s=", out->len ? "&" : "", name);
+		put_form_value(value, out);
+	}
+}
+
+void refresh_request_format(const struct refresh_request *r, struct buffer *out)
+{
+	put_member(r, "client_id", r->client_id, out);
+	if (r->client_secret.n)
+		put_member(r, "client_secret", r->client_secret, out);
+	put_member(r, "grant_type", SLICE_LITERAL("refresh_token"), out);
+	put_member(r, "refresh_token", r->refresh_token, out);
+	if (r->is_json)
+		buffer_append_str(out, "}");
 }

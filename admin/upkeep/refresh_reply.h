@@ -17,7 +17,11 @@ struct refresh_raw {
 	struct slice body;
 	const char *encoding; /* Content-Encoding; "" = none */
 	int64_t arrived_ms;
+	int64_t sent_ms; /* Unix time of the request; 0 = unknown */
 };
+
+/* A request that is older than this was not sent then: the clock was set. */
+#define REFRESH_REPLY_AGE_MAX_MS ((int64_t)180 * 1000)
 
 struct refresh_reply {
 	struct buffer text; /* has the texts below */
@@ -32,7 +36,8 @@ struct refresh_reply {
 };
 
 /*
- * `ret` is always filled. `expires_in` counts from `arrived_ms`, for access tokens that are not JWTs.
+ * `ret` is always filled. `expires_in` counts from the request, for access tokens that are not JWTs: a
+ * token is not made before, and a reply may come late.
  * REFRESH_LOST, the token may be used up: a success without an access token or a refresh token that
  * can be used, also if the reply ends before its refresh token.
  * REFRESH_REJECTED: a `refresh_token` beside the error is in `refresh_token`.
@@ -40,7 +45,13 @@ struct refresh_reply {
 enum refresh_outcome refresh_reply_parse(const struct refresh_raw *raw, struct refresh_reply *ret);
 void refresh_reply_fini(struct refresh_reply *r);
 
+struct refresh_request {
+	struct slice client_id, refresh_token;
+	struct slice client_secret; /* empty = none */
+	bool is_json;		    /* else application/x-www-form-urlencoded */
+};
+
 /* Writes the request body to `out`; buffer_fini() wipes it. */
-void refresh_request_format(struct slice client_id, struct slice refresh_token, struct buffer *out);
+void refresh_request_format(const struct refresh_request *r, struct buffer *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "admin/control.h"
 #include "admin/store/credential.h"
 #include "admin/store/sql.h"
+#include "admin/upkeep/account_login.h"
 #include "admin/upkeep/refresh_refusals.h"
 #include "admin/upkeep/refresh_reply.h"
 #include "common/seam.h"
@@ -60,19 +61,36 @@ static int format_target(struct slice token_url, char out[REFRESH_TARGET_SIZE], 
 }
 
 struct host {
-	struct slice refresh_token;
+	struct slice refresh_token, client_secret;
 	struct refresh_send *send;
 	int64_t upstream; /* 0 = no row */
 	struct errtext *e;
 };
+
+/* Accounts of older versions have no login: their token hosts were asked in JSON. */
+static bool wants_json(struct slice login)
+{
+	const struct provider_file *form = login.n ? provider_file_find(login) : NULL;
+
+	return !form || form->host->is_json;
+}
 
 static int take_host(struct row *row, void *context)
 {
 	struct host *h = context;
 	struct refresh_send *s = h->send;
 
+	const struct refresh_request request = {
+		.client_id = row_text(row, "client_id"),
+		.refresh_token = h->refresh_token,
+		.client_secret = h->client_secret,
+		.is_json = wants_json(row_text(row, "login")),
+	};
+
 	h->upstream = row_number(row, "id");
-	refresh_request_format(row_text(row, "client_id"), h->refresh_token, &s->body);
+	s->content_type = request.is_json ? "Content-Type: application/json"
+					  : "Content-Type: application/x-www-form-urlencoded";
+	refresh_request_format(&request, &s->body);
 	int error = format_target(row_text(row, "token_url"), s->target, h->e);
 	return error ? error : buffer_error(&s->body);
 }
@@ -81,10 +99,10 @@ static int take_host(struct row *row, void *context)
 static int read_host(struct control *c, int64_t account, struct host *h)
 {
 	int error = sql_each(c->store, h->e, take_host, h,
-		"SELECT u.id, u.token_url, u.client_id FROM accounts a"
-		" JOIN upstreams u ON u.id = a.upstream_id WHERE a.id = ?1"
+		"SELECT u.id, u.token_url, a.login, " ACCOUNT_LOGIN_CLIENT_ID " AS client_id"
+		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id WHERE a.id = ?1"
 		" AND a.source <> 'watch' AND " REFRESH_REFUSALS_ALLOW
-		" AND u.token_url <> '' AND u.client_id <> ''",
+		" AND u.token_url <> '' AND " ACCOUNT_LOGIN_CLIENT_ID " <> ''",
 		"i", account);
 
 	if (!error && !h->upstream)
@@ -92,10 +110,20 @@ static int read_host(struct control *c, int64_t account, struct host *h)
 	return error;
 }
 
+/* Most token hosts need none. */
+static int read_secret(
+	struct control *c, int64_t account, struct credential *ret, struct errtext *e)
+{
+	int error = credential_get(c->store, c->vault, account, CREDENTIAL_CLIENT_SECRET, ret, e);
+
+	return error == -ENOENT ? 0 : error;
+}
+
 static int prepare(struct control *c, int64_t account, uint32_t turn, struct refresh_send *s,
 	struct errtext *e)
 {
 	struct credential token;
+	struct credential secret;
 	int64_t egress = 0;
 	int error =
 		credential_get(c->store, c->vault, account, CREDENTIAL_REFRESH_TOKEN, &token, e);
@@ -103,9 +131,15 @@ static int prepare(struct control *c, int64_t account, uint32_t turn, struct ref
 	if (error)
 		return error;
 	s->parent = token.generation;
-	struct host host = {.refresh_token = buffer_slice(&token.value), .send = s, .e = e};
-	error = read_host(c, account, &host);
+	error = read_secret(c, account, &secret, e);
+	struct host host = {.refresh_token = buffer_slice(&token.value),
+		.client_secret = buffer_slice(&secret.value),
+		.send = s,
+		.e = e};
+	if (!error)
+		error = read_host(c, account, &host);
 	credential_fini(&token);
+	credential_fini(&secret);
 	if (!error)
 		error = choose_egress(c->store, account, turn, &egress, e);
 	snprintf(s->backend, sizeof(s->backend), SEAM_HEADER_BACKEND ": " SEAM_BACKEND_TOKEN,

@@ -17,6 +17,7 @@ struct refresh_send {
 	int64_t parent; /* generation of the refresh token in `body` */
 	char target[REFRESH_TARGET_SIZE];
 	char backend[REFRESH_BACKEND_SIZE]; /* the token host, through an egress of the account */
+	const char *content_type;	    /* a header */
 	struct buffer body;
 };
 

@@ -63,8 +63,8 @@ static int take_other_token(struct settling *w, enum refresh_outcome *outcome, s
 
 static enum refresh_outcome read_reply(struct settling *w)
 {
-	const struct refresh_raw raw = {
-		w->row.status, buffer_slice(&w->row.reply), w->row.encoding, w->row.reply_ms};
+	const struct refresh_raw raw = {w->row.status, buffer_slice(&w->row.reply), w->row.encoding,
+		w->row.reply_ms, w->row.intent_ms};
 
 	return refresh_reply_parse(&raw, &w->reply);
 }

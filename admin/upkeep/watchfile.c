@@ -7,6 +7,7 @@
 #include "admin/store/sql.h"
 #include "admin/store/store.h"
 #include "admin/upkeep/account_credential.h"
+#include "common/clock.h"
 #include "common/errtext.h"
 #include "common/log.h"
 #include "common/provider.h"
@@ -123,7 +124,7 @@ static int load_rows(struct watchfile *w, struct errtext *e)
 
 /* --- tokens --- */
 
-bool watchfile_is_newer(const struct authjson *file, const struct credential *stored)
+bool watchfile_is_newer(const struct credential_file *file, const struct credential *stored)
 {
 	if (slice_eq(file->access_token, buffer_slice(&stored->value)))
 		return false;
@@ -135,8 +136,8 @@ bool watchfile_is_newer(const struct authjson *file, const struct credential *st
 	return !file->expires_ms && !file->last_refresh_ms;
 }
 
-static int put_tokens(
-	struct control *c, const struct watched *row, const struct authjson *a, struct errtext *e)
+static int put_tokens(struct control *c, const struct watched *row, const struct credential_file *a,
+	struct errtext *e)
 {
 	int error = store_begin(c->store, e);
 
@@ -152,8 +153,8 @@ static int put_tokens(
 	return store_commit(c->store, e);
 }
 
-static int take_tokens(
-	struct control *c, const struct watched *row, const struct authjson *a, struct errtext *e)
+static int take_tokens(struct control *c, const struct watched *row,
+	const struct credential_file *a, struct errtext *e)
 {
 	struct credential stored;
 	int error = credential_get(
@@ -193,23 +194,23 @@ static int open_regular(const char *path, struct stat *ret, struct errtext *e)
 static int read_file(struct control *c, const struct watched *row, int fd, struct errtext *e)
 {
 	struct buffer text = {0};
-	struct authjson a = {0};
-	int error = buffer_read_fd(&text, fd, AUTHJSON_MAX);
+	struct credential_file a = {0};
+	int error = buffer_read_fd(&text, fd, CREDENTIAL_FILE_MAX);
 
 	if (error)
 		errtext_set(e, error, "%s", error == -EFBIG ? "file too large" : strerror(-error));
-	else if (!row->provider || !row->provider->file)
-		error = errtext_set(
-			e, -EINVAL, "the provider of its upstream has no credential file");
+	else if (!row->provider)
+		error = errtext_set(e, -EINVAL, "the provider of its upstream is unknown");
 	else
-		error = authjson_parse(row->provider->file, buffer_slice(&text), &a, e);
+		error = credential_file_parse(
+			row->provider, buffer_slice(&text), clock_wall_ms(), &a, e);
 	buffer_fini(&text);
 	if (error)
 		return error;
 	error = account_credential_check_watched(&a, e);
 	if (!error)
 		error = take_tokens(c, row, &a, e);
-	authjson_fini(&a);
+	credential_file_fini(&a);
 	return error;
 }
 
@@ -261,7 +262,8 @@ static void note_failure(struct control *c, struct watched *row, const struct er
 
 	if (++row->failures != FAILURES_TOLD)
 		return;
-	snprintf(message, sizeof(message), "the watched auth.json is unusable: %.400s", why->text);
+	snprintf(message, sizeof(message), "the watched credential file is unusable: %.400s",
+		why->text);
 	notices_raise(c->store, NOTICE_WATCH_FAILED, notices_subject("account", row->name, subject),
 		message, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Watched auth.json files (`accounts add --auth-json F --watch`). The file's owner refreshes the
+ * Watched credential files (`accounts add --credentials F --watch`). The file's owner refreshes the
  * tokens. Control only reads newer tokens from the file; it never writes the file, and never uses
  * or stores its refresh token.
  */
@@ -7,7 +7,7 @@
 #define RELAY_ADMIN_UPKEEP_WATCHFILE_H
 
 #include "admin/store/credential.h"
-#include "admin/upkeep/authjson.h"
+#include "admin/upkeep/credential_file.h"
 
 #include <stdbool.h>
 
@@ -22,6 +22,6 @@ void watchfile_free(struct watchfile *w);
 void watchfile_poll(struct watchfile *w);
 
 /* True if the file's token differs from the stored one and is not older. Pure. */
-bool watchfile_is_newer(const struct authjson *file, const struct credential *stored);
+bool watchfile_is_newer(const struct credential_file *file, const struct credential *stored);
 
 #endif

@@ -15,6 +15,7 @@ import struct
 import sys
 import termios
 import time
+import urllib.parse
 
 import replies
 from upstream import HEAD_MAX, Answer, Gone, listen, read_body, read_head, wants_close
@@ -32,15 +33,38 @@ def jwt(claims):
     return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}.{secrets.token_urlsafe(12)}"
 
 
+class Kind:
+    """What the token host of a provider expects and answers. `prefixes`: of its access and refresh tokens; None: JWTs."""
+
+    def __init__(self, form="json", errors="codex", rotates=True, prefixes=None, needs_secret=False, extra=None):
+        self.form, self.errors, self.rotates, self.prefixes = form, errors, rotates, prefixes
+        self.needs_secret, self.extra = needs_secret, extra or {}
+
+
+KINDS = {
+    "codex": Kind(),
+    "claude": Kind(errors="claude", prefixes=("sk-ant-oat01-", "sk-ant-ort01-"), extra={
+        "token_type": "Bearer", "scope": "user:inference user:profile", "organization": {"uuid": "o", "name": "Org"},
+        "account": {"uuid": "a", "email_address": "a@example.com"}}),
+    "gemini": Kind(form="form", errors="google", rotates=False, prefixes=("ya29.", "1//"), needs_secret=True, extra={
+        "token_type": "Bearer", "scope": "openid https://www.googleapis.com/auth/cloud-platform"}),
+    "oauth": Kind(form="form", errors="rfc", prefixes=("at-", "rt-"), extra={"token_type": "Bearer"}),
+}
+TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+
+
 class Family:
     """The tokens of one login. Only tokens[-1] is unspent."""
 
     def __init__(self, number, wishes):
         self.name = f"f{number}"
+        self.kind = KINDS[wishes.get("kind", "codex")]
         self.lifetime = float(wishes.get("lifetime", 3600))
         self.grace = float(wishes.get("grace", 0))
-        self.rotates = bool(wishes.get("rotates", True))
-        self.errors = wishes.get("errors", "codex")
+        self.rotates = bool(wishes.get("rotates", self.kind.rotates))
+        self.errors = wishes.get("errors", self.kind.errors)
+        self.client_secret, self.token_url = wishes.get("client_secret"), wishes.get("token_url")
+        self.flat, self.account_id = wishes.get("flat", False), f"acct-{self.name}"
         self.client_id = wishes.get("client_id")
         self.revoked = None  # the reason
         self.next_faults = []
@@ -51,16 +75,41 @@ class Family:
         """A reply with an access token and, if tokens rotate, the next refresh token."""
         now = time.time()
         claims = {"sub": self.name, "n": len(self.tokens), "iat": int(now), "exp": int(now + lifetime)}
-        reply = {"id_token": jwt({**claims, "aud": "id"}), "access_token": jwt(claims)}
+        access, refresh = self.kind.prefixes or ("", "rt.")
+        reply = {"access_token": jwt(claims), **self.kind.extra}
+        if self.kind.prefixes:  # opaque to a client; the tests read the claims in it
+            reply |= {"access_token": access + reply["access_token"].replace(".", "~"), "expires_in": int(claims["exp"] - now)}
+        if self.kind is KINDS["codex"]:
+            reply["access_token"] = jwt({**claims, "https://api.openai.com/auth": {"chatgpt_account_id": self.account_id}})
+        if self.kind.errors in ("codex", "google"):
+            reply["id_token"] = jwt({**claims, "aud": "id"})
         if (rotates and self.rotates) or not self.tokens:
-            self.tokens.append(f"rt.{self.name}.{len(self.tokens)}.{secrets.token_urlsafe(16)}")
+            self.tokens.append(f"{refresh}{self.name}.{len(self.tokens)}.{secrets.token_urlsafe(16)}")
             self.spent_at.append(None)
             self.replies.append(None)
             reply["refresh_token"] = self.tokens[-1]
         return reply
 
+    def credentials(self):
+        """The file that the program of this provider writes."""
+        access, refresh = self.reply["access_token"], self.tokens[-1]
+        expires = claims_of(access)["exp"]
+        if self.kind is KINDS["claude"]:
+            return {"claudeAiOauth": {"accessToken": access, "refreshToken": refresh, "expiresAt": expires * 1000,
+                                      "scopes": ["user:inference", "user:profile"], "subscriptionType": "max"}}
+        if self.kind is KINDS["gemini"]:
+            return {"access_token": access, "refresh_token": refresh, "scope": "openid", "token_type": "Bearer",
+                    "id_token": self.reply["id_token"], "expiry_date": expires * 1000}
+        if self.kind is KINDS["oauth"]:
+            return {"access_token": access, "refresh_token": refresh, "expires_at": expires,
+                    "token_url": self.token_url, "client_id": self.client_id}
+        if self.flat:  # without the account id, which is in the access token
+            return {"type": "codex", "id_token": self.reply["id_token"], "access_token": access,
+                    "refresh_token": refresh, "last_refresh": "2026-01-01T00:00:00Z"}
+        return self.auth_json()
+
     def auth_json(self):
-        tokens = {**self.reply, "refresh_token": self.tokens[-1], "account_id": f"acct-{self.name}"}
+        tokens = {**self.reply, "refresh_token": self.tokens[-1], "account_id": self.account_id}
         return {"OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-01-01T00:00:00Z"}
 
     def exchange(self, number, rotates=True):
@@ -75,9 +124,15 @@ class Family:
             return "granted", reply
         in_time = time.time() - self.spent_at[number] <= self.grace
         if in_time and number == len(self.tokens) - 2:
-            return "again", self.replies[number]
+            return "again", self.aged(self.replies[number])
         self.revoked = "reused"
         return "reused", None
+
+    @staticmethod
+    def aged(reply):
+        """A reply that was made a while ago."""
+        left = {"expires_in": max(1, int(claims_of(reply["access_token"])["exp"] - time.time()))}
+        return {**reply, **left} if "expires_in" in reply else reply
 
     def describe(self):
         return {"tokens": len(self.tokens), "revoked": self.revoked, "grace": self.grace, "lifetime": self.lifetime,
@@ -85,7 +140,8 @@ class Family:
 
 
 def claims_of(token):
-    payload = token.split(".")[1]
+    """Of a JWT, or of one that is made opaque."""
+    payload = token.replace("~", ".").split(".")[-2]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
@@ -105,6 +161,13 @@ class Book:
     def learn(self, family):
         number = len(family.tokens) - 1
         self.by_token[family.tokens[number]] = (family, number)
+
+    def is_refused(self, family, body, content_type):
+        """A request in another form than the provider's, of another client, or without its secret."""
+        if body.get("grant_type") != "refresh_token" or family.client_id not in (None, body.get("client_id")):
+            return True
+        return content_type != TYPES[family.kind.form] or \
+            (family.kind.needs_secret and body.get("client_secret") != family.client_secret)
 
     def begin_use(self, body, source):
         family, number = self.by_token.get(body.get("refresh_token"), (None, None))
@@ -127,8 +190,8 @@ class Book:
                 return {"kind": kind, "seconds": self.seconds * draw.uniform(0.3, 1)}
         return {"kind": None}
 
-    def exchange(self, use, family, number, body):
-        if not family or body.get("grant_type") != "refresh_token" or family.client_id not in (None, use["client_id"]):
+    def exchange(self, use, family, number, body, content_type):
+        if not family or self.is_refused(family, body, content_type):
             use["outcome"] = "unknown"
             return None
         use["outcome"], reply = family.exchange(number, use["fault"] not in replies.STAYS)
@@ -165,15 +228,23 @@ REFUSALS = {
     "codex": {"reused": (401, "refresh_token_reused"), "revoked": (401, "refresh_token_invalidated")},
     "rfc": {"reused": (400, "invalid_grant"), "revoked": (400, "invalid_grant")},
 }
+DESCRIPTIONS = {"rfc": "The refresh token is not valid.", "claude": "Refresh token not found or invalid",
+                "google": "Token has been expired or revoked."}
 
 
 def refusal(use, family):
     """In the form of Codex's provider, or of RFC 6749 section 5.2."""
     shape = family.errors if family else "rfc"
-    status, code = REFUSALS[shape].get(use["outcome"], (400, "invalid_grant"))
-    if shape == "rfc":
-        return status, {"error": code, "error_description": "The refresh token is not valid."}
+    status, code = REFUSALS.get(shape, REFUSALS["rfc"]).get(use["outcome"], (400, "invalid_grant"))
+    if shape in DESCRIPTIONS:
+        return status, {"error": code, "error_description": DESCRIPTIONS[shape]}
     return status, {"error": {"message": "Please log in again.", "type": "invalid_request_error", "code": code}}
+
+
+def fields_of(request):
+    if (request.header("content-type") or "").startswith(TYPES["form"]):
+        return dict(urllib.parse.parse_qsl(request.body.decode()))
+    return request.json()
 
 
 class Peer:
@@ -300,7 +371,7 @@ class Provider:
         if kind in replies.KINDS and kind not in replies.EXCHANGED:
             use["outcome"] = "odd"
             return await self.send(peer, use, fault, {})
-        reply = self.book.exchange(use, family, number, request.json())
+        reply = self.book.exchange(use, family, number, fields_of(request), request.header("content-type"))
         if not reply:
             return await self.send_refusal(peer, use, family, fault)
         use["status"] = 200
@@ -328,7 +399,7 @@ class Provider:
         if (request.method, request.path) != ("POST", "/oauth/token"):
             await Answer(writer).json(404, {"error": "not_found"})
             return asyncio.ensure_future(reader.read(1))
-        use, family, number = self.book.begin_use(request.json(), writer.get_extra_info("peername")[0])
+        use, family, number = self.book.begin_use(fields_of(request), writer.get_extra_info("peername")[0])
         peer = Peer(reader, writer, use)
         try:
             await self.token(request, peer, use, family, number)
@@ -387,7 +458,7 @@ class Control:
 
     def add_family(self, wishes):
         family = self.book.add_family(wishes)
-        return {"family": family.name, "auth": family.auth_json()}
+        return {"family": family.name, "auth": family.credentials()}
 
     def set_faults(self, wishes):
         """`schedule`: kind -> share of the uses; `next`: faults of the next uses of `family`, in order."""
@@ -410,7 +481,7 @@ class Control:
         family = self.book.families[wishes["family"]]
         family.exchange(len(family.tokens) - 1)
         self.book.learn(family)
-        return {"auth": family.auth_json()}
+        return {"auth": family.credentials()}
 
     def off(self, wishes):
         self.provider.later(self.provider.off(float(wishes["seconds"])))

@@ -11,6 +11,17 @@ UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutiv
 FAST = "[health]\nrefresh_pause = 100ms\n"
 
 
+SECRET = "secret-of-a-program"
+# Of a login: provider of its upstream, what the identity provider makes of it, and how the relay calls it.
+KINDS = {
+    "codex": ("codex", {"kind": "codex"}, "codex"),
+    "codex-flat": ("codex", {"kind": "codex", "flat": True}, "codex-flat"),
+    "claude": ("anthropic", {"kind": "claude"}, "claude-code"),
+    "gemini": ("gemini", {"kind": "gemini", "client_secret": SECRET}, "gemini-cli"),
+    "oauth": ("generic", {"kind": "oauth"}, "oauth"),
+}
+
+
 class Idp(Process):
     def __init__(self, directory):
         super().__init__("idp", ["/usr/bin/python3", ROOT / "tests/demo/idp.py"], directory / "idp.log")
@@ -54,7 +65,8 @@ class Idp(Process):
 
 
 def claims(token):
-    payload = token.split(".")[1]
+    """Of a JWT, or of one that is made opaque."""
+    payload = token.replace("~", ".").split(".")[-2]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
@@ -65,9 +77,19 @@ class Logins:
         self.stack, self.relay, self.idp = stack, stack.relay, Idp(stack.dir)
         self.keys = {}
 
-    def upstream(self, name="codex", *options):
-        self.relay.adm("upstreams", "add", name, "--url", self.stack.upstream.url, "--provider", "codex",
+    def upstream(self, name="codex", *options, provider="codex"):
+        self.relay.adm("upstreams", "add", name, "--url", self.stack.upstream.url, "--provider", provider,
                        "--token-url", self.idp.url, "--client-id", f"app-{name}", *options)
+
+    def login(self, name, kind, client_id, **wishes):
+        """(family, options of `accounts add`) of a new login of one of KINDS."""
+        family, auth = self.idp.family(client_id=client_id, token_url=self.idp.url, **KINDS[kind][1], **wishes)
+        options = ["--credentials", str(self.file(name, auth))]
+        if kind == "gemini":
+            secret = self.stack.dir / "client.secret"
+            secret.write_text(SECRET + "\n")
+            options += ["--client-secret-file", str(secret)]
+        return family, options
 
     def file(self, name, auth):
         path = self.stack.dir / f"{name}.auth.json"

@@ -23,7 +23,7 @@ def send(idp, token, timeout=60):
     """(status, document) of a use; an incomplete answer raises."""
     c = http.client.HTTPConnection("127.0.0.1", idp.port, timeout=timeout)
     c.request("POST", "/oauth/token", json.dumps(
-        {"client_id": "app", "grant_type": "refresh_token", "refresh_token": token}))
+        {"client_id": "app", "grant_type": "refresh_token", "refresh_token": token}), {"Content-Type": "application/json"})
     answer = c.getresponse()
     body = answer.read()
     c.close()

@@ -1,5 +1,5 @@
-"""Thousands of refreshes with network faults while control is killed, checked against the identity provider's book.
-RELAY_REFRESHES sets the number; RELAY_SEED repeats faults and moments of a run."""
+"""Hundreds of refreshes of every kind of login with network faults while control is killed, checked against the
+identity provider's book. RELAY_REFRESHES sets the number; RELAY_SEED repeats faults and moments of a run."""
 import collections
 import os
 import random
@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from identity import UNLIMITED, Logins, claims
+from identity import KINDS, UNLIMITED, Logins, claims
 from relay import Refused, header, wait_until
 
-REFRESHES = int(os.environ.get("RELAY_REFRESHES", "300"))
+REFRESHES = int(os.environ.get("RELAY_REFRESHES", "500"))
 SEED = int(os.environ.get("RELAY_SEED", random.randrange(1 << 30)))
 UPSTREAMS, EACH = 10, 5
 LIFETIME = 6
@@ -38,6 +38,10 @@ def patiently(act):
 
 def upstream_of(account):
     return "u" + account[1:].split("-")[0]
+
+
+def kind_of(upstream):
+    return list(KINDS)[int(upstream[1:]) % len(KINDS)]
 
 
 class Killer(threading.Thread):
@@ -111,11 +115,10 @@ class Fleet:
 
     def add(self):
         for u in range(UPSTREAMS):
-            self.logins.upstream(f"u{u}", "--no-reload")
+            self.logins.upstream(f"u{u}", "--no-reload", provider=KINDS[kind_of(f"u{u}")][0])
             names = [f"a{u}-{n}" for n in range(EACH)]
             for name in names:
-                auth = self.login(name)
-                self.relay.adm("accounts", "add", name, "--upstream", f"u{u}", "--auth-json", str(auth), *UNLIMITED,
+                self.relay.adm("accounts", "add", name, "--upstream", f"u{u}", *self.login(name), *UNLIMITED,
                                "--no-reload")
             self.relay.adm("pools", "set", f"u{u}", *names)
             self.logins.keys[f"u{u}"] = self.relay.issue("demo", "--pool", f"u{u}")
@@ -124,10 +127,10 @@ class Fleet:
     def login(self, name):
         """Every other account's provider has a grace. The first token lives until all accounts exist."""
         grace = GRACE if int(name.rsplit("-", 1)[1]) % 2 else 0
-        family, auth = self.idp.family(client_id=f"app-{upstream_of(name)}", grace=grace, lifetime=LIFETIME,
-                                       first_lifetime=LIFETIME * 3)
-        self.families[name] = family
-        return self.logins.file(name, auth)
+        self.families[name], options = self.logins.login(
+            name, kind_of(upstream_of(name)), f"app-{upstream_of(name)}", grace=grace, lifetime=LIFETIME,
+            first_lifetime=LIFETIME * 3)
+        return options
 
     def accounts(self):
         items = patiently(lambda: self.relay.adm("accounts", "list"))["items"]
@@ -140,8 +143,15 @@ class Fleet:
                 continue
             assert name in patiently(self.logins.notices), f"{name} is lost without a notice"
             self.lost.append((name, self.families[name]))
-            auth = self.login(name)
-            patiently(lambda: self.relay.adm("accounts", "set", name, "--auth-json", str(auth)))
+            login = self.login(name)
+            patiently(lambda: self.relay.adm("accounts", "set", name, *login))
+
+    def granted(self):
+        """{kind: refreshes}"""
+        of_family = {family: kind_of(upstream_of(name)) for name, family in self.families.items()}
+        of_family |= {family: kind_of(upstream_of(name)) for name, family in self.lost}
+        return collections.Counter(of_family[use["family"]] for use in self.idp.state()["uses"]
+                                   if use["outcome"] == "granted" and use["family"] in of_family)
 
     def unsettled(self):
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
@@ -239,7 +249,8 @@ def run(fleet, killer, clients):
         thread.start()
     try:
         until = time.monotonic() + 60 + REFRESHES / 4
-        while (count := fleet.idp.ask("GET", "/count"))["granted"] < REFRESHES:
+        while (count := fleet.idp.ask("GET", "/count"))["granted"] < REFRESHES \
+                or min(fleet.granted()[kind] for kind in KINDS) < REFRESHES / len(KINDS):
             assert time.monotonic() < until, f"only {count}"
             fleet.log_in_again()
             time.sleep(0.3)
@@ -272,6 +283,7 @@ def test_no_token_is_wasted(logins):
     losses = judge.losses()
     faults = collections.Counter(use["fault"] for use in judge.uses)
     print(dict(faults), dict(collections.Counter(use["outcome"] for use in judge.uses)))
+    print("refreshes", dict(fleet.granted()))
     print("kills", len(killer.times), "lost", dict(collections.Counter(losses.values())), "excused repeats", len(gaps),
           "longest gaps", gaps[-5:], "answers to clients", dict(clients.statuses))
     assert repeated == []

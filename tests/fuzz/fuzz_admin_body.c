@@ -1,6 +1,6 @@
 /* Bodies of the admin API against every row's check, and the same bytes as an auth.json. */
 #include "admin/command/command.h"
-#include "admin/upkeep/authjson.h"
+#include "admin/upkeep/credential_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,13 +20,13 @@ static void check_as_body(const char *text, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice text = {(const char *)data, size};
-	struct authjson a;
+	struct credential_file a;
 	struct errtext e;
 	int64_t ms;
 
-	if (authjson_parse(provider_find(SLICE_LITERAL("codex"))->file, text, &a, &e) == 0)
-		authjson_fini(&a);
-	authjson_jwt_expiry(text, &ms, &e);
+	if (credential_file_parse(provider_find(SLICE_LITERAL("codex"))->file, text, &a, &e) == 0)
+		credential_file_fini(&a);
+	jwt_expiry(text, &ms, &e);
 	check_as_body(text.p, size);
 	return 0;
 }

@@ -278,7 +278,7 @@ static void a_reply_in_the_journal_needs_no_request(void **state)
 				SLICE_LITERAL(
 					"{\"access_token\":\"at.2\",\"refresh_token\":\"rt.2\","
 					"\"expires_in\":360000}"),
-				"", clock_wall_ms()},
+				"", clock_wall_ms(), 0},
 			&s->room->e),
 		0);
 	start(s);

@@ -350,8 +350,8 @@ static void check(struct room *r, size_t i)
 	make(one, &body);
 	start_anew(r);
 	answer(r,
-		&(struct refresh_raw){
-			one->status, buffer_slice(&body), one->encoding ? one->encoding : "", T});
+		&(struct refresh_raw){one->status, buffer_slice(&body),
+			one->encoding ? one->encoding : "", T, 0});
 	struct refresh_settled s = settle(r, REFRESH_LOST);
 	buffer_fini(&body);
 	if (s.outcome != one->outcome || s.action.step != one->step)
@@ -386,7 +386,7 @@ static void a_damaged_reply_never_stores_half_a_token(void **state)
 	start_anew(r);
 	for (size_t i = 0; i < n; i++) {
 		put(r, CREDENTIAL_REFRESH_TOKEN, "rt.1");
-		answer(r, &(struct refresh_raw){200, {text, i}, "", T});
+		answer(r, &(struct refresh_raw){200, {text, i}, "", T, 0});
 		settle(r, REFRESH_LOST);
 		bool whole = i > (size_t)(strstr(text, "rt.2\"") - text) + 4;
 		assert_true(has_token(r, CREDENTIAL_REFRESH_TOKEN, whole ? "rt.2" : "rt.1"));
@@ -400,24 +400,24 @@ static void a_reply_that_cannot_be_read_is_put_aside(void **state)
 		"SELECT count(*) FROM refreshes WHERE reply IS NULL AND length(unread) > 0";
 
 	start_anew(r);
-	answer(r, &(struct refresh_raw){200, SLICE_LITERAL("\x0b\x02\x80hm"), "br", T});
+	answer(r, &(struct refresh_raw){200, SLICE_LITERAL("\x0b\x02\x80hm"), "br", T, 0});
 	struct refresh_settled s = settle(r, REFRESH_LOST);
 	assert_int_equal(s.action.step, REFRESH_REPEAT);
 	assert_non_null(strstr(s.fault.text, "\"br\""));
 	assert_int_equal(room_number(r, first), 1);
 	room_run(r, "CREATE TABLE kept AS SELECT unread FROM refreshes");
-	answer(r, &(struct refresh_raw){200, SLICE_LITERAL("again"), "br", T});
+	answer(r, &(struct refresh_raw){200, SLICE_LITERAL("again"), "br", T, 0});
 	settle(r, REFRESH_LOST);
 	answer(r,
 		&(struct refresh_raw){
-			401, SLICE_LITERAL("{\"code\":\"refresh_token_reused\"}"), "", T});
+			401, SLICE_LITERAL("{\"code\":\"refresh_token_reused\"}"), "", T, 0});
 	assert_int_equal(settle(r, REFRESH_LOST).action.step, REFRESH_LOGIN);
 	assert_true(has_notice(r, "could not be read"));
 	assert_int_equal(
 		room_number(r, "SELECT count(*) FROM refreshes JOIN kept USING (unread)"), 1);
 	/* A token that is replaced needs it no more. */
 	put(r, CREDENTIAL_REFRESH_TOKEN, "rt.new");
-	answer(r, &(struct refresh_raw){200, SLICE_LITERAL(WHOLE), "", T});
+	answer(r, &(struct refresh_raw){200, SLICE_LITERAL(WHOLE), "", T, 0});
 	settle(r, REFRESH_LOST);
 	assert_int_equal(room_number(r, "SELECT count(*) FROM refreshes"), 0);
 	room_run(r, "DROP TABLE kept");
@@ -428,7 +428,7 @@ static void a_reply_that_cannot_be_read_is_put_aside(void **state)
 static struct refresh_settled refuse(
 	struct room *r, unsigned status, const char *body, int64_t at_ms)
 {
-	answer(r, &(struct refresh_raw){status, slice_from_str(body), "", at_ms});
+	answer(r, &(struct refresh_raw){status, slice_from_str(body), "", at_ms, 0});
 	return settle(r, REFRESH_LOST);
 }
 

@@ -18,7 +18,8 @@
 
 static enum refresh_outcome judge(unsigned status, const char *body, struct refresh_reply *ret)
 {
-	return refresh_reply_parse(&(struct refresh_raw){status, slice_from_str(body), "", T}, ret);
+	return refresh_reply_parse(
+		&(struct refresh_raw){status, slice_from_str(body), "", T, 0}, ret);
 }
 
 static void expect(unsigned status, const char *body, enum refresh_outcome outcome)
@@ -70,6 +71,25 @@ static void each_of_two_tokens_is_optional_but_one_must_be_there(void **state)
 	expect(200, "{}", REFRESH_LOST);
 	expect(200, "{\"access_token\":\"\"}", REFRESH_LOST);
 	expect(200, "{\"id_token\":\"i\"}", REFRESH_LOST);
+}
+
+static void a_lifetime_counts_from_the_request(void **state)
+{
+	static const struct {
+		int64_t sent_ms, since_ms;
+	} rows[] = {{T - 3000, T - 3000}, {T, T}, {0, T}, {T + 1, T},
+		{T - REFRESH_REPLY_AGE_MAX_MS - 1, T}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct refresh_raw raw = {200,
+			SLICE_LITERAL("{\"access_token\":\"opaque\",\"expires_in\":3600}"), "", T,
+			rows[i].sent_ms};
+		struct refresh_reply r;
+		assert_int_equal(refresh_reply_parse(&raw, &r), REFRESH_GRANTED);
+		assert_true(r.expires_ms == rows[i].since_ms + 3600000);
+		refresh_reply_fini(&r);
+	}
 }
 
 static void invalid_lifetimes_are_unknown(void **state)
@@ -167,15 +187,28 @@ static void other_errors_leave_the_token_valid(void **state)
 	expect(302, "", REFRESH_REFUSED);
 }
 
-static void requests_are_json_whatever_is_in_them(void **state)
+static void a_request_has_the_form_of_its_host_whatever_is_in_it(void **state)
 {
+	struct refresh_request r = {.client_id = SLICE_LITERAL("app_1"),
+		.refresh_token = SLICE_LITERAL("rt\"\\\x01z"),
+		.is_json = true};
 	struct buffer body = {0};
 
 	(void)state;
-	refresh_request_format(SLICE_LITERAL("app_1"), SLICE_LITERAL("rt\"\\\x01z"), &body);
+	refresh_request_format(&r, &body);
 	assert_string_equal(buffer_str(&body),
 		"{\"client_id\":\"app_1\",\"grant_type\":\"refresh_token\","
 		"\"refresh_token\":\"rt\\\"\\\\\\u0001z\"}");
+	buffer_clear(&body);
+	r.client_secret = SLICE_LITERAL("s&=+ \xc3\xa9");
+	refresh_request_format(&r, &body);
+	assert_non_null(strstr(buffer_str(&body), "\"client_secret\":\"s&=+ \xc3\xa9\","));
+	buffer_clear(&body);
+	r.is_json = false;
+	refresh_request_format(&r, &body);
+	assert_string_equal(buffer_str(&body),
+		"client_id=app_1&client_secret=s%26%3D%2B%20%C3%A9&grant_type=refresh_token"
+		"&refresh_token=rt%22%5C%01z");
 	buffer_fini(&body);
 }
 
@@ -184,12 +217,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_tokens_are_taken),
 		cmocka_unit_test(each_of_two_tokens_is_optional_but_one_must_be_there),
+		cmocka_unit_test(a_lifetime_counts_from_the_request),
 		cmocka_unit_test(invalid_lifetimes_are_unknown),
 		cmocka_unit_test(an_unreadable_reply_leaves_the_outcome_unknown),
 		cmocka_unit_test(a_refresh_token_may_be_long),
 		cmocka_unit_test(rejections_have_three_forms),
 		cmocka_unit_test(other_errors_leave_the_token_valid),
-		cmocka_unit_test(requests_are_json_whatever_is_in_them),
+		cmocka_unit_test(a_request_has_the_form_of_its_host_whatever_is_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

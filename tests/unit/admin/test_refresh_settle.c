@@ -45,7 +45,7 @@ static void intend(struct room *r, int64_t parent)
 
 static int reply(struct room *r, int64_t parent, unsigned status, const char *body)
 {
-	const struct refresh_raw raw = {status, slice_from_str(body), "", T};
+	const struct refresh_raw raw = {status, slice_from_str(body), "", T, 0};
 
 	return refresh_journal_reply(r->control.store, r->control.vault, 1, parent, &raw, &r->e);
 }

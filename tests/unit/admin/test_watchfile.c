@@ -266,13 +266,13 @@ static void a_credential_of_another_kind_ends_the_watch(void **state)
 		room_number(s->room, "SELECT count(*) FROM accounts WHERE source = 'watch'"), 0);
 }
 
-static void a_watch_requires_an_auth_json_and_an_absolute_path(void **state)
+static void a_watch_requires_a_file_and_an_absolute_path(void **state)
 {
 	struct scene *s = *state;
 
 	room_refuse(s->room, COMMAND_ACCOUNTS_ADD, NULL,
 		"{\"name\":\"b\",\"upstream\":\"codex\",\"token\":\"x\",\"watch_path\":\"/a\"}",
-		400, "only with an auth.json");
+		400, "only with a credential file");
 	char *text = document(1900000000, "2026-01-01T00:00:00Z");
 	json_object *body = json_object_new_object();
 	json_object_object_add(body, "name", json_object_new_string("b"));
@@ -290,7 +290,7 @@ static void a_watch_requires_an_auth_json_and_an_absolute_path(void **state)
 static bool newer(int64_t exp_ms, int64_t last_refresh_ms, int64_t stored_exp_ms)
 {
 	struct credential stored = {.expires_ms = stored_exp_ms, .updated_ms = 5000};
-	const struct authjson file = {.access_token = SLICE_LITERAL("new"),
+	const struct credential_file file = {.access_token = SLICE_LITERAL("new"),
 		.expires_ms = exp_ms,
 		.last_refresh_ms = last_refresh_ms};
 
@@ -314,7 +314,7 @@ static void newer_by_its_refresh_or_else_by_its_expiry(void **state)
 	assert_false(newer(0, 1, 0));
 	struct credential same = {.updated_ms = 1};
 	buffer_append_str(&same.value, "new");
-	const struct authjson file = {
+	const struct credential_file file = {
 		.access_token = SLICE_LITERAL("new"), .last_refresh_ms = 99, .expires_ms = 99};
 	assert_false(watchfile_is_newer(&file, &same));
 	buffer_fini(&same.value);
@@ -333,7 +333,7 @@ int main(void)
 		TEST(special_files_are_not_read),
 		TEST(a_huge_file_is_not_read),
 		TEST(a_credential_of_another_kind_ends_the_watch),
-		TEST(a_watch_requires_an_auth_json_and_an_absolute_path),
+		TEST(a_watch_requires_a_file_and_an_absolute_path),
 		cmocka_unit_test(newer_by_its_refresh_or_else_by_its_expiry),
 	};
 

@@ -29,23 +29,28 @@ static const struct row {
 	const char *account_header;
 	const char *state_header;
 	bool is_subscription;
-	bool has_file;
+	const char *login; /* of its first form of credential file */
+	const char *token_host;
 } rows[] = {
 	{"openai", "Authorization: Bearer ", NULL, NULL, NULL, "/v1/chat/completions", "openai",
 		"x-ratelimit-limit-requests", "x-ratelimit-", "GET /v1/models", "", NULL, NULL,
-		false, true},
+		false, "codex", "https://auth.openai.com/oauth/token"},
 	{"codex", "Authorization: Bearer ", NULL, NULL, NULL, "/v1/responses", "openai",
 		"x-codex-primary-used-percent", "x-codex-", "GET /v1/models?client_version=0.150.0",
-		"", "ChatGPT-Account-ID", "x-codex-turn-state", true, true},
+		"", "ChatGPT-Account-ID", "x-codex-turn-state", true, "codex",
+		"https://auth.openai.com/oauth/token"},
 	{"anthropic", "x-api-key: ", "sk-ant-oat01-x", "Authorization: Bearer ",
 		"anthropic-beta: oauth-2025-04-20", "/v1/messages", "anthropic",
 		"anthropic-ratelimit-unified-status", "anthropic-ratelimit-",
-		"GET /v1/models?limit=1", "anthropic-version: 2023-06-01", NULL, NULL, false, true},
+		"GET /v1/models?limit=1", "anthropic-version: 2023-06-01", NULL, NULL, false,
+		"claude-code", "https://platform.claude.com/v1/oauth/token"},
 	{"generic", "Authorization: Bearer ", NULL, NULL, NULL, "/anything", "openai",
-		"x-ratelimit-limit-requests", "x-ratelimit-", NULL, "", NULL, NULL, false, true},
+		"x-ratelimit-limit-requests", "x-ratelimit-", NULL, "", NULL, NULL, false, "codex",
+		"https://auth.openai.com/oauth/token"},
 	{"gemini", "x-goog-api-key: ", "ya29.x", "Authorization: Bearer ", NULL,
 		"/v1beta/models/m:generateContent", "gemini", NULL, NULL,
-		"GET /v1beta/models?pageSize=1", "", NULL, NULL, false, false},
+		"GET /v1beta/models?pageSize=1", "", NULL, NULL, false, "gemini-cli",
+		"https://oauth2.googleapis.com/token"},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -119,8 +124,27 @@ static void each_row_has_the_facts_of_its_provider(void **state)
 		same(p->account_header, row->account_header);
 		same(p->state_header, row->state_header);
 		assert_int_equal(p->is_subscription, row->is_subscription);
-		assert_int_equal(p->file != NULL, row->has_file);
+		same(p->files ? p->files[0]->login : NULL, row->login);
+		same(p->files ? p->files[0]->host->url : NULL, row->token_host);
 	}
+}
+
+/* A form without an object of tokens would hide the forms behind it. */
+static void every_form_of_file_is_found_by_its_login_and_can_be_recognised(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct provider_file *const *form = provider_at(i)->files;
+		for (; *form; form++) {
+			const struct provider_file *f = *form;
+			assert_ptr_equal(provider_file_find(slice_from_str(f->login)), f);
+			assert_non_null(f->host);
+			assert_true(f->name && f->remedy && f->access_token && f->refresh_token);
+			assert_true(f->tokens != NULL || form[1] == NULL);
+		}
+	}
+	assert_null(provider_file_find(SLICE_LITERAL("")));
+	assert_null(provider_file_find(SLICE_LITERAL("none")));
 }
 
 static void only_the_names_of_rows_are_found(void **state)
@@ -423,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_has_the_facts_of_its_provider),
+		cmocka_unit_test(every_form_of_file_is_found_by_its_login_and_can_be_recognised),
 		cmocka_unit_test(only_the_names_of_rows_are_found),
 		cmocka_unit_test(a_prefix_identifies_an_oauth_token),
 		cmocka_unit_test(a_variable_has_one_meaning),
