@@ -6,6 +6,7 @@
 #include "admin/cli/complaint.h"
 #include "admin/cli/relayadm_client.h"
 #include "admin/cli/relayadm_doctor.h"
+#include "admin/cli/relayadm_import.h"
 #include "admin/cli/relayadm_pages.h"
 #include "common/errtext.h"
 #include "common/version.h"
@@ -349,6 +350,9 @@ static int run(const struct command_args *args)
 
 	if (strlen(socket_path(args)) > SOCKET_MAX)
 		return usage_error(args, "the path of the socket is longer than 107 bytes");
+	const char *directory = import_directory(args);
+	if (directory)
+		return import_run(args, directory, socket_path(args), wants_colour());
 	int error = command_call_prepare(args, &call, &e);
 
 	if (error == -EINVAL)
