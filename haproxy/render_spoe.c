@@ -69,6 +69,9 @@ static const struct message wait_messages[] = {
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
+/* HAProxy writes a line about each exchange, also if nobody has asked for a log. */
+#define NO_LOG_LINE "\toption dontlog-normal\n"
+
 static void append_arg(const struct render_model *m, enum seam_arg arg, struct buffer *b)
 {
 	if (arg == SEAM_ARG_SECRET && !render_spop_has_secret(m))
@@ -115,8 +118,7 @@ static void append_wait_engine(const struct render_model *m, struct buffer *b)
 	buffer_printf(b,
 		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
 		"\toption set-on-error error\n"
-		"\toption continue-on-error\n"
-		"\tno option send-frag-payload\n"
+		"\toption continue-on-error\n" NO_LOG_LINE "\tno option send-frag-payload\n"
 		"\ttimeout hello 1s\n"
 		"\ttimeout idle 60s\n"
 		"\ttimeout processing %dms\n"
@@ -146,8 +148,7 @@ int render_spoe(const struct render_model *m, struct buffer *spoe, struct errtex
 	buffer_append_str(spoe,
 		"\toption var-prefix " SEAM_VAR_PREFIX "\n"
 		"\toption set-on-error error\n"
-		"\toption continue-on-error\n"
-		"\tno option send-frag-payload\n"
+		"\toption continue-on-error\n" NO_LOG_LINE "\tno option send-frag-payload\n"
 		"\ttimeout hello 1s\n"
 		"\ttimeout idle 30s\n"
 		"\ttimeout processing 1s\n"
