@@ -35,6 +35,7 @@ struct agent {
 	struct usages usages;
 	struct slots slots;
 	struct budgets budgets;
+	struct pooled pooled;
 	struct bindings bindings;
 	struct undo undo;
 	struct healths healths;

@@ -129,6 +129,8 @@ static void write_allow(
 		set_flag(ack, SEAM_VAR_ALT, true);
 	if (v->watch)
 		set_flag(ack, SEAM_VAR_WATCH, true);
+	if (v->resend)
+		set_flag(ack, SEAM_VAR_RESEND, true);
 	if (v->fresh)
 		set_flag(ack, SEAM_VAR_FRESH, true);
 	if (v->kept)

@@ -158,12 +158,27 @@ static bool may_be_outdated(
 	return limited && !r->seated && a->events && events_drain(a->events);
 }
 
+/*
+ * Nor must it lose the connection that its last request has left: HAProxy may use that already. An
+ * attempt that seems to get a new connection waits for all records that have arrived.
+ */
+static void find_connection(
+	struct agent *a, const struct decide_request *r, struct decide_verdict *v, int64_t now_ms)
+{
+	bool is_new = v->action == DECIDE_ALLOW && !v->repeated && !r->seated &&
+		!(v->lease->flags & LEASE_REUSED);
+
+	if (is_new && a->events && events_drain(a->events))
+		decide_find_connection(&a->state, v, now_ms);
+}
+
 void agent_decide(
 	struct agent *a, const struct decide_request *r, int64_t now_ms, struct decide_verdict *ret)
 {
 	decide(a->snapshot, &a->state, r, now_ms, randomness_of(a, r), ret);
 	if (may_be_outdated(a, r, ret))
 		decide(a->snapshot, &a->state, r, now_ms, randomness_of(a, r), ret);
+	find_connection(a, r, ret, now_ms);
 	if (ret->action == DECIDE_ALLOW && r->since_ms)
 		ret->since_ms = r->since_ms;
 	count(a, ret);

@@ -29,6 +29,22 @@ static struct stream stream_of(const struct record *r)
 	};
 }
 
+/*
+ * A complete answer to a first attempt leaves an idle connection. Most further attempts get separate
+ * connections, and control's requests are few: they leave none here.
+ */
+static void note_connection(struct agent *a, const struct record *r, const struct stream *stream)
+{
+	const struct pooled_key key = {r->gen, record_backend_id(r), !record_is_once(r)};
+	const struct statefile_lease *lease = lease_find(&a->leases, r->id);
+	bool was_taken = lease && lease->flags & LEASE_REUSED;
+
+	/* a WebSocket uses its connection up */
+	if (stream->is_client && stream->is_answer && r->status && r->status != 101 &&
+		memcmp(r->termination, "--", 2) == 0)
+		pooled_put(&a->pooled, key, r->port, was_taken, timekeeper_now(a));
+}
+
 /* --- board and log --- */
 
 static void count_status(struct board *b, const struct record *r)
@@ -181,6 +197,7 @@ void ending_take(struct agent *a, const struct record *r)
 
 	board_add(&a->board->counters[BOARD_EVENTS], 1);
 	count_refusal(a->board, r, &stream);
+	note_connection(a, r, &stream);
 	if (stream.is_answer && r->account && was_sent(r))
 		observe_upstream(a, r);
 	if (r->account)

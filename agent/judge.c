@@ -306,20 +306,6 @@ static void judge_no_connection(struct agent *a, struct attempt *t)
 	judge(a, t, &answer);
 }
 
-/* Backends are named b<id>-<upstream>-<egress>. */
-static uint32_t backend_id(struct slice name)
-{
-	struct slice number;
-	uint64_t id = 0;
-
-	if (name.n < 2 || name.p[0] != 'b')
-		return 0;
-	name = slice_skip(name, 1);
-	if (!slice_next(&name, '-', &number) || num_parse_u64(number, UINT32_MAX, &id))
-		return 0;
-	return (uint32_t)id;
-}
-
 static bool was_switched(const struct record *r)
 {
 	return slice_eq_str(r->code, refusal_row(REFUSAL_ACCOUNT_SWITCHED)->code);
@@ -373,7 +359,7 @@ void judge_record(struct agent *a, const struct record *r, bool is_answer, bool 
 {
 	struct attempt t;
 
-	if (!attempt_find(a, r->account, backend_id(r->backend), r->id, &r->mark, &t))
+	if (!attempt_find(a, r->account, record_backend_id(r), r->id, &r->mark, &t))
 		return;
 	/* a probe has no further attempts, but HAProxy takes it back when it gets no connection */
 	if (was_taken && r->mark.is_probe)

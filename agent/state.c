@@ -70,6 +70,8 @@ static int open_tables(struct agent *a)
 	if (!error)
 		error = budgets_init(&a->budgets);
 	if (!error)
+		error = pooled_init(&a->pooled);
+	if (!error)
 		error = slots_init(&a->slots, leases);
 	if (!error)
 		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);
@@ -102,6 +104,7 @@ int state_open(struct agent *a, struct errtext *e)
 		.room = &a->room,
 		.slots = &a->slots,
 		.budgets = &a->budgets,
+		.pooled = &a->pooled,
 	};
 	error = open_tables(a);
 	if (!error)
@@ -145,6 +148,7 @@ void state_close(struct agent *a)
 	healths_fini(&a->healths);
 	evidence_fini(&a->evidence);
 	slots_fini(&a->slots);
+	pooled_fini(&a->pooled);
 	budgets_fini(&a->budgets);
 	usages_fini(&a->usages);
 	statefile_unmap(&a->statefile);

@@ -227,19 +227,39 @@ static int parse_count(struct slice s, uint64_t max, uint64_t *ret)
 	return num_parse_u64(s, max, ret);
 }
 
-static bool is_new(enum record_field f)
+/* The oldest version of records that has the field. */
+static int first_version(enum record_field f)
 {
-	return f == RECORD_FIELD_METHOD || f == RECORD_FIELD_PATH;
+	if (f == RECORD_FIELD_PORT || f == RECORD_FIELD_ANSWER)
+		return 3;
+	return f == RECORD_FIELD_METHOD || f == RECORD_FIELD_PATH ? 2 : 1;
+}
+
+/* 0 = not a record. */
+static int version_of(struct slice line)
+{
+	static const char *const magics[] = {RECORD_MAGIC_1, RECORD_MAGIC_2, RECORD_MAGIC};
+	struct slice magic;
+
+	if (!slice_next(&line, ' ', &magic))
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		if (slice_eq_str(magic, magics[i]))
+			return i + 1;
+	}
+	return 0;
 }
 
 static bool split(struct slice line, struct slice fields[RECORD_FIELD_COUNT])
 {
 	struct slice rest = line;
-	bool before = slice_has_prefix(line, SLICE_LITERAL(RECORD_MAGIC_BEFORE " "));
+	int version = version_of(line);
 
+	if (!version)
+		return false;
 	for (size_t i = 0; i + 1 < RECORD_FIELD_COUNT; i++) {
 		fields[i] = SLICE_LITERAL("-");
-		if (!(before && is_new((enum record_field)i)) &&
+		if (version >= first_version((enum record_field)i) &&
 			!slice_next(&rest, ' ', &fields[i]))
 			return false;
 	}
@@ -353,6 +373,8 @@ static int parse_fields(const struct slice *fields, struct record *r)
 	struct slice track = present(fields[RECORD_FIELD_TRACK]);
 	struct slice mark = present(fields[RECORD_FIELD_MARK]);
 	struct slice ends = fields[RECORD_FIELD_TERMINATION];
+	struct slice port = present(fields[RECORD_FIELD_PORT]);
+	uint64_t number = 0;
 
 	if (record_parse_id(fields[RECORD_FIELD_ID], r->id) || ends.n != 2)
 		return -EINVAL;
@@ -360,6 +382,9 @@ static int parse_fields(const struct slice *fields, struct record *r)
 		return -EINVAL;
 	if (mark.n && record_parse_mark(mark, &r->mark))
 		return -EINVAL;
+	if (port.n && num_parse_u64(port, UINT16_MAX, &number))
+		return -EINVAL;
+	r->port = (uint16_t)number;
 	memcpy(r->termination, ends.p, 2);
 	r->frontend = fields[RECORD_FIELD_FRONTEND];
 	r->backend = present(fields[RECORD_FIELD_BACKEND]);
@@ -372,6 +397,7 @@ static int parse_fields(const struct slice *fields, struct record *r)
 		r->code = slice_skip(r->code, sizeof(RECORD_OWN) - 1);
 	r->label = present(fields[RECORD_FIELD_LABEL]);
 	take_target(fields, r);
+	r->answer = present(fields[RECORD_FIELD_ANSWER]);
 	r->limits = present(fields[RECORD_FIELD_LIMITS]);
 	return parse_numbers(fields, r);
 }
@@ -417,11 +443,6 @@ int record_claimed_gen(struct slice datagram, uint64_t *ret)
 	return num_parse_u64(field, UINT64_MAX, ret) ? -EINVAL : 0;
 }
 
-static bool is_magic(struct slice s)
-{
-	return slice_eq_str(s, RECORD_MAGIC) || slice_eq_str(s, RECORD_MAGIC_BEFORE);
-}
-
 enum record_result record_parse(struct slice datagram, struct slice secret, struct record *ret)
 {
 	struct slice fields[RECORD_FIELD_COUNT];
@@ -432,7 +453,7 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 		datagram.n--;
 	if (slice_has_prefix(datagram, SLICE_LITERAL("Proxy ")))
 		return RECORD_OTHER;
-	if (!split(datagram, fields) || !is_magic(fields[RECORD_FIELD_MAGIC]))
+	if (!split(datagram, fields))
 		return RECORD_BAD;
 	if (secret.n && !slice_eq_secret(fields[RECORD_FIELD_SECRET], secret))
 		return RECORD_FORGED;
@@ -442,6 +463,28 @@ enum record_result record_parse(struct slice datagram, struct slice secret, stru
 		return RECORD_BAD;
 	*ret = r;
 	return RECORD_OK;
+}
+
+uint32_t record_backend_id(const struct record *r)
+{
+	struct slice name = r->backend;
+	struct slice number;
+	uint64_t id = 0;
+
+	if (name.n < 2 || name.p[0] != 'b')
+		return 0;
+	name = slice_skip(name, 1);
+	if (!slice_next(&name, '-', &number) || num_parse_u64(number, UINT32_MAX, &id))
+		return 0;
+	return (uint32_t)id;
+}
+
+bool record_is_once(const struct record *r)
+{
+	const struct slice suffix = SLICE_LITERAL(SEAM_BACKEND_ONCE);
+
+	return r->backend.n > suffix.n &&
+		slice_eq(slice_skip(r->backend, r->backend.n - suffix.n), suffix);
 }
 
 int record_log_format(uint64_t gen, bool with_secret, char *out, size_t size)

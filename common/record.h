@@ -12,9 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define RECORD_MAGIC "relay2"
-#define RECORD_MAGIC_BEFORE                                                                        \
-	"relay1"	/* of files that an earlier version rendered: no method, no path */
+#define RECORD_MAGIC "relay3"
+/* Of files that earlier versions rendered: without `port` and `answer`, and without method and path too. */
+#define RECORD_MAGIC_2 "relay2"
+#define RECORD_MAGIC_1 "relay1"
 #define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
 #define RECORD_OWN "!"	/* before the code of a refusal that the agent did not decide */
 
@@ -43,6 +44,8 @@
 	X(MARK, "%[var(txn.relay.mark)]")                                                          \
 	X(METHOD, "%HM")                                                                           \
 	X(PATH, "%HPO")                                                                            \
+	X(PORT, "%[bc_src_port]")                                                                  \
+	X(ANSWER, "%[var(txn.rly.answer)]")                                                        \
 	X(LIMITS, "%[var(txn.relay.lim)]")
 
 enum record_field {
@@ -88,9 +91,16 @@ struct record {
 	struct record_mark mark;
 	struct slice
 		method; /* empty: not HTTP, or a record of an earlier version; see record_copy_text() */
-	struct slice path; /* of the client's request, without host and query; empty as above */
+	struct slice path;   /* of the client's request, without host and query; empty as above */
+	uint16_t port;	     /* the local one of the connection to the upstream; 0 = unknown */
+	struct slice answer; /* the upstream's own id of the request; empty for none */
 	struct slice limits;
 };
+
+/* Backends are named b<id>-<upstream>-<egress>; 0 = none of an egress. */
+uint32_t record_backend_id(const struct record *r);
+/* Its name ends with SEAM_BACKEND_ONCE. */
+bool record_is_once(const struct record *r);
 
 enum record_result {
 	RECORD_OK,

@@ -65,6 +65,15 @@ struct result {
  * says that there was no response; without this key HAProxy (2.6) cannot tell.
  */
 #define RESULT_STATUS "st"
+/*
+ * In `failed`, from HAProxy 3.2 on: whether the attempt used a connection that had served another request.
+ * The first value counts; RESULT_REUSED_NONE: there was no connection. Without this key HAProxy cannot tell.
+ */
+#define RESULT_REUSED "ru"
+#define RESULT_REUSED_YES "1"
+#define RESULT_REUSED_NONE "none"
+/* The same of HAProxy 3.0: the local port of the attempt's connection, as in the records of others. */
+#define RESULT_PORT "po"
 /* Words of an error event at the head of a stream, between dots: ".overloaded_error." */
 #define RESULT_EVENT "ev"
 

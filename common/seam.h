@@ -93,8 +93,9 @@ enum seam_arg {
 	X(NAME, "name") /* names of the conversation in the body, see bodyname.h; action wait */     \
 	X(RATE, "rate") /* `limit;left;reset` of the tightest request limit; unset without one */    \
 	X(ALT, "alt")	/* bool: another account could take over */                                  \
-	X(WATCH, "watch") /* bool: `respond` is wanted */                                            \
-	X(FRESH, "fresh") /* bool: a new connection; answers to `again` only */                      \
+	X(WATCH, "watch")   /* bool: `respond` is wanted */                                          \
+	X(RESEND, "resend") /* bool: HAProxy may take an empty answer back; without `alt` only */    \
+	X(FRESH, "fresh")   /* bool: a new connection; answers to `again` only */                    \
 	X(KEPT, "kept") /* bool: the conversation stays here: its client must not wait for long */   \
 	X(TUNNEL, "tunnel") /* a WebSocket: `tenant|key|account|client`, see tunnels.h */            \
 	X(SHAPE, "shape")   /* name of a provider_shape: of errors; answers to `again` only */       \
@@ -144,6 +145,7 @@ const char *seam_var_name(enum seam_var v);
  * Each egress backend has the real server and two servers that lead to the frontend for further
  * attempts. The end record names the server that had the stream last.
  */
+#define SEAM_BACKEND_ONCE ".once" /* ends the name of the backend for requests without `alt` */
 #define SEAM_SERVER_OUT "out"
 #define SEAM_SERVER_FRESH "fresh" /* the same, for a new connection; HAProxy 2.6 only */
 #define SEAM_SERVER_AGAIN "again" /* again1, again2 */

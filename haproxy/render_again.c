@@ -53,7 +53,10 @@ static void append_failed(struct buffer *b)
 {
 	buffer_append_str(b,
 		"\n\t# The response that HAProxy took back, from the PROXY header.\n"
-		".if version_atleast(3.0)\n"
+		".if version_atleast(3.2)\n"
+		"\thttp-request set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(" SEAM_TLV_FAILED
+		")]" RESULT_STATUS "=0;" RESULT_REUSED "=" RESULT_REUSED_NONE ";\"\n"
+		".elif version_atleast(3.0)\n"
 		"\thttp-request set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(" SEAM_TLV_FAILED
 		")]" RESULT_STATUS "=0;\"\n"
 		".endif\n");
@@ -101,7 +104,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	append_own_connection(b);
 	render_response(m, b);
 	render_after_response(b);
-	render_routes(b);
+	render_routes(b, false);
 }
 
 /* The words of error events that are a reason to use another account, of all providers. */

@@ -182,8 +182,6 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 {
 	uint64_t timeout = render_backend_timeout_ms(k);
 
-	if (k->first_byte_timeout_ms)
-		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", timeout);
 	buffer_printf(b, "\thttp-request allow unless { fe_name " SEAM_FRONTEND_AGAIN " }%s\n",
 		k->websocket ? " || " RENDER_IS_TUNNEL : "");
 	for (unsigned attempt = 2; attempt <= STATEFILE_ATTEMPTS; attempt++)
@@ -195,14 +193,13 @@ static void append_timeouts(const struct render_backend *k, struct buffer *b)
 
 /*
  * Requests that stay with the server even if it is down; HAProxy connects a second time after a second
- * and then gives up. A probe tests exactly this account and egress. And HAProxy 2.6 loses a response of
+ * and then gives up. A probe does (render_backend()): it tests exactly this account and egress. HAProxy 2.6 loses a response of
  * the `again` server that arrives while it still sends the body: a large request that no other account
  * can take gets HAProxy's own error instead.
  */
 static void append_persistence(const struct render_model *m, struct buffer *b)
 {
 	buffer_printf(b,
-		"\tforce-persist if { fe_name " SEAM_FRONTEND_INTERNAL " }\n"
 		".if version_before(3.0)\n"
 		"\tforce-persist if !{ " RENDER_ALT " -m bool } { req.body_size gt %d }\n"
 		".endif\n",
@@ -225,16 +222,17 @@ static void append_encoding(const struct provider *p, struct buffer *b)
 }
 
 /*
- * HAProxy 2.6 has no other way to a new connection: the last of several attempts goes through a server
- * that keeps none (append_own_connection() in render_again.c).
+ * HAProxy 2.6 has no other way to a new connection than a server that keeps none (append_own_connection()
+ * in render_again.c).
  */
 static void append_use_fresh(struct buffer *b)
 {
 	buffer_append_str(b,
 		".if version_before(3.0)\n"
 		"\tuse-server " SEAM_SERVER_FRESH " if { fe_name " SEAM_FRONTEND_AGAIN
-		" } !{ " RENDER_ALT " -m bool }\n"
-		".endif\n");
+		" } { " RENDER_VAR("fresh") " -m bool } || { fe_name " SEAM_FRONTEND_AGAIN
+					    " } !{ " RENDER_ALT " -m bool }\n"
+					    ".endif\n");
 }
 
 static void append_fresh(
@@ -247,28 +245,68 @@ static void append_fresh(
 	buffer_append_str(b, ".endif\n");
 }
 
-void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
+/* What each request needs. */
+static void append_request(const struct render_backend *k, struct buffer *b)
 {
-	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
-	render_failed(k, b);
 	/* If it is down, the request goes straight to a further attempt: do not retry that one. */
 	buffer_append_str(
 		b, "\thttp-request disable-l7-retry unless { srv_is_up(" SEAM_SERVER_OUT ") }\n");
 	append_encoding(k->provider, b);
 	render_host(k, b);
-	append_timeouts(k, b);
-	render_tunnel_request(k, b);
+	if (k->first_byte_timeout_ms)
+		buffer_printf(b, "\ttimeout server %" PRIu64 "ms\n", k->first_byte_timeout_ms);
+}
+
+static void append_answer(const struct render_backend *k, struct buffer *b)
+{
 	buffer_append_str(
 		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
 	render_limits(k->provider, b);
+}
+
+#define KEPT_CONNECTIONS " pool-max-conn 100 pool-purge-delay 1s"
+
+/*
+ * The second backend, for first attempts without another account. HAProxy takes an empty answer back if the
+ * agent thinks that the upstream may have closed an idle connection, and no other answer: the client gets
+ * that. It always has these requests, so that its connections are not mixed with those of the first.
+ */
+static void append_once(
+	const struct render_model *m, const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b,
+		"\nbackend %s" SEAM_BACKEND_ONCE " from " RENDER_DEFAULTS_EGRESS "\n"
+		"\tretry-on conn-failure empty-response\n",
+		k->name);
+	render_reused(b, "{ " RENDER_VAR("resend") " -m bool }");
+	append_request(k, b);
+	render_tunnel_request(k, b);
+	append_answer(k, b);
+	append_persistence(m, b);
+	render_server(m, k, " weight 0", b);
+	buffer_printf(b, " track %s/" SEAM_SERVER_OUT KEPT_CONNECTIONS, k->name);
+	render_server_end(k, b);
+	render_again_servers(m, b);
+}
+
+void render_backend(const struct render_model *m, const struct render_backend *k, struct buffer *b)
+{
+	buffer_printf(b, "\nbackend %s from " RENDER_DEFAULTS_EGRESS "\n", k->name);
+	render_failed(k, b);
+	append_request(k, b);
+	append_timeouts(k, b);
+	render_tunnel_request(k, b);
+	append_answer(k, b);
+	buffer_append_str(b, "\tforce-persist if { fe_name " SEAM_FRONTEND_INTERNAL " }\n");
 	append_persistence(m, b);
 	append_use_fresh(b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
-	buffer_append_str(b, " pool-max-conn 100 pool-purge-delay 1s");
+	buffer_append_str(b, KEPT_CONNECTIONS);
 	render_server_end(k, b);
 	append_fresh(m, k, b);
 	render_again_servers(m, b);
+	append_once(m, k, b);
 }
 
 /*

@@ -135,10 +135,13 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 	render_engine(m, SEAM_ENGINE_WAIT, b);
 	render_own_errors(b);
 	render_allowed(b);
+	buffer_append_str(b,
+		"\tacl relay_retry " RENDER_ALT " -m bool\n"
+		"\tacl relay_retry " RENDER_VAR("resend") " -m bool\n");
 	render_error_shapes(b, RENDER_PATHS_CLIENT);
 	render_request_limits(m, b);
 	append_decision(m, b);
 	render_response(m, b);
 	render_after_response(b);
-	render_routes(b);
+	render_routes(b, true);
 }

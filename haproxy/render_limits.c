@@ -43,6 +43,24 @@ static void append_error(const struct provider *p, struct buffer *b)
 	buffer_append_str(b, "\"");
 }
 
+static void append_seen(const char *text, const char *condition, struct buffer *b)
+{
+	buffer_printf(b,
+		"\ttcp-response content set-var-fmt(txn." SEAM_VAR_PREFIX
+		".failed) \"%s;\" if %s\n",
+		text, condition);
+}
+
+/* This rule runs as soon as there is a connection. The one for an answer overwrites its result. */
+void render_reused(struct buffer *b, const char *condition)
+{
+	buffer_append_str(b, ".if version_atleast(3.2)\n");
+	append_seen(RESULT_REUSED "=%[bc_reused]", condition, b);
+	buffer_append_str(b, ".elif version_atleast(3.0)\n");
+	append_seen(RESULT_PORT "=%[bc_src_port]", condition, b);
+	buffer_append_str(b, ".endif\n");
+}
+
 /*
  * Rules `tcp-response` run before HAProxy decides to take a response back; no other rule sees it. With
  * the delay they wait for the head as HAProxy itself does, until its timeout. In HAProxy 2.6 the rule
@@ -50,6 +68,7 @@ static void append_error(const struct provider *p, struct buffer *b)
  */
 void render_failed(const struct render_backend *k, struct buffer *b)
 {
+	render_reused(b, "{ " RENDER_ALT " -m bool }");
 	buffer_printf(b,
 		".if version_atleast(3.0)\n"
 		"\t# For the next attempt: the response that another account replaces.\n"

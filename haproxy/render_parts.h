@@ -70,8 +70,11 @@ void render_own_connection(struct buffer *b, const char *condition);
 void render_close_own_connection(struct buffer *b);
 /* The ACL `relay_allowed`: the agent has decided that the request is forwarded. */
 void render_allowed(struct buffer *b);
-/* To the agent's backend if it allowed the request, else to the one without a server. */
-void render_routes(struct buffer *b);
+/*
+ * To the agent's backend if it allowed the request, else to the one without a server. `once`: to the second
+ * one of that egress, if no other account can take the request.
+ */
+void render_routes(struct buffer *b, bool once);
 
 void render_frontend(const struct render_model *m, struct buffer *b);
 
@@ -137,6 +140,8 @@ void render_retry_rule(const struct render_model *m, struct buffer *b);
 void render_response(const struct render_model *m, struct buffer *b);
 /* The response that HAProxy may take back, for the next attempt. */
 void render_failed(const struct render_backend *k, struct buffer *b);
+/* Whether the connection was used before, for the next attempt. */
+void render_reused(struct buffer *b, const char *condition);
 void render_limits(const struct provider *p, struct buffer *b);
 
 /* The agent has allowed a WebSocket. */

@@ -25,6 +25,9 @@ static const struct replay {
 
 #define HAS_LENGTH "{ req.hdr(content-length) -m found }"
 
+/* HAProxy may take the request back from a server. */
+#define MAY_BE_TAKEN_BACK "{ " RENDER_ALT " -m bool } || { " RENDER_VAR("resend") " -m bool }"
+
 #define COUNT (sizeof(replays) / sizeof(replays[0]))
 
 /* The first row is the default. */
@@ -72,11 +75,11 @@ void render_buffers(const struct render_model *m, struct buffer *b)
 void render_retry_rule(const struct render_model *m, struct buffer *b)
 {
 	buffer_append_str(b,
-		"\t# Retry only if another account can take over.\n"
-		"\thttp-request disable-l7-retry unless { " RENDER_ALT " -m bool }");
+		"\t# Retry only if another account can take over, or if the connection may have been idle.\n");
 	if (!render_replay_body_max(m))
-		buffer_append_str(b, " { method GET HEAD }");
-	buffer_append_str(b, "\n");
+		buffer_append_str(
+			b, "\thttp-request disable-l7-retry unless { method GET HEAD }\n");
+	buffer_append_str(b, "\thttp-request disable-l7-retry unless " MAY_BE_TAKEN_BACK "\n");
 }
 
 /* With a known length. */
@@ -137,7 +140,7 @@ void render_wait_for_replay(const struct render_model *m, const char *condition,
 
 void render_wait_for_body(const struct render_model *m, struct buffer *b)
 {
-	render_wait_for_replay(m, "{ " RENDER_ALT " -m bool } ", b);
+	render_wait_for_replay(m, "relay_retry ", b);
 	buffer_printf(b,
 		"\t# Ask for a body that is announced with Expect, once.\n"
 		"\thttp-request wait-for-body time %ds at-least 1 if { req.hdr(expect) -m found }"

@@ -136,9 +136,14 @@ void render_allowed(struct buffer *b)
 		b, "\n\tacl relay_allowed " RENDER_ACTION " -m str " SEAM_ACTION_ALLOW "\n");
 }
 
-void render_routes(struct buffer *b)
+void render_routes(struct buffer *b, bool once)
 {
+	buffer_append_str(b, "\n");
+	if (once)
+		buffer_append_str(b,
+			"\tuse_backend %[" RENDER_BACKEND_NAME "]" SEAM_BACKEND_ONCE
+			" if " RENDER_HAS_BACKEND " !{ " RENDER_ALT " -m bool }\n");
 	buffer_append_str(b,
-		"\n\tuse_backend %[" RENDER_BACKEND_NAME "] if " RENDER_HAS_BACKEND "\n"
+		"\tuse_backend %[" RENDER_BACKEND_NAME "] if " RENDER_HAS_BACKEND "\n"
 		"\tdefault_backend " RENDER_BLACK_HOLE "\n");
 }

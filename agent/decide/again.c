@@ -41,13 +41,6 @@ static bool is_egress_down(const struct decide_context *c)
 			.standing == BOARD_STANDING_OPEN;
 }
 
-static enum decide_cause cause_of(const struct decide_context *c)
-{
-	if (is_egress_down(c))
-		return DECIDE_CAUSE_EGRESS;
-	return c->verdict->lease->flags & LEASE_ALT ? DECIDE_CAUSE_ANSWER : DECIDE_CAUSE_CONNECT;
-}
-
 static enum refusal find_lease(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -98,17 +91,82 @@ static enum refusal repeat(struct decide_context *c)
 }
 
 /*
- * Whether the upstream may have closed an idle connection just as the request arrived on it. HAProxy
- * reports that there was no response; HAProxy 2.6 cannot.
+ * Whether the first attempt went out on a connection that had served another request. HAProxy 3.2 and
+ * later know it, and 3.0 tells the port, which the agent knows from the record of the other request. Of
+ * HAProxy 2.6 the agent knows only that it may have had such a connection.
  */
-static bool may_be_race(const struct decide_context *c)
+static bool may_be_reused(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	struct slice reused = limittext_value(c->request->failed, RESULT_REUSED);
+	struct slice port = limittext_value(c->request->failed, RESULT_PORT);
+	const struct pooled_key key = {
+		c->request->gen, lease->backend, (lease->flags & LEASE_ALT) != 0};
+	uint64_t number;
+
+	if (reused.n)
+		return slice_eq_str(reused, RESULT_REUSED_YES);
+	if (!num_parse_u64(port, UINT16_MAX, &number))
+		return pooled_knows(c->state->pooled, key, (uint16_t)number, c->clock.now_ms);
+	return lease->flags & LEASE_REUSED;
+}
+
+/* HAProxy 2.6 does not tell an attempt without an answer from one that was refused. */
+static bool is_blind(const struct decide_context *c)
+{
+	return !c->request->failed.n && c->verdict->lease->flags & LEASE_ALT;
+}
+
+/*
+ * HAProxy took back an attempt without an answer. If it is blind, only a conversation that the account has
+ * answered before is sent again, from the retry budget: the account may have refused it.
+ */
+static bool is_unanswered(const struct decide_context *c)
 {
 	const struct statefile_lease *lease = c->verdict->lease;
 	struct slice status = limittext_value(c->request->failed, RESULT_STATUS);
+
+	if (is_blind(c))
+		return lease->conversation && !(lease->flags & LEASE_UNSETTLED) &&
+			decide_may_retry(c);
+	return !c->request->failed.n || slice_eq_str(status, "0");
+}
+
+/* Without `alt` or this mark, HAProxy takes nothing back but a connection that it could not make. */
+static bool may_be_taken_back(const struct statefile_lease *lease)
+{
+	return lease->flags & (LEASE_ALT | LEASE_REUSED);
+}
+
+/* Whether the upstream may have closed an idle connection just as the request arrived on it. */
+static bool may_be_race(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
 	int64_t age = c->clock.now_ms - lease->decided_ms;
 
-	return lease->attempt == 1 && lease->flags & LEASE_ALT && slice_eq_str(status, "0") &&
-		age >= 0 && age < RACE_MS && !is_egress_down(c);
+	return lease->attempt == 1 && may_be_taken_back(lease) && is_unanswered(c) &&
+		may_be_reused(c) && age >= 0 && age < RACE_MS && !is_egress_down(c);
+}
+
+/*
+ * The upstream may have got a request without `alt`, and it was no race: nobody else gets it. Where
+ * HAProxy cannot tell whether there was a connection, there may have been one.
+ */
+static bool is_lost(const struct decide_context *c)
+{
+	const struct statefile_lease *lease = c->verdict->lease;
+	struct slice reused = limittext_value(c->request->failed, RESULT_REUSED);
+
+	return lease->attempt == 1 && lease->flags & LEASE_REUSED && !(lease->flags & LEASE_ALT) &&
+		!slice_eq_str(reused, RESULT_REUSED_NONE) && !is_egress_down(c);
+}
+
+static enum decide_cause cause_of(const struct decide_context *c)
+{
+	if (is_egress_down(c))
+		return DECIDE_CAUSE_EGRESS;
+	return c->verdict->lease->flags & LEASE_ALT || is_lost(c) ? DECIDE_CAUSE_ANSWER
+								  : DECIDE_CAUSE_CONNECT;
 }
 
 /* The same account again, on a new connection: nobody is charged for the first attempt. */
@@ -122,6 +180,8 @@ static bool resend(struct decide_context *c)
 		usage_of(c->state->usages, USAGE_ACCOUNT, v->account->id, c->clock.now_ms);
 	if (!c->scratch.account_usage)
 		return false;
+	if (is_blind(c))
+		budget_spend(budget_of(c->state->budgets, v->tenant->id));
 	v->fresh = true;
 	lease_set_flags(v->lease, v->lease->flags | LEASE_FRESH);
 	decide_move(c);
@@ -139,7 +199,8 @@ static struct result_answer answer_of(const struct decide_request *r)
 		.status = (unsigned)status, .termination = "--", .limits = r->failed};
 }
 
-static void charge_failed(struct decide_context *c)
+/* `lost`: no other account gets the request, and its client learns that the answer is missing. */
+static void charge_failed(struct decide_context *c, bool lost)
 {
 	const struct statefile_lease *lease = c->verdict->lease;
 	struct decide_failure *f = &c->verdict->failed;
@@ -152,11 +213,13 @@ static void charge_failed(struct decide_context *c)
 		!charge_begin(c->snapshot, c->state, lease->account, lease->id, &mark,
 			c->clock.now_ms, c->random, &t))
 		return;
-	f->seen = seen.status != 0;
-	if (f->seen)
+	f->seen = seen.status != 0 || lost;
+	if (lost)
+		f->result = (struct result){.class = RESULT_NETWORK, .known = true};
+	else if (f->seen)
 		result_classify(charge_provider(c->snapshot, t.account), &seen, c->clock.now_ms,
 			&f->result);
-	const struct charge_answer answer = {f->seen ? &f->result : NULL, seen.status, true};
+	const struct charge_answer answer = {f->seen ? &f->result : NULL, seen.status, !lost};
 	charge_answer(&t, &answer);
 	f->wanted = t.wanted;
 }
@@ -179,7 +242,10 @@ static enum refusal go_on(struct decide_context *c)
 	v->failed = (struct decide_failure){
 		.cause = cause_of(c), .account = v->lease->account, .backend = v->lease->backend};
 	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
-	charge_failed(c);
+	bool lost = is_lost(c);
+	charge_failed(c, lost);
+	if (lost)
+		return REFUSAL_UPSTREAM_INVALID;
 	enum refusal refusal = v->lease->attempt < decide_attempts(c->snapshot, v->lease)
 		? decide_other_account(c)
 		: REFUSAL_CIRCUIT_OPEN;

@@ -12,6 +12,7 @@
 #include "agent/evidence.h"
 #include "agent/health.h"
 #include "agent/lease.h"
+#include "agent/pooled.h"
 #include "agent/request.h"
 #include "agent/room.h"
 #include "agent/slots.h"
@@ -93,6 +94,7 @@ struct decide_verdict {
 	bool answered;	      /* the account `bound_to` has answered the conversation */
 	bool alt;	      /* another account could serve the request */
 	bool watch;	      /* HAProxy reports the head of the answer */
+	bool resend;	      /* without `alt`: HAProxy may take an empty answer back */
 	bool fresh;	      /* of `again`: the same account, on a new connection */
 	bool spent;	      /* another account could, but the tenant's retry budget is used up */
 	struct decide_failure failed; /* of `again` */
@@ -145,6 +147,7 @@ struct decide_state {
 	struct evidence *evidence;
 	struct slots *slots;
 	struct budgets *budgets; /* retries of tenants */
+	struct pooled *pooled;	 /* NULL = no connection is used twice */
 	const struct room *room; /* NULL = no request can wait */
 	struct badkeys *badkeys; /* NULL = none */
 	uint64_t turn;		 /* position of round-robin */
@@ -158,6 +161,7 @@ struct decide_scratch {
 	const struct keytable *key_table;		  /* of the verdict's key */
 	struct statefile_usage *tenant_usage, *key_usage; /* NULL = no limits: not counted */
 	struct statefile_usage *account_usage, *pool_usage;
+	bool reused; /* the attempt may get a connection that was used before */
 };
 
 struct decide_context {
@@ -216,6 +220,11 @@ void decide_probe(const struct snapshot *s, struct decide_state *state,
  * its counts (usage.h).
  */
 void decide_release(struct decide_state *state, struct statefile_lease *lease, bool never_sent);
+
+/*
+ * For an admitted request that had no idle connection: records that have arrived since may have left one.
+ */
+void decide_find_connection(struct decide_state *state, struct decide_verdict *v, int64_t now_ms);
 
 /*
  * The lease's account answered 2xx: its conversation is bound to it from now on. True if the

@@ -33,6 +33,15 @@ static void enter(struct decide_context *c, struct statefile_health *row)
 		health_enter(row, &c->snapshot->head->options, c->request->id, c->clock.now_ms);
 }
 
+/* Of the connections that HAProxy keeps for attempts like this one. */
+static bool take_connection(
+	struct decide_state *state, const struct decide_verdict *v, int64_t now_ms)
+{
+	const struct pooled_key key = {v->gen, v->backend->id, v->alt};
+
+	return pooled_take(state->pooled, key, now_ms);
+}
+
 /* Takes permits, and marks what judging the attempt's record needs. */
 void decide_enter(struct decide_context *c, uint32_t attempt)
 {
@@ -80,6 +89,7 @@ static uint32_t flags_of(const struct decide_context *c)
 	bool settled = v->bound_to == v->account->id && v->answered;
 
 	return (v->kept ? LEASE_HARD : 0) | (v->alt ? LEASE_ALT : 0) |
+		(c->scratch.reused ? LEASE_REUSED : 0) |
 		(c->scratch.tenant_usage ? 0 : LEASE_TENANT_UNCOUNTED) |
 		(c->scratch.key_usage ? 0 : LEASE_KEY_UNCOUNTED) |
 		(v->conversation && !settled ? LEASE_UNSETTLED : 0) |
@@ -172,6 +182,12 @@ static void count_request(struct decide_context *c)
 	notice(c, USAGE_MONTH, DECIDE_NOTICED_MONTH);
 }
 
+/* Without `alt` only: with it HAProxy takes back more than empty answers. */
+static bool may_resend(const struct statefile_lease *lease)
+{
+	return lease->flags & LEASE_REUSED && !(lease->flags & LEASE_ALT);
+}
+
 static enum refusal admit(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -183,6 +199,7 @@ static enum refusal admit(struct decide_context *c)
 	if (!lease)
 		return REFUSAL_OVERLOADED;
 	decide_enter(c, 1);
+	c->scratch.reused = take_connection(state, v, c->clock.now_ms);
 	undo_begin(state->undo, usages, STATEFILE_UNDO_USAGES, lease);
 	count_request(c);
 	fill_lease(c, lease);
@@ -190,7 +207,16 @@ static enum refusal admit(struct decide_context *c)
 	slots_enter_lease(state->slots, lease);
 	earn_budget(c);
 	v->lease = lease;
+	v->resend = may_resend(lease);
 	return REFUSAL_NONE;
+}
+
+void decide_find_connection(struct decide_state *state, struct decide_verdict *v, int64_t now_ms)
+{
+	if (!take_connection(state, v, now_ms))
+		return;
+	lease_set_flags(v->lease, v->lease->flags | LEASE_REUSED);
+	v->resend = may_resend(v->lease);
 }
 
 /*
@@ -208,6 +234,8 @@ void decide_move(struct decide_context *c)
 	bool unsent = v->failed.cause != DECIDE_CAUSE_ANSWER;
 
 	decide_enter(c, attempt + 1);
+	if (v->alt && !v->fresh)
+		take_connection(state, v, c->clock.now_ms);
 	slots_leave(state->slots, USAGE_ACCOUNT, lease->account);
 	undo_begin(state->undo, usages, last == c->scratch.account_usage ? 1 : 2, lease);
 	usage_add(c->scratch.account_usage, &c->clock);
@@ -236,6 +264,7 @@ enum refusal decide_reserve(struct decide_context *c)
 		lease_open(v->lease);
 		point_lease(c, v->lease);
 		lease_seal(v->lease);
+		v->resend = v->lease->attempt == 1 && may_resend(v->lease);
 		return REFUSAL_NONE;
 	}
 	enum refusal refusal = admit(c);

@@ -15,7 +15,7 @@ import spoa_probe
 from relay import BUILD, free_port
 
 ACCOUNT_SLOT, EXTRA_SLOT = "h_04383a50", "h_869294f4"  # ChatGPT-Account-ID, X-Extra
-FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 23  # of a record
+FIELD_ENDS, FIELD_CODE, FIELD_LABEL, FIELD_MARK, FIELD_LIMITS = 16, 18, 19, 20, 25  # of a record
 OPENAI, ANTHROPIC, GEMINI = "/v1/responses", "/v1/messages/count_tokens", "/v1beta/models/demo:generateContent"
 GOOGLE_STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
                  408: "DEADLINE_EXCEEDED", 413: "INVALID_ARGUMENT", 426: "FAILED_PRECONDITION",

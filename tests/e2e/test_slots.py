@@ -51,13 +51,13 @@ class Lossy(threading.Thread):
             data = self.socket.recv(65536)
             if not data:
                 return
-            if data.startswith(b"relay2") and self.random.random() < self.share:
+            if data.startswith(b"relay3") and self.random.random() < self.share:
                 self.dropped += 1
                 continue
             self.socket.sendto(data, self.to)
             self.passed += 1
             fields = data.split(b" ", 6)
-            self.tracked += fields[0] == b"relay2" and fields[4] != b"-" and fields[5] == b"relay-in"
+            self.tracked += fields[0] == b"relay3" and fields[4] != b"-" and fields[5] == b"relay-in"
 
     def stop(self):
         self.socket.sendto(b"", self.socket.getsockname())

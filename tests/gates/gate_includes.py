@@ -38,7 +38,7 @@ STORE_ONLY = {
 GENERATED = {"relay_version.h": "common"}
 # What the pure core decides over; every other file beside the folders of agent/ is the shell.
 TABLES = tuple(f"agent/{noun}." for noun in (
-    "badkeys", "binding", "bodyname", "budget", "evidence", "health", "idindex", "lease", "request", "room", "sharing",
+    "badkeys", "binding", "bodyname", "budget", "evidence", "health", "idindex", "lease", "pooled", "request", "room", "sharing",
     "slots", "undo", "usage",
 ))
 AGENT_ALLOWED = {

@@ -41,6 +41,7 @@ void tables_start(struct tables *t)
 	bindings_init(&t->bindings, t->binding_rows, t->size.bindings);
 	if (usages_init(&t->usages, t->usage_rows, t->size.usages, t->size.usages) ||
 		slots_init(&t->slots, t->size.leases) || budgets_init(&t->budgets) ||
+		pooled_init(&t->pooled) ||
 		leases_init(&t->leases, t->lease_rows, t->size.leases, take_over_lease, t) ||
 		healths_init(&t->healths, t->health_rows, TABLES_HEALTHS) ||
 		evidence_init(&t->evidence, TABLES_HEALTHS))
@@ -52,7 +53,8 @@ void tables_start(struct tables *t)
 		.healths = &t->healths,
 		.evidence = &t->evidence,
 		.slots = &t->slots,
-		.budgets = &t->budgets};
+		.budgets = &t->budgets,
+		.pooled = &t->pooled};
 }
 
 void tables_stop(struct tables *t)
@@ -65,6 +67,7 @@ void tables_stop(struct tables *t)
 	healths_fini(&t->healths);
 	evidence_fini(&t->evidence);
 	slots_fini(&t->slots);
+	pooled_fini(&t->pooled);
 	budgets_fini(&t->budgets);
 }
 

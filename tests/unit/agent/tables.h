@@ -28,6 +28,7 @@ struct tables {
 	struct usages usages;
 	struct slots slots;
 	struct budgets budgets;
+	struct pooled pooled;
 	struct leases leases;
 	struct bindings bindings;
 	struct decide_state state;

@@ -120,86 +120,6 @@ static void never_more_attempts_than_configured(void **state)
 	}
 }
 
-#define CLOSED "st=0;"
-
-static void an_upstream_that_closed_a_connection_gets_the_request_again(void **state)
-{
-	struct crowd *c = *state;
-
-	c->sticky = true;
-	assert_true(crowd_decide(c, 1));
-	uint32_t first = crowd_account(c);
-	c->failed = CLOSED;
-	c->now_ms += SOMEWHAT_MS;
-	assert_true(crowd_again(c, 1));
-	assert_true(c->v.fresh && c->v.alt);
-	assert_int_equal(crowd_account(c), first);
-	assert_int_equal(c->v.mark.attempt, 2);
-	/* nobody is charged, and nothing counts twice */
-	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_NONE);
-	assert_int_equal(all_counted(c), 1);
-	assert_int_equal(all_in_use(c), 1);
-	/* the answer was lost */
-	assert_true(crowd_again2(c, 1));
-	assert_true(c->v.fresh && c->v.repeated);
-	assert_int_equal(crowd_account(c), first);
-	/* once: the next time another account serves, and as many attempts are left as before */
-	c->now_ms += SOMEWHAT_MS;
-	assert_true(crowd_again(c, 1));
-	assert_false(c->v.fresh);
-	assert_int_not_equal(crowd_account(c), first);
-	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_ANSWER);
-	assert_true(crowd_again(c, 1));
-	assert_false(c->v.fresh || c->v.alt);
-	assert_int_equal(c->v.mark.attempt, 4);
-	assert_false(crowd_again(c, 1));
-	crowd_end(c, 1);
-	assert_int_equal(all_in_use(c), 0);
-}
-
-static void only_what_may_be_a_race_is_sent_again(void **state)
-{
-	static const struct {
-		const char *failed; /* NULL = HAProxy cannot tell */
-		int64_t after_ms;
-		bool fresh;
-	} rows[] = {
-		{CLOSED, 0, true},
-		{CLOSED, 1999, true},
-		{CLOSED, 2000, false},
-		{CLOSED, -1, false},
-		{"st=403;ra=5;st=0;", 5, false},
-		{"st=503;st=0;", 5, false},
-		{"ra=5;", 5, false},
-		{NULL, 5, false},
-	};
-	struct crowd *c = *state;
-
-	for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_true(crowd_decide(c, i + 1));
-		uint32_t first = crowd_account(c);
-		c->failed = rows[i].failed;
-		c->now_ms += rows[i].after_ms;
-		assert_true(crowd_again(c, i + 1));
-		assert_int_equal(c->v.fresh, rows[i].fresh);
-		assert_int_equal(crowd_account(c) == first, rows[i].fresh);
-		crowd_end(c, i + 1);
-		c->now_ms += 600000;
-	}
-}
-
-static void without_another_account_nothing_is_sent_again(void **state)
-{
-	struct crowd *c = *state;
-
-	c->head.options.health_attempts = 1;
-	crowd_build(c);
-	c->failed = CLOSED;
-	assert_true(crowd_decide(c, 1));
-	assert_false(crowd_again(c, 1));
-	assert_false(c->v.fresh);
-}
-
 static void an_id_without_a_lease_is_refused(void **state)
 {
 	struct crowd *c = *state;
@@ -604,9 +524,6 @@ int main(void)
 		TEST(an_account_that_refused_is_not_tried_again),
 		TEST(accounts_that_are_out_are_not_tried),
 		TEST(never_more_attempts_than_configured),
-		TEST(an_upstream_that_closed_a_connection_gets_the_request_again),
-		TEST(only_what_may_be_a_race_is_sent_again),
-		TEST(without_another_account_nothing_is_sent_again),
 		TEST(an_id_without_a_lease_is_refused),
 		TEST(a_conversation_moves_with_its_request_when_it_is_answered),
 		TEST(a_conversation_leaves_an_account_that_is_out),

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ID "96da910e-ca7c-490b-8775-7491a3ab1c0b"
@@ -18,7 +19,7 @@
 	" 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "                     \
 	"client-1 2.31.4.9 a=b c=d"
 
-/* as HAProxy 2.6 writes it now, with method and path */
+/* the form before this one, with method and path */
 #define NEW_LINE(method, path)                                                                     \
 	"relay2 " SECRET " 7 " ID                                                                  \
 	" 12|345|6 relay-in b3-demo-ip1 out 200 1130 5242 0 1 2 30 95 -- 0 - "                     \
@@ -147,6 +148,39 @@ static void a_text_is_as_the_client_sent_it(void **state)
 		record_copy_text(slice_from_str(cases[i].field), out, sizeof(out));
 		assert_string_equal(out, cases[i].text);
 	}
+}
+
+/* What the upstream said of its connection and of the request. */
+static void reads_what_the_answer_tells(void **state)
+{
+	static const char line[] =
+		"relay3 " SECRET " 7 " ID
+		" 12|345|6 relay-in %s out 200 1130 5242 0 1 2 30 95 -- 0 - - - POST /v1/x %s %s a=b";
+	char text[512];
+	struct record r;
+
+	(void)state;
+	snprintf(text, sizeof(text), line, "b3-demo-ip1.once", "40001", "req_01.A-b");
+	assert_int_equal(parse(text, &r), RECORD_OK);
+	assert_int_equal(r.port, 40001);
+	assert_true(record_is_once(&r));
+	assert_int_equal(record_backend_id(&r), 3);
+	assert_true(slice_eq_str(r.answer, "req_01.A-b"));
+	assert_true(slice_eq_str(r.limits, "a=b"));
+	snprintf(text, sizeof(text), line, "b3-demo-ip1", "-", "-");
+	assert_int_equal(parse(text, &r), RECORD_OK);
+	assert_false(r.port || record_is_once(&r));
+	assert_int_equal(record_backend_id(&r), 3);
+	assert_int_equal(r.answer.n, 0);
+	snprintf(text, sizeof(text), line, ".once", "-", "-");
+	assert_int_equal(parse(text, &r), RECORD_OK);
+	assert_false(record_is_once(&r));
+	assert_int_equal(record_backend_id(&r), 0);
+	/* files of earlier versions */
+	assert_int_equal(parse(NEW_LINE("POST", "/v1/x"), &r), RECORD_OK);
+	assert_true(r.port == 0 && r.answer.n == 0);
+	snprintf(text, sizeof(text), line, "b3-demo-ip1", "65536", "-");
+	assert_int_equal(parse(text, &r), RECORD_BAD);
 }
 
 static void a_mark_comes_back(void **state)
@@ -381,6 +415,7 @@ int main(void)
 		cmocka_unit_test(reads_every_field),
 		cmocka_unit_test(the_target_has_no_query),
 		cmocka_unit_test(a_text_is_as_the_client_sent_it),
+		cmocka_unit_test(reads_what_the_answer_tells),
 		cmocka_unit_test(a_mark_comes_back),
 		cmocka_unit_test(a_refused_request_has_no_server),
 		cmocka_unit_test(a_refusal_of_haproxy_itself_is_marked),

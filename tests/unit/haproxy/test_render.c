@@ -63,10 +63,16 @@ static void opens_a_backend_only_for_what_is_allowed(void **state)
 		count_of(text,
 			"\tuse_backend %[var(txn.relay.be)] if relay_allowed { var(txn.relay.be) -m beg b }\n"),
 		3);
-	assert_int_equal(count_of(text, "\tuse_backend %[var(txn.relay.be)]"), 3);
+	assert_int_equal(count_of(text, "\tuse_backend %[var(txn.relay.be)]"), 4);
 	assert_int_equal(
 		count_of(text, "\tacl relay_allowed var(txn.relay.action) -m str allow\n"), 4);
 	assert_int_equal(count_of(text, "relay_allowed var"), 4);
+	/* of clients only */
+	assert_int_equal(
+		count_of(text,
+			"\tuse_backend %[var(txn.relay.be)].once if relay_allowed"
+			" { var(txn.relay.be) -m beg b } !{ var(txn.relay.alt) -m bool }\n"),
+		1);
 	/* the last rule of a backend without a server: a refusal without a condition */
 	const char *closed = section_of(text, "backend relay-closed ");
 	const char *last = strstr(closed, " -m int 4 5 }\n");
@@ -397,8 +403,7 @@ static void waits_for_a_body_only_where_it_can_be_replayed(void **state)
 		{"144k", "\ttune.bufsize 163840\n\ttune.maxrewrite 16384\n", "le 143000 }\n"},
 		{"off", "\ttune.bufsize 65536\n\ttune.maxrewrite 8192\n", NULL},
 	};
-	static const char rule[] =
-		" if { var(txn.relay.alt) -m bool } { req.hdr_val(content-length) le ";
+	static const char rule[] = " if relay_retry { req.hdr_val(content-length) le ";
 	struct model model;
 
 	(void)state;
@@ -426,9 +431,8 @@ static void copies_no_body_where_none_is_replayed(void **state)
 	model_init(&model);
 	model.m.options.replay_body = "off";
 	char *text = model_render(&model);
-	assert_has(text,
-		"\thttp-request disable-l7-retry unless { var(txn.relay.alt) -m bool }"
-		" { method GET HEAD }\n");
+	assert_has(section_of(text, "defaults relay-egress-defaults "),
+		"\thttp-request disable-l7-retry unless { method GET HEAD }\n");
 	free(text);
 	model.m.options.replay_body = "47k";
 	assert_non_null(strstr(model_refusal(&model), "48k, 144k or off"));
@@ -480,13 +484,13 @@ static void never_balances_to_the_server_of_an_egress(void **state)
 	model_init(&model);
 	model_widen(&model);
 	char *text = model_render(&model);
-	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 7);
-	assert_int_equal(count_of(text, "\tserver out "), 7);
-	assert_int_equal(count_of(text, " weight 0"), 2 * 5); /* `out` and `fresh` */
+	assert_int_equal(count_of(text, "\tuse-server out if TRUE\n"), 7 + 5);
+	assert_int_equal(count_of(text, "\tserver out "), 7 + 5);
+	assert_int_equal(count_of(text, " weight 0"), 3 * 5); /* `out` twice, and `fresh` */
 	assert_has(text, "server out 127.0.0.1:9000 weight 0 source 127.0.0.5 ");
 	assert_has(text, "server out [::1]:9443 weight 0 source [::1] ssl verify required");
 	assert_has(text, " socks4 127.0.0.1:1080 ssl verify required");
-	assert_int_equal(count_of(text, "ssl verify required"), 4 + 3);
+	assert_int_equal(count_of(text, "ssl verify required"), 4 + 3 + 3);
 	assert_has(text, "default_backend relay-closed\n");
 	free(text);
 }

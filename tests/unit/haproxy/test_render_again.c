@@ -57,7 +57,8 @@ static void goes_by_the_identity_and_the_shape_of_the_first_attempt(void **state
 static void takes_back_only_what_has_another_account(void **state)
 {
 	static const char rule[] =
-		"\thttp-request disable-l7-retry unless { var(txn.relay.alt) -m bool }\n";
+		"\thttp-request disable-l7-retry unless { var(txn.relay.alt) -m bool }"
+		" || { var(txn.relay.resend) -m bool }\n";
 	struct model model;
 	char *text = rendered(&model);
 
@@ -76,12 +77,18 @@ static void retries_only_from_egress_backends(void **state)
 
 	(void)state;
 	assert_int_equal(count_of(text, "\tretries 1\n"), 1);
-	assert_int_equal(count_of(text, "\tretry-on "), 2); /* one of two, by version */
-	assert_int_equal(count_of(text, "\tserver again1 "), 2 * model.m.backend_count);
-	assert_int_equal(count_of(text, "\tserver again2 "), 2 * model.m.backend_count);
-	assert_int_equal(count_of(text, " from relay-egress-defaults\n"), model.m.backend_count);
+	size_t backends = 2 * model.m.backend_count;
+	/* one of two, by version; the second backend of an egress takes no answer back */
+	assert_int_equal(count_of(text, "\tretry-on "), 2 + model.m.backend_count);
+	assert_int_equal(
+		count_of(text, "\tretry-on conn-failure empty-response\n"), model.m.backend_count);
+	assert_int_equal(count_of(text, "\tserver again1 "), 2 * backends);
+	assert_int_equal(count_of(text, "\tserver again2 "), 2 * backends);
+	assert_int_equal(count_of(text, " from relay-egress-defaults\n"), backends);
 	assert_lacks(token, "server again");
 	assert_before(text, "\ndefaults relay-defaults", "\tretries 0\n");
+	assert_has(section_of(text, "backend b1-demo-direct.once "),
+		"\tretry-on conn-failure empty-response\n");
 	free(text);
 }
 
@@ -93,7 +100,7 @@ static void find_name(const struct model *model, char out[64])
 
 	assert_non_null(bind);
 	assert_int_equal(sscanf(bind, "\tbind 'unix@%63[^']", out), 1);
-	assert_int_equal(count_of(text, out), 1 + 4 * model->m.backend_count);
+	assert_int_equal(count_of(text, out), 1 + 8 * model->m.backend_count);
 	free(text);
 }
 
@@ -214,8 +221,15 @@ static void tells_the_next_attempt_what_was_taken_back(void **state)
 	char *text = rendered(&model);
 
 	(void)state;
-	assert_int_equal(count_of(text, "\ttcp-response content "), model.m.backend_count);
-	assert_int_equal(count_of(text, field), 2 * model.m.backend_count);
+	/* the answer, and in each of the two backends of an egress whether the connection was used before */
+	assert_int_equal(count_of(text, "\ttcp-response content "), 5 * model.m.backend_count);
+	assert_int_equal(
+		count_of(text, ".failed) \"ru=%[bc_reused];\" if {"), 2 * model.m.backend_count);
+	assert_int_equal(
+		count_of(text, ".failed) \"po=%[bc_src_port];\" if {"), 2 * model.m.backend_count);
+	assert_int_equal(count_of(text, field), 4 * model.m.backend_count);
+	assert_before(text, "set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(0xE1)]st=0;ru=none;\"",
+		".elif version_atleast(3.0)");
 	assert_int_equal(count_of(text, " failed=var(txn.rly.failed),bytes(0,1025)\n"), 2);
 	assert_before(text, "set-var-fmt(txn.rly.failed) \"%[fc_pp_tlv(0xE1)]st=0;\"",
 		"send-spoe-group relay again\n");
@@ -276,8 +290,8 @@ static void closes_idle_connections_before_the_upstream_does(void **state)
 	char *text = rendered(&model);
 
 	(void)state;
-	assert_int_equal(
-		count_of(text, " pool-max-conn 100 pool-purge-delay 1s"), model.m.backend_count);
+	assert_int_equal(count_of(text, " pool-max-conn 100 pool-purge-delay 1s"),
+		2 * model.m.backend_count);
 	assert_int_equal(count_of(text, "\tserver fresh "), model.m.backend_count);
 	assert_int_equal(
 		count_of(text, "/out pool-max-conn 0 tcp-ut 15s\n"), model.m.backend_count);

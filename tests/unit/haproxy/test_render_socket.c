@@ -42,7 +42,7 @@ static void binds_as_root_and_connects_from_inside_the_chroot(void **state)
 	char *text = model_render(&model);
 	assert_int_equal(count_of(text, "\tbind 'unix@/var/lib/haproxy/relay/relay-again-"), 1);
 	assert_int_equal(count_of(text, ".sock' mode 600 uid 107 accept-proxy\n"), 1);
-	assert_int_equal(count_of(text, "\tserver again1 'unix@/relay/relay-again-"), 2 * 2);
+	assert_int_equal(count_of(text, "\tserver again1 'unix@/relay/relay-again-"), 2 * 2 * 2);
 	assert_int_equal(count_of(text, "\tserver agent1a 'unix@/relay/agent.sock'\n"), 1);
 	assert_int_equal(count_of(text, "\tlog 'unix@/relay/records.sock' "), 2);
 	assert_int_equal(count_of(text, "unix@/var/lib/haproxy"), 1);
