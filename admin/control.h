@@ -36,6 +36,7 @@ struct store;
 struct tunnelwatch;
 struct unbound;
 struct vault;
+struct vault_rotation;
 
 /* The clock of this machine (admin/upkeep/clockwatch.h). */
 struct control_clock {
@@ -63,12 +64,13 @@ struct control {
 	struct changes *changes;
 	struct haproxy_sync *haproxy;
 	/* threads for what may block; NULL = it is done at once (tests) */
-	struct offload *worker;	   /* HAProxy's check, its files, its reload */
-	struct offload *asker;	   /* questions to HAProxy, answered soon or not at all */
-	struct offload *copier;	   /* backups */
-	struct outbound *outbound; /* control's own requests; NULL = none (tests) */
-	struct refresh *refresh;   /* NULL = none (tests) */
-	struct probe *probe;	   /* NULL = none (tests) */
+	struct offload *worker;		 /* HAProxy's check, its files, its reload */
+	struct offload *asker;		 /* questions to HAProxy, answered soon or not at all */
+	struct offload *copier;		 /* backups */
+	struct outbound *outbound;	 /* control's own requests; NULL = none (tests) */
+	struct refresh *refresh;	 /* NULL = none (tests) */
+	struct vault_rotation *rotation; /* NULL = none (tests) */
+	struct probe *probe;		 /* NULL = none (tests) */
 	struct egress_check *egress_check;
 	struct statefile statefile; /* mapped, for reading usage; block NULL = none */
 	const struct history *history;

@@ -29,6 +29,7 @@
 #include "admin/upkeep/storewatch.h"
 #include "admin/upkeep/tunnelwatch.h"
 #include "admin/upkeep/unbound.h"
+#include "admin/upkeep/vault_rotation.h"
 #include "admin/upkeep/watchfile.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -426,7 +427,8 @@ static int start_all(struct runner *r, struct errtext *e)
 	c->refresh = refresh_new(c);
 	c->probe = probe_new(c);
 	r->watchfile = watchfile_new(c);
-	if (!c->refresh || !c->probe || !r->watchfile)
+	c->rotation = vault_rotation_new(c);
+	if (!c->refresh || !c->probe || !r->watchfile || !c->rotation)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	control_keeper_receive(c); /* `status` needs the processes */
 	return server_start(c, listener_of(c->start, CHILD_SOCKET_ADMIN),
@@ -449,6 +451,7 @@ static void stop_all(struct runner *r)
 	unbound_stop(&r->unbound);
 	tunnelwatch_stop(&r->tunnelwatch);
 	watchfile_free(r->watchfile);
+	vault_rotation_free(r->control.rotation);
 	probe_free(c->probe);
 	refresh_free(c->refresh);
 	egress_check_free(c->egress_check);

@@ -180,6 +180,8 @@ enum command_answer {
 	X(REQUESTS_WHY, requests_why)                                                              \
 	X(NOTICES_LIST, notices_list)                                                              \
 	X(NOTICES_ACK, notices_ack)                                                                \
+	X(VAULT_STATUS, vault_show)                                                                \
+	X(VAULT_ROTATE, vault_rotate)                                                              \
 	X(NAMES_LIST, names_list)                                                                  \
 	X(EXPORT, export_show)                                                                     \
 	X(APPLY, apply_document)                                                                   \

@@ -293,6 +293,13 @@ const struct command_option account_refresh_options[] = {
 	END,
 };
 
+const struct command_option vault_rotate_options[] = {
+	{.name = "keep-key-file",
+		.type = COMMAND_FLAG,
+		.help = "renew only the key in the store, for a key file that cannot be replaced"},
+	END,
+};
+
 const struct command_option suspend_options[] = {
 	REASON,
 	END,

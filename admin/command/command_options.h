@@ -16,6 +16,7 @@ extern const struct command_option account_add_options[];
 extern const struct command_option account_set_options[];
 extern const struct command_option account_refresh_options[];
 extern const struct command_option suspend_options[];
+extern const struct command_option vault_rotate_options[];
 extern const struct command_option account_suspend_risky_options[];
 extern const struct command_option pool_set_options[];
 extern const struct command_option ban_add_options[];

@@ -123,3 +123,22 @@ int keyfile_create(const char *path, uint8_t ret_key[KEYFILE_KEY_LEN], struct er
 	explicit_bzero(key, sizeof(key));
 	return error;
 }
+
+int keyfile_check_place(const char *path, struct errtext *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errtext_set(e, -errno, "key file %s: %s", path, strerror(errno));
+	if (S_ISREG(st.st_mode))
+		return 0;
+	return errtext_set(e, -EINVAL,
+		"key file %s: is a link, so no other file can take its place: name the file itself in "
+		"[secrets] key_file, or give --keep-key-file",
+		path);
+}
+
+int keyfile_replace(const char *from, const char *path)
+{
+	return rename(from, path) < 0 ? -errno : sync_directory(path);
+}

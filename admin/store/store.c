@@ -110,6 +110,11 @@ int64_t store_changed_rows(struct store *s)
 	return sqlite3_changes64(s->db);
 }
 
+void store_checkpoint(struct store *s)
+{
+	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 /* --- settings --- */
 
 int store_bump_version(struct store *s, struct errtext *e)

@@ -53,6 +53,9 @@ int64_t store_changed_rows(struct store *s);
 int store_bump_version(struct store *s, struct errtext *e);
 uint64_t store_version(struct store *s);
 
+/* Moves all of the log into the database and empties it, so that it has no old value. Later, if that fails. */
+void store_checkpoint(struct store *s);
+
 int store_get_setting(struct store *s, const char *name, char **ret_text,
 	struct errtext *e); /* malloc'd; NULL when unset */
 int store_set_setting(struct store *s, const char *name, const char *text, struct errtext *e);

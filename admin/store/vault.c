@@ -2,6 +2,8 @@
 
 #include "admin/store/hex.h"
 #include "admin/store/keyfile.h"
+#include "admin/store/sql.h"
+#include "admin/store/vault_parts.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -16,21 +18,14 @@
  * one key, which credentials never come near.
  */
 #define FORMAT 1
-#define DATA_KEY_VERSION 1
+#define FIRST_VERSION 1 /* also stands in data keys, which the key of a key file seals */
 #define HEAD_LEN 2
 #define NONCE_LEN 12
 #define TAG_LEN 16
 #define OVERHEAD (HEAD_LEN + NONCE_LEN + TAG_LEN)
 #define PLACE_MAX (HEAD_LEN + VAULT_FIELD_MAX + 64)
 
-/* In settings: which key file belongs to this store, and the data key sealed under it. */
-#define SETTING_KEY_ID "vault.key_id"
-#define SETTING_DATA_KEY "vault.data_key.1"
-#define KEY_ID_LEN 8
-
-struct vault {
-	uint8_t key[VAULT_KEY_LEN];
-};
+#define KEY_ID_LEN ((VAULT_ID_SIZE - 1) / 2)
 
 /* --- AES-256-GCM --- */
 
@@ -73,7 +68,7 @@ static bool decrypt(EVP_CIPHER_CTX *c, const uint8_t *key, struct slice place, s
 		EVP_DecryptFinal_ex(c, out + len, &n) == 1;
 }
 
-static int seal(const uint8_t *key, const struct vault_place *at, struct slice plain,
+static int seal(const struct vault_key *key, const struct vault_place *at, struct slice plain,
 	struct buffer *out, struct errtext *e)
 {
 	uint8_t place[PLACE_MAX];
@@ -88,21 +83,29 @@ static int seal(const uint8_t *key, const struct vault_place *at, struct slice p
 	}
 	uint8_t *head = (uint8_t *)out->data + start;
 	head[0] = FORMAT;
-	head[1] = DATA_KEY_VERSION;
+	head[1] = key->version;
 	struct slice ad = {(const char *)place, format_place(at, head, place)};
-	bool ok = encrypt(c, key, ad, plain, head + HEAD_LEN);
+	bool ok = encrypt(c, key->bytes, ad, plain, head + HEAD_LEN);
 	EVP_CIPHER_CTX_free(c);
 	return ok ? 0 : errtext_set(e, -EIO, "vault: encryption failed");
 }
 
-static int unseal(const uint8_t *key, const struct vault_place *at, struct slice sealed,
+/* The version of the data key; 0 = not a sealed value. */
+static uint8_t version_of(struct slice sealed)
+{
+	bool is_sealed = sealed.n >= OVERHEAD && sealed.n <= OVERHEAD + VAULT_PLAIN_MAX &&
+		sealed.p[0] == FORMAT;
+
+	return is_sealed ? (uint8_t)sealed.p[1] : 0;
+}
+
+static int unseal(const struct vault_key *key, const struct vault_place *at, struct slice sealed,
 	struct buffer *ret, struct errtext *e)
 {
 	const uint8_t *head = (const uint8_t *)sealed.p;
 	uint8_t place[PLACE_MAX];
 
-	if (sealed.n < OVERHEAD || sealed.n > OVERHEAD + VAULT_PLAIN_MAX || head[0] != FORMAT ||
-		head[1] != DATA_KEY_VERSION)
+	if (!key->version || version_of(sealed) != key->version)
 		return errtext_set(e, -EBADMSG, "vault: %s is not a sealed value", at->field);
 	size_t len = sealed.n - OVERHEAD;
 	size_t start = buffer_extend(ret, len);
@@ -112,7 +115,7 @@ static int unseal(const uint8_t *key, const struct vault_place *at, struct slice
 		return errtext_set(e, -ENOMEM, "vault: out of memory");
 	}
 	struct slice ad = {(const char *)place, format_place(at, head, place)};
-	bool ok = decrypt(c, key, ad, sealed, (uint8_t *)ret->data + start);
+	bool ok = decrypt(c, key->bytes, ad, sealed, (uint8_t *)ret->data + start);
 	EVP_CIPHER_CTX_free(c);
 	if (ok)
 		return 0;
@@ -125,19 +128,21 @@ static int unseal(const uint8_t *key, const struct vault_place *at, struct slice
 int vault_seal(const struct vault *v, const struct vault_place *at, struct slice plain,
 	struct buffer *out, struct errtext *e)
 {
-	return seal(v->key, at, plain, out, e);
+	return seal(&v->now, at, plain, out, e);
 }
 
 int vault_unseal(const struct vault *v, const struct vault_place *at, struct slice sealed,
 	struct buffer *ret, struct errtext *e)
 {
-	return unseal(v->key, at, sealed, ret, e);
+	bool is_old = v->old.version && version_of(sealed) == v->old.version;
+
+	return unseal(is_old ? &v->old : &v->now, at, sealed, ret, e);
 }
 
 /* --- settings --- */
 
-static int put_setting(const uint8_t *key, struct store *s, const char *name, struct slice plain,
-	struct errtext *e)
+static int put_setting(const struct vault_key *key, struct store *s, const char *name,
+	struct slice plain, struct errtext *e)
 {
 	struct vault_place at = {.field = name};
 	struct buffer sealed = {0};
@@ -155,11 +160,9 @@ static int put_setting(const uint8_t *key, struct store *s, const char *name, st
 	return error;
 }
 
-static int get_setting(const uint8_t *key, struct store *s, const char *name, struct buffer *ret,
-	struct errtext *e)
+/* -ENOENT: unset. */
+static int read_setting(struct store *s, const char *name, struct buffer *ret, struct errtext *e)
 {
-	struct vault_place at = {.field = name};
-	struct buffer sealed = {0};
 	char *text = NULL;
 	int error = store_get_setting(s, name, &text, e);
 
@@ -167,11 +170,8 @@ static int get_setting(const uint8_t *key, struct store *s, const char *name, st
 		return error;
 	if (!text)
 		return errtext_set(e, -ENOENT, "%s is not set", name);
-	if (hex_parse(slice_from_str(text), &sealed) < 0)
+	if (hex_parse(slice_from_str(text), ret) < 0)
 		error = errtext_set(e, -EBADMSG, "vault: %s is damaged in the store", name);
-	else
-		error = unseal(key, &at, buffer_slice(&sealed), ret, e);
-	buffer_fini(&sealed);
 	free(text);
 	return error;
 }
@@ -179,66 +179,184 @@ static int get_setting(const uint8_t *key, struct store *s, const char *name, st
 int vault_put_setting(const struct vault *v, struct store *s, const char *name, struct slice plain,
 	struct errtext *e)
 {
-	return put_setting(v->key, s, name, plain, e);
+	if (!slice_has_prefix(slice_from_str(name), SLICE_LITERAL(VAULT_SETTING_PREFIX)))
+		return errtext_set(e, -EINVAL, "vault: %s is no name of a sealed setting", name);
+	return put_setting(&v->now, s, name, plain, e);
 }
 
 int vault_get_setting(const struct vault *v, struct store *s, const char *name, struct buffer *ret,
 	struct errtext *e)
 {
-	return get_setting(v->key, s, name, ret, e);
+	const struct vault_place at = {.field = name};
+	struct buffer sealed = {0};
+	int error = read_setting(s, name, &sealed, e);
+
+	if (!error)
+		error = vault_unseal(v, &at, buffer_slice(&sealed), ret, e);
+	buffer_fini(&sealed);
+	return error;
+}
+
+int vault_text_setting(struct store *s, const char *name, char *out, size_t size, struct errtext *e)
+{
+	char *text = NULL;
+	int error = store_get_setting(s, name, &text, e);
+
+	if (!error && (!text || !*text))
+		error = -ENOENT;
+	if (!error)
+		snprintf(out, size, "%s", text);
+	free(text);
+	return error;
+}
+
+int vault_number_setting(
+	struct store *s, const char *name, int64_t otherwise, int64_t *ret, struct errtext *e)
+{
+	int error = sql_number(s, e, ret,
+		"SELECT CAST(value AS INTEGER) FROM settings WHERE name = ?1", "t", name);
+
+	if (error == -ENOENT)
+		*ret = otherwise;
+	return error == -ENOENT ? 0 : error;
+}
+
+int vault_set_number(struct store *s, const char *name, int64_t n, struct errtext *e)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	return store_set_setting(s, name, text, e);
+}
+
+int vault_unset(struct store *s, const char *name, struct errtext *e)
+{
+	return sql_run(s, e, "DELETE FROM settings WHERE name = ?1", "t", name);
+}
+
+/* --- data keys --- */
+
+const char *vault_key_name(uint8_t version, bool next, char out[VAULT_NAME_SIZE])
+{
+	snprintf(out, VAULT_NAME_SIZE, "vault.data_key.%u%s", version, next ? ".next" : "");
+	return out;
+}
+
+static struct vault_key file_key_of(const uint8_t *bytes)
+{
+	struct vault_key key = {.version = FIRST_VERSION};
+
+	memcpy(key.bytes, bytes, VAULT_KEY_LEN);
+	return key;
+}
+
+int vault_put_key(const uint8_t *file_key, struct store *s, const struct vault_key *key, bool next,
+	struct errtext *e)
+{
+	struct vault_key wrapping = file_key_of(file_key);
+	char name[VAULT_NAME_SIZE];
+	int error = put_setting(&wrapping, s, vault_key_name(key->version, next, name),
+		(struct slice){(const char *)key->bytes, VAULT_KEY_LEN}, e);
+
+	explicit_bzero(&wrapping, sizeof(wrapping));
+	return error;
+}
+
+int vault_get_key(const uint8_t *file_key, struct store *s, uint8_t version, bool next,
+	struct vault_key *ret, struct errtext *e)
+{
+	struct vault_key wrapping = file_key_of(file_key);
+	char name[VAULT_NAME_SIZE];
+	const struct vault_place at = {.field = vault_key_name(version, next, name)};
+	struct buffer sealed = {0};
+	struct buffer plain = {0};
+	int error = read_setting(s, name, &sealed, e);
+
+	if (!error)
+		error = unseal(&wrapping, &at, buffer_slice(&sealed), &plain, e);
+	if (!error && plain.len != VAULT_KEY_LEN)
+		error = errtext_set(e, -EBADMSG, "vault: %s has a wrong length", name);
+	if (!error) {
+		ret->version = version;
+		memcpy(ret->bytes, plain.data, VAULT_KEY_LEN);
+	}
+	buffer_fini(&sealed);
+	buffer_fini(&plain);
+	explicit_bzero(&wrapping, sizeof(wrapping));
+	return error;
 }
 
 /* --- opening --- */
 
 /* Tells key files apart in messages; says nothing about a random key. */
-static void format_key_id(const uint8_t key[VAULT_KEY_LEN], struct buffer *out)
+void vault_format_id(const uint8_t file_key[VAULT_KEY_LEN], char out[VAULT_ID_SIZE])
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 	char input[32 + VAULT_KEY_LEN] = "spoa-relay key file";
 
-	memcpy(input + 32, key, VAULT_KEY_LEN);
+	memcpy(input + 32, file_key, VAULT_KEY_LEN);
 	SHA256((const uint8_t *)input, sizeof(input), digest);
-	hex_format((struct slice){(const char *)digest, KEY_ID_LEN}, out);
+	for (size_t i = 0; i < KEY_ID_LEN; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
 	explicit_bzero(input, sizeof(input));
 }
 
 static int make_data_key(struct vault *v, struct store *s, const uint8_t *file_key,
 	const char *key_id, struct errtext *e)
 {
-	if (RAND_priv_bytes(v->key, sizeof(v->key)) != 1)
+	v->now.version = FIRST_VERSION;
+	if (RAND_priv_bytes(v->now.bytes, sizeof(v->now.bytes)) != 1)
 		return errtext_set(e, -EIO, "vault: no randomness");
 	int error = store_begin(s, e);
 	if (error)
 		return error;
-	error = put_setting(file_key, s, SETTING_DATA_KEY,
-		(struct slice){(const char *)v->key, sizeof(v->key)}, e);
+	error = vault_put_key(file_key, s, &v->now, false, e);
 	if (!error)
-		error = store_set_setting(s, SETTING_KEY_ID, key_id, e);
+		error = store_set_setting(s, VAULT_KEY_ID, key_id, e);
 	if (!error)
 		return store_commit(s, e);
 	store_rollback(s);
 	return error;
 }
 
+/* The one that seals, and during a rotation the one before. */
+static int get_data_keys(
+	struct vault *v, struct store *s, const uint8_t *file_key, bool next, struct errtext *e)
+{
+	int64_t version = FIRST_VERSION;
+	int64_t old = 0;
+	int error = vault_number_setting(s, VAULT_VERSION, FIRST_VERSION, &version, e);
+
+	if (!error)
+		error = vault_number_setting(s, VAULT_OLD_VERSION, 0, &old, e);
+	if (!error)
+		error = vault_get_key(file_key, s, (uint8_t)version, next, &v->now, e);
+	if (!error && old)
+		error = vault_get_key(file_key, s, (uint8_t)old, next, &v->old, e);
+	return error;
+}
+
 static int take_data_key(struct vault *v, struct store *s, const char *path,
 	const uint8_t *file_key, const char *key_id, const char *wanted_id, struct errtext *e)
 {
-	struct buffer plain = {0};
-	int error = get_setting(file_key, s, SETTING_DATA_KEY, &plain, e);
+	char next_id[VAULT_ID_SIZE] = "";
+	int error = vault_text_setting(s, VAULT_NEXT_KEY_ID, next_id, sizeof(next_id), e);
+	bool is_next = !error && strcmp(key_id, next_id) == 0;
 
-	if (!error && plain.len == VAULT_KEY_LEN)
-		memcpy(v->key, plain.data, VAULT_KEY_LEN);
-	else if (strcmp(key_id, wanted_id) != 0)
-		error = errtext_set(e, -EKEYREJECTED,
+	if (!error || error == -ENOENT)
+		error = get_data_keys(v, s, file_key, is_next, e);
+	if (!error)
+		return 0;
+	if (!is_next && strcmp(key_id, wanted_id) != 0)
+		return errtext_set(e, -EKEYREJECTED,
 			"key file %s: is not the one this store was sealed with (it is key %s, the store "
 			"wants %s): restore the right one from your backup",
 			path, key_id, wanted_id);
-	else if (error == -EBADMSG || error == -ENOENT || !error)
+	if (error == -EBADMSG || error == -ENOENT)
 		error = errtext_set(e, -EBADMSG,
 			"store: the vault's data key is damaged, though key file %s is the right one: "
 			"restore a backup of the store",
 			path);
-	buffer_fini(&plain);
 	return error;
 }
 
@@ -247,7 +365,7 @@ static int open_with(struct vault *v, struct store *s, const char *path, const c
 	struct errtext *e)
 {
 	uint8_t file_key[VAULT_KEY_LEN];
-	struct buffer id = {0};
+	char id[VAULT_ID_SIZE];
 	int error = keyfile_read(path, file_key, e);
 
 	if (error == -ENOENT && !wanted_id)
@@ -259,12 +377,11 @@ static int open_with(struct vault *v, struct store *s, const char *path, const c
 			path, wanted_id);
 	if (error)
 		return error;
-	format_key_id(file_key, &id);
+	vault_format_id(file_key, id);
 	if (wanted_id)
-		error = take_data_key(v, s, path, file_key, buffer_str(&id), wanted_id, e);
+		error = take_data_key(v, s, path, file_key, id, wanted_id, e);
 	else
-		error = make_data_key(v, s, file_key, buffer_str(&id), e);
-	buffer_fini(&id);
+		error = make_data_key(v, s, file_key, id, e);
 	explicit_bzero(file_key, sizeof(file_key));
 	return error;
 }
@@ -272,17 +389,17 @@ static int open_with(struct vault *v, struct store *s, const char *path, const c
 /* NULL when nothing was ever sealed here; a lost id must not look like that. */
 static int get_wanted_id(struct store *s, char **ret, struct errtext *e)
 {
-	char *data_key = NULL;
-	int error = store_get_setting(s, SETTING_KEY_ID, ret, e);
+	int64_t keys = 0;
+	int error = store_get_setting(s, VAULT_KEY_ID, ret, e);
 
 	if (error || *ret)
 		return error;
-	error = store_get_setting(s, SETTING_DATA_KEY, &data_key, e);
-	if (!error && data_key) {
+	error = sql_number(s, e, &keys,
+		"SELECT count(*) FROM settings WHERE name GLOB 'vault.data_key.*'", "");
+	if (!error && keys) {
 		*ret = strdup("unknown");
 		error = *ret ? 0 : errtext_set(e, -ENOMEM, "vault: out of memory");
 	}
-	free(data_key);
 	return error;
 }
 

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define PLACE "refresh_reply"
+#define PLACE VAULT_PLACE_REPLY
 
 /* --- reading --- */
 
