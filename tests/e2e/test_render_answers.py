@@ -313,13 +313,15 @@ def test_asks_models_for_plain_answers(world, backend, method, path, plain, acce
 
 def test_resends_on_a_new_connection(world, haproxy):
     """`fresh`: the upstream closed an idle connection when the request arrived on it."""
-    def close_reused(sock):
-        known = sock in served
+    def serve(sock):
         served.append(sock)
-        return not known and sock.sendall(OK) is None
+        return sock.sendall(OK) is None
+
+    def close_reused(sock):
+        return sock not in served and serve(sock)
     served = []
     for _ in range(50):  # the thread that takes the request may open a connection although one is idle
-        world.plan([allowed(1, "one", alt=True)], {"one": close_reused})
+        world.plan([allowed(1, "one", alt=True)], {"one": serve})
         assert world.ask(method="POST", body=b"x").status == 200
         before = world.upstream.connections
         world.plan([allowed(1, "one", alt=True), allowed(2, "one", alt=True, fresh=True)], {"one": close_reused})
