@@ -1,6 +1,7 @@
 #include "common/config.h"
 
 #include "common/num.h"
+#include "common/weborigin.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -389,6 +390,35 @@ static int check_sticky(const struct config *c, const char *name, struct errtext
 	return 0;
 }
 
+static int check_origins(const struct config *c, const char *name, struct errtext *e)
+{
+	struct slice rest = slice_from_str(c->cors_origins.s);
+	struct slice one;
+	int count = 0;
+	bool any = false;
+
+	while (slice_next(&rest, ',', &one)) {
+		one = slice_trim(one);
+		if (one.n == 0)
+			continue;
+		count++;
+		any |= slice_eq_str(one, "*");
+		if (!slice_eq_str(one, "*") && !weborigin_is_valid(one))
+			return errtext_set(e, -EINVAL,
+				"%s: [cors] origins: \"%.*s\" is no origin as browsers send it: "
+				"scheme://host or scheme://host:port in small letters, without a "
+				"path and without the scheme's own port",
+				name, (int)slice_cut(one, 64).n, one.p);
+	}
+	if (count > CONFIG_ORIGINS_MAX)
+		return errtext_set(e, -EINVAL, "%s: [cors] origins: at most %d origins", name,
+			CONFIG_ORIGINS_MAX);
+	if (any && count > 1)
+		return errtext_set(e, -EINVAL,
+			"%s: [cors] origins: * stands for all origins: name no other", name);
+	return 0;
+}
+
 static int check_whole(struct config *c, const char *name, struct errtext *e)
 {
 	int error = check_listeners(c, name, e);
@@ -411,6 +441,8 @@ static int check_whole(struct config *c, const char *name, struct errtext *e)
 		error = check_bans(c, name, e);
 	if (!error)
 		error = check_sticky(c, name, e);
+	if (!error)
+		error = check_origins(c, name, e);
 	return error ? error : check_unserved(c, name, e);
 }
 

@@ -17,6 +17,7 @@
 #define CONFIG_TEXT_MAX 1024 /* of one value */
 #define CONFIG_USERS_MAX 16
 #define CONFIG_STICKY_MAX 32   /* conversation headers */
+#define CONFIG_ORIGINS_MAX 32  /* of [cors] */
 #define CONFIG_BAD_KEYS_MAX 64 /* of one address that are told apart */
 
 struct config_text {

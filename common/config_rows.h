@@ -105,6 +105,10 @@
 	X(headers, response_allow, headers_response_allow, TEXT, ANY, "", RELOAD,                  \
 		"Response headers of the built-in list that are not removed, separated by "        \
 		"commas.")                                                                         \
+	X(cors, origins, cors_origins, TEXT, ANY, "", RELOAD,                                      \
+		"Origins whose web pages may use the relay, separated by commas: "                 \
+		"https://HOST or https://HOST:PORT as browsers send them, or * for all. Pages "    \
+		"send a relay key; cookies are never allowed. Empty: off.")                        \
 	X(sticky, headers, sticky_headers, TEXT, ANY,                                              \
 		"session-id, thread-id, session_id, conversation_id, x-claude-code-session-id, "   \
 		"x-session-affinity, x-session-id",                                                \

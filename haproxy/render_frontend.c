@@ -139,9 +139,11 @@ void render_frontend(const struct render_model *m, struct buffer *b)
 		"\tacl relay_retry " RENDER_ALT " -m bool\n"
 		"\tacl relay_retry " RENDER_VAR("resend") " -m bool\n");
 	render_error_shapes(b, RENDER_PATHS_CLIENT);
+	render_cors_request(m, b);
 	render_request_limits(m, b);
 	append_decision(m, b);
 	render_response(m, b);
+	render_cors_response(m, b);
 	render_after_response(b);
 	render_routes(b, true);
 }

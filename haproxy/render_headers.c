@@ -50,6 +50,18 @@ static const struct policy_row request_rows[] = {
 	{"via", false},
 };
 
+/* With [cors] origins: the page of a client is nothing to the upstream, and its answer is not for pages. */
+static const struct policy_row cors_request_rows[] = {
+	{"origin", true},
+	{"referer", true},
+	{"sec-fetch-*", true},
+	{"access-control-*", true},
+};
+
+static const struct policy_row cors_response_rows[] = {
+	{"access-control-*", true},
+};
+
 static const struct policy_row response_rows[] = {
 	/* what the relay says itself */
 	{"x-relay-*", true},
@@ -196,6 +208,8 @@ void render_request_headers(const struct render_model *m, struct buffer *b)
 		render_names_add(&n, provider_auth_at(i)->header);
 	add_extras(m, &n);
 	add_rows(&n, request_rows, COUNT(request_rows));
+	if (render_has_cors(m))
+		add_rows(&n, cors_request_rows, COUNT(cors_request_rows));
 	add_list(&n, deny);
 	render_names_end(&n);
 }
@@ -222,6 +236,8 @@ void render_response_headers(const struct render_model *m, struct buffer *b)
 	};
 
 	add_rows(&n, response_rows, COUNT(response_rows));
+	if (render_has_cors(m))
+		add_rows(&n, cors_response_rows, COUNT(cors_response_rows));
 	add_account_names(&n);
 	add_list(&n, deny);
 	render_names_end(&n);

@@ -100,6 +100,11 @@ void render_credential_deletion(struct buffer *b);
 /* Removes headers of the upstream and the account; only the relay's own remain under its names. */
 void render_response_headers(const struct render_model *m, struct buffer *b);
 
+/* [cors] origins: which answers pages of other origins may read. Nothing if the option is empty. */
+bool render_has_cors(const struct render_model *m);
+void render_cors_request(const struct render_model *m, struct buffer *b);
+void render_cors_response(const struct render_model *m, struct buffer *b);
+
 /* The path that decides the shape of errors. */
 enum render_paths {
 	RENDER_PATHS_CLIENT,   /* the client's own */

@@ -438,6 +438,40 @@ static void copies_no_body_where_none_is_replayed(void **state)
 	assert_non_null(strstr(model_refusal(&model), "48k, 144k or off"));
 }
 
+static void lets_only_listed_pages_read(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	char *text = model_render(&model);
+	assert_lacks(text, "rly.origin");
+	assert_lacks(text, "Access-Control-");
+	assert_lacks(text, "access-control-");
+	free(text);
+	snprintf(model.config.cors_origins.s, sizeof(model.config.cors_origins.s),
+		" https://a.example,, http://b.example:8080 ");
+	text = model_render(&model);
+	assert_has(text,
+		"\thttp-request set-var(txn.rly.origin) req.fhdr(origin,-1)"
+		" if { req.fhdr(origin,-1) -m str https://a.example http://b.example:8080 }\n");
+	assert_before(text, "http-request return status 204 ", "if { method TRACE CONNECT }");
+	assert_before(text, "http-request return status 204 ", "send-spoe-group relay decide\n");
+	assert_before(text, "http-after-response add-header Vary Origin\n",
+		"http-after-response allow if !{");
+	assert_lacks(text, "Allow-Credentials");
+	/* the upstream sees nothing of the page, and says nothing to it: two frontends, one rule for requests */
+	assert_int_equal(count_of(text, "access-control-.*"), 3);
+	free(text);
+	snprintf(model.config.cors_origins.s, sizeof(model.config.cors_origins.s), "*");
+	text = model_render(&model);
+	assert_has(text,
+		"\thttp-request set-var(txn.rly.origin) str(*) if { req.fhdr(origin,-1) -m found }\n");
+	assert_lacks(text, "Vary Origin");
+	assert_lacks(text, "Allow-Credentials");
+	free(text);
+}
+
 static void bounds_bodies_with_and_without_a_length(void **state)
 {
 	struct model model;
@@ -576,6 +610,7 @@ int main(void)
 		cmocka_unit_test(removes_every_kind_of_headers),
 		cmocka_unit_test(waits_for_a_body_only_where_it_can_be_replayed),
 		cmocka_unit_test(copies_no_body_where_none_is_replayed),
+		cmocka_unit_test(lets_only_listed_pages_read),
 		cmocka_unit_test(bounds_bodies_with_and_without_a_length),
 		cmocka_unit_test(keeps_a_header_that_control_sends_in_probes),
 		cmocka_unit_test(never_balances_to_the_server_of_an_egress),
