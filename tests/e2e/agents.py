@@ -53,13 +53,13 @@ def environment_of(home, **more):
             "TMPDIR": str(home), **more}
 
 
-def codex(url, key, home):
+def codex(url, key, home, more=""):
     config = home / ".codex"
     config.mkdir(exist_ok=True)
     (config / "config.toml").write_text(
         'model = "demo"\nmodel_provider = "relay"\napproval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
         'check_for_update_on_startup = false\n[analytics]\nenabled = false\n[model_providers.relay]\nname = "relay"\n'
-        f'base_url = "{url}/v1"\nenv_key = "RELAY_KEY"\nwire_api = "responses"\n')
+        f'base_url = "{url}/v1"\nenv_key = "RELAY_KEY"\nwire_api = "responses"\n{more}')
     place = program("codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex")
     return Run([place, "exec", "--skip-git-repo-check", PROMPT], home,
                environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)))

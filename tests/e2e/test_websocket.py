@@ -1,14 +1,20 @@
 """WebSockets: off unless an upstream takes them; one lease for each, and they end with their key. See docs/LIMITS.md."""
+import json
 import os
 import signal
 import socket
+import sys
 import time
 
 import pytest
 
+import agents
 from failures import NO_BUDGET
-from relay import VERSIONS, wait_until
-from websocket import Client, Server
+from relay import ROOT, VERSIONS, wait_until
+from websocket import Client, Server, Talker
+
+sys.path.insert(0, str(ROOT / "tests/demo"))
+import provider  # noqa: E402
 
 UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0")
 
@@ -18,11 +24,11 @@ def make(fresh):
     """A stack whose pool `ws` has an upstream that takes WebSockets."""
     servers = []
 
-    def build(version, accounts=1, **options):
+    def build(version, accounts=1, server=None, kind="openai", **options):
         s = fresh(version, **options)
-        s.sockets = Server()
+        s.sockets = server or Server()
         servers.append(s.sockets)
-        s.relay.adm("upstreams", "add", "ws", "--url", s.sockets.url, "--provider", "openai", "--websocket", "on")
+        s.relay.adm("upstreams", "add", "ws", "--url", s.sockets.url, "--provider", kind, "--websocket", "on")
         for i in range(accounts):
             s.account(f"ws{i}", "ws", f"token-{i}", *UNLIMITED)
         s.relay.adm("pools", "set", "ws", *(f"ws{i}" for i in range(accounts)))
@@ -182,3 +188,44 @@ def test_ended_with_tenant_ban_and_expiry(make, version):
     stays.echo()
     told = {r: s.relay.metric("relay_websockets_ended_total", reason=r) for r in ("key", "tenant", "ban")}
     assert told == {"key": 2, "tenant": 1, "ban": 1}
+
+
+class Conversation:
+    """Codex's upstream, over HTTP and over WebSocket, where a message holds only what is new."""
+
+    def __init__(self):
+        self.turn, self.tools = 0, []
+
+    def lines(self, said):
+        self.turn = provider.responses_turn(said) + (self.turn if said.get("previous_response_id") else 0)
+        self.tools = provider.responses_tools(said) or self.tools
+        return provider.responses({**said, "stream": True}, "token-0", self.turn, self.tools)
+
+    def plain(self, body):
+        return self.lines(json.loads(body)) if body else '{"models":[]}'
+
+    def answer(self, message):
+        said = json.loads(message)
+        if said.get("generate") is False:
+            response = {"id": "resp_0", "output": [], "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}}
+            return [json.dumps({"type": f"response.{kind}", "response": response}).encode() for kind in ("created", "completed")]
+        return [line[6:].encode() for line in self.lines(said).splitlines() if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_codex_over_websocket_and_without(make, version):
+    """Five turns with tool calls in one WebSocket. After a 426 the same Codex goes on with HTTP."""
+    talk = Conversation()
+    s = make(version, server=Talker(talk.answer, talk.plain), kind="codex")
+    for mode in ("on", "off"):
+        s.relay.adm("upstreams", "set", "ws", "--websocket", mode)
+        s.sockets.heads.clear()
+        home = s.dir / mode
+        home.mkdir()
+        run = agents.codex(f"http://127.0.0.1:{s.port}", s.ws_key, home, "supports_websockets = true\n")
+        assert run.code == 0 and agents.DONE in run.text, run
+        upgrades = [head for first, head in s.sockets.heads if "upgrade" in head]
+        posts = [first for first, _ in s.sockets.heads if first.startswith("POST")]
+        assert (len(upgrades), len(posts)) == ((1, 0) if mode == "on" else (0, 6)), (mode, upgrades, posts)
+    assert len(s.sockets.messages) >= 6
+    wait_until("one row for the WebSocket", lambda: sorted(row["status"] for row in rows(s).values()) == [101] + [200] * 6)

@@ -27,13 +27,40 @@ def accept_of(key):
     return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
 
 
+def read_exactly(s, n):
+    data = b""
+    while len(data) < n:
+        more = s.recv(n - len(data))
+        if not more:
+            raise ConnectionError
+        data += more
+    return data
+
+
+def read_frame(s):
+    """Kind and content of a frame, RFC 6455 section 5.2."""
+    first, second = read_exactly(s, 2)
+    length = second & 127
+    if length > 125:
+        length = int.from_bytes(read_exactly(s, 2 if length == 126 else 8), "big")
+    mask = read_exactly(s, 4) if second & 128 else bytes(4)
+    data = read_exactly(s, length)
+    return first & 15, bool(first & 128), bytes(c ^ mask[i % 4] for i, c in enumerate(data))
+
+
+def write_frame(s, kind, data):
+    size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big") if len(data) < 65536 else \
+        b"\x7f" + len(data).to_bytes(8, "big")
+    s.sendall(bytes([128 | kind]) + size + data)
+
+
 class Server:
     """Echoes what it gets. `refuses` has the statuses for credentials that get no WebSocket; a connection to /hold stays
     open when its client has closed its side, one to /bye is half-closed by the server after the first byte."""
 
-    def __init__(self, port=0):
+    def __init__(self, plain=lambda body: "{}"):
         outer = self
-        self.heads, self.refuses, self.ends = [], {}, []
+        self.plain, self.heads, self.refuses = plain, [], {}
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self):
@@ -45,7 +72,7 @@ class Server:
             allow_reuse_address = True
             request_queue_size = 256
 
-        self.server = Threads(("127.0.0.1", port), Handler)
+        self.server = Threads(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.stopping = threading.Event()
@@ -53,24 +80,27 @@ class Server:
 
     def serve(self, s):
         while True:
-            first, headers, _ = read_head(s)
+            first, headers, rest = read_head(s)
             if not first:
                 return
             self.heads.append((first, headers))
             status = self.refuses.get(headers.get("authorization"))
             if headers.get("upgrade", "").lower() == "websocket" and not status:
                 break
-            s.sendall(f"HTTP/1.1 {status or 200} X\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+            body = rest + read_exactly(s, int(headers.get("content-length", 0)) - len(rest))
+            answer = self.plain(body).encode()
+            s.sendall(f"HTTP/1.1 {status or 200} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
         s.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Relay-Own: 1\r\n"
                    f"Sec-WebSocket-Accept: {accept_of(headers['sec-websocket-key'])}\r\n\r\n").encode())
-        path = first.split(" ")[1]
+        self.talk(s, first.split(" ")[1])
+
+    def talk(self, s, path):
         if path.endswith("/bye"):
             s.recv(1)
             s.sendall(b"bye")
             s.shutdown(socket.SHUT_WR)
         while data := s.recv(65536):
             s.sendall(data)
-        self.ends.append(path)
         if path.endswith("/hold"):
             self.stopping.wait()
 
@@ -78,6 +108,31 @@ class Server:
         self.stopping.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+class Talker(Server):
+    """Answers each text message with those that `answer` makes of it, and a plain request with the text `plain` makes of
+    its body."""
+
+    def __init__(self, answer, plain):
+        self.answer, self.messages = answer, []
+        super().__init__(plain)
+
+    def talk(self, s, path):
+        text = b""
+        while True:
+            kind, last, data = read_frame(s)
+            if kind == 8:
+                return write_frame(s, 8, data)
+            if kind == 9:
+                write_frame(s, 10, data)
+            text += data if kind < 3 else b""
+            if kind > 2 or not last:
+                continue
+            self.messages.append(text)
+            for message in self.answer(text):
+                write_frame(s, 1, message)
+            text = b""
 
 
 class Client:
