@@ -12,6 +12,11 @@
 #define TUNNEL "txn." SEAM_VAR_PREFIX ".tunnel"
 #define IF_TUNNEL " if " RENDER_IS_TUNNEL
 
+/* `number`: of the stream in its process, which 2.6 does not tell. */
+#define STREAM(number)                                                                             \
+	"\thttp-request set-var-fmt(txn.rly.tunnel) \"%[var(" TUNNEL                               \
+	")]|%[fc_src]:%[fc_src_port]" number "\"" IF_TUNNEL " { fe_name " SEAM_FRONTEND " }\n"
+
 bool render_has_tunnels(const struct render_model *m)
 {
 	for (size_t i = 0; i < m->backend_count; i++) {
@@ -57,10 +62,10 @@ void render_tunnel_request(const struct render_backend *k, struct buffer *b)
 		"\t# A WebSocket. The table tells whose it is, and which of HAProxy's streams.\n"
 		"\thttp-request set-header Connection Upgrade" IF_TUNNEL "\n"
 		"\thttp-request set-header Upgrade websocket" IF_TUNNEL "\n"
-		"\thttp-request set-var-fmt(txn.rly.tunnel) \"%[var(" TUNNEL
-		")]|%[fc_src]:%[fc_src_port]\"" IF_TUNNEL " { fe_name " SEAM_FRONTEND " }\n"
-		"\thttp-request track-sc1 var(txn.rly.tunnel) table " TUNNELS_TABLE
-		" if { var(txn.rly.tunnel) -m found }\n");
+		".if version_atleast(3.0)\n" STREAM("|%[txn.id32]") ".else\n" STREAM(
+			"") ".endif\n"
+			    "\thttp-request track-sc1 var(txn.rly.tunnel) table " TUNNELS_TABLE
+			    " if { var(txn.rly.tunnel) -m found }\n");
 	append_protocols(k->provider, b);
 }
 
@@ -75,7 +80,7 @@ void render_tunnel_table(const struct render_model *m, struct buffer *b)
 {
 	if (render_has_tunnels(m))
 		buffer_append_str(b,
-			"\n# WebSockets in progress by `tenant|key|account|client|address of the connection`.\n"
+			"\n# WebSockets in progress by `tenant|key|account|client|address of the connection|stream`.\n"
 			"backend " TUNNELS_TABLE " from " RENDER_DEFAULTS "\n"
 			"\tstick-table type string len 160 size 100k expire 1m store conn_cur\n");
 }

@@ -60,12 +60,14 @@ static bool take_source(struct slice source, char out[TUNNEL_SOURCE_SIZE])
 	return true;
 }
 
-/* 0x55d0c8: key=1|2|3|203.0.113.7|198.51.100.1:5000 use=1 exp=59990 shard=0 conn_cur=1 */
+/* 0x55d0c8: key=1|2|3|203.0.113.7|198.51.100.1:5000|17 use=1 exp=59990 shard=0 conn_cur=1 */
 static bool parse_row(struct slice line, struct tunnel *ret)
 {
 	struct slice key;
 	struct slice client;
+	struct slice source = {NULL, 0};
 	struct slice fields[3];
+	uint64_t number = 0;
 
 	if (!slice_has_prefix(line, SLICE_LITERAL("0x")) || !find_word(line, "key=", &key))
 		return false;
@@ -79,7 +81,11 @@ static bool parse_row(struct slice line, struct tunnel *ret)
 		!slice_next(&key, '|', &client))
 		return false;
 	ret->has_client = ip_parse(client, &ret->client) == 0;
-	return take_source(key, ret->stream.source);
+	slice_next(&key, '|', &source);
+	if (key.n && num_parse_u64(key, UINT32_MAX, &number))
+		return false;
+	ret->stream.number = (uint32_t)number;
+	return take_source(source, ret->stream.source);
 }
 
 int tunnels_parse_table(struct slice answer, uint64_t worker, struct buffer *out)
@@ -135,6 +141,22 @@ bool tunnels_parse_session(struct slice line, struct tunnel_session *ret)
 		(front || back);
 	*ret = s;
 	return true;
+}
+
+/* "0x7f: [date] id=17 proto=tcpv4 ...", and a line with "req.st=MSG_TUNNEL" */
+uint32_t tunnels_parse_number(struct slice answer)
+{
+	static const char tunnel[] = " req.st=MSG_TUNNEL ";
+	struct slice rest = answer;
+	struct slice line;
+	struct slice id;
+	uint64_t number;
+
+	if (!slice_next(&rest, '\n', &line) || !find_word(line, "id=", &id) ||
+		num_parse_u64(id, UINT32_MAX, &number) || rest.n == 0 ||
+		!memmem(rest.p, rest.n, tunnel, sizeof(tunnel) - 1))
+		return 0;
+	return (uint32_t)number;
 }
 
 /* --- asking --- */
@@ -258,28 +280,46 @@ struct ending {
 	uint32_t left;
 };
 
-/* NULL: this session goes on. */
+/* NULL: this stream goes on. */
 static struct tunnel_stream *find_wanted(
-	const struct ending *d, uint64_t worker, const struct tunnel_session *s)
+	const struct ending *d, uint64_t worker, const struct tunnel_session *s, uint32_t number)
 {
 	const struct tunnel_stream *end = d->streams + d->count;
 	struct tunnel_stream *at = find_stream(d->streams, d->count, worker, s->source);
 
 	for (; at && at < end && at->worker == worker && slice_eq_str(s->source, at->source);
 		at++) {
-		if (at->session == 0 || at->session == s->session)
+		if ((at->session == 0 || at->session == s->session) &&
+			(at->number == 0 || at->number == number))
 			return at;
 	}
 	return NULL;
 }
 
-static int end_session(const struct ending *d, uint64_t worker, uint64_t session, struct errtext *e)
+static int ask_session(const struct ending *d, uint64_t worker, const char *command,
+	uint64_t session, struct buffer *answer, struct errtext *e)
 {
-	char command[COMMAND_SIZE];
-	struct buffer answer = {0};
+	char text[COMMAND_SIZE / 2];
 
-	snprintf(command, sizeof(command), "shutdown session 0x%" PRIx64, session);
-	int error = ask(d->target, worker, command, &answer, e);
+	snprintf(text, sizeof(text), "%s 0x%" PRIx64, command, session);
+	return ask(d->target, worker, text, answer, e);
+}
+
+/* Looks once more right before: the name of a stream that has ended may be another one's by now. */
+static int end_session(
+	struct ending *d, uint64_t worker, const struct tunnel_session *s, struct errtext *e)
+{
+	struct buffer answer = {0};
+	int error = ask_session(d, worker, "show sess", s->session, &answer, e);
+	uint32_t number = error ? 0 : tunnels_parse_number(buffer_slice(&answer));
+	struct tunnel_stream *wanted = number ? find_wanted(d, worker, s, number) : NULL;
+
+	if (wanted) {
+		buffer_clear(&answer);
+		error = ask_session(d, worker, "shutdown session", s->session, &answer, e);
+		wanted->ended += !error;
+		d->left--;
+	}
 	buffer_fini(&answer);
 	return error;
 }
@@ -293,13 +333,9 @@ static int end_in_worker(struct ending *d, uint64_t worker, struct errtext *e)
 	struct slice rest = buffer_slice(&answer);
 
 	while (!error && d->left && rest.n && slice_next(&rest, '\n', &line)) {
-		struct tunnel_stream *wanted =
-			tunnels_parse_session(line, &s) ? find_wanted(d, worker, &s) : NULL;
-		if (!wanted)
-			continue;
-		error = end_session(d, worker, s.session, e);
-		wanted->ended += !error;
-		d->left--;
+		if (tunnels_parse_session(line, &s) &&
+			find_stream(d->streams, d->count, worker, s.source))
+			error = end_session(d, worker, &s, e);
 	}
 	buffer_fini(&answer);
 	return error;

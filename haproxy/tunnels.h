@@ -1,7 +1,7 @@
 /*
  * WebSockets in progress, as HAProxy shows them: the stick table `relay-tunnels` of every worker tells whose they
- * are, `show sess` which streams they are. HAProxy names the stream by the address of the client's connection: on
- * HTTP/2 several may have the same one. Blocking; each question has a time limit.
+ * are, `show sess` which streams they are. Both name a stream by the address of the client's connection, which on
+ * HTTP/2 several share, and from HAProxy 3.0 on by its number. Blocking; each question has a time limit.
  */
 #ifndef RELAY_HAPROXY_TUNNELS_H
 #define RELAY_HAPROXY_TUNNELS_H
@@ -28,8 +28,9 @@ struct tunnels_target {
 
 /* A stream of HAProxy. */
 struct tunnel_stream {
-	uint64_t worker;		 /* PID; 0 = the one behind the admin socket */
-	uint64_t session;		 /* its name in this worker; 0 = all with this source */
+	uint64_t worker;  /* PID; 0 = the one behind the admin socket */
+	uint64_t session; /* its name in this worker; 0 = not known */
+	uint32_t number;  /* in this worker; 0 = not known: all WebSockets of this source */
 	char source[TUNNEL_SOURCE_SIZE]; /* of the client's connection; NUL-terminated */
 	uint32_t tag;			 /* the caller's */
 	uint32_t ended;			 /* by tunnels_end() */
@@ -67,5 +68,7 @@ struct tunnel_session {
 	bool is_half_closed; /* HAProxy has closed one direction and has both sides */
 };
 bool tunnels_parse_session(struct slice line, struct tunnel_session *ret);
+/* The number of the stream in an answer to `show sess NAME`; 0 = it is no WebSocket, or has ended. */
+uint32_t tunnels_parse_number(struct slice answer);
 
 #endif

@@ -1,8 +1,10 @@
 """WebSockets: off unless an upstream takes them; one lease for each, and they end with their key. See docs/LIMITS.md."""
 import json
 import os
+import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -10,12 +12,13 @@ import pytest
 
 import agents
 from failures import NO_BUDGET
-from relay import ROOT, VERSIONS, wait_until
+from relay import ROOT, VERSIONS, Process, free_port, wait_until
 from websocket import Client, Server, Talker
 
 sys.path.insert(0, str(ROOT / "tests/demo"))
 import provider  # noqa: E402
 
+HERE = pathlib.Path(__file__).resolve().parent
 UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0")
 
 
@@ -117,6 +120,7 @@ def test_a_handshake_fails_over(make, version):
     wait_until("the slots are free", lambda: in_use(s, 2) == 0)
 
 
+@pytest.mark.takes(25)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_many_through_all_that_happens(make, version):
     """100 WebSockets: a reload, a killed agent, a killed control, a revoked key, and sides that have closed."""
@@ -188,6 +192,32 @@ def test_ended_with_tenant_ban_and_expiry(make, version):
     stays.echo()
     told = {r: s.relay.metric("relay_websockets_ended_total", reason=r) for r in ("key", "tenant", "ban")}
     assert told == {"key": 2, "tenant": 1, "ban": 1}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_two_keys_on_one_http2_connection(make, version):
+    """RFC 8441. One key is revoked; HAProxy 2.6 cannot tell the streams of a connection apart."""
+    s = make(version)
+    pem = s.dir / "relay.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=relay", "-keyout", pem, "-out", s.dir / "relay.crt"],
+                   check=True, capture_output=True)
+    pem.write_text(pem.read_text() + (s.dir / "relay.crt").read_text())
+    pem.chmod(0o644)
+    other = s.relay.adm("tokens", "issue", "--tenant", "demo", "--rpm", "0", "--pool", "ws")
+    port = free_port()
+    s.relay.adm("haproxy", "options", "--bind", f"127.0.0.1:{port}", "--cert", str(pem))
+    client = Process("h2", ["node", HERE / "h2websocket.js", f"https://127.0.0.1:{port}", "/v1/responses", other["token"],
+                            s.ws_key], s.dir / "h2.log")
+    try:
+        wait_until("both talk", lambda: {"0 data hello 0", "1 data hello 1"} <= set(client.text().splitlines()))
+        wait_until("control sees them", lambda: s.relay.metric("relay_websockets_open") == 2)
+        s.relay.adm("tokens", "revoke", str(other["id"]))
+        wait_until("the one of the key ends", lambda: "0 closed" in client.text())
+        wait_until("its slot is free", lambda: in_use(s) == (0 if version == "2.6" else 1))
+        assert ("1 closed" in client.text()) == (version == "2.6")
+    finally:
+        client.stop()
 
 
 class Conversation:

@@ -27,11 +27,12 @@ static void reads_the_rows_of_every_version(void **state)
 
 	(void)state;
 	assert_int_equal(
-		parse(HEAD "0x55: key=1|2|3|203.0.113.7|198.51.100.1:5000 use=1 exp=59990"
-			   " conn_cur=1\n"
-			   "0x56: key=10|20|4294967295|2001:db8::7|2001:db8::1:6000 use=1"
-			   " exp=1 shard=0 conn_cur=1\n"
-			   "0x57: key=1|2|3|-|198.51.100.1:5001 use=1 exp=1 conn_cur=1\n\n",
+		parse(HEAD
+			"0x55: key=1|2|3|203.0.113.7|198.51.100.1:5000 use=1 exp=59990"
+			" conn_cur=1\n"
+			"0x56: key=10|20|4294967295|2001:db8::7|2001:db8::1:6000|4294967295 use=1"
+			" exp=1 shard=0 conn_cur=1\n"
+			"0x57: key=1|2|3|-|198.51.100.1:5001 use=1 exp=1 conn_cur=1\n\n",
 			&out),
 		3);
 	const struct tunnel *t = (const void *)out.data;
@@ -46,6 +47,8 @@ static void reads_the_rows_of_every_version(void **state)
 	assert_int_equal(t[1].account, UINT32_MAX);
 	assert_string_equal(ip_format(&t[1].client, text), "2001:db8::7");
 	assert_string_equal(t[1].stream.source, "2001:db8::1:6000");
+	assert_int_equal(t[0].stream.number, 0);
+	assert_int_equal(t[1].stream.number, UINT32_MAX);
 	assert_false(t[2].has_client);
 	buffer_fini(&out);
 }
@@ -56,6 +59,8 @@ static void leaves_out_what_is_no_row(void **state)
 		ROW("1|2|3|203.0.113.7|"),
 		ROW("1|2|3|203.0.113.7"),
 		ROW("1|2|3"),
+		ROW("1|2|3|203.0.113.7|198.51.100.1:5000|x"),
+		ROW("1|2|3|203.0.113.7|198.51.100.1:5000|1|2"),
 		ROW("a|b|c|203.0.113.7|198.51.100.1:5000"),
 		ROW("1|2|3|203.0.113.7|1234567890123456789012345678901234567890123456789012345:5000"),
 		HEAD "key=1|2|3|203.0.113.7|198.51.100.1:5000\n",
@@ -114,12 +119,31 @@ static void knows_a_stream_that_is_half_closed(void **state)
 	}
 }
 
+static void knows_the_number_of_a_websocket(void **state)
+{
+	static const char open[] =
+		"0x7ff805eb8000: [28/Nov/2026:12:12:07.054119] id=17 proto=tcpv4 source=127.0.0.1:41528\n"
+		"  flags=0x400c4b, conn_retries=0\n"
+		"  txn=0x7ff805e971c0 flags=0x108000 meth=1 status=101 req.st=MSG_TUNNEL rsp.st=MSG_TUNNEL"
+		" req.f=0xcc rsp.f=0xcc\n";
+	static const char plain[] =
+		"0x7ff805eb8000: [28/Nov/2026:12:12:07.054119] id=17 proto=tcpv4 source=127.0.0.1:41528\n"
+		"  txn=0x7ff805e971c0 flags=0x108000 meth=1 status=200 req.st=MSG_DONE rsp.st=MSG_DATA\n";
+
+	(void)state;
+	assert_int_equal(tunnels_parse_number(SLICE_LITERAL(open)), 17);
+	assert_int_equal(tunnels_parse_number(SLICE_LITERAL(plain)), 0);
+	assert_int_equal(tunnels_parse_number(SLICE_LITERAL("")), 0);
+	assert_int_equal(tunnels_parse_number(SLICE_LITERAL("\n")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_the_rows_of_every_version),
 		cmocka_unit_test(leaves_out_what_is_no_row),
 		cmocka_unit_test(knows_a_stream_that_is_half_closed),
+		cmocka_unit_test(knows_the_number_of_a_websocket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
