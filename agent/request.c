@@ -16,11 +16,24 @@
 static_assert(REQUEST_LABEL_MAX == HEAD_LABEL_MAX, "the room has a place for a label");
 static_assert(REQUEST_DIGEST_LEN == 2 * SHA256_DIGEST_LENGTH, "a digest is written in hex");
 
+#define SCHEME SLICE_LITERAL("Bearer ")
 #define SCHEME_AND_PREFIX SLICE_LITERAL("Bearer rk_")
+
+/* Headers that may carry a relay key; the first one that has a key counts. */
+enum key_header { X_API_KEY, AUTHORIZATION, X_GOOG_API_KEY, API_KEY, KEY_HEADERS };
+
+static const struct slice key_headers[KEY_HEADERS] = {
+	[X_API_KEY] = {"x-api-key", 9},
+	[AUTHORIZATION] = {"authorization", 13},
+	[X_GOOG_API_KEY] = {"x-goog-api-key", 14},
+	[API_KEY] = {"api-key", 7},
+};
 
 /* What is known of the head so far. Of several lines with one name the last counts. */
 struct reading {
 	struct decide_request *request;
+	struct slice keys[KEY_HEADERS];
+	uint32_t key_lines[KEY_HEADERS];
 	const struct snapshot *snapshot;
 	uint32_t sticky_rank; /* place of the name of `request->sticky` */
 	struct slice host;
@@ -34,16 +47,24 @@ struct reading {
 
 typedef void take_fn(struct reading *g, struct slice value);
 
-static void take_key(struct reading *g, struct slice value)
+/* KEY_HEADERS: it is none of them. */
+static enum key_header key_header_of(struct slice name)
 {
-	g->request->key = value;
-	g->request->key_lines++;
+	unsigned i = 0;
+
+	while (i < KEY_HEADERS && !slice_eq(name, key_headers[i]))
+		i++;
+	return (enum key_header)i;
 }
 
-static void take_auth(struct reading *g, struct slice value)
+static void take_key(struct reading *g, const struct head_line *line)
 {
-	g->request->auth = value;
-	g->request->auth_lines++;
+	enum key_header i = key_header_of(line->name);
+
+	if (i == KEY_HEADERS)
+		return;
+	g->keys[i] = line->value;
+	g->key_lines[i]++;
 }
 
 static void take_host(struct reading *g, struct slice value)
@@ -112,8 +133,6 @@ static const struct field {
 	struct slice name;
 	take_fn *take;
 } fields[] = {
-	{{"x-api-key", 9}, take_key},
-	{{"authorization", 13}, take_auth},
 	{{"host", 4}, take_host},
 	{{"content-length", 14}, take_length},
 	{{"content-type", 12}, take_type},
@@ -155,6 +174,7 @@ static void take_sticky(struct reading *g, const struct head_line *line)
 
 static void take_line(struct reading *g, const struct head_line *line)
 {
+	take_key(g, line);
 	take_field(g, line);
 	take_sticky(g, line);
 	if (provider_is_state_header(line->name))
@@ -204,18 +224,40 @@ static void settle_address(struct reading *g)
 	g->request->src = f->client;
 }
 
+/* Any other Authorization than `Bearer rk_...` is the client's own business. */
+static struct slice key_of(const struct reading *g, enum key_header i)
+{
+	struct slice value = g->keys[i];
+
+	if (i != AUTHORIZATION)
+		return slice_trim(value);
+	if (!slice_eq_nocase(slice_cut(value, SCHEME_AND_PREFIX.n), SCHEME_AND_PREFIX))
+		return (struct slice){NULL, 0};
+	return slice_trim(slice_skip(value, SCHEME.n));
+}
+
+static void settle_key(struct reading *g)
+{
+	struct decide_request *r = g->request;
+
+	for (unsigned i = 0; i < KEY_HEADERS && r->key.n == 0 && r->key_lines < 2; i++) {
+		r->key = key_of(g, (enum key_header)i);
+		/* X-API-Key is for nothing else */
+		if (r->key.n || i == X_API_KEY)
+			r->key_lines = g->key_lines[i];
+	}
+	if (r->key.n <= REQUEST_KEY_MAX)
+		return;
+	r->key = (struct slice){NULL, 0};
+	request_blame(r, REFUSAL_BAD_REQUEST);
+}
+
 static void settle(struct reading *g, char digest[REQUEST_DIGEST_LEN])
 {
 	struct decide_request *r = g->request;
 
-	/* any other Authorization is the client's own business */
-	if (!slice_eq_nocase(slice_cut(r->auth, SCHEME_AND_PREFIX.n), SCHEME_AND_PREFIX))
-		r->auth = (struct slice){NULL, 0};
-	if (r->key.n > REQUEST_KEY_MAX || r->auth.n > REQUEST_KEY_MAX ||
-		g->host.n > REQUEST_HOST_MAX) {
-		r->key = r->auth = (struct slice){NULL, 0};
+	if (g->host.n > REQUEST_HOST_MAX)
 		request_blame(r, REFUSAL_BAD_REQUEST);
-	}
 	if (r->sticky.n > REQUEST_STICKY_MAX)
 		r->sticky = digest_of(r->sticky, digest);
 	r->handshake =
@@ -236,25 +278,13 @@ static struct slice name_of_line(struct slice head, const char *at)
 	return (struct slice){name, colon ? (size_t)(colon - name) : 0};
 }
 
-static bool may_carry_a_key(struct slice name)
-{
-	static const struct slice names[] = {
-		{"x-api-key", 9}, {"authorization", 13}, {"x-goog-api-key", 14}, {"api-key", 7}};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (slice_eq(name, names[i]))
-			return true;
-	}
-	return false;
-}
-
 static bool part_has_misplaced_key(struct slice head, struct slice part)
 {
 	struct slice rest = part;
 	struct slice key;
 
 	while (relaykey_find(rest, &key)) {
-		if (!may_carry_a_key(name_of_line(head, key.p)))
+		if (key_header_of(name_of_line(head, key.p)) == KEY_HEADERS)
 			return true;
 		rest = slice_skip(rest, (size_t)(key.p - rest.p) + key.n);
 	}
@@ -264,13 +294,11 @@ static bool part_has_misplaced_key(struct slice head, struct slice part)
 /* The value that is read as the key is checked as such, once. */
 static bool has_misplaced_key(const struct decide_request *r, struct slice head)
 {
-	struct slice place = r->key.n ? r->key : r->auth;
-
-	if (place.n == 0)
+	if (r->key.n == 0)
 		return part_has_misplaced_key(head, head);
-	size_t before = (size_t)(place.p - head.p);
+	size_t before = (size_t)(r->key.p - head.p);
 	return part_has_misplaced_key(head, slice_cut(head, before)) ||
-		part_has_misplaced_key(head, slice_skip(head, before + place.n));
+		part_has_misplaced_key(head, slice_skip(head, before + r->key.n));
 }
 
 void request_read_head(struct decide_request *r, struct slice head, const struct snapshot *s,
@@ -292,6 +320,7 @@ void request_read_head(struct decide_request *r, struct slice head, const struct
 	if (r->hops_n &&
 		!kinds_find(head, (struct slice){r->hops, r->hops_n}, r->kinds, sizeof(r->kinds)))
 		r->kinds[0] = '\0';
+	settle_key(&g);
 	if (has_misplaced_key(r, head))
 		request_blame(r, REFUSAL_MISPLACED_API_KEY);
 	settle(&g, digest);

@@ -38,13 +38,11 @@ struct decide_request {
 	bool was_read; /* its body was asked for: `body` is what it says */
 	bool seated;   /* it has a place in the waiting room: it need not queue behind others */
 	struct ip src;
-	uint32_t key_lines;
-	uint32_t auth_lines;
+	uint32_t key_lines;   /* of the header that has the key */
 	uint64_t length;      /* content-length; 0 = none */
 	int64_t since_ms;     /* start of its wait, Unix time; 0 = it has not waited */
 	struct bodyname body; /* read if no header names the conversation */
-	struct slice key;
-	struct slice auth; /* only if it is `Bearer rk_...` */
+	struct slice key;     /* that the client presents; empty = none */
 	struct slice sticky;
 	struct slice method;
 	struct slice path; /* without the query */

@@ -173,8 +173,8 @@ static bool keep_texts(struct waiter *w)
 	struct decide_request *q = &w->request;
 	size_t at = 0;
 
-	return keep(w, &at, &q->key) && keep(w, &at, &q->auth) && keep(w, &at, &q->sticky) &&
-		keep(w, &at, &q->method) && keep(w, &at, &q->path) && keep(w, &at, &q->label);
+	return keep(w, &at, &q->key) && keep(w, &at, &q->sticky) && keep(w, &at, &q->method) &&
+		keep(w, &at, &q->path) && keep(w, &at, &q->label);
 }
 
 static void count(struct room *r, const struct waiter *w, int by)

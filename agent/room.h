@@ -15,7 +15,7 @@
 #define ROOM_TENANT_WAITERS_MAX 256 /* of one tenant */
 /* all texts of one question */
 #define ROOM_TEXT_MAX                                                                              \
-	(2 * REQUEST_KEY_MAX + REQUEST_STICKY_MAX + REQUEST_METHOD_MAX + REQUEST_PATH_MAX +        \
+	(REQUEST_KEY_MAX + REQUEST_STICKY_MAX + REQUEST_METHOD_MAX + REQUEST_PATH_MAX +            \
 		REQUEST_LABEL_MAX)
 #define ROOM_COUNTS 4096 /* a power of two */
 

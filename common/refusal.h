@@ -23,8 +23,8 @@
 #define REFUSAL_ROWS(X)                                                                             \
 	X(MISSING_API_KEY, 401, "missing_api_key", "authentication_error", false, 0, 0,             \
 		"No relay key: send it as X-API-Key or as Authorization: Bearer",                   \
-		"The request has neither an `X-API-Key` header nor an `Authorization` header "      \
-		"that begins with `Bearer rk_`.",                                                   \
+		"The request has no `X-API-Key`, `x-goog-api-key` or `api-key` header, and no "     \
+		"`Authorization` header that begins with `Bearer rk_`.",                            \
 		"Send the relay key as `X-API-Key: rk_...` or as `Authorization: Bearer "           \
 		"rk_...`.")                                                                         \
 	X(INVALID_API_KEY, 401, "invalid_api_key", "authentication_error", false, 0, 0,             \

@@ -20,7 +20,7 @@ static const struct policy_row key_rows[] = {
 	{"x-api-key", true},
 	{"authorization", true},
 	{"x-relay-*", true},
-	{"api-key", false},
+	{"api-key", true},
 	{"*-api-key", true},
 	{"*-auth-token", true},
 	{"cookie", false},

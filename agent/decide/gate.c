@@ -10,11 +10,10 @@
 enum refusal decide_wellformed(struct decide_context *c)
 {
 	const struct decide_request *r = c->request;
-	bool key_twice = r->key_lines > 1 || (r->key.n == 0 && r->auth.n && r->auth_lines > 1);
 
 	if (r->fault != REFUSAL_NONE)
 		return r->fault;
-	return key_twice ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
+	return r->key_lines > 1 ? REFUSAL_BAD_REQUEST : REFUSAL_NONE;
 }
 
 /* A request that was admitted before keeps its answer, if HAProxy asks for it again. */

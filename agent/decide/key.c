@@ -1,16 +1,6 @@
 #include "agent/badkeys.h"
 #include "agent/decide/decide.h"
 
-#define SCHEME_LEN 7 /* "Bearer " */
-
-/* X-API-Key, else Authorization: Bearer rk_... */
-static struct slice presented_key(const struct decide_request *r)
-{
-	struct slice key = slice_trim(r->key);
-
-	return key.n || r->auth.n <= SCHEME_LEN ? key : slice_trim(slice_skip(r->auth, SCHEME_LEN));
-}
-
 /* Known to be bad without a look-up. */
 static bool is_cached(const struct decide_context *c, struct slice key)
 {
@@ -45,7 +35,7 @@ static enum refusal look_up(struct decide_context *c, struct slice key)
 enum refusal decide_key(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
-	struct slice key = presented_key(c->request);
+	struct slice key = c->request->key;
 
 	if (key.n == 0)
 		return REFUSAL_MISSING_API_KEY;

@@ -209,6 +209,11 @@ KEYS = [
         ("Accept", "a/b;{K}", {}), ("session-id", "{K}", {}), ("Origin", "http://{K}.example", NOTHING))],
     misplaced("Host", req(host="Host: {K}")),
     good("other headers for keys", req("api-key: abc", "x-goog-api-key: abcd"), hidden=(b"abc",)),
+    good("a key in x-goog-api-key", req(key="x-goog-api-key: {K}")),
+    good("a key in api-key", req(key="api-key: {K}")),
+    good("others twice behind it", req("api-key: abc", "api-key: abcd", key="x-goog-api-key: {K}"), hidden=(b"abc",)),
+    *[refused(f"two lines of {name}", req(f"{name}: {{K}}", key=f"{name}: {{K}}"), 400, "bad_request")
+      for name in ("x-goog-api-key", "api-key")],
     refused("a key in a trailer", post(CHUNKED, body="0\r\nX-API-Key: {K}\r\n\r\n", **NOTHING), 401, "missing_api_key"),
     refused("a key in the body", post("Content-Length: 39", body="{K}", **NOTHING), 401, "missing_api_key"),
 ]

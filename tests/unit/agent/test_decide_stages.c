@@ -137,7 +137,7 @@ static enum refusal refusal_of(struct small *s)
 	struct decide_verdict v;
 	char path[2048];
 
-	if (!s->request.key.p && !s->request.auth.p)
+	if (!s->request.key.p)
 		s->request.key = slice_from_str(s->key_text);
 	return decide_small(s, &v, path);
 }
@@ -148,33 +148,6 @@ static void allows_a_valid_request(void **state)
 
 	(void)state;
 	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
-}
-
-static void takes_the_key_from_authorization_without_x_api_key(void **state)
-{
-	struct small s = small_world();
-	char auth[64] = "bearer ";
-
-	(void)state;
-	strcat(auth, s.key_text);
-	s.request.auth = slice_from_str(auth);
-	s.request.key_lines = 0;
-	s.request.auth_lines = 1;
-	assert_int_equal(refusal_of(&s), REFUSAL_NONE);
-	s.request.auth_lines = 2;
-	assert_int_equal(refusal_of(&s), REFUSAL_BAD_REQUEST);
-}
-
-static void an_x_api_key_wins_over_authorization(void **state)
-{
-	struct small s = small_world();
-	char auth[64] = "Bearer ";
-
-	(void)state;
-	strcat(auth, s.key_text);
-	s.request.auth = slice_from_str(auth);
-	s.request.key = SLICE_LITERAL("sk-something-else");
-	assert_int_equal(refusal_of(&s), REFUSAL_INVALID_API_KEY);
 }
 
 static void says_what_is_wrong_with_a_key(void **state)
@@ -530,8 +503,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allows_a_valid_request),
-		cmocka_unit_test(takes_the_key_from_authorization_without_x_api_key),
-		cmocka_unit_test(an_x_api_key_wins_over_authorization),
 		cmocka_unit_test(says_what_is_wrong_with_a_key),
 		cmocka_unit_test(refuses_a_disabled_or_deleted_tenant),
 		cmocka_unit_test(both_allow_lists_must_allow),

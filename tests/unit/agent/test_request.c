@@ -46,9 +46,7 @@ static void takes_what_a_decision_needs(void **state)
 	(void)state;
 	assert_int_equal(r.fault, REFUSAL_NONE);
 	assert_text(r.key, "rk_a");
-	assert_text(r.auth, "");
 	assert_int_equal(r.key_lines, 1);
-	assert_int_equal(r.auth_lines, 1);
 	assert_true(r.hard && r.websocket);
 	assert_text(r.sticky, "s");
 	assert_int_equal(r.length, 5);
@@ -56,24 +54,64 @@ static void takes_what_a_decision_needs(void **state)
 	r = read_head("host: relay\r\n\r\n");
 	assert_int_equal(r.fault, REFUSAL_NONE);
 	assert_false(r.hard || r.websocket);
-	assert_int_equal(r.key_lines + r.auth_lines + r.length, 0);
-	assert_int_equal(r.key.n + r.auth.n + r.sticky.n + r.label.n, 0);
+	assert_int_equal(r.key_lines + r.length, 0);
+	assert_int_equal(r.key.n + r.sticky.n + r.label.n, 0);
 }
 
-static void counts_lines_and_takes_the_last(void **state)
+/* Headers of a request, the key that it presents, and the lines of the header that has it. */
+struct presented {
+	const char *head;
+	const char *key;
+	uint32_t lines;
+};
+
+static void takes_the_key_from_the_first_header_that_has_one(void **state)
 {
-	struct decide_request r =
-		read_head("x-api-key: 1\r\nx-api-key: 2\r\nauthorization: Bearer rk_1\r\n"
-			  "authorization: bearer rk_2\r\n\r\n");
+	static const struct presented rows[] = {
+		{"x-api-key: 1\r\nauthorization: Bearer rk_2\r\nx-goog-api-key: 3\r\napi-key: 4\r\n",
+			"1", 1},
+		{"api-key: 4\r\nx-goog-api-key: 3\r\nauthorization: Bearer rk_2\r\n", "rk_2", 1},
+		{"authorization: bearer rk_2 \r\n", "rk_2", 1},
+		{"api-key: 4\r\nx-goog-api-key: 3\r\nauthorization: Bearer own\r\n", "3", 1},
+		{"api-key: 4\r\nauthorization: Basic eA==\r\n", "4", 1},
+		{"x-api-key: \r\nx-goog-api-key: \r\napi-key: 4\r\n", "4", 1},
+		{"authorization: Bearer own\r\n", "", 0},
+	};
 
 	(void)state;
-	assert_text(r.key, "2");
-	assert_text(r.auth, "bearer rk_2");
-	assert_int_equal(r.key_lines, 2);
-	assert_int_equal(r.auth_lines, 2);
-	r = read_head("authorization: Bearer rk_1\r\nauthorization: Basic eA==\r\n\r\n");
-	assert_text(r.auth, "");
-	assert_int_equal(r.auth_lines, 2);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char head[200];
+		snprintf(head, sizeof(head), "%s\r\n", rows[i].head);
+		struct decide_request r = read_head(head);
+		assert_text(r.key, rows[i].key);
+		assert_int_equal(r.key_lines, rows[i].lines);
+		assert_int_equal(r.fault, REFUSAL_NONE);
+	}
+}
+
+/* Two lines of the header that has the key are told from one; those behind it are the client's own. */
+static void counts_lines_of_the_header_that_has_the_key(void **state)
+{
+	static const struct presented rows[] = {
+		{"x-api-key: 1\r\nx-api-key: 2\r\nauthorization: Bearer rk_1\r\n", "2", 2},
+		{"x-api-key: 1\r\nx-api-key: \r\nauthorization: Bearer rk_1\r\n", "", 2},
+		{"authorization: Bearer rk_1\r\nauthorization: bearer rk_2\r\n", "rk_2", 2},
+		{"x-goog-api-key: 1\r\nx-goog-api-key: 2\r\n", "2", 2},
+		{"api-key: 1\r\napi-key: 2\r\n", "2", 2},
+		{"authorization: Bearer rk_1\r\nauthorization: Basic eA==\r\n", "", 0},
+		{"x-api-key: 1\r\nauthorization: Bearer rk_1\r\nauthorization: Bearer rk_2\r\n"
+		 "x-goog-api-key: 2\r\nx-goog-api-key: 3\r\napi-key: 4\r\napi-key: 5\r\n",
+			"1", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char head[300];
+		snprintf(head, sizeof(head), "%s\r\n", rows[i].head);
+		struct decide_request r = read_head(head);
+		assert_text(r.key, rows[i].key);
+		assert_int_equal(r.key_lines, rows[i].lines);
+	}
 }
 
 static void names_a_conversation_by_the_first_configured_header(void **state)
@@ -270,7 +308,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_what_a_decision_needs),
-		cmocka_unit_test(counts_lines_and_takes_the_last),
+		cmocka_unit_test(takes_the_key_from_the_first_header_that_has_one),
+		cmocka_unit_test(counts_lines_of_the_header_that_has_the_key),
 		cmocka_unit_test(names_a_conversation_by_the_first_configured_header),
 		cmocka_unit_test(a_long_name_counts_by_its_digest),
 		cmocka_unit_test(takes_the_first_valid_label),
