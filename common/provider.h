@@ -180,6 +180,27 @@ struct provider_page {
 	const struct provider_page_window *windows;
 };
 
+/* --- stateful resources --- */
+
+/*
+ * Paths, as resource.h reads them. A pattern is one segment or more; `*` in its last one is any text. It is found at
+ * any place in a path, with all paths below it.
+ */
+struct provider_resources {
+	const char *const
+		*administration; /* of the account; and what gives a credential of it away */
+	const char *const *families;
+	const char *const *parents; /* a POST asks a model; what it made is kept below */
+	const char *const
+		*sockets; /* of them, those to which a GET opens a WebSocket and asks a model */
+	const char *const *exceptions; /* below a parent, and keep nothing */
+	const char *const *readable;   /* a resource for other methods than GET, HEAD and POST */
+	/* A POST to `users` is one as well, if `header` contains one of `words`. NULL = none */
+	const char *const *users;
+	const char *header; /* in small letters */
+	const char *const *words;
+};
+
 /* --- the row --- */
 
 struct provider {
@@ -190,6 +211,7 @@ struct provider {
 	 * is refused. NULL: every path may be served.
 	 */
 	const char *const *api_paths;
+	const struct provider_resources *resources;
 
 	const struct provider_auth *auth;
 	const char *oauth_prefix; /* prefix of OAuth tokens; NULL = none */

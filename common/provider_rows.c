@@ -284,6 +284,65 @@ static const struct provider_file oauth = {
 		__VA_ARGS__, NULL                                                                  \
 	}
 
+/* --- stateful resources --- */
+
+/*
+ * As the APIs and the SDKs of the providers have them. What hands out a credential of the account, for a browser for
+ * example, is administration too: its requests would not come through the relay.
+ */
+#define COMMON_ADMINISTRATION "/organization*", "/compliance*", "/oauth"
+#define OPENAI_CREDENTIALS                                                                         \
+	"/realtime/client_secrets", "/realtime/sessions", "/realtime/transcription_sessions",      \
+		"/chatkit/sessions"
+#define OPENAI_FAMILIES                                                                            \
+	"/files", "/uploads", "/batches", "/vector_stores", "/containers", "/conversations",       \
+		"/assistants", "/threads", "/fine_tuning", "/fine-tunes", "/evals", "/videos",     \
+		"/audio/voices", "/audio/voice_consents", "/skills", "/agents", "/realtime/calls"
+#define OPENAI_PARENTS "/responses", "/chat/completions"
+#define OPENAI_EXCEPTIONS "/responses/compact", "/responses/input_tokens"
+#define ANTHROPIC_FAMILIES                                                                         \
+	"/messages/batches", "/sessions", "/environments", "/memory_stores", "/vaults",            \
+		"/user_profiles", "/deployments", "/deployment_runs", "/dreams", "/tunnels"
+#define ANTHROPIC_USERS                                                                            \
+	.users = TEXTS("/messages"), .header = "anthropic-beta",                                   \
+	.words = TEXTS("files-api-", "skills-")
+
+static const struct provider_resources openai_resources = {
+	.administration = TEXTS(COMMON_ADMINISTRATION, "/projects*", OPENAI_CREDENTIALS),
+	.families = TEXTS(OPENAI_FAMILIES),
+	.parents = TEXTS(OPENAI_PARENTS),
+	.sockets = TEXTS("/responses"),
+	.exceptions = TEXTS(OPENAI_EXCEPTIONS),
+	.readable = TEXTS("/models"),
+};
+
+static const struct provider_resources anthropic_resources = {
+	.administration = TEXTS(COMMON_ADMINISTRATION, "/projects*"),
+	.families = TEXTS("/files", "/skills", "/agents", ANTHROPIC_FAMILIES),
+	.readable = TEXTS("/models"),
+	ANTHROPIC_USERS,
+};
+
+/* Behind a gateway is either API. `/projects` begins paths for models at Vertex AI. */
+static const struct provider_resources generic_resources = {
+	.administration = TEXTS(COMMON_ADMINISTRATION, OPENAI_CREDENTIALS),
+	.families = TEXTS(OPENAI_FAMILIES, ANTHROPIC_FAMILIES),
+	.parents = TEXTS(OPENAI_PARENTS),
+	.sockets = TEXTS("/responses"),
+	.exceptions = TEXTS(OPENAI_EXCEPTIONS),
+	.readable = TEXTS("/models"),
+	ANTHROPIC_USERS,
+};
+
+static const struct provider_resources gemini_resources = {
+	.administration = TEXTS("/auth_tokens", "/authtokens"),
+	.families = TEXTS("/files", "/files:*", "/batches", "/cachedcontents", "/tunedmodels",
+		"/tuningjobs", "/corpora", "/filesearchstores", "/operations", "/generatedfiles",
+		"/*:batchgeneratecontent", "/*:asyncbatchembedcontent", "/*:predictlongrunning"),
+	.parents = TEXTS("/interactions"),
+	.readable = TEXTS("/models"),
+};
+
 /* --- providers --- */
 
 /* The model list is free, unlimited, and answers 401 to a bad key. */
@@ -291,6 +350,7 @@ static const struct provider openai = {
 	.name = "openai",
 	.title = "OpenAI",
 	.api_paths = openai_paths,
+	.resources = &openai_resources,
 	.auth = &provider_auth_rows[BEARER],
 	.files = FILES(&auth_json, &oauth),
 	.client_headers = TEXTS("OpenAI-Organization", "OpenAI-Project"),
@@ -316,6 +376,7 @@ static const struct provider codex = {
 	.name = "codex",
 	.title = "OpenAI",
 	.api_paths = openai_paths,
+	.resources = &openai_resources,
 	.auth = &provider_auth_rows[BEARER],
 	.files = FILES(&auth_json, &flat_auth_json),
 	.login_errors =
@@ -381,6 +442,7 @@ static const struct provider anthropic = {
 	.name = "anthropic",
 	.title = "Anthropic",
 	.api_paths = TEXTS("/v1/messages", "/v1/complete", "/v1/chat/completions"),
+	.resources = &anthropic_resources,
 	.auth = &provider_auth_rows[X_API_KEY],
 	.oauth_prefix = "sk-ant-oat",
 	.oauth_auth = &provider_auth_rows[ANTHROPIC_OAUTH],
@@ -456,6 +518,7 @@ static const struct provider anthropic = {
 static const struct provider generic = {
 	.name = "generic",
 	.title = "generic",
+	.resources = &generic_resources,
 	.protocol_prefixes = openai_protocols,
 	.auth = &provider_auth_rows[BEARER],
 	.files = FILES(&auth_json, &oauth),
@@ -496,6 +559,7 @@ static const struct provider gemini = {
 	.name = "gemini",
 	.title = "Gemini",
 	.api_paths = TEXTS("/v1beta"),
+	.resources = &gemini_resources,
 	.auth = &provider_auth_rows[X_GOOG_API_KEY],
 	.oauth_prefix = "ya29.",
 	.oauth_auth = &provider_auth_rows[BEARER],

@@ -97,6 +97,50 @@ bool target_has_parent(struct slice path)
 	return find_in_all_spellings(has_parent, path);
 }
 
+/* --- texts to compare --- */
+
+/*
+ * Appends the segments to `out`, each behind a slash, in small letters. Empty ones, those that are one dot, and
+ * what follows a semicolon or a NUL in a segment are left out. The text never gets longer, but for its first slash.
+ */
+static size_t canonize(struct slice path, char *out, size_t at)
+{
+	bool is_cut = false;
+	size_t slash = at;
+	char c;
+
+	out[at++] = '/';
+	while (path.n) {
+		path = slice_skip(path, read_char(path, &c));
+		is_cut = !is_separator(c) && (is_cut || c == ';' || c == '\0');
+		if (!is_separator(c)) {
+			if (!is_cut)
+				out[at++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+			continue;
+		}
+		if (at == slash + 1 || (at == slash + 2 && out[slash + 1] == '.')) {
+			at = slash + 1;
+			continue;
+		}
+		slash = at;
+		out[at++] = '/';
+	}
+	return at == slash + 1 || (at == slash + 2 && out[slash + 1] == '.') ? slash : at;
+}
+
+void target_each_spelling(struct slice base, struct slice path, target_each_fn *each, void *context)
+{
+	char decoded[TARGET_MAX], text[2 * TARGET_MAX + 2];
+	size_t start = canonize(slice_cut(base, TARGET_MAX), text, 0);
+
+	path = slice_cut(path, TARGET_MAX);
+	each(context, (struct slice){text, canonize(path, text, start)}, start);
+	for (int i = 0; i < TARGET_ENCODINGS && path.n && memchr(path.p, '%', path.n); i++) {
+		path = (struct slice){decoded, decode(path, decoded)};
+		each(context, (struct slice){text, canonize(path, text, start)}, start);
+	}
+}
+
 /* --- keys --- */
 
 static bool has_key(struct slice text)

@@ -1,5 +1,9 @@
-/* Paths of clients: what passes has no `..` segment, however many layers of encoding come off. */
+/*
+ * Paths of clients: what passes has no `..` segment, however many layers of encoding come off, and a spelling for
+ * comparison has one form.
+ */
 #include "common/relaykey.h"
+#include "common/resource.h"
 #include "common/target.h"
 
 #include <stdlib.h>
@@ -44,6 +48,20 @@ static size_t decode(const char *in, size_t n, char *out)
 	return len;
 }
 
+/* Each segment has letters and no large ones, and begins with the only slash before it. */
+static void check(void *context, struct slice path, size_t start)
+{
+	(void)context;
+	if (start > path.n || (path.n && (path.p[0] != '/' || path.p[path.n - 1] == '/')))
+		abort();
+	for (size_t i = 0; i < path.n; i++) {
+		char c = path.p[i];
+		if (c == '\\' || c == '\0' || c == ';' || (c >= 'A' && c <= 'Z') ||
+			(c == '/' && path.p[i + 1] == '/'))
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char layers[2][TARGET_MAX];
@@ -52,6 +70,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > TARGET_MAX)
 		return 0;
+	target_each_spelling(slice_cut(path, 5), slice_skip(path, 5), check, NULL);
+	for (size_t i = 0; i < provider_count(); i++) {
+		const struct resource_request r = {.path = path};
+		resource_of(provider_at(i), &r);
+	}
 	bool refused = target_has_parent(path);
 	bool keyed = target_has_key(path);
 	for (int i = 0; i <= TARGET_ENCODINGS; i++) {
