@@ -25,6 +25,7 @@
 #include "admin/upkeep/outbound.h"
 #include "admin/upkeep/probe.h"
 #include "admin/upkeep/refresh.h"
+#include "admin/upkeep/resources_upkeep.h"
 #include "admin/upkeep/statewatch.h"
 #include "admin/upkeep/storewatch.h"
 #include "admin/upkeep/tunnelwatch.h"
@@ -46,7 +47,7 @@
 #define EXIT_FAILED 1
 #define ANSWER_MS 1000 /* for commands that have come when control ends */
 #define SYNC_S 1.0     /* a power cut loses at most one second of the state file */
-#define BANS_S 1.0     /* bans from the agent */
+#define BANS_S 1.0     /* bans and accounts of resources from the agent */
 #define HISTORY_S 0.2  /* finished requests, to the store */
 #define FLUSH_MS 2000  /* for access lines at the end */
 #define RETRY_S 30.0   /* pending changes of HAProxy, and old keys */
@@ -247,6 +248,7 @@ static void on_bans(struct ev_loop *loop, ev_timer *w, int events)
 	(void)events;
 	clockwatch_poll(&r->control);
 	bans_takeover_poll(&r->control);
+	resources_upkeep_poll(&r->control, &r->history);
 }
 
 static void on_history(struct ev_loop *loop, ev_timer *w, int events)

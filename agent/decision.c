@@ -127,6 +127,7 @@ static void keep_reasons(
 	why->action = (uint8_t)action_of(v);
 	why->refusal = (uint8_t)v->refusal;
 	why->shadow = v->shadow != REFUSAL_NONE;
+	why->resource = (uint8_t)v->resource;
 	why->conversation = v->conversation;
 	if (v->lease)
 		why->attempt_count = held_attempts(v->lease, why->attempts);

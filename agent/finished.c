@@ -32,6 +32,7 @@ static void copy_lease(struct board_request *row, const struct statefile_lease *
 	row->egress = lease->egress;
 	row->upstream = lease->upstream;
 	row->conversation = lease->conversation;
+	row->resources = (lease->flags & LEASE_RESOURCE) != 0;
 	row->tries = (uint8_t)(lease->attempt < UINT8_MAX ? lease->attempt : UINT8_MAX);
 	if (lease->attempt > 1)
 		row->retries = (uint16_t)(lease->attempt - 1);

@@ -85,37 +85,59 @@ static void put_limit(
 
 /* --- accounts --- */
 
-static const char *state_of(const struct decide_verdict *v)
+/* Of the account of a conversation or of resources. */
+static const char *state_of_one(enum refusal refusal)
 {
-	const struct shortage *s = &v->shortage;
+	switch (refusal) {
+	case REFUSAL_ACCOUNTS_LIMITED:
+	case REFUSAL_ACCOUNTS_EXHAUSTED:
+		return "is at its limits";
+	case REFUSAL_CIRCUIT_OPEN:
+		return "cannot be used for a moment";
+	default:
+		return "cannot be used";
+	}
+}
 
+static const char *state_of_all(const struct decide_verdict *v)
+{
 	switch (v->refusal) {
 	case REFUSAL_ACCOUNTS_LIMITED:
 	case REFUSAL_ACCOUNTS_EXHAUSTED:
-		if (v->alone)
-			return "the account of this conversation is at its limits";
-		return shortage_is_limits_only(s) ? "all accounts are at their limits"
-						  : "all accounts are at their limits or out";
+		return shortage_is_limits_only(&v->shortage)
+			? "all accounts are at their limits"
+			: "all accounts are at their limits or out";
 	case REFUSAL_CIRCUIT_OPEN:
-		if (s->first == SHORTAGE_BRAKE)
-			return "requests of this key have just failed here";
-		return v->alone ? "the account of this conversation cannot be used for a moment"
-				: "no account can be used for a moment";
+		return "no account can be used for a moment";
 	default:
-		return v->alone ? "the account of this conversation cannot be used"
-				: "no account can be used";
+		return "no account can be used";
 	}
+}
+
+static void put_state(struct text *t, const struct decide_verdict *v)
+{
+	bool is_braked = v->refusal == REFUSAL_CIRCUIT_OPEN && v->shortage.first == SHORTAGE_BRAKE;
+
+	if (is_braked)
+		put(t, "requests of this key have just failed here");
+	else if (v->alone)
+		put(t, "the account of this %s %s",
+			v->resource != RESOURCE_NONE ? "key's resources" : "conversation",
+			state_of_one(v->refusal));
+	else
+		put(t, "%s", state_of_all(v));
 }
 
 static void put_shortage(
 	struct text *t, const struct snapshot *s, const struct decide_verdict *v, int64_t now_ms)
 {
 	put_name(t, "pool", snapshot_text(s, v->pool->name));
-	put(t, "%s", state_of(v));
+	put_state(t, v);
 	put_end(t, " until", v, now_ms);
 	if (v->shortage.first == SHORTAGE_NONE)
 		put(t, "; only the operator can end this");
-	else if (v->alone && v->refusal == REFUSAL_ACCOUNTS_EXHAUSTED)
+	else if (v->alone && v->refusal == REFUSAL_ACCOUNTS_EXHAUSTED &&
+		v->resource == RESOURCE_NONE)
 		put(t, "; start a new session to go on now");
 }
 
@@ -125,6 +147,16 @@ static void put_route(struct text *t, const struct snapshot *s, const struct dec
 
 	put(t, "pool %.*s serves the %s API, not %s", (int)(pool.n < NAME_LEN ? pool.n : NAME_LEN),
 		pool.p, v->provider->title, v->foreign_path);
+}
+
+static void put_resource(struct text *t, const struct snapshot *s, const struct decide_verdict *v)
+{
+	put_name(t, "pool", snapshot_text(s, v->pool->name));
+	put(t,
+		v->resource == RESOURCE_ADMIN
+			? "the administration of its accounts is not served"
+			: "files and other resources of its accounts are not served, because another "
+			  "tenant could reach them");
 }
 
 static bool is_of_pool(const struct decide_verdict *v)
@@ -146,6 +178,8 @@ void message_format(const struct snapshot *s, const struct decide_verdict *v, in
 		put_limit(&t, s, v, now_ms);
 	else if (v->foreign_path)
 		put_route(&t, s, v);
+	else if (v->refusal == REFUSAL_NO_ROUTE && v->resource != RESOURCE_NONE)
+		put_resource(&t, s, v);
 	else if (is_of_pool(v))
 		put_shortage(&t, s, v, now_ms);
 	else

@@ -8,6 +8,7 @@
 #include "common/num.h"
 #include "common/provider.h"
 #include "common/relaykey.h"
+#include "common/resource.h"
 #include "common/snapshot.h"
 
 #include <assert.h>
@@ -117,6 +118,13 @@ static void take_traceparent(struct reading *g, struct slice value)
 	g->traceparent = value;
 }
 
+/* Google's APIs, among others, obey it. */
+static void take_method(struct reading *g, struct slice value)
+{
+	(void)value;
+	g->request->has_other_method = true;
+}
+
 static void take_x_forwarded_for(struct reading *g, struct slice value)
 {
 	if (g->is_proxied)
@@ -143,6 +151,9 @@ static const struct field {
 	{{"traceparent", 11}, take_traceparent},
 	{{"x-forwarded-for", 15}, take_x_forwarded_for},
 	{{"forwarded", 9}, take_forwarded},
+	{{"x-http-method-override", 22}, take_method},
+	{{"x-http-method", 13}, take_method},
+	{{"x-method-override", 17}, take_method},
 };
 
 static void take_field(struct reading *g, const struct head_line *line)
@@ -179,6 +190,8 @@ static void take_line(struct reading *g, const struct head_line *line)
 	take_sticky(g, line);
 	if (provider_is_state_header(line->name))
 		g->request->hard = true;
+	if (resource_is_named(line->name, line->value))
+		g->request->names_resources = true;
 }
 
 /* A cut name would join conversations whose names begin alike. */

@@ -30,9 +30,11 @@ struct decide_request {
 	uint8_t id[16];
 	/* not REFUSAL_NONE: an argument or the head was missing, of a wrong form, or too long */
 	enum refusal fault;
-	bool hard;	/* the conversation has state upstream */
-	bool websocket; /* it asks for an upgrade to WebSocket ... */
-	bool handshake; /* ... in the right form */
+	bool hard;	       /* the conversation has state upstream */
+	bool websocket;	       /* it asks for an upgrade to WebSocket ... */
+	bool handshake;	       /* ... in the right form */
+	bool names_resources;  /* its body names resources of an account */
+	bool has_other_method; /* a header names another method than the one of the request */
 	bool has_src;
 	bool has_json; /* its body is JSON of a known length, and can be asked for */
 	bool was_read; /* its body was asked for: `body` is what it says */

@@ -11,6 +11,7 @@
 #include "common/ip.h"
 #include "common/metric.h"
 #include "common/refusal.h"
+#include "common/resource.h"
 #include "common/result.h"
 #include "common/slice.h"
 
@@ -311,15 +312,18 @@ struct board_request {
 	uint8_t circuit;  /* enum circuit: of the account at the end */
 	uint8_t tries;	  /* attempts; 0 = not known, or it was refused */
 	uint8_t attempt_count; /* of them, those that have failed: in `attempts` */
+	uint8_t resources;     /* it used resources of the account */
+	uint8_t pad[7];
 	struct board_attempt attempts[BOARD_ATTEMPTS];
 };
 
 /* Why an account was chosen or not: id, text */
 #define BOARD_REASONS(X)                                                                           \
 	X(TAKEN, "taken")                                                                          \
-	X(BOUND, "taken: the conversation is bound to it")                                         \
+	X(BOUND, "taken: the conversation, or the resources of the key, are bound to it")          \
 	X(OUTSCORED, "usable; another ranked higher")                                              \
-	X(NOT_BOUND, "the conversation is bound to another account")                               \
+	X(NOT_BOUND,                                                                               \
+		"the conversation, or the resources of the key, are bound to another account")     \
 	X(REGION, "usable; an account of the node's own region was preferred")                     \
 	X(CONSECUTIVE, "its consecutive uses are used up")                                         \
 	X(SUSPENDED, "suspended")                                                                  \
@@ -398,7 +402,8 @@ struct board_why {
 	uint16_t candidate_count; /* kept */
 	uint16_t member_count;	  /* of the pool */
 	uint8_t attempt_count;	  /* that have ended */
-	uint8_t pad[3];
+	uint8_t resource;	  /* enum resource */
+	uint8_t pad[2];
 	uint64_t conversation; /* keyed hash, 0 = none */
 	struct board_attempt attempts[BOARD_ATTEMPTS];
 	struct board_limit limits[BOARD_LIMITS];

@@ -70,10 +70,14 @@
 		"No pool or upstream serves this request",                                          \
 		"Neither the key nor its tenant has a pool, the path begins with `/relay/` and "    \
 		"is not one of the relay's own, or the path belongs to the API of another "         \
-		"provider than the pool's, which the message then names.",                          \
+		"provider than the pool's. Or the request reaches files or other resources of an "  \
+		"account that another tenant could reach too, or the administration of the "        \
+		"account. The message says which.",                                                 \
 		"Give the tenant a pool with `relayadm tenants set NAME --pool POOL`, or issue "    \
 		"a key with `--pool`. Correct the path, or use a key of a pool whose upstream "     \
-		"serves it. An upstream with `--provider generic` accepts every path.")             \
+		"serves it. Give a tenant that needs files a pool whose accounts no other tenant "  \
+		"uses, or accept that tenants reach each other's: `relayadm pools set POOL "        \
+		"--resources shared`.")                                                             \
 	X(BAD_REQUEST, 400, "bad_request", "invalid_request_error", false, 0, 0,                    \
 		"The request is malformed, or its client closed the connection too early",          \
 		"The request is not valid HTTP, its method is TRACE or CONNECT, it has two "        \

@@ -226,7 +226,8 @@ static bool names_valid(const struct snapshot *s)
 			return false;
 	}
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_UPSTREAM]; i++) {
-		if (!text_fits(s, u[i].name) || u[i].provider >= provider_count())
+		if (!text_fits(s, u[i].name) || !text_fits(s, u[i].prefix) ||
+			!text_fits(s, u[i].strip) || u[i].provider >= provider_count())
 			return false;
 	}
 	return true;
@@ -251,6 +252,25 @@ static bool bans_valid(const struct snapshot *s)
 
 	for (uint32_t i = 0; i < s->counts[SNAPSHOT_BAN]; i++) {
 		if (b[i].network.bits > 128 || (i && ban_order(&b[i - 1], &b[i]) >= 0))
+			return false;
+	}
+	return true;
+}
+
+static bool resource_before(const void *row, const void *key)
+{
+	const struct snapshot_resource *a = row;
+	const struct snapshot_resource *b = key;
+
+	return a->family < b->family || (a->family == b->family && a->pool < b->pool);
+}
+
+static bool resources_valid(const struct snapshot *s)
+{
+	const struct snapshot_resource *r = ROWS(s, RESOURCE, struct snapshot_resource);
+
+	for (uint32_t i = 1; i < s->counts[SNAPSHOT_RESOURCE]; i++) {
+		if (!resource_before(&r[i - 1], &r[i]))
 			return false;
 	}
 	return true;
@@ -307,7 +327,7 @@ int snapshot_open(const void *block, size_t size, const void *base, size_t base_
 		return bad(e, "the key base is another one");
 	if (!tenants_valid(&s) || !pools_valid(&s) || !accounts_valid(&s) ||
 		!account_egresses_valid(&s) || !names_valid(&s) || !bans_valid(&s) ||
-		!request_headers_valid(&s))
+		!resources_valid(&s) || !request_headers_valid(&s))
 		return bad(e, "a row points outside its section");
 	relaykey_hasher_init(&s.hasher, h->hash_secret);
 	derive_conversation_key(&s);
@@ -336,4 +356,14 @@ const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, 
 {
 	return search_id(ROWS(s, ACCOUNT, struct snapshot_account), s->counts[SNAPSHOT_ACCOUNT],
 		sizeof(struct snapshot_account), id);
+}
+
+uint32_t snapshot_resource(const struct snapshot *s, uint32_t family, uint32_t pool)
+{
+	const struct snapshot_resource *rows = ROWS(s, RESOURCE, struct snapshot_resource);
+	const struct snapshot_resource key = {.family = family, .pool = pool};
+	uint32_t count = s->counts[SNAPSHOT_RESOURCE];
+	size_t at = search_rows(rows, count, sizeof(*rows), resource_before, &key);
+
+	return at < count && !resource_before(&key, &rows[at]) ? rows[at].account : 0;
 }

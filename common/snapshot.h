@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SNAPSHOT_FORMAT 7
+#define SNAPSHOT_FORMAT 8
 #define SNAPSHOT_SIZE_MAX ((size_t)1 << 30)
 
 struct snapshot_text {
@@ -70,6 +70,8 @@ enum snapshot_strategy {
 };
 
 #define SNAPSHOT_POOL_SHARED 1u /* keys of several tenants use it */
+/* Resources of its accounts are served: they serve one tenant only, or the operator shares them. */
+#define SNAPSHOT_POOL_RESOURCES 2u
 
 enum snapshot_sticky {
 	SNAPSHOT_STICKY_SOFT,
@@ -182,6 +184,15 @@ struct snapshot_upstream {
 	uint32_t flags;	   /* SNAPSHOT_UPSTREAM_* */
 	uint32_t pad;
 	struct snapshot_text name;
+	struct snapshot_text prefix, strip; /* as in its newest backend */
+};
+
+/* The account of the resources of a key family in a pool, of which it is a member. */
+struct snapshot_resource {
+	uint32_t family;
+	uint32_t pool;
+	uint32_t account; /* ids */
+	uint32_t pad;
 };
 
 #define SNAPSHOT_KEY_REVOKED 1u
@@ -212,8 +223,9 @@ struct snapshot_key {
 	X(HEADER, struct snapshot_header)                                                          \
 	X(EGRESS, struct snapshot_egress)                                                          \
 	X(UPSTREAM, struct snapshot_upstream)                                                      \
-	X(BAN, struct snapshot_ban) /* sorted by ban_order() */                                    \
-	X(TRUSTED, struct cidr)	    /* networks of proxies that tell the client's address */       \
+	X(BAN, struct snapshot_ban)	      /* sorted by ban_order() */                          \
+	X(RESOURCE, struct snapshot_resource) /* sorted by family and pool */                      \
+	X(TRUSTED, struct cidr) /* networks of proxies that tell the client's address */           \
 	X(STICKY,                                                                                  \
 		struct snapshot_text) /* conversation headers in their order, in small letters */  \
 	X(KEYLOG, char)		      /* one key table: keys made or changed since the base */
@@ -295,6 +307,8 @@ const struct snapshot_tenant *snapshot_tenant(const struct snapshot *s, uint32_t
 const struct snapshot_pool *snapshot_pool(const struct snapshot *s, uint32_t id);
 /* NULL when there is none. */
 const struct snapshot_account *snapshot_account_by_id(const struct snapshot *s, uint32_t id);
+/* Id of the account that has the resources of a key family in this pool; 0 = none. */
+uint32_t snapshot_resource(const struct snapshot *s, uint32_t family, uint32_t pool);
 /*
  * The newest row of a key: from the log, else from the base. `ret_table` owns its networks. NULL when there
  * is none, or a damaged one.

@@ -100,6 +100,7 @@ enum lease_state {
 #define LEASE_UNSETTLED 0x400u /* its conversation is not bound to this account until it answers */
 #define LEASE_FRESH 0x800u     /* its second attempt was its first one, sent again */
 #define LEASE_REUSED 0x1000u /* its first attempt may have got a connection that was used before */
+#define LEASE_RESOURCE 0x2000u /* it uses resources of its account */
 
 /* The upper bits of the flags: HAProxy's process, gauge_worker(); 0 = not known */
 #define LEASE_WORKER_SHIFT (32 - GAUGE_WORKER_BITS)

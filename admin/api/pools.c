@@ -13,6 +13,8 @@ static void describe(struct request *r, struct row *row, json_object *o)
 	answer_slice(o, "upstream", row_text(row, "upstream"));
 	answer_slice(o, "strategy", row_text(row, "strategy"));
 	answer_slice(o, "sticky", row_text(row, "sticky"));
+	answer_slice(o, "resources", row_text(row, "resources"));
+	answer_flag(o, "resources_served", row_flag(row, "resources_served"));
 	answer_duration(o, "wait", (uint64_t)row_number(row, "wait_ms"));
 	answer_list(o, "accounts", row_text(row, "accounts"));
 	answer_list(o, "tenants", row_text(row, "tenants"));
@@ -22,6 +24,7 @@ static void describe(struct request *r, struct row *row, json_object *o)
 static const struct noun_column columns[] = {
 	{"strategy", "UPDATE pools SET strategy = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"sticky", "UPDATE pools SET sticky = ?1 WHERE id = ?2", NOUN_TEXT},
+	{"resources", "UPDATE pools SET resources = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"wait", "UPDATE pools SET wait_ms = ?1 WHERE id = ?2", NOUN_DURATION},
 	{NULL, NULL, NOUN_TEXT},
 };
@@ -31,12 +34,14 @@ const struct noun noun_pool = {
 	.find = "SELECT id FROM pools WHERE name = ?1",
 	.select =
 		"SELECT p.name, u.name AS upstream, p.strategy, p.sticky, p.wait_ms, p.created_ms,"
+		" p.resources, p.resources = 'shared' OR r.first IS r.last AS resources_served,"
 		" (SELECT group_concat(name, ',') FROM (SELECT a.name FROM pool_members m"
 		"  JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = p.id"
 		"  ORDER BY m.position)) AS accounts,"
 		" (SELECT group_concat(name, ',') FROM (SELECT t.name FROM tenants t"
 		"  WHERE t.pool_id = p.id ORDER BY t.name)) AS tenants"
 		" FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
+		" LEFT JOIN pool_reach r ON r.pool_id = p.id"
 		" WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name",
 	.describe = describe,
 	.columns = columns,

@@ -281,6 +281,19 @@ static void put_attempts(const struct why *y, json_object *o)
 		attempts_describe(&only, 1, &y->names.accounts, o);
 }
 
+/* What a request has to do with the resources of an account. */
+static const char *resource_text(const struct board_why *w)
+{
+	bool is_refused = w->action == BOARD_ACTION_DENIED && w->refusal == REFUSAL_NO_ROUTE;
+
+	if (w->resource == RESOURCE_NONE)
+		return NULL;
+	if (w->resource == RESOURCE_ADMIN)
+		return "the administration of accounts is never served";
+	return is_refused ? "not served: another tenant could reach resources of these accounts"
+			  : "the resources of a key are at one account";
+}
+
 static void put_decision(const struct why *y, json_object *o)
 {
 	const struct reasons *s = &y->reasons;
@@ -293,6 +306,7 @@ static void put_decision(const struct why *y, json_object *o)
 							      : REFUSAL_NONE);
 	answer_flag(o, "shadow", s->last.shadow);
 	answer_flag(o, "sticky", s->last.conversation != 0);
+	answer_text(o, "resources", resource_text(&s->last));
 	json_object_object_add(
 		o, "waited_ms", s->waited_ms < 0 ? NULL : json_object_new_int64(s->waited_ms));
 	answer_refusal(o, "waited_for", s->waited_for);

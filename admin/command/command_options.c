@@ -327,6 +327,13 @@ const struct command_option pool_set_options[] = {
 		.choices = "soft|hard|free",
 		.help = "whether a conversation with state at its account may leave it: soft (default): "
 			"when the account is out for longer than 60 s; hard: never; free: at once"},
+	{.name = "resources",
+		.metavar = "exclusive|shared",
+		.type = COMMAND_CHOICE,
+		.choices = "exclusive|shared",
+		.help = "who may use files and other resources of the accounts: exclusive (default): one "
+			"tenant alone, else nobody; shared: all tenants of the pool, each those of the "
+			"others too"},
 	{.name = "wait",
 		.metavar = "DURATION",
 		.type = COMMAND_DURATION,

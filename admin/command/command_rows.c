@@ -284,6 +284,7 @@ static const struct command rows[COMMAND_COUNT] = {
 			COLUMN("upstream", "UPSTREAM", COLUMN_PLAIN),
 			COLUMN("strategy", "STRATEGY", COLUMN_PLAIN),
 			COLUMN("sticky", "STICKY", COLUMN_PLAIN),
+			COLUMN("resources", "RESOURCES", COLUMN_PLAIN),
 			COLUMN("wait", "WAIT", COLUMN_PLAIN),
 			COLUMN("accounts", "ACCOUNTS", COLUMN_PLAIN)},
 		.answer = ANSWER_LIST},

@@ -1,8 +1,10 @@
 #include "admin/publish/assemble.h"
 
 #include "admin/publish/assemble_parts.h"
+#include "admin/store/resources.h"
 #include "common/log.h"
 #include "common/num.h"
+#include "common/url.h"
 
 #include <errno.h>
 
@@ -17,10 +19,14 @@ static int add_upstream(struct row *row, void *context)
 {
 	struct assemble *a = context;
 	struct assemble_upstream more = {0};
+	struct url url;
 
 	more.provider = provider_find(row_text(row, "provider"));
 	if (!more.provider)
 		return errtext_set(a->e, -EBADMSG, "store: an upstream has an unknown provider");
+	int error = url_parse(row_text(row, "url"), &url, a->e);
+	if (error)
+		return error;
 	const struct snapshot_upstream one = {
 		.id = row_u32(row, "id"),
 		.provider = (uint32_t)provider_index(more.provider),
@@ -29,6 +35,8 @@ static int add_upstream(struct row *row, void *context)
 					 : 0) |
 			(row_flag(row, "websocket") ? SNAPSHOT_UPSTREAM_WEBSOCKET : 0),
 		.name = assemble_text(a, row, "name"),
+		.prefix = snapshot_builder_text(a->builder, slice_from_str(url.prefix)),
+		.strip = assemble_text(a, row, "strip"),
 	};
 	idmap_add(&a->upstreams, one.id);
 	buffer_append(&a->upstream_rows, &more, sizeof(more));
@@ -161,6 +169,13 @@ static bool is_shared(struct row *row)
 	return row_number(row, "last_tenant") != first || row_number(row, "last_owner") != owner;
 }
 
+/* No second tenant uses any account of the pool, or the operator lets them share their resources. */
+static bool serves_resources(struct row *row)
+{
+	return slice_eq_str(row_text(row, "resources"), "shared") ||
+		row_number(row, "first") == row_number(row, "last");
+}
+
 static int add_pool(struct row *row, void *context)
 {
 	struct assemble *a = context;
@@ -169,7 +184,8 @@ static int add_pool(struct row *row, void *context)
 		.name = assemble_text(a, row, "name"),
 		.upstream = (uint32_t)idmap_find(&a->upstreams, row_number(row, "upstream_id")),
 		.wait_ms = (uint64_t)row_number(row, "wait_ms"),
-		.flags = is_shared(row) ? SNAPSHOT_POOL_SHARED : 0,
+		.flags = (is_shared(row) ? SNAPSHOT_POOL_SHARED : 0) |
+			(serves_resources(row) ? SNAPSHOT_POOL_RESOURCES : 0),
 	};
 	int error = parse_word(a, "strategy", strategies, row_text(row, "strategy"), &one.strategy);
 
@@ -181,6 +197,19 @@ static int add_pool(struct row *row, void *context)
 	if (!error)
 		snapshot_builder_add(a->builder, SNAPSHOT_POOL, &one);
 	return error;
+}
+
+static int add_resource(struct row *row, void *context)
+{
+	struct assemble *a = context;
+	const struct snapshot_resource one = {
+		.family = row_u32(row, "family"),
+		.pool = row_u32(row, "pool_id"),
+		.account = row_u32(row, "account_id"),
+	};
+
+	snapshot_builder_add(a->builder, SNAPSHOT_RESOURCE, &one);
+	return 0;
 }
 
 static int add_networks(struct assemble *a, struct slice text, struct snapshot_range *ret)
@@ -240,7 +269,8 @@ static int add_tenant(struct row *row, void *context)
 static int assemble_egresses(struct assemble *a)
 {
 	int error = sql_each(a->store, a->e, add_upstream, a,
-		"SELECT id, name, provider, probe_path, websocket FROM upstreams ORDER BY id", "");
+		"SELECT id, name, provider, probe_path, url, strip, websocket FROM upstreams ORDER BY id",
+		"");
 
 	if (!error)
 		error = sql_each(a->store, a->e, add_egress, a,
@@ -261,13 +291,15 @@ static int assemble_all(struct assemble *a)
 		error = assemble_accounts(a);
 	if (!error)
 		error = sql_each(a->store, a->e, add_pool, a,
-			"SELECT id, name, upstream_id, strategy, sticky, wait_ms,"
+			"SELECT id, name, upstream_id, strategy, sticky, wait_ms, resources, first, last,"
 			" (SELECT min(id) FROM tenants WHERE pool_id = p.id) AS first_tenant,"
 			" (SELECT max(id) FROM tenants WHERE pool_id = p.id) AS last_tenant,"
 			" (SELECT min(tenant_id) FROM keys WHERE pool_id = p.id) AS first_owner,"
 			" (SELECT max(tenant_id) FROM keys WHERE pool_id = p.id) AS last_owner"
-			" FROM pools p ORDER BY id",
+			" FROM pools p LEFT JOIN pool_reach r ON r.pool_id = p.id ORDER BY id",
 			"");
+	if (!error)
+		error = resources_each(a->store, a->e, add_resource, a);
 	if (!error)
 		error = sql_each(a->store, a->e, add_tenant, a,
 			"SELECT id, name, enabled, shadow, own, pool_id, rps, rpm, rph, concurrency,"

@@ -2,6 +2,7 @@
 
 #include "admin/store/boardmark.h"
 #include "admin/store/keyuse.h"
+#include "admin/store/resources.h"
 #include "admin/store/sql.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -120,6 +121,8 @@ static int keep(
 	int error = insert(h->store, number, q, e);
 	if (!error)
 		error = keyuse_note(h->store, q->key, q->started_ms, e);
+	if (!error)
+		error = resources_note(h->store, q, &h->resources_changed, e);
 	if (!error && tally_add(&h->tally, q->tenant, 1))
 		error = errtext_set(e, -ENOMEM, "requests: out of memory");
 	return error;

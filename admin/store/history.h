@@ -27,9 +27,10 @@ struct history {
 	uint64_t unsaved; /* requests that the ring overwrote too early, since control started */
 	int64_t next_ns; /* when the next step for a few rows or after a failure is due; monotonic */
 	struct tally tally;
-	bool counted; /* the tally is true */
-	size_t turn;  /* place in the tally where pruning goes on */
-	bool failed;  /* the last step failed; logged once */
+	bool counted;		/* the tally is true */
+	size_t turn;		/* place in the tally where pruning goes on */
+	bool failed;		/* the last step failed; logged once */
+	bool resources_changed; /* the agent must learn of it (resources.h) */
 };
 
 /*

@@ -245,9 +245,43 @@ static const char websockets[] =
 static const char logins[] = "ALTER TABLE accounts ADD COLUMN login TEXT NOT NULL DEFAULT '';"
 			     "ALTER TABLE accounts ADD COLUMN client_id TEXT NOT NULL DEFAULT '';";
 
+/*
+ * The account of the resources of a key family in a pool (resources.h). `family` is without REFERENCES, as in
+ * `keys`. pool_reach: the first and the last tenant that use an account of the pool, by any pool, or have resources
+ * at it; NULL = there is none.
+ */
+static const char resources[] =
+	"ALTER TABLE pools ADD COLUMN resources TEXT NOT NULL DEFAULT 'exclusive'"
+	" CHECK (resources IN ('exclusive','shared'));"
+	"CREATE TABLE resource_bindings ("
+	" family INTEGER NOT NULL, pool_id INTEGER NOT NULL REFERENCES pools ON DELETE CASCADE,"
+	" tenant_id INTEGER NOT NULL REFERENCES tenants ON DELETE CASCADE,"
+	" account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,"
+	" used_ms INTEGER NOT NULL, PRIMARY KEY (family, pool_id)) STRICT;"
+	"CREATE INDEX resource_bindings_by_use ON resource_bindings (used_ms);"
+	"CREATE INDEX resource_bindings_by_tenant ON resource_bindings (tenant_id, used_ms);"
+	"CREATE INDEX resource_bindings_by_account ON resource_bindings (account_id, tenant_id);"
+	"CREATE INDEX resource_bindings_by_pool ON resource_bindings (pool_id);"
+	"CREATE VIEW pool_reach AS WITH users AS MATERIALIZED ("
+	"  SELECT p.id AS pool_id,"
+	"   (SELECT min(id) FROM tenants WHERE pool_id = p.id) AS first_tenant,"
+	"   (SELECT max(id) FROM tenants WHERE pool_id = p.id) AS last_tenant,"
+	"   (SELECT min(tenant_id) FROM keys WHERE pool_id = p.id) AS first_owner,"
+	"   (SELECT max(tenant_id) FROM keys WHERE pool_id = p.id) AS last_owner FROM pools p),"
+	" reach AS MATERIALIZED ("
+	"  SELECT account_id, min(first) AS first, max(last) AS last FROM ("
+	"   SELECT m.account_id, coalesce(min(first_tenant, first_owner), first_tenant, first_owner)"
+	"    AS first, coalesce(max(last_tenant, last_owner), last_tenant, last_owner) AS last"
+	"    FROM pool_members m JOIN users USING (pool_id)"
+	"   UNION ALL SELECT account_id, min(tenant_id), max(tenant_id) FROM resource_bindings"
+	"    GROUP BY account_id)"
+	"  GROUP BY account_id)"
+	" SELECT m.pool_id, min(r.first) AS first, max(r.last) AS last"
+	"  FROM pool_members m JOIN reach r ON r.account_id = m.account_id GROUP BY m.pool_id;";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
 	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets,
-	logins};
+	logins, resources};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

@@ -61,6 +61,9 @@ static double cost_of(const struct decide_context *c, const struct candidate *k,
 {
 	uint64_t conversation = c->verdict->conversation;
 
+	/* the same account again, if its binding is lost */
+	if (c->verdict->resource != RESOURCE_NONE)
+		return rendezvous_cost(conversation, k);
 	switch ((enum snapshot_strategy)c->verdict->pool->strategy) {
 	case SNAPSHOT_STRATEGY_LEAST_LOADED:
 		return load_cost(c, k);
@@ -387,12 +390,13 @@ enum refusal decide_account(struct decide_context *c)
 	if (!choice.best.account) {
 		/* a conversation that waits for its account for long is not forgotten */
 		if (conversation.stay != CONVERSATION_MOVES && !v->lease)
-			conversation_use(c, v->bound_to);
+			conversation_use(c, conversation.account);
 		return refuse(c, &choice);
 	}
 	bool elsewhere = conversation.account && conversation.account != choice.best.account->id;
-	v->kept = v->lease ? v->lease->flags & LEASE_HARD
-			   : conversation.stay != CONVERSATION_MOVES && !elsewhere;
+	v->kept = v->lease
+		? v->lease->flags & LEASE_HARD
+		: conversation.alone || (conversation.stay != CONVERSATION_MOVES && !elsewhere);
 	settle(c, &choice);
 	/* the head of its answer tells whether the conversation is bound to this account now */
 	v->watch |= elsewhere || conversation.new;

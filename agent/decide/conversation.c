@@ -3,7 +3,9 @@
 #include "common/provider.h"
 
 #define CONVERSATION_NAME_MAX 256
-#define BODY_MARK '\0' /* begins the names from bodies; no header can have it */
+/* These begin names that no header can have. */
+#define BODY_MARK '\0'	   /* and a name from a body */
+#define RESOURCE_MARK '\1' /* and a key family, whose resources are at one account */
 
 /* A keyed hash of tenant, pool and conversation; 0 = there is no name. */
 static uint64_t hash_of(const struct decide_context *c, struct slice name)
@@ -29,10 +31,21 @@ static uint64_t hash_of_body(const struct decide_context *c, const char name[BOD
 	return name[0] ? hash_of(c, (struct slice){marked, 1 + BODYNAME_LEN}) : 0;
 }
 
+static uint64_t hash_of_resources(const struct decide_context *c)
+{
+	uint32_t family = decide_family(c->verdict->key);
+	char marked[1 + sizeof(family)] = {RESOURCE_MARK};
+
+	memcpy(marked + 1, &family, sizeof(family));
+	return hash_of(c, (struct slice){marked, sizeof(marked)});
+}
+
 static uint64_t hash_of_request(const struct decide_context *c)
 {
 	const struct decide_request *r = c->request;
 
+	if (c->verdict->resource != RESOURCE_NONE)
+		return hash_of_resources(c);
 	return r->sticky.n ? hash_of(c, r->sticky) : hash_of_body(c, r->body.name);
 }
 
@@ -68,7 +81,8 @@ static enum conversation_stay stay_of(const struct decide_context *c, const stru
 		return CONVERSATION_STAYS;
 	if (!answered)
 		return CONVERSATION_MOVES;
-	if (c->verdict->pool->sticky == SNAPSHOT_STICKY_HARD)
+	if (c->verdict->pool->sticky == SNAPSHOT_STICKY_HARD ||
+		c->verdict->resource != RESOURCE_NONE)
 		return CONVERSATION_STAYS;
 	return bound->account && has_bound_state(c) ? CONVERSATION_WAITS : CONVERSATION_MOVES;
 }
@@ -79,7 +93,8 @@ static enum conversation_stay stay_of(const struct decide_context *c, const stru
  */
 static bool minds(const struct decide_context *c, enum conversation_stay stay)
 {
-	return c->verdict->pool->strategy == SNAPSHOT_STRATEGY_STICKY || c->request->hard ||
+	return c->verdict->resource != RESOURCE_NONE ||
+		c->verdict->pool->strategy == SNAPSHOT_STRATEGY_STICKY || c->request->hard ||
 		stay != CONVERSATION_MOVES || has_bound_state(c);
 }
 
@@ -98,7 +113,8 @@ bool conversation_wants_body(const struct decide_context *c)
 	const struct decide_request *r = c->request;
 
 	return r->has_json && !r->was_read && r->sticky.n == 0 && !c->verdict->repeated &&
-		!is_indifferent(c) && provider_generates(c->verdict->provider, r->path);
+		c->verdict->resource == RESOURCE_NONE && !is_indifferent(c) &&
+		provider_generates(c->verdict->provider, r->path);
 }
 
 enum refusal decide_body(struct decide_context *c)
@@ -106,6 +122,37 @@ enum refusal decide_body(struct decide_context *c)
 	if (conversation_wants_body(c))
 		c->verdict->action = DECIDE_BODY;
 	return REFUSAL_NONE;
+}
+
+static bool is_member(const struct decide_context *c, uint32_t account)
+{
+	const struct snapshot_account *accounts =
+		SNAPSHOT_ROWS(c->snapshot, ACCOUNT, struct snapshot_account);
+	const struct snapshot_range members = c->verdict->pool->members;
+	const uint32_t *member = SNAPSHOT_ROWS(c->snapshot, MEMBER, uint32_t) + members.first;
+
+	for (uint32_t i = 0; i < members.count; i++) {
+		if (accounts[member[i]].id == account)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The account of the key family's resources: the last one that answered, else the one that the store
+ * knows. What an account kept that has left the pool cannot be reached: other resources are made elsewhere.
+ */
+static struct binding resources_binding(const struct decide_context *c, const struct binding *bound)
+{
+	struct binding nothing = {.account = 0};
+	uint32_t stored = snapshot_resource(
+		c->snapshot, decide_family(c->verdict->key), c->verdict->pool->id);
+
+	if (bound->answered && is_member(c, bound->account))
+		return *bound;
+	if (stored && is_member(c, stored))
+		return (struct binding){.account = stored, .answered = true};
+	return is_member(c, bound->account) ? *bound : nothing;
 }
 
 void conversation_look(struct decide_context *c, struct conversation *ret)
@@ -119,14 +166,18 @@ void conversation_look(struct decide_context *c, struct conversation *ret)
 	struct binding_key key =
 		key_of(c->snapshot, v->conversation, v->tenant->id, c->clock.now_ms);
 	struct binding bound = binding_find(c->state->bindings, &key);
-	ret->stay = stay_of(c, &bound);
-	ret->new =
-		!bound.answered && (has_bound_state(c) || v->pool->sticky == SNAPSHOT_STICKY_HARD);
-	if (minds(c, ret->stay))
-		ret->account = bound.account;
 	v->bound_to = bound.account;
 	v->answered = bound.answered;
 	v->pinned = bound.pinned;
+	if (v->resource != RESOURCE_NONE)
+		bound = resources_binding(c, &bound);
+	ret->stay = stay_of(c, &bound);
+	ret->new = !bound.answered &&
+		(v->resource != RESOURCE_NONE || has_bound_state(c) ||
+			v->pool->sticky == SNAPSHOT_STICKY_HARD);
+	ret->alone = v->resource == RESOURCE_OLD;
+	if (minds(c, ret->stay))
+		ret->account = bound.account;
 }
 
 /*

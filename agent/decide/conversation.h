@@ -20,6 +20,7 @@ struct conversation {
 	uint32_t account; /* that the pool's rules bind the request to; 0 = none */
 	enum conversation_stay stay;
 	bool new; /* no account has answered it yet, and its state will be at the one that does */
+	bool alone; /* what the request is about may be at no other account than the one that is chosen */
 };
 
 /*

@@ -21,6 +21,7 @@
 #include "common/board.h"
 #include "common/record.h"
 #include "common/refusal.h"
+#include "common/resource.h"
 #include "common/snapshot.h"
 
 #include <stdbool.h>
@@ -124,6 +125,7 @@ struct decide_verdict {
 	const struct snapshot_backend *backend;
 	const struct provider *provider; /* of the pool */
 	const char *foreign_path;	 /* the path belongs to this one of another provider */
+	enum resource resource;		 /* what the request does to resources of an account */
 	struct slice bad_key;  /* the text sent as a key if it is not a valid key; borrowed */
 	bool bad_key_cached;   /* it is in the cache of bad keys */
 	bool bad_key_unknown;  /* well-formed, but in no table: the cache takes it */

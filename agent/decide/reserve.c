@@ -93,6 +93,7 @@ static uint32_t flags_of(const struct decide_context *c)
 		(c->scratch.tenant_usage ? 0 : LEASE_TENANT_UNCOUNTED) |
 		(c->scratch.key_usage ? 0 : LEASE_KEY_UNCOUNTED) |
 		(v->conversation && !settled ? LEASE_UNSETTLED : 0) |
+		(v->resource != RESOURCE_NONE ? LEASE_RESOURCE : 0) |
 		lease_shape_flags(provider_shape_of_path(c->request->path));
 }
 

@@ -43,6 +43,37 @@ enum refusal decide_upgrade(struct decide_context *c)
 	return REFUSAL_WEBSOCKET_UNSUPPORTED;
 }
 
+/* --strip is removed only at the end of a path segment: /v1 is not a part of /v1beta. */
+static struct slice without(struct slice strip, struct slice path)
+{
+	bool is_there = strip.n && slice_has_prefix(path, strip) &&
+		(path.n == strip.n || path.p[strip.n] == '/');
+
+	return is_there ? slice_skip(path, strip.n) : path;
+}
+
+static enum resource find_resource(
+	const struct decide_context *c, const struct snapshot_upstream *upstream)
+{
+	const struct decide_request *r = c->request;
+	const struct resource_request q = {
+		.method = r->has_other_method ? SLICE_LITERAL("") : r->method,
+		.base = snapshot_text(c->snapshot, upstream->prefix),
+		.path = without(snapshot_text(c->snapshot, upstream->strip), r->path),
+		.opens_socket = r->handshake,
+		.names_resources = r->names_resources,
+	};
+
+	return resource_of(c->verdict->provider, &q);
+}
+
+/* Of one tenant, no request may reach a resource of another one. */
+static bool is_served(const struct decide_verdict *v)
+{
+	return v->resource == RESOURCE_NONE ||
+		(v->resource != RESOURCE_ADMIN && v->pool->flags & SNAPSHOT_POOL_RESOURCES);
+}
+
 enum refusal decide_route(struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
@@ -64,20 +95,19 @@ enum refusal decide_route(struct decide_context *c)
 		return REFUSAL_WEBSOCKET_UNSUPPORTED;
 	v->provider = provider_at(upstream->provider);
 	v->foreign_path = provider_foreign_path(v->provider, c->request->path);
-	return v->foreign_path ? REFUSAL_NO_ROUTE : REFUSAL_NONE;
+	if (v->foreign_path)
+		return REFUSAL_NO_ROUTE;
+	v->resource = find_resource(c, upstream);
+	return is_served(v) ? REFUSAL_NONE : REFUSAL_NO_ROUTE;
 }
 
-/* --strip is removed only at the end of a path segment: /v1 is not a part of /v1beta. */
 void decide_rewrite_path(const struct decide_context *c)
 {
 	struct decide_verdict *v = c->verdict;
-	struct slice strip = snapshot_text(c->snapshot, v->backend->strip);
-	struct slice rest = c->request->path;
+	struct slice rest =
+		without(snapshot_text(c->snapshot, v->backend->strip), c->request->path);
 
 	v->path_prefix = snapshot_text(c->snapshot, v->backend->prefix);
-	if (strip.n && slice_has_prefix(rest, strip) &&
-		(rest.n == strip.n || rest.p[strip.n] == '/'))
-		rest = slice_skip(rest, strip.n);
 	v->path_changed = v->path_prefix.n || rest.n != c->request->path.n;
 	if (rest.n == 0)
 		rest = SLICE_LITERAL("/");

@@ -54,6 +54,7 @@ static const struct specimen {
 	{"tenants", "allow_ip", "[\"10.0.0.0/8\"]", "[\"192.0.2.1\",\"2001:db8::/32\"]", NULL},
 	{"tenants", "pool", "\"p\"", "\"q\"", NULL},
 	{"tenants", "wait", "\"7s\"", "\"forever\"", NULL},
+	{"pools", "resources", "\"shared\"", "\"exclusive\"", NULL},
 	{"upstreams", "url", "\"https://192.0.2.13/a\"", "\"https://192.0.2.14\"", NULL},
 	{"upstreams", "strip", "\"/v1\"", "\"/v2\"", NULL},
 	{"upstreams", "ca_pem", "@3", "@4", NULL},

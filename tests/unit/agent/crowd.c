@@ -18,6 +18,8 @@ void crowd_init(struct crowd *c)
 		.provider = "generic",
 		.now_ms = CROWD_NOW_MS,
 		.failed = "",
+		.method = "POST",
+		.path = "/v1/responses",
 	};
 	c->head.options = (struct snapshot_options){.sticky_ttl_ms = CROWD_TTL_MS,
 		.health_threshold = 2,
@@ -102,6 +104,10 @@ void crowd_build(struct crowd *c)
 	c->tenant.name = snapshot_builder_text(b, slice_from_str(c->tenant_name));
 	snapshot_builder_add(b, SNAPSHOT_POOL, &c->pool);
 	snapshot_builder_add(b, SNAPSHOT_TENANT, &c->tenant);
+	if (c->resources_at) {
+		struct snapshot_resource resource = {CROWD_KEY, CROWD_POOL, c->resources_at, 0};
+		snapshot_builder_add(b, SNAPSHOT_RESOURCE, &resource);
+	}
 	add_key(c, b, &log);
 	if (snapshot_builder_finish(b, &c->head, &c->block) ||
 		snapshot_open(
@@ -132,8 +138,8 @@ static struct decide_request request_of(const struct crowd *c, uint32_t n)
 		.key_lines = 1,
 		.hard = c->hard,
 		.key = slice_from_str(c->key_text),
-		.method = SLICE_LITERAL("POST"),
-		.path = SLICE_LITERAL("/v1/responses")};
+		.method = slice_from_str(c->method),
+		.path = slice_from_str(c->path)};
 
 	memcpy(r.id, &n, sizeof(n));
 	r.has_json = c->body;

@@ -45,10 +45,13 @@ struct crowd {
 	char key_text[RELAYKEY_LEN + 1];
 	const char *provider; /* of the upstream */
 	bool hard, sticky;    /* of the questions */
-	const char *body;     /* of the questions: JSON; NULL = none */
-	bool read;	      /* HAProxy has sent it */
-	const char *failed;   /* of `again`: the answer that HAProxy took back */
-	bool probed;	      /* control probes the accounts */
+	const char *method, *path;
+	uint32_t
+		resources_at; /* id of the account that the store has for the key's resources; 0 = none */
+	const char *body;   /* of the questions: JSON; NULL = none */
+	bool read;	    /* HAProxy has sent it */
+	const char *failed; /* of `again`: the answer that HAProxy took back */
+	bool probed;	    /* control probes the accounts */
 	int64_t now_ms;
 	struct buffer block, base;
 	struct snapshot snapshot;

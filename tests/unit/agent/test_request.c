@@ -125,6 +125,17 @@ static void names_a_conversation_by_the_first_configured_header(void **state)
 	assert_text(read_head("session-idx: s\r\n\r\n").sticky, "");
 }
 
+static void knows_what_concerns_resources(void **state)
+{
+	(void)state;
+	assert_true(read_head("anthropic-beta: a\r\nanthropic-beta: files-api-2025-04-14\r\n"
+			      "anthropic-beta: b\r\n\r\n")
+			    .names_resources);
+	assert_false(read_head("anthropic-beta: a\r\n\r\n").names_resources);
+	assert_true(read_head("x-http-method-override: GET\r\n\r\n").has_other_method);
+	assert_false(read_head("x-http: GET\r\n\r\n").has_other_method);
+}
+
 static void a_long_name_counts_by_its_digest(void **state)
 {
 	char head[400];
@@ -219,7 +230,8 @@ static void blames_what_it_cannot_take(void **state)
 	static const struct {
 		const char *before;
 		int zeros;
-	} rows[] = {{"x-api-key: ", 257}, {"authorization: Bearer rk_", 250}, {"host: ", 257}};
+	} rows[] = {{"x-api-key: ", 257}, {"authorization: Bearer rk_", 254},
+		{"x-goog-api-key: ", 257}, {"api-key: ", 257}, {"host: ", 257}};
 	char head[2048];
 
 	(void)state;
@@ -311,6 +323,7 @@ int main(void)
 		cmocka_unit_test(takes_the_key_from_the_first_header_that_has_one),
 		cmocka_unit_test(counts_lines_of_the_header_that_has_the_key),
 		cmocka_unit_test(names_a_conversation_by_the_first_configured_header),
+		cmocka_unit_test(knows_what_concerns_resources),
 		cmocka_unit_test(a_long_name_counts_by_its_digest),
 		cmocka_unit_test(takes_the_first_valid_label),
 		cmocka_unit_test(knows_a_body_that_can_be_asked_for),

@@ -293,6 +293,48 @@ static void a_written_table_is_the_same_as_a_built_one(void **state)
 	close(fd);
 }
 
+static int open_resources(
+	const struct snapshot_resource *rows, uint32_t count, struct blocks *b, struct snapshot *s)
+{
+	const struct snapshot_head head = {.keybase = 9};
+	struct snapshot_builder *builder = snapshot_builder_new();
+	struct buffer log = {0};
+
+	*b = (struct blocks){.main = {0}};
+	for (uint32_t i = 0; i < count; i++)
+		snapshot_builder_add(builder, SNAPSHOT_RESOURCE, &rows[i]);
+	assert_int_equal(keytable_build(9, NULL, 0, NULL, 0, &b->base), 0);
+	assert_int_equal(keytable_build(10, NULL, 0, NULL, 0, &log), 0);
+	snapshot_builder_set_keylog(builder, buffer_slice(&log));
+	assert_int_equal(snapshot_builder_finish(builder, &head, &b->main), 0);
+	snapshot_builder_free(builder);
+	buffer_fini(&log);
+	return open_blocks(b, s);
+}
+
+static void resources_are_found_by_family_and_pool(void **state)
+{
+	struct snapshot_resource rows[] = {{1, 2, 10, 0}, {1, 3, 11, 0}, {4, 1, 12, 0}};
+	struct blocks b;
+	struct snapshot s;
+
+	(void)state;
+	assert_int_equal(open_resources(rows, 3, &b, &s), 0);
+	assert_int_equal(snapshot_resource(&s, 1, 2), 10);
+	assert_int_equal(snapshot_resource(&s, 1, 3), 11);
+	assert_int_equal(snapshot_resource(&s, 4, 1), 12);
+	assert_int_equal(snapshot_resource(&s, 1, 1), 0);
+	assert_int_equal(snapshot_resource(&s, 4, 2), 0);
+	assert_int_equal(snapshot_resource(&s, 2, 2), 0);
+	free_blocks(&b);
+	rows[1].pool = 2;
+	assert_int_equal(open_resources(rows, 3, &b, &s), -EBADMSG);
+	free_blocks(&b);
+	assert_int_equal(open_resources(rows, 0, &b, &s), 0);
+	assert_int_equal(snapshot_resource(&s, 1, 2), 0);
+	free_blocks(&b);
+}
+
 static void an_unfinished_table_is_dropped(void **state)
 {
 	struct keytable_writer w;
@@ -338,6 +380,7 @@ int main(void)
 		cmocka_unit_test(ten_thousand_keys_are_all_found),
 		cmocka_unit_test(a_damaged_base_has_no_keys),
 		cmocka_unit_test(a_written_table_is_the_same_as_a_built_one),
+		cmocka_unit_test(resources_are_found_by_family_and_pool),
 		cmocka_unit_test(an_unfinished_table_is_dropped),
 		cmocka_unit_test(only_sealed_memory_is_mapped),
 	};
