@@ -1,6 +1,9 @@
-/* Bodies of the admin API against every row's check, and the same bytes as an auth.json. */
+/* Bodies of the admin API against every row's check, and the same bytes as a credential file of every provider. */
 #include "admin/command/command.h"
 #include "admin/upkeep/credential_file.h"
+#include "admin/upkeep/jwt.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,15 +20,27 @@ static void check_as_body(const char *text, size_t size)
 	json_tokener_free(t);
 }
 
+static void check_as_file(struct slice text)
+{
+	struct credential_file f;
+	struct errtext e;
+
+	for (size_t i = 0; i < provider_count(); i++) {
+		if (credential_file_parse(provider_at(i), text, 1800000000000, &f, &e))
+			continue;
+		if (!f.access_token.n && !f.refresh_token.n)
+			abort();
+		credential_file_fini(&f);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice text = {(const char *)data, size};
-	struct credential_file a;
 	struct errtext e;
 	int64_t ms;
 
-	if (credential_file_parse(provider_find(SLICE_LITERAL("codex"))->file, text, &a, &e) == 0)
-		credential_file_fini(&a);
+	check_as_file(text);
 	jwt_expiry(text, &ms, &e);
 	check_as_body(text.p, size);
 	return 0;
