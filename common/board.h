@@ -301,6 +301,7 @@ struct board_request {
 	char termination[4];		/* HAProxy's two letters */
 	char code[32];			/* refusal, empty for none */
 	char label[64];			/* the client's own id, empty for none */
+	char answer[64];		/* the upstream's own id, empty for none */
 	char method[BOARD_METHOD_SIZE]; /* of record_copy_text(); empty = not known */
 	char path[BOARD_PATH_SIZE]; /* the same, without the query; also empty if it holds a key */
 	char region[BOARD_REGION_SIZE]; /* cut: the egress's, else the account's, else the node's */

@@ -225,6 +225,7 @@ struct provider {
 	const char *const *client_headers; /* identify an account: removed from clients' requests */
 	/* Begin values of Sec-WebSocket-Protocol that hold a key or identify an account. */
 	const char *const *protocol_prefixes;
+	const char *id_header; /* of an answer: the provider's own id of the request; NULL = none */
 	const char *const *answer_headers; /* identify an account: removed from responses */
 	const char
 		*state_header; /* of clients, in a conversation with state upstream; NULL = none */

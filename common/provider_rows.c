@@ -348,6 +348,7 @@ static const struct provider_resources gemini_resources = {
 /* The model list is free, unlimited, and answers 401 to a bad key. */
 static const struct provider openai = {
 	.name = "openai",
+	.id_header = "x-request-id",
 	.title = "OpenAI",
 	.api_paths = openai_paths,
 	.resources = &openai_resources,
@@ -374,6 +375,7 @@ static const struct provider openai = {
  */
 static const struct provider codex = {
 	.name = "codex",
+	.id_header = "x-request-id",
 	.title = "OpenAI",
 	.api_paths = openai_paths,
 	.resources = &openai_resources,
@@ -440,6 +442,7 @@ static const struct provider codex = {
 /* The model list serves API keys and OAuth tokens; one entry is enough. */
 static const struct provider anthropic = {
 	.name = "anthropic",
+	.id_header = "request-id",
 	.title = "Anthropic",
 	.api_paths = TEXTS("/v1/messages", "/v1/complete", "/v1/chat/completions"),
 	.resources = &anthropic_resources,
@@ -517,6 +520,7 @@ static const struct provider anthropic = {
  */
 static const struct provider generic = {
 	.name = "generic",
+	.id_header = "x-request-id",
 	.title = "generic",
 	.resources = &generic_resources,
 	.protocol_prefixes = openai_protocols,

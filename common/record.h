@@ -16,8 +16,9 @@
 /* Of files that earlier versions rendered: without `port` and `answer`, and without method and path too. */
 #define RECORD_MAGIC_2 "relay2"
 #define RECORD_MAGIC_1 "relay1"
-#define RECORD_MAX 8192 /* bytes of a datagram; HAProxy's `log ... len` */
-#define RECORD_OWN "!"	/* before the code of a refusal that the agent did not decide */
+#define RECORD_MAX 8192	     /* bytes of a datagram; HAProxy's `log ... len` */
+#define RECORD_ANSWER_MAX 64 /* bytes of the upstream's id of a request */
+#define RECORD_OWN "!"	     /* before the code of a refusal that the agent did not decide */
 
 /* id, HAProxy log-format expression; record_log_format() writes secret and gen */
 #define RECORD_FIELDS(X)                                                                           \

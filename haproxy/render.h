@@ -47,8 +47,9 @@ struct render_backend {
 		*host; /* from the upstream's URL: a name or a numeric address without brackets */
 	uint16_t port;
 	bool tls;
-	const char *ca_file;	 /* path; NULL = the system's */
-	const char *host_header; /* host, with the port if it is not the scheme's default */
+	const char *ca_file;	    /* path; NULL = the system's */
+	const char *prefix, *strip; /* of paths: added for the upstream, and removed; NULL = none */
+	const char *host_header;    /* host, with the port if it is not the scheme's default */
 	enum render_egress egress;
 	const char *egress_address;
 	const struct provider *provider; /* NULL in `internal` */

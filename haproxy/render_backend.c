@@ -261,6 +261,8 @@ static void append_answer(const struct render_backend *k, struct buffer *b)
 {
 	buffer_append_str(
 		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
+	render_answer_id(k->provider, b);
+	render_location(k, b);
 	render_limits(k->provider, b);
 }
 

@@ -164,7 +164,19 @@ static int check_backends(const struct render_model *m, const struct render_back
 	return 0;
 }
 
-static int check_egress_names(const struct render_model *m, struct errtext *e)
+/* Parts of paths, for the Location of an answer. */
+static int check_paths(const struct render_backend *k, struct errtext *e)
+{
+	int error = 0;
+
+	if (k->prefix && k->prefix[0])
+		error = render_check_word("path prefix of an upstream", k->prefix, e);
+	if (!error && k->strip && k->strip[0])
+		error = render_check_word("path prefix to strip", k->strip, e);
+	return error;
+}
+
+static int check_egresses(const struct render_model *m, struct errtext *e)
 {
 	for (size_t i = 0; i < m->backend_count; i++) {
 		const char *name = m->backends[i].name;
@@ -172,6 +184,9 @@ static int check_egress_names(const struct render_model *m, struct errtext *e)
 			return errtext_set(e, -EINVAL,
 				"backend name \"%s\" does not begin with " RENDER_EGRESS_PREFIX,
 				name ? name : "");
+		int error = check_paths(&m->backends[i], e);
+		if (error)
+			return error;
 	}
 	return 0;
 }
@@ -270,7 +285,7 @@ int render_check_model(const struct render_model *m, struct errtext *e)
 	if (!error)
 		error = render_check_sockets(m, e);
 	if (!error)
-		error = check_egress_names(m, e);
+		error = check_egresses(m, e);
 	if (!error)
 		error = check_backends(m, m->backends, m->backend_count, e);
 	if (!error)

@@ -145,6 +145,10 @@ void render_retry_rule(const struct render_model *m, struct buffer *b);
 void render_response(const struct render_model *m, struct buffer *b);
 /* The response that HAProxy may take back, for the next attempt. */
 void render_failed(const struct render_backend *k, struct buffer *b);
+/* What the answer tells beside its content: the upstream's id of the request, for its record. */
+void render_answer_id(const struct provider *p, struct buffer *b);
+/* A Location below the upstream's URL becomes a path of the relay. */
+void render_location(const struct render_backend *k, struct buffer *b);
 /* Whether the connection was used before, for the next attempt. */
 void render_reused(struct buffer *b, const char *condition);
 void render_limits(const struct provider *p, struct buffer *b);

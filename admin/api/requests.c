@@ -92,6 +92,7 @@ static void put_end(const struct recent_row *row, json_object *o)
 	answer_text(o, "ended", answered ? "answered" : ended_word(letters));
 	answer_text(o, "termination", letters);
 	answer_name(o, "label", q->label);
+	answer_name(o, "upstream_request_id", q->answer);
 }
 
 static void put_target(const struct board_request *q, json_object *o)

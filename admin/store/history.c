@@ -46,6 +46,7 @@ static int insert(
 	struct slice termination = fixed_text(q->termination, sizeof(q->termination));
 	struct slice code = fixed_text(q->code, sizeof(q->code));
 	struct slice label = fixed_text(q->label, sizeof(q->label));
+	struct slice answer = fixed_text(q->answer, sizeof(q->answer));
 	struct slice method = fixed_text(q->method, sizeof(q->method));
 	struct slice path = fixed_text(q->path, sizeof(q->path));
 	struct slice region = fixed_text(q->region, sizeof(q->region));
@@ -57,18 +58,18 @@ static int insert(
 		"INSERT INTO requests (number, id, started_ms, tenant_id, key_id, account_id,"
 		" egress_id, upstream_id, ttfb_ms, duration_ms, status, retries, bytes_in, bytes_out,"
 		" termination, code, label, method, path, provider, region, pool_id, conversation,"
-		" relay_ms, active, circuit, tries, attempts)"
+		" relay_ms, active, circuit, tries, attempts, upstream_request_id)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
 		"ibiiiiiiiiiiiisssssts"
-		"iiiiiib",
+		"iiiiiibs",
 		(int64_t)number, &id, (int64_t)q->started_ms, (int64_t)q->tenant, (int64_t)q->key,
 		(int64_t)q->account, (int64_t)q->egress, (int64_t)q->upstream, (int64_t)q->ttfb_ms,
 		(int64_t)q->duration_ms, (int64_t)q->status, (int64_t)q->retries,
 		(int64_t)q->bytes_in, (int64_t)q->bytes_out, &termination, &code, &label, &method,
 		&path, provider_name(q->provider), &region, (int64_t)q->pool,
 		(int64_t)q->conversation, (int64_t)q->relay_ms, (int64_t)q->active,
-		(int64_t)q->circuit, (int64_t)q->tries, &attempts);
+		(int64_t)q->circuit, (int64_t)q->tries, &attempts, &answer);
 }
 
 struct move {

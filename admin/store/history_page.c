@@ -32,7 +32,8 @@ static void give(struct page *p, const struct board_request *row)
 #define COLUMNS                                                                                    \
 	"started_ms, tenant_id, key_id, account_id, egress_id, upstream_id, ttfb_ms, duration_ms," \
 	" status, retries, bytes_in, bytes_out, id, termination, code, label, method, path,"       \
-	" provider, region, pool_id, conversation, relay_ms, active, circuit, tries, attempts"
+	" provider, region, pool_id, conversation, relay_ms, active, circuit, tries, attempts,"    \
+	" upstream_request_id"
 
 /* The rest of `out` is zero already. */
 static void copy_column(struct row *row, const char *column, void *out, size_t size)
@@ -77,6 +78,7 @@ static void read_row(struct row *row, struct board_request *ret)
 	copy_column(row, "termination", ret->termination, sizeof(ret->termination));
 	copy_column(row, "code", ret->code, sizeof(ret->code) - 1);
 	copy_column(row, "label", ret->label, sizeof(ret->label) - 1);
+	copy_column(row, "upstream_request_id", ret->answer, sizeof(ret->answer) - 1);
 	copy_column(row, "method", ret->method, sizeof(ret->method) - 1);
 	copy_column(row, "path", ret->path, sizeof(ret->path) - 1);
 	copy_column(row, "region", ret->region, sizeof(ret->region) - 1);

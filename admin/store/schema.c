@@ -279,9 +279,13 @@ static const char resources[] =
 	" SELECT m.pool_id, min(r.first) AS first, max(r.last) AS last"
 	"  FROM pool_members m JOIN reach r ON r.account_id = m.account_id GROUP BY m.pool_id;";
 
+/* The upstream's own, for people who ask it. */
+static const char answer_ids[] =
+	"ALTER TABLE requests ADD COLUMN upstream_request_id TEXT NOT NULL DEFAULT '';";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
 	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets,
-	logins, resources};
+	logins, resources, answer_ids};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

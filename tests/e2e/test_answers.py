@@ -161,3 +161,56 @@ def test_a_request_on_a_closed_connection_is_nobodys_fault(site):
     assert {classes(pool, token)["network"] for token in pool.tokens} == {0}
     wait_for_no_leases(site)
 
+
+# --- what an answer says about the upstream itself ---
+
+def location(pool, said, status=302, path="/v1/x"):
+    pool.reset()
+    pool.failing.set(pool.tokens[0], status, method="POST", headers=[["Location", said]], body="{}")
+    return pool.post(path=path).getheader("Location")
+
+
+def test_a_location_below_the_upstream_is_the_relays(site, single):
+    url = site.failing.url
+    for status in (201, 302, 307):
+        assert location(single, f"{url}/v1/files/7?x=1#y", status) == "/v1/files/7?x=1#y"
+    for elsewhere in ("https://cdn.example/x?sig=a%20b", f"{url}9/v1/x", f"{url}.evil.example/x", "/v1/files/7", "files/7", url):
+        assert location(single, elsewhere) == elsewhere
+    assert location(single, f"{url}/v1/x", 200) == f"{url}/v1/x"
+    prefixed = site.pool("moved", 1, upstream="prefixed")
+    for said in (f"{url}/pre/fix/files/7", "/pre/fix/files/7"):
+        assert location(prefixed, said) == "/v1/files/7"
+    for elsewhere in (f"{url}/other/files/7", "/pre/fixed/files/7"):
+        assert location(prefixed, elsewhere) == elsewhere
+    prefixed.reset()
+
+
+def upstream_id(site, answer):
+    """From the history."""
+    identity = answer.getheader("X-Request-Id")
+    row = wait_until("it is listed", lambda: [r for r in site.relay.adm("requests", "list")["items"] if r["id"] == identity])[0]
+    why = site.relay.adm("requests", "why", identity)
+    assert why["upstream_request_id"] == row["upstream_request_id"]
+    return row["upstream_request_id"]
+
+
+def test_the_history_has_the_upstreams_own_id(site, single, pair):
+    single.reset()
+    token, = single.tokens
+    for said, kept in (("req_01-aB.c~d", "req_01-aB.c~d"), ("a b;c|d", "a%20b%3Bc%7Cd"), ("x" * 200, "x" * 63)):
+        single.failing.set(token, 200, method="POST", headers=[["X-Request-Id", said]])
+        answer = single.post()
+        assert answer.headers.get_all("X-Request-Id") != [said] and upstream_id(site, answer) == kept
+    single.failing.set(token, "ok", method="POST")
+    assert upstream_id(site, single.post()) is None
+    single.reset()
+    claude = site.pool("claude", 1, upstream="anthropic")
+    claude.failing.set(claude.tokens[0], 429, method="POST", headers=[["request-id", "req_claude"]])
+    assert upstream_id(site, claude.post(path="/v1/messages")) == "req_claude"
+    # after a failover, the one of the account that answered
+    pair.reset()
+    session, first = pair.bind()
+    pair.failing.set(first, 503, method="POST", headers=[["X-Request-Id", "req_first"]])
+    pair.failing.set(pair.other(first), 200, method="POST", headers=[["X-Request-Id", "req_second"]])
+    assert upstream_id(site, pair.post(session)) == "req_second"
+    pair.reset()

@@ -438,6 +438,32 @@ static void copies_no_body_where_none_is_replayed(void **state)
 	assert_non_null(strstr(model_refusal(&model), "48k, 144k or off"));
 }
 
+static void brings_a_location_below_the_upstream_back(void **state)
+{
+	static const char condition[] = " if { status 201 202 301:308 }\n";
+	struct model model;
+
+	(void)state;
+	model_init(&model);
+	model.backends[0].host_header = "api.example:8443";
+	char *text = model_render(&model);
+	assert_has(text,
+		"\thttp-response replace-header Location '^(https?://api\\.example:8443)(/.*)$' '\\2'");
+	assert_int_equal(count_of(text, condition), 2 * model.m.backend_count);
+	free(text);
+	model.backends[0].prefix = "/a.b/c%20d";
+	model.backends[0].strip = "/v1%x";
+	text = model_render(&model);
+	assert_has(
+		text, " Location '^(https?://api\\.example:8443)?/a\\.b/c%20d(/.*)$' '/v1%%x\\2'");
+	free(text);
+	model.backends[0].strip = "/v1' if TRUE";
+	assert_non_null(strstr(model_refusal(&model), "path prefix to strip"));
+	model.backends[0].strip = "/v1";
+	model.backends[0].prefix = "/a\\1";
+	assert_non_null(strstr(model_refusal(&model), "path prefix of an upstream"));
+}
+
 static void lets_only_listed_pages_read(void **state)
 {
 	struct model model;
@@ -610,6 +636,7 @@ int main(void)
 		cmocka_unit_test(removes_every_kind_of_headers),
 		cmocka_unit_test(waits_for_a_body_only_where_it_can_be_replayed),
 		cmocka_unit_test(copies_no_body_where_none_is_replayed),
+		cmocka_unit_test(brings_a_location_below_the_upstream_back),
 		cmocka_unit_test(lets_only_listed_pages_read),
 		cmocka_unit_test(bounds_bodies_with_and_without_a_length),
 		cmocka_unit_test(keeps_a_header_that_control_sends_in_probes),

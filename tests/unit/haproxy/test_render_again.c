@@ -200,7 +200,8 @@ static void takes_the_limits_of_the_provider(void **state)
 		char *backend = section_of(text, "backend b2-demo-five ");
 		size_t common = check_values(backend, result_common_headers());
 		size_t own = check_values(backend, p.limit_headers);
-		assert_int_equal(count_of(backend, "res.fhdr("), 2 * common + 3 * own);
+		size_t id = p.id_header ? 1 : 0;
+		assert_int_equal(count_of(backend, "res.fhdr("), id + 2 * common + 3 * own);
 		assert_int_equal(count_of(backend, " if { status lt 400 } { res.hdr_names -m sub "),
 			p.limit_headers ? 1 : 0);
 		for (size_t f = 0; p.limit_prefixes && p.limit_prefixes[f]; f++)
