@@ -263,9 +263,9 @@ def test_records_the_label_that_the_agent_gives(world):
     for variables, label in (({"label": "my.id-1"}, "my.id-1"), ({}, "-")):
         world.allow(**variables)
         fields = world.record(world.ask(headers="X-Request-Id: other\r\n"))
-        assert fields[4:9] == ["1|2|3", "relay-in", "b1-demo-direct", "out", "200"]
+        assert fields[4:9] == ["1|2|3", "relay-in", "b1-demo-direct.once", "out", "200"]
         assert fields[FIELD_ENDS] == "--" and fields[FIELD_LABEL] == label and fields[21:23] == ["GET", OPENAI]
-        assert len(fields) == 24
+        assert len(fields) == 26 and 1024 <= int(fields[23]) and fields[24] == "-"
 
 
 def test_reuses_upstream_connections(world):
