@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An upstream that talks with agents in the APIs of OpenAI (Responses, Chat Completions) and Anthropic (Messages): it
+"""An upstream that talks with agents in the APIs of OpenAI (Responses, Chat Completions), Anthropic (Messages) and Gemini: it
 calls a shell tool of the client five times, once in each answer, and then says that all is done. It fails
 as configured (failing.py); the pseudo credential turn-N is the Nth of those answers, from 0 on, of whichever account.
 
@@ -19,6 +19,7 @@ SHELLS = {
     "exec_command": lambda command: {"cmd": command},
     "shell_command": lambda command: {"command": command},
     "shell": lambda command: {"command": ["bash", "-c", command]},
+    "run_shell_command": lambda command: {"command": command, "description": "Makes a step"},
     "Bash": lambda command: {"command": command, "description": "Makes a step"},
     "bash": lambda command: {"command": command, "description": "Makes a step"},
 }
@@ -165,10 +166,33 @@ def messages(said, _, turn, tools):
         {"type": "message_stop"}])
 
 
+# --- Gemini ---
+
+def gemini_turn(said):
+    return sum(1 for c in said.get("contents", ()) for p in c.get("parts", ()) if "functionResponse" in p)
+
+
+def gemini_tools(said):
+    return [f.get("name") for t in said.get("tools", ()) for f in t.get("functionDeclarations", ())]
+
+
+def gemini(said, _, turn, tools):
+    part = {"text": DONE}
+    if tools and turn < TURNS:
+        name, arguments = call(tools, turn)
+        part = {"functionCall": {"name": name, "args": json.loads(arguments)}}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+    whole = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "demo", "responseId": f"r{next(serial)}"}
+    return events([whole], with_name=False) if said.get("stream") else json.dumps(whole)
+
+
 APIS = {
     "/responses": (responses_turn, responses_tools, responses),
     "/chat/completions": (chat_turn, chat_tools, chat),
     "/messages": (messages_turn, messages_tools, messages),
+    ":generateContent": (gemini_turn, gemini_tools, gemini),
+    ":streamGenerateContent": (gemini_turn, gemini_tools, gemini),
 }
 MODELS = [{"id": "demo", "object": "model", "created": 1700000000, "owned_by": "demo", "type": "model",
            "display_name": "Demo"}]
@@ -190,11 +214,15 @@ class Provider(failing.Connection):
             return self.do_turn(*api)
         if path.endswith("/count_tokens"):
             return self.write(200, (), b'{"input_tokens":1}')
-        return self.write(200, (), json.dumps({"object": "list", "data": MODELS, "has_more": False}).encode())
+        if path.endswith(":countTokens"):
+            return self.write(200, (), b'{"totalTokens":1}')
+        return self.write(200, (), json.dumps({"object": "list", "data": MODELS, "models": [], "has_more": False}).encode())
 
     def do_turn(self, turn_of, tools_of, answer):
         try:
             said = json.loads(self.body)
+            if self.row["path"].endswith(":streamGenerateContent"):
+                said["stream"] = True
             tools = [name for name in tools_of(said) if name in SHELLS]
             turn, token = turn_of(said), self.row["token"]
         except (ValueError, AttributeError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, and small ones on the official SDKs; and the upstream
+"""Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, Gemini CLI, and small ones on the official SDKs; and the upstream
 that talks with them."""
 import http.client
 import json
@@ -118,6 +118,16 @@ def opencode_waits(url, key, home):
         raise AssertionError("the events ended")
     finally:
         server.stop()
+
+
+def gemini(url, key, home):
+    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
+                "general": {"enableAutoUpdate": False}, "privacy": {"usageStatisticsEnabled": False},
+                "telemetry": {"enabled": False}}
+    (home / ".gemini").mkdir(exist_ok=True)
+    (home / ".gemini/settings.json").write_text(json.dumps(settings))
+    return Run(["node", program("@google/gemini-cli/bundle/gemini.js"), "-p", PROMPT, "-m", "gemini-2.5-pro", "--yolo"], home,
+               environment_of(home, GOOGLE_GEMINI_BASE_URL=url, GEMINI_API_KEY=key, GEMINI_CLI_TRUST_WORKSPACE="true"))
 
 
 def sdk(api):

@@ -12,7 +12,9 @@ from relay import VERSIONS, Stack, is_full, wait_until
 UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
 AGENTS = {"codex": (agents.codex, "codex"), "claude": (agents.claude, "anthropic"),
           "opencode": (agents.opencode, "openai"), "openai-responses": (agents.sdk("responses"), "openai"),
-          "openai-chat": (agents.sdk("chat"), "openai"), "anthropic-messages": (agents.sdk("messages"), "anthropic")}
+          "openai-chat": (agents.sdk("chat"), "openai"), "anthropic-messages": (agents.sdk("messages"), "anthropic"),
+          "azure-chat": (agents.sdk("azure"), "openai"), "gemini": (agents.gemini, "gemini"),
+          "gemini-sdk": (agents.sdk("gemini"), "gemini")}
 # Codex on every version, since its conversations are bound; the others on the oldest and the newest.
 RUNS = [(version, agent) for version in VERSIONS for agent in AGENTS
         if agent == "codex" or is_full() or version in (VERSIONS[0], VERSIONS[-1])]
@@ -37,6 +39,7 @@ class AgentStack(Stack):
         url = self.failing.url
         self.relay.adm("upstreams", "add", "openai", "--url", url, "--provider", "openai")
         self.relay.adm("upstreams", "add", "anthropic", "--url", url, "--provider", "anthropic")
+        self.relay.adm("upstreams", "add", "gemini", "--url", url, "--provider", "gemini")
         self.relay.adm("upstreams", "add", "codex", "--url", f"{url}/backend-api/codex", "--strip", "/v1",
                        "--provider", "codex")
         return self

@@ -1,7 +1,8 @@
 // Five turns with tool calls through the relay, with the defaults of the official SDKs; prints JSON.
-// Usage: node turns.mjs URL KEY responses|chat|messages
+// Usage: node turns.mjs URL KEY responses|chat|azure|messages|gemini
 import Anthropic from '@anthropic-ai/sdk';
-import OpenAI from 'openai';
+import { GoogleGenAI } from '@google/genai';
+import OpenAI, { AzureOpenAI } from 'openai';
 
 const [url, key, api] = process.argv.slice(2);
 const model = 'demo';
@@ -27,8 +28,10 @@ const apis = {
       return { calls: calls.length, text: calls.length ? '' : response.output.at(-1).content[0].text };
     };
   },
-  chat() {
-    const client = openai();
+  azure() {
+    return apis.chat(new AzureOpenAI({ endpoint: url, apiKey: key, apiVersion: '2024-10-21' }));
+  },
+  chat(client = openai()) {
     const messages = [{ role: 'user', content: 'Make five steps.' }];
     const tools = [{ type: 'function', function: { name: 'bash', parameters: command } }];
     return async () => {
@@ -37,6 +40,23 @@ const apis = {
       const calls = message.tool_calls ?? [];
       for (const call of calls) messages.push({ role: 'tool', tool_call_id: call.id, content: 'ok' });
       return { calls: calls.length, text: message.content ?? '' };
+    };
+  },
+  gemini() {
+    // it repeats nothing by itself
+    const client = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: url, retryOptions: { attempts: 4 } } });
+    const contents = [{ role: 'user', parts: [{ text: 'Make five steps.' }] }];
+    const config = { tools: [{ functionDeclarations: [{ name: 'bash', parametersJsonSchema: command }] }] };
+    return async () => {
+      const parts = [];
+      for await (const piece of await client.models.generateContentStream({ model, contents, config }))
+        parts.push(...piece.candidates[0].content.parts);
+      contents.push({ role: 'model', parts });
+      const calls = parts.filter((part) => part.functionCall);
+      if (calls.length)
+        contents.push({ role: 'user', parts: calls.map(({ functionCall: { name } }) => (
+          { functionResponse: { name, response: { output: 'ok' } } })) });
+      return { calls: calls.length, text: calls.length ? '' : parts[0].text };
     };
   },
   messages() {
