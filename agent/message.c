@@ -159,6 +159,15 @@ static void put_resource(struct text *t, const struct snapshot *s, const struct 
 			  "tenant could reach them");
 }
 
+/* As the provider writes it, after what the relay has to say. */
+static void put_retry(struct text *t, const struct decide_verdict *v, int64_t now_ms)
+{
+	const char *before = v->provider ? v->provider->retry_text : NULL;
+
+	if (before && v->resets_exact && v->resets_ms > now_ms)
+		put(t, ". %s%llds", before, (long long)((v->resets_ms - now_ms + 999) / 1000));
+}
+
 static bool is_of_pool(const struct decide_verdict *v)
 {
 	for (int i = 0; i < SHORTAGE_CAUSE_COUNT; i++) {
@@ -184,4 +193,5 @@ void message_format(const struct snapshot *s, const struct decide_verdict *v, in
 		put_shortage(&t, s, v, now_ms);
 	else
 		put(&t, "%s", refusal_row(v->refusal)->message);
+	put_retry(&t, v, now_ms);
 }

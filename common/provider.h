@@ -243,6 +243,8 @@ struct provider {
 
 	/* Ends of the paths of POST requests whose answer a model generates. */
 	const char *const *generation_paths;
+	/* Before the seconds in a message, by which its clients know when to repeat a request; NULL = they do not */
+	const char *retry_text;
 	const char *const *event_fields; /* paths in the JSON of an error event; NULL = none */
 	const struct provider_event *events;
 

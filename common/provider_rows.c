@@ -593,6 +593,7 @@ static const struct provider gemini = {
 			{.status = 0},
 		},
 	.generation_paths = TEXTS(":generateContent", ":streamGenerateContent"),
+	.retry_text = "Please retry in ",
 	.event_fields = TEXTS("error.status"),
 	.events =
 		(const struct provider_event[]){

@@ -23,6 +23,10 @@ TRANSIENT = {"503": {"do": 503}, "503-told": {"do": 503, "headers": [("Retry-Aft
 SILENCE = 11  # seconds in which nothing happens, at most: a Retry-After of 10 s and a turn
 PATIENCE = 60
 HOUR = 3600
+PATHS = {"anthropic": "/v1/messages", "gemini": "/v1beta/models/demo:generateContent"}
+GEMINI_LIMIT = {"code": 429, "message": "You exceeded your current quota.", "status": "RESOURCE_EXHAUSTED", "details": [
+    {"@type": "type.googleapis.com/google.rpc.QuotaFailure",
+     "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}]}
 # Codex shows another text, with the end of the limit; the others show our message.
 LIMIT = {"codex": "hit your usage limit"}
 
@@ -66,6 +70,7 @@ class Desk:
     def __init__(self, site, agent, home, limits=()):
         self.site, self.agent, self.home = site, agent, home
         self.run_agent, upstream = AGENTS[agent]
+        self.upstream = upstream
         name = f"{agent}-{next(site.names)}"
         tokens = [f"sk-ant-api03-{name}-{i}" for i in range(2)] if upstream == "anthropic" else None
         self.pool = Pool(site, name, 2, upstream=upstream, tokens=tokens, options=[UNLIMITED] * 2)
@@ -105,13 +110,15 @@ class Desk:
         body = {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached",
                           "plan_type": "plus", "resets_at": end}}
         headers = [("anthropic-ratelimit-unified-status", "rejected"), ("anthropic-ratelimit-unified-reset", str(end))]
+        if self.upstream == "gemini":
+            body, headers = {"error": GEMINI_LIMIT}, []
         for token in tokens:
             self.failing.set(token, 429, method="POST", body=body, headers=headers)
 
     def meet_the_limit(self, token):
         """The relay has seen that the account is used up."""
         def met():
-            self.pool.post(next(self.pool.sessions), path="/v1/messages" if "sk-ant" in token else "/v1/responses")
+            self.pool.post(next(self.pool.sessions), path=PATHS.get(self.upstream, "/v1/responses"))
             return self.pool.show(token)["state"] == "window"
         wait_until("the account is in its window", met)
 

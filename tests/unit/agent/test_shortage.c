@@ -289,6 +289,21 @@ static void a_conversation_that_stays_looks_at_its_account_alone(void **state)
 
 /* --- messages --- */
 
+static void clients_of_gemini_read_the_seconds(void **state)
+{
+	struct crowd *c = *state;
+
+	c->provider = "gemini";
+	c->path = "/v1beta/models/m:generateContent";
+	c->tenant.limits.daily = 1;
+	crowd_build(c);
+	assert_true(crowd_decide(c, 1));
+	assert_false(crowd_decide(c, 2));
+	assert_string_equal(message(c),
+		"tenant team-a: 1 request a day, used up until 2027-01-16 00:00 UTC."
+		" Please retry in 57600s");
+}
+
 static void a_limit_names_its_owner_and_its_window(void **state)
 {
 	struct crowd *c = *state;
@@ -375,6 +390,7 @@ int main(void)
 		TEST(what_only_a_person_ends_says_so),
 		TEST(a_suspended_egress_needs_a_person_and_one_that_is_down_does_not),
 		TEST(a_conversation_that_stays_looks_at_its_account_alone),
+		TEST(clients_of_gemini_read_the_seconds),
 		TEST(a_limit_names_its_owner_and_its_window),
 		TEST(a_message_is_bounded_and_plain),
 	};
