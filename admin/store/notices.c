@@ -62,32 +62,44 @@ static int forget_old(struct store *s, struct errtext *e)
 		"i", (int64_t)NOTICES_KEPT);
 }
 
-static int raise_stored(struct store *s, const char *kind, const char *subject, struct slice text,
+static int open_new(struct store *s, const char *kind, const char *subject, struct slice text,
 	struct errtext *e)
 {
+	int error = insert(s, kind, subject, text, e);
+
+	if (!error)
+		error = count_opened(s, kind, e);
+	return error ? error : forget_old(s, e);
+}
+
+int notices_store(struct store *s, const char *kind, const char *subject, const char *message,
+	bool *ret_is_new, struct errtext *e)
+{
+	struct slice text = cut_message(message);
 	bool found = false;
 	int error = count_on_open(s, kind, subject, text, &found, e);
 
-	if (error || found)
-		return error;
-	error = insert(s, kind, subject, text, e);
+	if (!error && !found)
+		error = open_new(s, kind, subject, text, e);
 	if (!error)
-		error = count_opened(s, kind, e);
-	if (error)
-		return error;
-	log_event(LOG_LEVEL_WARNING, "notice", LOG_STR("kind", kind), LOG_STR("subject", subject),
-		LOG_SLICE("message", text));
-	return forget_old(s, e);
+		*ret_is_new = !found;
+	return error;
 }
 
 int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
 	struct errtext *e)
 {
+	char copy[NOTICES_MESSAGE_MAX + 1]; /* the text may be one that a failure writes over */
 	struct slice text = cut_message(message);
-	int error = raise_stored(s, kind, subject, text, e);
+	bool is_new = false;
 
+	snprintf(copy, sizeof(copy), "%.*s", (int)text.n, text.p);
+	int error = notices_store(s, kind, subject, copy, &is_new, e);
 	if (error)
-		notices_kept_put(s, kind, subject, text);
+		notices_kept_put(s, kind, subject, slice_from_str(copy));
+	else if (is_new)
+		log_event(LOG_LEVEL_WARNING, "notice", LOG_STR("kind", kind),
+			LOG_STR("subject", subject), LOG_STR("message", copy));
 	return error;
 }
 

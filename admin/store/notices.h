@@ -11,6 +11,7 @@
 #include "admin/store/store.h"
 #include "common/errtext.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NOTICES_KEPT 1000 /* acknowledged ones; beyond it the oldest are forgotten */
@@ -39,6 +40,9 @@
  */
 int notices_raise(struct store *s, const char *kind, const char *subject, const char *message,
 	struct errtext *e);
+/* The same without the log and without keeping it: for one that was logged before. */
+int notices_store(struct store *s, const char *kind, const char *subject, const char *message,
+	bool *ret_is_new, struct errtext *e);
 /* Acknowledges the open notice, because its cause is gone; `kind` NULL: all of that subject. */
 int notices_resolve(struct store *s, const char *kind, const char *subject, struct errtext *e);
 

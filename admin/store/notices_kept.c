@@ -76,7 +76,8 @@ void notices_kept_store(struct store *s)
 {
 	while (s->kept && s->kept->count) {
 		const struct kept_notice n = s->kept->rows[0];
-		if (notices_raise(s, n.kind, n.subject, n.message, NULL))
+		bool is_new;
+		if (notices_store(s, n.kind, n.subject, n.message, &is_new, NULL))
 			return;
 		notices_kept_drop(s, n.kind, n.subject);
 	}

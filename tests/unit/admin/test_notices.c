@@ -3,6 +3,8 @@
 
 #include "admin/api/metrics.h"
 #include "admin/store/notices.h"
+#include "admin/store/notices_kept.h"
+#include "admin/store/sql.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -152,6 +154,38 @@ static void status_shows_the_newest_open_ones(void **state)
 	json_object_put(answer);
 }
 
+static void takes_changes(struct room *r, bool does)
+{
+	assert_int_equal(sql_run(r->control.store, &r->e,
+				 does ? "PRAGMA query_only = 0" : "PRAGMA query_only = 1", ""),
+		0);
+}
+
+/* The message may be the text of an error, which the failure of the store writes over. */
+static void a_failure_does_not_change_the_message(void **state)
+{
+	struct room *r = *state;
+	size_t count;
+
+	takes_changes(r, false);
+	errtext_set(&r->e, 0, "%0200d", 7);
+	const struct errtext before = r->e;
+	assert_int_not_equal(
+		notices_raise(r->control.store, NOTICE_STORE_DOWN, "store/store", r->e.text, &r->e),
+		0);
+	assert_string_not_equal(r->e.text, before.text);
+	const struct kept_notice *kept = notices_kept_rows(r->control.store, &count);
+	assert_int_equal(count, 1);
+	assert_string_equal(kept->message, before.text);
+	takes_changes(r, true);
+	notices_kept_store(r->control.store);
+	notices_kept_rows(r->control.store, &count);
+	assert_int_equal(count, 0);
+	json_object *items = list(r, "{}");
+	assert_string_equal(text(items, 0, "message"), before.text);
+	json_object_put(items);
+}
+
 static void old_acknowledged_notices_are_deleted_and_open_ones_kept(void **state)
 {
 	struct room *r = *state;
@@ -200,6 +234,7 @@ int main(void)
 		TEST(an_acknowledged_notice_is_kept_but_not_listed),
 		TEST(status_shows_the_newest_open_ones),
 		TEST(old_acknowledged_notices_are_deleted_and_open_ones_kept),
+		TEST(a_failure_does_not_change_the_message),
 		TEST(a_long_message_is_cut_between_characters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
