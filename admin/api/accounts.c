@@ -105,7 +105,7 @@ const struct noun noun_account = {
 		" EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
 		"  AND f.field = 'refresh_token') AS refreshable, " ACCOUNT_FACTS
 		" FROM " ACCOUNT_FACTS_FROM " JOIN upstreams u ON u.id = a.upstream_id"
-		" WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name",
+		" WHERE " NOUN_IS_NAMED("a.name") " ORDER BY a.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -221,7 +221,6 @@ static int update_pace(struct request *r, int64_t id)
 
 static int update(struct request *r, int64_t id, struct account_credential_taken *taken)
 {
-	int64_t upstream_id = 0;
 	int error = noun_update(r, &noun_account, id);
 
 	if (!error)
@@ -233,11 +232,8 @@ static int update(struct request *r, int64_t id, struct account_credential_taken
 	if (!error)
 		error = account_credentials_update(r, id, taken);
 	if (!error)
-		error = node_egress_check(r);
-	if (!error)
-		error = query_number(
-			r, &upstream_id, "SELECT upstream_id FROM accounts WHERE id = ?1", "i", id);
-	return error ? error : headers_check(r, upstream_id);
+		error = node_egress_check(r, id);
+	return error ? error : headers_check_account(r, id);
 }
 
 int account_update(struct request *r, int64_t id)

@@ -8,11 +8,14 @@
 
 #define USERS_NAMED 5
 
-/* `o` are the egresses with the address of `e`; `x` gives `o` to an account. */
+/*
+ * `o` are the egresses with the address of `e`; `x` gives `o` to an account. CROSS: SQLite takes the tables in this
+ * order, which reads no account with another egress.
+ */
 #define SAME_WAY                                                                                   \
-	" JOIN egresses o ON o.kind = e.kind AND o.address = e.address"                            \
-	" JOIN account_egresses x ON x.egress_id = o.id"                                           \
-	" JOIN accounts a ON a.id = x.account_id"
+	" CROSS JOIN egresses o ON o.kind = e.kind AND o.address = e.address"                      \
+	" CROSS JOIN account_egresses x ON x.egress_id = o.id"                                     \
+	" CROSS JOIN accounts a ON a.id = x.account_id"
 #define NOT_SHARED " e.kind <> 'direct' AND (e.shared = 0 OR o.shared = 0)"
 
 static int refuse(struct request *r, struct row *row, void *context)
@@ -33,7 +36,7 @@ int egress_sharing_check_account(struct request *r, int64_t account)
 		return 0;
 	return query_each(r, refuse, NULL,
 		"SELECT e.name AS egress, a.name AS owner FROM account_egresses w"
-		" JOIN egresses e ON e.id = w.egress_id" SAME_WAY
+		" CROSS JOIN egresses e ON e.id = w.egress_id" SAME_WAY
 		" WHERE w.account_id = ?1 AND x.account_id <> ?1 AND" NOT_SHARED
 		" ORDER BY w.position, a.name",
 		"i", account);

@@ -48,7 +48,7 @@ const struct noun noun_egress = {
 	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
 		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id) AS accounts,"
 		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms, e.node_cert, e.node_ca"
-		  " FROM egresses e WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.name",
+		  " FROM egresses e WHERE " NOUN_IS_NAMED("e.name") " ORDER BY e.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -113,7 +113,7 @@ int egress_update(struct request *r, int64_t id)
 		error = update_address(r, id);
 	if (!error)
 		error = node_egress_update(r, id);
-	return error ? error : node_egress_check(r);
+	return error ? error : node_egress_check(r, 0);
 }
 
 /* `direct` is built in and has no address. */

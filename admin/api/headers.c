@@ -68,12 +68,20 @@ static int check_account(struct request *r, struct row *row, void *context)
 	return error ? -EINVAL : 0;
 }
 
-int headers_check(struct request *r, int64_t upstream_id)
+#define SELECT_HEADERS                                                                             \
+	"SELECT a.name, u.headers AS upstream_headers, a.headers, u.provider,"                     \
+	" EXISTS (SELECT 1 FROM credentials c"                                                     \
+	" WHERE c.account_id = a.id AND c.field = 'account_id') AS has_account_id"                 \
+	" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id"
+
+int headers_check_account(struct request *r, int64_t account_id)
 {
-	return query_each(r, check_account, NULL,
-		"SELECT a.name, u.headers AS upstream_headers, a.headers, u.provider,"
-		" EXISTS (SELECT 1 FROM credentials c"
-		" WHERE c.account_id = a.id AND c.field = 'account_id') AS has_account_id"
-		" FROM accounts a JOIN upstreams u ON u.id = a.upstream_id WHERE u.id = ?1 ORDER BY a.name",
+	return query_each(
+		r, check_account, NULL, SELECT_HEADERS " WHERE a.id = ?1", "i", account_id);
+}
+
+int headers_check_upstream(struct request *r, int64_t upstream_id)
+{
+	return query_each(r, check_account, NULL, SELECT_HEADERS " WHERE u.id = ?1 ORDER BY a.name",
 		"i", upstream_id);
 }

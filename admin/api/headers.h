@@ -9,9 +9,10 @@ void headers_describe(json_object *o, const char *field, struct slice stored);
 /* Runs `update` (?1 text, ?2 id) with the body's `headers`, if it has any. 0 or -EINVAL. */
 int headers_update(struct request *r, const char *update, int64_t id);
 /*
- * Checks all headers that each account of an upstream sends. To be called after a change of the
- * upstream or of an account. 0, or -EINVAL with the account's name.
+ * Checks all headers that an account sends, its upstream's included, after a change of the account; or those of
+ * each account of an upstream, after a change of the upstream. 0, or -EINVAL with the account's name.
  */
-int headers_check(struct request *r, int64_t upstream_id);
+int headers_check_account(struct request *r, int64_t account_id);
+int headers_check_upstream(struct request *r, int64_t upstream_id);
 
 #endif

@@ -101,13 +101,15 @@ static int check_pair(struct request *r, struct row *row, void *context)
 	return error ? error : check_url(r, row, "token URL", row_text(row, "token_url"));
 }
 
-int node_egress_check(struct request *r)
+int node_egress_check(struct request *r, int64_t account)
 {
 	return query_each(r, check_pair, NULL,
 		"SELECT DISTINCT u.name AS upstream, g.name AS egress, u.url, u.token_url"
 		" FROM accounts a"
 		" JOIN account_egresses x ON x.account_id = a.id"
 		" JOIN egresses g ON g.id = x.egress_id AND g.kind = 'node'"
-		" JOIN upstreams u ON u.id = a.upstream_id ORDER BY u.name, g.name",
-		"");
+		" JOIN upstreams u ON u.id = a.upstream_id"
+		" WHERE a.id BETWEEN ?1 AND coalesce(nullif(?1, 0), 9223372036854775807)"
+		" ORDER BY u.name, g.name",
+		"i", account);
 }

@@ -17,7 +17,8 @@ void node_egress_describe(struct slice kind, struct slice cert, struct slice ca,
 /*
  * Called at the end of a change: -EINVAL when an account would use a node for an upstream that is
  * not https (the node could read it) or has no host name (the node finds the upstream by name).
+ * `account`: the one that changed; 0 = all, after a change of an upstream or an egress.
  */
-int node_egress_check(struct request *r);
+int node_egress_check(struct request *r, int64_t account);
 
 #endif

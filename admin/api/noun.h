@@ -7,6 +7,12 @@
 
 #include "admin/api/query.h"
 
+/*
+ * All rows where ?1 is NULL, else the one with this name. A range, because SQLite finds no row by index through
+ * an OR; every blob is above every text.
+ */
+#define NOUN_IS_NAMED(name) name " BETWEEN coalesce(?1, '') AND coalesce(?1, x'')"
+
 /* Adds a row of `select` to `o` as fields. */
 typedef void noun_describe_fn(struct request *r, struct row *row, json_object *o);
 
@@ -27,7 +33,7 @@ struct noun_column {
 struct noun {
 	const char *what;   /* "tenant" */
 	const char *find;   /* id of the name ?1 */
-	const char *select; /* all columns where ?1 is NULL or the name, in order of names */
+	const char *select; /* all columns, with NOUN_IS_NAMED(), in order of names */
 	noun_describe_fn *describe;
 	const struct noun_column *columns; /* what a body may set without a further check */
 };

@@ -42,7 +42,7 @@ const struct noun noun_pool = {
 		"  WHERE t.pool_id = p.id ORDER BY t.name)) AS tenants"
 		" FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
 		" LEFT JOIN pool_reach r ON r.pool_id = p.id"
-		" WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name",
+		" WHERE " NOUN_IS_NAMED("p.name") " ORDER BY p.name",
 	.describe = describe,
 	.columns = columns,
 };

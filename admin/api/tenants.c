@@ -69,7 +69,7 @@ const struct noun noun_tenant = {
 		" " KEYCOUNT_OF("t.id") " AS keys,"
 					" t.own"
 					" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
-					" WHERE ?1 IS NULL OR t.name = ?1 ORDER BY t.name",
+					" WHERE " NOUN_IS_NAMED("t.name") " ORDER BY t.name",
 	.describe = describe,
 	.columns = columns,
 };

@@ -46,11 +46,11 @@ static const struct noun_column columns[] = {
 const struct noun noun_upstream = {
 	.what = "upstream",
 	.find = "SELECT id FROM upstreams WHERE name = ?1",
-	.select =
-		"SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
-		" u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
-		" (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
-		" u.probe_path, u.websocket FROM upstreams u WHERE ?1 IS NULL OR u.name = ?1 ORDER BY u.name",
+	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
+		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
+		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
+		  " u.probe_path, u.websocket FROM upstreams u WHERE " NOUN_IS_NAMED(
+			  "u.name") " ORDER BY u.name",
 	.describe = describe,
 	.columns = columns,
 };
@@ -102,8 +102,8 @@ int upstream_update(struct request *r, int64_t id)
 	if (!error)
 		error = headers_update(r, "UPDATE upstreams SET headers = ?1 WHERE id = ?2", id);
 	if (!error)
-		error = headers_check(r, id);
-	return error ? error : node_egress_check(r);
+		error = headers_check_upstream(r, id);
+	return error ? error : node_egress_check(r, 0);
 }
 
 int upstreams_add(struct request *r)

@@ -3,6 +3,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include <time.h>
+
 #define LONG_NS ((int64_t)50 * 1000000)
 
 double looptime_bound(size_t bucket)
@@ -11,6 +13,15 @@ double looptime_bound(size_t bucket)
 		0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10};
 
 	return bounds[bucket];
+}
+
+/* Of this thread: what a turn worked, apart from what it waited for the disk or another process. */
+static int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 static void count(struct looptime *t, int64_t ns)
@@ -23,7 +34,8 @@ static void count(struct looptime *t, int64_t ns)
 	board_add(&t->histogram.sum_us, (uint64_t)ns / 1000);
 	if (ns > LONG_NS)
 		log_event(LOG_LEVEL_DEBUG, "control's loop was busy for long",
-			LOG_INT("ms", ns / 1000000));
+			LOG_INT("ms", ns / 1000000),
+			LOG_INT("cpu_ms", (cpu_ns() - t->begun_cpu_ns) / 1000000));
 }
 
 static void on_woken(struct ev_loop *loop, ev_check *w, int events)
@@ -33,6 +45,7 @@ static void on_woken(struct ev_loop *loop, ev_check *w, int events)
 	(void)loop;
 	(void)events;
 	t->begun_ns = clock_monotonic_ns();
+	t->begun_cpu_ns = cpu_ns();
 }
 
 static void on_waits(struct ev_loop *loop, ev_prepare *w, int events)

@@ -20,6 +20,7 @@ struct looptime {
 	ev_check woken;
 	ev_prepare waits;
 	int64_t begun_ns; /* monotonic; 0 = it waits */
+	int64_t begun_cpu_ns;
 	struct board_histogram histogram;
 };
 
