@@ -15,6 +15,7 @@
 #define HMAC_BLOCK 64
 /* the largest multiple of 62 in a byte: larger bytes are redrawn, so that all letters are equally likely */
 #define UNBIASED 248
+#define DRAW 64 /* bytes; mostly enough for a key */
 
 static_assert(sizeof(SHA256_CTX) <= 128, "a hash state fits its place");
 static_assert(BODY_LEN + CHECKSUM_LEN == RELAYKEY_LEN, "parts add up");
@@ -31,18 +32,26 @@ static void format_checksum(const char *body, char *out)
 	}
 }
 
+/* A draw costs the same for many bytes as for one. */
 int relaykey_generate(char *out)
 {
+	unsigned char drawn[DRAW];
+	size_t used = sizeof(drawn);
 	size_t n = PREFIX_LEN;
+	int error = 0;
 
 	memcpy(out, PREFIX, PREFIX_LEN);
-	while (n < BODY_LEN) {
-		unsigned char byte;
-		if (RAND_bytes(&byte, 1) != 1)
-			return -EIO;
-		if (byte < UNBIASED)
-			out[n++] = alphabet[byte % 62];
+	while (n < BODY_LEN && !error) {
+		if (used == sizeof(drawn)) {
+			error = RAND_bytes(drawn, sizeof(drawn)) == 1 ? 0 : -EIO;
+			used = 0;
+		} else if (drawn[used++] < UNBIASED) {
+			out[n++] = alphabet[drawn[used - 1] % 62];
+		}
 	}
+	explicit_bzero(drawn, sizeof(drawn));
+	if (error)
+		return error;
 	format_checksum(out, out + BODY_LEN);
 	out[RELAYKEY_LEN] = '\0';
 	return 0;
