@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct board;
+struct bulk;
 struct changes;
 struct egress_check;
 struct ev_loop;
@@ -63,6 +64,7 @@ struct control {
 	struct publish *publish;
 	struct changes *changes;
 	struct haproxy_sync *haproxy;
+	struct bulk *bulk; /* changes in parts; NULL = all at once (tests) */
 	/* threads for what may block; NULL = it is done at once (tests) */
 	struct offload *worker;		 /* HAProxy's check, its files, its reload */
 	struct offload *asker;		 /* questions to HAProxy, answered soon or not at all */

@@ -3,6 +3,7 @@
 #include "common/board.h"
 #include "common/errtext.h"
 
+#include "admin/api/bulk.h"
 #include "admin/api/server.h"
 #include "admin/api/usage.h"
 #include "admin/control_keeper.h"
@@ -153,7 +154,8 @@ static bool is_busy(struct runner *r)
 	struct control *c = &r->control;
 	int64_t now = clock_monotonic_ms();
 
-	if (changes_busy(c->changes) || (refresh_drain(c->refresh) && now < c->drain_until_ms))
+	if (bulk_is_busy(c->bulk) || changes_busy(c->changes) ||
+		(refresh_drain(c->refresh) && now < c->drain_until_ms))
 		return true;
 	if (r->answer_until_ms == 0)
 		r->answer_until_ms = now + ANSWER_MS;
@@ -385,8 +387,9 @@ static int open_links(struct runner *r, struct errtext *e)
 	r->syncer = c->loop ? offload_new(c->loop) : NULL;
 	c->outbound = c->loop ? outbound_new(c->loop) : NULL;
 	c->egress_check = c->outbound ? egress_check_new(c) : NULL;
+	c->bulk = c->loop ? bulk_new(c) : NULL;
 	if (!c->publish || !c->changes || !c->haproxy || !c->egress_check || !c->worker ||
-		!c->asker || !c->copier || !r->syncer)
+		!c->asker || !c->copier || !r->syncer || !c->bulk)
 		return errtext_set(e, -ENOMEM, "out of memory");
 	publish_set_peer(c->publish, c->start->peer_fd);
 	return 0;
@@ -447,6 +450,8 @@ static void stop_all(struct runner *r)
 	offload_free(c->copier);
 	offload_free(r->syncer);
 	c->asker = c->worker = c->copier = NULL;
+	bulk_free(c->bulk);
+	c->bulk = NULL;
 	server_stop(r->server);
 	storewatch_stop(&r->storewatch);
 	healthwatch_stop(&r->healthwatch);

@@ -8,6 +8,7 @@
 #include "common/errtext.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define ITEMS_MAX 100000
 
@@ -286,42 +287,72 @@ static int check_item(struct request *r, const struct document_kind *kind, json_
 typedef int item_fn(struct request *r, const struct document_kind *kind, json_object *item,
 	json_object *changes);
 
-static int each_item(struct request *r, const struct document_kind *kind, json_object *document,
-	json_object *changes, item_fn *fn)
-{
-	json_object *items = json_object_object_get(document, kind->field);
-	size_t n = items ? json_object_array_length(items) : 0;
-	int error = 0;
+/* All items are applied, then all are checked. */
+struct applying {
+	json_object *document;
+	json_object *changes; /* of the answer */
+	const struct document_kind *kind;
+	size_t next; /* item of the kind */
+	bool checks;
+};
 
-	for (size_t i = 0; i < n && !error; i++)
-		error = fn(r, kind, json_object_array_get_idx(items, i), changes);
-	return error;
+static void free_applying(void *state)
+{
+	struct applying *a = state;
+
+	json_object_put(a->document);
+	free(a);
 }
 
-static int apply_all(struct request *r, json_object *document, json_object *changes)
+/* Goes on to the next kind with an item. False: there is none. */
+static bool find_item(struct applying *a, json_object **ret)
 {
-	int error = 0;
+	while (a->kind->field) {
+		json_object *items = json_object_object_get(a->document, a->kind->field);
+		if (items && a->next < json_object_array_length(items)) {
+			*ret = json_object_array_get_idx(items, a->next++);
+			return true;
+		}
+		a->kind++;
+		a->next = 0;
+	}
+	return false;
+}
 
-	for (const struct document_kind *k = document_kinds; k->field && !error; k++)
-		error = each_item(r, k, document, changes, apply_item);
-	for (const struct document_kind *k = document_kinds; k->field && !error; k++)
-		error = k->check ? each_item(r, k, document, changes, check_item) : 0;
-	return error;
+static int apply_next(struct request *r, void *state)
+{
+	struct applying *a = state;
+	json_object *item = NULL;
+
+	if (find_item(a, &item)) {
+		item_fn *fn = a->checks ? check_item : apply_item;
+		int error = a->checks && !a->kind->check ? 0 : fn(r, a->kind, item, a->changes);
+		return error ? error : 1;
+	}
+	if (a->checks) {
+		r->unchanged = json_object_array_length(a->changes) == 0;
+		return 0;
+	}
+	a->checks = true;
+	a->kind = document_kinds;
+	return 1;
 }
 
 int apply_document(struct request *r)
 {
-	json_object *document = parse_document(r);
-	json_object *changes = json_object_new_array();
+	struct applying *a = calloc(1, sizeof(*a));
 
-	json_object_object_add(r->answer, "changes", changes);
-	if (!document)
-		return -EINVAL;
-	int error = check_document(r, document);
-	if (!error)
-		error = apply_all(r, document, changes);
-	r->unchanged = !error && json_object_array_length(changes) == 0;
-	json_object_put(document);
+	if (!a)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	a->changes = json_object_new_array();
+	a->kind = document_kinds;
+	json_object_object_add(r->answer, "changes", a->changes);
+	a->document = parse_document(r);
+	int error = a->document ? check_document(r, a->document) : -EINVAL;
+	if (error)
+		free_applying(a);
+	else
+		r->rest = (struct request_rest){apply_next, free_applying, a};
 	return error;
 }
 

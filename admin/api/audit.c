@@ -321,13 +321,13 @@ static const char *string_of(json_object *o, const char *field)
 	return json_object_get_string(json_object_object_get(o, field));
 }
 
-void audit_log(const struct request *r, const char *changed)
+void audit_log(const struct request *r)
 {
 	const char *field = r->command->arguments[0].field;
 	const char *target = r->name ? r->name : request_text(r, field ? field : "tenant");
 
 	if (!r->audited) {
-		log_line(r, r->command->noun, target ? target : "", changed);
+		log_line(r, r->command->noun, target ? target : "", r->changed);
 		return;
 	}
 	for (size_t i = 0; i < json_object_array_length(r->audited); i++) {

@@ -8,7 +8,7 @@
 
 #include "admin/api/request.h"
 
-#define AUDIT_TEXT_SIZE 2048
+#define AUDIT_TEXT_SIZE REQUEST_CHANGED_SIZE
 
 /* The subject of the request as it is now. NULL: there is none, or the change is of many. */
 json_object *audit_subject(const struct request *r);
@@ -26,7 +26,7 @@ void audit_describe(const struct request *r, json_object *before, json_object *a
  */
 void audit_note(struct request *r, const char *noun, const char *name, json_object *before,
 	json_object *after);
-/* The lines of a committed change: what was noted, or its subject with `changed`. */
-void audit_log(const struct request *r, const char *changed);
+/* The lines of a committed change: what was noted, or its subject with what has changed. */
+void audit_log(const struct request *r);
 
 #endif

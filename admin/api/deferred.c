@@ -39,6 +39,12 @@ json_object *deferred_answer(struct deferred *d)
 	return d->request.answer;
 }
 
+void deferred_put_answer(struct deferred *d, json_object *answer)
+{
+	json_object_put(d->request.answer);
+	d->request.answer = answer;
+}
+
 void deferred_put_bytes(struct deferred *d, struct buffer *bytes)
 {
 	d->request.bytes = *bytes;

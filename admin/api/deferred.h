@@ -14,6 +14,8 @@ struct deferred;
 struct deferred *deferred_new(struct request *r);
 /* The answer, to be filled until it is finished. */
 json_object *deferred_answer(struct deferred *d);
+/* Puts another one in its place, and owns it. */
+void deferred_put_answer(struct deferred *d, json_object *answer);
 /* Moves the answer of an ANSWER_FILE. */
 void deferred_put_bytes(struct deferred *d, struct buffer *bytes);
 /* 0, or a negative errno code with its reason, as a handler returns it. Ends `d`. */

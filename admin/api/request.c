@@ -1,11 +1,13 @@
 #include "admin/api/request.h"
 
 #include "admin/api/audit.h"
+#include "admin/api/bulk.h"
 #include "admin/api/deferred.h"
 #include "admin/publish/change.h"
 #include "admin/publish/haproxy_sync.h"
 #include "admin/publish/publish.h"
 #include "admin/store/store.h"
+#include "common/clock.h"
 #include "common/errtext.h"
 #include "common/num.h"
 
@@ -126,6 +128,16 @@ static enum change_reach reach_of(const struct request *r)
 	return request_flag(r, "no_wait") ? CHANGE_SOON : CHANGE_HAPROXY;
 }
 
+/* A change in parts is deferred already. */
+static struct deferred *deferred_of(struct request *r)
+{
+	if (!r->deferred)
+		return deferred_new(r);
+	deferred_put_answer(r->deferred, r->answer);
+	r->answer = json_object_new_object();
+	return r->deferred;
+}
+
 static bool agent_has_all(const struct request *r)
 {
 	const struct publish *p = r->control->publish;
@@ -134,7 +146,7 @@ static bool agent_has_all(const struct request *r)
 }
 
 /* The answer comes when the change is in force. */
-static int publish_change(struct request *r, const char *changed)
+int request_publish(struct request *r)
 {
 	const struct change_outcome nothing = {.haproxy = HAPROXY_UNCHANGED};
 	enum change_reach reach = reach_of(r);
@@ -144,53 +156,105 @@ static int publish_change(struct request *r, const char *changed)
 		bool owes = reach >= CHANGE_SOON && haproxy_sync_owes(r->control->haproxy);
 		if (!owes && agent_has_all(r)) {
 			request_put_outcome(r->answer, &nothing);
+			if (r->deferred)
+				deferred_finish(deferred_of(r), 0, "");
 			return 0;
 		}
 		reach = owes ? CHANGE_RELOAD : CHANGE_AGENT;
 	} else {
-		audit_log(r, changed);
+		audit_log(r);
 	}
-	struct deferred *d = deferred_new(r);
+	struct deferred *d = deferred_of(r);
 	int error = change_publish(r->control, reach, d ? on_published : NULL, d);
 	if (d && error)
 		deferred_finish(d, error, "out of memory");
 	return d ? 0 : errtext_set(&r->error, -ENOMEM, "out of memory");
 }
 
-/* The version is raised first: rows that carry it take the new one. */
-static int run_audited(struct request *r, request_fn *handler, char changed[AUDIT_TEXT_SIZE])
-{
-	int error = store_bump_version(r->control->store, &r->error);
+/* --- changes --- */
 
+/* The version is raised first: rows that carry it take the new one. */
+int request_begin(struct request *r)
+{
+	struct store *s = r->control->store;
+	int error = store_begin(s, &r->error);
+
+	if (!error)
+		error = store_bump_version(s, &r->error);
 	if (error)
 		return error;
-	json_object *before = audit_subject(r);
-	error = handler(r);
+	r->before = audit_subject(r);
+	return request_handler(command_id(r->command))(r);
+}
+
+static void drop_rest(struct request *r)
+{
+	if (r->rest.step)
+		r->rest.free(r->rest.state);
+	r->rest = (struct request_rest){NULL};
+}
+
+int request_step(struct request *r, int64_t until_ns)
+{
+	int rc = r->rest.step ? 1 : 0;
+
+	while (rc == 1) {
+		rc = r->rest.step(r, r->rest.state);
+		if (rc == 1 && until_ns && clock_monotonic_ns() >= until_ns)
+			return rc;
+	}
+	drop_rest(r);
+	return rc;
+}
+
+int request_end(struct request *r, int error)
+{
+	struct store *s = r->control->store;
 	json_object *after = error ? NULL : audit_subject(r);
-	audit_describe(r, before, after, changed);
-	json_object_put(before);
+
+	drop_rest(r);
+	audit_describe(r, r->before, after, r->changed);
+	json_object_put(r->before);
 	json_object_put(after);
+	r->before = NULL;
+	if (!error && !r->unchanged)
+		return store_commit(s, &r->error);
+	store_rollback(s);
 	return error;
 }
 
-static int run_change(struct request *r, request_fn *handler)
+void request_forget(struct request *r)
 {
-	struct store *s = r->control->store;
-	char changed[AUDIT_TEXT_SIZE] = "";
-	int error = store_begin(s, &r->error);
+	drop_rest(r);
+	json_object_put(r->before);
+	json_object_put(r->audited);
+	json_object_put(r->answer);
+	r->before = r->audited = NULL;
+	r->answer = json_object_new_object();
+	r->unchanged = false;
+	r->error.text[0] = '\0';
+}
 
-	if (error)
-		return error;
-	error = run_audited(r, handler, changed);
-	if (error || r->unchanged)
-		store_rollback(s);
-	else
-		error = store_commit(s, &r->error);
-	if (!error)
-		error = publish_change(r, changed);
+/* A change that takes long goes on between other work. */
+static int run_change(struct request *r)
+{
+	struct bulk *b = r->control->bulk;
+	int64_t until_ns = b && !bulk_is_busy(b) ? clock_monotonic_ns() + BULK_STEP_NS : 0;
+	int rc = request_begin(r);
+
+	if (!rc)
+		rc = request_step(r, until_ns);
+	if (rc == 1) {
+		store_rollback(r->control->store);
+		request_forget(r);
+		return bulk_take(b, r);
+	}
+	rc = request_end(r, rc);
+	if (!rc)
+		rc = request_publish(r);
 	json_object_put(r->audited);
 	r->audited = NULL;
-	return error;
+	return rc;
 }
 
 unsigned request_status(struct request *r, int error)
@@ -200,8 +264,8 @@ unsigned request_status(struct request *r, int error)
 
 unsigned request_run(struct request *r)
 {
-	request_fn *handler = request_handler(command_id(r->command));
-	int error = r->command->changes ? run_change(r, handler) : handler(r);
+	int error =
+		r->command->changes ? run_change(r) : request_handler(command_id(r->command))(r);
 
 	return request_status(r, error);
 }

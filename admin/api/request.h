@@ -14,22 +14,39 @@
 
 #include <sys/types.h>
 
+#define REQUEST_CHANGED_SIZE 2048
+
 struct change_outcome;
 struct deferred;
+struct request;
+
+/*
+ * What is left of a change of many parts, set by its handler: each step makes some of it and returns 1 while
+ * there is more, else as a handler. It may be done between other work, or be given up and begun again by
+ * another call of the handler (bulk.h).
+ */
+struct request_rest {
+	int (*step)(struct request *r, void *state); /* NULL = nothing is left */
+	void (*free)(void *state);
+	void *state;
+};
 
 struct request {
 	struct control *control;
 	const struct command *command;
-	const char *name;	   /* the text in the place of {} in the path; NULL = none */
-	json_object *body;	   /* an object, never NULL */
-	struct slice document;	   /* of a COMMAND_DOCUMENT argument, not parsed yet */
-	json_object *answer;	   /* an object, never NULL; the handler fills it */
-	struct buffer bytes;	   /* the answer of ANSWER_FILE */
-	json_object *audited;	   /* lines of a change of many things (audit.h); NULL = none */
-	bool unchanged;		   /* set by a handler of a change that changed nothing */
+	const char *name;      /* the text in the place of {} in the path; NULL = none */
+	json_object *body;     /* an object, never NULL */
+	struct slice document; /* of a COMMAND_DOCUMENT argument, not parsed yet */
+	json_object *answer;   /* an object, never NULL; the handler fills it */
+	struct buffer bytes;   /* the answer of ANSWER_FILE */
+	struct request_rest rest;
+	json_object *audited; /* lines of a change of many things (audit.h); NULL = none */
+	json_object *before;  /* the subject of a change that is under way (audit.h); NULL = none */
+	bool unchanged;	      /* set by a handler of a change that changed nothing */
 	struct deferred *deferred; /* set by deferred_new(): the answer comes later */
 	uid_t uid;
 	struct errtext error;
+	char changed[REQUEST_CHANGED_SIZE]; /* by a change, for the log */
 };
 
 typedef int request_fn(struct request *r);
@@ -41,6 +58,17 @@ request_fn *request_handler(enum command_id id);
  * an error.
  */
 unsigned request_run(struct request *r);
+/*
+ * A change in parts, for bulk.h: begins its transaction in the store of `control` and calls the handler; takes
+ * steps until the end or until this time (monotonic ns, 0 = none) and returns 1 while there is more; commits it,
+ * or rolls it back after an `error` or if nothing has changed; forgets all that was made so far; publishes what
+ * was committed, and finishes `deferred`. Results are as those of a handler.
+ */
+int request_begin(struct request *r);
+int request_step(struct request *r, int64_t until_ns);
+int request_end(struct request *r, int error);
+void request_forget(struct request *r);
+int request_publish(struct request *r);
 /* The HTTP status of a handler's result; puts an error into `answer`. */
 unsigned request_status(struct request *r, int error);
 /*

@@ -1,5 +1,6 @@
 #include "admin/api/server.h"
 
+#include "admin/api/bulk.h"
 #include "admin/api/deferred.h"
 #include "admin/api/server_connections.h"
 #include "admin/api/server_exchange.h"
@@ -276,6 +277,19 @@ static enum MHD_Result look_first(
 	return MHD_YES;
 }
 
+/* libmicrohttpd calls on_request() again after the change that is under way. */
+static enum MHD_Result wait_for_turn(struct listener *l, struct MHD_Connection *connection)
+{
+	struct sleeper *s = put_to_sleep(l, connection);
+
+	if (!s)
+		return MHD_NO;
+	MHD_suspend_connection(connection);
+	if (bulk_wait(l->server->control->bulk, on_finished, s))
+		on_finished(s);
+	return MHD_YES;
+}
+
 /* --- exchanges --- */
 
 /* libmicrohttpd owns the answer's bytes from now on. */
@@ -325,6 +339,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		exchange_run_metrics(l->server->control, method, path, &a);
 	else if (exchange_wants_look(x, method, path))
 		return look_first(l, connection, x);
+	else if (!x->deferred && exchange_has_to_wait(l->server->control, method, path))
+		return wait_for_turn(l, connection);
 	else if (!x->deferred)
 		exchange_run_api(x, l->server->control, connection, method, path, &a);
 	if (x->deferred && !deferred_is_done(x->deferred))

@@ -1,5 +1,6 @@
 #include "admin/api/server_exchange.h"
 
+#include "admin/api/bulk.h"
 #include "admin/api/deferred.h"
 #include "admin/api/metrics.h"
 #include "admin/publish/publish.h"
@@ -216,6 +217,15 @@ bool exchange_wants_look(const struct exchange *x, const char *method, const cha
 
 	return !x->looked && c &&
 		(command_id(c) == COMMAND_STATUS || command_id(c) == COMMAND_HAPROXY_STATUS);
+}
+
+bool exchange_has_to_wait(const struct control *c, const char *method, const char *path)
+{
+	struct slice name;
+	bool known;
+	const struct command *row = command_route(method, slice_from_str(path), &name, &known);
+
+	return row && row->changes && bulk_is_busy(c->bulk);
 }
 
 void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connection *connection,

@@ -30,6 +30,8 @@ void exchange_take(struct exchange *x, const char *data, size_t n);
 
 /* Whether the answer tells what HAProxy says: haproxy_sync_look() comes first, once. */
 bool exchange_wants_look(const struct exchange *x, const char *method, const char *path);
+/* Whether it has to wait, since a change of many parts is under way (bulk.h). */
+bool exchange_has_to_wait(const struct control *c, const char *method, const char *path);
 /*
  * For a request that is complete. The caller owns the buffers of `ret`. When `x` is deferred
  * afterwards, `ret` is empty.

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define PROBLEMS_NAMED 3
 
@@ -228,18 +229,38 @@ static int insert_key(struct request *r, const struct draft *d, json_object *o)
 	return error;
 }
 
-static int insert_keys(struct request *r, const struct draft *d)
+/* Keys that are still to be made. */
+struct issue {
+	struct draft draft;
+	struct pool_choice pool;
+	struct buffer networks;
+	json_object *items; /* of the answer */
+	int64_t left;
+};
+
+static void free_issue(void *state)
 {
-	if (!request_has(r, "count"))
-		return insert_key(r, d, r->answer);
-	json_object *items = answer_items(r->answer);
-	int error = 0;
-	for (int64_t n = request_number(r, "count", 0); n > 0 && !error; n--) {
-		json_object *o = json_object_new_object();
-		error = insert_key(r, d, o);
-		json_object_array_add(items, o);
-	}
-	return error;
+	struct issue *i = state;
+
+	buffer_fini(&i->networks);
+	free(i);
+}
+
+static int issue_one(struct request *r, void *state)
+{
+	struct issue *i = state;
+	json_object *o = json_object_new_object();
+	int error = insert_key(r, &i->draft, o);
+
+	json_object_array_add(i->items, o);
+	return error ? error : --i->left > 0;
+}
+
+static void issue_many(struct request *r, struct issue *i)
+{
+	i->left = request_number(r, "count", 0);
+	i->items = answer_items(r->answer);
+	r->rest = (struct request_rest){issue_one, free_issue, i};
 }
 
 static void join_networks(json_object *list, struct buffer *out)
@@ -251,13 +272,12 @@ static void join_networks(json_object *list, struct buffer *out)
 			json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-int tokens_issue(struct request *r)
+static struct draft draft_of(struct request *r)
 {
 	const char *name = request_text(r, "name");
 	uint64_t ttl = request_duration(r, "ttl", 0);
-	struct buffer networks = {0};
-	struct pool_choice pool = {0};
-	struct draft d = {
+
+	return (struct draft){
 		.tenant = request_text(r, "tenant"),
 		.pool = request_text(r, "pool"),
 		.name = name ? name : "",
@@ -269,15 +289,27 @@ int tokens_issue(struct request *r)
 		.monthly = request_number(r, "monthly", 0),
 		.expires_ms = ttl ? clock_wall_ms() + (int64_t)ttl : 0,
 	};
-	int error = noun_reference(r, &noun_tenant, d.tenant, &d.tenant_id);
+}
 
+int tokens_issue(struct request *r)
+{
+	struct issue *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	i->draft = draft_of(r);
+	join_networks(request_value(r, "allow_ip"), &i->networks);
+	i->draft.allow_ip = buffer_slice(&i->networks);
+	int error = noun_reference(r, &noun_tenant, i->draft.tenant, &i->draft.tenant_id);
 	if (!error)
-		error = choose_pool(r, &d, &pool);
-	join_networks(request_value(r, "allow_ip"), &networks);
-	d.allow_ip = buffer_slice(&networks);
+		error = choose_pool(r, &i->draft, &i->pool);
+	if (!error && request_has(r, "count")) {
+		issue_many(r, i);
+		return 0;
+	}
 	if (!error)
-		error = insert_keys(r, &d);
-	buffer_fini(&networks);
+		error = insert_key(r, &i->draft, r->answer);
+	free_issue(i);
 	return error;
 }
 

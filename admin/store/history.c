@@ -392,11 +392,22 @@ static void set_failed(struct history *h, bool failed, const struct errtext *e)
 	h->failed = failed;
 }
 
+/* A change of many parts (store.h) would begin again; it has time while the ring has room. */
+static bool lets_aside_end(struct history *h)
+{
+	struct move m;
+
+	return store_has_aside(h->store) && !move_begin(h, &m, NULL) && m.taken <= m.written &&
+		m.written - m.taken < BOARD_REQUESTS / 4;
+}
+
 /* A few rows wait for more, so that an idle node does not sync its disk all the time. */
 static bool may_wait(struct history *h)
 {
 	struct move m;
 
+	if (lets_aside_end(h))
+		return true;
 	if (clock_monotonic_ns() >= h->next_ns)
 		return false;
 	return h->failed || move_begin(h, &m, NULL) || m.written - m.taken < FEW ||

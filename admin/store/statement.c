@@ -1,5 +1,6 @@
 #include "admin/store/statement.h"
 
+#include "admin/store/store.h"
 #include "admin/store/store_file.h"
 
 #include <errno.h>
@@ -9,9 +10,11 @@
 #define HASHED 32
 #define STATEMENTS_MAX 512 /* the program has fewer texts; beyond it the longest unused goes */
 
-static void note_trouble(struct store *s)
+/* What a connection aside meets is trouble of the store. */
+static void note_trouble(struct store *met)
 {
-	int rc = sqlite3_errcode(s->db);
+	struct store *s = met->main ? met->main : met;
+	int rc = sqlite3_errcode(met->db);
 	bool damaged = rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
 	bool failed = rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_READONLY ||
 		rc == SQLITE_CANTOPEN || rc == SQLITE_PERM;
@@ -21,11 +24,25 @@ static void note_trouble(struct store *s)
 	else if (failed && s->trouble == STORE_FINE)
 		s->trouble = STORE_FAILED;
 	if ((damaged || failed) && s->trouble != STORE_GONE)
-		errtext_set(&s->fault, 0, "store %s: %s", s->path, sqlite3_errmsg(s->db));
+		errtext_set(&s->fault, 0, "store %s: %s", s->path, sqlite3_errmsg(met->db));
+}
+
+static void make_way(struct store *aside)
+{
+	if (sqlite3_get_autocommit(aside->db))
+		return;
+	store_rollback(aside);
+	aside->lost = true;
 }
 
 int statement_may_change(struct store *s, struct errtext *e)
 {
+	if (s->aside)
+		make_way(s->aside);
+	if (s->lost)
+		return errtext_set(e, -EAGAIN, "another change came first");
+	if (s->main)
+		s = s->main;
 	return s->trouble == STORE_GONE ? errtext_set(e, -EIO, "%s", s->fault.text) : 0;
 }
 
@@ -178,8 +195,10 @@ struct statement *statement_get(struct store *s, const char *sql, struct errtext
 
 int statement_step(struct store *s, struct statement *st, struct errtext *e)
 {
-	if (!sqlite3_stmt_readonly(st->st) && statement_may_change(s, e))
-		return -EIO;
+	int error = sqlite3_stmt_readonly(st->st) ? 0 : statement_may_change(s, e);
+
+	if (error)
+		return error;
 	switch (sqlite3_step(st->st)) {
 	case SQLITE_ROW:
 		return 1;

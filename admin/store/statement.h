@@ -8,6 +8,7 @@
 #include "common/errtext.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,6 +34,10 @@ enum store_trouble {
 
 struct store {
 	sqlite3 *db;
+	struct store
+		*aside; /* whose transaction makes way for each change of this one; NULL = none */
+	struct store *main; /* of a connection aside; NULL = this is the main one */
+	bool lost;	    /* aside: its transaction made way */
 	char *path;
 	dev_t device;
 	ino_t inode;
@@ -58,7 +63,10 @@ void statement_free_all(struct store *s);
 
 /* SQLite's last error as a code and a text. One of the file itself puts the store down. */
 int statement_error(struct store *s, struct errtext *e);
-/* 0, or -EIO while the file is gone: a change would be lost. */
+/*
+ * 0, or -EIO while the file is gone: a change would be lost. A transaction aside makes way for a change of the main
+ * connection, and then takes no further change: -EAGAIN.
+ */
 int statement_may_change(struct store *s, struct errtext *e);
 
 #endif

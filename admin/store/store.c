@@ -64,11 +64,43 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	if (s->main)
+		s->main->aside = NULL;
 	statement_free_all(s);
 	sqlite3_close(s->db);
 	free(s->kept);
 	free(s->path);
 	free(s);
+}
+
+int store_open_aside(struct store *s, struct store **ret, struct errtext *e)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) < 0 || st.st_dev != s->device || st.st_ino != s->inode)
+		return errtext_set(e, -EIO, "store %s: the file is gone", s->path);
+	struct store *aside = calloc(1, sizeof(*aside));
+	if (!aside)
+		return errtext_set(e, -ENOMEM, "store: out of memory");
+	int error = store_file_open_again(s->path, &aside->db, e);
+	if (error) {
+		free(aside);
+		return error;
+	}
+	aside->main = s;
+	s->aside = aside;
+	*ret = aside;
+	return 0;
+}
+
+bool store_is_lost(const struct store *aside)
+{
+	return aside->lost;
+}
+
+bool store_has_aside(const struct store *s)
+{
+	return s->aside && !sqlite3_get_autocommit(s->aside->db);
 }
 
 /* --- transactions --- */
@@ -80,6 +112,7 @@ static int execute(struct store *s, const char *sql, struct errtext *e)
 
 int store_begin(struct store *s, struct errtext *e)
 {
+	s->lost = false;
 	int error = statement_may_change(s, e);
 
 	return error ? error : execute(s, "BEGIN IMMEDIATE", e);
@@ -87,8 +120,10 @@ int store_begin(struct store *s, struct errtext *e)
 
 int store_commit(struct store *s, struct errtext *e)
 {
-	int error = execute(s, "COMMIT", e);
+	int error = s->main ? statement_may_change(s, e) : 0;
 
+	if (!error)
+		error = execute(s, "COMMIT", e);
 	if (error)
 		store_rollback(s);
 	return error;

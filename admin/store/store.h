@@ -1,6 +1,6 @@
 /*
- * The embedded store: SQLite, WAL, synchronous=FULL, foreign keys on, migrations by version. The control
- * process has the only connection. Queries: sql.h.
+ * The embedded store: SQLite, WAL, synchronous=FULL, foreign keys on, migrations by version. Only the control
+ * process writes to it. Queries: sql.h.
  *
  * Errors are negative errno codes with a text: -EEXIST (unique), -ENOENT (no such row),
  * -EBUSY (foreign key: in use), -EIO (the database itself).
@@ -41,6 +41,16 @@ void store_watch(struct store *s);
 int store_begin(struct store *s, struct errtext *e);
 int store_commit(struct store *s, struct errtext *e);
 void store_rollback(struct store *s);
+
+/*
+ * A second connection, "aside", for one change that is made in steps while the loop goes on. A change of the main
+ * connection goes first: it rolls the open transaction aside back, which is lost then and takes no change until
+ * store_begin(). So no other change waits, and none is undone with it. There is one at most; store_close() ends it.
+ */
+int store_open_aside(struct store *s, struct store **ret, struct errtext *e);
+bool store_is_lost(const struct store *aside);
+/* Whether a transaction aside is open, so that work that can wait lets it end. */
+bool store_has_aside(const struct store *s);
 
 /* Of the last statement that ran (sql.h). */
 int64_t store_last_id(struct store *s);

@@ -15,6 +15,10 @@
 #define OPEN_BUSY_MS 5000
 #define BUSY_TIMEOUT_MS 40
 
+#define PRAGMAS                                                                                    \
+	"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"        \
+	"PRAGMA secure_delete = ON"
+
 struct opening {
 	const char *path;
 	bool may_make;
@@ -216,13 +220,10 @@ static int set_up(const struct opening *o)
 	if (!error)
 		error = check_ours(o, &version);
 	if (!error)
-		error = run(o,
-			"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-			"PRAGMA secure_delete = ON");
+		error = run(o, "PRAGMA journal_mode = WAL;" PRAGMAS);
 	if (!error)
 		error = migrate(o, version);
-	/* control has the only connection: whoever else writes must not hold up its loop */
+	/* whoever else writes must not hold up control's loop */
 	sqlite3_busy_timeout(o->db, BUSY_TIMEOUT_MS);
 	return error;
 }
@@ -256,6 +257,25 @@ int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errte
 		error = connect_file(&o, &no_room);
 	}
 	if (!error)
+		*ret = o.db;
+	return error;
+}
+
+/* The checkpoint is the first connection's work. */
+int store_file_open_again(const char *path, sqlite3 **ret, struct errtext *e)
+{
+	struct opening o = {.path = path, .e = e};
+	int rc = sqlite3_open_v2(path, &o.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	int error = rc == SQLITE_OK ? 0 : explain(&o, rc);
+
+	if (!error) {
+		sqlite3_extended_result_codes(o.db, 1);
+		sqlite3_busy_timeout(o.db, BUSY_TIMEOUT_MS);
+		error = run(&o, PRAGMAS "; PRAGMA wal_autocheckpoint = 0");
+	}
+	if (error)
+		sqlite3_close(o.db);
+	else
 		*ret = o.db;
 	return error;
 }

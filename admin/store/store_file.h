@@ -13,6 +13,9 @@
  */
 int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errtext *e);
 
+/* Another connection to a file that is open already. */
+int store_file_open_again(const char *path, sqlite3 **ret, struct errtext *e);
+
 /* The errno code of SQLite's last error. */
 int store_error_code(sqlite3 *db);
 

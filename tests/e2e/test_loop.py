@@ -2,13 +2,16 @@
 import concurrent.futures
 import contextlib
 import http.client
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
 
+from identity import FAST, Logins
 from relay import BUILD, wait_until
 
 SCRAPE = 0.1  # seconds; the slowest one of a round
@@ -142,3 +145,93 @@ def test_a_haproxy_that_hangs_holds_up_nothing(fresh):
         return max(took), slow(s.relay) - before
 
     good_round("a HAProxy that hangs", one)
+
+
+def document(accounts, tenants):
+    return {"version": 1, "upstreams": [{"name": "many", "url": "http://127.0.0.1:1", "provider": "openai"}],
+            "accounts": [{"name": f"a{i}", "upstream": "many"} for i in range(accounts)],
+            "pools": [{"name": "many", "accounts": ["a0", "a1"]}],
+            "tenants": [{"name": f"t{i}", "pool": "many", "rpm": i} for i in range(tenants)]}
+
+
+def test_commands_of_many_parts(fresh, tmp_path):
+    """CPU time of each turn of the loop: other processes of the machine make turns longer than they work."""
+    s = fresh(extra="[log]\nlevel = debug\n")
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(document(1000, 1500)))
+    longest = {}
+
+    def step(name, *words):
+        begun = len(s.relay.process.text())
+        with scraping(s.relay) as took:
+            run = s.relay.adm_run(*words)
+        assert run.returncode == 0, run.stderr
+        turns = re.findall(r"busy for long.*?cpu_ms\W+(\d+)", s.relay.process.text()[begun:])
+        longest[name] = (max(map(int, turns), default=0), round(max(took), 3))
+        return json.loads(run.stdout)
+
+    keys = step("issue", "tokens", "issue", "--tenant", "demo", "--count", "10000")["items"]
+    assert len({key["token"] for key in keys}) == len({key["id"] for key in keys}) == 10000
+    assert s.get("/v1/models", key=keys[-1]["token"]).status == 200
+    assert len(step("apply", "apply", path, "--no-reload")["changes"]) == 2502
+    assert step("apply nothing", "apply", path, "--no-reload")["changes"] == []
+    print(f"(ms of CPU of the longest turn, slowest scrape in s): {longest}")
+    assert all(cpu < 50 for cpu, _ in longest.values()), longest
+
+
+def test_a_change_of_many_parts_is_made_whole_or_not_at_all(fresh, tmp_path):
+    s = fresh()
+    wrong = document(1000, 1500)
+    wrong["tenants"][-1]["pool"] = "nowhere"
+    path = tmp_path / "many.json"
+
+    def tenants():
+        return [t["name"] for t in s.relay.adm("tenants", "list")["items"]]
+
+    before = tenants()
+    path.write_text(json.dumps(wrong))
+    run = s.relay.adm_run("apply", path, "--no-reload")
+    assert run.returncode == 1 and "tenants t1499" in run.stderr and "nowhere" in run.stderr
+    assert tenants() == before
+    path.write_text(json.dumps(document(1000, 1500)))
+    for wait in (0.05, 0.1, 0.2):
+        control = s.relay.pid_of("control")
+        change = subprocess.Popen([BUILD / "relayadm", "--socket", s.relay.socket, "apply", path, "--no-reload"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(wait)
+        os.kill(control, signal.SIGKILL)
+        change.wait(60)
+        wait_until("another control process", lambda: s.relay.adm_run("status").returncode == 0)
+        assert len(tenants()) in (len(before), len(before) + 1500)
+    run = s.relay.adm_run("apply", path, "--no-reload")
+    assert run.returncode == 0 and len(tenants()) == len(before) + 1500
+
+
+def test_other_changes_beside_one_of_many_parts(fresh, tmp_path):
+    """They wait for it, and none is undone with it. A refreshed token does not wait: the change begins again."""
+    s = fresh(extra=FAST + "[log]\nlevel = debug\n")
+    l = Logins(s)
+    l.upstream()
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(document(1500, 4000)))
+    try:
+        family = l.account("login", lifetime=3600)
+        refreshed = len(l.idp.outcomes(family))
+        change = subprocess.Popen([BUILD / "relayadm", "--socket", s.relay.socket, "--json", "apply", path,
+                                   "--no-reload"], stdout=subprocess.PIPE)
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            bans = [pool.submit(s.relay.adm_run, "bans", "add", f"192.0.2.{i}/32") for i in range(40)]
+            asked = 0
+            while "begins again" not in s.relay.process.text() and change.poll() is None:
+                s.relay.adm("accounts", "refresh", "login")
+                asked += 1
+        applied = json.loads(change.communicate(timeout=60)[0])
+        assert change.returncode == 0 and len(applied["changes"]) == 5502
+        assert {ban.result().returncode for ban in bans} == {0}
+        assert len(s.relay.adm("bans", "list")["items"]) == 40
+        assert len(s.relay.adm("tenants", "list")["items"]) > 4000
+        assert l.idp.outcomes(family)[refreshed:] == ["granted"] * asked and l.idp.state()["violations"] == []
+        assert l.notices() == {}
+        assert "begins again" in s.relay.process.text()
+    finally:
+        l.idp.stop()

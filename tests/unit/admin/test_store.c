@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,6 +389,90 @@ static void copies_itself_while_it_is_open(void **state)
 	assert_int_equal(store_backup(r->control.store, "/nowhere/copy.db", &r->e), -ENOENT);
 }
 
+static const char insert_tenant[] = "INSERT INTO tenants (name, created_ms) VALUES (?1, 0)";
+
+static int64_t count_tenants(struct room *r)
+{
+	return room_number(r, "SELECT count(*) FROM tenants");
+}
+
+static struct store *begin_aside(struct room *r)
+{
+	struct store *aside = NULL;
+
+	assert_int_equal(store_open_aside(r->control.store, &aside, &r->e), 0);
+	assert_false(store_has_aside(r->control.store));
+	assert_int_equal(store_begin(aside, &r->e), 0);
+	assert_int_equal(sql_run(aside, &r->e, insert_tenant, "t", "aside"), 0);
+	assert_true(store_has_aside(r->control.store));
+	return aside;
+}
+
+static void a_change_aside_is_seen_when_it_is_committed(void **state)
+{
+	struct room *r = *state;
+	struct store *aside = begin_aside(r);
+
+	assert_int_equal(count_tenants(r), 0);
+	assert_int_equal(store_commit(aside, &r->e), 0);
+	assert_false(store_is_lost(aside));
+	assert_false(store_has_aside(r->control.store));
+	assert_int_equal(count_tenants(r), 1);
+	store_close(aside);
+	assert_int_equal(sql_run(r->control.store, &r->e, insert_tenant, "t", "after"), 0);
+}
+
+static void a_change_aside_makes_way_and_begins_again(void **state)
+{
+	struct room *r = *state;
+	struct store *own = r->control.store;
+	struct store *aside = begin_aside(r);
+
+	assert_int_equal(sql_run(own, &r->e, insert_tenant, "t", "first"), 0);
+	assert_true(store_is_lost(aside));
+	assert_int_equal(sql_run(aside, &r->e, insert_tenant, "t", "late"), -EAGAIN);
+	assert_int_equal(store_commit(aside, &r->e), -EAGAIN);
+	assert_int_equal(count_tenants(r), 1);
+	assert_int_equal(store_begin(aside, &r->e), 0);
+	assert_false(store_is_lost(aside));
+	assert_int_equal(store_begin(own, &r->e), 0);
+	assert_true(store_is_lost(aside));
+	assert_int_equal(store_commit(own, &r->e), 0);
+	assert_int_equal(store_begin(aside, &r->e), 0);
+	assert_int_equal(sql_run(aside, &r->e, insert_tenant, "t", "again"), 0);
+	assert_int_equal(store_commit(aside, &r->e), 0);
+	assert_int_equal(count_tenants(r), 2);
+	store_close(aside);
+}
+
+static void readers_do_not_disturb_a_change_aside(void **state)
+{
+	struct room *r = *state;
+	struct store *aside = begin_aside(r);
+
+	assert_int_equal(count_tenants(r), 0);
+	assert_int_equal(store_version(r->control.store), store_version(aside));
+	assert_false(store_is_lost(aside));
+	store_close(aside);
+	assert_int_equal(count_tenants(r), 0);
+}
+
+static void nothing_is_changed_aside_while_the_file_is_gone(void **state)
+{
+	struct room *r = *state;
+	struct store *aside = begin_aside(r);
+	struct store *other = NULL;
+	char elsewhere[PATH_MAX];
+
+	snprintf(elsewhere, sizeof(elsewhere), "%.4000s.moved", r->db);
+	assert_int_equal(rename(r->db, elsewhere), 0);
+	store_watch(r->control.store);
+	assert_int_equal(store_commit(aside, &r->e), -EIO);
+	store_close(aside);
+	assert_int_equal(store_open_aside(r->control.store, &other, &r->e), -EIO);
+	assert_int_equal(rename(elsewhere, r->db), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -409,6 +494,10 @@ int main(void)
 		TEST(rolls_back_uncommitted_changes),
 		TEST(keeps_more_texts_than_it_caches),
 		TEST(copies_itself_while_it_is_open),
+		TEST(a_change_aside_is_seen_when_it_is_committed),
+		TEST(a_change_aside_makes_way_and_begins_again),
+		TEST(readers_do_not_disturb_a_change_aside),
+		TEST(nothing_is_changed_aside_while_the_file_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
