@@ -105,7 +105,7 @@ const struct noun noun_account = {
 		" EXISTS (SELECT 1 FROM credentials f WHERE f.account_id = a.id"
 		"  AND f.field = 'refresh_token') AS refreshable, " ACCOUNT_FACTS
 		" FROM " ACCOUNT_FACTS_FROM " JOIN upstreams u ON u.id = a.upstream_id"
-		" WHERE " NOUN_IS_NAMED("a.name") " ORDER BY a.name",
+		" " NOUN_PAGE("a.name"),
 	.describe = describe,
 	.columns = columns,
 };
@@ -280,7 +280,7 @@ int accounts_set(struct request *r)
 
 int accounts_list(struct request *r)
 {
-	return noun_list(r, &noun_account, r->answer);
+	return noun_list_pages(r, &noun_account);
 }
 
 static int describe_more(struct request *r, struct row *row, void *context)

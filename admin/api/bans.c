@@ -7,6 +7,8 @@
 #include "common/errtext.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define IN_FORCE "(expires_ms = 0 OR expires_ms > ?1)"
 
@@ -23,20 +25,44 @@ static int describe(struct request *r, struct row *row, void *context)
 	return 0;
 }
 
+struct listing {
+	json_object *items;
+	char last[CIDR_TEXT_SIZE]; /* network so far */
+};
+
 static int add_item(struct request *r, struct row *row, void *context)
 {
+	struct listing *l = context;
 	json_object *o = json_object_new_object();
 
-	json_object_array_add(context, o);
+	json_object_array_add(l->items, o);
+	row_copy(row, "network", l->last, sizeof(l->last));
 	return describe(r, row, o);
+}
+
+static int list_page(struct request *r, void *state)
+{
+	struct listing *l = state;
+	size_t before = json_object_array_length(l->items);
+	char after[sizeof(l->last)];
+
+	snprintf(after, sizeof(after), "%s", l->last);
+	int error = query_each(r, add_item, l,
+		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE " IN_FORCE
+		" AND network > ?2 ORDER BY network LIMIT ?3",
+		"iti", clock_wall_ms(), after, (int64_t)QUERY_PAGE_ROWS);
+	return error ? error : json_object_array_length(l->items) - before == QUERY_PAGE_ROWS;
 }
 
 int bans_list(struct request *r)
 {
-	return query_each(r, add_item, answer_items(r->answer),
-		"SELECT network, source, reason, created_ms, expires_ms FROM bans WHERE " IN_FORCE
-		" ORDER BY network",
-		"i", clock_wall_ms());
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	l->items = answer_items(r->answer);
+	r->rest = (struct request_rest){list_page, free, l};
+	return 0;
 }
 
 /* The body's network, in the form of the store. */

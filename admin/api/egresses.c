@@ -48,7 +48,7 @@ const struct noun noun_egress = {
 	.select = "SELECT e.id, e.name, e.kind, e.address, e.region, e.shared, e.created_ms,"
 		  " (SELECT count(*) FROM account_egresses a WHERE a.egress_id = e.id) AS accounts,"
 		  " e.suspended, e.suspend_reason, e.seen_ip, e.checked_ms, e.node_cert, e.node_ca"
-		  " FROM egresses e WHERE " NOUN_IS_NAMED("e.name") " ORDER BY e.name",
+		  " FROM egresses e " NOUN_PAGE("e.name"),
 	.describe = describe,
 	.columns = columns,
 };
@@ -169,7 +169,7 @@ int egress_set(struct request *r)
 
 int egress_list(struct request *r)
 {
-	return noun_list(r, &noun_egress, r->answer);
+	return noun_list_pages(r, &noun_egress);
 }
 
 int egress_show(struct request *r)

@@ -5,6 +5,8 @@
 #include "common/num.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define USERS_NAMED 5
 
@@ -100,13 +102,18 @@ struct reading {
 	json_object *items; /* NULL: one object */
 	json_object *one;
 	size_t count;
+	char last[COMMAND_NAME_MAX + 1]; /* the name of the last row; empty = none */
 };
 
 static int take_row(struct request *r, struct row *row, void *context)
 {
 	struct reading *reading = context;
-	json_object *o = reading->items ? json_object_new_object() : reading->one;
 
+	/* a page begins with the last name of the one before */
+	if (reading->items && slice_eq_str(row_text(row, "name"), reading->last))
+		return 0;
+	json_object *o = reading->items ? json_object_new_object() : reading->one;
+	row_copy(row, "name", reading->last, sizeof(reading->last));
 	reading->noun->describe(r, row, o);
 	if (reading->items)
 		json_object_array_add(reading->items, o);
@@ -118,13 +125,38 @@ int noun_list(struct request *r, const struct noun *n, json_object *o)
 {
 	struct reading reading = {.noun = n, .items = answer_items(o)};
 
-	return query_each(r, take_row, &reading, n->select, "t", NULL);
+	return query_each(r, take_row, &reading, n->select, "tti", NULL, NULL, (int64_t)-1);
+}
+
+static int read_page(struct request *r, void *state)
+{
+	struct reading *reading = state;
+	size_t before = reading->count;
+	char from[sizeof(reading->last)];
+
+	snprintf(from, sizeof(from), "%s", reading->last);
+	int error = query_each(r, take_row, reading, reading->noun->select, "tti",
+		*from ? from : NULL, NULL, (int64_t)QUERY_PAGE_ROWS + 1);
+
+	return error ? error : reading->count - before >= QUERY_PAGE_ROWS;
+}
+
+int noun_list_pages(struct request *r, const struct noun *n)
+{
+	struct reading *reading = calloc(1, sizeof(*reading));
+
+	if (!reading)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	reading->noun = n;
+	reading->items = answer_items(r->answer);
+	r->rest = (struct request_rest){read_page, free, reading};
+	return 0;
 }
 
 int noun_show(struct request *r, const struct noun *n, const char *name, json_object *o)
 {
 	struct reading reading = {.noun = n, .one = o};
-	int error = query_each(r, take_row, &reading, n->select, "t", name);
+	int error = query_each(r, take_row, &reading, n->select, "tti", name, name, (int64_t)1);
 
 	if (!error && reading.count == 0)
 		error = errtext_set(

@@ -8,10 +8,12 @@
 #include "admin/api/query.h"
 
 /*
- * All rows where ?1 is NULL, else the one with this name. A range, because SQLite finds no row by index through
- * an OR; every blob is above every text.
+ * The rows from the name ?1 to the name ?2, ?3 at most, in order of names; NULL is no bound, and every blob is above
+ * every text. SQLite finds the rows by index.
  */
-#define NOUN_IS_NAMED(name) name " BETWEEN coalesce(?1, '') AND coalesce(?1, x'')"
+#define NOUN_PAGE(name)                                                                            \
+	"WHERE " name " >= coalesce(?1, '') AND " name " <= coalesce(?2, x'') ORDER BY " name      \
+	" LIMIT ?3"
 
 /* Adds a row of `select` to `o` as fields. */
 typedef void noun_describe_fn(struct request *r, struct row *row, json_object *o);
@@ -33,7 +35,7 @@ struct noun_column {
 struct noun {
 	const char *what;   /* "tenant" */
 	const char *find;   /* id of the name ?1 */
-	const char *select; /* all columns, with NOUN_IS_NAMED(), in order of names */
+	const char *select; /* all columns, with NOUN_PAGE() */
 	noun_describe_fn *describe;
 	const struct noun_column *columns; /* what a body may set without a further check */
 };
@@ -50,6 +52,8 @@ int noun_find(struct request *r, const struct noun *n, const char *name, int64_t
 int noun_update(struct request *r, const struct noun *n, int64_t id);
 /* All things as items, or one as an object. -ENOENT when there is none. */
 int noun_list(struct request *r, const struct noun *n, json_object *o);
+/* The handler of a list: all things into the answer, page by page (query.h). */
+int noun_list_pages(struct request *r, const struct noun *n);
 int noun_show(struct request *r, const struct noun *n, const char *name, json_object *o);
 /* Puts "tenant x exists already" in place of the store's text for -EEXIST. */
 int noun_insert_error(struct request *r, const struct noun *n, int error);

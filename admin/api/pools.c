@@ -41,8 +41,7 @@ const struct noun noun_pool = {
 		" (SELECT group_concat(name, ',') FROM (SELECT t.name FROM tenants t"
 		"  WHERE t.pool_id = p.id ORDER BY t.name)) AS tenants"
 		" FROM pools p JOIN upstreams u ON u.id = p.upstream_id"
-		" LEFT JOIN pool_reach r ON r.pool_id = p.id"
-		" WHERE " NOUN_IS_NAMED("p.name") " ORDER BY p.name",
+		" LEFT JOIN pool_reach r ON r.pool_id = p.id " NOUN_PAGE("p.name"),
 	.describe = describe,
 	.columns = columns,
 };
@@ -235,7 +234,7 @@ int pools_remove(struct request *r)
 
 int pools_list(struct request *r)
 {
-	return noun_list(r, &noun_pool, r->answer);
+	return noun_list_pages(r, &noun_pool);
 }
 
 int pools_show(struct request *r)

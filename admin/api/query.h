@@ -8,6 +8,12 @@
 #include "admin/api/request.h"
 #include "admin/store/sql.h"
 
+/*
+ * A long list is read in pages, as steps of `rest` in request.h: each adds rows to the items of the answer. A row
+ * that changes meanwhile is listed as it was or as it is, and never twice.
+ */
+#define QUERY_PAGE_ROWS 64
+
 int query_run(struct request *r, const char *sql, const char *types, ...);
 int query_number(struct request *r, int64_t *ret, const char *sql, const char *types, ...);
 

@@ -262,10 +262,22 @@ unsigned request_status(struct request *r, int error)
 	return error ? fail(r, error) : 200;
 }
 
+/* What takes long goes on while the answer is sent. */
+static int run_reading(struct request *r)
+{
+	int64_t until_ns = r->may_stream ? clock_monotonic_ns() + BULK_STEP_NS : 0;
+	int rc = request_handler(command_id(r->command))(r);
+
+	if (rc)
+		drop_rest(r);
+	else
+		rc = request_step(r, until_ns);
+	return rc == 1 ? 0 : rc;
+}
+
 unsigned request_run(struct request *r)
 {
-	int error =
-		r->command->changes ? run_change(r) : request_handler(command_id(r->command))(r);
+	int error = r->command->changes ? run_change(r) : run_reading(r);
 
 	return request_status(r, error);
 }

@@ -21,9 +21,9 @@ struct deferred;
 struct request;
 
 /*
- * What is left of a change of many parts, set by its handler: each step makes some of it and returns 1 while
- * there is more, else as a handler. It may be done between other work, or be given up and begun again by
- * another call of the handler (bulk.h).
+ * What is left of a change of many parts, or of a long list of `items`, set by its handler: each step makes some of
+ * it and returns 1 while there is more, else as a handler. The steps may be done between other work (bulk.h,
+ * server_stream.h). A change may be given up and begun again by another call of the handler.
  */
 struct request_rest {
 	int (*step)(struct request *r, void *state); /* NULL = nothing is left */
@@ -42,6 +42,7 @@ struct request {
 	struct request_rest rest;
 	json_object *audited; /* lines of a change of many things (audit.h); NULL = none */
 	json_object *before;  /* the subject of a change that is under way (audit.h); NULL = none */
+	bool may_stream;      /* request_run() may leave `rest` of a list to be done */
 	bool unchanged;	      /* set by a handler of a change that changed nothing */
 	struct deferred *deferred; /* set by deferred_new(): the answer comes later */
 	uid_t uid;

@@ -4,6 +4,7 @@
 #include "admin/api/deferred.h"
 #include "admin/api/server_connections.h"
 #include "admin/api/server_exchange.h"
+#include "admin/api/server_stream.h"
 #include "admin/publish/haproxy_sync.h"
 #include "common/acceptor.h"
 #include "common/clock.h"
@@ -293,16 +294,30 @@ static enum MHD_Result wait_for_turn(struct listener *l, struct MHD_Connection *
 /* --- exchanges --- */
 
 /* libmicrohttpd owns the answer's bytes from now on. */
-static enum MHD_Result respond(struct MHD_Connection *connection, struct exchange_answer *a)
+static struct MHD_Response *response_of(struct exchange_answer *a)
 {
 	size_t n = a->body.len;
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		n, n ? a->body.data : NULL, n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *response;
 
-	if (!response) {
+	if (a->stream)
+		response = MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, a->stream, stream_free);
+	else
+		response = MHD_create_response_from_buffer(n, n ? a->body.data : NULL,
+			n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	if (!response && a->stream)
+		stream_free(a->stream);
+	if (!response)
 		buffer_fini(&a->body);
+	return response;
+}
+
+static enum MHD_Result respond(struct MHD_Connection *connection, struct exchange_answer *a)
+{
+	struct MHD_Response *response = response_of(a);
+
+	if (!response)
 		return MHD_NO;
-	}
 	MHD_add_response_header(response, "Content-Type", a->type);
 	MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (a->allow.len)
@@ -347,6 +362,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return sleep_until_done(l, connection, x);
 	if (x->deferred)
 		exchange_run_deferred(x, &a);
+	if (a.stream) /* it may take long; libmicrohttpd closes it if its reader stops */
+		touch(l, connection, true);
 	return respond(connection, &a);
 }
 

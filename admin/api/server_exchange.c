@@ -3,6 +3,7 @@
 #include "admin/api/bulk.h"
 #include "admin/api/deferred.h"
 #include "admin/api/metrics.h"
+#include "admin/api/server_stream.h"
 #include "admin/publish/publish.h"
 #include "common/errtext.h"
 
@@ -156,13 +157,28 @@ static void put_json(struct request *r, struct exchange_answer *ret)
 	buffer_printf(&ret->body, "%s\n", json_object_to_json_string_ext(r->answer, JSON_FLAGS));
 }
 
+/* False: there is none. */
+static bool stream_rest(struct request *r, struct exchange_answer *ret)
+{
+	if (!r->rest.step)
+		return false;
+	ret->type = TYPE_JSON;
+	ret->stream = stream_new(r);
+	if (ret->stream)
+		return true;
+	r->rest.free(r->rest.state);
+	errtext_set(&r->error, -ENOMEM, "out of memory");
+	ret->status = request_status(r, -ENOMEM);
+	return false;
+}
+
 static void finish(struct request *r, struct exchange_answer *ret)
 {
 	if (ret->status == 200 && r->command->answer == ANSWER_FILE) {
 		ret->type = TYPE_BYTES;
 		ret->body = r->bytes;
 		r->bytes = (struct buffer){0};
-	} else {
+	} else if (!stream_rest(r, ret)) {
 		put_json(r, ret);
 	}
 	buffer_fini(&r->bytes);
@@ -233,6 +249,7 @@ void exchange_run_api(struct exchange *x, struct control *c, struct MHD_Connecti
 {
 	struct request r = {
 		.control = c,
+		.may_stream = true,
 		.body = json_object_new_object(),
 		.answer = json_object_new_object(),
 	};

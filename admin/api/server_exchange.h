@@ -9,6 +9,8 @@
 
 #include <microhttpd.h>
 
+struct stream;
+
 struct exchange {
 	struct buffer body; /* may hold a credential: wiped at the end */
 	bool too_large;
@@ -21,6 +23,7 @@ struct exchange_answer {
 	const char *type;
 	struct buffer allow; /* methods, for 405; else empty */
 	struct buffer body;
+	struct stream *stream; /* in place of the body; NULL = none */
 };
 
 struct exchange *exchange_new(void);

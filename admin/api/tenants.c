@@ -69,7 +69,7 @@ const struct noun noun_tenant = {
 		" " KEYCOUNT_OF("t.id") " AS keys,"
 					" t.own"
 					" FROM tenants t LEFT JOIN pools p ON p.id = t.pool_id"
-					" WHERE " NOUN_IS_NAMED("t.name") " ORDER BY t.name",
+					" " NOUN_PAGE("t.name"),
 	.describe = describe,
 	.columns = columns,
 };
@@ -149,7 +149,7 @@ int tenants_set(struct request *r)
 
 int tenants_list(struct request *r)
 {
-	return noun_list(r, &noun_tenant, r->answer);
+	return noun_list_pages(r, &noun_tenant);
 }
 
 static void describe_shadow(const struct board *b, uint32_t id, json_object *o)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PROBLEMS_NAMED 3
@@ -68,29 +69,84 @@ static void describe(struct row *row, json_object *o)
 	" FROM keys k JOIN tenants t ON t.id = k.tenant_id LEFT JOIN pools p ON p.id = k.pool_id"  \
 	" LEFT JOIN pools tp ON tp.id = t.pool_id"
 
+/* Page by page; tenants in order of names, the keys of each by id. */
+struct listing {
+	json_object *items;
+	bool one_tenant;
+	int64_t tenant_id;
+	char tenant[COMMAND_NAME_MAX + 1];
+	int64_t last; /* id of the tenant's last key so far */
+	int64_t room; /* rows of this page */
+};
+
 static int add_item(struct request *r, struct row *row, void *context)
 {
+	struct listing *l = context;
 	json_object *o = json_object_new_object();
 
 	(void)r;
 	describe(row, o);
-	json_object_array_add(context, o);
+	l->last = row_number(row, "id");
+	l->room--;
+	json_object_array_add(l->items, o);
 	return 0;
+}
+
+static int take_tenant(struct request *r, struct row *row, void *context)
+{
+	struct listing *l = context;
+
+	(void)r;
+	l->tenant_id = row_number(row, "id");
+	row_copy(row, "name", l->tenant, sizeof(l->tenant));
+	l->last = 0;
+	return 0;
+}
+
+/* 1, or 0: there is none. */
+static int next_tenant(struct request *r, struct listing *l)
+{
+	int64_t before = l->tenant_id;
+	char after[sizeof(l->tenant)];
+
+	snprintf(after, sizeof(after), "%s", l->tenant);
+	int error = l->one_tenant ? 0
+				  : query_each(r, take_tenant, l,
+					    "SELECT id, name FROM tenants WHERE name > ?1"
+					    " ORDER BY name LIMIT 1",
+					    "t", after);
+
+	return error ? error : l->tenant_id != before;
+}
+
+static int list_page(struct request *r, void *state)
+{
+	struct listing *l = state;
+	int rc = l->tenant_id ? 1 : next_tenant(r, l);
+
+	for (l->room = QUERY_PAGE_ROWS; rc == 1 && l->room > 0;) {
+		rc = query_each(r, add_item, l,
+			SELECT_KEYS " WHERE k.tenant_id = ?1 AND k.id > ?2 ORDER BY k.id LIMIT ?3",
+			"iii", l->tenant_id, l->last, l->room);
+		if (rc)
+			return rc;
+		l->room--; /* a tenant without keys costs, too */
+		rc = l->room > 0 ? next_tenant(r, l) : 1;
+	}
+	return rc;
 }
 
 int tokens_list(struct request *r)
 {
 	const char *tenant = request_text(r, "tenant");
-	int64_t tenant_id = 0;
-	int error = tenant ? noun_reference(r, &noun_tenant, tenant, &tenant_id) : 0;
+	struct listing *l = calloc(1, sizeof(*l));
 
-	if (error)
-		return error;
-	if (tenant)
-		return query_each(r, add_item, answer_items(r->answer),
-			SELECT_KEYS " WHERE k.tenant_id = ?1 ORDER BY k.id", "i", tenant_id);
-	return query_each(
-		r, add_item, answer_items(r->answer), SELECT_KEYS " ORDER BY t.name, k.id", "");
+	if (!l)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	l->one_tenant = tenant != NULL;
+	l->items = answer_items(r->answer);
+	r->rest = (struct request_rest){list_page, free, l};
+	return tenant ? noun_reference(r, &noun_tenant, tenant, &l->tenant_id) : 0;
 }
 
 static int subject_id(struct request *r, int64_t *ret)

@@ -49,8 +49,7 @@ const struct noun noun_upstream = {
 	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
 		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
 		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
-		  " u.probe_path, u.websocket FROM upstreams u WHERE " NOUN_IS_NAMED(
-			  "u.name") " ORDER BY u.name",
+		  " u.probe_path, u.websocket FROM upstreams u " NOUN_PAGE("u.name"),
 	.describe = describe,
 	.columns = columns,
 };
@@ -129,7 +128,7 @@ int upstreams_set(struct request *r)
 
 int upstreams_list(struct request *r)
 {
-	return noun_list(r, &noun_upstream, r->answer);
+	return noun_list_pages(r, &noun_upstream);
 }
 
 int upstreams_show(struct request *r)

@@ -175,6 +175,10 @@ def test_commands_of_many_parts(fresh, tmp_path):
     assert s.get("/v1/models", key=keys[-1]["token"]).status == 200
     assert len(step("apply", "apply", path, "--no-reload")["changes"]) == 2502
     assert step("apply nothing", "apply", path, "--no-reload")["changes"] == []
+    listed = step("list", "tokens", "list")["items"]
+    assert {key["id"] for key in keys} < {key["id"] for key in listed}
+    assert len({key["id"] for key in listed}) == len(listed)
+    assert len(step("tenants", "tenants", "list")["items"]) == 1501
     print(f"(ms of CPU of the longest turn, slowest scrape in s): {longest}")
     assert all(cpu < 50 for cpu, _ in longest.values()), longest
 
