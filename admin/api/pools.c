@@ -242,8 +242,8 @@ int pools_show(struct request *r)
 	return noun_show(r, &noun_pool, r->name, r->answer);
 }
 
-/* A live key holds its pool; a dead key loses it. */
-static int release_keys(struct request *r, int64_t id)
+/* A dead key loses its pool, a live key holds it. */
+static int refuse_live_keys(struct request *r, int64_t id)
 {
 	int64_t live = 0;
 	int error = query_number(r, &live,
@@ -254,8 +254,7 @@ static int release_keys(struct request *r, int64_t id)
 	if (!error && live)
 		return errtext_set(&r->error, -EBUSY, "pool \"%s\" is in use by %lld live key%s",
 			r->name, (long long)live, live == 1 ? "" : "s");
-	return error ? error
-		     : query_run(r, "UPDATE keys SET pool_id = NULL WHERE pool_id = ?1", "i", id);
+	return error;
 }
 
 int pools_del(struct request *r)
@@ -267,6 +266,10 @@ int pools_del(struct request *r)
 		error = noun_refuse_if_used(r, &noun_pool, "tenant",
 			"SELECT name FROM tenants WHERE pool_id = ?1 ORDER BY name", id);
 	if (!error)
-		error = release_keys(r, id);
-	return error ? error : query_run(r, "DELETE FROM pools WHERE id = ?1", "i", id);
+		error = refuse_live_keys(r, id);
+	return error ? error
+		     : query_in_parts(r,
+			       "UPDATE keys SET pool_id = NULL WHERE id IN"
+			       " (SELECT id FROM keys WHERE pool_id = ?1 LIMIT ?2)",
+			       "DELETE FROM pools WHERE id = ?1", id);
 }

@@ -1,5 +1,13 @@
 #include "admin/api/query.h"
 
+#include "admin/store/store.h"
+#include "common/errtext.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PART_ROWS 100
+
 int query_run(struct request *r, const char *sql, const char *types, ...)
 {
 	va_list args;
@@ -43,6 +51,32 @@ int query_each(
 	int error = sql_veach(r->control->store, &r->error, visit_row, &v, sql, types, &args);
 	va_end(args);
 	return error;
+}
+
+struct parts {
+	const char *part, *last;
+	int64_t id;
+};
+
+static int run_part(struct request *r, void *state)
+{
+	const struct parts *p = state;
+	int error = query_run(r, p->part, "ii", p->id, (int64_t)PART_ROWS);
+
+	if (!error && store_changed_rows(r->control->store) > 0)
+		return 1;
+	return error ? error : query_run(r, p->last, "i", p->id);
+}
+
+int query_in_parts(struct request *r, const char *part, const char *last, int64_t id)
+{
+	struct parts *p = malloc(sizeof(*p));
+
+	if (!p)
+		return errtext_set(&r->error, -ENOMEM, "out of memory");
+	*p = (struct parts){part, last, id};
+	r->rest = (struct request_rest){run_part, free, p};
+	return 0;
 }
 
 struct names {

@@ -23,6 +23,12 @@ int query_each(struct request *r, query_row_fn *fn, void *context, const char *s
 	const char *types, ...);
 
 /*
+ * Leaves `rest`: steps that run `part` for the id ?1 and at most ?2 rows until it changes none, and then `last`. The
+ * texts are literals.
+ */
+int query_in_parts(struct request *r, const char *part, const char *last, int64_t id);
+
+/*
  * The column `name` of all rows as "a, b, c and 4 more" into `out`, with `max` names. Returns the number
  * of rows, or a negative code.
  */

@@ -223,9 +223,9 @@ int tenants_del(struct request *r)
 
 	if (!error)
 		error = refuse_live_keys(r, id);
-	if (!error)
-		error = query_run(r, "DELETE FROM keys WHERE tenant_id = ?1", "i", id);
-	if (!error)
-		error = query_run(r, "DELETE FROM tenants WHERE id = ?1", "i", id);
-	return error;
+	return error ? error
+		     : query_in_parts(r,
+			       "DELETE FROM keys WHERE id IN"
+			       " (SELECT id FROM keys WHERE tenant_id = ?1 LIMIT ?2)",
+			       "DELETE FROM tenants WHERE id = ?1", id);
 }

@@ -175,6 +175,9 @@ def test_commands_of_many_parts(fresh, tmp_path):
     assert s.get("/v1/models", key=keys[-1]["token"]).status == 200
     assert len(step("apply", "apply", path, "--no-reload")["changes"]) == 2502
     assert step("apply nothing", "apply", path, "--no-reload")["changes"] == []
+    s.relay.adm("tenants", "add", "short", "--pool", "demo")
+    step("issue short", "tokens", "issue", "--tenant", "short", "--ttl", "1ms", "--count", "10000")
+    step("delete", "tenants", "del", "short")
     listed = step("list", "tokens", "list")["items"]
     assert {key["id"] for key in keys} < {key["id"] for key in listed}
     assert len({key["id"] for key in listed}) == len(listed)
