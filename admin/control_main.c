@@ -62,10 +62,20 @@ struct syncing {
 	bool failed; /* the last time; logged once */
 };
 
+/* The store's write-ahead log, into the database. */
+struct checkpoint {
+	struct offload_job job;
+	struct store *store;
+	struct store_place place; /* its copy for the thread */
+	int error;
+	bool under_way;
+};
+
 struct runner {
 	struct control control;
 	struct offload *syncer;
 	struct syncing syncing;
+	struct checkpoint checkpoint;
 	struct looptime looptime;
 	struct secrets secrets;
 	struct history history;
@@ -145,6 +155,40 @@ static void watch_peer(struct runner *r)
 	ev_io_start(r->control.loop, &r->peer);
 }
 
+/* On the thread. */
+static void write_checkpoint(struct offload_job *job)
+{
+	struct checkpoint *k = (struct checkpoint *)job;
+
+	k->error = store_checkpoint_at(&k->place);
+}
+
+static void on_checkpoint(struct offload_job *job, bool ran)
+{
+	struct checkpoint *k = (struct checkpoint *)job;
+
+	k->under_way = false;
+	if (ran)
+		store_checkpoint_done(k->store, k->error);
+}
+
+static void start_checkpoint(struct runner *r)
+{
+	struct checkpoint *k = &r->checkpoint;
+	struct store *s = r->control.store;
+
+	if (k->under_way || !store_wants_checkpoint(s))
+		return;
+	*k = (struct checkpoint){
+		.job = {.work = write_checkpoint, .done = on_checkpoint}, .store = s};
+	k->error = store_place_of(s, &k->place);
+	k->under_way = !k->error;
+	if (k->error)
+		store_checkpoint_done(s, k->error);
+	else
+		offload_run(r->syncer, &k->job);
+}
+
 /*
  * Before the end. A refresh token may be used once only: its reply is worth a wait. Commands are served meanwhile;
  * after that only those that have come.
@@ -176,6 +220,7 @@ static void on_before(struct ev_loop *loop, ev_prepare *w, int events)
 		reload_config(c);
 	changes_run(c->changes);
 	publish_send(c->publish);
+	start_checkpoint(r);
 	watch_peer(r);
 	if (publish_wants_merge(c->publish))
 		ev_idle_start(loop, &r->merge);

@@ -41,6 +41,8 @@ struct store {
 	char *path;
 	dev_t device;
 	ino_t inode;
+	int log_pages; /* of the write-ahead log, at the last commit */
+	bool checkpoint_failed;
 	enum store_trouble trouble;
 	struct errtext fault;
 	struct kept_notices *kept; /* that could not be stored; NULL = none */
@@ -60,6 +62,9 @@ int statement_step(struct store *s, struct statement *st, struct errtext *e);
 /* To be called when no further row is wanted. Forgets the bindings. */
 void statement_end(struct statement *st);
 void statement_free_all(struct store *s);
+
+/* From now on commits tell how long the write-ahead log is. */
+void store_checkpoint_start(struct store *s);
 
 /* SQLite's last error as a code and a text. One of the file itself puts the store down. */
 int statement_error(struct store *s, struct errtext *e);

@@ -28,6 +28,7 @@ static int open_file(struct store *s, const char *path, bool may_make, struct er
 		s->device = st.st_dev;
 		s->inode = st.st_ino;
 	}
+	store_checkpoint_start(s);
 	return 0;
 }
 
@@ -73,16 +74,24 @@ void store_close(struct store *s)
 	free(s);
 }
 
+int store_place_of(const struct store *s, struct store_place *ret)
+{
+	ret->device = s->device;
+	ret->inode = s->inode;
+	int n = snprintf(ret->path, sizeof(ret->path), "%s", s->path);
+	return n < (int)sizeof(ret->path) ? 0 : -ENAMETOOLONG;
+}
+
 int store_open_aside(struct store *s, struct store **ret, struct errtext *e)
 {
-	struct stat st;
-
-	if (stat(s->path, &st) < 0 || st.st_dev != s->device || st.st_ino != s->inode)
-		return errtext_set(e, -EIO, "store %s: the file is gone", s->path);
 	struct store *aside = calloc(1, sizeof(*aside));
+	struct store_place place;
+
 	if (!aside)
 		return errtext_set(e, -ENOMEM, "store: out of memory");
-	int error = store_file_open_again(s->path, &aside->db, e);
+	int error = store_place_of(s, &place);
+	if (!error)
+		error = store_file_open_again(&place, &aside->db, e);
 	if (error) {
 		free(aside);
 		return error;

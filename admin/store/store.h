@@ -11,8 +11,10 @@
 #include "common/errtext.h"
 #include "common/slice.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct store;
 
@@ -41,6 +43,15 @@ void store_watch(struct store *s);
 int store_begin(struct store *s, struct errtext *e);
 int store_commit(struct store *s, struct errtext *e);
 void store_rollback(struct store *s);
+
+/* The file, for another connection to it. */
+struct store_place {
+	char path[PATH_MAX];
+	dev_t device;
+	ino_t inode;
+};
+
+int store_place_of(const struct store *s, struct store_place *ret);
 
 /*
  * A second connection, "aside", for one change that is made in steps while the loop goes on. A change of the main
@@ -77,5 +88,14 @@ int store_backup(struct store *s, const char *path, struct errtext *e);
  * because the store's own connection is the only one.
  */
 int store_backup_of(const char *url, const char *path, struct errtext *e);
+
+/*
+ * The checkpoint: what is in the write-ahead log goes to the database, with writes and syncs that take long on a slow
+ * disk. So store_checkpoint_at() is for a thread, with a connection of its own, while the store is used.
+ * store_checkpoint_done() tells the store its result. A store whose checkpoints fail makes them itself, in its commits.
+ */
+bool store_wants_checkpoint(const struct store *s);
+int store_checkpoint_at(const struct store_place *place);
+void store_checkpoint_done(struct store *s, int error);
 
 #endif

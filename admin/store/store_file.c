@@ -261,12 +261,31 @@ int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errte
 	return error;
 }
 
-/* The checkpoint is the first connection's work. */
-int store_file_open_again(const char *path, sqlite3 **ret, struct errtext *e)
+static bool is_there(const struct store_place *place)
 {
-	struct opening o = {.path = path, .e = e};
-	int rc = sqlite3_open_v2(path, &o.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-	int error = rc == SQLITE_OK ? 0 : explain(&o, rc);
+	struct stat st;
+
+	return stat(place->path, &st) == 0 && st.st_dev == place->device &&
+		st.st_ino == place->inode;
+}
+
+/* SQLite opens the file at once, and its log when it reads. */
+static int connect_again(struct opening *o, const struct store_place *place)
+{
+	bool before = is_there(place);
+	int rc = before ? sqlite3_open_v2(o->path, &o->db,
+				  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)
+			: SQLITE_OK;
+
+	if (!before || !is_there(place))
+		return errtext_set(o->e, -EIO, "store %s: the file is gone", o->path);
+	return rc == SQLITE_OK ? 0 : explain(o, rc);
+}
+
+int store_file_open_again(const struct store_place *place, sqlite3 **ret, struct errtext *e)
+{
+	struct opening o = {.path = place->path, .e = e};
+	int error = connect_again(&o, place);
 
 	if (!error) {
 		sqlite3_extended_result_codes(o.db, 1);

@@ -13,8 +13,13 @@
  */
 int store_file_open(const char *path, bool may_make, sqlite3 **ret, struct errtext *e);
 
-/* Another connection to a file that is open already. */
-int store_file_open_again(const char *path, sqlite3 **ret, struct errtext *e);
+struct store_place;
+
+/*
+ * Another connection to a file that is open already. -EIO: another file is in its place, which must not be read
+ * together with the write-ahead log of the first.
+ */
+int store_file_open_again(const struct store_place *place, sqlite3 **ret, struct errtext *e);
 
 /* The errno code of SQLite's last error. */
 int store_error_code(sqlite3 *db);

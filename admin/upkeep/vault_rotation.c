@@ -104,7 +104,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct vault_rotation *r = timer->data;
 	struct errtext e = {""};
-	int next = step(r, &e);
+	/* a change of many parts would begin again */
+	int next = store_has_aside(r->control->store) ? 1 : step(r, &e);
 
 	(void)loop;
 	(void)events;

@@ -473,6 +473,73 @@ static void nothing_is_changed_aside_while_the_file_is_gone(void **state)
 	assert_int_equal(rename(elsewhere, r->db), 0);
 }
 
+/* About a page each. */
+static void commit_pages(struct room *r, int count)
+{
+	for (int i = 0; i < count; i++)
+		room_run(r,
+			"INSERT INTO settings (name, value) VALUES (hex(randomblob(8)),"
+			" hex(randomblob(2000)))");
+}
+
+static off_t log_size(struct room *r)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%.4000s-wal", r->db);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+static void a_thread_writes_the_checkpoint(void **state)
+{
+	struct room *r = *state;
+	struct store *s = r->control.store;
+	struct store_place place;
+
+	assert_int_equal(store_place_of(s, &place), 0);
+	room_run(r, "PRAGMA synchronous = OFF");
+	for (int i = 0; i < 4; i++) {
+		assert_false(store_wants_checkpoint(s));
+		for (int n = 0; !store_wants_checkpoint(s) && n < 100; n++)
+			commit_pages(r, 10);
+		assert_true(store_wants_checkpoint(s));
+		assert_int_equal(store_checkpoint_at(&place), 0);
+		store_checkpoint_done(s, 0);
+		commit_pages(r, 1);
+	}
+	assert_true(log_size(r) < 8 << 20);
+}
+
+static void a_store_without_checkpoints_makes_them_itself(void **state)
+{
+	struct room *r = *state;
+	struct store *s = r->control.store;
+
+	room_run(r, "PRAGMA synchronous = OFF");
+	store_checkpoint_done(s, -EIO);
+	commit_pages(r, 2000);
+	assert_false(store_wants_checkpoint(s));
+	assert_true(log_size(r) < 8 << 20);
+}
+
+static void no_checkpoint_touches_another_file(void **state)
+{
+	struct room *r = *state;
+	struct store_place place;
+	char elsewhere[PATH_MAX];
+
+	assert_int_equal(store_place_of(r->control.store, &place), 0);
+	snprintf(elsewhere, sizeof(elsewhere), "%.4000s.moved", r->db);
+	assert_int_equal(rename(r->db, elsewhere), 0);
+	assert_int_equal(store_checkpoint_at(&place), -EIO);
+	write_at(r->db, 0, "another", 7);
+	assert_int_equal(store_checkpoint_at(&place), -EIO);
+	assert_int_equal(rename(elsewhere, r->db), 0);
+	assert_int_equal(store_checkpoint_at(&place), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -498,6 +565,9 @@ int main(void)
 		TEST(a_change_aside_makes_way_and_begins_again),
 		TEST(readers_do_not_disturb_a_change_aside),
 		TEST(nothing_is_changed_aside_while_the_file_is_gone),
+		TEST(a_thread_writes_the_checkpoint),
+		TEST(a_store_without_checkpoints_makes_them_itself),
+		TEST(no_checkpoint_touches_another_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
