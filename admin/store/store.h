@@ -91,7 +91,7 @@ int store_backup_of(const char *url, const char *path, struct errtext *e);
 
 /*
  * The checkpoint: what is in the write-ahead log goes to the database, with writes and syncs that take long on a slow
- * disk. So store_checkpoint_at() is for a thread, with a connection of its own, while the store is used.
+ * disk. So store_checkpoint_at() is for a thread, through a separate connection, while the store is used.
  * store_checkpoint_done() tells the store its result. A store whose checkpoints fail makes them itself, in its commits.
  */
 bool store_wants_checkpoint(const struct store *s);
