@@ -12,6 +12,9 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 
+#define SMALL_BODY 47000 /* bytes; fits in the buffer of every `haproxy render --replay-body` */
+#define SMALL_BODY_WAIT_S 5
+
 bool render_backend_needs_dns(const struct render_backend *k)
 {
 	if (k->egress == RENDER_EGRESS_NODE)
@@ -312,6 +315,19 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 }
 
 /*
+ * An answer before the end of the body resets the stream of HTTP/2, and some clients lose the answer then.
+ * A refused client that announces a small body and does not send it gets 408.
+ */
+static void append_wait_for_small_body(struct buffer *b)
+{
+	buffer_printf(b,
+		"\t# HTTP/2: an answer before the end of the body may get lost. Wait for a small one.\n"
+		"\thttp-request wait-for-body time %ds at-least %d"
+		" if { fc_http_major 2 } { req.hdr_val(content-length) le %d }\n",
+		SMALL_BODY_WAIT_S, SMALL_BODY, SMALL_BODY);
+}
+
+/*
  * Requests without a backend in this process. The rules are here and not in the frontend, so that a
  * forwarded request passes none of them. The last one has no condition: nothing gets through.
  */
@@ -321,6 +337,7 @@ void render_black_hole(struct buffer *b)
 		"\n# Requests that are not forwarded end here: this backend has no server.\n"
 		"backend " RENDER_BLACK_HOLE " from " RENDER_DEFAULTS "\n");
 	render_allowed(b);
+	append_wait_for_small_body(b);
 	buffer_append_str(b, "\t# A request of control that names no backend of this process.\n");
 	render_refusal(b, REFUSAL_NO_ACCOUNT, "if { fe_name " SEAM_FRONTEND_INTERNAL " }");
 	render_agent_answers(b);

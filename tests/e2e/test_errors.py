@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 import time
 
 import pytest
@@ -227,3 +228,33 @@ def test_an_agent_that_stands_still(fresh):
         assert time.monotonic() - began < AT_ONCE
     assert s.upstream.requests() == []
     wait_until("it serves again", lambda: s.post("/v1/x", key=s.key).status == 200)
+
+
+@pytest.mark.parametrize("size", (10, 2000, 40000))
+def test_a_refusal_over_http2_reaches_the_client(stack, tmp_path, size):
+    """The body comes behind the head, so a refusal is made before it is there: without care, about every third one is lost."""
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * size)
+    curl = ["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}", "-H", "X-API-Key: rk_nonsense",
+            "--data-binary", f"@{body}", f"http://127.0.0.1:{stack.port}/v1/chat/completions"]
+    said = [subprocess.run(curl, capture_output=True, text=True, timeout=AT_ONCE) for _ in range(20)]
+    assert {(run.stdout, run.stderr) for run in said} == {("401", "")}
+
+
+def h2_frame(kind, flags, stream, data=b""):
+    return len(data).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + data
+
+
+def test_a_refused_client_over_http2_that_sends_no_body_gets_408(stack):
+    fields = {":method": "POST", ":scheme": "http", ":path": "/v1/responses", ":authority": "relay", "x-api-key": "rk_nonsense",
+              "content-length": "1000"}
+    head = b"".join(b"\0" + b"".join(bytes([len(word)]) + word.encode() for word in field) for field in fields.items())
+    began = time.monotonic()
+    with stack.connect() as s:
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0) + h2_frame(1, 4, 1, head))
+        said = b""
+        while b"request_id" not in said:
+            more = s.recv(65536)
+            assert more, said
+            said += more
+    assert b'"request_timeout"' in said and time.monotonic() - began < AT_ONCE
