@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """An upstream that talks with agents in the APIs of OpenAI (Responses, Chat Completions), Anthropic (Messages) and Gemini: it
 calls a shell tool of the client five times, once in each answer, and then says that all is done. It fails
-as configured (failing.py); the pseudo credential turn-N is the Nth of those answers, from 0 on, of whichever account.
+as configured (failing.py). The pseudo credential turn-N is the Nth of those answers, from 0 on, of whichever account, and
+`model` is every request to a model. It keeps files (provider_files.py), and Responses come over a WebSocket too
+(provider_socket.py).
 
 Below /backend-api reasoning is bound to the credential that it was made under, as Codex's is: another one refuses it
 with 400 invalid_encrypted_content.
@@ -11,6 +13,8 @@ import itertools
 import json
 
 import failing
+import provider_files
+import provider_socket
 
 TURNS = 5
 DONE = "All five steps are done."
@@ -22,6 +26,7 @@ SHELLS = {
     "run_shell_command": lambda command: {"command": command, "description": "Makes a step"},
     "Bash": lambda command: {"command": command, "description": "Makes a step"},
     "bash": lambda command: {"command": command, "description": "Makes a step"},
+    "run_commands": lambda command: {"commands": [command]},
 }
 serial = itertools.count(1)
 
@@ -199,6 +204,14 @@ MODELS = [{"id": "demo", "object": "model", "created": 1700000000, "owned_by": "
 
 
 class Provider(failing.Connection):
+    frames = None  # of a WebSocket
+
+    def data_received(self, data):
+        if not self.frames:
+            return super().data_received(data)
+        for kind, message in self.frames.feed(data):
+            self.do_message(kind, message)
+
     def begin(self):
         self.body = b""
         return super().begin()
@@ -212,6 +225,10 @@ class Provider(failing.Connection):
         api = next((api for end, api in APIS.items() if path.endswith(end)), None)
         if api and self.row["method"] == "POST":
             return self.do_turn(*api)
+        if self.named().get("upgrade", "").lower() == "websocket":
+            return self.do_upgrade()
+        if provider_files.is_about_files(path):
+            return self.write(*provider_files.answer(self.row["method"], path, self.named(), self.row["token"], self.body))
         if path.endswith("/count_tokens"):
             return self.write(200, (), b'{"input_tokens":1}')
         if path.endswith(":countTokens"):
@@ -228,15 +245,58 @@ class Provider(failing.Connection):
         except (ValueError, AttributeError, KeyError, TypeError):
             return self.write(400, (), b'{"error":{"message":"this is no request","type":"invalid_request_error"}}')
         self.row.update(turn=turn if tools else None, stream=bool(said.get("stream")))
-        self.does = self.behaviours.choose(f"turn-{turn}", "POST") if tools else {"do": "ok"}
+        self.does = self.behaviours.choose("model", "POST")
+        if tools and self.does["do"] == "ok":
+            self.does = self.behaviours.choose(f"turn-{turn}", "POST")
         if self.does["do"] != "ok":
             self.row["did"] = self.does.get("status") or self.does["do"]
             return getattr(self, "do_" + self.does["do"])()
         if "/backend-api/" in self.row["path"] and foreign_state(said, token):
             return self.refuse_foreign_state()
-        body = answer(said, token, turn, tools)
-        kind = "text/event-stream" if said.get("stream") else "application/json"
-        return self.write(200, (), body.encode(), kind=kind)
+        body = answer(said, token, turn, tools).encode()
+        return self.write_events(body) if said.get("stream") else self.write(200, (), body)
+
+    def do_upgrade(self):
+        self.does = self.behaviours.choose("model", "POST")
+        if self.does["do"] != "ok":
+            self.row["did"] = self.does.get("status") or self.does["do"]
+            return getattr(self, "do_" + self.does["do"])()
+        self.frames, self.items = provider_socket.Frames(), []
+        self.transport.write(provider_socket.handshake(self.named()))
+
+    def do_message(self, kind, message):
+        """A response.create; its input may go on from that of the one before."""
+        if kind != provider_socket.TEXT:
+            if kind == provider_socket.CLOSE:
+                self.transport.write(provider_socket.frame(kind, message))
+                self.transport.close()
+            return
+        said = json.loads(message)
+        before = self.items if said.get("previous_response_id") else []
+        said = {**said, "stream": True, "input": [*before, *said.get("input", ())]}
+        tools = [name for name in responses_tools(said) if name in SHELLS]
+        tools = tools if said.get("generate", True) else []
+        turn = responses_turn(said)
+        self.book.add({**{k: v for k, v in self.row.items() if k != "count"}, "did": "ok", "turn": turn if tools else None,
+                       "stream": True, "body_len": len(message), "method": "POST"})
+        text = responses(said, self.row["token"], turn, tools)
+        self.book.end(self.book.rows[-1], "answered_at")
+        lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+        self.items = [*said["input"], *json.loads(lines[-1])["response"]["output"]]
+        for line in lines:
+            self.transport.write(provider_socket.frame(provider_socket.TEXT, line.encode()))
+
+    def named(self):
+        return {name.lower(): value for name, value in self.row["headers"]}
+
+    def write_events(self, body):
+        """Each event is a chunk, as at the providers."""
+        self.served += 1
+        self.transport.write(b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for event in [*filter(None, body.split(b"\n\n"))]:
+            self.transport.write(b"%x\r\n%s\n\n\r\n" % (len(event) + 2, event))
+        self.transport.write(b"0\r\n\r\n")
+        self.end()
 
     def refuse_foreign_state(self):
         self.row["did"] = "foreign state"

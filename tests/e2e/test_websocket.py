@@ -252,7 +252,7 @@ def test_codex_over_websocket_and_without(make, version):
         s.sockets.heads.clear()
         home = s.dir / mode
         home.mkdir()
-        run = agents.codex(f"http://127.0.0.1:{s.port}", s.ws_key, home, "supports_websockets = true\n")
+        run = agents.codex(f"http://127.0.0.1:{s.port}", s.ws_key, home, websocket=True)
         assert run.code == 0 and agents.DONE in run.text, run
         upgrades = [head for first, head in s.sockets.heads if "upgrade" in head]
         posts = [first for first, _ in s.sockets.heads if first.startswith("POST")]
