@@ -338,7 +338,7 @@ CLIENTS = {
     "Codex CLI, `X-API-Key`": lambda: codex(send="X-API-Key"),
     "Codex CLI, WebSocket": CodexSocket,
     "Claude Code": lambda: Agent(agents.claude, "anthropic"),
-    "Gemini CLI": lambda: Agent(agents.gemini, "gemini", patience=30),
+    "Gemini CLI": lambda: Agent(agents.gemini, "gemini"),
     "OpenCode": OpenCode,
     "Qwen Code": lambda: Agent(agents.qwen, "openai", patience=30),
     "Cline": lambda: Agent(agents.cline, "openai", patience=150),
