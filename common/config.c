@@ -21,6 +21,7 @@
 		(min), (max)                                                                       \
 	}
 #define WHEN_RESTART false
+#define INTERNAL_SOCKET "haproxy-internal.sock"
 #define WHEN_RELOAD true
 #define WHEN_AGENT true
 
@@ -465,7 +466,7 @@ static void derive(struct config *c)
 		strcpy(c->node_id.s, "node");
 	set_derived(&c->admin_socket, c->run_dir.s, "admin.sock");
 	set_derived(&c->key_file, c->state_dir.s, "vault.key");
-	set_derived(&c->haproxy_internal_socket, c->haproxy_socket_dir.s, "haproxy-internal.sock");
+	set_derived(&c->haproxy_internal_socket, c->haproxy_socket_dir.s, INTERNAL_SOCKET);
 	if (!c->store_url.s[0])
 		snprintf(c->store_url.s, sizeof(c->store_url.s), "sqlite:%.900s/relay.db",
 			c->state_dir.s);
@@ -527,12 +528,26 @@ static size_t field_size(const struct config_row *row)
 	return 0;
 }
 
+/* Whether the file leaves [haproxy] internal_socket empty, or names the path that is derived then. */
+static bool has_derived_socket(const struct config *c)
+{
+	struct config_text derived = {""};
+
+	set_derived(&derived, c->haproxy_socket_dir.s, INTERNAL_SOCKET);
+	return strcmp(c->haproxy_internal_socket.s, derived.s) == 0;
+}
+
+/* What is derived from an option that needs a restart needs one, too: it stays that of the directory in use. */
 void config_reload(struct config *c, const struct config *fresh)
 {
 	for (size_t i = 0; i < CONFIG_ROW_COUNT; i++) {
 		const struct config_row *row = &config_rows[i];
 		if (row->reloadable)
 			memcpy(field(row, c), field_const(row, fresh), field_size(row));
+	}
+	if (has_derived_socket(fresh)) {
+		c->haproxy_internal_socket.s[0] = '\0';
+		derive(c);
 	}
 }
 

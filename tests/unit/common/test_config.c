@@ -173,6 +173,26 @@ static void a_reload_takes_only_what_it_can(void **state)
 	buffer_fini(&frozen);
 }
 
+/* Else new files for HAProxy would name a socket in a directory that the running relay does not use. */
+static void a_path_derived_from_a_directory_waits_for_the_restart_with_it(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("[relay]\nrun_dir = /run/here\n"), 0);
+	struct config running = config;
+	assert_int_equal(parse("[relay]\nrun_dir = /run/there\n"), 0);
+	config_reload(&running, &config);
+	assert_string_equal(running.run_dir.s, "/run/here");
+	assert_string_equal(running.haproxy_socket_dir.s, "/run/here");
+	assert_string_equal(running.haproxy_internal_socket.s, "/run/here/haproxy-internal.sock");
+	/* a path that the file names is taken, and given up again */
+	assert_int_equal(parse("[haproxy]\ninternal_socket = /run/x.sock\n"), 0);
+	config_reload(&running, &config);
+	assert_string_equal(running.haproxy_internal_socket.s, "/run/x.sock");
+	assert_int_equal(parse(""), 0);
+	config_reload(&running, &config);
+	assert_string_equal(running.haproxy_internal_socket.s, "/run/here/haproxy-internal.sock");
+}
+
 static void a_range_is_in_the_unit_of_its_option(void **state)
 {
 	static const struct {
@@ -209,6 +229,7 @@ int main(void)
 		cmocka_unit_test(every_option_is_explained),
 		cmocka_unit_test(secrets_are_not_printed),
 		cmocka_unit_test(a_reload_takes_only_what_it_can),
+		cmocka_unit_test(a_path_derived_from_a_directory_waits_for_the_restart_with_it),
 		cmocka_unit_test(a_range_is_in_the_unit_of_its_option),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
