@@ -9,6 +9,7 @@
 #include "admin/cli/relayadm_import.h"
 #include "admin/cli/relayadm_pages.h"
 #include "common/errtext.h"
+#include "common/stdfds.h"
 #include "common/version.h"
 
 #include <errno.h>
@@ -383,6 +384,8 @@ int main(int argc, char **argv)
 	struct errtext e;
 	int code = EXIT_USAGE;
 
+	if (stdfds_open())
+		return EXIT_REFUSED;
 	int error = command_args_parse(argc, argv, &args, &e);
 	if (error == -ENOMEM)
 		return complain(false, EXIT_REFUSED, e.text);

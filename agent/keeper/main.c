@@ -7,6 +7,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/reference.h"
+#include "common/stdfds.h"
 #include "common/version.h"
 
 #include <errno.h>
@@ -149,6 +150,8 @@ int main(int argc, char **argv)
 {
 	struct options o;
 
+	if (stdfds_open())
+		return 1;
 	if (options_parse(argc, argv, &o)) {
 		fputs("Try: spoa-relay --help\n", stderr);
 		return 2;

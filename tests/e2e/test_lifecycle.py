@@ -39,6 +39,50 @@ def test_sighup_takes_what_it_can_and_refuses_mistakes(fresh):
     assert s.post("/v1/x", body=b"x", key=s.key).status == 200
 
 
+def test_another_run_dir_waits_for_a_restart(fresh):
+    """New files for HAProxy name the directory in use: HAProxy can load them."""
+    s = fresh()
+    s.relay.config.write_text(s.relay.config.read_text().replace(f"run_dir = {s.dir}/run\n", f"run_dir = {s.dir}/other\n"))
+    s.relay.process.popen.send_signal(signal.SIGHUP)
+    wait_until("it is told", lambda: "changed options need a restart" in s.relay.process.text())
+    assert s.relay.adm("accounts", "set", "demo", "--header", "X-New: 1")["haproxy"] == "reloaded"
+    for name in ("relay.cfg", "relay-spoe.conf"):
+        assert f"{s.dir}/other" not in (s.dir / "haproxy" / name).read_text()
+    assert f"{s.dir}/run/" in (s.dir / "haproxy" / "relay.cfg").read_text()
+    assert s.post("/v1/x", key=s.key).status == 200
+    assert json.loads(s.relay.adm_run("status").stdout)["haproxy"]["pending"] is False
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "0<&- 1>&- 2>&-"])
+def test_started_with_closed_descriptors(fresh, closed):
+    """Nothing else takes their numbers: a replacement's trial would print into it."""
+    s = fresh()
+    s.relay.stop()
+    s.relay.process = Process("spoa-relay", ["/bin/sh", "-c", f"exec {s.relay.program} --config {s.relay.config} {closed}"],
+                              s.dir / "relay.log")
+    wait_until("it serves", lambda: s.post("/v1/x", key=s.key).status == 200)
+    wait_until("control serves", lambda: s.relay.adm_run("status").returncode == 0)
+
+    def pids():
+        run = s.relay.adm_run("status")
+        return run.returncode == 0 and [p["pid"] for p in json.loads(run.stdout)["processes"].values()]
+
+    before = pids()
+    for pid in before:
+        assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
+    s.relay.process.popen.send_signal(signal.SIGUSR2)
+    wait_until("it is replaced", lambda: (now := pids()) and now[0] == before[0] and now[1:] != before[1:] and all(now))
+    assert not [n for n in s.relay.adm("notices", "list")["items"] if n["kind"] == "program_not_replaced"]
+    assert os.readlink(f"/proc/{before[0]}/fd/1") == "/dev/null"
+
+
+def test_a_result_that_nobody_gets_is_a_failure(fresh):
+    s = fresh()
+    for words, code in (("status", 1), ("--version", 1), ("tenants list", 1), ("tenants set demo --rpm 5 2>&-", 0)):
+        run = subprocess.run(["/bin/sh", "-c", f"exec {BUILD}/relayadm --socket {s.relay.socket} {words} >&-"], timeout=60)
+        assert run.returncode == code, words
+
+
 def test_a_second_instance_is_refused(fresh):
     s = fresh()
     run = subprocess.run([BUILD / "spoa-relay", "--config", s.relay.config], capture_output=True, text=True, timeout=60)
