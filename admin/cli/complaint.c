@@ -55,6 +55,11 @@ static const char *of_error(json_object *body, const char *field)
 	return json_object_is_type(error, json_type_object) ? member(error, field) : NULL;
 }
 
+const char *complaint_message(json_object *body)
+{
+	return of_error(body, "message");
+}
+
 bool complaint_is_of_keeper(json_object *body)
 {
 	const char *code = of_error(body, "code");

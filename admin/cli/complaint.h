@@ -16,6 +16,8 @@ enum exit_code {
 int complain(bool json, enum exit_code code, const char *text);
 /* The same for an answer of the daemon with a status of an error; `body` may be anything, or NULL. */
 int complain_of_answer(bool json, long status, json_object *body);
+/* The message of such an answer; NULL = it has none. */
+const char *complaint_message(json_object *body);
 /* The keeper has answered, because control does not. */
 bool complaint_is_of_keeper(json_object *body);
 /* Stored, but not in force: an answer's `warning`. */

@@ -328,7 +328,7 @@ static int send_call(const struct command_args *args, const struct command_call 
 		code = lost(args, &e);
 	else if (error)
 		code = complain(args->json,
-			error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
+			client_is_unreachable(error) ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text);
 	else
 		code = show(args, &answer);
 	buffer_fini(&answer.body);

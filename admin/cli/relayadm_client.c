@@ -137,7 +137,7 @@ static int reason(const struct client_call *call, const struct sink *sink, const
 	CURLcode code, struct errtext *e)
 {
 	if (p->stopped)
-		return errtext_set(e, -ECONNREFUSED,
+		return errtext_set(e, -ETIMEDOUT,
 			"the control process is not running: its parent, process %d, is stopped and cannot "
 			"restart it; to continue it: kill -CONT %d",
 			(int)p->stopped, (int)p->stopped);
@@ -146,8 +146,7 @@ static int reason(const struct client_call *call, const struct sink *sink, const
 	if (code == CURLE_COULDNT_CONNECT)
 		return no_connection(p->curl, call, e);
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return errtext_set(
-			e, -ECONNREFUSED, "spoa-relay at %s does not answer", call->socket);
+		return errtext_set(e, -ETIMEDOUT, "spoa-relay at %s does not answer", call->socket);
 	if (is_lost(code))
 		return errtext_set(e, -EPIPE,
 			"the control process ended before it answered (%s): %s",
@@ -203,6 +202,11 @@ static int perform(
 	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	ret->is_json = type && strncmp(type, "application/json", 16) == 0;
 	return 0;
+}
+
+bool client_is_unreachable(int error)
+{
+	return error == -ECONNREFUSED || error == -ETIMEDOUT;
 }
 
 int client_run(const struct client_call *call, struct client_answer *ret, struct errtext *e)

@@ -31,9 +31,10 @@ struct client_answer {
 };
 
 /*
- * 0; -ECONNREFUSED (daemon unreachable), -EPIPE (the connection was lost) or -EIO with the reason. The caller
- * ends `ret->body`.
+ * 0; -ECONNREFUSED (daemon unreachable), -ETIMEDOUT (it runs and does not answer), -EPIPE (the connection was
+ * lost) or -EIO with the reason. The caller ends `ret->body`.
  */
 int client_run(const struct client_call *call, struct client_answer *ret, struct errtext *e);
+bool client_is_unreachable(int error);
 
 #endif

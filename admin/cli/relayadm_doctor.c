@@ -1,5 +1,6 @@
 #include "admin/cli/relayadm_doctor.h"
 
+#include "admin/cli/complaint.h"
 #include "admin/cli/doctor.h"
 #include "admin/cli/relayadm_client.h"
 
@@ -21,8 +22,20 @@ static const char *given(const struct command_args *args, const char *name, cons
 	return otherwise;
 }
 
-/* NULL, with the reason, when the relay does not answer as it should. */
-static json_object *ask(const char *socket, const char *target, struct errtext *e)
+/* The same words as of every command. */
+static int explain(json_object *body, long status, struct errtext *e)
+{
+	const char *message = complaint_message(body);
+
+	if (message)
+		errtext_set(e, -EPROTO, "%s", message);
+	else
+		errtext_set(e, -EPROTO, "the daemon answered with status %ld", status);
+	return -EPROTO;
+}
+
+/* 0, or why the relay does not answer as it should; -EPROTO = it runs. */
+static int ask(const char *socket, const char *target, json_object **ret, struct errtext *e)
 {
 	const struct client_call call = {.socket = socket,
 		.method = "GET",
@@ -30,18 +43,26 @@ static json_object *ask(const char *socket, const char *target, struct errtext *
 		.output_fd = -1,
 		.timeout_ms = ASK_MS};
 	struct client_answer answer;
-	json_object *body = NULL;
+	int error = client_run(&call, &answer, e);
+	json_object *body =
+		!error && answer.is_json ? json_tokener_parse(buffer_str(&answer.body)) : NULL;
 
-	if (client_run(&call, &answer, e) == 0) {
-		if (answer.status == 200 && answer.is_json)
-			body = json_tokener_parse(buffer_str(&answer.body));
-		else
-			errtext_set(e, 0,
-				"the control process is not running: the keeper answers %ld",
-				answer.status);
-	}
+	if (!error && (answer.status != 200 || !body))
+		error = explain(body, answer.status, e);
+	if (error)
+		json_object_put(body);
+	else
+		*ret = body;
 	buffer_fini(&answer.body);
-	return body;
+	return error;
+}
+
+/* A start helps only where nothing runs. */
+static const char *remedy_for(int error)
+{
+	return error == -ECONNREFUSED
+		? "systemctl start spoa-relay; the reason is in: journalctl -u spoa-relay"
+		: "relayadm status, in a minute; the reason is in: journalctl -u spoa-relay";
 }
 
 static void ask_relay(struct doctor *d, const char *socket)
@@ -60,13 +81,11 @@ static void ask_relay(struct doctor *d, const char *socket)
 			"not checked: this user may not use %s", socket);
 		return;
 	}
-	d->status = ask(socket, "/v1/status", &e);
-	if (!d->status)
-		doctor_say(d, DOCTOR_PROBLEM, "relay",
-			"systemctl start spoa-relay; the reason is in: journalctl -u spoa-relay",
-			"%s", e.text);
+	int error = ask(socket, "/v1/status", &d->status, &e);
+	if (error)
+		doctor_say(d, DOCTOR_PROBLEM, "relay", remedy_for(error), "%s", e.text);
 	else
-		d->egresses = ask(socket, "/v1/egress", &e);
+		ask(socket, "/v1/egress", &d->egresses, &e);
 }
 
 /* As a unit names it. */

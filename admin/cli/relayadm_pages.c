@@ -156,9 +156,10 @@ static int ask(struct pages *p, bool is_first)
 		.target = buffer_str(&target),
 		.output_fd = -1};
 	int error = client_run(&call, &answer, &e);
-	int code = error ? complain(p->args->json,
-				   error == -ECONNREFUSED ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text)
-			 : show_page(p, &answer, is_first);
+	int code = error
+		? complain(p->args->json,
+			  client_is_unreachable(error) ? EXIT_UNREACHABLE : EXIT_REFUSED, e.text)
+		: show_page(p, &answer, is_first);
 	buffer_fini(&answer.body);
 	buffer_fini(&target);
 	return code;

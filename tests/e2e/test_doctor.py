@@ -5,6 +5,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -119,6 +120,35 @@ FAULTS = [
     ("spoa-relay.conf", "master.sock", "master", "master.sock"),
     ("spoa-relay.conf", "group,", "group,no", "group"),
 ]
+
+
+def test_a_control_process_that_hangs(fresh):
+    """doctor says what every command says, and does not advise to start what runs."""
+    s = fresh()
+    units = Units(s.relay)
+    control = s.relay.pid_of("control")
+
+    def advised():
+        run = subprocess.run([BUILD / "relayadm", "--json", "doctor", "--config", s.relay.config, "--units", units.dir],
+                             capture_output=True, text=True, timeout=60)
+        [finding] = [f for f in json.loads(run.stdout) if f["check"] == "relay"]
+        assert run.returncode == 1 and finding["level"] == "problem", finding
+        assert "relayadm status" in finding["do"] and "start" not in finding["do"], finding
+        return finding["found"]
+
+    os.kill(control, signal.SIGSTOP)
+    try:
+        found = advised()
+        assert found.startswith("the control process is not running: it has not answered for "), found
+        said = s.relay.adm_run("status").stderr
+        assert "the control process is not running: it has not answered for " in said
+        os.kill(s.relay.process.pid, signal.SIGSTOP)
+        try:
+            assert "to continue it: kill -CONT" in advised()
+        finally:
+            os.kill(s.relay.process.pid, signal.SIGCONT)
+    finally:
+        os.kill(control, signal.SIGCONT)
 
 
 @pytest.fixture
