@@ -154,6 +154,15 @@ static int check_content(const struct command_option *o, struct slice s, struct 
 	return 0;
 }
 
+/* An argument without a name is called by its choices. */
+static int not_a_choice(const struct command_option *o, struct slice s, struct errtext *e)
+{
+	bool is_named = strcmp(o->name, o->choices) != 0;
+
+	return errtext_set(e, -EINVAL, "%s%s\"%.*s\" is none of %s", is_named ? o->name : "",
+		is_named ? ": " : "", (int)slice_cut(s, 100).n, s.p, o->choices);
+}
+
 static int check_string(const struct command_option *o, struct slice s, struct errtext *e)
 {
 	switch (o->type) {
@@ -172,8 +181,7 @@ static int check_string(const struct command_option *o, struct slice s, struct e
 	case COMMAND_CHOICE:
 		if (is_choice(o->choices, s))
 			return 0;
-		return errtext_set(e, -EINVAL, "%s: \"%.*s\" is none of %s", o->name,
-			(int)slice_cut(s, 100).n, s.p, o->choices);
+		return not_a_choice(o, s, e);
 	case COMMAND_CONTENT:
 	case COMMAND_STDIN:
 		return check_content(o, s, e);

@@ -190,6 +190,19 @@ static void rejects_malformed_values(void **state)
 	refuse_text(COMMAND_APPLY, "no-reload", "false");
 }
 
+static void an_argument_of_choices_is_not_named_by_them(void **state)
+{
+	const struct command_argument *of = &command_row(COMMAND_NAMES_LIST)->arguments[0];
+	const struct command_option o = command_argument_option(of);
+	json_object *foo = json_object_new_string("foo");
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(command_value_check(&o, foo, &e), -EINVAL);
+	assert_true(strncmp(e.text, "\"foo\" is none of tenants|", 25) == 0);
+	json_object_put(foo);
+}
+
 static void an_option_selects_the_form_of_a_command(void **state)
 {
 	struct command_args a;
@@ -233,6 +246,7 @@ int main(void)
 		cmocka_unit_test(headers_may_repeat),
 		cmocka_unit_test(values_become_json),
 		cmocka_unit_test(rejects_malformed_values),
+		cmocka_unit_test(an_argument_of_choices_is_not_named_by_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
