@@ -351,6 +351,11 @@ int statefile_map(int fd, struct statefile *ret, struct errtext *e)
 
 	if (!error)
 		error = map_whole(fd, MAP_POPULATE, ret, e);
+	/* the keeper has found it good when it opened it */
+	if (error == -EBADMSG)
+		return errtext_prefix(e, error,
+			"the state file was damaged while the relay ran, restart the relay to begin with a "
+			"new one");
 	return error ? errtext_prefix(e, error, "the state file") : 0;
 }
 

@@ -237,6 +237,22 @@ static const size_t row_sizes[STATEFILE_TABLE_COUNT] = {
 	[STATEFILE_UNDO] = sizeof(struct statefile_undo),
 };
 
+/* The keeper has opened it: what cuts it later is told with its cure. */
+static void a_file_that_was_cut_meanwhile_is_named(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(statefile_map(fd, &f, &e), -EBADMSG);
+	assert_non_null(
+		strstr(e.text, "restart the relay to begin with a new one: has another size"));
+	close(fd);
+}
+
 static void the_tables_lie_apart(void **state)
 {
 	int set_aside;
@@ -471,6 +487,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			every_changed_byte_of_the_head_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_tables_lie_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_was_cut_meanwhile_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			grows_with_its_rows_where_they_were, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
