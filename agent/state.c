@@ -1,32 +1,61 @@
 #include "agent/state.h"
 
 #include "agent/bans.h"
-#include "agent/held.h"
 #include "agent/timekeeper.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOOKS 4096 /* the largest table is done in less than five minutes */
 
+/* The board outlives the agent: it shows the leases of the one before until those of the state file are counted. */
+struct takeover {
+	struct agent *agent;
+	uint64_t leases;
+	uint64_t tenants[BOARD_ROWS], accounts[BOARD_ROWS]; /* by row of the board */
+};
+
 static void take_over_lease(void *context, const struct statefile_lease *lease)
 {
-	struct agent *a = context;
+	struct takeover *t = context;
+	struct board *b = t->agent->board;
+	const struct board_tenant *tenant = board_tenant(b, lease->tenant);
+	const struct board_account *account = board_account(b, lease->account);
 
-	slots_enter_lease(&a->slots, lease);
-	agent_count_lease(a, lease, true);
+	slots_enter_lease(&t->agent->slots, lease);
+	t->leases++;
+	if (tenant)
+		t->tenants[tenant - b->tenants]++;
+	if (account)
+		t->accounts[account - b->accounts]++;
 }
 
-/* The board outlives the agent: it still shows the leases of the last one. */
-static void reset_gauges(struct board *b)
+static void show_gauges(const struct takeover *t)
 {
-	board_set(&b->counters[BOARD_LEASES], 0);
+	struct board *b = t->agent->board;
+
+	board_set(&b->counters[BOARD_LEASES], t->leases);
 	for (size_t i = 0; i < BOARD_ROWS; i++) {
-		board_set(&b->tenants[i].active, 0);
-		board_set(&b->accounts[i].active, 0);
+		board_set(&b->tenants[i].active, t->tenants[i]);
+		board_set(&b->accounts[i].active, t->accounts[i]);
 	}
+}
+
+static int open_leases(struct agent *a, uint32_t count)
+{
+	struct takeover *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->agent = a;
+	int error = leases_init(&a->leases, a->undo.leases, count, take_over_lease, t);
+	if (!error)
+		show_gauges(t);
+	free(t);
+	return error;
 }
 
 /* Shows damage that was found, and logs it. */
@@ -74,7 +103,7 @@ static int open_tables(struct agent *a)
 	if (!error)
 		error = slots_init(&a->slots, leases);
 	if (!error)
-		error = leases_init(&a->leases, a->undo.leases, leases, take_over_lease, a);
+		error = open_leases(a, leases);
 	if (!error)
 		error = room_init(&a->room);
 	if (!error)
@@ -93,7 +122,6 @@ int state_open(struct agent *a, struct errtext *e)
 	int error = statefile_map(a->start->statefile_fd, &a->statefile, e);
 	if (error)
 		return error;
-	reset_gauges(a->board);
 	a->state = (struct decide_state){
 		.leases = &a->leases,
 		.usages = &a->usages,

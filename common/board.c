@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define MAGIC "RLYBOARD"
+#define LEASES_UNKNOWN UINT64_MAX
 
 static_assert((BOARD_REQUESTS & (BOARD_REQUESTS - 1)) == 0, "the ring wraps by a mask");
 static_assert((BOARD_WHYS & (BOARD_WHYS - 1)) == 0, "the ring wraps by a mask");
@@ -106,8 +107,14 @@ int board_create(void)
 	b->layout = layout();
 	b->size = sizeof(*b);
 	b->created_ms = clock_wall_ms();
+	board_set(&b->counters[BOARD_LEASES], LEASES_UNKNOWN);
 	munmap(b, sizeof(*b));
 	return fd;
+}
+
+bool board_knows_leases(const struct board *b)
+{
+	return board_get(&b->counters[BOARD_LEASES]) != LEASES_UNKNOWN;
 }
 
 struct board *board_map(int fd, bool writable, struct errtext *e)

@@ -494,6 +494,8 @@ struct board {
 
 /* A memfd with an empty board: descriptor or -errno. */
 int board_create(void);
+/* False until an agent has counted the leases of the state file: BOARD_LEASES and the gauges of rows say nothing yet. */
+bool board_knows_leases(const struct board *b);
 /* NULL with the reason. Unmap with board_unmap(). */
 struct board *board_map(int fd, bool writable, struct errtext *e);
 void board_unmap(struct board *b);

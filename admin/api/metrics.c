@@ -504,6 +504,8 @@ static void put_fields(struct scrape *s, const struct labelled *l, const struct 
 static void put_words(struct scrape *s)
 {
 	for (size_t i = 0; i < BOARD_WORD_METRIC_COUNT; i++) {
+		if (rows[k].row.type == METRIC_GAUGE && !board_knows_leases(s->board))
+			continue;
 		samples_begin(&s->samples, &board_word_metrics[i]);
 		for (size_t k = 0; k < BOARD_WORD_COUNT; k++) {
 			const struct board_word *w = &board_words[k];
@@ -521,7 +523,8 @@ static void put_all(struct scrape *s)
 	}
 	for (size_t i = 0; i < BOARD_METRIC_COUNT; i++) {
 		samples_begin(&s->samples, &board_metrics[i].row);
-		put(s, board_get(field_of(s->board, &board_metrics[i])), NULL, NULL);
+		if (c != &s->board->counters[BOARD_LEASES] || board_knows_leases(s->board))
+			put(s, board_get(c), NULL, NULL);
 	}
 	put_words(s);
 	put_fields(s, &s->tenants, board_tenant_metrics, BOARD_TENANT_METRIC_COUNT);

@@ -199,7 +199,8 @@ static void put_traffic(struct request *r)
 		refused += board_get(&b->refused[i]);
 	answer_number(o, "allowed", (int64_t)board_get(&b->counters[BOARD_ALLOWED]));
 	answer_number(o, "refused", (int64_t)refused);
-	answer_number(o, "in_progress", (int64_t)board_get(&b->counters[BOARD_LEASES]));
+	answer_known(o, "in_progress", board_knows_leases(b),
+		(int64_t)board_get(&b->counters[BOARD_LEASES]));
 	answer_number(o, "waiting", (int64_t)board_get(&b->counters[BOARD_WAITING]));
 	answer_number(o, "slots_healed", (int64_t)board_get(&b->counters[BOARD_HEALED]));
 	answer_number(o, "records_lost", (int64_t)board_get(&b->counters[BOARD_EVENTS_LOST]));

@@ -155,6 +155,22 @@ static void shows_the_counters_of_the_agent(void **state)
 	buffer_fini(&text);
 }
 
+/* An agent that has not read the state file knows nothing of the streams that outlived the relay. */
+static void shows_no_requests_in_progress_before_they_are_counted(void **state)
+{
+	struct room *r = *state;
+	struct buffer text = {0};
+
+	room_run(r, NAMES);
+	assert_false(board_knows_leases(r->board));
+	metrics_render(&r->control, &text);
+	check_format(buffer_str(&text));
+	assert_null(strstr(buffer_str(&text), "\nrelay_leases_outstanding "));
+	assert_null(strstr(buffer_str(&text), "\nrelay_streams_active{"));
+	assert_null(strstr(buffer_str(&text), "\nrelay_account_inflight{"));
+	buffer_fini(&text);
+}
+
 static void shows_limits_waiting_and_healing(void **state)
 {
 	struct room *r = *state;
@@ -286,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(is_valid_before_anything_was_counted),
 		TEST(shows_the_counters_of_the_agent),
+		TEST(shows_no_requests_in_progress_before_they_are_counted),
 		TEST(shows_limits_waiting_and_healing),
 		TEST(shows_the_health_of_accounts),
 		TEST(every_metric_is_in_the_reference),
