@@ -40,6 +40,14 @@ struct scrape {
 
 typedef void metric_fn(const struct scrape *s);
 
+/* When a counter begins at 0. */
+enum begin {
+	BEGIN_RELAY,   /* and goes on over SIGUSR2 and the end of a process */
+	BEGIN_PROGRAM, /* at SIGUSR2, too */
+	BEGIN_CONTROL, /* with each control process: at SIGUSR2, and after its end */
+	BEGIN_STORE,   /* with the store */
+};
+
 /* --- labelled rows of the board --- */
 
 /* Rows of all kinds begin with their id, which is written first; 0 = free. */
@@ -385,99 +393,100 @@ static void put_notices(const struct scrape *s)
 static const struct {
 	struct metric_row row;
 	metric_fn *put;
+	enum begin begin;
 } metrics[] = {
 	{{"relay_decisions_total", METRIC_COUNTER, {"action", "code"}, "decisions",
 		 "Decisions about requests. `action` is allow, deny, or answer for the relay's own endpoints; "
 		 "`code` is the error code of a refusal. Refusals by HAProxy itself count, too, such as "
 		 "agent_unavailable, request_timeout or upstream_timeout, also of a request that the agent "
 		 "allowed before."},
-		put_decisions},
+		.put = put_decisions},
 	{{"relay_decision_duration_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
 		 "Time that the agent took for one decision."},
-		put_decision_times},
+		.put = put_decision_times},
 	{{"relay_requests_total", METRIC_COUNTER, {"tenant", "status_class"}, "requests",
 		 "Finished requests. `status_class` is 1xx to 5xx, or none if the request ended without an "
 		 "answer."},
-		put_requests},
+		.put = put_requests},
 	{{"relay_upstream_ttfb_seconds", METRIC_HISTOGRAM, {"upstream"}, "seconds",
 		 "Time from the whole request until the first byte of the upstream's answer."},
-		put_ttfb},
+		.put = put_ttfb},
 	{{"relay_upstream_duration_seconds", METRIC_HISTOGRAM, {"upstream"}, "seconds",
 		 "Time from the first byte of the request until the last byte of the answer."},
-		put_durations},
+		.put = put_durations},
 	{{"relay_account_state", METRIC_GAUGE, {"account", "state"}, "0 or 1",
 		 "1 for the state that the account is in, 0 for every other state."},
-		put_account_states},
+		.put = put_account_states},
 	{{"relay_circuit_state", METRIC_GAUGE, {"account"}, "0, 1 or 2",
 		 "Circuit of the account: 0 closed, 1 half-open, 2 open."},
-		put_circuits},
+		.put = put_circuits},
 	{{"relay_account_results_total", METRIC_COUNTER, {"account", "class"}, "attempts",
 		 "Attempts at the account by the class of their result, see docs/HEALTH.md."},
-		put_results},
+		.put = put_results},
 	{{"relay_account_risk", METRIC_GAUGE, {"account"}, "0 to 1",
 		 "Risk of the account from failures and usage, see docs/LIMITS.md."},
-		put_risk},
+		.put = put_risk},
 	{{"relay_account_recovery_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
 		 "How long accounts were out: from the moment that one could not be used, for example because "
 		 "of a failed probe, an open circuit or a window of the upstream, until it could again."},
-		put_recoveries},
+		.put = put_recoveries},
 	{{"relay_shadow_passed_total", METRIC_COUNTER, {"tenant", "limit"}, "requests",
 		 "Requests that a limit would have refused without shadow mode. `limit` is rate, concurrency "
 		 "or quota."},
-		put_shadow},
+		.put = put_shadow},
 	{{"relay_spop_frames_total", METRIC_COUNTER, {"type"}, "frames",
 		 "SPOP frames from HAProxy. `type` is hello, notify, disconnect or other."},
-		put_frames},
+		.put = put_frames},
 	{{"relay_spop_disconnects_total", METRIC_COUNTER, {"code"}, "connections",
 		 "SPOP disconnects by status code. A code that has not occurred is not shown."},
-		put_disconnects},
+		.put = put_disconnects},
 	{{"relay_requests_unsaved_total", METRIC_COUNTER, {NULL}, "requests",
 		 "Finished requests that the history lacks: they were overwritten before they were saved."},
-		put_unsaved},
+		.put = put_unsaved, .begin = BEGIN_CONTROL},
 	{{"relay_log_lines_dropped_total", METRIC_COUNTER, {NULL}, "lines",
 		 "Log lines of all processes that were not written because nobody read stderr."},
-		put_log_dropped},
+		.put = put_log_dropped, .begin = BEGIN_PROGRAM},
 	{{"relay_notices_open", METRIC_GAUGE, {NULL}, "notices",
 		 "Notices that are not acknowledged and whose cause still exists."},
-		put_open_notices},
+		.put = put_open_notices},
 	{{"relay_notices_total", METRIC_COUNTER, {"kind"}, "notices",
 		 "Notices raised, counted in the store."},
-		put_notices},
+		.put = put_notices, .begin = BEGIN_STORE},
 	{{"relay_token_refresh_total", METRIC_COUNTER, {"result"}, "refreshes",
 		 "Refreshes of access tokens by result."},
-		put_refreshes},
+		.put = put_refreshes, .begin = BEGIN_CONTROL},
 	{{"relay_probes_total", METRIC_COUNTER, {"reason"}, "probes",
 		 "Probes of accounts by reason."},
-		put_probes},
+		.put = put_probes, .begin = BEGIN_CONTROL},
 	{{"relay_websockets_open", METRIC_GAUGE, {NULL}, "WebSockets",
 		 "WebSockets in progress, as HAProxy showed them within the last second or two."},
-		put_websockets},
+		.put = put_websockets},
 	{{"relay_websockets_ended_total", METRIC_COUNTER, {"reason"}, "WebSockets",
 		 "WebSockets that the relay has ended. `reason` is key (revoked, expired or deleted), tenant "
 		 "(disabled or deleted), ban, or half_closed (only one side had closed)."},
-		put_websockets_ended},
+		.put = put_websockets_ended, .begin = BEGIN_CONTROL},
 	{{"relay_child_restarts_total", METRIC_COUNTER, {"child", "reason"}, "restarts",
 		 "Restarts of the agent and of control. `reason` is crash (a fault), killed (a signal from "
 		 "outside), exit, hung (it did not answer the keeper) or start (it never served)."},
-		put_restarts},
+		.put = put_restarts},
 	{{"relay_clock_steps_total", METRIC_COUNTER, {NULL}, "steps",
 		 "Times that the clock of this machine was set by a second or more while the relay ran, "
 		 "or since it ran last."},
-		put_clock_steps},
+		.put = put_clock_steps, .begin = BEGIN_CONTROL},
 	{{"relay_store_up", METRIC_GAUGE, {NULL}, "0 or 1",
 		 "1 if the store answers and takes changes, 0 if not."},
-		put_store_up},
+		.put = put_store_up},
 	{{"relay_admin_connections_closed_total", METRIC_COUNTER, {NULL}, "connections",
 		 "Connections to the admin socket and `/metrics` that were closed because there were too many "
 		 "or no descriptor was left."},
-		put_connections_closed},
+		.put = put_connections_closed, .begin = BEGIN_CONTROL},
 	{{"relay_control_loop_seconds", METRIC_HISTOGRAM, {NULL}, "seconds",
 		 "Time that the loop of the control process worked without a wait. Nothing else is served "
 		 "meanwhile."},
-		put_loop_times},
+		.put = put_loop_times, .begin = BEGIN_CONTROL},
 	{{"relay_build_info", METRIC_GAUGE, {"version"}, "1",
 		 "Always 1; the label is the version that runs."},
-		put_build_info},
+		.put = put_build_info},
 };
 
 #define METRIC_COUNT (sizeof(metrics) / sizeof(metrics[0]))
@@ -495,6 +504,8 @@ static void put_fields(struct scrape *s, const struct labelled *l, const struct 
 
 	for (size_t k = 0; k < row_count; k++) {
 		samples_begin(&s->samples, &rows[k].row);
+		if (rows[k].row.type == METRIC_GAUGE && !board_knows_leases(s->board))
+			continue;
 		for (size_t i = 0; i < count; i++)
 			put(s, l->rows[i] ? board_get(field_of(l->rows[i], &rows[k])) : 0,
 				names[i].name, NULL);
@@ -504,8 +515,6 @@ static void put_fields(struct scrape *s, const struct labelled *l, const struct 
 static void put_words(struct scrape *s)
 {
 	for (size_t i = 0; i < BOARD_WORD_METRIC_COUNT; i++) {
-		if (rows[k].row.type == METRIC_GAUGE && !board_knows_leases(s->board))
-			continue;
 		samples_begin(&s->samples, &board_word_metrics[i]);
 		for (size_t k = 0; k < BOARD_WORD_COUNT; k++) {
 			const struct board_word *w = &board_words[k];
@@ -522,6 +531,7 @@ static void put_all(struct scrape *s)
 		metrics[i].put(s);
 	}
 	for (size_t i = 0; i < BOARD_METRIC_COUNT; i++) {
+		const board_counter *c = field_of(s->board, &board_metrics[i]);
 		samples_begin(&s->samples, &board_metrics[i].row);
 		if (c != &s->board->counters[BOARD_LEASES] || board_knows_leases(s->board))
 			put(s, board_get(c), NULL, NULL);
@@ -611,6 +621,37 @@ static void list(struct listing *l, const struct board_metric *rows, size_t coun
 		l->rows[l->count++].row = &rows[i].row;
 }
 
+/* The names of those that begin then. */
+static void list_beginning(struct buffer *out, enum begin begin)
+{
+	const char *separator = "";
+
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		if (metrics[i].begin != begin)
+			continue;
+		buffer_printf(out, "%s`%s`", separator, metrics[i].row.name);
+		separator = ", ";
+	}
+}
+
+static void introduce(struct buffer *out)
+{
+	buffer_append_str(out,
+		"With `[admin] metrics = tcp:HOST:PORT` the control process serves these metrics for Prometheus "
+		"under `/metrics`.\nLabels have names that an operator chose, or words of a fixed list, never text "
+		"from clients.\n\n"
+		"Counters and histograms begin at 0 when the relay starts. They go on over SIGUSR2, and over the end "
+		"of a process, except:\n\n- with each control process, so also at SIGUSR2: ");
+	list_beginning(out, BEGIN_CONTROL);
+	buffer_append_str(out, "\n- at SIGUSR2: ");
+	list_beginning(out, BEGIN_PROGRAM);
+	buffer_append_str(out, "\n- only with a new store: ");
+	list_beginning(out, BEGIN_STORE);
+	buffer_append_str(out,
+		"\n\nGauges of requests in progress have no sample until the agent has read the state file at the "
+		"start of the relay.\n\n");
+}
+
 void reference_metrics(struct buffer *out)
 {
 	struct listing l = {.count = 0};
@@ -624,12 +665,9 @@ void reference_metrics(struct buffer *out)
 	list(&l, board_account_metrics, BOARD_ACCOUNT_METRIC_COUNT);
 	qsort(l.rows, l.count, sizeof(l.rows[0]), compare_names);
 	reference_begin(out, "Metrics", "admin/api/metrics.c and common/board.h");
-	buffer_append_str(out,
-		"With `[admin] metrics = tcp:HOST:PORT` the control process serves these metrics for Prometheus "
-		"under `/metrics`.\nCounters begin at 0 when the relay starts, those of probes, refreshes and unsaved "
-		"requests when control starts. Labels have\nnames that an operator chose, or words of a fixed "
-		"list, never text from clients.\n\n"
-		"| name | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
+	introduce(out);
+	buffer_append_str(
+		out, "| name | type | labels | unit | meaning |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < l.count; i++)
 		put_reference(out, l.rows[i].row);
 }
