@@ -84,6 +84,7 @@ struct control {
 	int64_t started_ms;				    /* monotonic */
 	struct channel_process processes[CHILD_ROLE_COUNT]; /* from the keeper's last message */
 	int64_t replacing_ms; /* the same; Unix time since when the program is being replaced; 0 = it is not */
+	int64_t pinged_ms; /* monotonic: the keeper's last question, or the start; 0 = no keeper (tests) */
 	int keeper_fd; /* -1 = none (tests) */
 	int files_fd;  /* the keeper writes files to the output directory; -1 = none (tests) */
 	int reload_fd; /* text of a new configuration to load; -1 = none */

@@ -67,6 +67,7 @@ static void take_message(struct control *c, const struct channel_message *m, int
 		c->drain_until_ms = clock_monotonic_ms() + (int64_t)m->version;
 		break;
 	case CHANNEL_PING:
+		c->pinged_ms = clock_monotonic_ms();
 		answer(c, m->version);
 		break;
 	case CHANNEL_SNAPSHOT_GIVEN_UP:

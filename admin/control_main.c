@@ -345,6 +345,8 @@ static void start_watchers(struct runner *r)
 
 	ev_prepare_init(&r->before, on_before);
 	ev_io_init(&r->keeper, on_keeper, r->control.keeper_fd, EV_READ);
+	/* before a command: a question that waits is no silence of the keeper */
+	ev_set_priority(&r->keeper, EV_MAXPRI);
 	ev_io_init(&r->peer, on_peer, -1, EV_READ);
 	ev_timer_init(&r->sync, on_sync, SYNC_S, SYNC_S);
 	ev_timer_init(&r->bans, on_bans, BANS_S, BANS_S);
@@ -585,6 +587,7 @@ int control_main(const struct child_start *start)
 		stop_all(&r);
 		return error ? exit_code(error) : 0;
 	}
+	r.control.pinged_ms = clock_monotonic_ms();
 	channel_send(start->keeper_fd, &ready, NULL, 0);
 	ev_run(r.control.loop, 0);
 	looptime_stop(&r.looptime);

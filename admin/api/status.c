@@ -25,6 +25,7 @@
 #define ERRORS_SHOWN 10
 #define ERRORS_SEARCHED 1000
 #define NAMES_SHOWN 5
+#define KEEPER_SILENT_MS 3000 /* it asks control four times a second */
 
 /* --- processes --- */
 
@@ -43,6 +44,19 @@ static void put_process(json_object *o, const char *name, const struct channel_p
 	json_object_object_add(o, name, one);
 }
 
+/* A keeper that is stopped or hangs cannot report it: control misses its questions. */
+static void put_keeper(struct request *r, json_object *keeper)
+{
+	const struct control *c = r->control;
+	int64_t silent_ms = c->pinged_ms ? clock_monotonic_ms() - c->pinged_ms : 0;
+	bool is_silent = silent_ms > KEEPER_SILENT_MS;
+
+	if (is_silent)
+		answer_text(keeper, "state", child_state_name(CHILD_HUNG));
+	answer_known(keeper, "silent_s", is_silent, silent_ms / 1000);
+	answer_time(keeper, "replacing_since", c->replacing_ms);
+}
+
 static void put_processes(struct request *r)
 {
 	json_object *processes = json_object_new_object();
@@ -50,8 +64,7 @@ static void put_processes(struct request *r)
 	for (int role = 0; role < CHILD_ROLE_COUNT; role++)
 		put_process(processes, child_role_name((enum child_role)role),
 			&r->control->processes[role]);
-	answer_time(json_object_object_get(processes, child_role_name(CHILD_KEEPER)),
-		"replacing_since", r->control->replacing_ms);
+	put_keeper(r, json_object_object_get(processes, child_role_name(CHILD_KEEPER)));
 	json_object_object_add(r->answer, "processes", processes);
 }
 
@@ -96,6 +109,7 @@ static void put_agent(struct request *r)
 	answer_flag(o, "connected", publish_fd(p) >= 0);
 	answer_number(o, "published", (int64_t)publish_version(p));
 	answer_number(o, "acknowledged", (int64_t)publish_acknowledged(p));
+	answer_flag(o, "late", publish_is_late(p));
 	json_object_object_add(r->answer, "snapshot", o);
 }
 

@@ -12,6 +12,7 @@
 
 #define GAUGE_OLD_S 10
 #define RECENT_S 600
+#define START_MS 5000 /* a start takes no longer, unless a store or state file is converted */
 #define SUMMARY_MAX 1000
 /* of the minute's decisions: fewer failures than one in a hundred are no problem of the node */
 #define PROBLEM_SHARE 100
@@ -102,21 +103,28 @@ static void look_at_agent(struct list *l)
 	if (!flag(snapshot, "connected"))
 		add(l, PROBLEM, "agent_down", "agent",
 			"the agent is not running: requests are refused");
-	else if (number(snapshot, "acknowledged") < number(snapshot, "published"))
+	else if (flag(snapshot, "late"))
 		add(l, PROBLEM, "agent_behind", "agent",
 			"the agent has not taken the newest configuration");
+}
+
+/* A start is part of a replacement by SIGUSR2; a restart after a fault is told by itself. */
+static bool has_just_started(const struct channel_process *p)
+{
+	return p->state == CHILD_STARTING && clock_monotonic_ms() - p->started_ms < START_MS;
 }
 
 static void look_at_children(struct list *l)
 {
 	for (int role = CHILD_CONTROL; role < CHILD_ROLE_COUNT; role++) {
 		const char *name = child_role_name((enum child_role)role);
+		const struct channel_process *p = &l->request->control->processes[role];
 		json_object *process = member(part(l, "processes"), name);
-		if (is_serving(process))
-			look_at_restarts(l, name, &l->request->control->processes[role]);
-		else
-			add(l, PROBLEM, "child_down", name, "the %s process is %s", name,
-				text(process, "state"));
+		if (is_serving(process) || has_just_started(p))
+			look_at_restarts(l, name, p);
+		if (!is_serving(process))
+			add(l, has_just_started(p) ? NOTE : PROBLEM, "child_down", name,
+				"the %s process is %s", name, text(process, "state"));
 	}
 }
 
@@ -125,6 +133,11 @@ static void look_at_keeper(struct list *l)
 	json_object *keeper = member(part(l, "processes"), child_role_name(CHILD_KEEPER));
 	const char *since = text(keeper, "replacing_since");
 
+	if (member(keeper, "silent_s"))
+		add(l, PROBLEM, "keeper_silent", "keeper",
+			"the keeper, process %lld, has not answered for %lld s: no process that dies is "
+			"restarted",
+			(long long)number(keeper, "pid"), (long long)number(keeper, "silent_s"));
 	if (since)
 		add(l, NOTE, "replacing", "keeper",
 			"SIGUSR2: the program is being replaced since %s", since);
@@ -246,11 +259,11 @@ static void look_at_egresses(struct list *l)
 
 /* --- refusals --- */
 
-/* What the client or an operator can help is no problem of the node. */
+/* What the client or an operator can help, or an operator wanted, is no problem of the node. */
 static bool is_failure(enum refusal r)
 {
 	return refusal_row(r)->status >= 500 && r != REFUSAL_SITE_DISABLED &&
-		r != REFUSAL_ACCOUNT_SWITCHED;
+		r != REFUSAL_ACCOUNT_SWITCHED && r != REFUSAL_DRAINING;
 }
 
 static void look_at_refusals(struct list *l)

@@ -32,6 +32,7 @@ struct publish {
 	uint64_t acknowledged;
 	uint64_t refused;  /* the last version that the agent did not take */
 	uint64_t given_up; /* it crashed the agent; 0 = none */
+	int64_t waits_ms;  /* monotonic: since then the agent has had something to take */
 	char reason[CHANNEL_TEXT_MAX];
 };
 
@@ -101,6 +102,14 @@ const char *publish_refusal(const struct publish *p, uint64_t version)
 	if (version == p->given_up)
 		return "it crashed the agent, which uses the one before";
 	return p->refused == version ? p->reason : NULL;
+}
+
+bool publish_is_late(const struct publish *p)
+{
+	if (p->acknowledged >= p->version)
+		return false;
+	return publish_refusal(p, p->version) ||
+		clock_monotonic_ms() - p->waits_ms > PUBLISH_LATE_MS;
 }
 
 /* --- building --- */
@@ -233,6 +242,8 @@ static int keep_built(struct publish *p, int snapshot_fd, struct errtext *e)
 		return errtext_set(e, error, "keys: %s", strerror(-error));
 	}
 	close_built(p);
+	if (p->acknowledged == p->version)
+		p->waits_ms = clock_monotonic_ms();
 	p->fds[0] = snapshot_fd;
 	p->fds[1] = base_fd;
 	p->version = store_version(p->control->store);
@@ -264,6 +275,7 @@ void publish_set_peer(struct publish *p, int fd)
 	p->peer_fd = fd;
 	p->acknowledged = 0;
 	p->refused = 0;
+	p->waits_ms = clock_monotonic_ms();
 }
 
 void publish_send(struct publish *p)
@@ -314,6 +326,7 @@ static void take_ack(struct publish *p, const struct channel_message *m)
 		return;
 	if (!m->error) {
 		p->acknowledged = m->version;
+		p->waits_ms = clock_monotonic_ms();
 		if (p->given_up && m->version != p->given_up)
 			end_given_up(p);
 		return;

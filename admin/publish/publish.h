@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PUBLISH_LATE_MS 2000 /* an agent takes a snapshot within milliseconds */
+
 struct control;
 struct publish;
 
@@ -42,6 +44,8 @@ int publish_fd(const struct publish *p); /* -1 = no agent */
 uint32_t publish_peer_number(const struct publish *p);
 uint64_t publish_version(const struct publish *p);	/* built last; 0 = none */
 uint64_t publish_acknowledged(const struct publish *p); /* 0 = none */
+/* The agent lacks the version built last: it did not take it, or has not answered for PUBLISH_LATE_MS. */
+bool publish_is_late(const struct publish *p);
 /* The agent's reason to refuse this version; NULL = it has not refused it. */
 const char *publish_refusal(const struct publish *p, uint64_t version);
 

@@ -117,6 +117,15 @@ def test_refusals_of_the_last_minute_are_told_by_code(fresh):
     assert code == 1 and "refused in the last minute: upstream_unreachable" in line
 
 
+def test_an_agent_that_does_not_take_a_change_is_told(fresh):
+    s = fresh()
+    wait_for(s, {})
+    with s.relay.stopped("agent"):
+        s.relay.adm_run("tenants", "set", "demo", "--rpm", "77")  # returns when the agent had its time
+        wait_until("it is told", lambda: "agent_behind" in problems(s), seconds=10)
+    wait_for(s, {})
+
+
 def test_a_child_that_was_restarted_is_told(fresh):
     s = fresh()
     wait_until("all is well", lambda: s.relay.adm("status")["ok"])

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ import time
 
 import pytest
 
-from relay import BUILD, VERSIONS, header, is_full, wait_until
+from relay import BUILD, ROOT, VERSIONS, header, is_full, wait_until
 from test_drain import Stream, ended, leases, term
 from test_limits import me, window
 from traffic import Program, read_answer
@@ -315,6 +316,51 @@ def test_commands_are_answered_meanwhile(fresh):
     slow = "it has been starting for"  # the keeper's words after a second, on a busy machine
     assert [run.stderr for _, run in runs if run.returncode and slow not in run.stderr] == []
     assert len(runs) > 5
+
+
+def counters(s):
+    """{sample: value} of the counters and histograms."""
+    text = s.relay.metrics()
+    types = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE"))
+    found = {}
+    for line in text.splitlines():
+        name = re.match(r"[a-z_]*", line)[0]
+        base = next((b for b in (name, re.sub(r"_(bucket|sum|count)$", "", name)) if b in types), None)
+        if base and types[base] in ("counter", "histogram"):
+            found[base, line.rsplit(" ", 1)[0]] = float(line.rsplit(" ", 1)[1])
+    return found
+
+
+def test_the_status_stays_good_and_counters_go_on(fresh):
+    """A monitor sees no fault in a replacement, and only the counters that docs/METRICS.md names begin anew."""
+    s = fresh()
+    wait_until("all is well", lambda: s.relay.adm_run("status", "--check").returncode == 0)
+    on, bad = True, []
+
+    def monitor():
+        while on:
+            run = s.relay.adm_run("status", "--check")
+            if run.returncode == 1:
+                bad.append(json.loads(run.stdout)["summary"])
+
+    for _ in range(5):
+        assert s.post("/v1/x", key=s.key).status == 200
+    wait_until("they are counted", lambda: s.relay.metric("relay_requests_total") >= 5)
+    before = counters(s)
+    thread = threading.Thread(target=monitor)
+    thread.start()
+    try:
+        for _ in range(5):
+            replace(s)
+    finally:
+        on = False
+        thread.join(90)
+    assert bad == []
+    after = counters(s)
+    fallen = {name for (name, sample), value in before.items() if after.get((name, sample), 0) < value}
+    page = (ROOT / "docs/METRICS.md").read_text()
+    named = set(re.findall(r"`(relay_\w+)`", page[page.index("except:"):page.index("- only with")]))
+    assert fallen <= named and "relay_control_loop_seconds" in fallen, fallen
 
 
 def test_a_second_signal_meanwhile_and_a_stop(own):

@@ -1,5 +1,6 @@
 """The keeper restarts a child that does not answer it, and no other."""
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -104,6 +105,30 @@ def test_a_stopped_control_process_is_replaced_and_no_request_notices(fresh):
     compare(measure, lambda took: took < 25, times=3)
     assert restarts(s, "control", "hung") == len(rounds) and processes(s)["control"]["last_restart"] == "hung"
     assert s.relay.adm("tenants", "add", "later")["name"] == "later"
+
+
+def test_a_stopped_keeper_is_told(fresh):
+    s = fresh()
+    wait_until("all is well", lambda: s.relay.adm_run("status", "--check").returncode == 0)
+    os.kill(s.relay.process.pid, signal.SIGSTOP)
+    try:
+        run = wait_until("status tells", lambda: (r := s.relay.adm_run("status", "--check")).returncode == 1 and r, seconds=10)
+        answer = json.loads(run.stdout)
+        assert answer["processes"]["keeper"]["state"] == "hung" and answer["processes"]["keeper"]["silent_s"] >= 3
+        assert f"the keeper, process {s.relay.process.pid}, has not answered for" in answer["summary"]
+        assert s.post("/v1/x", key=s.key).status == 200
+    finally:
+        os.kill(s.relay.process.pid, signal.SIGCONT)
+    wait_until("all is well again", lambda: s.relay.adm_run("status", "--check").returncode == 0)
+    keeper = processes(s)["keeper"]
+    assert keeper["state"] == "serving" and keeper["silent_s"] is None
+    # control was stopped, not the keeper: a question waits, and is no silence
+    control = s.relay.pid_of("control")
+    os.kill(control, signal.SIGSTOP)
+    time.sleep(5)  # longer than a keeper may be silent, shorter than control may
+    os.kill(control, signal.SIGCONT)
+    codes = [w["code"] for w in s.relay.adm("status")["warnings"]]
+    assert "keeper_silent" not in codes and s.relay.pid_of("control") == control, codes
 
 
 def test_a_stopped_relay_that_goes_on_kills_nobody(fresh):

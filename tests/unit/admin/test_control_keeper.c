@@ -51,6 +51,24 @@ static void take_outcome(void *context, const struct change_outcome *o)
 	*ret = *o;
 }
 
+static void a_question_is_answered_and_its_time_kept(void **state)
+{
+	struct hall *h = *state;
+	struct control *c = &h->room->control;
+	struct channel_message m;
+	int fds[CHANNEL_FDS_MAX];
+
+	c->pinged_ms = 1;
+	tell(h, CHANNEL_PROCESSES, -1);
+	control_keeper_receive(c);
+	assert_int_equal(c->pinged_ms, 1);
+	tell(h, CHANNEL_PING, -1);
+	control_keeper_receive(c);
+	assert_true(c->pinged_ms > 1);
+	assert_int_equal(channel_receive(h->keeper_fd, &m, fds), 0);
+	assert_int_equal(m.type, CHANNEL_PONG);
+}
+
 /* The agent dies before the acknowledgement; the change waits for the next agent's. */
 static void a_change_outlives_the_agent_it_was_sent_to(void **state)
 {
@@ -112,6 +130,7 @@ static void stores_the_messages_of_the_keeper(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_question_is_answered_and_its_time_kept),
 		TEST(a_change_outlives_the_agent_it_was_sent_to),
 		TEST(stores_the_messages_of_the_keeper),
 	};

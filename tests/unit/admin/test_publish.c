@@ -402,6 +402,7 @@ static void knows_what_the_agent_has_answered(void **state)
 
 	room_run(r, SMALL);
 	publish(r, &seen);
+	assert_false(publish_is_late(p));
 	room_acknowledge(r, seen.version, 0);
 	publish_receive(p);
 	assert_true(publish_acknowledged(p) == seen.version);
@@ -413,6 +414,7 @@ static void knows_what_the_agent_has_answered(void **state)
 	publish_receive(p);
 	assert_true(publish_acknowledged(p) == seen.version - 1);
 	assert_string_equal(publish_refusal(p, seen.version), "a row points outside");
+	assert_true(publish_is_late(p));
 	room_seen_fini(&seen);
 }
 

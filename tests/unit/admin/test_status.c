@@ -211,6 +211,70 @@ static void a_restart_is_told_for_ten_minutes(void **state)
 	json_object_put(o);
 }
 
+/* A replacement by SIGUSR2 is no fault, and neither is the first second of any other start. */
+static void a_start_is_a_note_unless_it_takes_long(void **state)
+{
+	struct room *r = *state;
+	struct channel_process *p = &r->control.processes[CHILD_AGENT];
+
+	p->state = CHILD_STARTING;
+	p->started_ms = clock_monotonic_ms() - 1000;
+	json_object *o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered (child_down)");
+	json_object_put(o);
+	p->started_ms = clock_monotonic_ms() - 6000;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered child_down");
+	json_object_put(o);
+
+	/* after a crash the start does not hide it */
+	p->started_ms = clock_monotonic_ms() - 1000;
+	p->restarts = 1;
+	p->last_end_mono = p->started_ms;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered child_restarted (child_down)");
+	json_object_put(o);
+}
+
+static void a_keeper_that_does_not_ask_is_told(void **state)
+{
+	struct room *r = *state;
+	struct channel_process *p = &r->control.processes[CHILD_KEEPER];
+
+	p->pid = 4711;
+	r->control.pinged_ms = clock_monotonic_ms() - 2000;
+	json_object *o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
+	json_object_put(o);
+	r->control.pinged_ms = clock_monotonic_ms() - 4000;
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered keeper_silent");
+	assert_non_null(strstr(text(o, "summary"),
+		"the keeper, process 4711, has not answered for 4 s: no process that dies is restarted"));
+	json_object *keeper =
+		json_object_object_get(json_object_object_get(o, "processes"), "keeper");
+	assert_string_equal(text(keeper, "state"), "hung");
+	json_object_put(o);
+	r->control.pinged_ms = clock_monotonic_ms();
+	o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered");
+	json_object_put(o);
+}
+
+static void a_planned_stop_is_no_problem(void **state)
+{
+	struct room *r = *state;
+	struct minute minute;
+
+	minute_init(&minute, r->board);
+	r->control.minute = &minute;
+	board_add(&r->board->refused[REFUSAL_DRAINING], 50);
+	json_object *o = status(r);
+	assert_string_equal(codes(o), "haproxy_not_rendered (refusals)");
+	json_object_put(o);
+	r->control.minute = NULL;
+}
+
 /* Only the last minute counts: eleven steps of 5 s later the refusal still does. */
 static void a_minute_forgets(void **state)
 {
@@ -322,6 +386,9 @@ int main(void)
 		TEST(without_haproxy_there_is_one_warning),
 		TEST(each_fault_has_its_code),
 		TEST(a_restart_is_told_for_ten_minutes),
+		TEST(a_start_is_a_note_unless_it_takes_long),
+		TEST(a_keeper_that_does_not_ask_is_told),
+		TEST(a_planned_stop_is_no_problem),
 		TEST(a_minute_forgets),
 		TEST(a_clock_that_was_set_is_told_for_a_while),
 		TEST(check_fails_if_something_is_wrong),
