@@ -13,11 +13,11 @@ static uint32_t buckets_for(uint32_t n)
 	return buckets;
 }
 
-int healer_init(struct healer *h, uint32_t leases)
+int healer_init(struct healer *h, uint32_t leases, struct statefile_workers *workers)
 {
 	uint32_t buckets = buckets_for(leases);
 
-	*h = (struct healer){.found = calloc(leases, sizeof(*h->found))};
+	*h = (struct healer){.workers = workers, .found = calloc(leases, sizeof(*h->found))};
 	h->now.triples = calloc(buckets, sizeof(*h->now.triples));
 	h->before.triples = calloc(buckets, sizeof(*h->before.triples));
 	if (!h->found || !h->now.triples || !h->before.triples) {
@@ -69,13 +69,18 @@ static bool is_among(uint32_t worker, const uint32_t *workers, uint32_t count)
 }
 
 /* A process that is no longer named has ended, if all are named that run. */
-static void remember_workers(struct healer *h, const struct healer_reading *r)
+static void remember_workers(struct statefile_workers *w, const struct healer_reading *r)
 {
-	for (uint32_t i = 0; i < r->head->workers && r->head->is_whole; i++) {
-		if (is_among(r->workers[i], h->workers, HEALER_WORKERS))
+	if (!r->head->is_whole)
+		return;
+	/* the processes of the HAProxy that control read before may still run */
+	if (w->source != r->head->source)
+		*w = (struct statefile_workers){.source = r->head->source};
+	for (uint32_t i = 0; i < r->head->workers; i++) {
+		if (is_among(r->workers[i], w->ids, STATEFILE_WORKERS))
 			continue;
-		h->workers[h->next_worker] = r->workers[i];
-		h->next_worker = (h->next_worker + 1) % HEALER_WORKERS;
+		w->ids[w->next % STATEFILE_WORKERS] = r->workers[i];
+		w->next = (w->next + 1) % STATEFILE_WORKERS;
 	}
 }
 
@@ -92,7 +97,7 @@ static bool is_of_reading(const struct healer *h, const struct healer_reading *r
 		return true;
 	return r->head->is_whole &&
 		(worker == 0 || state == LEASE_CONFIRMED ||
-			is_among(worker, h->workers, HEALER_WORKERS));
+			is_among(worker, h->workers->ids, STATEFILE_WORKERS));
 }
 
 /*
@@ -207,7 +212,7 @@ uint32_t healer_compare(struct healer *h, struct leases *l, const struct healer_
 	h->now = free_table;
 	h->now.mask = buckets_for(l->used) - 1;
 	memset(h->now.triples, 0, ((size_t)h->now.mask + 1) * sizeof(*h->now.triples));
-	remember_workers(h, reading);
+	remember_workers(h->workers, reading);
 	count_held(h, l, reading);
 	count_gauge(h, reading);
 	for (uint32_t i = 0; i <= h->now.mask; i++) {

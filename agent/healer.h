@@ -37,18 +37,15 @@ struct healer_found {
 	struct statefile_lease *lease;
 };
 
-#define HEALER_WORKERS 64
-
 struct healer {
 	struct healer_table now, before;
-	uint32_t workers[HEALER_WORKERS]; /* the last that a reading of all workers named */
-	uint32_t next_worker;
-	struct healer_found *found; /* leases of triples with an excess */
+	struct statefile_workers *workers; /* the last that whole readings named */
+	struct healer_found *found;	   /* leases of triples with an excess */
 	uint32_t found_count;
 };
 
-/* `leases`: rows of the lease table. 0 or -ENOMEM. */
-int healer_init(struct healer *h, uint32_t leases);
+/* `leases`: rows of the lease table. `workers` survives the agent, and must outlive `h`. 0 or -ENOMEM. */
+int healer_init(struct healer *h, uint32_t leases, struct statefile_workers *workers);
 void healer_fini(struct healer *h);
 
 /*

@@ -107,7 +107,7 @@ static int open_tables(struct agent *a)
 	if (!error)
 		error = room_init(&a->room);
 	if (!error)
-		error = healer_init(&a->healer, leases);
+		error = healer_init(&a->healer, leases, statefile_workers(f));
 	damage = (struct statefile_damage){.dropped = {[STATEFILE_USAGE] = a->usages.index.dropped,
 						   [STATEFILE_HEALTH] = a->healths.index.dropped}};
 	report(a, &damage);

@@ -20,8 +20,8 @@ struct gauge_head {
 	int64_t begun_ms; /* Unix time before the first process was asked */
 	uint32_t rows;
 	uint32_t workers;
-	uint32_t is_whole; /* these are all workers of this HAProxy: its other ones have ended */
-	uint32_t pad;
+	uint32_t is_whole;   /* these are all workers of this HAProxy: its other ones have ended */
+	uint32_t source;     /* hash of the master socket; 0 = there is none */
 	uint64_t oldest_gen; /* of these workers; 0 = one has not told its generation */
 };
 

@@ -373,6 +373,11 @@ struct statefile_clock *statefile_clock(const struct statefile *f)
 	return (struct statefile_clock *)(void *)((char *)f->block + STATEFILE_CLOCK_AT);
 }
 
+struct statefile_workers *statefile_workers(const struct statefile *f)
+{
+	return (struct statefile_workers *)(void *)((char *)f->block + STATEFILE_WORKERS_AT);
+}
+
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows)
 {
 	const struct statefile_head *h = f->block;

@@ -297,6 +297,19 @@ struct statefile_clock {
 	uint32_t pad;
 };
 
+/*
+ * The processes that control's readings of HAProxy have named last (gauge_worker); behind the clock. Each
+ * number is written as a whole, so no crash leaves more than one missing.
+ */
+#define STATEFILE_WORKERS_AT 3072
+#define STATEFILE_WORKERS 64
+
+struct statefile_workers {
+	uint32_t source;		 /* gauge_head.source of these readings */
+	uint32_t next;			 /* place that is overwritten next */
+	uint32_t ids[STATEFILE_WORKERS]; /* 0 = none */
+};
+
 /* Mapped MAP_SHARED. The rows of usage are one table, although the file has them in several parts. */
 struct statefile {
 	void *block;	      /* head and usage; NULL = not mapped */
@@ -342,6 +355,7 @@ void statefile_check_rows(const struct statefile *f, struct statefile_damage *da
 /* "usage", "leases", "bindings", "health" or "undo" */
 const char *statefile_table_name(enum statefile_table t);
 struct statefile_clock *statefile_clock(const struct statefile *f);
+struct statefile_workers *statefile_workers(const struct statefile *f);
 /* First row of a table; the number of rows in `ret_rows`. */
 void *statefile_table(const struct statefile *f, enum statefile_table t, uint32_t *ret_rows);
 

@@ -129,6 +129,8 @@ static int write_image(int fd, const struct image *from, struct image *to)
 	memcpy(to->block, &to->head, sizeof(to->head));
 	memcpy(to->block + STATEFILE_CLOCK_AT, from->block + STATEFILE_CLOCK_AT,
 		sizeof(struct statefile_clock));
+	memcpy(to->block + STATEFILE_WORKERS_AT, from->block + STATEFILE_WORKERS_AT,
+		sizeof(struct statefile_workers));
 	for (size_t t = 0; t < STATEFILE_UNDO; t++)
 		copy_table(from, to, (enum statefile_table)t);
 	undo(from, to);

@@ -17,8 +17,10 @@ static_assert(sizeof(struct statefile_lease) == 192, "a lease is three cache lin
 static_assert(sizeof(struct statefile_binding) == 32, "two bindings are a cache line");
 static_assert(sizeof(struct statefile_health) == 192, "health is three cache lines");
 static_assert(sizeof(struct statefile_head) <= STATEFILE_CLOCK_AT, "the head is before the clock");
-static_assert(STATEFILE_CLOCK_AT + sizeof(struct statefile_clock) <= LAYOUT_PAGE,
-	"head and clock fit in one page");
+static_assert(STATEFILE_CLOCK_AT + sizeof(struct statefile_clock) <= STATEFILE_WORKERS_AT,
+	"the clock is before the workers");
+static_assert(STATEFILE_WORKERS_AT + sizeof(struct statefile_workers) <= LAYOUT_PAGE,
+	"head, clock and workers fit in one page");
 static_assert(STATEFILE_USAGES * sizeof(struct statefile_usage) % LAYOUT_PAGE == 0,
 	"the parts of usage are adjacent in memory");
 static_assert(STATEFILE_USAGE == 0, "the first part of usage follows the head");

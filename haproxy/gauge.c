@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #define SHOW_TABLE "show table " RENDER_TRACK " data.conn_cur gt 0"
 #define COMMAND_SIZE 96
@@ -210,6 +211,7 @@ static int ask_all(const char *master, int timeout_ms, struct reading *r, struct
 	for (int i = 0; i < count && !error; i++)
 		error = ask_worker(master, pids[i], timeout_ms, r, e);
 	r->head.is_whole = 1;
+	r->head.source = (uint32_t)crc32(0, (const Bytef *)master, (uInt)strlen(master));
 	return error;
 }
 

@@ -257,7 +257,7 @@ bool limits_model_check(struct limits_model *m)
 
 static void start_healer(struct limits_model *m)
 {
-	if (healer_init(&m->healer, LIMITS_LEASES))
+	if (healer_init(&m->healer, LIMITS_LEASES, &m->workers))
 		limits_fail(m, "no memory");
 }
 

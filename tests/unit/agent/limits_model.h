@@ -91,6 +91,7 @@ struct limits_model {
 	struct limits_world world;
 	struct tables tables;
 	struct healer healer;
+	struct statefile_workers workers;
 	int64_t now_ms, latest_ms;
 	int64_t wrong_ms;	   /* all steps together */
 	struct window_clock clock; /* of now_ms */

@@ -16,8 +16,10 @@ struct scene {
 	struct statefile_lease rows[ROWS];
 	struct leases leases;
 	struct healer healer;
-	uint8_t last;  /* id of the lease released last */
-	uint32_t gone; /* released ones that have certainly ended */
+	struct statefile_workers workers;
+	uint32_t source; /* of the readings */
+	uint8_t last;	 /* id of the lease released last */
+	uint32_t gone;	 /* released ones that have certainly ended */
 };
 
 static void ignore(void *context, const struct statefile_lease *lease)
@@ -39,7 +41,7 @@ static void begin(struct scene *s)
 {
 	memset(s, 0, sizeof(*s));
 	assert_int_equal(leases_init(&s->leases, s->rows, ROWS, ignore, NULL), 0);
-	assert_int_equal(healer_init(&s->healer, ROWS), 0);
+	assert_int_equal(healer_init(&s->healer, ROWS, &s->workers), 0);
 }
 
 static void finish(struct scene *s)
@@ -65,8 +67,11 @@ static struct statefile_lease *hold(struct scene *s, uint8_t n, uint32_t account
 static uint32_t compare_worker(struct scene *s, uint32_t count, uint32_t worker, bool is_whole)
 {
 	const struct gauge_row rows[] = {{1, 2, 3, count}, {1, 2, 99, 5}};
-	const struct gauge_head head = {
-		.begun_ms = NOW_MS, .rows = 2, .workers = 1, .is_whole = is_whole};
+	const struct gauge_head head = {.begun_ms = NOW_MS,
+		.rows = 2,
+		.workers = 1,
+		.is_whole = is_whole,
+		.source = s->source};
 	const struct healer_reading reading = {&head, rows, &worker};
 
 	return healer_compare(&s->healer, &s->leases, &reading, end, s);
@@ -173,6 +178,65 @@ static void leases_of_ended_workers_are_released(void **state)
 	finish(&s);
 }
 
+static void next_agent(struct scene *s)
+{
+	healer_fini(&s->healer);
+	assert_int_equal(healer_init(&s->healer, ROWS, &s->workers), 0);
+}
+
+/* The agent and HAProxy are killed together, before a reading has shown the requests. */
+static void the_next_agent_knows_the_workers(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	compare_worker(&s, 0, 5, true);
+	hold_at(&s, 1, 3, 5000, 5);
+	hold_at(&s, 2, 3, 5000, 77); /* of another HAProxy */
+	next_agent(&s);
+	assert_int_equal(compare_worker(&s, 0, 7, true), 0);
+	assert_int_equal(compare_worker(&s, 0, 7, true), 1);
+	assert_int_equal(s.last, 1);
+	assert_int_equal(s.gone, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(compare_worker(&s, 0, 7, true), 0);
+	finish(&s);
+}
+
+/* Each reading has a new worker; the last ones are remembered, whatever the file says. */
+static void remembers_the_last_workers(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	s.workers.next = UINT32_MAX;
+	for (uint32_t worker = 100; worker <= 100 + STATEFILE_WORKERS; worker++)
+		compare_worker(&s, 0, worker, true);
+	hold_at(&s, 1, 3, 5000, 100);
+	hold_at(&s, 2, 3, 5000, 101);
+	compare_worker(&s, 0, 100 + STATEFILE_WORKERS, true);
+	assert_int_equal(compare_worker(&s, 0, 100 + STATEFILE_WORKERS, true), 1);
+	assert_int_equal(s.last, 2);
+	finish(&s);
+}
+
+/* `master_socket` was changed: the HAProxy behind the one before may still run. */
+static void forgets_the_workers_of_another_master(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	compare_worker(&s, 0, 5, true);
+	hold_at(&s, 1, 3, 5000, 5);
+	s.source = 1;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(compare_worker(&s, 0, 7, true), 0);
+	finish(&s);
+}
+
 /* Without a master only the current worker is asked: others may still run. */
 static void a_partial_reading_says_nothing_about_other_workers(void **state)
 {
@@ -241,6 +305,9 @@ int main(void)
 		cmocka_unit_test(keeps_leases_that_are_too_young),
 		cmocka_unit_test(another_haproxys_leases_are_not_judged),
 		cmocka_unit_test(leases_of_ended_workers_are_released),
+		cmocka_unit_test(the_next_agent_knows_the_workers),
+		cmocka_unit_test(remembers_the_last_workers),
+		cmocka_unit_test(forgets_the_workers_of_another_master),
 		cmocka_unit_test(a_partial_reading_says_nothing_about_other_workers),
 		cmocka_unit_test(releases_the_newest_of_equal_leases_first),
 		cmocka_unit_test(confirms_what_the_gauge_shows),

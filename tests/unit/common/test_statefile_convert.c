@@ -331,6 +331,9 @@ static void write_newer(const struct scene *s, const struct statefile *f, uint32
 	h.size = offset;
 	h.crc = (uint32_t)crc32(0, (const Bytef *)&h, offsetof(struct statefile_head, crc));
 	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+	assert_int_equal(pwrite(fd, statefile_workers(f), sizeof(struct statefile_workers),
+				 STATEFILE_WORKERS_AT),
+		sizeof(struct statefile_workers));
 	assert_int_equal(ftruncate(fd, (off_t)offset), 0);
 	close(fd);
 }
@@ -347,6 +350,7 @@ static void a_file_of_a_newer_format_keeps_the_fields_of_this_one(void **state)
 
 	write_old(s, FIXTURE_SIZE);
 	int fd = open_state(s, STATEFILE_CONVERTED, &f);
+	*statefile_workers(&f) = (struct statefile_workers){.source = 1, .next = 2, .ids = {3, 4}};
 	write_newer(s, &f, damaged);
 	int fd2 = statefile_open(s->path, (unsigned)-1, 0, &event, &e);
 	assert_true(fd2 >= 0);
@@ -363,6 +367,8 @@ static void a_file_of_a_newer_format_keeps_the_fields_of_this_one(void **state)
 					row_sizes[t]);
 		}
 	}
+	assert_memory_equal(
+		statefile_workers(&again), statefile_workers(&f), sizeof(struct statefile_workers));
 	assert_counts(&again);
 	statefile_check_rows(&again, &damage);
 	for (int t = 0; t < STATEFILE_UNDO; t++) {
