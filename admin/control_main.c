@@ -243,7 +243,8 @@ static void on_peer(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
-	publish_receive(r->control.publish);
+	if (publish_receive(r->control.publish))
+		healing_hurry(&r->healing);
 }
 
 static void make_room(struct runner *r)

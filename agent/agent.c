@@ -346,6 +346,16 @@ static void on_keeper(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- start --- */
 
+static void ask_for_reading(struct process *p)
+{
+	const struct channel_message m = {.type = CHANNEL_WANTS_GAUGE};
+
+	p->agent.wants_reading = false;
+	/* No control: the next one reads when it starts. */
+	if (p->control_io.fd >= 0)
+		channel_send(p->control_io.fd, &m, NULL, 0);
+}
+
 static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	struct process *p = prepare->data;
@@ -353,6 +363,8 @@ static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int event
 	(void)loop;
 	(void)events;
 	state_settle(&p->agent);
+	if (p->agent.wants_reading)
+		ask_for_reading(p);
 }
 
 static void watch_channels(struct process *p)

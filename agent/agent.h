@@ -64,6 +64,7 @@ struct agent {
 	uint64_t random;		 /* of this process; part of every random choice */
 	int64_t started_ms;		 /* Unix time */
 	uint32_t readings;		 /* of HAProxy's gauge, by this agent */
+	bool wants_reading;		 /* control is asked before the loop sleeps */
 	uint32_t away;		  /* leases of lost_was_away() that the last one has released */
 	int64_t last_question_ms; /* monotonic */
 };

@@ -48,10 +48,17 @@ static void note_generation(struct agent *a, const struct decide_request *r)
 		generations_asked(&a->generations, r->gen, clock_monotonic_ms());
 }
 
+static void note_worker(struct agent *a, const struct decide_request *r)
+{
+	if (healer_meet(&a->healer, gauge_worker(r->worker)))
+		a->wants_reading = true;
+}
+
 bool asking_answer(struct agent *a, struct slice name, const struct question *q,
 	const struct room_seat *seat, struct spoe_ack *ack)
 {
 	note_generation(a, &q->request);
+	note_worker(a, &q->request);
 	if (is_decide(name))
 		return agent_answer(a, &q->request, is_wait(name) ? seat : NULL, ack);
 	if (is_again(name))

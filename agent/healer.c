@@ -84,6 +84,19 @@ static void remember_workers(struct statefile_workers *w, const struct healer_re
 	}
 }
 
+bool healer_meet(struct healer *h, uint32_t worker)
+{
+	if (worker == h->asking || worker == 0)
+		return false;
+	h->asking = worker;
+	if (is_among(worker, h->workers->ids, STATEFILE_WORKERS) ||
+		is_among(worker, h->met, HEALER_MET))
+		return false;
+	h->met[h->met_next] = worker;
+	h->met_next = (h->met_next + 1) % HEALER_MET;
+	return true;
+}
+
 /*
  * Whether the lease belongs to the HAProxy of the reading: to one of its processes, or to one that has
  * ended. A lease that a reading has confirmed does, and so does one from before processes had ids.

@@ -37,16 +37,27 @@ struct healer_found {
 	struct statefile_lease *lease;
 };
 
+#define HEALER_MET 16
+
 struct healer {
 	struct healer_table now, before;
 	struct statefile_workers *workers; /* the last that whole readings named */
-	struct healer_found *found;	   /* leases of triples with an excess */
+	uint32_t met[HEALER_MET];	   /* the last that asked before a reading named them */
+	uint32_t met_next;
+	uint32_t asking;	    /* asked last */
+	struct healer_found *found; /* leases of triples with an excess */
 	uint32_t found_count;
 };
 
 /* `leases`: rows of the lease table. `workers` survives the agent, and must outlive `h`. 0 or -ENOMEM. */
 int healer_init(struct healer *h, uint32_t leases, struct statefile_workers *workers);
 void healer_fini(struct healer *h);
+
+/*
+ * A process asks. True, once for each process: no reading has named it. If it ends before one does, its leases are taken
+ * for those of another HAProxy, so the reading should come at once.
+ */
+bool healer_meet(struct healer *h, uint32_t worker);
 
 /*
  * Must end the lease. `is_gone`: HAProxy has none of its tenant, key and account, so this request has ended;

@@ -39,6 +39,7 @@ enum channel_type {
 	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
 	CHANNEL_NOT_REPLACED, /* keeper -> control: text = why SIGUSR2 has changed nothing */
 	CHANNEL_LEAVE, /* keeper -> agent: answer what has arrived, then exit 0: another agent follows */
+	CHANNEL_WANTS_GAUGE, /* agent -> control: a process of HAProxy asks that no gauge has named */
 };
 
 struct channel_process {

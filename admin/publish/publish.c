@@ -337,8 +337,9 @@ static void take_ack(struct publish *p, const struct channel_message *m)
 		LOG_STR("reason", p->reason));
 }
 
-void publish_receive(struct publish *p)
+bool publish_receive(struct publish *p)
 {
+	bool wants_gauge = false;
 	struct channel_message m;
 	int fds[CHANNEL_FDS_MAX];
 	int error = 0;
@@ -347,10 +348,12 @@ void publish_receive(struct publish *p)
 		error = channel_receive(p->peer_fd, &m, fds);
 		if (!error)
 			take_ack(p, &m);
+		wants_gauge |= !error && m.type == CHANNEL_WANTS_GAUGE;
 		for (size_t i = 0; i < CHANNEL_FDS_MAX && !error; i++)
 			if (fds[i] >= 0)
 				close(fds[i]); /* the agent has none to give */
 	}
 	if (error && error != -EAGAIN)
 		forget_peer(p);
+	return wants_gauge;
 }

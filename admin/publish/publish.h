@@ -31,8 +31,8 @@ void publish_set_peer(struct publish *p, int fd);
  * notice tells the operator; the next version that an agent accepts ends both.
  */
 void publish_give_up(struct publish *p, uint64_t version);
-/* Reads the agent's answers. */
-void publish_receive(struct publish *p);
+/* Reads the agent's answers. True: it wants a reading of HAProxy's gauge. */
+bool publish_receive(struct publish *p);
 
 /* Whether publish_merge() has work: the log of keys is long. */
 bool publish_wants_merge(const struct publish *p);

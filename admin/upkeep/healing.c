@@ -14,6 +14,8 @@
 
 #define READ_S 1.0
 #define PAUSE_MAX_S 30.0
+#define HURRY_S 0.02
+#define HURRIES 5
 #define QUESTION_MS 300
 
 static void hand_over(const struct control *c, struct slice gauge)
@@ -65,14 +67,27 @@ static void read_gauge(struct offload_job *job)
 
 static void wait_for_next(struct healing *h)
 {
-	ev_timer_set(&h->timer, h->pause_s, 0);
+	ev_timer_stop(h->control->loop, &h->timer);
+	ev_timer_set(&h->timer, h->hurries ? HURRY_S : h->pause_s, 0);
 	ev_timer_start(h->control->loop, &h->timer);
+}
+
+void healing_hurry(struct healing *h)
+{
+	if (h->hurries)
+		return;
+	h->hurries = HURRIES;
+	/* else a reading is under way, which may have begun before the process */
+	if (ev_is_active(&h->timer))
+		wait_for_next(h);
 }
 
 static void on_read(struct offload_job *job, bool ran)
 {
 	struct healing *h = (struct healing *)job;
 
+	if (h->error && h->tries > 1 && !h->hurries)
+		h->hurries = h->tries - 1;
 	if (ran && h->error && h->error != -EAGAIN)
 		note_failure(h, h->error, h->why.text);
 	if (ran && !h->error) {
@@ -91,6 +106,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	ev_timer_stop(loop, timer);
+	h->tries = h->hurries;
+	h->hurries = 0;
 	if (!config->haproxy_admin_socket.s[0] && !config->haproxy_master_socket.s[0]) {
 		wait_for_next(h);
 		return;

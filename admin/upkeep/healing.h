@@ -27,8 +27,12 @@ struct healing {
 	ev_timer timer;
 	double pause_s;	   /* until the next reading; longer after failures */
 	uint32_t failures; /* in a row */
+	uint32_t hurries;  /* readings that must not wait, until one succeeds; 0 = they may */
+	uint32_t tries;	   /* `hurries`, when the reading under way began */
 };
 
+/* Reads soon: the agent does not know a process that asks. */
+void healing_hurry(struct healing *h);
 void healing_start(struct healing *h, struct control *c);
 
 #endif

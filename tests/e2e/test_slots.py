@@ -14,6 +14,9 @@ import pytest
 
 from crowd import MOMENTS, Crowd
 from relay import ANY, ROOT, VERSIONS, Process, is_full, wait_until
+from test_changes import kill_haproxy
+from test_drain import Stream, ended, term, why
+from test_state import kill_relay
 
 SLOTS = 32
 
@@ -237,3 +240,76 @@ def test_a_waiting_request_survives_the_agent(version, fresh):
     stream.close()
     waiter.join(60)
     assert answers == [200]
+
+
+# --- requests that no reading of HAProxy has shown ---
+
+def both_are_killed(s):
+    kill_relay(s)
+    kill_haproxy(s)
+    s.relay.start()
+
+
+def the_agent_is_killed(s):
+    os.kill(s.relay.pid_of("agent"), signal.SIGKILL)
+    kill_haproxy(s)
+
+
+def the_relay_is_replaced(s):
+    os.kill(s.relay.process.pid, signal.SIGUSR2)
+    kill_haproxy(s)
+
+
+def both_are_stopped(s):
+    term(s)
+    wait_until("it stops", lambda: ended(s))
+    kill_haproxy(s)
+    s.relay.stop()
+    s.relay.start()
+
+
+def workers(s):
+    """What the state file says of the processes of HAProxy."""
+    return (s.dir / "state" / "state").read_bytes()[3072:3072 + 4 * 66]
+
+
+def assert_all_are_free(s, streams):
+    for stream in streams:
+        stream.close()
+    s.start_haproxy()
+    wait_until("all slots are free", lambda: leases(s) == 0, seconds=10)
+    assert s.relay.metric("relay_slots_healed_total") == 3
+    # for who may look before the row is there
+    wait_until("the rows are there", lambda: all(why(s, stream) for stream in streams))
+    assert {why(s, stream)["ended"] for stream in streams} == {"while the relay was stopped"}
+    assert s.get("/v1/models", key=s.key).status == 200
+
+
+@pytest.mark.takes(10)
+@pytest.mark.parametrize("end", [both_are_killed, the_agent_is_killed, the_relay_is_replaced, both_are_stopped])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_relay_and_haproxy_end_together(version, end, fresh):
+    """The requests are too young for a reading: only their leases tell of them."""
+    s = fresh(version, extra="[relay]\ndrain = 1s\n")
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "3")
+    wait_until("a reading has named the process", lambda: s.relay.adm("status")["haproxy"]["gauge_age_s"] is not None)
+    streams = [Stream(s) for _ in range(3)]
+    end(s)
+    assert_all_are_free(s, streams)
+
+
+@pytest.mark.takes(10)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_process_of_haproxy_that_lives_for_a_moment(version, fresh):
+    """Its first question brings the reading that names it: the next one by the clock can be too late."""
+    s = fresh(version)
+    s.relay.adm("tenants", "set", "demo", "--concurrency", "3")
+    os.kill(s.haproxy.pid, signal.SIGSTOP)
+    wait_until("the next reading is 4 s away", lambda: "cannot read HAProxy's gauge" in s.relay.process.text())
+    named = workers(s)
+    kill_haproxy(s)
+    s.start_haproxy()
+    streams = [Stream(s) for _ in range(3)]
+    wait_until("a reading has named the process", lambda: workers(s) != named, seconds=2.5)
+    both_are_killed(s)
+    assert_all_are_free(s, streams)

@@ -222,6 +222,29 @@ static void remembers_the_last_workers(void **state)
 	finish(&s);
 }
 
+/* One reading is enough for each, and another HAProxy on the same agent never gets one. */
+static void an_unknown_worker_is_met_once(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	compare_worker(&s, 0, 5, true);
+	assert_false(healer_meet(&s.healer, 0));
+	assert_false(healer_meet(&s.healer, 5));
+	assert_true(healer_meet(&s.healer, 7));
+	assert_true(healer_meet(&s.healer, 8));
+	for (int i = 0; i < 3; i++) {
+		assert_false(healer_meet(&s.healer, 7));
+		assert_false(healer_meet(&s.healer, 8));
+		assert_false(healer_meet(&s.healer, 5));
+	}
+	for (uint32_t worker = 100; worker < 100 + HEALER_MET; worker++)
+		assert_true(healer_meet(&s.healer, worker));
+	assert_true(healer_meet(&s.healer, 7));
+	finish(&s);
+}
+
 /* `master_socket` was changed: the HAProxy behind the one before may still run. */
 static void forgets_the_workers_of_another_master(void **state)
 {
@@ -307,6 +330,7 @@ int main(void)
 		cmocka_unit_test(leases_of_ended_workers_are_released),
 		cmocka_unit_test(the_next_agent_knows_the_workers),
 		cmocka_unit_test(remembers_the_last_workers),
+		cmocka_unit_test(an_unknown_worker_is_met_once),
 		cmocka_unit_test(forgets_the_workers_of_another_master),
 		cmocka_unit_test(a_partial_reading_says_nothing_about_other_workers),
 		cmocka_unit_test(releases_the_newest_of_equal_leases_first),
