@@ -17,6 +17,7 @@ SOURCE, SDK_SOURCE = HERE / "agents", HERE / "sdk"
 DONE = "All five steps are done."
 PROMPT = "Make five steps with the shell."
 PATIENCE = 60  # seconds
+PATIENCE_AT_MOST = 240  # where another condition ends a run
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -32,20 +33,25 @@ class Provider(Failing):
 
 
 class Run:
-    """What the user sees of a run: exit code, output, seconds. The code is None if it has not ended when our patience has."""
+    """What the user sees of a run: exit code, output, seconds. A run ends early, without a code, if is_over() says so."""
 
-    def __init__(self, command, home, environment, text="", patience=None):
+    def __init__(self, command, home, environment, text="", is_over=None):
         began = time.monotonic()
-        given = {"input": text.encode()} if text else {"stdin": subprocess.DEVNULL}
-        try:
-            run = subprocess.run(command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **given,
-                                 timeout=patience or PATIENCE)
-            self.code, said = run.returncode, run.stdout
-        except subprocess.TimeoutExpired as e:
-            if not patience:
-                raise
-            self.code, said = None, e.output or b""
-        self.text, self.seconds = COLOURS.sub("", said.decode(errors="replace")), time.monotonic() - began
+        process = subprocess.Popen(command, cwd=home, env=environment, stdin=subprocess.PIPE if text else subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = None
+        while said is None:
+            try:
+                said, _ = process.communicate(text.encode() or None, timeout=0.5)
+            except subprocess.TimeoutExpired:
+                late = time.monotonic() - began > (PATIENCE_AT_MOST if is_over else PATIENCE)
+                if late or is_over and is_over():
+                    process.kill()
+                    said, _ = process.communicate()
+                    assert is_over and not late, f"{command} has not ended: {said[-2000:]}"
+                    process.returncode = None
+        self.code, self.seconds = process.returncode, time.monotonic() - began
+        self.text = COLOURS.sub("", said.decode(errors="replace"))
 
     def __repr__(self):
         return f"exit {self.code} after {self.seconds:.1f} s: {self.text[-2000:]}"
@@ -68,7 +74,7 @@ def environment_of(home, **more):
 CODEX_KEYS = {"env_key": 'env_key = "RELAY_KEY"', "X-API-Key": 'env_http_headers = { "X-API-Key" = "RELAY_KEY" }'}
 
 
-def codex(url, key, home, text="", patience=None, send="env_key", websocket=False):
+def codex(url, key, home, text="", is_over=None, send="env_key", websocket=False):
     config = home / ".codex"
     config.mkdir(exist_ok=True)
     (config / "config.toml").write_text(
@@ -78,14 +84,14 @@ def codex(url, key, home, text="", patience=None, send="env_key", websocket=Fals
         f'supports_websockets = {str(websocket).lower()}\n')
     place = program("codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex")
     return Run([place, "exec", "--skip-git-repo-check", PROMPT], home,
-               environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)), text, patience)
+               environment_of(home, RELAY_KEY=key, CODEX_HOME=str(config)), text, is_over)
 
 
-def claude(url, key, home, text="", patience=None):
+def claude(url, key, home, text="", is_over=None):
     words = ["-p", PROMPT, "--model", "claude-sonnet-4-5", "--allowedTools", "Bash", "--output-format", "json"]
     return Run([program("@anthropic-ai/claude-code-linux-x64/claude"), *words], home,
                environment_of(home, ANTHROPIC_BASE_URL=url, ANTHROPIC_AUTH_TOKEN=key,
-                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"), text, patience)
+                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1"), text, is_over)
 
 
 def opencode_environment(url, key, home):
@@ -100,8 +106,8 @@ def opencode_environment(url, key, home):
 OPENCODE = "opencode-linux-x64-baseline/bin/opencode"
 
 
-def opencode(url, key, home, text="", patience=None):
-    return Run([program(OPENCODE), "run", "-m", "relay/demo", PROMPT], home, opencode_environment(url, key, home), text, patience)
+def opencode(url, key, home, text="", is_over=None):
+    return Run([program(OPENCODE), "run", "-m", "relay/demo", PROMPT], home, opencode_environment(url, key, home), text, is_over)
 
 
 def opencode_waits(url, key, home):
@@ -136,23 +142,23 @@ def opencode_waits(url, key, home):
         server.stop()
 
 
-def gemini(url, key, home, text="", patience=None):
+def gemini(url, key, home, text="", is_over=None):
     settings = {"security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
                 "general": {"enableAutoUpdate": False}, "privacy": {"usageStatisticsEnabled": False},
                 "telemetry": {"enabled": False}}
     (home / ".gemini").mkdir(exist_ok=True)
     (home / ".gemini/settings.json").write_text(json.dumps(settings))
     return Run([node(), program("@google/gemini-cli/bundle/gemini.js"), "-p", PROMPT, "-m", "gemini-2.5-pro", "--yolo"], home,
-               environment_of(home, GOOGLE_GEMINI_BASE_URL=url, GEMINI_API_KEY=key, GEMINI_CLI_TRUST_WORKSPACE="true"), text, patience)
+               environment_of(home, GOOGLE_GEMINI_BASE_URL=url, GEMINI_API_KEY=key, GEMINI_CLI_TRUST_WORKSPACE="true"), text, is_over)
 
 
-def qwen(url, key, home, text="", patience=None):
+def qwen(url, key, home, text="", is_over=None):
     return Run([node(), program("@qwen-code/qwen-code/cli.js"), "--auth-type", "openai", "--yolo", "-p", PROMPT], home,
                environment_of(home, OPENAI_BASE_URL=f"{url}/v1", OPENAI_API_KEY=key, OPENAI_MODEL="demo",
-                              QWEN_CODE_SUPPRESS_YOLO_WARNING="1"), text, patience)
+                              QWEN_CODE_SUPPRESS_YOLO_WARNING="1"), text, is_over)
 
 
-def cline(url, key, home, text="", patience=None):
+def cline(url, key, home, text="", is_over=None):
     """Its own way to get this file is `cline auth -p openai-compatible -k KEY -m MODEL -b URL`. The session is in the program
     itself: else it leaves a daemon behind."""
     settings = {"provider": "openai-compatible", "apiKey": key, "model": "demo", "baseUrl": f"{url}/v1"}
@@ -162,15 +168,15 @@ def cline(url, key, home, text="", patience=None):
         "version": 1, "lastUsedProvider": "openai-compatible", "modes": {}, "providers": {"openai-compatible": {
             "settings": settings, "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual"}}}))
     return Run([program("@cline/cli-linux-x64/bin/cline"), PROMPT], home,
-               environment_of(home, CLINE_SESSION_BACKEND_MODE="local"), text, patience)
+               environment_of(home, CLINE_SESSION_BACKEND_MODE="local"), text, is_over)
 
 
-def pi(url, key, home, text="", patience=None):
+def pi(url, key, home, text="", is_over=None):
     (home / ".pi/agent").mkdir(parents=True, exist_ok=True)
     (home / ".pi/agent/models.json").write_text(json.dumps({"providers": {"relay": {
         "baseUrl": f"{url}/v1", "api": "openai-completions", "apiKey": "$RELAY_KEY", "models": [{"id": "demo"}]}}}))
     return Run([node(), program("@earendil-works/pi-coding-agent/dist/bundle/cli.js"), "--provider", "relay", "--model", "demo",
-                "-p", PROMPT], home, environment_of(home, RELAY_KEY=key, PI_OFFLINE="1"), text, patience)
+                "-p", PROMPT], home, environment_of(home, RELAY_KEY=key, PI_OFFLINE="1"), text, is_over)
 
 
 def sdk(api):

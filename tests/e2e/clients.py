@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 import agents
 from browser import Browser
@@ -91,11 +92,9 @@ class Client:
     def told(self, key, code, words):
         """The user reads the relay's own words, some only after their client has repeated the request. Some clients try again
         for longer than anyone waits."""
-        def refused():
-            return self.site.relay.metric("relay_decisions_total", action="deny", code=code)
-        before = refused()
-        seen = self.refused(key)
-        times = int(refused() - before)
+        before = self.times_refused(code)
+        seen = self.refused(key, code)
+        times = self.times_refused(code) - before
         print(f"{self.row}, {code}: {times} requests, {seen}")
         assert not seen.ok and times and self.rows() == [], (times, seen)
         if seen.goes_on:
@@ -103,7 +102,10 @@ class Client:
         assert words in seen.text, seen
         return "told" if times == 1 else "told after repeats"
 
-    def refused(self, key):
+    def times_refused(self, code):
+        return int(self.site.relay.metric("relay_decisions_total", action="deny", code=code))
+
+    def refused(self, key, code):
         return self.ask("chat", key)
 
     def bad_key(self):
@@ -167,19 +169,25 @@ class Sdk(Client):
 
 
 class Agent(Client):
-    """A command line with a prompt. `patience`: seconds that we wait for the end of a run that is refused."""
+    """A command line with a prompt. `patience`: seconds from the first refusal until we no longer wait for its end."""
 
     def __init__(self, run, upstream, quota_said=None, patience=60):
         self.run, self.upstream, self.patience, self.clean = run, upstream, patience, None
         self.quota_said = quota_said or Client.quota_said
 
-    def ask(self, feature, key=None, patience=None):
-        run = self.run(self.url, key or self.pool.key, self.home, "x" * LARGE_PROMPT if feature == "large" else "", patience)
+    def ask(self, feature, key=None, is_over=None):
+        run = self.run(self.url, key or self.pool.key, self.home, "x" * LARGE_PROMPT if feature == "large" else "", is_over)
         print(f"{self.row}: {run}")
         return Seen(run.code == 0, run.text, run.code is None)
 
-    def refused(self, key):
-        return self.ask("chat", key, self.patience)
+    def refused(self, key, code):
+        before, since = self.times_refused(code), []
+
+        def is_over():
+            if not since and self.times_refused(code) > before:
+                since.append(time.monotonic())
+            return since and time.monotonic() - since[0] > self.patience
+        return self.ask("chat", key, is_over)
 
     def all_turns(self):
         """One run is enough for all that a clean run shows."""
@@ -340,7 +348,7 @@ CLIENTS = {
     "Claude Code": lambda: Agent(agents.claude, "anthropic"),
     "Gemini CLI": lambda: Agent(agents.gemini, "gemini"),
     "OpenCode": OpenCode,
-    "Qwen Code": lambda: Agent(agents.qwen, "openai", patience=30),
+    "Qwen Code": lambda: Agent(agents.qwen, "openai", patience=20),
     "Cline": lambda: Agent(agents.cline, "openai", patience=150),
     "pi": lambda: Agent(agents.pi, "openai"),
     "OpenAI SDK": lambda: Sdk("openai", "chat"),
