@@ -45,6 +45,7 @@ struct control_clock {
 	struct step_settled settled;	 /* for what cannot be taken back */
 	struct step_retention retention; /* for what deletes old data */
 	uint8_t boot[CLOCK_BOOT_SIZE];
+	bool was_known;	    /* an earlier control process served with this store */
 	uint64_t steps;	    /* seen by this process */
 	int64_t step_ms;    /* the last one, ... */
 	int64_t step_at_ms; /* ... and the Unix time after it; 0 = none */
@@ -91,6 +92,8 @@ struct control {
 	uint64_t connections_closed; /* to the admin socket and /metrics: there was no room */
 	bool keeper_gone;	     /* control ends: the keeper has ended */
 	bool draining;
+	bool leaving;		/* another control process takes the board over */
+	bool state_removed;	/* the state file has no name any more (statewatch.h) */
 	int64_t drain_until_ms; /* monotonic: then what is in progress is given up */
 };
 

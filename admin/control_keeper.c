@@ -62,7 +62,13 @@ static void take_message(struct control *c, const struct channel_message *m, int
 			close(c->reload_fd);
 		c->reload_fd = take(fd);
 		break;
+	case CHANNEL_LEAVE:
+		c->leaving = true;
+		c->draining = true;
+		c->drain_until_ms = clock_monotonic_ms() + (int64_t)m->version;
+		break;
 	case CHANNEL_DRAIN:
+		c->leaving = false;
 		c->draining = true;
 		c->drain_until_ms = clock_monotonic_ms() + (int64_t)m->version;
 		break;

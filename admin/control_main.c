@@ -20,6 +20,7 @@
 #include "admin/upkeep/egress_check.h"
 #include "admin/upkeep/healing.h"
 #include "admin/upkeep/healthwatch.h"
+#include "admin/upkeep/historygap.h"
 #include "admin/upkeep/key_purge.h"
 #include "admin/upkeep/looptime.h"
 #include "admin/upkeep/minute.h"
@@ -51,6 +52,7 @@
 #define BANS_S 1.0     /* bans and accounts of resources from the agent */
 #define HISTORY_S 0.2  /* finished requests, to the store */
 #define FLUSH_MS 2000  /* for access lines at the end */
+#define SAVE_MS 500    /* between two tries to save the last requests */
 #define RETRY_S 30.0   /* pending changes of HAProxy, and old keys */
 
 /* The state file, to the disk. */
@@ -99,6 +101,7 @@ struct runner {
 	ev_timer retry;
 	ev_idle merge;
 	int room_error;		 /* of the last make_room() */
+	int64_t save_at_ms;	 /* monotonic: the next try to save the last requests */
 	int64_t answer_until_ms; /* monotonic: the last commands are answered; 0 = not ending yet */
 	uint32_t peer_number;	 /* number of the agent that `peer` watches */
 };
@@ -189,6 +192,28 @@ static void start_checkpoint(struct runner *r)
 		offload_run(r->syncer, &k->job);
 }
 
+/* The lines first: where they go on after a restart is what the store has then. */
+static void flush_requests(struct runner *r)
+{
+	int64_t deadline = clock_monotonic_ms() + FLUSH_MS;
+
+	while (accesslog_poll(&r->accesslog) && clock_monotonic_ms() < deadline)
+		;
+	history_flush(&r->history);
+}
+
+/* A store that takes no changes, as on a full disk, is tried again while the drain lasts. */
+static bool is_saving(struct runner *r, int64_t now)
+{
+	if (r->control.leaving || now >= r->control.drain_until_ms)
+		return false;
+	if (now >= r->save_at_ms) {
+		flush_requests(r);
+		r->save_at_ms = clock_monotonic_ms() + SAVE_MS;
+	}
+	return r->history.failed && history_waiting(&r->history) > 0;
+}
+
 /*
  * Before the end. A refresh token may be used once only: its reply is worth a wait. Commands are served meanwhile;
  * after that only those that have come.
@@ -200,6 +225,8 @@ static bool is_busy(struct runner *r)
 
 	if (bulk_is_busy(c->bulk) || changes_busy(c->changes) ||
 		(refresh_drain(c->refresh) && now < c->drain_until_ms))
+		return true;
+	if (is_saving(r, now))
 		return true;
 	if (r->answer_until_ms == 0)
 		r->answer_until_ms = now + ANSWER_MS;
@@ -282,6 +309,7 @@ static void on_sync(struct ev_loop *loop, ev_timer *w, int events)
 	(void)events;
 	make_room(r);
 	statewatch_poll(&r->statewatch, &r->control);
+	historygap_poll(&r->control, &r->history);
 	if (r->syncing.under_way)
 		return;
 	r->syncing.under_way = true;
@@ -471,6 +499,9 @@ static int start_all(struct runner *r, struct errtext *e)
 		error = publish_build(c->publish, e);
 	if (error)
 		return error;
+	historygap_poll(c, &r->history);
+	if (c->start->state_is_new && !c->start->is_again && c->clock.was_known)
+		statewatch_lost(c);
 	publish_send(c->publish);
 	/* HAProxy files that a crash left unwritten or an upgrade renders differently */
 	change_publish(c, CHANGE_HAPROXY, NULL, NULL);
@@ -525,16 +556,6 @@ static void stop_all(struct runner *r)
 		board_unmap((struct board *)(uintptr_t)c->board);
 }
 
-/* The lines first: where they go on after a restart is what the store has then. */
-static void flush_requests(struct runner *r)
-{
-	int64_t deadline = clock_monotonic_ms() + FLUSH_MS;
-
-	while (accesslog_poll(&r->accesslog) && clock_monotonic_ms() < deadline)
-		;
-	history_flush(&r->history);
-}
-
 static int exit_code(int error)
 {
 	return error == -ENOMEM || error == -EIO || error == -EBUSY ? EXIT_FAILED : EXIT_CONFIG;
@@ -554,9 +575,11 @@ static int save_board(struct runner *r, struct errtext *e)
 {
 	int error = open_state(r, e);
 
-	if (!error)
-		flush_requests(r);
-	return error;
+	if (error)
+		return error;
+	flush_requests(r);
+	historygap_note(&r->control, &r->history);
+	return 0;
 }
 
 int control_main(const struct child_start *start)
@@ -593,6 +616,8 @@ int control_main(const struct child_start *start)
 	ev_run(r.control.loop, 0);
 	looptime_stop(&r.looptime);
 	flush_requests(&r);
+	if (!r.control.leaving)
+		historygap_note(&r.control, &r.history);
 	stop_all(&r);
 	return 0;
 }

@@ -38,7 +38,11 @@ enum channel_type {
 	CHANNEL_SNAPSHOT_GIVEN_UP, /* keeper -> control: version that has crashed the agent */
 	CHANNEL_STORE, /* control -> agent, every few seconds: error; 0 = the store takes changes */
 	CHANNEL_NOT_REPLACED, /* keeper -> control: text = why SIGUSR2 has changed nothing */
-	CHANNEL_LEAVE, /* keeper -> agent: answer what has arrived, then exit 0: another agent follows */
+	/*
+	 * keeper -> child: another one follows. The agent answers what has arrived, control finishes the work in
+	 * progress, for `version` ms at most; then it exits 0.
+	 */
+	CHANNEL_LEAVE,
 	CHANNEL_WANTS_GAUGE, /* agent -> control: a process of HAProxy asks that no gauge has named */
 };
 

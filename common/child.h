@@ -61,6 +61,7 @@ struct child_start {
 	const struct config *config;
 	const char *config_path; /* for messages */
 	bool make_store;	 /* control: this is the first start, so there may be no store */
+	bool state_is_new;	 /* there was no state file, or one that could not be used */
 	bool as_root;		 /* root has started the relay */
 	int keeper_fd;		 /* channel to the keeper */
 	int peer_fd;		 /* channel to the other child */

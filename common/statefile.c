@@ -368,6 +368,57 @@ void statefile_unmap(struct statefile *f)
 	*f = (struct statefile){0};
 }
 
+static int read_run(int fd, struct statefile_run *ret)
+{
+	return pread(fd, ret, sizeof(*ret), STATEFILE_RUN_AT) == (ssize_t)sizeof(*ret) ? 0 : -EIO;
+}
+
+static int write_run(int fd, const struct statefile_run *run)
+{
+	return pwrite(fd, run, sizeof(*run), STATEFILE_RUN_AT) == (ssize_t)sizeof(*run) ? 0 : -EIO;
+}
+
+/* The agent writes the time often. */
+static int64_t last_alive_ms(int fd)
+{
+	struct statefile_clock clock;
+
+	if (pread(fd, &clock, sizeof(clock), STATEFILE_CLOCK_AT) != (ssize_t)sizeof(clock) ||
+		clock.past.wall_ms <= 0)
+		return clock_wall_ms();
+	return clock.past.wall_ms;
+}
+
+int statefile_begin(int fd)
+{
+	struct statefile_run run;
+	int error = read_run(fd, &run);
+
+	if (error)
+		return error;
+	if (run.state == STATEFILE_RUN_ON && run.gap_ms == 0)
+		run.gap_ms = last_alive_ms(fd);
+	run.state = STATEFILE_RUN_ON;
+	return write_run(fd, &run);
+}
+
+int statefile_end(int fd)
+{
+	struct statefile_run run;
+	int error = read_run(fd, &run);
+
+	if (error)
+		return error;
+	run.state = STATEFILE_RUN_STOPPED;
+	error = write_run(fd, &run);
+	return error || fdatasync(fd) == 0 ? error : -errno;
+}
+
+struct statefile_run *statefile_run(const struct statefile *f)
+{
+	return (struct statefile_run *)(void *)((char *)f->block + STATEFILE_RUN_AT);
+}
+
 struct statefile_clock *statefile_clock(const struct statefile *f)
 {
 	return (struct statefile_clock *)(void *)((char *)f->block + STATEFILE_CLOCK_AT);

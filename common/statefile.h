@@ -310,6 +310,22 @@ struct statefile_workers {
 	uint32_t ids[STATEFILE_WORKERS]; /* 0 = none */
 };
 
+/* Whether the relay was stopped, and what the history lacks of it; behind the workers. All zeros: nothing is known. */
+#define STATEFILE_RUN_AT 3584
+
+enum statefile_run_state {
+	STATEFILE_RUN_UNKNOWN, /* the last program did not write it */
+	STATEFILE_RUN_ON,
+	STATEFILE_RUN_STOPPED, /* control has saved what there was, or noted what it could not */
+};
+
+struct statefile_run {
+	uint32_t state;
+	uint32_t pad;
+	int64_t gap_ms;	   /* Unix time; until then finished requests may lack a row; 0 = none */
+	uint64_t gap_rows; /* so many do; 0 = nobody knows */
+};
+
 /* Mapped MAP_SHARED. The rows of usage are one table, although the file has them in several parts. */
 struct statefile {
 	void *block;	      /* head and usage; NULL = not mapped */
@@ -354,6 +370,11 @@ struct statefile_damage {
 void statefile_check_rows(const struct statefile *f, struct statefile_damage *damage);
 /* "usage", "leases", "bindings", "health" or "undo" */
 const char *statefile_table_name(enum statefile_table t);
+/* The relay runs with the file. If the last run was not stopped, a gap is noted. 0 or -errno. */
+int statefile_begin(int fd);
+/* It is stopped, or another program goes on. Waits for the disk. */
+int statefile_end(int fd);
+struct statefile_run *statefile_run(const struct statefile *f);
 struct statefile_clock *statefile_clock(const struct statefile *f);
 struct statefile_workers *statefile_workers(const struct statefile *f);
 /* First row of a table; the number of rows in `ret_rows`. */

@@ -131,6 +131,8 @@ static int write_image(int fd, const struct image *from, struct image *to)
 		sizeof(struct statefile_clock));
 	memcpy(to->block + STATEFILE_WORKERS_AT, from->block + STATEFILE_WORKERS_AT,
 		sizeof(struct statefile_workers));
+	memcpy(to->block + STATEFILE_RUN_AT, from->block + STATEFILE_RUN_AT,
+		sizeof(struct statefile_run));
 	for (size_t t = 0; t < STATEFILE_UNDO; t++)
 		copy_table(from, to, (enum statefile_table)t);
 	undo(from, to);

@@ -441,7 +441,8 @@ static const struct {
 		 "SPOP disconnects by status code. A code that has not occurred is not shown."},
 		.put = put_disconnects},
 	{{"relay_requests_unsaved_total", METRIC_COUNTER, {NULL}, "requests",
-		 "Finished requests that the history lacks: they were overwritten before they were saved."},
+		 "Finished requests that the history lacks: they were overwritten before they were "
+		 "saved, or the store took nothing at the last stop."},
 		.put = put_unsaved, .begin = BEGIN_CONTROL},
 	{{"relay_log_lines_dropped_total", METRIC_COUNTER, {NULL}, "lines",
 		 "Log lines of all processes that were not written because nobody read stderr."},

@@ -9,6 +9,7 @@
 #include "admin/api/reasons.h"
 #include "admin/api/recent.h"
 #include "admin/command/command_form.h"
+#include "admin/upkeep/historygap.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/provider.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define GAP_SIZE 160
 #define LAST_DEFAULT 100
 
 /* HAProxy's two letters in words; rare ones stay letters. */
@@ -366,11 +368,22 @@ static int refuse_unknown(struct request *r)
 	const struct config *c = &r->control->config;
 	char kept[NUM_DURATION_SIZE];
 
+	int64_t gap_ms = 0;
+	char gap[GAP_SIZE] = "";
+	char at[CLOCK_RFC3339_SIZE];
+
+	if (historygap_read(r->control->store, &gap_ms, NULL) == 0 && gap_ms) {
+		clock_format_rfc3339(gap_ms, at);
+		snprintf(gap, sizeof(gap),
+			"; the relay ended at %s before it had saved all: requests that finished "
+			"shortly before may be missing",
+			at);
+	}
 	return errtext_set(&r->error, -ENOENT,
 		"nothing is known of request %.40s: finished requests are kept for %s and %" PRIu64
-		" at most, reasons for the last %d decisions",
+		" at most, reasons for the last %d decisions%s",
 		r->name, num_format_duration(c->requests_retention_ms, kept), c->requests_max_rows,
-		BOARD_WHYS);
+		BOARD_WHYS, gap);
 }
 
 /* When a wait without a later decision ended. */

@@ -1,7 +1,9 @@
 #include "admin/api/warnings.h"
 
+#include "admin/store/notices.h"
 #include "admin/upkeep/clockwatch.h"
 #include "admin/upkeep/minute.h"
+#include "admin/upkeep/statewatch.h"
 #include "admin/upkeep/unbound.h"
 #include "common/board.h"
 #include "common/clock.h"
@@ -173,6 +175,18 @@ static void look_at_store(struct list *l)
 			text(store, "error"));
 }
 
+static void look_at_state(struct list *l)
+{
+	const struct control *c = l->request->control;
+
+	if (c->state_removed)
+		add(l, PROBLEM, "state_removed", "state", "%s", STATEWATCH_REMOVED);
+	if (notices_is_open(c->store, NOTICE_STATE_LOST))
+		add(l, PROBLEM, "state_lost", "state",
+			"the state file was lost at a start: all counts began anew; acknowledge its "
+			"notice: relayadm notices list");
+}
+
 /* --- HAProxy --- */
 
 /*
@@ -306,9 +320,9 @@ static void look_at_site(struct list *l)
 
 void warnings_describe(struct request *r)
 {
-	static void (*const looks[])(struct list *) = {look_at_agent, look_at_store, look_at_clock,
-		look_at_haproxy, look_at_children, look_at_keeper, look_at_pools, look_at_egresses,
-		look_at_refusals, look_at_site};
+	static void (*const looks[])(struct list *) = {look_at_agent, look_at_store, look_at_state,
+		look_at_clock, look_at_haproxy, look_at_children, look_at_keeper, look_at_pools,
+		look_at_egresses, look_at_refusals, look_at_site};
 	struct list l = {.request = r, .items = json_object_new_array()};
 
 	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)

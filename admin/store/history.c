@@ -100,7 +100,7 @@ int history_base(
 	return error;
 }
 
-static int move_begin(struct history *h, struct move *m, struct errtext *e)
+static int move_begin(const struct history *h, struct move *m, struct errtext *e)
 {
 	*m = (struct move){
 		.written = atomic_load_explicit(&h->board->written, memory_order_acquire)};
@@ -436,6 +436,23 @@ void history_flush(struct history *h)
 
 	while (more && !error && clock_monotonic_ns() < deadline)
 		error = history_step(h, &more, &e);
-	if (error)
-		set_failed(h, true, &e);
+	set_failed(h, error != 0, &e);
+}
+
+uint64_t history_waiting(const struct history *h)
+{
+	struct board_request q;
+	struct move m;
+	uint64_t n = 0;
+
+	/* a store that cannot be read has none of them, as far as anybody knows */
+	if (move_begin(h, &m, NULL))
+		m.taken = 0;
+	if (m.written > m.taken && m.written - m.taken > BOARD_REQUESTS) {
+		n = m.written - m.taken - BOARD_REQUESTS;
+		m.taken += n;
+	}
+	for (; m.taken < m.written; m.taken++)
+		n += board_read_request(h->board, m.taken, &q) != 0 || q.tenant != 0;
+	return n;
 }

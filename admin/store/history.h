@@ -29,6 +29,7 @@ struct history {
 	struct tally tally;
 	bool counted;		/* the tally is true */
 	size_t turn;		/* place in the tally where pruning goes on */
+	bool gap_told;		/* historygap.h */
 	bool failed;		/* the last step failed; logged once */
 	bool resources_changed; /* the agent must learn of it (resources.h) */
 };
@@ -40,8 +41,11 @@ struct history {
 int history_step(struct history *h, bool *ret_more, struct errtext *e);
 /* For the loop: a step when one is due. Errors are logged. Returns whether more is waiting. */
 bool history_poll(struct history *h);
-/* At the end of control: moves the rows of the ring, for two seconds at most. */
+/* Now, whenever a step is due: moves the rows of the ring, for two seconds at most. */
 void history_flush(struct history *h);
+
+/* Requests that the store does not have yet or that the ring has overwritten since the last step. */
+uint64_t history_waiting(const struct history *h);
 
 void history_fini(struct history *h);
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define TOTAL "notices_total." /* in the settings: how many of a kind were ever opened */
 #define KIND_SIZE 64
@@ -134,6 +135,21 @@ int notices_count_open(struct store *s, int64_t *ret, struct errtext *e)
 	return error;
 }
 
+bool notices_is_open(struct store *s, const char *kind)
+{
+	int64_t stored = 0;
+	size_t count;
+	const struct kept_notice *kept = notices_kept_rows(s, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(kept[i].kind, kind) == 0)
+			return true;
+	return sql_number(s, NULL, &stored,
+		       "SELECT count(*) FROM notices WHERE acked_ms = 0 AND kind = ?1", "t",
+		       kind) == 0 &&
+		stored > 0;
+}
+
 struct totals {
 	notices_total_fn *fn;
 	void *context;
@@ -159,7 +175,8 @@ int notices_each_total(struct store *s, notices_total_fn *fn, void *context, str
 		"'), ('" NOTICE_EGRESS_MISMATCH "'), ('" NOTICE_BAN_SPARED
 		"'), ('" NOTICE_SNAPSHOT_GIVEN_UP "'), ('" NOTICE_NOT_REPLACED
 		"'), ('" NOTICE_STORE_DOWN "'), ('" NOTICE_TOKEN_UNSAVED
-		"'), ('" NOTICE_STATE_DAMAGED "')"
+		"'), ('" NOTICE_STATE_DAMAGED "'), ('" NOTICE_STATE_LOST
+		"'), ('" NOTICE_STATE_REMOVED "')"
 		" UNION SELECT substr(name, length('" TOTAL "') + 1) FROM settings"
 		"  WHERE name GLOB '" TOTAL "*')"
 		" SELECT kind, coalesce((SELECT CAST(value AS INTEGER) FROM settings"

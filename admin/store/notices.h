@@ -31,6 +31,8 @@
 #define NOTICE_STORE_DOWN "store_down"
 #define NOTICE_TOKEN_UNSAVED "token_unsaved" /* a refreshed token exists only in memory */
 #define NOTICE_STATE_DAMAGED "state_damaged"
+#define NOTICE_STATE_LOST "state_lost"	     /* at the start */
+#define NOTICE_STATE_REMOVED "state_removed" /* while the relay runs */
 #define NOTICE_CLOCK_STEP "clock_step"
 
 /*
@@ -49,6 +51,8 @@ int notices_resolve(struct store *s, const char *kind, const char *subject, stru
 /* "account/NAME" into `out` of NOTICES_SUBJECT_SIZE; returns `out`. */
 const char *notices_subject(const char *what, const char *name, char *out);
 
+/* Whether one of the kind is open; false also without an answer of the store. */
+bool notices_is_open(struct store *s, const char *kind);
 int notices_count_open(struct store *s, int64_t *ret, struct errtext *e);
 
 /* Called for each kind, in order of kinds, with the number of notices ever opened. */

@@ -61,6 +61,7 @@ static void load(struct control *c, struct step_past *ret, int64_t *ret_retentio
 	if (store_get_setting(c->store, SETTING, &text, &e))
 		log_event(LOG_LEVEL_ERROR, "the last known time cannot be read",
 			LOG_STR("reason", e.text));
+	c->clock.was_known = text != NULL;
 	if (text)
 		parse(text, ret, ret_retention_ms);
 	free(text);

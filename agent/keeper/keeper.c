@@ -120,6 +120,7 @@ static void fill_start(const struct keeper *k, enum child_role role, struct chil
 		.config = &k->config,
 		.config_path = k->config_path,
 		.make_store = k->is_first && !k->children[CHILD_CONTROL].ever_ready,
+		.state_is_new = k->state_is_new,
 		.as_root = k->ids.drop,
 		.files_fd = -1,
 		.statefile_fd = k->statefile_fd,
@@ -478,8 +479,10 @@ static int open_state(struct keeper *k, struct errtext *e)
 	if (event == STATEFILE_CONVERTED)
 		log_event(LOG_LEVEL_INFO, "state file converted", LOG_STR("file", e->text));
 	if (event == STATEFILE_SET_ASIDE)
-		log_event(LOG_LEVEL_WARNING, "state file unusable, starting with a new one",
+		log_event(LOG_LEVEL_ERROR, "state file unusable, starting with a new one",
 			LOG_STR("error", e->text));
+	k->state_is_new = event == STATEFILE_MADE || event == STATEFILE_SET_ASIDE;
+	statefile_begin(k->statefile_fd);
 	kept_take(&k->inherited, &k->board_fd, &k->snapshots);
 	if (k->board_fd < 0)
 		k->board_fd = board_create();
@@ -545,6 +548,8 @@ int keeper_main(const struct config *c, const char *config_path, const char *pro
 	if (error < 0) {
 		log_event(LOG_LEVEL_ERROR, "cannot start",
 			LOG_STR("error", e.text[0] ? e.text : strerror(-error)));
+		if (k.statefile_fd >= 0)
+			statefile_end(k.statefile_fd);
 		listeners_close(&k.listeners);
 		return 1;
 	}
@@ -553,6 +558,8 @@ int keeper_main(const struct config *c, const char *config_path, const char *pro
 	keeper_start_child(&k, &k.children[CHILD_CONTROL]);
 	run(&k);
 	listeners_close(&k.listeners);
+	if (k.drain.saved)
+		statefile_end(k.statefile_fd);
 	log_write(LOG_LEVEL_INFO, "stopped", NULL);
 	return k.exit_code;
 }

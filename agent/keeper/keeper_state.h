@@ -25,6 +25,7 @@ struct keeper {
 	struct listeners listeners;
 	bool is_first; /* there may be no store yet */
 	int statefile_fd;
+	bool state_is_new; /* there was none, or one that could not be used */
 	int signal_fd;
 	sigset_t original_mask;
 	/* CHILD_KEEPER: the keeper itself, for the report */

@@ -4,6 +4,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/statefile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -105,9 +106,11 @@ static void become_next(struct keeper *k)
 
 	fill_handover(k, &h);
 	successor_pass_on(&k->successor);
+	statefile_end(k->statefile_fd);
 	if (trial_process_has_tried(&k->successor.trial, &h))
 		why = strerror(-handover_exec(&h, NULL));
 	handover_fini(&h);
+	statefile_begin(k->statefile_fd);
 	successor_cancel(&k->successor);
 	keeper_start_child(k, &k->children[CHILD_AGENT]);
 	keeper_start_child(k, &k->children[CHILD_CONTROL]);
@@ -148,7 +151,7 @@ void replacement_go_on(struct keeper *k)
 		successor_next(
 			&k->successor, control->pid, agent->pid, (int64_t)k->config.drain_ms)) {
 		if (k->successor.step == SUCCESSOR_CONTROL_ENDS)
-			dismiss(control, CHANNEL_DRAIN, k->config.drain_ms);
+			dismiss(control, CHANNEL_LEAVE, k->config.drain_ms);
 		else if (k->successor.step == SUCCESSOR_AGENT_ENDS)
 			dismiss(agent, CHANNEL_LEAVE, 0);
 		else if (k->successor.step == SUCCESSOR_SAVES)

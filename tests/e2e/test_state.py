@@ -215,3 +215,56 @@ def test_hundreds_of_flipped_bits(fresh):
         started(s)
         for n, key in keys.items():
             assert used(s, key) == n, f"tenant t{n}"
+
+
+def codes(s):
+    return {w["code"] for w in s.relay.adm("status")["warnings"]}
+
+
+@pytest.mark.parametrize("how", ("removed", "empty", "cut"))
+def test_a_start_without_the_state_file_is_told_until_it_is_acknowledged(fresh, how):
+    s = fresh(VERSIONS[-1])
+    assert "state_lost" not in codes(s)
+    s.relay.stop()
+    path = s.dir / "state" / "state"
+    if how == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, 0 if how == "empty" else 5000)
+    started(s)
+    status = s.relay.adm("status")
+    assert not status["ok"] and "state_lost" in codes(s)
+    lost = [n for n in s.relay.adm("notices", "list")["items"] if n["kind"] == "state_lost"]
+    assert len(lost) == 1 and '"the state file is lost' in (s.dir / "relay.log").read_text()
+    s.relay.adm("notices", "ack", str(lost[0]["id"]))
+    assert "state_lost" not in codes(s)
+    s.relay.stop()
+    started(s)
+    assert "state_lost" not in codes(s)
+
+
+def test_a_state_file_that_is_removed_while_the_relay_runs_is_told(fresh):
+    s = fresh(VERSIONS[-1])
+    path = s.dir / "state" / "state"
+    path.rename(s.dir / "state" / "elsewhere")
+    wait_until("status says so", lambda: "state_removed" in codes(s))
+    assert any(n["kind"] == "state_removed" for n in s.relay.adm("notices", "list")["items"])
+    (s.dir / "state" / "elsewhere").rename(path)
+    wait_until("it is over", lambda: "state_removed" not in codes(s))
+    assert not any(n["kind"] == "state_removed" for n in s.relay.adm("notices", "list")["items"])
+
+
+def test_an_end_without_a_stop_is_told(fresh):
+    s = fresh(VERSIONS[-1])
+    unknown = "0" * 32
+
+    def why():
+        return s.relay.adm_run("requests", "why", unknown).stderr
+
+    s.relay.stop()
+    started(s)
+    assert "may be missing" not in why()
+    kill_relay(s)
+    started(s)
+    assert "may be missing" in why()
+    assert "the relay ended without a stop" in (s.dir / "relay.log").read_text()

@@ -77,6 +77,43 @@ def restart_control(s):
     wait_until("another control process answers", is_back)
 
 
+def log_of(s, message):
+    lines = [json.loads(line) for line in (s.dir / "relay.log").read_text().splitlines()]
+    return [line for line in lines if line["msg"].startswith(message)]
+
+
+def test_a_stop_on_a_full_disk_tells_what_the_history_lacks():
+    with on_a_small_disk(extra="[relay]\ndrain = 2s\n") as s:
+        time.sleep(1.5)
+        fill(s)
+        assert served(s)
+        s.relay.stop()
+        told = log_of(s, "the history lacks finished requests: the store took no changes")
+        assert [line["requests"] for line in told] == [20], told
+        make_room(s)
+        s.relay.start()
+        assert s.relay.metric("relay_requests_unsaved_total") == 20
+        run = s.relay.adm_run("requests", "why", "0" * 32)
+        assert "may be missing" in run.stderr, run.stderr
+        assert s.relay.adm("status")["ok"]
+
+
+def test_a_stop_saves_all_if_the_disk_has_room_again_in_time():
+    with on_a_small_disk(extra="[relay]\ndrain = 20s\n") as s:
+        fill(s)
+        assert served(s)
+        os.kill(s.relay.process.pid, signal.SIGTERM)
+        time.sleep(2)
+        make_room(s)
+        begun = time.monotonic()
+        assert s.relay.process.popen.wait(15) == 0
+        assert time.monotonic() - begun < 10
+        s.relay.process = None
+        s.relay.start()
+        assert len(s.relay.adm("requests", "list")["items"]) == 20
+        assert s.relay.metric("relay_requests_unsaved_total") == 0
+
+
 def test_a_full_disk_is_told_and_traffic_goes_on():
     with on_a_small_disk() as s:
         assert all_say(s, 1)

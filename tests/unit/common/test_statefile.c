@@ -471,6 +471,32 @@ static void another_format_is_set_aside(void **state)
 	close(fd);
 }
 
+static void an_end_without_a_stop_is_a_gap(void **state)
+{
+	int set_aside;
+	int fd = open_file(&set_aside);
+	struct statefile f;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(statefile_map(fd, &f, &e), 0);
+	const struct statefile_run *run = statefile_run(&f);
+	assert_int_equal(statefile_begin(fd), 0);
+	assert_int_equal(run->gap_ms, 0);
+	assert_int_equal(statefile_end(fd), 0);
+	assert_int_equal(statefile_begin(fd), 0);
+	assert_int_equal(run->gap_ms, 0);
+	statefile_clock(&f)->past.wall_ms = 77;
+	assert_int_equal(statefile_begin(fd), 0);
+	assert_int_equal(run->gap_ms, 77);
+	/* the first one stays until control has taken it */
+	statefile_clock(&f)->past.wall_ms = 78;
+	assert_int_equal(statefile_begin(fd), 0);
+	assert_int_equal(run->gap_ms, 77);
+	statefile_unmap(&f);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +512,7 @@ int main(void)
 			a_file_that_is_set_aside_keeps_its_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			every_changed_byte_of_the_head_is_seen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_end_without_a_stop_is_a_gap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_tables_lie_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_was_cut_meanwhile_is_named, set_up, tear_down),
