@@ -32,7 +32,7 @@
 	X(relay, drain, drain_ms, DURATION, WITHIN(0, 86400000), "30s", RELOAD,                    \
 		"After SIGTERM the relay refuses new requests and stops as soon as no request is " \
 		"in progress, at the latest after this time. The service manager must wait "       \
-		"longer: `TimeoutStopSec` of systemd.")                                            \
+		"30 s longer: `TimeoutStopSec` of systemd.")                                       \
 	X(relay, log_level, log_level, LEVEL, ANY, "info", RELOAD,                                 \
 		"Least severe log lines to write: error, warning, info or debug. `[log] level` "   \
 		"is the same option.")                                                             \

@@ -12,6 +12,7 @@
 
 #define UNIT_MAX ((size_t)256 << 10)
 #define STOP_DEFAULT_MS 90000 /* of systemd, without TimeoutStopSec */
+#define STOP_MARGIN_MS 30000  /* beyond `drain`: the watchdog's time for control, and saving */
 #define WORD_MAX 1024
 
 struct unit {
@@ -186,9 +187,9 @@ void doctor_check_service(struct doctor *d)
 	if (!slice_eq_str(config, d->config_path))
 		differs(&u, "ExecStart=spoa-relay --config ", d->config_path, config);
 	struct slice stop = value_of(&u, "TimeoutStopSec=");
-	if (parse_stop(stop) <= d->config.drain_ms) {
+	if (parse_stop(stop) < d->config.drain_ms + STOP_MARGIN_MS) {
 		snprintf(wanted, sizeof(wanted), "%llu",
-			(unsigned long long)d->config.drain_ms / 1000 + 5);
+			(unsigned long long)(d->config.drain_ms + STOP_MARGIN_MS) / 1000);
 		differs(&u, "TimeoutStopSec=", wanted, stop);
 	}
 	unit_close(&u);

@@ -111,7 +111,7 @@ def test_good_installation(fresh, version):
 
 FAULTS = [
     ("spoa-relay.service", "relay.conf", "other.conf", "--config"),
-    ("spoa-relay.service", "TimeoutStopSec=35", "TimeoutStopSec=30", "TimeoutStopSec"),
+    ("spoa-relay.service", "TimeoutStopSec=60", "TimeoutStopSec=55", "TimeoutStopSec"),
     ("spoa-relay.service", "ExecStart=", "ExecStart=/nowhere", "cannot run"),
     ("spoa-relay.socket", "agent.sock", "agent", "ListenStream"),
     ("spoa-relay.socket", "ListenDatagram=127.0.0.1:", "ListenDatagram=127.0.0.2:", "ListenDatagram"),
