@@ -74,6 +74,7 @@ void pooled_put(
 	struct pooled_row *row = row_of(p, key, now_ms);
 	bool known = has_port(row, port);
 
+	row->answered_ms = now_ms;
 	if (port && (known || was_taken))
 		row->is_useless = !known;
 	if (port && !known)
@@ -96,6 +97,13 @@ bool pooled_take(struct pooled *p, struct pooled_key key, int64_t now_ms)
 		return false;
 	row->idle--;
 	return true;
+}
+
+bool pooled_shares(struct pooled *p, struct pooled_key key, int64_t now_ms)
+{
+	const struct pooled_row *row = p ? row_of(p, key, now_ms) : NULL;
+
+	return row && row->answered_ms && now_ms - row->answered_ms < POOLED_LIFE_MS;
 }
 
 bool pooled_knows(struct pooled *p, struct pooled_key key, uint16_t port, int64_t now_ms)

@@ -30,6 +30,7 @@ struct pooled_row {
 	uint32_t idle;
 	uint32_t answers[POOLED_PERIODS]; /* the present period first */
 	int64_t since_ms;		  /* its start */
+	int64_t answered_ms;		  /* the last answer; 0 = none */
 	bool is_useless; /* an answer came on a new connection although one seemed to be idle */
 	uint8_t next_port;
 	uint16_t ports[POOLED_PORTS]; /* local ports of the last connections; 0 = none */
@@ -52,6 +53,11 @@ void pooled_put(
 	struct pooled *p, struct pooled_key key, uint16_t port, bool was_taken, int64_t now_ms);
 /* An attempt begins. False: there was no idle connection; `p` may be NULL. */
 bool pooled_take(struct pooled *p, struct pooled_key key, int64_t now_ms);
+/*
+ * The same with HTTP/2, where a connection takes requests while others are in progress: an answer came within
+ * the life of an idle connection. Takes nothing.
+ */
+bool pooled_shares(struct pooled *p, struct pooled_key key, int64_t now_ms);
 /* An answer came on the connection with this local port; `p` may be NULL. */
 bool pooled_knows(struct pooled *p, struct pooled_key key, uint16_t port, int64_t now_ms);
 

@@ -177,6 +177,7 @@ struct snapshot_ban {
 
 #define SNAPSHOT_UPSTREAM_PROBED 1u    /* control probes its accounts */
 #define SNAPSHOT_UPSTREAM_WEBSOCKET 2u /* WebSockets may go to it */
+#define SNAPSHOT_UPSTREAM_HTTP2 4u     /* HAProxy speaks HTTP/2 with it */
 
 struct snapshot_upstream {
 	uint32_t id;

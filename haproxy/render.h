@@ -55,6 +55,7 @@ struct render_backend {
 	const struct provider *provider; /* NULL in `internal` */
 	uint64_t first_byte_timeout_ms;	 /* `timeout server`; 0 = 10 minutes */
 	bool websocket;			 /* WebSockets may go to the upstream */
+	bool http2;			 /* HAProxy speaks HTTP/2 with it */
 };
 
 /* The options of `relayadm haproxy render`; the control process keeps them for later renderings. */

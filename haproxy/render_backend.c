@@ -62,18 +62,25 @@ static void append_egress(const struct render_backend *k, struct buffer *b)
 	}
 }
 
+/* Of a server with TLS. Without TLS there is no choice: an upstream speaks HTTP/2 if it is switched on. */
+enum protocol {
+	PROTOCOL_CHOSEN, /* by the upstream, if HTTP/2 is switched on */
+	PROTOCOL_HTTP1,
+};
+
 /*
  * HAProxy compares DNS names, never the IP addresses in a certificate. So for a numeric host the
  * operator's CA file is the only check. Without one the certificate must name the host, which public CAs
  * do not do: the connection is refused.
  */
-static void append_tls(const struct render_backend *k, struct buffer *b)
+static void append_tls(const struct render_backend *k, enum protocol protocol, struct buffer *b)
 {
 	bool numeric = render_host_is_numeric(k->host);
 
 	if (!k->tls)
 		return;
-	buffer_append_str(b, " ssl verify required alpn http/1.1 ca-file ");
+	buffer_printf(b, " ssl verify required alpn %shttp/1.1 ca-file ",
+		protocol == PROTOCOL_CHOSEN && k->http2 ? "h2," : "");
 	if (k->ca_file)
 		render_word(b, k->ca_file);
 	else
@@ -84,14 +91,25 @@ static void append_tls(const struct render_backend *k, struct buffer *b)
 		buffer_printf(b, " verifyhost %s", k->host);
 }
 
+static void append_http2(const struct render_backend *k, struct buffer *b)
+{
+	if (!k->http2)
+		return;
+	if (!k->tls)
+		buffer_append_str(b, " proto h2");
+	if (k->websocket)
+		buffer_append_str(b, " ws h1");
+}
+
 static void append_server(const struct render_model *m, const struct render_backend *k,
-	const char *name, const char *weight, struct buffer *b)
+	const char *name, const char *weight, enum protocol protocol, struct buffer *b)
 {
 	buffer_printf(b, "\tserver %s ", name);
 	append_address(m, k, b);
 	buffer_append_str(b, weight);
 	append_egress(k, b);
-	append_tls(k, b);
+	append_tls(k, protocol, b);
+	append_http2(k, b);
 	if (render_backend_needs_dns(k))
 		buffer_printf(b,
 			" resolvers " RENDER_RESOLVERS " init-addr last,libc,none"
@@ -103,7 +121,7 @@ void render_server(const struct render_model *m, const struct render_backend *k,
 	struct buffer *b)
 {
 	buffer_append_str(b, "\tuse-server " SEAM_SERVER_OUT " if TRUE\n");
-	append_server(m, k, SEAM_SERVER_OUT, weight, b);
+	append_server(m, k, SEAM_SERVER_OUT, weight, PROTOCOL_CHOSEN, b);
 }
 
 void render_host(const struct render_backend *k, struct buffer *b)
@@ -226,26 +244,39 @@ static void append_encoding(const struct provider *p, struct buffer *b)
 
 /*
  * HAProxy 2.6 has no other way to a new connection than a server that keeps none (append_own_connection()
- * in render_again.c).
+ * in render_again.c). Neither have later versions with HTTP/2, which has no `Connection: close`: other requests
+ * could share the connection.
  */
-static void append_use_fresh(struct buffer *b)
+static void append_if_fresh(const struct render_backend *k, struct buffer *b)
 {
+	if (!k->http2)
+		buffer_append_str(b, ".if version_before(3.0)\n");
+}
+
+static void append_end_fresh(const struct render_backend *k, struct buffer *b)
+{
+	if (!k->http2)
+		buffer_append_str(b, ".endif\n");
+}
+
+static void append_use_fresh(const struct render_backend *k, struct buffer *b)
+{
+	append_if_fresh(k, b);
 	buffer_append_str(b,
-		".if version_before(3.0)\n"
 		"\tuse-server " SEAM_SERVER_FRESH " if { fe_name " SEAM_FRONTEND_AGAIN
 		" } { " RENDER_VAR("fresh") " -m bool } || { fe_name " SEAM_FRONTEND_AGAIN
-					    " } !{ " RENDER_ALT " -m bool }\n"
-					    ".endif\n");
+					    " } !{ " RENDER_ALT " -m bool }\n");
+	append_end_fresh(k, b);
 }
 
 static void append_fresh(
 	const struct render_model *m, const struct render_backend *k, struct buffer *b)
 {
-	buffer_append_str(b, ".if version_before(3.0)\n");
-	append_server(m, k, SEAM_SERVER_FRESH, " weight 0", b);
+	append_if_fresh(k, b);
+	append_server(m, k, SEAM_SERVER_FRESH, " weight 0", PROTOCOL_HTTP1, b);
 	buffer_printf(b, " track %s/" SEAM_SERVER_OUT " pool-max-conn 0", k->name);
 	render_server_end(k, b);
-	buffer_append_str(b, ".endif\n");
+	append_end_fresh(k, b);
 }
 
 /* What each request needs. */
@@ -304,7 +335,7 @@ void render_backend(const struct render_model *m, const struct render_backend *k
 	append_answer(k, b);
 	buffer_append_str(b, "\tforce-persist if { fe_name " SEAM_FRONTEND_INTERNAL " }\n");
 	append_persistence(m, b);
-	append_use_fresh(b);
+	append_use_fresh(k, b);
 	render_server(m, k, " weight 0", b);
 	append_checks(m, k, b);
 	buffer_append_str(b, KEPT_CONNECTIONS);

@@ -26,6 +26,7 @@ static void describe(struct request *r, struct row *row, json_object *o)
 	answer_slice(o, "client_id", row_text(row, "client_id"));
 	answer_slice(o, "probe", row_text(row, "probe_path"));
 	answer_flag(o, "websocket", row_flag(row, "websocket"));
+	answer_flag(o, "http2", row_flag(row, "http2"));
 	answer_number(o, "accounts", row_number(row, "accounts"));
 	answer_time(o, "created_at", row_number(row, "created_ms"));
 }
@@ -39,6 +40,7 @@ static const struct noun_column columns[] = {
 	{"client_id", "UPDATE upstreams SET client_id = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"probe", "UPDATE upstreams SET probe_path = ?1 WHERE id = ?2", NOUN_TEXT},
 	{"websocket", "UPDATE upstreams SET websocket = ?1 WHERE id = ?2", NOUN_SWITCH},
+	{"http2", "UPDATE upstreams SET http2 = ?1 WHERE id = ?2", NOUN_SWITCH},
 	{"url", "UPDATE upstreams SET url = ?1 WHERE id = ?2", NOUN_TEXT},
 	{NULL, NULL, NOUN_TEXT},
 };
@@ -49,7 +51,7 @@ const struct noun noun_upstream = {
 	.select = "SELECT u.id, u.name, u.url, u.provider, u.strip, u.headers, u.ca_pem,"
 		  " u.first_byte_timeout_ms, u.token_url, u.client_id, u.created_ms,"
 		  " (SELECT count(*) FROM accounts a WHERE a.upstream_id = u.id) AS accounts,"
-		  " u.probe_path, u.websocket FROM upstreams u " NOUN_PAGE("u.name"),
+		  " u.probe_path, u.websocket, u.http2 FROM upstreams u " NOUN_PAGE("u.name"),
 	.describe = describe,
 	.columns = columns,
 };

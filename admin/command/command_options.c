@@ -159,6 +159,10 @@ const struct command_option token_rotate_options[] = {
 			.metavar = "on|off",                                                         \
 			.type = COMMAND_SWITCH,                                                      \
 			.help = "whether clients may open WebSockets to the upstream; default off"}, \
+		{.name = "http2",                                                                    \
+			.metavar = "on|off",                                                         \
+			.type = COMMAND_SWITCH,                                                      \
+			.help = "whether HAProxy speaks HTTP/2 with the upstream; default off"},     \
 		NO_RELOAD
 
 const struct command_option upstream_add_options[] = {UPSTREAM_OPTIONS(true), END};

@@ -33,7 +33,8 @@ static int add_upstream(struct row *row, void *context)
 		.flags = (is_probed(more.provider, row_text(row, "probe_path"))
 					 ? SNAPSHOT_UPSTREAM_PROBED
 					 : 0) |
-			(row_flag(row, "websocket") ? SNAPSHOT_UPSTREAM_WEBSOCKET : 0),
+			(row_flag(row, "websocket") ? SNAPSHOT_UPSTREAM_WEBSOCKET : 0) |
+			(row_flag(row, "http2") ? SNAPSHOT_UPSTREAM_HTTP2 : 0),
 		.name = assemble_text(a, row, "name"),
 		.prefix = snapshot_builder_text(a->builder, slice_from_str(url.prefix)),
 		.strip = assemble_text(a, row, "strip"),
@@ -269,7 +270,7 @@ static int add_tenant(struct row *row, void *context)
 static int assemble_egresses(struct assemble *a)
 {
 	int error = sql_each(a->store, a->e, add_upstream, a,
-		"SELECT id, name, provider, probe_path, url, strip, websocket FROM upstreams ORDER BY id",
+		"SELECT id, name, provider, probe_path, url, strip, websocket, http2 FROM upstreams ORDER BY id",
 		"");
 
 	if (!error)

@@ -70,6 +70,8 @@ static void format_fingerprint(const struct pair *pair, struct buffer *out)
 	/* not if it is off: backends of earlier releases stay */
 	if (row_flag(pair->row, "websocket"))
 		buffer_append_str(&all, "websocket");
+	if (row_flag(pair->row, "http2"))
+		buffer_append_str(&all, "http2");
 	SHA256((const uint8_t *)buffer_str(&all), all.len, digest);
 	hex_format((struct slice){(const char *)digest, sizeof(digest)}, out);
 	buffer_fini(&all);
@@ -158,7 +160,7 @@ static int plan_wanted(struct plan *p)
 {
 	return sql_each(p->store, p->e, plan_pair, p,
 		"SELECT w.upstream, w.egress, u.name AS upstream_name, g.name AS egress_name, u.url,"
-		" u.strip, u.ca_pem, u.first_byte_timeout_ms, u.websocket, g.kind, g.address FROM (" WANTED
+		" u.strip, u.ca_pem, u.first_byte_timeout_ms, u.websocket, u.http2, g.kind, g.address FROM (" WANTED
 		") w"
 		" JOIN upstreams u ON u.id = w.upstream JOIN egresses g ON g.id = w.egress"
 		" ORDER BY w.upstream, w.egress",

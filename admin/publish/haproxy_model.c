@@ -361,6 +361,7 @@ static int take_backend(struct row *row, void *context)
 		return error;
 	b.first_byte_timeout_ms = (uint64_t)row_number(row, "first_byte_timeout_ms");
 	b.websocket = row_flag(row, "websocket");
+	b.http2 = row_flag(row, "http2");
 	b.prefix = keep(r->m, row_text(row, "prefix"));
 	b.strip = keep(r->m, row_text(row, "strip"));
 	if (!b.prefix || !b.strip)
@@ -469,7 +470,7 @@ static int take_store(struct haproxy_model *m, struct control *c, struct errtext
 {
 	struct reading r = {m, c, e};
 	int error = sql_each(c->store, e, take_backend, &r,
-		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, u.websocket, g.kind, g.address,"
+		"SELECT b.name, u.url, u.ca_pem, u.first_byte_timeout_ms, u.websocket, u.http2, g.kind, g.address,"
 		" g.id AS egress, u.provider, b.prefix, b.strip FROM backends b"
 		" JOIN upstreams u ON u.id = b.upstream_id"
 		" JOIN egresses g ON g.id = b.egress_id WHERE b.last_gen IS NULL ORDER BY b.id",

@@ -283,9 +283,11 @@ static const char resources[] =
 static const char answer_ids[] =
 	"ALTER TABLE requests ADD COLUMN upstream_request_id TEXT NOT NULL DEFAULT '';";
 
+static const char http2[] = "ALTER TABLE upstreams ADD COLUMN http2 INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const migrations[] = {first, bans, requests, health, probes, sharing, families,
 	refusals, stickiness, sets, request_ages, key_counts, key_use, request_details, websockets,
-	logins, resources, answer_ids};
+	logins, resources, answer_ids, http2};
 
 const char *const *schema_migrations(size_t *ret_count)
 {

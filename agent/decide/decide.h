@@ -124,6 +124,7 @@ struct decide_verdict {
 	const struct snapshot_account *account;
 	const struct snapshot_backend *backend;
 	const struct provider *provider; /* of the pool */
+	bool http2;			 /* its upstream may speak HTTP/2 */
 	const char *foreign_path;	 /* the path belongs to this one of another provider */
 	enum resource resource;		 /* what the request does to resources of an account */
 	struct slice bad_key;  /* the text sent as a key if it is not a valid key; borrowed */

@@ -39,7 +39,8 @@ static bool take_connection(
 {
 	const struct pooled_key key = {v->gen, v->backend->id, v->alt};
 
-	return pooled_take(state->pooled, key, now_ms);
+	return v->http2 ? pooled_shares(state->pooled, key, now_ms)
+			: pooled_take(state->pooled, key, now_ms);
 }
 
 /* Takes permits, and marks what judging the attempt's record needs. */

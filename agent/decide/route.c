@@ -94,6 +94,7 @@ enum refusal decide_route(struct decide_context *c)
 	if (c->request->websocket && !(upstream->flags & SNAPSHOT_UPSTREAM_WEBSOCKET))
 		return REFUSAL_WEBSOCKET_UNSUPPORTED;
 	v->provider = provider_at(upstream->provider);
+	v->http2 = upstream->flags & SNAPSHOT_UPSTREAM_HTTP2;
 	v->foreign_path = provider_foreign_path(v->provider, c->request->path);
 	if (v->foreign_path)
 		return REFUSAL_NO_ROUTE;

@@ -62,8 +62,9 @@ static void a_change_adds_a_backend_and_keeps_the_old_one(void **state)
 		"UPDATE upstreams SET ca_pem = 'x' WHERE id = 1",
 		"UPDATE upstreams SET first_byte_timeout_ms = 5 WHERE id = 1",
 		"UPDATE upstreams SET websocket = 1 WHERE id = 1",
+		"UPDATE upstreams SET http2 = 1 WHERE id = 1",
 	};
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		room_run(r, changes[i]);
 		assert_true(plan(r));
 		assert_false(plan(r));
@@ -74,8 +75,8 @@ static void a_change_adds_a_backend_and_keeps_the_old_one(void **state)
 	}
 	/* Each backend ends in the generation in which the next one starts. */
 	assert_int_equal(
-		room_number(r, "SELECT count(*) FROM backends WHERE last_gen = first_gen"), 5);
-	assert_int_equal(room_number(r, "SELECT max(id) FROM backends"), 6);
+		room_number(r, "SELECT count(*) FROM backends WHERE last_gen = first_gen"), 6);
+	assert_int_equal(room_number(r, "SELECT max(id) FROM backends"), 7);
 	/* Fields that are not rendered change nothing. */
 	room_run(r, "UPDATE upstreams SET token_url = 'https://t.example' WHERE id = 1");
 	assert_false(plan(r));

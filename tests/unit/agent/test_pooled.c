@@ -48,6 +48,25 @@ static void an_answer_leaves_one_connection_for_one_request(void **state)
 	assert_false(pooled_take(NULL, key, NOW_MS));
 }
 
+static void a_shared_connection_serves_any_number_of_requests(void **state)
+{
+	(void)state;
+	assert_false(pooled_shares(NULL, key, NOW_MS));
+	assert_false(pooled_shares(&pooled, key, NOW_MS));
+	pooled_put(&pooled, key, 40001, false, NOW_MS);
+	for (int i = 0; i < 100; i++)
+		assert_true(pooled_shares(&pooled, key, NOW_MS + 1));
+	/* the upstream ends connections, and answers come on others */
+	pooled_put(&pooled, key, 40002, true, NOW_MS + 2);
+	assert_false(take(NOW_MS + 2));
+	assert_true(pooled_shares(&pooled, key, NOW_MS + 2));
+	assert_false(pooled_shares(&pooled, (struct pooled_key){1, 8, false}, NOW_MS + 2));
+	assert_true(pooled_shares(&pooled, key, NOW_MS + 1 + POOLED_LIFE_MS));
+	assert_false(pooled_shares(&pooled, key, NOW_MS + 2 + POOLED_LIFE_MS));
+	pooled_put(&pooled, key, 40002, true, NOW_MS);
+	assert_false(pooled_shares(&pooled, key, NOW_MS - 1));
+}
+
 static void each_pool_is_separate(void **state)
 {
 	static const struct pooled_key others[] = {{2, 7, false}, {1, 8, false}, {1, 7, true}};
@@ -152,6 +171,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer_leaves_one_connection_for_one_request),
+		TEST(a_shared_connection_serves_any_number_of_requests),
 		TEST(each_pool_is_separate),
 		TEST(an_idle_connection_lives_for_a_while),
 		TEST(a_pool_is_no_larger_than_the_answers_of_late),

@@ -242,6 +242,20 @@ static void add_chroot(struct feature_model *f)
 }
 
 /* Two upstreams take WebSockets, one does not. */
+static void add_http2(struct feature_model *f)
+{
+	struct render_backend *b = add_backend(f, https("b2-api-direct", "api.example.com"));
+
+	b->http2 = true;
+	b = add_backend(f, https("b3-both-direct", "api.example.org"));
+	b->http2 = true;
+	b->websocket = true;
+	b = add_backend(f, https("b4-plain-direct", "plain.example.com"));
+	b->tls = false;
+	b->port = 80;
+	b->http2 = true;
+}
+
 static void add_websockets(struct feature_model *f)
 {
 	f->backends[0].websocket = true;
@@ -263,4 +277,5 @@ const struct feature features[FEATURE_COUNT] = {
 	{"operations", add_operations},
 	{"chroot", add_chroot},
 	{"websockets", add_websockets},
+	{"http2", add_http2},
 };

@@ -5,7 +5,7 @@
 
 #include "haproxy/render.h"
 
-#define FEATURE_COUNT 13
+#define FEATURE_COUNT 14
 #define FEATURE_BACKENDS_MAX 16
 
 /* A model and the rows that it points to. */
