@@ -246,8 +246,9 @@ static const struct provider_file *find_foreign(json_object *document)
 	return NULL;
 }
 
-/* The first form of the provider gives its own error for a file that has none of its fields. */
-static int choose_form(const struct reading *r)
+/* The first form of the provider gives its own error for a file that has none of its fields. NULL: -EINVAL, and r->e
+ * has the text. */
+static const struct provider_file *choose_form(const struct reading *r)
 {
 	const struct provider *p = r->provider;
 	json_object *document = r->f->document;
@@ -255,23 +256,23 @@ static int choose_form(const struct reading *r)
 	const struct provider_file *foreign = form ? NULL : find_foreign(document);
 
 	if (foreign)
-		return errtext_set(r->e, -EINVAL,
+		errtext_set(r->e, -EINVAL,
 			"%s: is a login of %s, which an upstream of provider %s does not read",
 			foreign->name, foreign->login, p->name);
-	if (!p->files)
-		return errtext_set(
-			r->e, -EINVAL, "the provider of its upstream has no credential file");
-	r->f->form = form ? form : p->files[0];
-	return 0;
+	else if (!p->files)
+		errtext_set(r->e, -EINVAL, "the provider of its upstream has no credential file");
+	else
+		return form ? form : p->files[0];
+	return NULL;
 }
 
 static int take_document(struct reading *r)
 {
-	int error = choose_form(r);
+	const struct provider_file *form = choose_form(r);
 
-	if (error)
-		return error;
-	const struct provider_file *form = r->f->form;
+	if (!form)
+		return -EINVAL;
+	r->f->form = form;
 	json_object *document = r->f->document;
 	r->f->last_refresh_ms = form->last_refresh
 		? time_of(json_object_object_get(document, form->last_refresh))
@@ -282,7 +283,7 @@ static int take_document(struct reading *r)
 	if (!json_object_is_type(r->tokens, json_type_object))
 		return errtext_set(
 			r->e, -EINVAL, "%s: %s is not an object", form->name, form->tokens);
-	error = take_tokens(r);
+	int error = take_tokens(r);
 	return error ? error : take_client(r);
 }
 
