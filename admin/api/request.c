@@ -191,7 +191,7 @@ static void drop_rest(struct request *r)
 {
 	if (r->rest.step)
 		r->rest.free(r->rest.state);
-	r->rest = (struct request_rest){NULL};
+	r->rest = (struct request_rest){0};
 }
 
 int request_step(struct request *r, int64_t until_ns)

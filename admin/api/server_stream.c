@@ -45,7 +45,7 @@ struct stream *stream_new(struct request *r)
 		.answer = json_object_get(r->answer),
 		.rest = r->rest,
 	};
-	r->rest = (struct request_rest){NULL};
+	r->rest = (struct request_rest){0};
 	s->is_first = true;
 	buffer_append_str(&s->out, "{\"items\":[");
 	write_items(s);

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from failures import FailingStack
+from failures import FailingStack, attempts_of
 from relay import VERSIONS, header, wait_until
 from rendered import google_fields
 
@@ -59,8 +59,7 @@ def test_the_next_account_sends_its_key_alone(pair):
     pair.failing.clear()
     pair.failing.set(first, 403, method="POST")
     assert pair.post(session, path=PATH).status == 200
-    rows = pair.failing.requests()
-    assert [credentials(r) for r in rows] == [[("x-goog-api-key", t)] for t in (first, pair.other(first))]
+    assert [credentials(r) for r in attempts_of(pair)] == [[("x-goog-api-key", t)] for t in (first, pair.other(first))]
 
 
 def test_the_shape_of_account_switched(pair):

@@ -129,7 +129,7 @@ def test_a_hundred_requests_share_few_connections(make, version):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_refused_request_moves(make, version):
     s = make(version, accounts=2)
-    for _ in range(6):
+    for _ in range(16):
         assert served(post(s, "refuse"))["token"] == "Bearer token-1"
     assert any(r["token"] == "Bearer token-0" for r in s.h2.requests())
     wait_for_no_leases(s)

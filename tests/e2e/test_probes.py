@@ -141,7 +141,8 @@ def test_a_probe_that_succeeds_leaves_the_account_in_use(pair):
     pair.reset()
     session, first = pair.bind()
     pair.failing.clear()
-    pair.failing.set(first, 503, method="POST", times=1)
+    # HAProxy 2.6 does not tell a refusal from a connection that was closed: the account gets the request once more
+    pair.failing.set(first, 503, method="POST", times=2 if pair.s.version == "2.6" else 1)
     assert pair.post(session).status == 200
     wait_until("it is probed", lambda: probes_of(pair.s, first))
     shown = wait_until("it is judged", lambda: (a := pair.show(first))["probe"]["class"] == "success" and a)
