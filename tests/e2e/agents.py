@@ -1,11 +1,14 @@
 """Agents from npm, unmodified: Codex CLI, Claude Code, OpenCode, Gemini CLI, Qwen Code, Cline, pi, and small ones on the
 official SDKs; and the upstream that talks with them. Each gets a prompt, and reads more of it from its standard input."""
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 import time
 
 from failures import Failing
@@ -37,21 +40,24 @@ class Run:
 
     def __init__(self, command, home, environment, text="", is_over=None):
         began = time.monotonic()
-        process = subprocess.Popen(command, cwd=home, env=environment, stdin=subprocess.PIPE if text else subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = None
-        while said is None:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+            given.write(text.encode())
+            given.seek(0)
+            process = subprocess.Popen(command, cwd=home, env=environment, stdin=given if text else subprocess.DEVNULL,
+                                       stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+            patience = PATIENCE_AT_MOST if is_over else PATIENCE
             try:
-                said, _ = process.communicate(text.encode() or None, timeout=0.5)
-            except subprocess.TimeoutExpired:
-                late = time.monotonic() - began > (PATIENCE_AT_MOST if is_over else PATIENCE)
-                if late or is_over and is_over():
-                    process.kill()
-                    said, _ = process.communicate()
-                    assert is_over and not late, f"{command} has not ended: {said[-2000:]}"
-                    process.returncode = None
-        self.code, self.seconds = process.returncode, time.monotonic() - began
-        self.text = COLOURS.sub("", said.decode(errors="replace"))
+                while process.poll() is None and not (is_over and is_over()):
+                    assert time.monotonic() - began < patience, f"{command} has not ended"
+                    time.sleep(0.05)
+                self.code = process.poll()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # and what it has started
+                process.wait()
+            said.seek(0)
+            self.text = COLOURS.sub("", said.read().decode(errors="replace"))
+        self.seconds = time.monotonic() - began
 
     def __repr__(self):
         return f"exit {self.code} after {self.seconds:.1f} s: {self.text[-2000:]}"
