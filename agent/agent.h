@@ -2,7 +2,6 @@
 #ifndef RELAY_AGENT_AGENT_H
 #define RELAY_AGENT_AGENT_H
 
-#include "agent/answerid.h"
 #include "agent/badkeys.h"
 #include "agent/decide/decide.h"
 #include "agent/generations.h"
@@ -46,7 +45,6 @@ struct agent {
 	struct room room;
 	struct healer healer;
 	struct gone gone;
-	struct answerids answerids;
 	struct generations generations;
 	struct peers *peers;
 	struct events *events;

@@ -206,9 +206,7 @@ void ending_take(struct agent *a, const struct record *r)
 		settle_conversation(a, r);
 	if (stream.is_client)
 		end_request(a, r, &stream, true);
-	else if (r->answer.n)
-		answerid_put(&a->answerids, r->id, r->answer);
-	if (!stream.is_client && log_is_on(LOG_LEVEL_DEBUG))
+	else if (log_is_on(LOG_LEVEL_DEBUG))
 		log_request(r, NULL);
 }
 

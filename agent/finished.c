@@ -100,8 +100,7 @@ void finished_put(struct agent *a, const struct record *r, const struct statefil
 	memcpy(row.termination, r->termination, sizeof(r->termination));
 	copy_text(row.code, sizeof(row.code), r->code);
 	copy_text(row.label, sizeof(row.label), r->label);
-	copy_text(row.answer, sizeof(row.answer),
-		r->answer.n ? r->answer : answerid_get(&a->answerids, r->id));
+	copy_text(row.answer, sizeof(row.answer), r->answer);
 	copy_target(&row, r);
 	if (lease)
 		copy_lease(&row, lease);

@@ -103,7 +103,7 @@ void render_again(const struct render_model *m, struct buffer *b)
 	render_tracking(b);
 	append_own_connection(b);
 	render_response(m, b);
-	render_after_response(b);
+	render_after_attempt(b);
 	render_routes(b, false);
 }
 

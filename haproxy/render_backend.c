@@ -293,9 +293,10 @@ static void append_request(const struct render_backend *k, struct buffer *b)
 
 static void append_answer(const struct render_backend *k, struct buffer *b)
 {
+	/* also of a further attempt, which passes it on */
+	render_answer_id(k->provider, b);
 	buffer_append_str(
 		b, "\thttp-response allow if { srv_name -m beg " SEAM_SERVER_AGAIN " }\n");
-	render_answer_id(k->provider, b);
 	render_location(k, b);
 	render_limits(k->provider, b);
 }

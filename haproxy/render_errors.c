@@ -165,11 +165,9 @@ static void append_status_fixes(struct buffer *b)
 static const char *const rate_headers[] = {
 	"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"};
 
-void render_after_response(struct buffer *b)
+static void append_after_response(struct buffer *b)
 {
 	buffer_append_str(b,
-		"\n\t# Every response.\n"
-		"\thttp-after-response set-header X-Request-Id %[unique-id]\n"
 		"\thttp-after-response allow if !{ " RATE " -m found } !" IS_ERROR "\n");
 	for (size_t i = 0; i < sizeof(rate_headers) / sizeof(rate_headers[0]); i++)
 		buffer_printf(b,
@@ -192,6 +190,21 @@ void render_after_response(struct buffer *b)
 		"\thttp-after-response set-header X-Circuit-Breaker open"
 		" if { res.fhdr(x-relay-error) -m str %s }\n",
 		refusal_row(REFUSAL_CIRCUIT_OPEN)->code);
+}
+
+void render_after_response(struct buffer *b)
+{
+	buffer_append_str(b,
+		"\n\t# Every response.\n"
+		"\thttp-after-response set-header X-Request-Id %[unique-id]\n");
+	append_after_response(b);
 	buffer_append_str(b, "\t# Some SDKs read the id from a header of their provider.\n");
 	render_shape_headers(b);
+}
+
+void render_after_attempt(struct buffer *b)
+{
+	buffer_append_str(
+		b, "\n\t# Every response. The upstream's id stays, for the record of the request.\n");
+	append_after_response(b);
 }

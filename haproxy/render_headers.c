@@ -65,7 +65,6 @@ static const struct policy_row cors_response_rows[] = {
 static const struct policy_row response_rows[] = {
 	/* what the relay says itself */
 	{"x-relay-*", true},
-	{"x-request-id", true},
 	{"x-circuit-breaker", true},
 	{"ratelimit", true},
 	{"ratelimit-*", true},

@@ -136,6 +136,8 @@ void render_refusal(struct buffer *b, enum refusal r, const char *condition);
 void render_response_refusal(struct buffer *b, enum refusal r, const char *condition);
 /* `http-after-response`: headers and status of every response. */
 void render_after_response(struct buffer *b);
+/* The same in relay-again, whose responses go through the client's frontend, which sets the ids. */
+void render_after_attempt(struct buffer *b);
 
 /* The frontend for further attempts, and the servers that send requests to it. */
 void render_again(const struct render_model *m, struct buffer *b);
