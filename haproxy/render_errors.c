@@ -167,8 +167,8 @@ static const char *const rate_headers[] = {
 
 static void append_after_response(struct buffer *b)
 {
-	buffer_append_str(b,
-		"\thttp-after-response allow if !{ " RATE " -m found } !" IS_ERROR "\n");
+	buffer_append_str(
+		b, "\thttp-after-response allow if !{ " RATE " -m found } !" IS_ERROR "\n");
 	for (size_t i = 0; i < sizeof(rate_headers) / sizeof(rate_headers[0]); i++)
 		buffer_printf(b,
 			"\thttp-after-response set-header %s %%[" RATE ",field(%zu,;)]"
@@ -204,7 +204,7 @@ void render_after_response(struct buffer *b)
 
 void render_after_attempt(struct buffer *b)
 {
-	buffer_append_str(
-		b, "\n\t# Every response. The upstream's id stays, for the record of the request.\n");
+	buffer_append_str(b,
+		"\n\t# Every response. The upstream's id stays, for the record of the request.\n");
 	append_after_response(b);
 }
