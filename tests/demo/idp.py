@@ -113,7 +113,7 @@ class Family:
         return {"OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-01-01T00:00:00Z"}
 
     def exchange(self, number, rotates=True):
-        """(outcome, reply): "granted", "again" (the same reply within the grace), "reused", "revoked"."""
+        """(outcome, reply): "granted", "again" (the same refresh token within the grace), "reused", "revoked"."""
         if self.revoked:
             return "revoked", None
         if self.spent_at[number] is None:
@@ -124,15 +124,14 @@ class Family:
             return "granted", reply
         in_time = time.time() - self.spent_at[number] <= self.grace
         if in_time and number == len(self.tokens) - 2:
-            return "again", self.aged(self.replies[number])
+            return "again", self.repeated(self.replies[number])
         self.revoked = "reused"
         return "reused", None
 
-    @staticmethod
-    def aged(reply):
-        """A reply that was made a while ago."""
-        left = {"expires_in": max(1, int(claims_of(reply["access_token"])["exp"] - time.time()))}
-        return {**reply, **left} if "expires_in" in reply else reply
+    def repeated(self, reply):
+        """The same refresh token. An access token whose end only `expires_in` tells is new: the first one may have ended."""
+        fresh = self.mint(self.lifetime, rotates=False) if "expires_in" in reply else {}
+        return {**reply, **{name: fresh[name] for name in ("access_token", "expires_in") if name in fresh}}
 
     def describe(self):
         return {"tokens": len(self.tokens), "revoked": self.revoked, "grace": self.grace, "lifetime": self.lifetime,
