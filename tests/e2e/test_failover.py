@@ -290,6 +290,9 @@ def test_nobody_answers(pair, single, accounts):
     """HAProxy may close the client's connection (docs/HEALTH.md); it never invents an answer."""
     pool = single if accounts == 1 else pair
     pool.reset()
+    while {r["token"] for r in pool.failing.requests()} != set(pool.tokens):  # all keep a connection
+        assert pool.post(next(pool.sessions)).status == 200
+    pool.failing.clear()
     for token in pool.tokens:
         pool.failing.set(token, "close")
     try:
@@ -297,8 +300,9 @@ def test_nobody_answers(pair, single, accounts):
         assert answer.status == 502 and answer.code in ("upstream_invalid", "upstream_unreachable"), answer.code
     except http.client.RemoteDisconnected:
         pass
-    # the first attempt once more, on a new connection, if it met a connection that was kept (test_resend.py)
-    assert len(pool.failing.requests()) - len(pool.tokens) in (0, 1)
+    # The first attempt met a connection that was kept, and gets a new one. HAProxy 2.6 asks the other account instead.
+    again = 0 if pool.s.version == "2.6" and accounts == 2 else 1
+    assert len(pool.failing.requests()) == len(pool.tokens) + again
     wait_for_no_leases(pool.s)
 
 
