@@ -415,8 +415,8 @@ static int check_origins(const struct config *c, const char *name, struct errtex
 		return errtext_set(e, -EINVAL, "%s: [cors] origins: at most %d origins", name,
 			CONFIG_ORIGINS_MAX);
 	if (any && count > 1)
-		return errtext_set(e, -EINVAL,
-			"%s: [cors] origins: * stands for all origins: name no other", name);
+		return errtext_set(
+			e, -EINVAL, "%s: [cors] origins: * means all origins: name no other", name);
 	return 0;
 }
 

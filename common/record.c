@@ -39,7 +39,7 @@ static unsigned hex_value(char c)
 		['F'] = 15};
 	unsigned value = values[(unsigned char)c];
 
-	return value ? value & 15 : NO_DIGIT; /* 16 stands for the digit 0 */
+	return value ? value & 15 : NO_DIGIT; /* 16 means the digit 0 */
 }
 
 #define PLAIN_LEN 32

@@ -18,7 +18,7 @@
  * one key, which credentials never come near.
  */
 #define FORMAT 1
-#define FIRST_VERSION 1 /* also stands in data keys, which the key of a key file seals */
+#define FIRST_VERSION 1 /* also in data keys, which the key of a key file seals */
 #define HEAD_LEN 2
 #define NONCE_LEN 12
 #define TAG_LEN 16

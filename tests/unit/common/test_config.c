@@ -70,7 +70,7 @@ static void mistakes_name_file_and_line(void **state)
 			"[cors] origins: \"example.com\" is no origin"},
 		{"[cors]\norigins = https://a.example/\n", "is no origin as browsers send it"},
 		{"[cors]\norigins = https://a.example' if TRUE\n", "is no origin"},
-		{"[cors]\norigins = *, https://a.example\n", "* stands for all origins"},
+		{"[cors]\norigins = *, https://a.example\n", "* means all origins"},
 		{"[cors]\norigins = null\n", "\"null\" is no origin"},
 		{"[sticky]\nttl = 5 minutes\n", "relay.conf:2: ttl: a duration"},
 		{"[requests]\nmax_body = -1\n", "relay.conf:2: max_body: a number of bytes"},
