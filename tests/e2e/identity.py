@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 
-from relay import ROOT, Process, wait_until
+from relay import ROOT, Process, header, wait_until
 
 # Subscription accounts have default limits; these tests are about other things.
 UNLIMITED = ("--rpm", "0", "--rph", "0", "--concurrency", "0", "--max-consecutive", "0")
@@ -62,6 +62,11 @@ class Idp(Process):
     def ended(self, family):
         """Finished uses, for which `delivered` is known."""
         return [use for use in self.uses(family) if use["ended_at"]]
+
+
+def credential_of(row):
+    """Of a request at the upstream."""
+    return header(row, "authorization").removeprefix("Bearer ")
 
 
 def claims(token):

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from identity import FAST, KINDS, SECRET, UNLIMITED, Logins, claims
+from identity import FAST, KINDS, SECRET, UNLIMITED, Logins, claims, credential_of
 from relay import ANY, BUILD, VERSIONS, Refused, header, wait_until
 
 
@@ -21,10 +21,6 @@ def logins(fresh):
     finally:
         for one in made:
             one.idp.stop()
-
-
-def credential_of(row):
-    return header(row, "authorization").removeprefix("Bearer ")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

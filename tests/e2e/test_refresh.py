@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from identity import FAST, Logins, claims
-from relay import ANY, VERSIONS, Refused, header, wait_until
+from identity import FAST, Logins, claims, credential_of
+from relay import ANY, VERSIONS, Refused, wait_until
 
 # Delay of a late reply in seconds; real providers need up to 120.
 DELAY = float(os.environ.get("RELAY_REFRESH_DELAY", "10"))
@@ -32,21 +32,17 @@ def logins(fresh):
             one.idp.stop()
 
 
-def bearer(row):
-    return header(row, "authorization").removeprefix("Bearer ")
-
-
 def renewed(logins, name):
     """True if the stored access token is a long one, from a refresh."""
     if logins.get(name).status != 200 or logins.shown(name)["state"] != "ok":
         return False
-    return claims(bearer(logins.stack.upstream.requests()[-1]))["exp"] > time.time() + 600
+    return claims(credential_of(logins.stack.upstream.requests()[-1]))["exp"] > time.time() + 600
 
 
 def served(logins, name):
     """The claims of the access token that a request uses now."""
     assert logins.get(name).status == 200
-    return claims(bearer(logins.stack.upstream.requests()[-1]))
+    return claims(credential_of(logins.stack.upstream.requests()[-1]))
 
 
 def restart_control(relay):
@@ -75,7 +71,7 @@ def test_renewed_without_a_pause(logins, version):
         began = time.time()
         statuses.add(l.get("a").status)
         row = l.stack.upstream.requests(-1)[0]
-        assert claims(bearer(row))["exp"] > began and row["source_ip"] == "127.0.0.9"
+        assert claims(credential_of(row))["exp"] > began and row["source_ip"] == "127.0.0.9"
     assert statuses == {200}
     uses = l.idp.ended(family)
     assert len(uses) >= 3 and {u["outcome"] for u in uses} == {"granted"} and all(u["delivered"] for u in uses)
@@ -264,7 +260,7 @@ def served_number(logins, name):
     """The number of the token that a request uses; None while no request is admitted."""
     if logins.get(name).status != 200:
         return None
-    return claims(bearer(logins.stack.upstream.requests()[-1]))["n"]
+    return claims(credential_of(logins.stack.upstream.requests()[-1]))["n"]
 
 
 def test_refreshed_when_asked(logins):

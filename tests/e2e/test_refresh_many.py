@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from identity import KINDS, UNLIMITED, Logins, claims
-from relay import Refused, header, wait_until
+from identity import KINDS, UNLIMITED, Logins, claims, credential_of
+from relay import Refused, wait_until
 
 REFRESHES = int(os.environ.get("RELAY_REFRESHES", "500"))
 SEED = int(os.environ.get("RELAY_SEED", random.randrange(1 << 30)))
@@ -101,7 +101,7 @@ class Clients(threading.Thread):
     def look(self, rows):
         for row in rows:
             late = time.time() - (time.monotonic() - row["time"]) \
-                - claims(header(row, "authorization").removeprefix("Bearer "))["exp"]
+                - claims(credential_of(row))["exp"]
             if late > 0.5:
                 self.expired.append(late)
 

@@ -232,6 +232,24 @@ uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id)
 	return row ? window_clock_count(&clock, row, USAGE_HOUR) : 0;
 }
 
+uint32_t crowd_all_in_use(const struct crowd *c)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < c->account_count; i++)
+		sum += crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
+	return sum;
+}
+
+uint32_t crowd_all_counted(const struct crowd *c)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < c->account_count; i++)
+		sum += crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
+	return sum;
+}
+
 /* --- health --- */
 
 static struct health_subject account_subject(const struct crowd *c, uint32_t i)

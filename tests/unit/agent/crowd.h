@@ -89,6 +89,9 @@ void crowd_end(struct crowd *c, uint32_t n);
 uint32_t crowd_in_use(const struct crowd *c, enum usage_kind kind, uint32_t id);
 /* Counted in this hour. */
 uint32_t crowd_counted(const struct crowd *c, enum usage_kind kind, uint32_t id);
+/* The sums over all accounts. */
+uint32_t crowd_all_in_use(const struct crowd *c);
+uint32_t crowd_all_counted(const struct crowd *c);
 
 struct statefile_health *crowd_account_health(struct crowd *c, uint32_t i);
 struct statefile_health *crowd_backend_health(struct crowd *c, uint32_t egress);

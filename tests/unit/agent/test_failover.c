@@ -31,24 +31,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static uint32_t all_in_use(const struct crowd *c)
-{
-	uint32_t sum = 0;
-
-	for (uint32_t i = 0; i < c->account_count; i++)
-		sum += crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
-	return sum;
-}
-
-static uint32_t all_counted(const struct crowd *c)
-{
-	uint32_t sum = 0;
-
-	for (uint32_t i = 0; i < c->account_count; i++)
-		sum += crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
-	return sum;
-}
-
 /* --- which account --- */
 
 static void an_account_that_refused_is_not_tried_again(void **state)
@@ -346,14 +328,14 @@ static void the_slot_moves_from_account_to_account(void **state)
 
 	assert_true(crowd_decide(c, 1));
 	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
-		assert_int_equal(all_in_use(c), 1);
+		assert_int_equal(crowd_all_in_use(c), 1);
 		assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, c->v.account->id), 1);
 		assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 1);
 		assert_int_equal(crowd_in_use(c, USAGE_KEY, CROWD_KEY), 1);
 		assert_int_equal(crowd_again(c, 1), attempt < 3);
 	}
 	crowd_end(c, 1);
-	assert_int_equal(all_in_use(c), 0);
+	assert_int_equal(crowd_all_in_use(c), 0);
 	assert_int_equal(crowd_in_use(c, USAGE_TENANT, CROWD_TENANT), 0);
 }
 
@@ -374,7 +356,7 @@ static void accounts_count_attempts_and_tenants_count_requests(void **state)
 		assert_true(crowd_again(c, n));
 		assert_true(crowd_again(c, n));
 		assert_false(crowd_again(c, n));
-		assert_int_equal(all_counted(c), 3 * n);
+		assert_int_equal(crowd_all_counted(c), 3 * n);
 		for (uint32_t i = 0; i < 3; i++)
 			assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i), n);
 		assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), n);
@@ -394,8 +376,8 @@ static void only_a_first_attempt_is_given_back(void **state)
 	decide_release(&c->tables.state, crowd_lease(c, 2), true);
 	assert_int_equal(crowd_counted(c, USAGE_TENANT, CROWD_TENANT), 1);
 	assert_int_equal(crowd_counted(c, USAGE_KEY, CROWD_KEY), 1);
-	assert_int_equal(all_counted(c), 2);
-	assert_int_equal(all_in_use(c), 0);
+	assert_int_equal(crowd_all_counted(c), 2);
+	assert_int_equal(crowd_all_in_use(c), 0);
 }
 
 static void the_next_accounts_limits_apply(void **state)
@@ -425,7 +407,7 @@ static void again2_in_time_answers_the_same_attempt(void **state)
 	assert_true(crowd_decide(c, 1));
 	assert_true(crowd_again(c, 1));
 	struct decide_verdict before = c->v;
-	uint32_t counted = all_counted(c);
+	uint32_t counted = crowd_all_counted(c);
 	c->now_ms += TOO_LATE_MS - 1;
 	assert_true(crowd_again2(c, 1));
 	assert_true(c->v.repeated);
@@ -433,8 +415,8 @@ static void again2_in_time_answers_the_same_attempt(void **state)
 	assert_ptr_equal(c->v.backend, before.backend);
 	assert_memory_equal(&c->v.mark, &before.mark, sizeof(before.mark));
 	assert_int_equal(c->v.alt, before.alt);
-	assert_int_equal(all_counted(c), counted);
-	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(crowd_all_counted(c), counted);
+	assert_int_equal(crowd_all_in_use(c), 1);
 	/* later it is a question for the next attempt */
 	c->now_ms++;
 	assert_true(crowd_again2(c, 1));
@@ -485,8 +467,8 @@ static void a_new_agent_knows_the_attempt(void **state)
 	assert_true(crowd_again2(c, 1));
 	assert_true(c->v.repeated);
 	assert_int_equal(crowd_account(c), second);
-	assert_int_equal(all_in_use(c), 1);
-	assert_int_equal(all_counted(c), 2);
+	assert_int_equal(crowd_all_in_use(c), 1);
+	assert_int_equal(crowd_all_counted(c), 2);
 }
 
 /* After a kill between undo_begin() and undo_end() the tables are as before the question. */
@@ -506,14 +488,14 @@ static void a_kill_during_a_move_moves_nothing(void **state)
 	memset(crowd_lease(c, 1)->failed, 0, sizeof(before.failed));
 	lease_seal(crowd_lease(c, 1));
 	assert_memory_equal(crowd_lease(c, 1), &before, sizeof(before));
-	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(crowd_all_in_use(c), 1);
 	assert_int_equal(crowd_in_use(c, USAGE_ACCOUNT, before.account), 1);
-	assert_int_equal(all_counted(c), 1);
+	assert_int_equal(crowd_all_counted(c), 1);
 	assert_int_equal(crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + second), 0);
 	assert_true(crowd_again2(c, 1));
 	assert_false(c->v.repeated);
 	assert_int_equal(c->v.mark.attempt, 2);
-	assert_int_equal(all_counted(c), 2);
+	assert_int_equal(crowd_all_counted(c), 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

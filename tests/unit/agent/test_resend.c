@@ -26,24 +26,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static uint32_t all_counted(const struct crowd *c)
-{
-	uint32_t sum = 0;
-
-	for (uint32_t i = 0; i < c->account_count; i++)
-		sum += crowd_counted(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
-	return sum;
-}
-
-static uint32_t all_in_use(const struct crowd *c)
-{
-	uint32_t sum = 0;
-
-	for (uint32_t i = 0; i < c->account_count; i++)
-		sum += crowd_in_use(c, USAGE_ACCOUNT, CROWD_ACCOUNT + i);
-	return sum;
-}
-
 #define CLOSED "st=0;"
 
 /* HAProxy may have an idle connection to the upstream. */
@@ -80,8 +62,8 @@ static void an_upstream_that_closed_a_connection_gets_the_request_again(void **s
 	assert_int_equal(c->v.mark.attempt, 2);
 	/* nobody is charged, and nothing counts twice */
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_NONE);
-	assert_int_equal(all_counted(c), 1);
-	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(crowd_all_counted(c), 1);
+	assert_int_equal(crowd_all_in_use(c), 1);
 	/* the answer was lost */
 	assert_true(crowd_again2(c, 1));
 	assert_true(c->v.fresh && c->v.repeated);
@@ -97,7 +79,7 @@ static void an_upstream_that_closed_a_connection_gets_the_request_again(void **s
 	assert_int_equal(c->v.mark.attempt, 4);
 	assert_false(crowd_again(c, 1));
 	crowd_end(c, 1);
-	assert_int_equal(all_in_use(c), 0);
+	assert_int_equal(crowd_all_in_use(c), 0);
 }
 
 static void only_what_may_be_a_race_is_sent_again(void **state)
@@ -163,8 +145,8 @@ static void the_only_account_gets_a_request_again_on_a_new_connection(void **sta
 	assert_true(crowd_again(c, 1));
 	assert_true(c->v.fresh && !c->v.alt && !c->v.resend);
 	assert_int_equal(c->v.failed.cause, DECIDE_CAUSE_NONE);
-	assert_int_equal(all_counted(c), 1);
-	assert_int_equal(all_in_use(c), 1);
+	assert_int_equal(crowd_all_counted(c), 1);
+	assert_int_equal(crowd_all_in_use(c), 1);
 	/* once: then HAProxy takes back only connections that it cannot make */
 	assert_false(crowd_again(c, 1));
 	assert_int_equal(c->v.refusal, REFUSAL_UPSTREAM_UNREACHABLE);
