@@ -5,6 +5,7 @@
 #include "admin/api/audit.h"
 #include "admin/api/deferred.h"
 #include "admin/api/handlers.h"
+#include "admin/publish/change.h"
 #include "admin/store/account_state.h"
 #include "admin/store/names.h"
 #include "admin/store/notices.h"
@@ -222,10 +223,27 @@ static int refuse_refresh(struct request *r, int64_t id)
 }
 
 struct waiting {
+	struct control *control;
 	struct deferred *deferred;
 	char name[NAMES_SIZE];
 };
 
+static void end_waiting(struct waiting *w, int error, const char *text)
+{
+	deferred_finish(w->deferred, error, text);
+	free(w);
+}
+
+static void on_in_force(void *context, const struct change_outcome *outcome)
+{
+	struct waiting *w = context;
+
+	if (outcome->warning.text[0])
+		answer_text(deferred_answer(w->deferred), "warning", outcome->warning.text);
+	end_waiting(w, outcome->error, outcome->reason.text);
+}
+
+/* "renewed" is told when requests leave with the new token. */
 static void on_refreshed(void *context, int error, const char *text)
 {
 	struct waiting *w = context;
@@ -233,8 +251,11 @@ static void on_refreshed(void *context, int error, const char *text)
 
 	answer_text(o, "name", w->name);
 	answer_text(o, "refresh", text);
-	deferred_finish(w->deferred, error, text);
-	free(w);
+	if (error)
+		end_waiting(w, error, text);
+	else if (change_publish(w->control, CHANGE_AGENT, on_in_force, w))
+		end_waiting(w, -ENOMEM,
+			"the token is renewed, but there is no memory to wait for the agent");
 }
 
 static int wait_for_outcome(struct request *r, int64_t id)
@@ -244,6 +265,7 @@ static int wait_for_outcome(struct request *r, int64_t id)
 	if (!w)
 		return errtext_set(&r->error, -ENOMEM, "out of memory");
 	snprintf(w->name, sizeof(w->name), "%s", r->name);
+	w->control = r->control;
 	w->deferred = deferred_new(r);
 	if (!w->deferred) {
 		free(w);

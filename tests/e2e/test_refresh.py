@@ -1,4 +1,5 @@
 """Token refresh as the identity provider sees it: each token is used once, no login is lost without need, no loops."""
+import concurrent.futures
 import json
 import os
 import signal
@@ -261,6 +262,20 @@ def served_number(logins, name):
     if logins.get(name).status != 200:
         return None
     return claims(credential_of(logins.stack.upstream.requests()[-1]))["n"]
+
+
+def test_a_refresh_is_told_when_requests_use_its_token(logins):
+    """Not when the token is stored: the agent may not have it yet."""
+    l = logins()
+    l.account("a", lifetime=3600)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with l.relay.stopped("agent"):
+            asked = pool.submit(l.relay.adm, "accounts", "refresh", "a", "--wait")
+            wait_until("the token is renewed", lambda: l.idp.state()["uses"])
+            time.sleep(0.5)
+            assert not asked.done()
+        assert asked.result()["refresh"] == "renewed"
+    assert served_number(l, "a") == 1
 
 
 def test_refreshed_when_asked(logins):
